@@ -1,0 +1,44 @@
+# `make demo` and `make test` are all that a fresh machine needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+export WANDB_SILENT ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.train: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing goemo and its pinned dependencies into $(VENV) ..."
+	@$(PIP_INSTALL) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	@echo "installing what the tests need ..."
+	@$(PIP_INSTALL) --editable '.[train,dev]'
+	@touch $@
+
+demo: $(VENV)/.train ## train four small runs offline, compare them, name the report
+	@$(BIN)/goemo-report demo
+
+test: $(VENV)/.dev ## the fast tests
+	@$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: $(VENV)/.dev ## every test, the slow ones too
+	@$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.dev ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## put the code in shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove what was built, but no runs and no reports
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,365 @@
+"""The contract of the W&B guide: every name, key, column and artifact that runs agree on.
+
+Both packages take these from here and nowhere else. Writing follows this page to the
+letter; the tolerated deviations of real runs are at the end, under "Dialects".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+# --- Emotions -------------------------------------------------------------------------
+
+EMOTIONS: Final[tuple[str, ...]] = (
+    "admiration",
+    "amusement",
+    "anger",
+    "annoyance",
+    "approval",
+    "caring",
+    "confusion",
+    "curiosity",
+    "desire",
+    "disappointment",
+    "disapproval",
+    "disgust",
+    "embarrassment",
+    "excitement",
+    "fear",
+    "gratitude",
+    "grief",
+    "joy",
+    "love",
+    "nervousness",
+    "optimism",
+    "pride",
+    "realization",
+    "relief",
+    "remorse",
+    "sadness",
+    "surprise",
+    "neutral",
+)
+NEUTRAL: Final = "neutral"
+EMOTIONS_WITHOUT_NEUTRAL: Final[tuple[str, ...]] = tuple(e for e in EMOTIONS if e != NEUTRAL)
+LABEL_SETS: Final[tuple[tuple[str, ...], ...]] = (EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL)
+
+# The groupings of Demszky et al., ACL 2020; members in canonical order.
+EKMAN: Final[dict[str, tuple[str, ...]]] = {
+    "anger": ("anger", "annoyance", "disapproval"),
+    "disgust": ("disgust",),
+    "fear": ("fear", "nervousness"),
+    "joy": (
+        "admiration",
+        "amusement",
+        "approval",
+        "caring",
+        "desire",
+        "excitement",
+        "gratitude",
+        "joy",
+        "love",
+        "optimism",
+        "pride",
+        "relief",
+    ),
+    "sadness": ("disappointment", "embarrassment", "grief", "remorse", "sadness"),
+    "surprise": ("confusion", "curiosity", "realization", "surprise"),
+    "neutral": ("neutral",),
+}
+SENTIMENT: Final[dict[str, tuple[str, ...]]] = {
+    "positive": (
+        "admiration",
+        "amusement",
+        "approval",
+        "caring",
+        "desire",
+        "excitement",
+        "gratitude",
+        "joy",
+        "love",
+        "optimism",
+        "pride",
+        "relief",
+    ),
+    "negative": (
+        "anger",
+        "annoyance",
+        "disappointment",
+        "disapproval",
+        "disgust",
+        "embarrassment",
+        "fear",
+        "grief",
+        "nervousness",
+        "remorse",
+        "sadness",
+    ),
+    "ambiguous": ("confusion", "curiosity", "realization", "surprise"),
+    "neutral": ("neutral",),
+}
+
+# --- Project, runs and tags -----------------------------------------------------------
+
+PROJECT: Final = "goemotions-emotion-classification"
+DATASET_NAME: Final = "go_emotions"
+SPLIT_SAMPLES: Final[dict[str, int]] = {"train": 43410, "val": 5426, "test": 5427}
+DEFAULT_THRESHOLD: Final = 0.5
+
+Split = Literal["val", "test"]
+SPLITS: Final[tuple[Split, ...]] = ("val", "test")
+
+PHASE_TAGS: Final[tuple[str, ...]] = ("training", "evaluation", "ablation")
+STATUS_TAGS: Final[tuple[str, ...]] = ("baseline", "experimental", "final")
+
+RUN_NAME_PATTERN: Final = re.compile(r"(?P<model_name>.+)-(?P<date>\d{8})-(?P<time>\d{6})")
+
+
+def run_name(model_name: str, at: datetime) -> str:
+    """The guide's run name, `{model_name}-{YYYYMMDD}-{HHMMSS}`."""
+    return f"{model_name}-{at:%Y%m%d-%H%M%S}"
+
+
+# --- Config keys ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One config or metric key: its name, its type and what it means."""
+
+    name: str
+    type: type
+    meaning: str
+    optional: bool = False  # None is a valid value
+
+
+CONFIG_KEYS: Final[tuple[Key, ...]] = (
+    Key("model_name", str, "short name of the model, e.g. roberta-large"),
+    Key("model_params", int, "number of parameters"),
+    Key("num_labels", int, "28, or 27 without neutral"),
+    Key("learning_rate", float, "peak learning rate"),
+    Key("batch_size", int, "texts per optimiser step"),
+    Key("num_epochs", int, "passes over the training split"),
+    Key("dropout", float, "dropout probability"),
+    Key("max_seq_length", int, "texts are cut after so many tokens"),
+    Key("warmup_steps", int, "optimiser steps of linear warm-up"),
+    Key("weight_decay", float, "decoupled weight decay"),
+    Key("random_seed", int, "seed of every random choice"),
+    Key("dataset_name", str, "go_emotions"),
+    Key("dataset_version", str, "version of the Hugging Face data set, or digest of the files"),
+    Key("train_samples", int, "texts in the training split"),
+    Key("val_samples", int, "texts in the validation split"),
+    Key("test_samples", int, "texts in the test split"),
+    Key("gpu_type", str, "name of the GPU, or cpu"),
+    Key("cuda_version", str, "CUDA version, or none"),
+    Key("pytorch_version", str, "PyTorch version"),
+    Key("transformers_version", str, "transformers version"),
+)
+
+SYSTEM_KEYS: Final[tuple[Key, ...]] = (
+    Key("system/platform", str, "operating system and kernel"),
+    Key("system/python_version", str, "Python version"),
+    Key("system/pytorch_version", str, "PyTorch version"),
+    Key("system/cuda_available", bool, "whether CUDA was available"),
+    Key("system/cuda_version", str, "CUDA version", optional=True),
+    Key("system/gpu_count", int, "number of GPUs"),
+    Key("system/gpu_name", str, "name of the first GPU", optional=True),
+    Key("system/transformers_version", str, "transformers version"),
+)
+
+# --- Metric keys ----------------------------------------------------------------------
+
+EPOCH_METRICS: Final[tuple[Key, ...]] = (
+    Key("epoch", int, "epoch, counted from 1; also the W&B step"),
+    Key("train/loss", float, "mean training loss"),
+    Key("train/loss_std", float, "standard deviation of the loss across batches"),
+    Key("val/loss", float, "mean validation loss"),
+    Key("train/auc", float, "micro AUC on a sample of the training split"),
+    Key("val/auc", float, "micro AUC on the validation split"),
+    Key("train/learning_rate", float, "learning rate at the end of the epoch"),
+    Key("train/grad_norm", float, "mean gradient norm before clipping"),
+    Key("train/epoch_time", float, "seconds per epoch"),
+    Key("train/samples_per_sec", float, "training texts per second"),
+)
+
+OVERALL_METRICS: Final[tuple[Key, ...]] = (
+    Key("test/auc", float, "micro AUC: over all text x emotion pairs"),
+    Key("test/macro_f1", float, "macro F1"),
+    Key("test/micro_f1", float, "micro F1"),
+    Key("test/macro_precision", float, "macro precision"),
+    Key("test/macro_recall", float, "macro recall"),
+    Key("test/micro_precision", float, "micro precision"),
+    Key("test/micro_recall", float, "micro recall"),
+)
+
+SUMMARY_METRICS: Final[tuple[Key, ...]] = (
+    Key("total_training_time", float, "seconds of training"),
+    Key("best_epoch", int, "epoch with the best validation AUC, counted from 1"),
+    Key("final_epoch", int, "last epoch that was trained"),
+)
+
+# A bare `auc` is the micro average; its macro sibling is always logged beside it.
+MACRO_AUC_METRICS: Final[tuple[Key, ...]] = (
+    Key("train/macro_auc", float, "macro AUC on the same training sample"),
+    Key("val/macro_auc", float, "macro AUC on the validation split"),
+    Key("test/macro_auc", float, "macro AUC: mean over emotions with positives"),
+)
+
+PER_CLASS_STATISTICS: Final[dict[str, type]] = {
+    "f1": float,
+    "precision": float,
+    "recall": float,
+    "support": int,
+}
+
+
+def per_class_metric(statistic: str, emotion: str, split: Split = "test") -> str:
+    """Key of one per-class metric, e.g. `test/f1_joy`."""
+    return f"{split}/{statistic}_{emotion}"
+
+
+def evaluation_metrics(labels: tuple[str, ...] = EMOTIONS) -> tuple[Key, ...]:
+    """Every metric that the guide wants after training, for a label set."""
+    per_class = tuple(
+        Key(per_class_metric(statistic, emotion), kind, f"{statistic} of {emotion}")
+        for emotion in labels
+        for statistic, kind in PER_CLASS_STATISTICS.items()
+    )
+    return OVERALL_METRICS + per_class + SUMMARY_METRICS
+
+
+# --- Artifacts ------------------------------------------------------------------------
+
+Role = Literal["checkpoint", "val-predictions", "test-predictions", "per-class-metrics"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactKind:
+    """One of the four artifacts that a training run uploads.
+
+    `contents` are the file names; a tuple inside it lists alternatives.
+    """
+
+    role: Role
+    type: Literal["model", "dataset"]
+    contents: tuple[str | tuple[str, ...], ...] = ()
+    columns: tuple[Key, ...] = ()
+    metadata: tuple[Key, ...] = field(default=())
+
+    def name(self, model_name: str, run_id: str) -> str:
+        """Name of the artifact, `{model_name}-{role}-{run_id}`."""
+        return f"{model_name}-{self.role}-{run_id}"
+
+
+PROBABILITY_PREFIX: Final = "pred_probs_"
+PREDICTION_COLUMNS: Final[tuple[Key, ...]] = (
+    Key("text", str, "input text"),
+    Key("true_labels", str, "comma-separated true emotions"),
+    Key("pred_labels", str, "comma-separated predicted emotions, at the threshold"),
+)
+PER_CLASS_COLUMNS: Final[tuple[Key, ...]] = (
+    Key("emotion", str, "emotion"),
+    Key("f1_score", float, "F1 score"),
+    Key("precision", float, "precision"),
+    Key("recall", float, "recall"),
+    Key("support", int, "texts that carry the emotion"),
+    Key("tp", int, "true positives"),
+    Key("fp", int, "false positives"),
+    Key("fn", int, "false negatives"),
+    Key("tn", int, "true negatives"),
+)
+CHECKPOINT_METADATA: Final[tuple[Key, ...]] = (
+    Key("model_name", str, "short name of the model"),
+    Key("final_test_auc", float, "micro AUC on the test split"),
+    Key("final_test_f1", float, "macro F1 on the test split"),
+    Key("best_epoch", int, "epoch of the checkpoint"),
+    Key("training_time_hours", float, "hours of training"),
+    Key("hyperparameters", dict, "the training hyperparameters"),
+    Key("random_seed", int, "seed of the run"),
+)
+
+
+def probability_column(emotion: str) -> str:
+    """Column that holds the probabilities of one emotion."""
+    return f"{PROBABILITY_PREFIX}{emotion}"
+
+
+def prediction_columns(labels: tuple[str, ...] = EMOTIONS) -> tuple[str, ...]:
+    """Header of a prediction CSV, in the guide's order."""
+    return tuple(key.name for key in PREDICTION_COLUMNS) + tuple(map(probability_column, labels))
+
+
+ARTIFACTS: Final[dict[Role, ArtifactKind]] = {
+    "checkpoint": ArtifactKind(
+        role="checkpoint",
+        type="model",
+        contents=(
+            "config.json",
+            "pytorch_model.bin",
+            "tokenizer_config.json",
+            ("vocab.txt", "merges.txt"),
+            "special_tokens_map.json",
+        ),
+        metadata=CHECKPOINT_METADATA,
+    ),
+    "val-predictions": ArtifactKind(
+        role="val-predictions",
+        type="dataset",
+        contents=("val_predictions.csv",),
+        columns=PREDICTION_COLUMNS,
+    ),
+    "test-predictions": ArtifactKind(
+        role="test-predictions",
+        type="dataset",
+        contents=("test_predictions.csv",),
+        columns=PREDICTION_COLUMNS,
+    ),
+    "per-class-metrics": ArtifactKind(
+        role="per-class-metrics",
+        type="dataset",
+        contents=("per_class_metrics.csv",),
+        columns=PER_CLASS_COLUMNS,
+    ),
+}
+ROLES: Final[tuple[Role, ...]] = tuple(ARTIFACTS)
+
+
+def artifact_role(name: str, run_id: str | None = None) -> Role | None:
+    """Role of an artifact by its name (with or without `:version`), None if it has none.
+
+    With `run_id` the name must end in that id; without, any id is taken.
+    """
+    base = name.rsplit("/", 1)[-1].split(":", 1)[0]
+    for role in ROLES:
+        marker = f"-{role}-"
+        if run_id is not None:
+            if base.endswith(f"{marker}{run_id}"):
+                return role
+        elif marker in base and base.rsplit(marker, 1)[1]:
+            return role
+    return None
+
+
+# --- Dialects: what real runs write and reading tolerates ---------------------------------
+
+PROBABILITY_PREFIXES: Final[tuple[str, ...]] = (PROBABILITY_PREFIX, "pred_prob_")
+CHECKPOINT_WEIGHTS: Final[tuple[str, ...]] = ("pytorch_model.bin", "model.safetensors")
+PREDICTIONS_FOLDER: Final = "predictions/"
+
+_STATISTIC_FIRST: Final = re.compile(
+    r"(?P<split>train|val|test)/(?P<statistic>auc|f1|precision|recall)_(?P<average>micro|macro)"
+)
+
+
+def canonical_metric(key: str) -> str:
+    """The guide's spelling of a metric key: `test/f1_macro` is `test/macro_f1`.
+
+    A micro AUC is the bare `auc`, as the guide writes it; other keys come back unchanged.
+    """
+    match = _STATISTIC_FIRST.fullmatch(key)
+    if match is not None:
+        key = f"{match['split']}/{match['average']}_{match['statistic']}"
+    return key.replace("/micro_auc", "/auc")

@@ -1,0 +1,205 @@
+"""A report as values: sections of prose, tables and figures.
+
+Sections build these, renderers turn them into text; neither knows the other. Strings are
+plain text: every renderer escapes them for its own format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Value = str | int | float | bool | datetime | None
+
+ColumnKind = Literal[
+    "text", "code", "integer", "number", "percent", "delta", "pvalue", "duration", "bytes", "date"
+]
+Mark = Literal["best", "good", "bad", "warning", "muted"]
+"""A meaning that renderers show by more than colour: a sign or a word stands beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value with what is known about it: 95% interval, link, mark, a longer note."""
+
+    value: Value
+    low: float | None = None
+    high: float | None = None
+    link: str | None = None
+    mark: Mark | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, declared once: key for JSON and CSV, title for readers.
+
+    `digits` is the number of decimals of number-like kinds; `help` says how the values
+    were made; `shade` asks for a background that follows the value (a heat column).
+    """
+
+    key: str
+    title: str
+    kind: ColumnKind = "text"
+    digits: int = 3
+    help: str = ""
+    shade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of values or Cells, one for each column.
+
+    `browse` asks for filter and paging in formats that can (`page_size` rows at once).
+    `row_groups` names spans of consecutive rows: (title, number of rows).
+    """
+
+    id: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value | Cell, ...], ...]
+    caption: str = ""
+    row_header: int = 0
+    row_groups: tuple[tuple[str, int], ...] = ()
+    browse: bool = False
+    page_size: int = 25
+    collapsed: bool = False
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table {self.id}: {len(row)} cells, {len(self.columns)} columns")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis: title, scale, fixed bounds and, for categories, their order."""
+
+    title: str
+    scale: Literal["linear", "log", "category"] = "linear"
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[str, ...] = ()
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One named line, set of points or set of bars; `low` and `high` are 95% intervals.
+
+    `colour` is an index into the palette, so that a run keeps its colour in every figure;
+    None takes the neutral colour. `group` makes series switchable together.
+    """
+
+    name: str
+    x: tuple[Value, ...]
+    y: tuple[Value, ...]
+    style: Literal["line", "dashed", "step", "points", "bars"] = "line"
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    notes: tuple[str, ...] = ()
+    colour: int | None = None
+    group: str = ""
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Series on two axes. `horizontal` swaps bars and dumbbells to lie on their side;
+    `connect` joins the points of all series at the same category (a dumbbell)."""
+
+    id: str
+    title: str
+    alt: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    table: Table
+    caption: str = ""
+    horizontal: bool = False
+    connect: bool = False
+    diagonal: bool = False
+    choose: bool = False
+    """Show one group of series at a time, with a chooser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """A matrix of values; `scale` diverging is centred on zero. None cells stay empty."""
+
+    id: str
+    title: str
+    alt: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    table: Table
+    caption: str = ""
+    scale: Literal["sequential", "diverging"] = "sequential"
+    digits: int = 2
+    row_title: str = ""
+    column_title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Paragraphs of plain text."""
+
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """One statement that must not be missed."""
+
+    level: Literal["verdict", "note", "warning"]
+    text: str
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A few named values, shown as a strip of figures or a definition list."""
+
+    id: str
+    items: tuple[tuple[str, Value | Cell, str], ...]
+    """(name, value, how it was made)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text to copy as it is: a command line, a signature."""
+
+    text: str
+    language: str = "text"
+
+
+Block = Table | Plot | Heatmap | Prose | Callout | Facts | Code
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the report; `method` says how its numbers were made."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    lead: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole report. `data` is what JSON holds beyond the sections."""
+
+    title: str
+    subtitle: str
+    created_at: datetime
+    sections: tuple[Section, ...]
+    signature: str
+    command: str = ""
+    palette_names: tuple[str, ...] = ()
+    """Names of the runs in the order of the palette."""
+    data: Mapping[str, Any] = field(default_factory=dict)

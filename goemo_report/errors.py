@@ -1,0 +1,34 @@
+"""Errors that a user meets. Each says what failed and what to do about it."""
+
+from __future__ import annotations
+
+
+class GoemoError(Exception):
+    """What failed, in one line, and the remedy, in another.
+
+    Command lines print both and end with exit code 1; nothing else is needed to act.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy}" if self.remedy else self.what
+
+
+class DataError(GoemoError):
+    """A file does not hold what it should; names the file, and row and column if known."""
+
+
+class NotFoundError(GoemoError):
+    """A run, tag, artifact or file that was asked for does not exist."""
+
+
+class SourceError(GoemoError):
+    """W&B or a run log could not be read."""
+
+
+class SettingsError(GoemoError):
+    """An option, environment variable or configuration file has a value that cannot be used."""

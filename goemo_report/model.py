@@ -1,0 +1,139 @@
+"""Frozen values that travel from the sources to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from goemo_report.contract import Role
+
+RunState = Literal["running", "finished", "failed", "crashed", "killed", "unfinished"]
+"""`unfinished`: an offline log without its last record; the rest are W&B's own."""
+
+Row = Mapping[str, Any]
+History = tuple[Row, ...]
+"""Every logged step in order, one mapping a step, `_step` included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """One file of an artifact; `digest` is the base64 MD5 of its manifest entry."""
+
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRef:
+    """One version of an artifact, as its run logged it.
+
+    `kind` is `run-files` where a run kept its predictions as plain run files: such a
+    reference has no version. `id` is what the source needs to find it again.
+    """
+
+    id: str
+    name: str
+    type: str
+    version: str | None
+    digest: str
+    size: int
+    role: Role | None
+    run_id: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    kind: Literal["artifact", "run-files"] = "artifact"
+
+    @property
+    def qualified_name(self) -> str:
+        """`name:version`, or the name alone where there is no version."""
+        return f"{self.name}:{self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run, from W&B or from its offline log."""
+
+    id: str
+    name: str
+    entity: str | None
+    project: str
+    url: str | None
+    state: RunState
+    tags: tuple[str, ...]
+    created_at: datetime | None
+    config: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    origin: str
+    """Where it came from: the run's W&B path, or its log directories."""
+    job_type: str | None = None
+    group: str | None = None
+    notes: str = ""
+    step_count: int | None = None
+
+    @property
+    def path(self) -> str:
+        """`entity/project/id`, without an entity where none is known."""
+        return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    @property
+    def model_name(self) -> str:
+        """The config's model name, or what the run name says of it."""
+        logged = self.config.get("model_name")
+        return str(logged) if logged else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRun:
+    """A run that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that could not be had, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Runs that match a query, newest last, and those left out."""
+
+    runs: tuple[RunRecord, ...]
+    skipped: tuple[SkippedRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs: all of `tags`, any of `any_tags`, none of `not_tags`.
+
+    Empty means no condition. `models` are compared with the config's `model_name`.
+    """
+
+    tags: Sequence[str] = ()
+    any_tags: Sequence[str] = ()
+    not_tags: Sequence[str] = ()
+    states: Sequence[str] = ()
+    models: Sequence[str] = ()
+
+    def matches(self, run: RunRecord) -> bool:
+        """Whether a run fulfils every condition."""
+        tags = set(run.tags)
+        return (
+            tags.issuperset(self.tags)
+            and (not self.any_tags or not tags.isdisjoint(self.any_tags))
+            and tags.isdisjoint(self.not_tags)
+            and (not self.states or run.state in self.states)
+            and (not self.models or run.model_name in self.models)
+        )
+
+
+LocalFile = Path | SkippedFile

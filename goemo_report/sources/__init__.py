@@ -1,0 +1,1 @@
+"""Where runs come from: the W&B API or offline run logs."""

@@ -1,0 +1,68 @@
+"""What every run source offers. Methods take many runs at once, so that a source can
+ask its server in parallel or in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from goemo_report.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    Listing,
+    LocalFile,
+    RunQuery,
+    RunRecord,
+)
+
+
+class Progress(Protocol):
+    """Told how many bytes of how many are there; command lines draw it."""
+
+    def __call__(self, description: str, done: int, total: int) -> None: ...
+
+
+def silent(description: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+class RunSource(Protocol):
+    """Where runs come from. Errors are GoemoError; nothing is ever written to a source."""
+
+    @property
+    def description(self) -> str:
+        """The source in a few words, for reports: host and project, or the directory."""
+        ...
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """Runs of the project that match, ordered by creation, then id."""
+        ...
+
+    def find_run(self, reference: str) -> RunRecord:
+        """The one run that a RUN argument names.
+
+        Raises NotFoundError when there is none and when a name fits several runs.
+        """
+        ...
+
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        """Complete, unsampled history of each run, by run id."""
+        ...
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        """What each run logged, by run id; the newest version of each name comes last."""
+        ...
+
+    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        """The files of each artifact, in the order asked."""
+        ...
+
+    def fetch(
+        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
+    ) -> list[LocalFile]:
+        """A local, digest-checked copy of each file (read-only for the caller), in order.
+
+        A file that cannot be had comes back as a SkippedFile with the reason.
+        """
+        ...
