@@ -1,0 +1,131 @@
+"""CSV files as rows of strings, with the line of every row that has to be refused."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goemo_report.errors import DataError
+
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader  # the type has no public name before Python 3.13
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_FIELD_LIMIT_LOCK = threading.Lock()
+
+
+def read_table(path: Path, source: str) -> Table:
+    """Read a UTF-8 CSV, plain or gzip-compressed; every row is as long as the header.
+
+    Raises DataError, naming `source` and the line, for anything else.
+    """
+    return Table.parse(_read_text(path, source), source)
+
+
+def _read_text(path: Path, source: str) -> str:
+    try:
+        data = path.read_bytes()
+        if data.startswith(_GZIP_MAGIC):
+            data = gzip.decompress(data)
+    except FileNotFoundError:
+        raise DataError(f"{source} does not exist", "Check the path") from None
+    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+        what = f"{source} is not a whole gzip file: {error}"
+        raise DataError(what, "Download or write it again") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no system can open
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{source} cannot be read: {reason}", "Check the path") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        what = f"{source}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8"
+        if data.startswith(_UTF16_MARKS):
+            what = f"{source} is UTF-16, not UTF-8"
+        raise DataError(what, "Save the file as UTF-8") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A CSV as strings; every row is as long as the header."""
+
+    header: list[str]
+    rows: list[list[str]]
+    text: str
+    source: str
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> Table:
+        """Rows of a CSV that is already text; a blank line is no row."""
+        try:
+            with _reader(text) as reader:
+                rows = [row for row in reader if row]
+        except csv.Error as error:
+            what = f"{source}, line {_starts(text)[-1]}: not a CSV row: {error}"
+            raise DataError(what, "Quote texts and double the quotes inside") from error
+        if not rows:
+            raise DataError(f"{source} is empty", "Expected a CSV with a header line")
+        header = rows.pop(0)
+        table = cls(header, rows, text, source)
+        if not rows:
+            raise DataError(f"{source} has a header but no rows", "Write one row a text")
+        if set(map(len, rows)) != {len(header)}:
+            row = next(i for i, row in enumerate(rows) if len(row) != len(header))
+            what = f"{count_of(len(rows[row]), 'field')} where the header has {len(header)}"
+            raise table.refusal(row, "", what, "Quote texts that hold commas, quotes or new lines")
+        return table
+
+    def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
+        """The error that refuses a row (counted from 0), with the line on which it starts."""
+        place = f"{self.source}, line {_starts(self.text)[row + 1]} (row {row + 1})"
+        if column:
+            place += f", column {column}"
+        return DataError(f"{place}: {what}", remedy)
+
+
+@contextmanager
+def _reader(text: str) -> Iterator[_Reader]:
+    """A csv reader that takes fields of any length.
+
+    csv keeps one limit for the whole process: it is put back, and threads take turns.
+    """
+    with _FIELD_LIMIT_LOCK:
+        limit = csv.field_size_limit(len(text) + 1)
+        try:
+            yield csv.reader(io.StringIO(text, newline=""), strict=True)
+        finally:
+            csv.field_size_limit(limit)
+
+
+def _starts(text: str) -> list[int]:
+    """Line on which each row starts, the header first; a row that cannot be read ends it."""
+    starts: list[int] = []
+    with _reader(text) as reader:
+        before = 0
+        try:
+            for cells in reader:
+                if cells:
+                    starts.append(before + 1)
+                before = reader.line_num
+        except csv.Error:
+            starts.append(before + 1)
+    return starts
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """Text from a file for a message: quoted, escaped and cut to `limit` characters."""
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def count_of(number: int, noun: str) -> str:
+    """The number and its noun, in the plural where it takes one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
