@@ -1,4 +1,4 @@
-"""Prediction files: reading with every check, and writing.
+"""Prediction files: reading with every check, writing, and the threshold that made them.
 
 The standard library reads the CSV and numpy takes the numbers in bulk, so that a file of
 5,427 texts costs tens of milliseconds. A row is located only when it is refused.
@@ -28,6 +28,7 @@ from goemo_report.contract import (
 )
 from goemo_report.csvtable import Table, count_of, read_table, shown
 from goemo_report.errors import DataError
+from goemo_report.inference import InferredThreshold, infer
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -195,6 +196,11 @@ def _is_probability(cell: str) -> bool:
         return cell.isascii() and "_" not in cell and 0.0 <= float(cell) <= 1.0
     except ValueError:
         return False
+
+
+def infer_threshold(predictions: Predictions) -> InferredThreshold:
+    """The threshold that made `predicted`, inferred from the data; see `InferredThreshold`."""
+    return infer(predictions.probabilities, predictions.predicted)
 
 
 # --- Writing --------------------------------------------------------------------------
