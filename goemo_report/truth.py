@@ -1,0 +1,172 @@
+"""Is what a run logged what its predictions say? Logged figures beside recomputed ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from goemo_report.contract import PER_CLASS_STATISTICS, Split, canonical_metric
+from goemo_report.metrics import Scores
+from goemo_report.results import RunResult, SplitResult, as_number
+
+TOLERANCE: Final = 5e-4
+"""Largest difference that is put down to rounding: half a unit of the third decimal."""
+
+_METADATA: Final = {
+    "final_test_auc": "test/auc",
+    "final_test_f1": "test/macro_f1",
+    "best_epoch": "best_epoch",
+}
+_AVERAGES: Final = ("micro", "macro", "weighted", "samples")
+_STATISTIC_TITLES: Final = {"auc": "AUC", "f1": "F1", "average_precision": "average precision"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedCheck:
+    """One logged figure beside what the predictions say.
+
+    `place` is `log` or the artifact whose metadata holds it. `recomputed` is None where
+    nothing defines the figure (an AUC without positives). `explanation` names what the
+    logged figure equals instead, where that is found.
+    """
+
+    key: str
+    place: str
+    logged: float
+    recomputed: float | None
+    explanation: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Logged minus recomputed; None where one of them is undefined."""
+        if self.recomputed is None or math.isnan(self.logged):
+            return None
+        return self.logged - self.recomputed
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both say the same within TOLERANCE."""
+        return same(self.logged, self.recomputed)
+
+
+def same(logged: float, recomputed: float | None) -> bool:
+    """Whether two figures differ by no more than TOLERANCE, or are both undefined."""
+    if recomputed is None:
+        return math.isnan(logged)
+    return not math.isnan(logged) and abs(logged - recomputed) <= TOLERANCE
+
+
+def check_logged(result: RunResult) -> tuple[LoggedCheck, ...]:
+    """Every logged figure of a run that its predictions can confirm, in key order.
+
+    F1, precision and recall are compared as the file's own `pred_labels` have them. Figures
+    of the validation split are those of the best epoch, from which the predictions come.
+    """
+    return (*_check_log(result), *_check_metadata(result))
+
+
+def _check_log(result: RunResult) -> Iterator[LoggedCheck]:
+    for split, found in result.splits.items():
+        expected = recomputed_metrics(found)
+        logged = _logged_at_best_epoch(result) if split == "val" else result.logged
+        for name, value in expected.items():
+            key = f"{split}/{name}"
+            if key not in logged:
+                continue
+            explanation = ""
+            if not same(logged[key], value):
+                explanation = _explain(name, logged[key], found)
+            yield LoggedCheck(key, "log", logged[key], value, explanation)
+
+
+def _logged_at_best_epoch(result: RunResult) -> Mapping[str, float]:
+    """The logged metrics, with those of the best epoch in place of the last one's."""
+    best = best_epoch(result)
+    metrics = dict(result.logged)
+    for row in result.history:
+        if best is not None and as_number(row.get("epoch", row.get("_step"))) == best:
+            for key, value in row.items():
+                number = as_number(value)
+                if number is not None:
+                    metrics[canonical_metric(key)] = number
+    return metrics
+
+
+def best_epoch(result: RunResult) -> float | None:
+    """The best epoch that the run logged; else that of the best logged validation AUC."""
+    if "best_epoch" in result.logged:
+        return result.logged["best_epoch"]
+    epochs = [
+        (auc, epoch)
+        for row in result.history
+        if (auc := as_number(row.get("val/auc", row.get("val/auc_micro")))) is not None
+        and (epoch := as_number(row.get("epoch", row.get("_step")))) is not None
+        and not math.isnan(auc)
+    ]
+    return max(epochs, key=lambda item: (item[0], -item[1]))[1] if epochs else None
+
+
+def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:
+    """What the predictions say under the guide's metric names, without the split.
+
+    Overall metrics first, then `f1_joy` and its like; counts follow `pred_labels`.
+    """
+    scores = found.as_logged
+    metrics: dict[str, float | None] = {"auc": scores.overall["micro_auc"]}
+    metrics.update((key, value) for key, value in scores.overall.items() if key != "micro_auc")
+    for statistic in PER_CLASS_STATISTICS:
+        values = getattr(scores.counts, statistic).tolist()
+        metrics.update(
+            (f"{statistic}_{emotion}", float(value))
+            for emotion, value in zip(found.labels, values, strict=True)
+        )
+    return metrics
+
+
+def _check_metadata(result: RunResult) -> Iterator[LoggedCheck]:
+    """The checkpoint's metadata against the predictions, or the log where they are silent."""
+    expected: dict[str, float | None] = dict(result.logged)
+    if "test" in result.splits:
+        test: Split = "test"
+        metrics = recomputed_metrics(result.splits[test])
+        expected.update((f"test/{name}", value) for name, value in metrics.items())
+    checkpoints = [item for item in result.artifacts if item.role == "checkpoint"]
+    for artifact in checkpoints[-1:]:
+        for name, key in _METADATA.items():
+            value: Any = artifact.metadata.get(name)
+            number = as_number(value)
+            if number is not None and key in expected:
+                yield LoggedCheck(name, artifact.qualified_name, number, expected[key])
+
+
+def _explain(name: str, logged: float, found: SplitResult) -> str:
+    """What a logged figure equals instead of what its name says; empty if nothing fits."""
+    for words, scores in _readings(found):
+        for average, statistic in _siblings(name):
+            value = scores.overall.get(f"{average}_{statistic}")
+            if value is not None and same(logged, value):
+                title = _STATISTIC_TITLES.get(statistic, statistic)
+                return f"equals the {average} {title}{words}"
+        if name.split("_", 1)[-1] in found.labels:
+            statistic, emotion = name.split("_", 1)
+            column = getattr(scores.counts, statistic)
+            value = float(column[found.labels.index(emotion)])
+            if same(logged, value):
+                return f"equals the figure{words}"
+    return ""
+
+
+def _readings(found: SplitResult) -> tuple[tuple[str, Scores], ...]:
+    at_half = (" at threshold 0.5", found.scores)
+    return (("", found.as_logged), at_half)
+
+
+def _siblings(name: str) -> Iterator[tuple[str, str]]:
+    """Averages of the statistic that a metric name holds: `auc` is micro AUC."""
+    average, _, statistic = name.rpartition("_") if name.endswith("auc") else name.partition("_")
+    if name == "average_precision" or average not in {"", *_AVERAGES}:
+        return
+    for other in _AVERAGES:
+        yield other, statistic
