@@ -1,0 +1,147 @@
+"""What a RUN argument names: an id, a name, a path, an address or a directory."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from goemo_report.errors import NotFoundError
+from goemo_report.model import RunRecord
+
+LOG_PATTERN: Final = "run-*.wandb"
+"""File name of a run log; the star stands for the run id."""
+
+_CANDIDATES_SHOWN: Final = 8
+_FORMS: Final = (
+    "A RUN is an id, a name, project/id, entity/project/id, an address "
+    "https://HOST/ENTITY/PROJECT/runs/ID, or an offline run directory"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReference:
+    """A RUN argument, taken apart. `run` is an id or a name; None is what it does not say.
+
+    `path` is set where it names a run log or a directory of run logs on disk.
+    """
+
+    text: str
+    run: str
+    project: str | None = None
+    entity: str | None = None
+    host: str | None = None
+    path: Path | None = None
+
+
+def parse_reference(text: str) -> RunReference:
+    """Take a RUN argument apart. Raises NotFoundError for what cannot name a run.
+
+    A directory counts as one only if it holds a run log or is written as a path, so that a
+    run may have the name of some folder.
+    """
+    text = text.strip()
+    if not text:
+        raise NotFoundError("an empty RUN names nothing", _FORMS)
+    if text.lower().startswith(("http://", "https://")):
+        return _address(text)
+    if (local := _local(text)) is not None:
+        return local
+    parts = text.strip("/").split("/")
+    if len(parts) == 4 and parts[2] == "runs":
+        del parts[2]
+    if not all(parts) or len(parts) > 3:
+        raise NotFoundError(f"{text!r} names no run", _FORMS)
+    entity, project, run = [None] * (3 - len(parts)) + parts
+    return RunReference(text, str(run), project, entity)
+
+
+def _address(text: str) -> RunReference:
+    """`https://host/entity/project/runs/id`, whatever follows it."""
+    try:
+        split = urlsplit(text)
+        host = split.netloc.rpartition("@")[2]
+        parts = [unquote(part) for part in split.path.split("/") if part]
+        if host and len(parts) >= 4 and parts[2] == "runs":
+            return RunReference(text, parts[3], parts[1], parts[0], host)
+    except ValueError:  # urlsplit's, for brackets that hold no IPv6 address
+        pass
+    raise NotFoundError(f"{text} is not the address of a run", "It ends in /ENTITY/PROJECT/runs/ID")
+
+
+def _local(text: str) -> RunReference | None:
+    """The log or directory on disk that a reference names, if it does."""
+    looks_like_a_path = text.startswith((".", "/", "~")) or text.endswith(".wandb")
+    try:
+        path = Path(text).expanduser()
+        logs = [path] if path.is_file() and path.match(LOG_PATTERN) else []
+        if path.is_dir():
+            logs = list(path.glob(LOG_PATTERN))
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no such home, a null byte
+        return None
+    if logs or (looks_like_a_path and exists):
+        return RunReference(text, log_run_id(logs[0]) if logs else path.name, path=path)
+    if looks_like_a_path and not _server_path(text):
+        raise NotFoundError(f"there is no run log or directory {text}", _FORMS)
+    return None
+
+
+def _server_path(text: str) -> bool:
+    """`/entity/project/runs/id` and `/entity/project/id`, as W&B writes them in places."""
+    return text.startswith("/") and text.count("/") in {3, 4} and not text.endswith(".wandb")
+
+
+def log_run_id(log: Path) -> str:
+    """The run id that the file name of a run log carries."""
+    return log.name.removeprefix("run-").removesuffix(".wandb")
+
+
+def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> RunRecord:
+    """The one run of `runs` that a reference names; an id goes before a name.
+
+    A run whose entity is not known (it was never uploaded) fits any. `where` names the runs
+    in errors. Raises NotFoundError for none, with close matches, and for several.
+    """
+    within = [
+        run
+        for run in runs
+        if reference.project in {None, run.project}
+        and (reference.entity is None or run.entity in {None, reference.entity})
+    ]
+    fitting = [run for run in within if run.id == reference.run]
+    fitting = fitting or [run for run in within if run.name == reference.run]
+    fitting = fitting or [run for run in runs if run.name == reference.text]  # a name with slashes
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        shown = ", ".join(map(_introduce, fitting[:_CANDIDATES_SHOWN]))
+        more = len(fitting) - _CANDIDATES_SHOWN
+        raise NotFoundError(
+            f"{reference.text!r} fits {len(fitting)} runs in {where}: {shown}"
+            + (f" and {more} more" if more > 0 else ""),
+            "Give the id of the one you mean, as id or as project/id",
+        )
+    raise _unknown(reference, runs, where)
+
+
+def _unknown(reference: RunReference, runs: Sequence[RunRecord], where: str) -> NotFoundError:
+    what = f"no run {reference.text!r} in {where}"
+    if not runs:
+        return NotFoundError(what, "It holds no runs at all: check --wandb-dir")
+    named = {name: run for run in reversed(runs) for name in (run.name, run.id)}
+    close = difflib.get_close_matches(reference.run, named, n=3, cutoff=0.6)
+    close += [name for name in named if reference.run.lower() in name.lower()]
+    meant = list({id(named[name]): named[name] for name in close}.values())[:3]
+    if meant:
+        return NotFoundError(what, f"Did you mean {' or '.join(map(_introduce, meant))}?")
+    return NotFoundError(what, f"`goemo-report runs` lists the {len(runs)} runs there are")
+
+
+def _introduce(run: RunRecord) -> str:
+    """Name, path and start of a run."""
+    started = f", started {run.created_at:%Y-%m-%d %H:%M} UTC" if run.created_at else ""
+    return f"{run.name} ({run.path}{started})"
