@@ -1,0 +1,101 @@
+"""The command line: `goemo-train`, `python -m goemo_train`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from goemo_report.errors import GoemoError, SettingsError
+from goemo_train.config import KEPT_ON_RESUME, TrainConfig, parse, settle
+
+if TYPE_CHECKING:
+    from goemo_train.train import Outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the flags say; 0 done, 1 an error, 2 usage, 130 or 143 interrupted."""
+    flags = parse(sys.argv[1:] if arguments is None else arguments)
+    debug = flags.pop("debug", False)
+    try:
+        _check_resume(flags)
+        config = settle(flags)
+    except SettingsError as error:
+        return _fail(f"error: {error}", 2)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        return _run(config)
+    except GoemoError as error:
+        if debug:
+            raise
+        return _fail(f"error: {error}", 1)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return _fail("interrupted", 130)
+    except Exception as error:
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _fail(f"error: {what}. Run again with --debug for the traceback", 1)
+
+
+def _run(config: TrainConfig) -> int:
+    import transformers
+
+    from goemo_train.progress import Interrupted, Progress
+    from goemo_train.train import train
+
+    logging: Any = transformers.utils.logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        outcome = train(config, Progress())
+    except Interrupted as stopped:
+        run_id = stopped.run.rsplit("-", 1)[-1]
+        again = f"goemo-train --resume {run_id} --output {shlex.quote(config.output)}"
+        return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)
+    sys.stdout.write(summary(outcome, config))
+    return 0
+
+
+def summary(outcome: Outcome, config: TrainConfig) -> str:
+    """What the run came to, where everything is, and what to type next."""
+    overall = outcome.scores.overall
+    where = f" --wandb-dir {shlex.quote(config.output)}" if outcome.offline else ""
+    lines = {
+        "run": f"{outcome.name} ({outcome.run_id})",
+        "best epoch": f"{outcome.best_epoch} of {outcome.final_epoch}, "
+        f"{outcome.training_time:.0f} s of training",
+        "test": ", ".join(
+            f"{text} {overall[key]:.4f}"
+            for text, key in (
+                ("micro AUC", "micro_auc"), ("macro AUC", "macro_auc"),
+                ("macro F1", "macro_f1"), ("micro F1", "micro_f1"),
+            )
+            if overall[key] is not None
+        ) + f" at {config.threshold:g}",
+        "results": str(outcome.directory),
+        "W&B": outcome.where or "disabled",
+        "next": f"goemo-report compare {outcome.run_id}{where}" if outcome.where
+        else f"goemo-report metrics {shlex.quote(str(outcome.directory / 'test_predictions.csv'))}",
+    }  # fmt: skip
+    return "".join(f"{key:<11}{value}\n" for key, value in lines.items())
+
+
+def _check_resume(flags: dict[str, Any]) -> None:
+    foreign = sorted(set(flags) - KEPT_ON_RESUME) if flags.get("resume") else []
+    if foreign:
+        options = ", ".join("--" + name.replace("_", "-") for name in foreign)
+        raise SettingsError(f"--resume and {options}", "A resumed run keeps its own settings")
+
+
+def _fail(line: str, code: int) -> int:
+    sys.stderr.write(f"goemo-train: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""Settings of a training run: flag > TOML file > preset of the model > default.
+
+Every field of `TrainConfig` is one option of the command line and one key of the TOML
+file. Nothing here imports torch, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from goemo_report.contract import PROJECT
+from goemo_report.errors import SettingsError
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+
+Phase = Literal["training", "evaluation", "ablation"]
+Status = Literal["baseline", "experimental", "final"]
+Precision = Literal["auto", "fp32", "bf16"]
+Pooling = Literal["default", "mean"]
+BiasStart = Literal["zero", "log-odds"]
+Mode = Literal["online", "offline", "disabled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """What a run does; logged with the run and kept beside its checkpoints."""
+
+    model: Annotated[str, "hub name, directory, tiny-bert or tiny-roberta"] = DEFAULT_MODEL
+    model_name: Annotated[str, "short name in run and artifacts (default: by --model)"] = ""
+    dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = "go_emotions"
+    exclude_neutral: Annotated[bool, "27 labels; texts with neutral alone are dropped"] = False
+    limit: Annotated[int, "use only the first N texts of each split (0: all)"] = 0
+    learning_rate: Annotated[float, "peak learning rate"] = 2e-5
+    batch_size: Annotated[int, "texts per optimiser step, over all processes"] = 16
+    num_epochs: Annotated[int, "passes over the training split"] = 4
+    dropout: Annotated[float, "dropout probability"] = 0.1
+    max_seq_length: Annotated[int, "texts are cut after so many tokens"] = 128
+    warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)"] = -1
+    weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
+    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
+    random_seed: Annotated[int, "seed of every random choice"] = 42
+    pooling: Annotated[Pooling, "the model's own, or mean over tokens (BERT types)"] = "default"
+    bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
+    threshold: Annotated[float, "a label is predicted from this probability on"] = 0.5
+    precision: Annotated[Precision, "of training (auto: bf16 on GPU, else fp32)"] = "auto"
+    eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"
+    phase: Annotated[Phase, "phase tag"] = "training"
+    status: Annotated[Status, "status tag"] = "experimental"
+    tag: Annotated[tuple[str, ...], "one more tag; may be given again"] = ()
+    wandb_mode: Annotated[Mode | None, "default: WANDB_MODE, else online"] = None
+    entity: Annotated[str, "W&B entity (default: WANDB_ENTITY, else your own)"] = ""
+    project: Annotated[str, f"W&B project (default: WANDB_PROJECT, else {PROJECT})"] = ""
+    output: Annotated[str, "directory of run logs, staged artifacts and results"] = "runs"
+    resume: Annotated[str, "continue the run with this id below --output"] = ""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The guide's three tags, model type, phase and status, then the user's."""
+        return tuple(dict.fromkeys((self.model_name, self.phase, self.status, *self.tag)))
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The fields that decide the result, for the artifact's metadata."""
+        return {k: v for k, v in asdict(self).items() if k not in _NOT_HYPERPARAMETERS}
+
+
+_NOT_HYPERPARAMETERS = {
+    *("model_name", "phase", "status", "tag", "wandb_mode", "entity", "project"),
+    *("output", "resume"),
+}
+KEPT_ON_RESUME = frozenset({"wandb_mode", "entity", "project", "output", "resume"})
+"""Options that may be given with --resume; all others come from the run itself."""
+
+# Recipes by the model's short name, first match wins. MiniLM and the tiny models were
+# measured on two CPU cores; the others are the usual published fine-tuning settings.
+PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("tiny-*", {"learning_rate": 3e-3, "batch_size": 32, "num_epochs": 8,
+                "bias_start": "log-odds"}),
+    ("*minilm*", {"learning_rate": 3e-4, "batch_size": 32, "num_epochs": 3, "pooling": "mean",
+                  "bias_start": "log-odds"}),
+    ("roberta-large*", {"learning_rate": 1e-5, "bias_start": "log-odds"}),
+    ("roberta-base*", {"learning_rate": 3e-5, "bias_start": "log-odds"}),
+    ("distilbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds"}),
+    ("bert-base-*", {"learning_rate": 5e-5, "bias_start": "log-odds"}),
+    ("deberta-v3-large*", {"learning_rate": 8e-6, "bias_start": "log-odds"}),
+    ("deberta-v3-*", {"learning_rate": 2e-5, "bias_start": "log-odds"}),
+    ("modernbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds"}),
+)  # fmt: skip
+
+_UNTELLING = {"model", "checkpoint", "best", "final", "weights", "snapshot", "0_transformer"}
+
+
+def short_name(model: str) -> str:
+    """Short name of a model in W&B's artifact characters: last part of its hub name or path.
+
+    A directory called `model` or the like is named by its own config's `_name_or_path`.
+    """
+    path = Path(model)
+    name = path.resolve().name if path.is_dir() else model.rstrip("/").rsplit("/", 1)[-1]
+    if path.is_dir() and name.lower() in _UNTELLING:
+        try:
+            origin = json.loads((path / "config.json").read_text("utf-8")).get("_name_or_path")
+        except (OSError, ValueError):
+            origin = None
+        name = str(origin or path.resolve().parent.name).rstrip("/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The recipe for a model of this short name; empty where there is none."""
+    return next((r for pattern, r in PRESETS if fnmatch(name.lower(), pattern)), {})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings of a TOML file; keys are the option names, with `-` or `_`."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}", "Check --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}", "Correct the file") from error
+    hints = get_type_hints(TrainConfig)
+    settings = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in hints:
+            close = difflib.get_close_matches(name, hints, 1)
+            hint = f"Did you mean {close[0]}?" if close else "See goemo-train --help"
+            raise SettingsError(f"{path}: unknown setting {key!r}", hint)
+        settings[name] = _typed(value, hints[name], f"{path}: {key}")
+    return settings
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    choices = [c for part in (hint, *get_args(hint)) for c in get_args(part) if isinstance(c, str)]
+    wanted = str if choices else get_origin(hint) or hint
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if wanted is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        value = tuple(value)
+    if type(value) is not wanted or (choices and value not in choices):
+        expected = " or ".join(choices) or wanted.__name__
+        raise SettingsError(f"{where} is {value!r}", f"Give {expected}")
+    return value
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        """One line and exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _boolean(text: str) -> bool:
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
+    return values[text.lower()]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line: one option a field, then those that are no part of the run."""
+    parser = _Parser(
+        prog="goemo-train",
+        description="Fine-tune an encoder on GoEmotions and track the run in Weights & Biases.",
+        epilog="Underscores work as well as dashes: --learning_rate=2e-5, as W&B sweeps write.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    hints = get_type_hints(TrainConfig, include_extras=True)
+    for item in fields(TrainConfig):
+        hint, meaning = get_args(hints[item.name])
+        flag = "--" + item.name.replace("_", "-")
+        choices = [c for p in (hint, *get_args(hint)) for c in get_args(p) if isinstance(c, str)]
+        if item.default not in (None, "", (), False):
+            meaning += f" (default: {item.default})"
+        if hint is bool:
+            parser.add_argument(flag, type=_boolean, nargs="?", const=True, help=meaning,
+                                metavar="BOOL")  # fmt: skip
+        elif get_origin(hint) is tuple:
+            parser.add_argument(flag, action="append", help=meaning, metavar="TEXT")
+        elif choices:
+            parser.add_argument(flag, choices=choices, help=meaning)
+        else:
+            parser.add_argument(flag, type=hint, help=meaning, metavar=hint.__name__.upper())
+    parser.add_argument("--config", metavar="FILE.toml", help="read settings from this file")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def normalise(arguments: Iterable[str]) -> list[str]:
+    """Options with underscores become options with dashes; values stay as they are."""
+    dashed = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        dashed.append((name.replace("_", "-") if name.startswith("--") else name) + equals + value)
+    return dashed
+
+
+def settle(flags: dict[str, Any], environment: dict[str, str] | None = None) -> TrainConfig:
+    """The settings of a run from its flags; `config` names a TOML file.
+
+    Raises:
+        SettingsError: a value cannot be used.
+
+    """
+    environment = dict(os.environ) if environment is None else environment
+    flags = dict(flags)
+    toml = flags.pop("config", None)
+    given = {**(read_toml(Path(toml)) if toml else {}), **flags}
+    given["tag"] = tuple(given.get("tag", ()))
+    model = given.get("model", TrainConfig.__dataclass_fields__["model"].default)
+    named = given.get("model_name") or short_name(model)
+    given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or PROJECT
+    given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
+    if not given.get("wandb_mode") and environment.get("WANDB_MODE"):
+        mode = {"dryrun": "offline", "run": "online"}.get(*[environment["WANDB_MODE"]] * 2)
+        given["wandb_mode"] = _typed(mode, Mode, "WANDB_MODE")
+    config = TrainConfig(**{**preset(short_name(model)), **given, "model_name": named})
+    check(config)
+    return config
+
+
+def check(config: TrainConfig) -> None:
+    """Refuse values that cannot train, naming the option and the range."""
+    ranges: dict[str, tuple[float, float]] = {
+        "learning_rate": (1e-12, 10.0),
+        "batch_size": (1, 65536),
+        "num_epochs": (1, 10000),
+        "dropout": (0.0, 0.999),
+        "max_seq_length": (3, 131072),
+        "warmup_steps": (-1, 10**9),
+        "weight_decay": (0.0, 10.0),
+        "max_grad_norm": (1e-9, 1e9),
+        "random_seed": (0, 2**32 - 1),
+        "limit": (0, 10**9),
+        "threshold": (0.0, 1.0),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if not low <= value <= high:  # NaN fails too
+            flag = "--" + name.replace("_", "-")
+            raise SettingsError(f"{flag} is {value}", f"Give a value from {low:g} to {high:g}")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", config.model_name):
+        raise SettingsError(
+            f"--model-name is {config.model_name!r}",
+            "Use at most 64 letters, digits, dots, dashes and underscores, as W&B artifacts do",
+        )
+    for tag in config.tags:
+        if not 1 <= len(tag) <= 64:
+            raise SettingsError(f"the tag {tag[:70]!r} has {len(tag)} characters", "W&B takes 1-64")
+
+
+def parse(arguments: Sequence[str]) -> dict[str, Any]:
+    """The flags that were given, and only those."""
+    return vars(build_parser().parse_args(normalise(arguments)))

@@ -1,0 +1,245 @@
+"""Splits, tokens and batches.
+
+Texts are tokenised once and kept as one flat array. Batches are made from shuffled
+mega-batches that are sorted by length: nearly no padding, and still a random order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from goemo_report import contract
+from goemo_report.errors import DataError
+from goemo_train import demo_corpus
+from goemo_train.config import TrainConfig
+
+HUB_NAME = "google-research-datasets/go_emotions"
+SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
+MEGA_BATCH = 50  # batches that are sorted by length together
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Texts and their (n, k) boolean truth."""
+
+    texts: list[str]
+    truth: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The three splits, their labels in canonical order, and where they come from."""
+
+    train: Split
+    val: Split
+    test: Split
+    labels: tuple[str, ...]
+    name: str
+    version: str
+
+    @property
+    def official(self) -> bool:
+        """Whether the splits have the sizes of the official data set."""
+        sizes = {split: len(getattr(self, split).texts) for split in SPLIT_FILES}
+        return sizes == contract.SPLIT_SAMPLES
+
+
+Rows = Sequence[tuple[str, tuple[int, ...]]]
+
+
+def load_corpus(config: TrainConfig) -> Corpus:
+    """The data set that the settings name.
+
+    Raises:
+        DataError: a file or row cannot be used, or the hub cannot be reached.
+
+    """
+    if config.dataset == "demo":
+        splits: dict[str, Rows] = dict(demo_corpus.generate())
+        name, version = "demo", "1"
+    elif Path(config.dataset).is_dir():
+        directory = Path(config.dataset)
+        _check_labels(directory / "labels.txt")
+        digest = hashlib.sha256()
+        splits = {s: _read_tsv(directory / f, digest) for s, f in SPLIT_FILES.items()}
+        name, version = contract.DATASET_NAME, f"sha256:{digest.hexdigest()[:16]}"
+    elif config.dataset in (contract.DATASET_NAME, HUB_NAME):
+        splits, version = _from_hub()
+        name = contract.DATASET_NAME
+    else:
+        raise DataError(
+            f"--dataset {config.dataset} is neither go_emotions nor demo nor a directory",
+            "A directory holds train.tsv, dev.tsv, test.tsv and labels.txt",
+        )
+    labels = contract.EMOTIONS_WITHOUT_NEUTRAL if config.exclude_neutral else contract.EMOTIONS
+    parts = {s: _as_split(rows, len(labels), config.limit) for s, rows in splits.items()}
+    for split, part in parts.items():
+        if not part.texts:
+            raise DataError(f"the {split} split of {config.dataset} has no text", "Add some rows")
+    return Corpus(**parts, labels=labels, name=name, version=version)
+
+
+def _as_split(rows: Rows, k: int, limit: int) -> Split:
+    # Neutral is the last label: with k = 27 a text that has nothing else is dropped.
+    kept = [(text, [i for i in ids if i < k]) for text, ids in rows]
+    kept = [row for row in kept if row[1]][: limit or None]
+    truth = np.zeros((len(kept), k), np.bool_)
+    for row, (_, ids) in enumerate(kept):
+        truth[row, ids] = True
+    return Split([text for text, _ in kept], truth)
+
+
+def _check_labels(path: Path) -> None:
+    try:
+        names = tuple(path.read_text("utf-8-sig").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}", "It lists the 28 labels") from error
+    if names != contract.EMOTIONS:
+        pairs = zip((*names, *["nothing"] * 28), contract.EMOTIONS, strict=False)
+        line = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), 29)
+        raise DataError(
+            f"{path}, line {line}: the labels are not the 28 of GoEmotions in their order",
+            "Ids in the splits index this file, so that its order matters",
+        )
+
+
+def _read_tsv(path: Path, digest: Any) -> Rows:
+    """Rows of `text, comma-separated label ids, comment id`; quotes are plain characters."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "Check --dataset") from error
+    digest.update(raw)
+    rows = []
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            columns = line.rstrip(b"\r").decode("utf-8").split("\t")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}: not UTF-8 ({error.reason})", "Save as UTF-8") from error
+        if len(columns) not in (2, 3):
+            raise DataError(
+                f"{where}: {len(columns)} columns", "A row is text, label ids, comment id"
+            )
+        ids = []
+        for part in columns[1].split(","):
+            if not (part.isascii() and part.isdigit() and int(part) < len(contract.EMOTIONS)):
+                raise DataError(f"{where}: unknown label id {part!r}", "Ids go from 0 to 27")
+            ids.append(int(part))
+        rows.append((columns[0], tuple(ids)))
+    return rows
+
+
+def _from_hub() -> tuple[dict[str, Rows], str]:
+    try:
+        import datasets
+
+        found = datasets.load_dataset(HUB_NAME, "simplified")
+    except Exception as error:  # whatever the hub client raises: network, HTTP, cache, import
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{HUB_NAME} could not be had from the hub: {reason}",
+            "Give --dataset a directory of the TSV files, set HF_HOME to a cache that holds it "
+            "(HF_HUB_OFFLINE=1 keeps the network out), or try --dataset demo",
+        ) from error
+    names = tuple(found["train"].features["labels"].feature.names)
+    if names != contract.EMOTIONS:
+        raise DataError(f"the labels of {HUB_NAME} changed", "Give --dataset a directory instead")
+    splits: dict[str, Rows] = {
+        split: [(row["text"], tuple(row["labels"])) for row in found[hub]]
+        for split, hub in (("train", "train"), ("val", "validation"), ("test", "test"))
+    }
+    return splits, str(found["train"].version or found["train"].info.version or "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token ids of `n` texts, end to end; text `i` is `ids[starts[i]:starts[i + 1]]`."""
+
+    ids: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    truth: npt.NDArray[np.float32]
+    truncated: int
+    pad: int
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(n,) tokens of each text."""
+        return np.diff(self.starts)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def batch(
+        self, rows: npt.NDArray[np.int64], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Ids and attention mask (b, longest of the batch), and truth (b, k), on the device."""
+        lengths = self.lengths[rows]
+        mask = np.arange(lengths.max())[None, :] < lengths[:, None]
+        ids = np.full(mask.shape, self.pad, np.int64)
+        flat = np.concatenate([self.ids[self.starts[r] : self.starts[r + 1]] for r in rows])
+        ids[mask] = flat  # row by row, as the texts lie end to end
+        arrays = (ids, mask.astype(np.int64), self.truth[rows])
+        tensors = [torch.from_numpy(array) for array in arrays]
+        if device.type == "cuda":
+            tensors = [t.pin_memory().to(device, non_blocking=True) for t in tensors]
+        return tensors[0], tensors[1], tensors[2]
+
+    def head(self, n: int, seed: int) -> Tokens:
+        """A random sample of at most `n` texts, always the same for a seed."""
+        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        parts = [self.ids[self.starts[r] : self.starts[r + 1]] for r in rows]
+        starts = np.concatenate(([0], np.cumsum(self.lengths[rows])))
+        return replace(self, ids=np.concatenate(parts), starts=starts, truth=self.truth[rows])
+
+
+def tokenise(split: Split, tokenizer: Any, max_length: int) -> Tokens:
+    """Tokens of a split, special tokens included, cut after `max_length`."""
+    encoded = tokenizer(
+        split.texts, truncation=True, max_length=max_length,
+        return_attention_mask=False, return_token_type_ids=False,
+    )  # fmt: skip
+    ids: list[list[int]] = encoded["input_ids"]
+    truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in ids])))
+    flat = np.concatenate([np.asarray(row, np.int32) for row in ids])
+    return Tokens(flat, starts, split.truth.astype(np.float32), truncated, tokenizer.pad_token_id)
+
+
+def training_batches(
+    lengths: npt.NDArray[np.int64], size: int, seed: int, epoch: int
+) -> list[npt.NDArray[np.int64]]:
+    """Rows of each batch of an epoch: every text once, the longest batch first.
+
+    The order follows from the seed and the epoch alone, so that a resumed run finds it again.
+    """
+    chance = np.random.default_rng((seed, epoch))
+    order = chance.permutation(len(lengths))
+    batches: list[npt.NDArray[np.int64]] = []
+    for start in range(0, len(order), size * MEGA_BATCH):
+        mega = order[start : start + size * MEGA_BATCH]
+        mega = mega[np.argsort(-lengths[mega], kind="stable")]
+        batches += [mega[i : i + size] for i in range(0, len(mega), size)]
+    chance.shuffle(batches)
+    # Whatever does not fit into memory is found in the first step.
+    longest = max(range(len(batches)), key=lambda b: int(lengths[batches[b]].max()))
+    batches[0], batches[longest] = batches[longest], batches[0]
+    return batches
+
+
+def evaluation_batches(
+    lengths: npt.NDArray[np.int64], size: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of each batch, sorted by length."""
+    order = np.argsort(-lengths, kind="stable")
+    return (order[start : start + size] for start in range(0, len(order), size))

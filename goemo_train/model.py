@@ -1,0 +1,252 @@
+"""Encoders: loading, mean pooling, and the checkpoint directory that the guide asks for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    BertTokenizer,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    RobertaTokenizer,
+)
+
+from goemo_report.errors import GoemoError, SettingsError
+from goemo_train import demo_corpus
+from goemo_train.config import TrainConfig
+
+MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
+POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
+DROPOUT_NAMES = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout",
+    "dropout", "attention_dropout", "seq_classif_dropout", "classifier_dropout",
+    "embedding_dropout", "mlp_dropout", "hidden_dropout",
+)  # fmt: skip
+
+Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Classifier(nn.Module):
+    """Ids and mask (b, t) to logits (b, k), through the model's own head."""
+
+    def __init__(self, plain: Any) -> None:
+        super().__init__()
+        self.plain = plain
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logits (b, k)."""
+        logits: torch.Tensor = self.plain(input_ids=ids, attention_mask=mask).logits
+        return logits
+
+    def output(self) -> nn.Linear:
+        """The layer that makes the logits."""
+        return [m for m in self.plain.modules() if isinstance(m, nn.Linear)][-1]
+
+    def export(self) -> Any:
+        """The model as a class that transformers loads by itself."""
+        return self.plain
+
+
+class MeanPooled(Classifier):
+    """A BERT whose head sees the LayerNorm of the mean over tokens.
+
+    The same function exists as an ordinary BERT with one more layer: attention that is
+    uniform (query and key zero) and copies (value identity) takes the mean, a large output
+    weight lets it outweigh the first token, and a pooler scaled down to where tanh is linear
+    passes it on. `export` writes that; what the first token still adds is trained as well, so
+    that both give the same logits up to rounding.
+    """
+
+    def __init__(self, plain: BertForSequenceClassification) -> None:
+        super().__init__(plain)
+        config = plain.config
+        plain.bert.pooler = None
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Logits (b, k)."""
+        tokens = self.plain.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens, weights = tokens.float(), mask.unsqueeze(-1).float()
+            mean = (tokens * weights).sum(1) / weights.sum(1)
+            pooled = self.norm(tokens[:, 0] / MEAN_SCALE + mean)
+            logits: torch.Tensor = self.plain.classifier(self.plain.dropout(pooled))
+        return logits
+
+    def output(self) -> nn.Linear:
+        """The layer that makes the logits."""
+        layer: nn.Linear = self.plain.classifier
+        return layer
+
+    @torch.no_grad()
+    def export(self) -> Any:
+        """An ordinary BERT of one more layer that gives the same logits."""
+        config = BertConfig.from_dict(self.plain.config.to_dict())
+        config.num_hidden_layers += 1
+        bert: Any = BertForSequenceClassification(config)
+        bert.load_state_dict(self.plain.state_dict(), strict=False)  # copies to the CPU
+        layer = bert.bert.encoder.layer[-1]
+        pieces = (
+            (layer.attention.self.query, 0.0),
+            (layer.attention.self.key, 0.0),
+            (layer.attention.self.value, 1.0),
+            (layer.attention.output.dense, MEAN_SCALE),
+            (layer.intermediate.dense, 0.0),
+            (layer.output.dense, 0.0),
+            (bert.bert.pooler.dense, POOLER_SCALE),
+        )
+        for module, scale in pieces:
+            module.weight.copy_(scale * torch.eye(*module.weight.shape))
+            module.bias.zero_()
+        layer.output.LayerNorm.load_state_dict(self.norm.state_dict())
+        bert.classifier.weight.div_(POOLER_SCALE)
+        return bert
+
+
+def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]:
+    """The encoder with a fresh multi-label head, and its tokenizer.
+
+    Raises:
+        GoemoError: the model cannot be had.
+
+    """
+    settings = {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "problem_type": "multi_label_classification",
+    }
+    if config.model in TINY:
+        plain, tokenizer = TINY[config.model](settings, config)
+    else:
+        try:
+            described = AutoConfig.from_pretrained(config.model, **settings)
+            _set_dropout(described, config.dropout)
+            tokenizer = AutoTokenizer.from_pretrained(config.model)
+            plain = AutoModelForSequenceClassification.from_pretrained(
+                config.model, config=described, dtype=torch.float32, ignore_mismatched_sizes=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise GoemoError(
+                f"the model {config.model} cannot be loaded: {reason}",
+                "Give --model a hub name or a directory of config, weights and tokenizer; without "
+                "network, HF_HOME must hold it (HF_HUB_OFFLINE=1)",
+            ) from error
+    if tokenizer.pad_token_id is None or not tokenizer.is_fast:
+        raise GoemoError(f"{config.model} has no fast tokenizer with padding", "Use an encoder")
+    limit = getattr(plain.config, "max_position_embeddings", config.max_seq_length)
+    limit -= 2 if plain.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    if config.max_seq_length > limit:
+        raise SettingsError(
+            f"--max-seq-length is {config.max_seq_length}", f"{config.model} reads at most {limit}"
+        )
+    if config.pooling == "mean":
+        if not isinstance(plain, BertForSequenceClassification):
+            raise SettingsError(
+                f"--pooling mean is made for BERT types, {config.model} is a "
+                f"{plain.config.model_type}",
+                "Leave it at default",
+            )
+        return MeanPooled(plain), tokenizer
+    return Classifier(plain), tokenizer
+
+
+def _set_dropout(described: Any, dropout: float) -> None:
+    for name in DROPOUT_NAMES:
+        if hasattr(described, name):
+            setattr(described, name, dropout)
+
+
+def start_bias(model: Classifier, truth: npt.NDArray[np.bool_]) -> None:
+    """Start the output bias at each label's log-odds in the training split."""
+    positives = truth.sum(0) + 0.5
+    odds = np.log(positives / (len(truth) + 1 - positives))
+    with torch.no_grad():
+        model.output().bias.copy_(torch.from_numpy(odds))
+
+
+def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:
+    """Write the guide's checkpoint directory; it appears whole, in place of an older one.
+
+    transformers by itself writes `model.safetensors` and one `tokenizer.json`; the guide
+    wants `pytorch_model.bin` and the vocabulary files, so they are written here.
+    """
+    part = directory.with_name(directory.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    plain = model.export()
+    plain.config.architectures = [type(plain).__name__]
+    plain.config.save_pretrained(part)
+    weights = {k: v.detach().cpu().contiguous() for k, v in plain.state_dict().items()}
+    torch.save(weights, part / "pytorch_model.bin")
+    tokenizer.save_pretrained(part)
+    tokenizer.backend_tokenizer.model.save(str(part))
+    special = json.dumps(tokenizer.special_tokens_map, indent=2, default=str)
+    (part / "special_tokens_map.json").write_text(special + "\n", "utf-8")
+    shutil.rmtree(directory, ignore_errors=True)
+    part.rename(directory)
+
+
+def load_checkpoint(directory: Path) -> Classifier:
+    """A saved checkpoint, loaded as anyone would load it."""
+    return Classifier(AutoModelForSequenceClassification.from_pretrained(directory))
+
+
+def _tiny_bert(settings: dict[str, Any], config: TrainConfig) -> tuple[Any, Any]:
+    words = sorted({word for text in _demo_texts() for word in _words(text)})
+    letters = sorted(set("abcdefghijklmnopqrstuvwxyz0123456789'") | set(".,!?-"))
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*specials, *letters, *(f"##{letter}" for letter in letters), *words]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = BertTokenizer(vocab=vocabulary, model_max_length=128)
+    described = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=96, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=192, max_position_embeddings=128, initializer_range=0.08, **settings,
+    )  # fmt: skip
+    _set_dropout(described, config.dropout)
+    return BertForSequenceClassification(described), tokenizer
+
+
+def _tiny_roberta(settings: dict[str, Any], config: TrainConfig) -> tuple[Any, Any]:
+    from tokenizers import ByteLevelBPETokenizer
+
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(
+        _demo_texts(), vocab_size=600, special_tokens=specials, show_progress=False
+    )
+    state = json.loads(trained.to_str())["model"]
+    merges = [tuple(m.split()) if isinstance(m, str) else tuple(m) for m in state["merges"]]
+    tokenizer = RobertaTokenizer(vocab=state["vocab"], merges=merges, model_max_length=128)  # type: ignore[arg-type]  # pairs
+    described = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=48, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=96, max_position_embeddings=130, pad_token_id=1, bos_token_id=0,
+        eos_token_id=2, type_vocab_size=1, initializer_range=0.08, **settings,
+    )  # fmt: skip
+    _set_dropout(described, config.dropout)
+    return RobertaForSequenceClassification(described), tokenizer
+
+
+TINY = {"tiny-bert": _tiny_bert, "tiny-roberta": _tiny_roberta}
+
+
+def _demo_texts() -> list[str]:
+    return [text for text, _ in demo_corpus.generate()["train"]]
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text).split()

@@ -1,0 +1,162 @@
+"""Weights & Biases, as the guide writes it; the only place of the trainer that imports it.
+
+Everything of an experiment stays below one directory: run logs in `wandb/`, staged artifact
+files in `artifacts/staging/`, results beside them. `WANDB_DIR` and `WANDB_DATA_DIR` move
+the first two where the user wants them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from goemo_report import contract
+from goemo_report.contract import ARTIFACTS, Role
+from goemo_report.errors import GoemoError
+from goemo_train.config import TrainConfig
+
+DESCRIPTIONS: dict[Role, str] = {
+    "checkpoint": "Best checkpoint by validation micro AUC",
+    "val-predictions": "Validation predictions with probabilities",
+    "test-predictions": "Test predictions with probabilities",
+    "per-class-metrics": "Per-class metrics on the test split",
+}
+
+
+def new_run_id() -> str:
+    """The id that a sweep agent chose, or eight random characters as W&B's own."""
+    alphabet = string.ascii_lowercase + string.digits
+    return os.environ.get("WANDB_RUN_ID") or "".join(secrets.choice(alphabet) for _ in range(8))
+
+
+def system_information() -> dict[str, Any]:
+    """The guide's `system/*` keys."""
+    cuda = torch.cuda.is_available()
+    return {
+        "system/platform": platform.platform(),
+        "system/python_version": platform.python_version(),
+        "system/pytorch_version": str(torch.__version__),
+        "system/cuda_available": cuda,
+        "system/cuda_version": torch.version.cuda if cuda else None,
+        "system/gpu_count": torch.cuda.device_count() if cuda else 0,
+        "system/gpu_name": torch.cuda.get_device_name(0) if cuda else None,
+        "system/transformers_version": transformers.__version__,
+    }
+
+
+def run_config(config: TrainConfig, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The guide's whole config schema and system keys, then the trainer's other settings.
+
+    `measured` holds what only the model and the data know: `model_params`, `num_labels`,
+    the data set's name, version and sizes.
+    """
+    system = system_information()
+    known = {
+        **config.hyperparameters(),
+        **measured,
+        "model_name": config.model_name,
+        "gpu_type": system["system/gpu_name"] or "cpu",
+        "cuda_version": system["system/cuda_version"] or "none",
+        "pytorch_version": system["system/pytorch_version"],
+        "transformers_version": system["system/transformers_version"],
+    }
+    schema = {key.name: key.type(known.pop(key.name)) for key in contract.CONFIG_KEYS}
+    return {**schema, **system, **known, "phase": config.phase, "status": config.status}
+
+
+class Tracker:
+    """One W&B run, or with mode `disabled` none at all."""
+
+    def __init__(self, run: Any, config: TrainConfig, run_id: str) -> None:
+        self.run = run
+        self.config = config
+        self.run_id = run_id
+
+    @classmethod
+    def start(
+        cls, config: TrainConfig, logged: Mapping[str, Any], name: str, run_id: str
+    ) -> Tracker:
+        """Begin a run, or continue the one with this id when the settings say so.
+
+        Raises:
+            GoemoError: W&B refuses it or cannot be reached.
+
+        """
+        if config.wandb_mode == "disabled":
+            return cls(None, config, run_id)
+        import wandb
+
+        directory = Path(os.environ.get("WANDB_DIR") or config.output).resolve()
+        directory.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("WANDB_DATA_DIR", str(directory))
+        try:
+            run = wandb.init(
+                project=config.project, entity=config.entity or None, dir=directory, id=run_id,
+                name=name, tags=config.tags, config=dict(logged), mode=config.wandb_mode,
+                resume="allow" if config.resume else None, job_type=config.phase,
+            )  # fmt: skip
+        except wandb.errors.UsageError as error:
+            raise GoemoError(
+                f"W&B cannot start the run: {error}",
+                "Run `wandb login`, or use --wandb-mode offline (sync later) or disabled",
+            ) from error
+        except wandb.Error as error:
+            raise GoemoError(
+                f"W&B cannot start the run: {error}",
+                "Check key, host, entity and project, or use --wandb-mode offline",
+            ) from error
+        return cls(run, config, run_id)
+
+    @property
+    def offline(self) -> bool:
+        """Whether the run is logged to disk for a later sync."""
+        return self.run is not None and bool(self.run.offline)
+
+    @property
+    def where(self) -> str:
+        """The run's page, or the directory of its log; empty when disabled."""
+        if self.run is None:
+            return ""
+        return str(Path(self.run.dir).parent) if self.offline else str(self.run.url)
+
+    def log(self, row: Mapping[str, Any], step: int) -> None:
+        """Log one step, and commit it at once so that a kill afterwards cannot lose it.
+
+        A resumed run may hold the step already: it is not logged twice.
+        """
+        if self.run is not None and (self.offline or step >= self.run.starting_step):
+            self.run.log(dict(row), step=step, commit=True)
+
+    def summarise(self, values: Mapping[str, Any]) -> None:
+        """Set summary values."""
+        if self.run is not None:
+            self.run.summary.update(dict(values))
+
+    def artifact(self, role: Role, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Log a file, or all files of a directory, as the guide's artifact of this role."""
+        if self.run is None:
+            return
+        import wandb
+
+        kind = ARTIFACTS[role]
+        artifact = wandb.Artifact(
+            name=kind.name(self.config.model_name, self.run_id),
+            type=kind.type,
+            description=DESCRIPTIONS[role],
+            metadata=dict(metadata),
+        )
+        (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
+        self.run.log_artifact(artifact)
+
+    def finish(self, exit_code: int) -> None:
+        """End the run: 0 is finished, anything else failed."""
+        if self.run is not None:
+            self.run.finish(exit_code=exit_code)
