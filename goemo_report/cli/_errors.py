@@ -1,0 +1,111 @@
+"""Errors become one line that says what, one that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from goemo_report.cli._text import one_line
+from goemo_report.errors import GoemoError
+
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+"""Exit codes; the last two are the shell's own for SIGINT and SIGPIPE."""
+
+_DEBUG = "goemo.debug"
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_DEBUG] = True  # shared by a command and its group
+
+
+def debug_option(command: _Command) -> _Command:
+    """`--debug`, on the group and on every command."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_remember_debug,
+        help="Show the traceback of an error.",
+    )(command)
+
+
+def wants_traceback(ctx: click.Context) -> bool:
+    """Whether `--debug` was given."""
+    return bool(ctx.meta.get(_DEBUG))
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Say on standard error what went wrong; gives the exit code."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        _silence_standard_output()
+        return PIPE_CLOSED
+    if debug:
+        import traceback
+
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            _say(one_line(line))
+    what, remedy = _explain(error)
+    _say(click.style("error:", fg="red", bold=True) + " " + one_line(what))
+    if remedy:
+        _say(one_line(remedy))
+    if isinstance(error, OSError):
+        _silence_standard_output()  # what is buffered would fail again at exit
+    return FAILED
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, GoemoError):
+        return error.what, error.remedy
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename if isinstance(error.filename, str | os.PathLike) else None
+        where = f"{os.fspath(name)}: " if name else ""
+        return f"{where}{error.strerror}", _os_remedy(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory", "Compare fewer runs at once"
+    kind = type(error).__name__
+    return (
+        f"unexpected {kind}: {error}" if str(error) else f"unexpected {kind}",
+        "This is a fault of goemo-report: run again with --debug and report the traceback",
+    )
+
+
+def _os_remedy(error: OSError) -> str:
+    import errno
+
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return "Check the permissions, or choose another place"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Free some space, or choose another place"
+    if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
+        return "Choose another place, or move what is there"
+    return "Run again with --debug to see where"
+
+
+def _say(text: str) -> None:
+    """A line on standard error; nothing where nobody listens there any more."""
+    try:
+        if "NO_COLOR" in os.environ:
+            text = click.unstyle(text)
+        click.echo(text, err=True)
+    except OSError:
+        pass
+
+
+def _silence_standard_output() -> None:
+    """Point standard output at nothing, so that flushing it at exit cannot fail."""
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+    except (OSError, ValueError):  # not a real file, as in tests
+        pass

@@ -1,0 +1,140 @@
+"""Options that commands share, each declared once."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from goemo_report.cli._errors import debug_option
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings, load_settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_SOURCE_OPTIONS = (
+    click.option("--entity", metavar="NAME", help="W&B user or team.  [env: WANDB_ENTITY]"),
+    click.option("--project", metavar="NAME", help="W&B project.  [env: WANDB_PROJECT]"),
+    click.option(
+        "--wandb-dir",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="Read the offline runs below DIR instead of W&B.  [env: WANDB_MODE=offline]",
+    ),
+)
+_FILTER_OPTIONS = (
+    click.option(
+        "--tag", "tags", metavar="TAG", multiple=True, help="Runs with this tag; all, if repeated."
+    ),
+    click.option(
+        "--any-tag",
+        "any_tags",
+        metavar="TAG",
+        multiple=True,
+        help="Runs with one of these tags.",
+    ),
+    click.option(
+        "--not-tag", "not_tags", metavar="TAG", multiple=True, help="Runs without this tag."
+    ),
+    click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(["running", "finished", "failed", "crashed", "killed", "unfinished"]),
+        help="Runs in this state; one of them, if repeated.",
+    ),
+    click.option(
+        "--model", "models", metavar="NAME", multiple=True, help="Runs of this model_name."
+    ),
+)
+
+
+def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
+    """Options of a command that reads runs, given to it as `settings` and, if asked, `query`.
+
+    Options that were not typed take their value from `[tool.goemo]` where it has one.
+    """
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def settled(**values: Any) -> Any:
+            ctx = click.get_current_context()
+            settings = load_settings(
+                entity=values.pop("entity"),
+                project=values.pop("project"),
+                wandb_dir=values.pop("wandb_dir"),
+                environ=os.environ,
+                directory=Path.cwd(),
+            )
+            if filters:
+                values["query"] = RunQuery(
+                    tags=values.pop("tags"),
+                    any_tags=values.pop("any_tags"),
+                    not_tags=values.pop("not_tags"),
+                    states=values.pop("states"),
+                    models=values.pop("models"),
+                )
+            values |= _from_file(ctx, settings, values)
+            return command(settings=settings, **values)
+
+        options = (*_SOURCE_OPTIONS, *(_FILTER_OPTIONS if filters else ()))
+        wrapped: Any = debug_option(settled)
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        return wrapped  # type: ignore[no-any-return] # click's decorators keep the function
+
+    return decorate
+
+
+def _from_file(ctx: click.Context, settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.file.values.items():
+        option = name.replace("-", "_")
+        if option in values and ctx.get_parameter_source(option) is ParameterSource.DEFAULT:
+            if option == "reports":
+                found[option] = Path(value)
+            else:
+                found[option] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def format_option(*choices: str) -> Callable[[_Command], _Command]:
+    """`--format` for a command that prints one document; the first choice is the default."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        help="What to print.",
+    )
+
+
+def output_option(command: _Command) -> _Command:
+    """`--output`, for a command that prints one document."""
+    return click.option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        default="-",
+        help="Write to FILE instead of standard output.",
+    )(command)
+
+
+class FileName(click.ParamType[str]):
+    """A bare file name: it names a file in a directory chosen elsewhere."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is; usage error where it would leave the directory."""
+        if not re.fullmatch(r"[^/\\\x00-\x1f]{1,200}", value) or value.startswith("."):
+            self.fail(f"{value!r} is not a plain file name", param, ctx)
+        return str(value)

@@ -1,0 +1,84 @@
+"""Where text goes: data to standard output or a file, notes and progress to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from goemo_report.cli._text import one_line, printable
+from goemo_report.files import write_whole
+from goemo_report.model import SkippedFile, SkippedRun
+from goemo_report.sources.base import Progress, silent
+
+
+def is_rich(stream: object) -> bool:
+    """Whether a stream is a terminal that wants colours and moving bars."""
+    is_terminal = getattr(stream, "isatty", lambda: False)()
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def write(text: str, output: Path = Path("-"), *, quiet: bool = False) -> None:
+    """Write a document as UTF-8, to standard output or whole into a file, and say so.
+
+    A lone surrogate, which UTF-8 cannot hold, becomes its backslash escape.
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    if output == Path("-"):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_whole(output, data)
+        if not quiet:
+            note(f"wrote {output}")
+
+
+def say(text: str) -> None:
+    """A line of output for people, on standard output."""
+    click.echo(printable(text))
+
+
+def note(text: str) -> None:
+    """A line on standard error."""
+    click.echo(one_line(text), err=True)
+
+
+def note_skipped(skipped: Iterable[SkippedRun | SkippedFile]) -> None:
+    """One line on standard error for each item that was left out."""
+    for item in skipped:
+        name = item.name if isinstance(item, SkippedRun) else item.path
+        note(f"skipped {name}: {item.reason}")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A bar on standard error while work runs; nothing where that is no terminal."""
+    if not is_rich(sys.stderr):
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=28),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show(description: str, done: int, total: int) -> None:
+        if description not in tasks:
+            tasks[description] = bars.add_task(one_line(description), total=total)
+        bars.update(tasks[description], completed=done, total=total)
+
+    with bars:
+        yield show

@@ -1,0 +1,79 @@
+"""From runs to written reports, the part that commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goemo_report.cli._output import progress, write
+from goemo_report.contract import Split
+from goemo_report.errors import NotFoundError
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.compare import Comparison, Options
+    from goemo_report.document import Report
+
+ENDINGS = {"html": "html", "md": "md", "json": "json", "csv": "csv", "latex": "tex"}
+"""File endings of the formats."""
+DEFAULT_FORMATS = ("html", "md", "json")
+
+
+def load_and_compare(
+    settings: Settings,
+    runs: Sequence[str],
+    query: RunQuery,
+    baseline: str | None,
+    split: Split,
+    options: Options,
+) -> Comparison:
+    """Load what was asked for and compare it; the baseline is one of the runs compared."""
+    from goemo_report.cli._runs import gather, with_run
+    from goemo_report.compare import compare
+    from goemo_report.results import load_results
+
+    source, listing = gather(settings, runs, query)
+    if baseline is not None:
+        source, listing, run = with_run(settings, source, listing, baseline)
+        baseline = run.id
+    if not listing.runs:
+        raise NotFoundError(
+            f"{source.description} has no runs", "Check --project, --entity and --wandb-dir"
+        )
+    with progress() as bar:
+        loaded = load_results(source, listing.runs, progress=bar)
+    return compare(
+        loaded,
+        baseline=baseline,
+        split=split,
+        skipped=listing.skipped,
+        source=source.description,
+        options=options,
+    )
+
+
+def default_name(query: RunQuery, runs: Sequence[str]) -> str:
+    """A file name from the tags or the runs compared, safe on every system."""
+    words = (*query.tags, *query.any_tags) or tuple(runs[:2])
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-.")[:80]
+    return slug or "comparison"
+
+
+def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
+    """Every format, before any file is written."""
+    from goemo_report.render import render
+
+    return {form: render(report, form) for form in formats}
+
+
+def write_all(documents: dict[str, str], directory: Path, stem: str) -> list[Path]:
+    """Write each document whole; gives the paths in the order of the formats."""
+    written = []
+    for form, text in documents.items():
+        path = directory / f"{stem}.{ENDINGS[form]}"
+        write(text, path, quiet=True)
+        written.append(path)
+    return written

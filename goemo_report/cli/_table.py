@@ -1,0 +1,141 @@
+"""Tables for people: aligned plain text, and rich ones where there is a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._output import is_rich
+from goemo_report.cli._text import printable
+from goemo_report.document import Column, Table
+from goemo_report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_GAP = "  "
+
+
+def print_table(table: Table) -> None:
+    """Print a table: in full where output is no terminal, else fitted to its width."""
+    if is_rich(sys.stdout):
+        _print_rich(table)
+    elif sys.stdout.isatty():
+        click.echo(fitted(table, shutil.get_terminal_size().columns))
+    else:
+        click.echo(plain(table))
+
+
+def _texts(table: Table) -> list[list[str]]:
+    rows = []
+    for row in table.rows:
+        shown = []
+        for value, column in zip(row, table.columns, strict=True):
+            cell = as_cell(value)
+            text = show_cell(cell, column)
+            sign = MARKS[cell.mark][0] if cell.mark else ""
+            shown.append(printable(f"{sign} {text}" if sign else text))
+        rows.append(shown)
+    return rows
+
+
+def plain(table: Table) -> str:
+    """Aligned columns, two spaces apart, nothing cut: for files and pipes."""
+    head = [column.title for column in table.columns]
+    rows = _texts(table)
+    widths = [max(map(_width, cells)) for cells in zip(head, *rows, strict=True)]
+    lines = [
+        _GAP.join(_pad(*item) for item in zip(cells, widths, table.columns, strict=True)).rstrip()
+        for cells in (head, *rows)
+    ]
+    return "\n".join([*_title(table), *lines, *_caption(table)])
+
+
+def fitted(table: Table, width: int) -> str:
+    """The rich table without colours, for a terminal whose user wants none."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    console = Console(file=StringIO(), width=width, color_system=None)
+    _render(table, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined] # a StringIO
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _print_rich(table: Table) -> None:
+    from rich.console import Console
+
+    _render(table, Console())
+
+
+def _render(table: Table, console: Console) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for index, column in enumerate(table.columns):
+        numeric = column.kind in NUMERIC_KINDS
+        drawn.add_column(
+            Text(column.title),
+            justify="right" if numeric else "left",
+            no_wrap=numeric or column.kind == "date",
+            overflow="fold",
+            style="cyan" if index == table.row_header else "",
+        )
+    for texts, values in zip(_texts(table), table.rows, strict=True):
+        drawn.add_row(
+            *(
+                Text(text, style=_STYLES.get(as_cell(value).mark or "", ""))
+                for text, value in zip(texts, values, strict=True)
+            )
+        )
+    for line in _title(table):
+        console.print(Text(line, style="bold"))
+    console.print(drawn)
+    for line in _caption(table):
+        console.print(Text(line, style="dim"))
+
+
+_STYLES = {"best": "bold green", "good": "green", "bad": "red", "warning": "yellow", "muted": "dim"}
+
+
+def _title(table: Table) -> list[str]:
+    return [printable(table.title)] if table.title else []
+
+
+def _caption(table: Table) -> list[str]:
+    return [printable(table.caption)] if table.caption else []
+
+
+def _pad(text: str, width: int, column: Column) -> str:
+    space = " " * (width - _width(text))
+    return space + text if column.kind in NUMERIC_KINDS else text + space
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal gives a text: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character) or character in "\u200d\ufe0f":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Names and values under each other, the values aligned."""
+    shown = [(printable(name), printable(value)) for name, value in pairs]
+    width = max((_width(name) for name, _ in shown), default=0)
+    return "\n".join(
+        f"{name}{' ' * (width - _width(name))}{_GAP}{value}".rstrip() for name, value in shown
+    )

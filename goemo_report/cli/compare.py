@@ -1,0 +1,175 @@
+"""`goemo-report compare`: the report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from goemo_report.cli._group import ARGUMENTS
+from goemo_report.cli._options import FileName, reads_runs
+from goemo_report.cli._output import note_skipped, say, write
+from goemo_report.cli._report import (
+    DEFAULT_FORMATS,
+    ENDINGS,
+    default_name,
+    load_and_compare,
+    rendered,
+    write_all,
+)
+from goemo_report.contract import SPLITS, Split
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings, creation_time
+
+ORDER = 30
+
+
+@click.command(
+    short_help="Compare runs and write the report.",
+    epilog="""\b
+Examples:
+  goemo-report compare --tag final
+  goemo-report compare --tag final --wandb-dir wandb --open
+  goemo-report compare RUN_A RUN_B --baseline RUN_A --split val --output handin
+  goemo-report compare --tag final --section per-class --format csv -o -
+""",
+)
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(tuple(ENDINGS)),
+    default=DEFAULT_FORMATS,
+    show_default=True,
+    help="Format to write; repeatable.",
+)
+@click.option(
+    "--output",
+    "-o",
+    "reports",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False, allow_dash=True),
+    default="reports",
+    show_default=True,
+    help="Directory to write to; - prints one format to standard output.",
+)
+@click.option(
+    "--name",
+    type=FileName(),
+    help="Name of the files, without ending.  [default: from tags or runs]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Split that is reported.",
+)
+@click.option(
+    "--baseline",
+    metavar="RUN",
+    help="Run that the others are compared with.  [default: tagged baseline, else the first]",
+)
+@click.option(
+    "--section",
+    "sections",
+    metavar="ID",
+    multiple=True,
+    help="Only this section; repeatable. A wrong ID lists them all.",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Bootstrap resamples.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling."
+)
+@click.option("--no-text", is_flag=True, help="Leave all texts of the data set out.")
+@click.option(
+    "--max-errors",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Texts per emotion and kind of error.",
+)
+@click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
+@reads_runs(filters=True)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    formats: tuple[str, ...],
+    reports: Path,
+    name: str | None,
+    split: Split,
+    baseline: str | None,
+    sections: tuple[str, ...],
+    resamples: int,
+    seed: int,
+    no_text: bool,
+    max_errors: int,
+    open_report: bool,
+    settings: Settings,
+    query: RunQuery,
+) -> None:
+    """Compare runs and write the report.
+
+    Takes the runs named, the runs that match, or both; without either, every run of the
+    project. A RUN is an id, a name, project/id, entity/project/id, a run URL or an offline
+    run directory. Numbers are recomputed from the predictions. SOURCE_DATE_EPOCH sets the
+    date that the report carries.
+    """
+    formats = tuple(dict.fromkeys(formats))
+    to_stdout = reports == Path("-")
+    if to_stdout and len(formats) > 1:
+        if ctx.get_parameter_source("formats") is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--output - prints one document: give --format once")
+        formats = formats[:1]
+    created_at = creation_time(os.environ, datetime.now(UTC))
+    _check_sections(sections)
+
+    from goemo_report.compare import Options
+    from goemo_report.sections import build_report
+
+    options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
+    comparison = load_and_compare(settings, runs, query, baseline, split, options)
+    note_skipped(comparison.skipped)
+    typed = ctx.find_root().meta.get(ARGUMENTS, ())
+    report = build_report(
+        comparison,
+        created_at=created_at,
+        command=shlex.join(("goemo-report", *typed)),
+        only=sections or None,
+    )
+    documents = rendered(report, formats)
+    if to_stdout:
+        write(documents[formats[0]])
+        return
+    stem = name or default_name(query, [run.run.name for run in comparison.runs] if runs else [])
+    written = write_all(documents, reports, stem)
+    for path in written:
+        say(str(path))
+    if open_report:
+        click.launch(written[0].resolve().as_uri())
+
+
+def _check_sections(sections: Sequence[str]) -> None:
+    if sections:
+        from goemo_report.sections import section_ids
+
+        known = section_ids()
+        for section in sections:
+            if section not in known:
+                raise click.BadParameter(
+                    f"there is no section {section!r}. Sections: {', '.join(known)}.",
+                    param_hint="--section",
+                )

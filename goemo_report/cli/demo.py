@@ -1,0 +1,94 @@
+"""`goemo-report demo`: from nothing to a report, without an account."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from datetime import UTC, datetime
+from os import environ
+from pathlib import Path
+
+import click
+
+from goemo_report.cli._errors import debug_option
+from goemo_report.cli._output import note, note_skipped, say
+from goemo_report.cli._report import DEFAULT_FORMATS, load_and_compare, rendered, write_all
+from goemo_report.contract import PROJECT
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings, creation_time
+
+ORDER = 120
+
+
+@click.command(
+    short_help="Train four small runs offline and compare them.",
+    epilog="""\b
+Examples:
+  goemo-report demo
+  goemo-report demo --runs-dir scratch/runs --output scratch --open
+""",
+)
+@click.option(
+    "--runs-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="runs/demo",
+    show_default=True,
+    help="Where the runs are written.",
+)
+@click.option(
+    "--output",
+    "-o",
+    "reports",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="reports",
+    show_default=True,
+    help="Where the report is written.",
+)
+@click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
+@debug_option
+def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
+    """Train four small runs offline and compare them.
+
+    Two tiny models with two seeds each learn a corpus that goemo generates, tracked as
+    offline W&B runs. Needs no account and no network, but the [train] extra.
+    """
+    from goemo_report import demo
+
+    demo.check_trainer()
+    began = time.monotonic()
+    runs = demo.plan(runs_dir)
+    note(f"training {len(runs)} small runs offline into {runs_dir} (no account, no network)")
+    _follow(runs, runs_dir)
+    note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
+
+    from goemo_report.compare import Options
+    from goemo_report.sections import build_report
+
+    created_at = creation_time(environ, datetime.now(UTC))
+    ids = [run.id for run in runs]
+    settings = Settings(project=PROJECT, wandb_dir=runs_dir)
+    comparison = load_and_compare(settings, ids, RunQuery(), None, "test", Options())
+    note_skipped(comparison.skipped)
+    typed = shlex.join(("goemo-report", "compare", *ids, "--wandb-dir", str(runs_dir)))
+    report = build_report(comparison, created_at=created_at, command=typed)
+    written = write_all(rendered(report, DEFAULT_FORMATS), reports, "demo")
+    for path in written:
+        say(str(path))
+    note(f"done in {time.monotonic() - began:.0f} s; open {written[0]} in a browser")
+    note(f"compare them again with: {typed}")
+    if open_report:
+        click.launch(written[0].resolve().as_uri())
+
+
+def _follow(runs: list[DemoRun], directory: Path) -> None:
+    """Say what is trained, on a terminal with a line that moves."""
+    from goemo_report.demo import Finished, train
+
+    for event in train(runs, directory):
+        run = event.run
+        title = f"[{run.number}/{len(runs)}] {run.model}, seed {run.seed}"
+        note(
+            f"{title}: {f'trained in {event.seconds:.0f} s' if isinstance(event, Finished) else 'training'}"
+        )

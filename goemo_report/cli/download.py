@@ -1,0 +1,83 @@
+"""`goemo-report download`: artifacts of a run, verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import reads_runs
+from goemo_report.cli._output import note, progress, say
+from goemo_report.contract import ROLES, Role
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.downloads import Download
+
+ORDER = 40
+
+_SHORTHANDS: dict[str, tuple[Role, ...]] = {
+    "predictions": ("val-predictions", "test-predictions"),
+    **{role: (role,) for role in ROLES},
+}
+
+
+@click.command(
+    short_help="Download artifacts, verified by digest.",
+    epilog="""\b
+Examples:
+  goemo-report download roberta-large-20241210-143022
+  goemo-report download abc123 --only predictions --root data
+  goemo-report download wandb/offline-run-20241210_143022-abc123 --only checkpoint
+""",
+)
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(tuple(_SHORTHANDS)),
+    help="Only this artifact; repeatable. `predictions` means those of both splits.",
+)
+@click.option(
+    "--root",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="artifacts",
+    show_default=True,
+    help="Each artifact gets a directory of its own name in DIR.",
+)
+@reads_runs(filters=False)
+@click.pass_context
+def command(
+    ctx: click.Context, run: str, only: tuple[str, ...], root: Path, settings: Settings
+) -> None:
+    """Download the artifacts of a run, each file verified by its digest.
+
+    Files that are already there and right are kept. A file goemo-artifact.json in each
+    directory says which run, artifact and version it holds. When a file cannot be had the
+    others are still downloaded, and the exit code is 1.
+    """
+    from goemo_report.cli._runs import find_one
+    from goemo_report.downloads import download
+
+    source, record = find_one(settings, run)
+    roles = tuple(dict.fromkeys(role for name in only for role in _SHORTHANDS[name]))
+    with progress() as bar:
+        done = download(source, record, roles, root, bar)
+    for item in done.artifacts:
+        _report(item)
+    for role in done.missing:
+        note(f"error: run {record.name} logged no {role} artifact")
+    if not done.complete:
+        ctx.exit(1)
+
+
+def _report(item: Download) -> None:
+    written, kept = len(item.written), len(item.kept)
+    size = sum(file.size for file in item.written)
+    if written or kept:
+        already = f", {kept} already there" if kept else ""
+        say(f"{item.directory}  ({written} files, {size:,} bytes written{already})")
+    for missing in item.skipped:
+        note(f"error: {item.artifact.qualified_name}/{missing.path}: {missing.reason}")

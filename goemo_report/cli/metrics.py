@@ -1,0 +1,122 @@
+"""`goemo-report metrics`: scores recomputed from predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import format_option, output_option, reads_runs
+from goemo_report.cli._output import note, progress, write
+from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.document import Table
+    from goemo_report.metrics import Scores
+    from goemo_report.predictions import Predictions
+
+ORDER = 50
+
+
+@click.command(
+    short_help="Recompute metrics of a run or a prediction CSV.",
+    epilog="""\b
+Examples:
+  goemo-report metrics test_predictions.csv
+  goemo-report metrics roberta-large-20241210-143022 --split val --threshold 0.3
+  goemo-report metrics abc123 --wandb-dir wandb --format csv -o per_class.csv
+""",
+)
+@click.argument("run", metavar="RUN|FILE.csv")
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Which predictions of a run.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=DEFAULT_THRESHOLD,
+    show_default=True,
+    help="A label is predicted from this probability on.",
+)
+@reads_runs(filters=False)
+@format_option("table", "json", "csv", "md")
+@output_option
+def command(
+    run: str, split: Split, threshold: float, settings: Settings, form: str, output: Path
+) -> None:
+    """Per-class and overall metrics, recomputed from predictions.
+
+    Takes a RUN or a prediction CSV (also .csv.gz). A precision, recall or F1 without
+    denominator is 0; an AUC without positives or negatives is not defined: null in JSON, left
+    out of the macro mean.
+    """
+    from goemo_report import listing
+    from goemo_report.metrics import score
+
+    predictions = _read(run, split, settings)
+    scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
+    if form == "json":
+        write(listing.to_json(listing.metrics_document(scores)), output)
+    elif form == "csv":
+        write(listing.per_class_csv(scores), output)
+    elif form == "md":
+        _write_markdown(scores, output)
+    else:
+        _print(scores, output)
+    _note_oddities(predictions, scores)
+
+
+def _read(run: str, split: Split, settings: Settings) -> Predictions:
+    path = Path(run)
+    if path.is_file() or run.lower().endswith((".csv", ".csv.gz")):
+        from goemo_report.predictions import read_predictions
+
+        return read_predictions(path, name=run)
+    from goemo_report.cli._runs import find_one
+    from goemo_report.results import load_results
+
+    source, record = find_one(settings, run)
+    with progress() as bar:
+        return load_results(source, [record], [split], bar)[0].splits[split].predictions
+
+
+def _note_oddities(predictions: Predictions, scores: Scores) -> None:
+    from goemo_report.predictions import infer_threshold
+
+    inferred = infer_threshold(predictions)
+    if inferred.value != scores.threshold or inferred.contradictions:
+        note(f"note: the file's own pred_labels: {inferred.description}")
+    if scores.without_auc:
+        note(f"note: no AUC for lack of positives or negatives: {', '.join(scores.without_auc)}")
+    if scores.never_predicted:
+        note(f"note: never predicted: {', '.join(scores.never_predicted)}")
+
+
+def _tables(scores: Scores) -> tuple[Table, Table]:
+    from goemo_report import listing
+
+    return listing.overall_table(scores), listing.per_class_table(scores)
+
+
+def _print(scores: Scores, output: Path) -> None:
+    from goemo_report.cli._table import plain, print_table
+
+    overall, per_class = _tables(scores)
+    if output != Path("-"):
+        write(f"{plain(overall)}\n\n{plain(per_class)}\n", output)
+        return
+    print_table(overall)
+    click.echo()
+    print_table(per_class)
+
+
+def _write_markdown(scores: Scores, output: Path) -> None:
+    from goemo_report.render import render_block
+
+    write("\n".join(render_block(table, "md") for table in _tables(scores)), output)

@@ -1,0 +1,51 @@
+"""`goemo-report runs`: which runs there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from goemo_report.cli._options import format_option, output_option, reads_runs
+from goemo_report.cli._output import note, note_skipped, write
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings
+
+ORDER = 10
+
+
+@click.command(
+    short_help="List runs: tags, states, headline metrics.",
+    epilog="""\b
+Examples:
+  goemo-report runs --tag final
+  goemo-report runs --wandb-dir wandb --any-tag final --any-tag baseline
+  goemo-report runs --state finished --model roberta-large --format csv -o runs.csv
+""",
+)
+@reads_runs(filters=True)
+@format_option("table", "json", "csv")
+@output_option
+def command(settings: Settings, query: RunQuery, form: str, output: Path) -> None:
+    """List runs with their tags, states and headline metrics as logged.
+
+    The newest run comes last. JSON and CSV hold the whole config and summary of each run;
+    values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
+    """
+    from goemo_report import listing
+    from goemo_report.cli._runs import open_settled
+    from goemo_report.cli._table import plain, print_table
+
+    source = open_settled(settings)
+    found = listing.find_runs(source, (), query)
+    note_skipped(found.skipped)
+    if form == "json":
+        write(listing.to_json(listing.runs_document(found.runs)), output)
+    elif form == "csv":
+        write(listing.runs_csv(found.runs), output)
+    elif not found.runs:
+        note(f"no runs in {source.description}")
+    elif output == Path("-"):
+        print_table(listing.runs_table(found.runs))
+    else:
+        write(plain(listing.runs_table(found.runs)) + "\n", output)

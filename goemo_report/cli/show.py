@@ -1,0 +1,81 @@
+"""`goemo-report show`: everything about one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from goemo_report.cli._options import format_option, output_option, reads_runs
+from goemo_report.cli._output import say, write
+from goemo_report.model import RunRecord
+from goemo_report.settings import Settings
+
+ORDER = 20
+
+
+@click.command(
+    short_help="Show one run: config, summary, history, artifacts.",
+    epilog="""\b
+Examples:
+  goemo-report show roberta-large-20241210-143022
+  goemo-report show wandb/offline-run-20241210_143022-abc123
+  goemo-report show abc123 --wandb-dir wandb --format json -o abc123.json
+""",
+)
+@click.argument("run", metavar="RUN")
+@reads_runs(filters=False)
+@format_option("table", "json")
+@output_option
+def command(run: str, settings: Settings, form: str, output: Path) -> None:
+    """Show one run: config, summary, history, and artifacts with their digests.
+
+    RUN is an id, a name, project/id, entity/project/id, a run URL or an offline run
+    directory. JSON holds the complete history, one object a step.
+    """
+    from goemo_report import listing
+    from goemo_report.cli._runs import find_one
+    from goemo_report.cli._table import plain, print_table
+
+    source, record = find_one(settings, run)
+    history = source.histories([record]).get(record.id, ())
+    artifacts = source.artifacts([record]).get(record.id, ())
+    logged = list(zip(artifacts, source.manifests(artifacts), strict=True))
+    if form == "json":
+        write(listing.to_json(listing.show_document(record, history, logged)), output)
+        return
+    tables = [
+        listing.mapping_table("Config", record.config),
+        listing.mapping_table("Summary", record.summary),
+        listing.history_table(history),
+        listing.artifacts_table(logged),
+    ]
+    if output != Path("-"):
+        blocks = [_heading(record), *(plain(table) for table in tables if table.rows)]
+        write("\n\n".join(blocks) + "\n", output)
+        return
+    click.echo(_heading(record))
+    for table in tables:
+        if table.rows:
+            say("")
+            print_table(table)
+
+
+def _heading(run: RunRecord) -> str:
+    from goemo_report.cli._table import facts
+    from goemo_report.listing import timestamp
+
+    pairs = [
+        ("run", run.name),
+        ("id", run.id),
+        ("path", run.path),
+        ("state", run.state),
+        ("tags", ", ".join(run.tags)),
+        ("created", timestamp(run.created_at) or ""),
+        ("model", run.model_name),
+        ("group", run.group or ""),
+        ("notes", run.notes),
+        ("url", run.url or ""),
+        ("read from", run.origin),
+    ]
+    return facts((name, value) for name, value in pairs if value)

@@ -1,0 +1,152 @@
+"""Four small runs, trained offline on the generated corpus, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from goemo_report.errors import GoemoError
+
+MODELS: Final = ("tiny-bert", "tiny-roberta")
+SEEDS: Final = (1, 2)
+_APART: Final = 1.2  # seconds: run names carry the second at which a run started
+_LAST_LINES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """One run of the demo and where its trainer's output goes."""
+
+    number: int
+    model: str
+    seed: int
+    id: str
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run's trainer was started."""
+
+    run: DemoRun
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run is trained; `seconds` are those of the whole process."""
+
+    run: DemoRun
+    seconds: float
+
+
+def plan(directory: Path) -> list[DemoRun]:
+    """Two models with two seeds each, under ids that no earlier demo has."""
+    pairs = [(model, seed) for model in MODELS for seed in SEEDS]
+    mark = secrets.token_hex(2)
+    return [
+        DemoRun(i, model, seed, run_id := f"{model.removeprefix('tiny-')}{seed}{mark}",
+                directory / "logs" / f"{run_id}.log")
+        for i, (model, seed) in enumerate(pairs, start=1)
+    ]  # fmt: skip
+
+
+def check_trainer() -> None:
+    """Raise GoemoError when the trainer's packages are not installed."""
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise GoemoError(
+            f"the demo trains models and needs {' and '.join(missing)}",
+            "Install the extra: pip install 'goemo[train]'",
+        )
+
+
+def train(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:
+    """Train all runs, as many at once as there are cores for, at most two.
+
+    Yields what happens as it happens. Raises GoemoError for a trainer that fails; the other
+    trainers are stopped then, and also when the caller stops listening.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    at_once = min(2, cores or 1)
+    environment = _environment(os.environ, threads=max(1, (cores or 1) // at_once))
+    waiting = list(runs)
+    running: dict[DemoRun, tuple[subprocess.Popen[bytes], float]] = {}
+    last_start = 0.0
+    try:
+        while waiting or running:
+            if waiting and len(running) < at_once and time.monotonic() - last_start > _APART:
+                run = waiting.pop(0)
+                last_start = time.monotonic()
+                running[run] = _start(run, directory, environment), last_start
+                yield Started(run)
+            for run, (process, began) in list(running.items()):
+                if process.poll() is not None:
+                    del running[run]
+                    _check(run, process.returncode)
+                    yield Finished(run, time.monotonic() - began)
+            time.sleep(0.05)
+    finally:
+        _stop([process for process, _ in running.values()])
+
+
+def _start(
+    run: DemoRun, directory: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    run.log.parent.mkdir(parents=True, exist_ok=True)
+    with run.log.open("wb") as log:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "goemo_train", "--dataset", "demo"),
+                *("--model", run.model, "--random-seed", str(run.seed)),
+                *("--wandb-mode", "offline", "--status", "final", "--output", str(directory)),
+            ],
+            env={**environment, "WANDB_RUN_ID": run.id},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _environment(environ: Mapping[str, str], threads: int) -> dict[str, str]:
+    """The environment without the user's own W&B settings: no account, no network."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("WANDB_")}
+    return kept | {
+        "WANDB_MODE": "offline",
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _check(run: DemoRun, exit_code: int) -> None:
+    if exit_code == 0:
+        return
+    lines = run.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = " / ".join(line for line in lines[-_LAST_LINES:] if line.strip()) or "nothing"
+    raise GoemoError(
+        f"training {run.model} with seed {run.seed} ended with exit code {exit_code}: {said}",
+        f"Its whole output is in {run.log}",
+    )
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        with suppress(OSError):
+            process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

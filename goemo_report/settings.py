@@ -1,0 +1,238 @@
+"""What the user set: flag, then environment, then `[tool.goemo]` in pyproject.toml, then default.
+
+The environment variables are wandb's own and mean what they mean to wandb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from goemo_report.contract import PROJECT, SPLITS
+from goemo_report.errors import SettingsError
+
+Origin = Literal["flag", "environment", "file", "default"]
+
+_OFFLINE_MODES: Final = ("offline", "dryrun")  # dryrun is wandb's older word
+_ONLINE_MODES: Final = ("online", "shared", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class FileKey:
+    """One key that `[tool.goemo]` may hold: its type and, for some, the values allowed."""
+
+    kind: Literal["text", "texts", "integer", "boolean"]
+    meaning: str
+    choices: tuple[str, ...] = ()
+    minimum: int = 0
+
+
+FILE_KEYS: Final[dict[str, FileKey]] = {
+    "entity": FileKey("text", "W&B user or team"),
+    "project": FileKey("text", "W&B project"),
+    "wandb-dir": FileKey("text", "read offline runs below this directory"),
+    "reports": FileKey("text", "directory that reports are written to"),
+    "formats": FileKey(
+        "texts", "formats of reports", choices=("html", "md", "json", "csv", "latex")
+    ),
+    "split": FileKey("text", "split that is reported", choices=tuple(SPLITS)),
+    "baseline": FileKey("text", "run that others are compared with"),
+    "resamples": FileKey("integer", "bootstrap resamples", minimum=1),
+    "seed": FileKey("integer", "seed of the resampling"),
+    "max-errors": FileKey("integer", "texts in the error browser, per emotion and run"),
+    "no-text": FileKey("boolean", "leave all texts out of reports"),
+}
+"""Every key of `[tool.goemo]`. Paths are relative to the pyproject.toml that names them."""
+
+_PATH_KEYS: Final = frozenset({"wandb-dir", "reports"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFile:
+    """The `[tool.goemo]` table of one pyproject.toml; no path where there is none."""
+
+    path: Path | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where runs are read from.
+
+    `wandb_dir` set means offline runs below it, None the W&B API. `entity` None means the
+    default entity of the key. `origins` says, by field name, where each value came from.
+    """
+
+    entity: str | None = None
+    project: str = PROJECT
+    base_url: str | None = None
+    wandb_dir: Path | None = None
+    file: ProjectFile = field(default_factory=ProjectFile)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    @property
+    def explicit_project(self) -> str | None:
+        """The project if somebody named one, None where it is the default."""
+        return None if self.origins.get("project", "default") == "default" else self.project
+
+
+def load_settings(
+    *,
+    entity: str | None = None,
+    project: str | None = None,
+    wandb_dir: Path | None = None,
+    environ: Mapping[str, str],
+    directory: Path,
+) -> Settings:
+    """Settle every source setting, as seen from a working directory.
+
+    None and empty variables count as not set.
+    Raises SettingsError for a pyproject.toml that cannot be used.
+    """
+    file = read_project_file(directory)
+    origins: dict[str, Origin] = {}
+
+    def settle(name: str, flag: str | None, variable: str) -> str | None:
+        candidates: tuple[tuple[Origin, str | None], ...] = (
+            ("flag", flag),
+            ("environment", environ.get(variable)),
+            ("file", file.values.get(name)),
+        )
+        for origin, value in candidates:
+            if value:
+                origins[name] = origin
+                return value
+        origins[name] = "default"
+        return None
+
+    offline, origins["wandb_dir"] = _offline_directory(wandb_dir, environ, file, directory)
+    return Settings(
+        entity=settle("entity", entity, "WANDB_ENTITY"),
+        project=settle("project", project, "WANDB_PROJECT") or PROJECT,
+        base_url=settle("base_url", None, "WANDB_BASE_URL"),
+        wandb_dir=offline,
+        file=file,
+        origins=origins,
+    )
+
+
+def _offline_directory(
+    flag: Path | None, environ: Mapping[str, str], file: ProjectFile, directory: Path
+) -> tuple[Path | None, Origin]:
+    if flag is not None:
+        return flag, "flag"
+    mode = environ.get("WANDB_MODE", "").lower()
+    if mode in _OFFLINE_MODES:
+        return _wandb_directory(environ, directory), "environment"
+    if mode in _ONLINE_MODES:
+        return None, "environment"
+    if "wandb-dir" in file.values:
+        return Path(file.values["wandb-dir"]), "file"
+    return None, "default"
+
+
+def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:
+    """Where wandb keeps run logs: `wandb` below WANDB_DIR, or `.wandb` where that exists."""
+    named = environ.get("WANDB_DIR")
+    if not named:  # relative, so that reports and messages stay short
+        return Path(".wandb" if (directory / ".wandb").exists() else "wandb")
+    root = Path(named).expanduser()
+    return root / (".wandb" if (directory / root / ".wandb").exists() else "wandb")
+
+
+# --- pyproject.toml -------------------------------------------------------------------
+
+
+def read_project_file(directory: Path) -> ProjectFile:
+    """The `[tool.goemo]` table of the nearest pyproject.toml, at or above a directory.
+
+    Keys come back spelled with hyphens, paths as seen from `directory`.
+    Raises SettingsError naming file and key.
+    """
+    start = directory.resolve()
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            values = _checked(path, _read_table(path))
+            for name in values.keys() & _PATH_KEYS:
+                named = Path(values[name]).expanduser()
+                values[name] = str(named if folder == start else folder / named)
+            return ProjectFile(path, values)
+    return ProjectFile()
+
+
+def _read_table(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    if b"goemo" not in text:  # another tool's file: neither parsed nor judged
+        return {}
+    import tomllib
+
+    try:
+        table = tomllib.loads(text.decode("utf-8-sig")).get("tool", {}).get("goemo", {})
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}", "Correct the file") from error
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: tool.goemo is not a table", "Write it as [tool.goemo]")
+    return table
+
+
+def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for written, value in table.items():
+        name = written.replace("_", "-")
+        key = FILE_KEYS.get(name)
+        where = f"{path}: key {written} in [tool.goemo]"
+        if key is None:
+            raise SettingsError(f"{where} is unknown", f"Known keys: {', '.join(FILE_KEYS)}")
+        problem = _problem(key, value)
+        if problem:
+            raise SettingsError(f"{where} {problem}, not {value!r}", f"It sets: {key.meaning}")
+        values[name] = value
+    return values
+
+
+def _problem(key: FileKey, value: object) -> str:
+    """What is wrong with a value, empty if nothing is."""
+    right = {
+        "text": isinstance(value, str) and bool(value.strip()),
+        "texts": isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value),
+        "integer": isinstance(value, int) and not isinstance(value, bool),
+        "boolean": isinstance(value, bool),
+    }[key.kind]
+    if not right:
+        expected = {
+            "text": "must be a string that is not empty",
+            "texts": "must be a list of strings that is not empty",
+            "integer": "must be a whole number",
+            "boolean": "must be true or false",
+        }
+        return expected[key.kind]
+    if isinstance(value, int) and value < key.minimum:
+        return f"must be at least {key.minimum}"
+    chosen = value if isinstance(value, list) else [value]
+    if key.choices and not set(chosen) <= set(key.choices):
+        return f"must be of {', '.join(key.choices)}"
+    return ""
+
+
+# --- Clock ----------------------------------------------------------------------------
+
+
+def creation_time(environ: Mapping[str, str], now: datetime) -> datetime:
+    """The time a report carries: SOURCE_DATE_EPOCH where that is set, else `now`."""
+    written = environ.get("SOURCE_DATE_EPOCH")
+    if not written:
+        return now
+    try:
+        return datetime.fromtimestamp(int(written), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise SettingsError(
+            f"SOURCE_DATE_EPOCH is {written!r}, not a number of seconds",
+            "Unset it, or set seconds since 1970-01-01 UTC",
+        ) from error

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from goemo_report.contract import PROJECT
+from goemo_report.errors import SettingsError
+from goemo_report.settings import FILE_KEYS, Settings, creation_time, load_settings
+
+
+def settled(directory: Path, environ: dict[str, str] | None = None, **flags: str) -> Settings:
+    wandb_dir = flags.pop("wandb_dir", None)
+    return load_settings(
+        **flags,
+        wandb_dir=Path(wandb_dir) if wandb_dir else None,
+        environ=environ or {},
+        directory=directory,
+    )
+
+
+def write_table(directory: Path, body: str) -> Path:
+    path = directory / "pyproject.toml"
+    path.write_text(f"[tool.goemo]\n{body}\n", encoding="utf-8")
+    return path
+
+
+def test_defaults_without_anything_set(tmp_path: Path) -> None:
+    settings = settled(tmp_path)
+    assert (settings.entity, settings.project, settings.wandb_dir) == (None, PROJECT, None)
+    assert settings.explicit_project is None
+    assert set(settings.origins.values()) == {"default"}
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    assert settled(tmp_path).project == PROJECT
+    write_table(tmp_path, 'project = "from-file"\nentity = "file-team"')
+    assert settled(tmp_path).project == "from-file"
+    environ = {"WANDB_PROJECT": "from-env"}
+    assert settled(tmp_path, environ).project == "from-env"
+    settings = settled(tmp_path, environ, project="from-flag")
+    assert settings.project == settings.explicit_project == "from-flag"
+    assert settings.origins["project"] == "flag"
+    assert (settings.entity, settings.origins["entity"]) == ("file-team", "file")
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    write_table(tmp_path, 'entity = "team"')
+    assert settled(tmp_path, {"WANDB_ENTITY": "", "WANDB_PROJECT": ""}).entity == "team"
+
+
+def test_base_url_comes_from_the_environment(tmp_path: Path) -> None:
+    assert settled(tmp_path, {"WANDB_BASE_URL": "http://h:1"}).base_url == "http://h:1"
+
+
+class TestOfflineDirectory:
+    @pytest.mark.parametrize("mode", ["offline", "dryrun", "OFFLINE"])
+    def test_offline_mode_reads_the_local_wandb_directory(self, tmp_path: Path, mode: str) -> None:
+        assert settled(tmp_path, {"WANDB_MODE": mode}).wandb_dir == Path("wandb")
+
+    def test_wandb_dir_is_the_parent_of_the_wandb_directory(self, tmp_path: Path) -> None:
+        environ = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path / "logs")}
+        assert settled(tmp_path, environ).wandb_dir == tmp_path / "logs" / "wandb"
+
+    def test_a_hidden_wandb_directory_is_preferred_as_wandb_does(self, tmp_path: Path) -> None:
+        (tmp_path / ".wandb").mkdir()
+        assert settled(tmp_path, {"WANDB_MODE": "offline"}).wandb_dir == Path(".wandb")
+        environ = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path)}
+        assert settled(Path("/"), environ).wandb_dir == tmp_path / ".wandb"
+
+    def test_wandb_dir_alone_does_not_mean_offline(self, tmp_path: Path) -> None:
+        assert settled(tmp_path, {"WANDB_DIR": str(tmp_path)}).wandb_dir is None
+
+    def test_the_flag_wins(self, tmp_path: Path) -> None:
+        write_table(tmp_path, 'wandb-dir = "other"')
+        environ = {"WANDB_MODE": "offline"}
+        assert settled(tmp_path, environ, wandb_dir="mine").wandb_dir == Path("mine")
+
+    def test_online_mode_overrides_the_file(self, tmp_path: Path) -> None:
+        write_table(tmp_path, 'wandb-dir = "logs"')
+        assert settled(tmp_path).wandb_dir == Path("logs")
+        assert settled(tmp_path, {"WANDB_MODE": "online"}).wandb_dir is None
+
+    def test_paths_of_the_file_are_relative_to_it(self, tmp_path: Path) -> None:
+        write_table(tmp_path, 'wandb-dir = "logs"\nreports = "out"')
+        below = tmp_path / "a" / "b"
+        below.mkdir(parents=True)
+        settings = settled(below)
+        assert settings.wandb_dir == tmp_path / "logs"
+        assert settings.file.values["reports"] == str(tmp_path / "out")
+
+
+class TestProjectFile:
+    def test_the_nearest_file_is_taken_and_no_other(self, tmp_path: Path) -> None:
+        write_table(tmp_path, 'entity = "outer"')
+        inner = tmp_path / "inner"
+        inner.mkdir()
+        assert settled(inner).entity == "outer"
+        (inner / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+        assert settled(inner).entity is None
+
+    def test_underscores_are_hyphens(self, tmp_path: Path) -> None:
+        write_table(tmp_path, "max_errors = 3")
+        assert settled(tmp_path).file.values == {"max-errors": 3}
+
+    def test_another_tools_broken_file_is_not_our_business(self, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").write_text("this is = not = toml")
+        assert settled(tmp_path).file.values == {}
+
+    def test_an_unknown_key_is_named_with_the_known_ones(self, tmp_path: Path) -> None:
+        path = write_table(tmp_path, 'entitty = "x"')
+        with pytest.raises(SettingsError) as caught:
+            settled(tmp_path)
+        assert str(path) in caught.value.what
+        assert "entitty" in caught.value.what
+        assert all(key in caught.value.remedy for key in FILE_KEYS)
+
+    @pytest.mark.parametrize(
+        ("body", "key", "complaint"),
+        [
+            ("entity = 3", "entity", "must be a string"),
+            ('project = " "', "project", "must be a string that is not empty"),
+            ("formats = []", "formats", "must be a list"),
+            ('formats = "html"', "formats", "must be a list"),
+            ('formats = ["pdf"]', "formats", "must be of html"),
+            ("resamples = true", "resamples", "must be a whole number"),
+            ("resamples = 1.5", "resamples", "must be a whole number"),
+            ("resamples = 0", "resamples", "must be at least 1"),
+            ("seed = -1", "seed", "must be at least 0"),
+            ('no-text = "yes"', "no-text", "must be true or false"),
+            ('split = "train"', "split", "must be of val, test"),
+        ],
+    )
+    def test_a_wrong_value_names_file_key_and_what_is_expected(
+        self, tmp_path: Path, body: str, key: str, complaint: str
+    ) -> None:
+        path = write_table(tmp_path, body)
+        with pytest.raises(SettingsError) as caught:
+            settled(tmp_path)
+        assert f"{path}: key {key} in [tool.goemo] {complaint}" in caught.value.what
+
+    @pytest.mark.parametrize("text", ["[tool.goemo\n", "[tool]\ngoemo = 3\n", 'tool = "goemo"\n'])
+    def test_a_broken_file_is_named(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "pyproject.toml").write_text(text)
+        with pytest.raises(SettingsError, match=r"pyproject\.toml"):
+            settled(tmp_path)
+
+    def test_bytes_that_are_no_text_are_named(self, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").write_bytes(b"[tool.goemo]\nentity = '\xff'\n")
+        with pytest.raises(SettingsError, match="not valid TOML"):
+            settled(tmp_path)
+
+
+class TestClock:
+    NOW = datetime(2024, 12, 10, 14, 30, tzinfo=UTC)
+
+    @pytest.mark.parametrize("environ", [{}, {"SOURCE_DATE_EPOCH": ""}])
+    def test_now_where_nothing_is_set(self, environ: dict[str, str]) -> None:
+        assert creation_time(environ, self.NOW) == self.NOW
+
+    def test_source_date_epoch_is_respected(self) -> None:
+        assert creation_time({"SOURCE_DATE_EPOCH": "86400"}, self.NOW) == datetime(
+            1970, 1, 2, tzinfo=UTC
+        )
+
+    @pytest.mark.parametrize("written", ["yesterday", "1.5", "9" * 30])
+    def test_nonsense_is_refused(self, written: str) -> None:
+        with pytest.raises(SettingsError, match="SOURCE_DATE_EPOCH"):
+            creation_time({"SOURCE_DATE_EPOCH": written}, self.NOW)
