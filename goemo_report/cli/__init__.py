@@ -7,12 +7,18 @@ module needs click and light modules only; whatever is heavy is imported when it
 
 from __future__ import annotations
 
+import sys
+
+from goemo_report.cli import _errors
 from goemo_report.cli._group import goemo_report
 
 
 def main() -> None:
     """Run `goemo-report`; ends the process with its exit code."""
-    goemo_report(prog_name="goemo-report")
+    try:
+        goemo_report(prog_name="goemo-report")
+    except OSError as error:  # the help text has nowhere to go
+        sys.exit(_errors.report(error, debug=False))
 
 
 __all__ = ["goemo_report", "main"]

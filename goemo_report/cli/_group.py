@@ -89,7 +89,11 @@ def closest(word: str, known: Sequence[str]) -> str | None:
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a check found something.",
+    epilog="""\b
+Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a check found something.
+Shell completion: eval "$(_GOEMO_REPORT_COMPLETE=bash_source goemo-report)"
+(zsh_source and fish_source for those shells)
+""",
 )
 @click.version_option(__version__, prog_name="goemo-report", message="%(prog)s %(version)s")
 @_errors.debug_option

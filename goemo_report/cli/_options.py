@@ -7,17 +7,18 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
 
 from goemo_report.cli._errors import debug_option
-from goemo_report.model import RunQuery
+from goemo_report.model import RunQuery, RunState
 from goemo_report.settings import Settings, load_settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_STATES = get_args(RunState)
 _SOURCE_OPTIONS = (
     click.option("--entity", metavar="NAME", help="W&B user or team.  [env: WANDB_ENTITY]"),
     click.option("--project", metavar="NAME", help="W&B project.  [env: WANDB_PROJECT]"),
@@ -46,13 +47,37 @@ _FILTER_OPTIONS = (
         "--state",
         "states",
         multiple=True,
-        type=click.Choice(["running", "finished", "failed", "crashed", "killed", "unfinished"]),
-        help="Runs in this state; one of them, if repeated.",
+        metavar="STATE",
+        type=click.Choice(_STATES),
+        help=f"Runs in this state: {', '.join(_STATES)}.",
     ),
     click.option(
         "--model", "models", metavar="NAME", multiple=True, help="Runs of this model_name."
     ),
 )
+
+
+_HEADINGS = {
+    "Where runs come from": ("entity", "project", "wandb_dir"),
+    "Which runs": ("tags", "any_tags", "not_tags", "states", "models"),
+}
+
+
+class Command(click.Command):
+    """A command whose help lists shared options under headings of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first, then the shared ones."""
+        headed = {name: title for title, names in _HEADINGS.items() for name in names}
+        blocks: dict[str, list[tuple[str, str]]] = {"Options": [], **{t: [] for t in _HEADINGS}}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                blocks[headed.get(parameter.name or "", "Options")].append(record)
+        for title, records in blocks.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
 
 def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,3 +82,19 @@ def progress() -> Iterator[Progress]:
 
     with bars:
         yield show
+
+
+@contextmanager
+def spinner() -> Iterator[Callable[[str], None]]:
+    """A line that moves while work runs whose length is not known; nothing elsewhere."""
+    if not is_rich(sys.stderr):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda text: bars.update(task, description=one_line(text))

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from goemo_report.cli._group import ARGUMENTS
-from goemo_report.cli._options import FileName, reads_runs
+from goemo_report.cli._options import Command, FileName, reads_runs
 from goemo_report.cli._output import note_skipped, say, write
 from goemo_report.cli._report import (
     DEFAULT_FORMATS,
@@ -29,6 +29,7 @@ ORDER = 30
 
 
 @click.command(
+    cls=Command,
     short_help="Compare runs and write the report.",
     epilog="""\b
 Examples:

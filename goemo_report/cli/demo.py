@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from os import environ
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from goemo_report.cli._errors import debug_option
-from goemo_report.cli._output import note, note_skipped, say
+from goemo_report.cli._options import Command
+from goemo_report.cli._output import note, note_skipped, say, spinner
 from goemo_report.cli._report import DEFAULT_FORMATS, load_and_compare, rendered, write_all
 from goemo_report.contract import PROJECT
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings, creation_time
 
+if TYPE_CHECKING:
+    from goemo_report.demo import DemoRun
+
 ORDER = 120
 
 
 @click.command(
+    cls=Command,
     short_help="Train four small runs offline and compare them.",
     epilog="""\b
 Examples:
@@ -82,13 +89,18 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
         click.launch(written[0].resolve().as_uri())
 
 
-def _follow(runs: list[DemoRun], directory: Path) -> None:
-    """Say what is trained, on a terminal with a line that moves."""
+def _follow(runs: Sequence[DemoRun], directory: Path) -> None:
+    """Say run by run what is trained, on a terminal with a line that moves."""
     from goemo_report.demo import Finished, train
 
-    for event in train(runs, directory):
-        run = event.run
-        title = f"[{run.number}/{len(runs)}] {run.model}, seed {run.seed}"
-        note(
-            f"{title}: {f'trained in {event.seconds:.0f} s' if isinstance(event, Finished) else 'training'}"
-        )
+    done = 0
+    with spinner() as moving:
+        for event in train(runs, directory):
+            run = event.run
+            title = f"run {run.number} of {len(runs)}: {run.model}, seed {run.seed}"
+            if isinstance(event, Finished):
+                done += 1
+                note(f"  {title}, trained in {event.seconds:.0f} s")
+            else:
+                note(f"  {title}, started")
+            moving(f"training, {done} of {len(runs)} runs done")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from goemo_report.cli._options import reads_runs
+from goemo_report.cli._options import Command, reads_runs
 from goemo_report.cli._output import note, progress, say
 from goemo_report.contract import ROLES, Role
 from goemo_report.settings import Settings
@@ -24,6 +24,7 @@ _SHORTHANDS: dict[str, tuple[Role, ...]] = {
 
 
 @click.command(
+    cls=Command,
     short_help="Download artifacts, verified by digest.",
     epilog="""\b
 Examples:

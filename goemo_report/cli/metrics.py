@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from goemo_report.cli._options import format_option, output_option, reads_runs
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
 from goemo_report.settings import Settings
@@ -21,6 +21,7 @@ ORDER = 50
 
 
 @click.command(
+    cls=Command,
     short_help="Recompute metrics of a run or a prediction CSV.",
     epilog="""\b
 Examples:

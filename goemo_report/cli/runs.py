@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from goemo_report.cli._options import format_option, output_option, reads_runs
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, write
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
@@ -15,6 +15,7 @@ ORDER = 10
 
 
 @click.command(
+    cls=Command,
     short_help="List runs: tags, states, headline metrics.",
     epilog="""\b
 Examples:

@@ -1,0 +1,287 @@
+"""What holds for every command: help, options, errors, streams, exit codes, speed of start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from goemo_report import __version__
+from goemo_report.cli import goemo_report
+from goemo_report.cli._text import one_line, printable
+from goemo_report.errors import DataError, GoemoError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HEAVY = ("numpy", "wandb", "rich", "jinja2", "plotly", "torch", "transformers", "pandas")
+
+SOURCE = {"--entity", "--project", "--wandb-dir"}
+FILTERS = {"--tag", "--any-tag", "--not-tag", "--state", "--model"}
+OPTIONS = {
+    "runs": SOURCE | FILTERS | {"--format", "--output", "-o"},
+    "show": SOURCE | {"--format", "--output", "-o"},
+    "compare": SOURCE
+    | FILTERS
+    | {"--format", "--output", "-o", "--name", "--split", "--baseline", "--open", "--no-text"}
+    | {"--max-errors", "--section", "--resamples", "--seed"},
+    "download": SOURCE | {"--only", "--root"},
+    "metrics": SOURCE | {"--split", "--threshold", "--format", "--output", "-o"},
+    "demo": {"--output", "-o", "--open"},
+}
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(goemo_report)
+    found = {
+        name: goemo_report.get_command(context, name)
+        for name in goemo_report.list_commands(context)
+    }
+    return {name: command for name, command in found.items() if command is not None}
+
+
+class TestHelp:
+    def test_the_group_lists_every_command(self) -> None:
+        result = CliRunner().invoke(goemo_report, ["--help"])
+        assert result.exit_code == 0
+        assert set(OPTIONS) <= set(commands())
+        for name in commands():
+            assert f"\n  {name} " in result.output
+
+    @pytest.mark.parametrize("name", commands())
+    def test_every_command_explains_itself_with_examples(self, name: str) -> None:
+        result = CliRunner().invoke(goemo_report, [name, "--help"])
+        assert result.exit_code == 0
+        assert "Examples:" in result.output
+        assert f"goemo-report {name}" in result.output.split("Examples:")[1]
+        assert "--debug" in result.output
+
+    @pytest.mark.parametrize("name", commands())
+    def test_every_option_has_a_help_text(self, name: str) -> None:
+        for parameter in commands()[name].params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, parameter.name
+
+    @pytest.mark.parametrize("name", OPTIONS)
+    def test_the_documented_options_exist(self, name: str) -> None:
+        known = {option for parameter in commands()[name].params for option in parameter.opts}
+        assert OPTIONS[name] <= known
+
+    def test_version(self) -> None:
+        result = CliRunner().invoke(goemo_report, ["--version"])
+        assert result.output == f"goemo-report {__version__}\n"
+
+    def test_help_imports_nothing_heavy(self) -> None:
+        names = ", ".join(map(repr, commands()))
+        script = (
+            "import sys\n"
+            "from click.testing import CliRunner\n"
+            "from goemo_report.cli import goemo_report\n"
+            f"for arguments in ['--help'], *([name, '--help'] for name in ({names},)):\n"
+            "    assert CliRunner().invoke(goemo_report, arguments).exit_code == 0\n"
+            f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+class TestUsage:
+    def test_a_mistyped_command_gets_a_suggestion(self) -> None:
+        result = CliRunner().invoke(goemo_report, ["rnus"])
+        assert result.exit_code == 2
+        assert "runs" in result.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["show"],
+            ["runs", "--format", "xml"],
+            ["runs", "--state", "asleep"],
+            ["metrics", "x.csv", "--threshold", "1.5"],
+            ["metrics", "x.csv", "--threshold", "half"],
+            ["metrics", "x.csv", "--split", "train"],
+            ["download", "x", "--only", "weights"],
+            ["compare", "--resamples", "0"],
+            ["compare", "--name", "../x"],
+            ["compare", "--name", "a/b"],
+            ["compare", "--format", "md", "--format", "json", "-o", "-"],
+            ["compare", "--section", "no-such-section"],
+            ["../../etc/passwd"],
+            ["__init__"],
+            ["_group"],
+        ],
+    )
+    def test_wrong_usage_ends_with_2_and_names_the_fault(self, arguments: list[str]) -> None:
+        result = CliRunner().invoke(goemo_report, arguments)
+        assert result.exit_code == 2
+        assert "Error: " in result.stderr
+        assert "Traceback" not in result.output
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_shell_completion_is_there(self, shell: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "goemo_report"],
+            env={**os.environ, "_GOEMO_REPORT_COMPLETE": f"{shell}_source"},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert "goemo-report" in done.stdout
+
+    def test_completion_offers_commands_and_choices(self) -> None:
+        environ = {
+            **os.environ,
+            "_GOEMO_REPORT_COMPLETE": "bash_complete",
+            "COMP_WORDS": "goemo-report download r --only ",
+            "COMP_CWORD": "4",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "goemo_report"],
+            env=environ, cwd=REPOSITORY, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        offered = done.stdout.split()
+        assert "plain,checkpoint" in offered
+        assert "plain,predictions" in offered
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Make `runs` fail with a given error, after it printed a line."""
+
+    def fail_with(error: BaseException) -> None:
+        command = commands()["runs"]
+
+        def callback(**_: object) -> None:
+            click.echo("data")
+            raise error
+
+        monkeypatch.setattr(command, "callback", callback)
+
+    return fail_with
+
+
+class TestErrors:
+    def outcome(self, failing: object, error: BaseException, *more: str) -> click.testing.Result:
+        assert callable(failing)
+        failing(error)
+        return CliRunner().invoke(goemo_report, [*more, "runs"])
+
+    def test_an_error_is_one_line_and_its_remedy_another(self, failing: object) -> None:
+        result = self.outcome(failing, DataError("x.csv is empty", "Write something"))
+        assert result.exit_code == 1
+        assert result.stderr == "error: x.csv is empty\nWrite something\n"
+        assert result.stdout == "data\n"
+
+    def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(
+        self, failing: object
+    ) -> None:
+        result = self.outcome(failing, KeyError("k"))
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: unexpected KeyError: 'k'\n")
+        assert "--debug" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    def test_debug_shows_the_traceback(self, failing: object) -> None:
+        result = self.outcome(failing, KeyError("k"), "--debug")
+        assert result.exit_code == 1
+        assert "Traceback" in result.stderr
+        assert result.stderr.splitlines()[-2] == "error: unexpected KeyError: 'k'"
+
+    def test_a_system_error_names_its_file(self, failing: object) -> None:
+        error = PermissionError(13, "Permission denied", "/r/x")
+        result = self.outcome(failing, error)
+        assert "error: /r/x: Permission denied\n" in result.stderr
+        assert "permissions" in result.stderr
+
+    def test_an_interruption_ends_with_130(self, failing: object) -> None:
+        result = self.outcome(failing, KeyboardInterrupt())
+        assert result.exit_code == 130
+        assert result.stderr == "interrupted\n"
+
+    def test_messages_cannot_control_the_terminal(self, failing: object) -> None:
+        result = self.outcome(failing, GoemoError("run \x1b[2J\x1b]0;owned\x07 \u202eevil\nline 2"))
+        assert result.stderr == "error: run \\x1b[2J\\x1b]0;owned\\x07 \\u202eevil line 2\n"
+
+    def test_the_api_key_never_shows(
+        self, failing: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key = "0123456789abcdef0123456789abcdef01234567"
+        monkeypatch.setenv("WANDB_API_KEY", key)
+        other = "wandb_v1_secretsecret"
+        result = self.outcome(failing, ValueError(f"bad {key} or {other}"), "--debug")
+        assert key not in result.output
+        assert other not in result.output
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("hostile", "shown"),
+        [
+            ("plain", "plain"),
+            ("caf\u00e9 \U0001f600", "caf\u00e9 \U0001f600"),
+            ("a\tb\nc", "a\\tb\\nc"),
+            ("\x1b[31mred", "\\x1b[31mred"),
+            ("a\x9b31m", "a\\x9b31m"),
+            ("\u202egpj", "\\u202egpj"),
+            ("a\u00a0b", "a b"),
+            ("\ud800", "\\ud800"),
+            ("\U0001f469\u200d\U0001f4bb", "\U0001f469\u200d\U0001f4bb"),
+        ],
+    )
+    def test_control_characters_are_shown_not_obeyed(self, hostile: str, shown: str) -> None:
+        assert printable(hostile) == shown
+
+    def test_one_line_stays_one_line(self) -> None:
+        assert one_line("a\r\nb\n\n") == "a b"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "goemo_report", "--help"],
+        cwd=REPOSITORY,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["metrics", "--help"], ["--version"]])
+def test_a_full_disk_is_said(arguments: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "goemo_report", *arguments],
+            cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error:" in done.stderr
+
+
+def test_an_error_in_pyproject_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.goemo]\nentitty = 'x'\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "goemo_report", "runs"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "entitty" in done.stderr
+    assert "pyproject.toml" in done.stderr
