@@ -1,0 +1,81 @@
+"""What several sections share: titles of metrics, cells and columns of runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final
+
+from goemo_report.compare import Comparison
+from goemo_report.document import Cell, Column, Value
+from goemo_report.results import RunResult
+
+METRIC_TITLES: Final[dict[str, str]] = {
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "weighted_f1": "weighted F1",
+    "samples_f1": "samples F1",
+    "macro_precision": "macro precision",
+    "micro_precision": "micro precision",
+    "weighted_precision": "weighted precision",
+    "samples_precision": "samples precision",
+    "macro_recall": "macro recall",
+    "micro_recall": "micro recall",
+    "weighted_recall": "weighted recall",
+    "samples_recall": "samples recall",
+    "micro_auc": "micro AUC",
+    "macro_auc": "macro AUC",
+    "macro_average_precision": "macro AP",
+    "micro_average_precision": "micro AP",
+    "exact_match": "exact match",
+    "jaccard": "Jaccard (samples)",
+    "hamming_loss": "Hamming loss",
+}
+LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
+AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
+
+
+def run_cell(comparison: Comparison, run: RunResult) -> Cell:
+    """A run's name with its link, marked where it is the baseline."""
+    note = "baseline" if run is comparison.baseline else ""
+    return Cell(comparison.name(run), link=run.run.url, note=note)
+
+
+def key_column() -> Column:
+    """The column of the runs' short keys."""
+    return Column("key", "", help="short key of the run in wide tables and legends")
+
+
+def run_columns(comparison: Comparison, runs: Iterable[RunResult], **options: Any) -> list[Column]:
+    """One number column a run, with its short name as title."""
+    return [Column(run.id, comparison.short(run), "number", **options) for run in runs]
+
+
+def number(value: float | None) -> float | None:
+    """A value for a cell: None where it is undefined."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def plain(value: Any) -> Value:
+    """A config or summary value as a cell shows it."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value)
+
+
+def plural(count: int, noun: str, plural_noun: str | None = None) -> str:
+    """A count with its noun: `1 run`, `3 runs`."""
+    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
+
+
+def listed(words: Iterable[str], limit: int | None = None) -> str:
+    """Words as a list in a sentence: `a, b and c`, or `a, b and 5 more`."""
+    items = list(words)
+    if limit is not None and len(items) > limit:
+        rest = len(items) - limit
+        return f"{', '.join(items[:limit])} and {rest:,} more"
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,49 @@
+"""How every number was made."""
+
+from __future__ import annotations
+
+from goemo_report import __version__
+from goemo_report.compare import Comparison
+from goemo_report.document import Block, Code, Prose, Section
+from goemo_report.metrics import METRICS_VERSION, ZERO_DIVISION_RULE
+from goemo_report.reportdata import signature
+from goemo_report.sections._common import listed
+from goemo_report.truth import TOLERANCE
+
+ORDER = 150
+
+
+def build(comparison: Comparison) -> Section:
+    """Definitions, versions and the signature line."""
+    labels = {len(comparison.on_split(run).labels) for run in comparison.runs}
+    found = comparison.on_split(comparison.baseline)
+    sizes = listed(str(size) for size in sorted(labels))
+    reading = (
+        f"Every metric is recomputed from the prediction files of the {comparison.split} split "
+        f"({found.rows:,} texts in the baseline's file, {sizes} labels). A label is predicted "
+        "where its probability is at least the threshold; where nothing else is said, that is 0.5."
+    )
+    averaging = (
+        "Macro is the plain mean over emotions, micro counts all text x emotion pairs as one, "
+        "weighted is the mean over emotions weighted by support, samples is the mean over texts. "
+        f"{ZERO_DIVISION_RULE}"
+    )
+    ranking = (
+        "AUC is the area under the ROC curve, ties counting half. AP is average precision: the "
+        "sum of precision times gained recall over distinct scores, without interpolation."
+    )
+    pairing = (
+        "Runs are compared row by row only where texts and true labels agree. A logged figure "
+        f"that differs from the recomputed one by more than {TOLERANCE:g} is flagged."
+    )
+    blocks: list[Block] = [
+        Prose((reading, averaging, ranking, pairing)),
+        Code(signature(comparison)),
+    ]
+    return Section(
+        "method",
+        "How the numbers were made",
+        tuple(blocks),
+        lead="",
+        method=f"goemo {__version__}, metrics version {METRICS_VERSION}.",
+    )

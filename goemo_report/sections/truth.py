@@ -1,0 +1,147 @@
+"""Truth: what the runs logged beside what their predictions say."""
+
+from __future__ import annotations
+
+from goemo_report.compare import Comparison
+from goemo_report.contract import SPLITS
+from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
+from goemo_report.results import RunResult
+from goemo_report.sections._common import key_column, number, plural, run_cell
+from goemo_report.truth import TOLERANCE, LoggedCheck, check_logged
+
+ORDER = 50
+
+
+def build(comparison: Comparison) -> Section:
+    """Logged against recomputed for every figure that the predictions can confirm."""
+    checks = {run.id: check_logged(run) for run in comparison.runs}
+    overall = [
+        (run, check)
+        for run in comparison.runs
+        for check in checks[run.id]
+        if not _is_per_class(check) or not check.agrees
+    ]
+    blocks: list[Block] = [_verdict(comparison, checks), _counts(comparison, checks)]
+    if overall:
+        blocks.append(_table(comparison, overall))
+    return Section(
+        "truth",
+        "Logged against recomputed",
+        tuple(blocks),
+        lead="The numbers of this report come from the predictions. Here they stand beside the "
+        "numbers that the runs logged.",
+        method=f"A difference above {TOLERANCE:g} is flagged; smaller ones are put down to "
+        "rounding. F1, precision and recall follow the file's own pred_labels. A bare auc is the "
+        "micro AUC, over all text x emotion pairs. Validation figures are those logged at the "
+        "best epoch, from which the predictions come. Per-class figures are listed only where "
+        "they differ; the first table counts all.",
+    )
+
+
+def _is_per_class(check: LoggedCheck) -> bool:
+    name = check.key.partition("/")[2]
+    return name.startswith(("f1_", "precision_", "recall_", "support_"))
+
+
+def _verdict(comparison: Comparison, checks: dict[str, tuple[LoggedCheck, ...]]) -> Callout:
+    wrong = {key: [check for check in found if not check.agrees] for key, found in checks.items()}
+    total = sum(map(len, checks.values()))
+    bad = sum(map(len, wrong.values()))
+    if not total:
+        return Callout("note", "The runs logged nothing that the predictions could confirm.")
+    if not bad:
+        return Callout("verdict", f"All {total:,} logged figures agree with the predictions.")
+    items = []
+    for run in comparison.runs:
+        explained = {
+            f"{check.key} {check.explanation}": 0 for check in wrong[run.id] if check.explanation
+        }
+        if wrong[run.id]:
+            text = f"{comparison.name(run)}: {plural(len(wrong[run.id]), 'figure')} differ"
+            items.append(f"{text} ({'; '.join(list(explained)[:3])})" if explained else text)
+    return Callout(
+        "warning", f"{bad:,} of {total:,} logged figures differ from the predictions.", tuple(items)
+    )
+
+
+def _counts(comparison: Comparison, checks: dict[str, tuple[LoggedCheck, ...]]) -> Table:
+    return Table(
+        id="truth-counts",
+        title="Figures confirmed",
+        columns=(
+            key_column(),
+            Column("run", "run"),
+            Column("checked", "figures checked", "integer"),
+            Column("agree", "agree", "integer"),
+            Column("differ", "differ", "integer"),
+            Column("largest", "largest difference", "number", digits=4),
+            *(Column(f"{s}_texts", f"{s} texts, config / file", "text") for s in SPLITS),
+        ),
+        rows=tuple(_count_row(comparison, run, checks[run.id]) for run in comparison.runs),
+        row_header=1,
+    )
+
+
+def _count_row(
+    comparison: Comparison, run: RunResult, checks: tuple[LoggedCheck, ...]
+) -> tuple[Value | Cell, ...]:
+    agree = sum(check.agrees for check in checks)
+    differ = len(checks) - agree
+    differences = [abs(check.difference) for check in checks if check.difference is not None]
+    return (
+        comparison.keys[run.id],
+        run_cell(comparison, run),
+        len(checks),
+        agree,
+        Cell(differ, mark="warning" if differ else None),
+        max(differences, default=None),
+        *(_samples(run, split) for split in SPLITS),
+    )
+
+
+def _samples(run: RunResult, split: str) -> Cell:
+    found = next((item for key, item in run.splits.items() if key == split), None)
+    logged = run.run.config.get(f"{split}_samples")
+    if found is None:
+        return Cell(None)
+    if logged is None:
+        return Cell(f"not logged / {found.rows:,}")
+    words = (
+        f"{logged:,} / {found.rows:,}" if isinstance(logged, int) else f"{logged} / {found.rows:,}"
+    )
+    return Cell(words, mark=None if logged == found.rows else "warning")
+
+
+def _table(comparison: Comparison, checks: list[tuple[RunResult, LoggedCheck]]) -> Table:
+    return Table(
+        id="truth",
+        title="Logged beside recomputed",
+        columns=(
+            Column("run", "run"),
+            Column("figure", "figure", "code"),
+            Column("place", "logged in"),
+            Column("logged", "logged", "number", digits=4),
+            Column("recomputed", "recomputed", "number", digits=4),
+            Column("difference", "difference", "delta", digits=4, help="logged \u2212 recomputed"),
+            Column("verdict", "verdict"),
+        ),
+        rows=tuple(
+            (
+                comparison.short(run),
+                check.key,
+                check.place,
+                number(check.logged),
+                check.recomputed,
+                check.difference,
+                _check_verdict(check),
+            )
+            for run, check in checks
+        ),
+        browse=len(checks) > 25,
+    )
+
+
+def _check_verdict(check: LoggedCheck) -> Cell:
+    if check.agrees:
+        return Cell("agrees")
+    return Cell(f"differs: {check.explanation}" if check.explanation else "differs", mark="warning")
