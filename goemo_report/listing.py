@@ -235,6 +235,8 @@ _HEADLINES: Final = {
     "test/micro_f1": "micro F1",
     "test/auc": "micro AUC",
 }
+SPARE_RUN_COLUMNS: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags")
+"""Columns of `runs_table` that a narrow terminal can do without, the first one first."""
 
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
@@ -306,7 +308,7 @@ def per_class_table(scores: Scores) -> Table:
         *(Column(key, title, kind="number") for key, title in _PER_CLASS_SCORES.items()),
         *(Column(key, key, kind="integer") for key in ("support", "tp", "fp", "fn", "tn")),
         Column("auc", "AUC", kind="number"),
-        Column("average_precision", "avg precision", kind="number"),
+        Column("average_precision", "AP", kind="number"),
     )
     rows = tuple(tuple(row[column.key] for column in columns) for row in per_class_rows(scores))
     return Table("per-class", "", columns, rows)
@@ -319,7 +321,7 @@ def overall_table(scores: Scores) -> Table:
     """Every overall metric, one row an average."""
     overall = scores.overall
     statistics = ("f1", "precision", "recall", "auc", "average_precision")
-    titles = ("F1", "precision", "recall", "AUC", "avg precision")
+    titles = ("F1", "precision", "recall", "AUC", "AP")
     averages = ("macro", "micro", "weighted", "samples")
     rows = tuple(
         (average, *(overall.get(f"{average}_{statistic}") for statistic in statistics))

@@ -8,6 +8,7 @@ module needs click and light modules only; whatever is heavy is imported when it
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from goemo_report.cli import _errors
 from goemo_report.cli._group import goemo_report
@@ -15,6 +16,9 @@ from goemo_report.cli._group import goemo_report
 
 def main() -> None:
     """Run `goemo-report`; ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # no error for what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         goemo_report(prog_name="goemo-report")
     except OSError as error:  # the help text has nowhere to go

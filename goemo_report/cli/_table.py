@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -19,16 +20,57 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _GAP = "  "
+_FOLDED = 16  # a text column is folded to this width before others are left out
+_Item = TypeVar("_Item")
 
 
-def print_table(table: Table) -> None:
-    """Print a table: in full where output is no terminal, else fitted to its width."""
+def print_table(table: Table, spare: Sequence[str] = ()) -> None:
+    """Print a table: in full where output is no terminal, else fitted to its width.
+
+    `spare` are keys of columns that a narrow terminal can do without, the first one first.
+    """
+    if not sys.stdout.isatty():
+        click.echo(plain(table))
+        return
+    table = narrowed(table, shutil.get_terminal_size().columns, spare)
     if is_rich(sys.stdout):
         _print_rich(table)
-    elif sys.stdout.isatty():
-        click.echo(fitted(table, shutil.get_terminal_size().columns))
     else:
-        click.echo(plain(table))
+        click.echo(fitted(table, shutil.get_terminal_size().columns))
+
+
+def narrowed(table: Table, width: int, spare: Sequence[str]) -> Table:
+    """The table without as many spare columns as keep it from fitting, and a word on them."""
+    dropped: list[str] = []
+    for key in spare:
+        if _least_width(table) <= width:
+            break
+        index = next(i for i, column in enumerate(table.columns) if column.key == key)
+        dropped.append(table.columns[index].title)
+        table = replace(
+            table,
+            columns=_without(table.columns, index),
+            rows=tuple(_without(row, index) for row in table.rows),
+        )
+    if not dropped:
+        return table
+    hint = f"Not shown at this width: {', '.join(dropped)}."
+    return replace(table, caption=f"{table.caption}\n{hint}" if table.caption else hint)
+
+
+def _without(items: tuple[_Item, ...], index: int) -> tuple[_Item, ...]:
+    return items[:index] + items[index + 1 :]
+
+
+def _least_width(table: Table) -> int:
+    """Columns that a table needs on a terminal when every text that can be folded is."""
+    texts = _texts(table)
+    total = len(_GAP) * (len(table.columns) - 1)
+    for index, column in enumerate(table.columns):
+        longest = max((_width(row[index]) for row in texts), default=0)
+        folds = column.kind == "text" and index != table.row_header
+        total += max(_width(column.title), min(longest, _FOLDED) if folds else longest)
+    return total
 
 
 def _texts(table: Table) -> list[list[str]]:
@@ -79,13 +121,15 @@ def _render(table: Table, console: Console) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    drawn = RichTable(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+    )
     for index, column in enumerate(table.columns):
         numeric = column.kind in NUMERIC_KINDS
         drawn.add_column(
             Text(column.title),
             justify="right" if numeric else "left",
-            no_wrap=numeric or column.kind == "date",
+            no_wrap=column.kind != "text" or index == table.row_header,
             overflow="fold",
             style="cyan" if index == table.row_header else "",
         )
@@ -111,7 +155,7 @@ def _title(table: Table) -> list[str]:
 
 
 def _caption(table: Table) -> list[str]:
-    return [printable(table.caption)] if table.caption else []
+    return [printable(line) for line in table.caption.splitlines()]
 
 
 def _pad(text: str, width: int, column: Column) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,9 +95,14 @@ def _note_oddities(predictions: Predictions, scores: Scores) -> None:
     if inferred.value != scores.threshold or inferred.contradictions:
         note(f"note: the file's own pred_labels: {inferred.description}")
     if scores.without_auc:
-        note(f"note: no AUC for lack of positives or negatives: {', '.join(scores.without_auc)}")
+        note(f"note: no AUC for lack of positives or negatives: {_names(scores.without_auc)}")
     if scores.never_predicted:
-        note(f"note: never predicted: {', '.join(scores.never_predicted)}")
+        note(f"note: never predicted: {_names(scores.never_predicted)}")
+
+
+def _names(labels: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(labels) - limit} more" if len(labels) > limit else ""
+    return ", ".join(labels[:limit]) + more
 
 
 def _tables(scores: Scores) -> tuple[Table, Table]:
@@ -114,7 +120,7 @@ def _print(scores: Scores, output: Path) -> None:
         return
     print_table(overall)
     click.echo()
-    print_table(per_class)
+    print_table(per_class, spare=("tn", "fn", "fp", "tp", "average_precision"))
 
 
 def _write_markdown(scores: Scores, output: Path) -> None:

@@ -47,6 +47,6 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     elif not found.runs:
         note(f"no runs in {source.description}")
     elif output == Path("-"):
-        print_table(listing.runs_table(found.runs))
+        print_table(listing.runs_table(found.runs), listing.SPARE_RUN_COLUMNS)
     else:
         write(plain(listing.runs_table(found.runs)) + "\n", output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,6 +19,8 @@ from goemo_report.errors import DataError, GoemoError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("numpy", "wandb", "rich", "jinja2", "plotly", "torch", "transformers", "pandas")
+
+Fail = Callable[[BaseException], None]
 
 SOURCE = {"--entity", "--project", "--wandb-dir"}
 FILTERS = {"--tag", "--any-tag", "--not-tag", "--state", "--model"}
@@ -156,7 +159,7 @@ class TestUsage:
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> object:
+def failing(monkeypatch: pytest.MonkeyPatch) -> Fail:
     """Make `runs` fail with a given error, after it printed a line."""
 
     def fail_with(error: BaseException) -> None:
@@ -172,50 +175,45 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 class TestErrors:
-    def outcome(self, failing: object, error: BaseException, *more: str) -> click.testing.Result:
-        assert callable(failing)
+    def outcome(self, failing: Fail, error: BaseException, *more: str) -> click.testing.Result:
         failing(error)
         return CliRunner().invoke(goemo_report, [*more, "runs"])
 
-    def test_an_error_is_one_line_and_its_remedy_another(self, failing: object) -> None:
+    def test_an_error_is_one_line_and_its_remedy_another(self, failing: Fail) -> None:
         result = self.outcome(failing, DataError("x.csv is empty", "Write something"))
         assert result.exit_code == 1
         assert result.stderr == "error: x.csv is empty\nWrite something\n"
         assert result.stdout == "data\n"
 
-    def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(
-        self, failing: object
-    ) -> None:
+    def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(self, failing: Fail) -> None:
         result = self.outcome(failing, KeyError("k"))
         assert result.exit_code == 1
         assert result.stderr.startswith("error: unexpected KeyError: 'k'\n")
         assert "--debug" in result.stderr
         assert "Traceback" not in result.stderr
 
-    def test_debug_shows_the_traceback(self, failing: object) -> None:
+    def test_debug_shows_the_traceback(self, failing: Fail) -> None:
         result = self.outcome(failing, KeyError("k"), "--debug")
         assert result.exit_code == 1
         assert "Traceback" in result.stderr
         assert result.stderr.splitlines()[-2] == "error: unexpected KeyError: 'k'"
 
-    def test_a_system_error_names_its_file(self, failing: object) -> None:
+    def test_a_system_error_names_its_file(self, failing: Fail) -> None:
         error = PermissionError(13, "Permission denied", "/r/x")
         result = self.outcome(failing, error)
         assert "error: /r/x: Permission denied\n" in result.stderr
         assert "permissions" in result.stderr
 
-    def test_an_interruption_ends_with_130(self, failing: object) -> None:
+    def test_an_interruption_ends_with_130(self, failing: Fail) -> None:
         result = self.outcome(failing, KeyboardInterrupt())
         assert result.exit_code == 130
         assert result.stderr == "interrupted\n"
 
-    def test_messages_cannot_control_the_terminal(self, failing: object) -> None:
+    def test_messages_cannot_control_the_terminal(self, failing: Fail) -> None:
         result = self.outcome(failing, GoemoError("run \x1b[2J\x1b]0;owned\x07 \u202eevil\nline 2"))
         assert result.stderr == "error: run \\x1b[2J\\x1b]0;owned\\x07 \\u202eevil line 2\n"
 
-    def test_the_api_key_never_shows(
-        self, failing: object, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_api_key_never_shows(self, failing: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
         key = "0123456789abcdef0123456789abcdef01234567"
         monkeypatch.setenv("WANDB_API_KEY", key)
         other = "wandb_v1_secretsecret"

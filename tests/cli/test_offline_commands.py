@@ -1,0 +1,386 @@
+"""The commands on real offline runs, the way a user types them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from goemo_report.cli import goemo_report
+from goemo_report.contract import EMOTIONS, PROJECT
+from tests.offline_runs import OfflineRun, make_runs
+
+IDS = ["distilbertbases1", "distilbertbases2", "robertalarges1", "robertalarges2"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty working directory and no W&B settings of the machine."""
+    for name in list(os.environ):
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(goemo_report, list(map(str, arguments)))
+
+
+def run_directory(root: Path, run_id: str) -> Path:
+    return next((root / "wandb").glob(f"*-{run_id}"))
+
+
+class TestRuns:
+    def test_json_has_every_run_with_config_and_summary(self, offline_root: Path) -> None:
+        result = invoke("runs", "--wandb-dir", offline_root, "--format", "json")
+        assert result.exit_code == 0, result.stderr
+        document = json.loads(result.stdout)
+        assert document["schema_version"] == 1
+        assert [run["id"] for run in document["runs"]] == IDS
+        for run in document["runs"]:
+            assert run["project"] == PROJECT
+            assert run["state"] == "finished"
+            assert "final" in run["tags"]
+            assert run["config"]["num_labels"] == 28
+            assert 0 < run["summary"]["test/macro_f1"] < 1
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", run["created_at"])
+
+    def test_csv_is_one_line_a_run(self, offline_root: Path) -> None:
+        result = invoke("runs", "--wandb-dir", offline_root, "--format", "csv")
+        rows = list(csv.DictReader(io.StringIO(result.stdout)))
+        assert [row["id"] for row in rows] == IDS
+        assert rows[0]["config.random_seed"] == "1"
+        assert float(rows[0]["summary.test/macro_f1"]) > 0
+
+    def test_the_table_names_every_run(self, offline_root: Path) -> None:
+        result = invoke("runs", "--wandb-dir", offline_root)
+        assert result.exit_code == 0
+        lines = result.stdout.splitlines()
+        assert lines[0].startswith("name ")
+        assert len(lines) == 5
+        assert all(run_id in result.stdout for run_id in IDS)
+        assert result.stderr == ""
+
+    @pytest.mark.parametrize(
+        ("filters", "found"),
+        [
+            (["--tag", "final", "--tag", "roberta-large"], IDS[2:]),
+            (["--any-tag", "roberta-large", "--any-tag", "nothing"], IDS[2:]),
+            (["--not-tag", "roberta-large"], IDS[:2]),
+            (["--model", "distilbert-base"], IDS[:2]),
+            (["--state", "finished", "--state", "failed"], IDS),
+        ],
+    )
+    def test_filters(self, offline_root: Path, filters: list[str], found: list[str]) -> None:
+        result = invoke("runs", "--wandb-dir", offline_root, "--format", "json", *filters)
+        assert [run["id"] for run in json.loads(result.stdout)["runs"]] == found
+
+    def test_an_unknown_tag_names_those_that_exist(self, offline_root: Path) -> None:
+        result = invoke("runs", "--wandb-dir", offline_root, "--tag", "finall")
+        assert result.exit_code == 1
+        assert "'finall'" in result.stderr
+        assert "final (4)" in result.stderr
+        assert "roberta-large (2)" in result.stderr
+
+    def test_conditions_that_exclude_each_other_are_repeated(self, offline_root: Path) -> None:
+        result = invoke("runs", "--wandb-dir", offline_root, "--tag", "final", "--not-tag", "final")
+        assert result.exit_code == 1
+        assert "--tag final --not-tag final" in result.stderr
+
+    @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
+    def test_a_wrong_directory(self, tmp_path: Path, kind: str) -> None:
+        path = tmp_path / "here"
+        if kind == "empty":
+            path.mkdir()
+        elif kind == "file":
+            path.write_text("x")
+        result = invoke("runs", "--wandb-dir", path)
+        assert result.exit_code == 1, result.output
+        assert result.stderr.startswith("error: ")
+        assert "here" in result.stderr
+        assert result.stdout == ""
+
+    def test_offline_mode_reads_the_local_wandb_directory(
+        self, offline_root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        monkeypatch.chdir(offline_root)
+        assert "distilbertbases1" in invoke("runs").stdout
+
+    def test_pyproject_can_name_the_directory(self, offline_root: Path, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").write_text(f'[tool.goemo]\nwandb-dir = "{offline_root}"\n')
+        assert "distilbertbases1" in invoke("runs").stdout
+
+    def test_a_damaged_log_is_left_out_with_its_reason(
+        self, offline_root: Path, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(run_directory(offline_root, IDS[0]), copy / "wandb" / "offline-run-1-a")
+        shutil.copytree(run_directory(offline_root, IDS[1]), copy / "wandb" / "offline-run-2-b")
+        log = next((copy / "wandb" / "offline-run-1-a").glob("run-*.wandb"))
+        data = bytearray(log.read_bytes())
+        data[60:90] = bytes(30)
+        log.chmod(0o644)
+        log.write_bytes(data)
+        result = invoke("runs", "--wandb-dir", copy, "--format", "json")
+        assert result.exit_code == 0, result.stderr
+        assert [run["id"] for run in json.loads(result.stdout)["runs"]] == [IDS[1]]
+        assert "skipped" in result.stderr
+
+
+class TestShow:
+    def test_json_is_complete(self, offline_root: Path) -> None:
+        result = invoke("show", IDS[0], "--wandb-dir", offline_root, "--format", "json")
+        assert result.exit_code == 0, result.stderr
+        document = json.loads(result.stdout)
+        assert list(document) == ["schema_version", "run", "history", "artifacts"]
+        assert document["run"]["id"] == IDS[0]
+        epochs = [row["epoch"] for row in document["history"] if "epoch" in row]
+        assert epochs == [1, 2, 3]
+        assert all("_step" in row for row in document["history"])
+        names = {artifact["name"] for artifact in document["artifacts"]}
+        assert f"distilbert-base-test-predictions-{IDS[0]}" in names
+        for artifact in document["artifacts"]:
+            assert artifact["files"]
+            assert list(artifact) == [
+                *("name", "type", "version", "digest", "size", "metadata", "files")
+            ]
+            assert all(len(file["digest"]) == 24 for file in artifact["files"])
+
+    def test_the_tables_show_config_summary_history_and_artifacts(self, offline_root: Path) -> None:
+        result = invoke("show", IDS[0], "--wandb-dir", offline_root)
+        for word in ("learning_rate", "test/macro_f1", "train/loss", "test_predictions.csv"):
+            assert word in result.stdout
+
+    @pytest.mark.parametrize("form", ["id", "name", "path", "directory"])
+    def test_a_run_is_named_in_many_ways(self, offline_root: Path, form: str) -> None:
+        listed = invoke("runs", "--wandb-dir", offline_root, "--format", "json")
+        run = json.loads(listed.stdout)["runs"][2]
+        reference = {
+            "id": run["id"],
+            "name": run["name"],
+            "path": f"{PROJECT}/{run['id']}",
+            "directory": str(run_directory(offline_root, run["id"])),
+        }[form]
+        result = invoke("show", reference, "--wandb-dir", offline_root, "--format", "json")
+        assert json.loads(result.stdout)["run"]["id"] == run["id"]
+
+    def test_a_run_directory_needs_no_option(self, offline_root: Path) -> None:
+        result = invoke("show", run_directory(offline_root, IDS[3]), "--format", "json")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["run"]["id"] == IDS[3]
+
+    def test_an_unknown_run(self, offline_root: Path) -> None:
+        result = invoke("show", "robertalarges9", "--wandb-dir", offline_root)
+        assert result.exit_code == 1
+        assert "'robertalarges9'" in result.stderr
+        assert "robertalarges1" in result.stderr  # what was probably meant
+
+    def test_an_output_file(self, offline_root: Path, tmp_path: Path) -> None:
+        for form in ("json", "table"):
+            target = tmp_path / form
+            result = invoke(
+                "show", IDS[0], "--wandb-dir", offline_root, "--format", form, "-o", target
+            )
+            assert result.exit_code == 0
+            assert result.stdout == ""
+            assert IDS[0] in target.read_text("utf-8")
+
+
+class TestCompare:
+    def test_writes_the_three_formats_and_prints_their_paths(
+        self, offline_root: Path, tmp_path: Path
+    ) -> None:
+        result = invoke("compare", "--tag", "final", "--wandb-dir", offline_root)
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.splitlines() == [
+            f"reports/final.{ending}" for ending in ("html", "md", "json")
+        ]
+        assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
+            *("final.html", "final.json", "final.md")
+        ]
+        document = json.loads((tmp_path / "reports" / "final.json").read_text("utf-8"))
+        assert "schema_version" in document
+        html = (tmp_path / "reports" / "final.html").read_text("utf-8")
+        assert "goemo-report compare --tag final" in html
+
+    def test_same_input_and_clock_give_the_same_bytes(
+        self, offline_root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1733840000")
+        arguments = ("compare", IDS[0], IDS[2], "--wandb-dir", offline_root, "-o", "-")
+        first = invoke(*arguments, "--format", "json")
+        assert first.exit_code == 0, first.stderr
+        assert invoke(*arguments, "--format", "json").stdout == first.stdout
+        assert "2024-12-10" in first.stdout
+
+    def test_runs_are_named_mixed(self, offline_root: Path) -> None:
+        result = invoke(
+            "compare", IDS[0], run_directory(offline_root, IDS[2]), "--wandb-dir", offline_root,
+            "--baseline", IDS[2], "--format", "json", "-o", "-",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        assert IDS[0] in result.stdout
+        assert IDS[2] in result.stdout
+        assert IDS[1] not in result.stdout
+
+    def test_run_directories_of_different_places(
+        self, offline_root: Path, mixed_root: Path
+    ) -> None:
+        result = invoke(
+            "compare", run_directory(offline_root, IDS[0]), run_directory(mixed_root, "noneutral"),
+            "--format", "json", "-o", "-",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        assert IDS[0] in result.stdout
+        assert "noneutral" in result.stdout
+
+    def test_a_baseline_outside_the_filter_is_added(self, offline_root: Path) -> None:
+        result = invoke(
+            "compare", "--model", "roberta-large", "--baseline", IDS[0], "--wandb-dir", offline_root,
+            "--format", "json", "-o", "-",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        assert IDS[0] in result.stdout
+
+    def test_runs_that_cannot_be_compared_are_named(self, mixed_root: Path) -> None:
+        result = invoke("compare", "--wandb-dir", mixed_root, "--format", "md", "--name", "mixed")
+        assert result.exit_code == 0, result.stderr
+        assert "skipped " in result.stderr
+        assert result.stdout == "reports/mixed.md\n"
+
+    def test_one_section_as_csv(self, offline_root: Path) -> None:
+        result = invoke(
+            "compare", "--wandb-dir", offline_root, "--section", "per-class", "--format", "csv",
+            "-o", "-",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        assert all(emotion in result.stdout for emotion in EMOTIONS)
+
+    def test_a_failed_rendering_leaves_no_file(
+        self, offline_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> str:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("goemo_report.render.json_document.render_json", fail)
+        monkeypatch.setattr("goemo_report.render.render", fail)
+        result = invoke("compare", "--wandb-dir", offline_root)
+        assert result.exit_code == 1
+        assert not (tmp_path / "reports").exists()
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_an_unwritable_directory(self, offline_root: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "locked"
+        folder.mkdir()
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        result = invoke("compare", "--wandb-dir", offline_root, "-o", folder)
+        assert result.exit_code == 1
+        assert "Permission denied" in result.stderr
+
+    def test_a_directory_that_is_a_file(self, offline_root: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("x")
+        result = invoke("compare", "--wandb-dir", offline_root, "-o", "file")
+        assert result.exit_code == 2
+        assert "is a file" in result.stderr
+
+    def test_settings_of_the_project_are_used(self, offline_root: Path, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").write_text(
+            f'[tool.goemo]\nwandb-dir = "{offline_root}"\nformats = ["md"]\nreports = "out"\n'
+        )
+        assert invoke("compare", "--name", "x").stdout == "out/x.md\n"
+        assert invoke("compare", "--name", "x", "--format", "json").stdout == "out/x.json\n"
+
+
+class TestDownload:
+    def test_everything_verified(self, offline_root: Path, tmp_path: Path) -> None:
+        result = invoke("download", IDS[0], "--wandb-dir", offline_root)
+        assert result.exit_code == 0, result.stderr
+        folder = tmp_path / "artifacts" / f"distilbert-base-checkpoint-{IDS[0]}"
+        assert (folder / "pytorch_model.bin").stat().st_size == 512
+        described = json.loads((folder / "goemo-artifact.json").read_text("utf-8"))
+        assert described["run"]["id"] == IDS[0]
+        assert len(list((tmp_path / "artifacts").iterdir())) == 4
+        again = invoke("download", IDS[0], "--wandb-dir", offline_root)
+        assert "0 files" in again.stdout
+        assert "5 already there" in again.stdout
+
+    def test_only_predictions(self, offline_root: Path, tmp_path: Path) -> None:
+        result = invoke(
+            "download", IDS[0], "--wandb-dir", offline_root, "--only", "predictions", "--root", "d"
+        )
+        assert result.exit_code == 0, result.stderr
+        found = sorted(path.name for path in (tmp_path / "d").iterdir())
+        assert found == [
+            f"distilbert-base-{split}-predictions-{IDS[0]}" for split in ("test", "val")
+        ]
+
+    def test_a_missing_staged_file_is_said_and_the_others_come(self, tmp_path: Path) -> None:
+        make_runs(tmp_path / "own", [OfflineRun(run_id="own", texts=30)])
+        for staged in (tmp_path / "own").rglob("*"):
+            if staged.is_file() and staged.stat().st_size == 512:  # the weights, by any name
+                staged.unlink()
+        result = invoke("download", "own", "--wandb-dir", tmp_path / "own")
+        assert result.exit_code == 1
+        assert "pytorch_model.bin" in result.stderr
+        folder = tmp_path / "artifacts" / "distilbert-base-checkpoint-own"
+        assert (folder / "config.json").exists()
+        assert not (folder / "pytorch_model.bin").exists()
+        assert not json.loads((folder / "goemo-artifact.json").read_text("utf-8"))["complete"]
+
+    def test_a_role_that_the_run_lacks(self, mixed_root: Path) -> None:
+        result = invoke(
+            "download", "otherdialect", "--wandb-dir", mixed_root, "--only", "per-class-metrics"
+        )
+        assert result.exit_code == 1
+        assert "per-class-metrics" in result.stderr
+
+
+class TestMetricsOfARun:
+    def test_the_numbers_are_those_the_run_logged(self, offline_root: Path) -> None:
+        result = invoke("metrics", IDS[2], "--wandb-dir", offline_root, "--format", "json")
+        assert result.exit_code == 0, result.stderr
+        overall = json.loads(result.stdout)["overall"]
+        shown = invoke("show", IDS[2], "--wandb-dir", offline_root, "--format", "json")
+        summary = json.loads(shown.stdout)["run"]["summary"]
+        assert overall["macro_f1"] == pytest.approx(summary["test/macro_f1"])
+        assert overall["micro_auc"] == pytest.approx(summary["test/auc"])
+
+    def test_the_other_split(self, offline_root: Path) -> None:
+        test, val = (
+            invoke("metrics", IDS[0], "--wandb-dir", offline_root, "--split", split).stdout
+            for split in ("test", "val")
+        )
+        assert test != val
+
+    def test_markdown_is_a_table(self, offline_root: Path) -> None:
+        result = invoke("metrics", IDS[0], "--wandb-dir", offline_root, "--format", "md")
+        assert result.exit_code == 0, result.stderr
+        assert "| admiration |" in result.stdout or "admiration |" in result.stdout
+
+    def test_a_run_without_predictions(self, mixed_root: Path) -> None:
+        result = invoke("metrics", "killed", "--wandb-dir", mixed_root)
+        assert result.exit_code == 1
+        assert "predictions" in result.stderr
+
+
+def test_data_and_notes_do_not_mix_in_a_real_process(offline_root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "goemo_report", "runs", "--format", "json"],
+        env={**os.environ, "WANDB_MODE": "offline", "WANDB_DIR": str(offline_root),
+             "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["runs"]) == 4
+    assert done.stderr == ""
