@@ -1,0 +1,23 @@
+"""The answers to GraphQL fields; importing the modules registers them."""
+
+from tests.wandb_server.resolvers import (
+    account,
+    artifact_writes,
+    artifacts,
+    collections,
+    history,
+    run_writes,
+    runs,
+    sweeps,
+)
+
+MODULES = (
+    account,
+    artifact_writes,
+    artifacts,
+    collections,
+    history,
+    run_writes,
+    runs,
+    sweeps,
+)

@@ -1,0 +1,153 @@
+"""Reading a run's history: whole, sampled, by pages of steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from tests.wandb_server.resolvers.registry import Context, resolves
+from tests.wandb_server.store import Run
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+def sampled(rows: Sequence[T], count: int | None) -> list[T]:
+    """`count` rows at even distances, first and last among them; all where there are fewer."""
+    if count is None or len(rows) <= count:
+        return list(rows)
+    if count < 2:
+        return list(rows[:count])
+    last = len(rows) - 1
+    return [rows[round(number * last / (count - 1))] for number in range(count)]
+
+
+@resolves("Run.historyLineCount")
+def history_line_count(run: Run, context: Context) -> int:
+    return len(run.history)
+
+
+@resolves("Run.eventsLineCount")
+def events_line_count(run: Run, context: Context) -> int:
+    return len(run.events)
+
+
+@resolves("Run.historyTail")
+def history_tail(run: Run, context: Context) -> str:
+    return json.dumps(run.history[-1:])
+
+
+@resolves("Run.eventsTail")
+def events_tail(run: Run, context: Context) -> str:
+    return json.dumps(run.events[-1:])
+
+
+@resolves("Run.history")
+def history(
+    run: Run,
+    context: Context,
+    min_step: int | None = None,
+    max_step: int | None = None,
+    samples: int | None = None,
+) -> list[str]:
+    rows = _between(run, min_step, None if max_step is None else max_step - 1)
+    return [json.dumps(row) for row in sampled(rows, samples)]
+
+
+@resolves("Run.events")
+def events(run: Run, context: Context, samples: int | None = None) -> list[str]:
+    return sampled(run.events, samples)
+
+
+@resolves("Run.sampledHistory")
+def sampled_history(run: Run, context: Context, specs: list[str]) -> list[list[Row]]:
+    return [_spec_rows(run, json.loads(spec)) for spec in specs]
+
+
+def _spec_rows(run: Run, spec: dict[str, Any]) -> list[Row]:
+    """Rows that have all keys of the spec, those keys alone; `maxStep` is inclusive."""
+    keys = spec.get("keys") or []
+    found = []
+    for row in _between(run, spec.get("minStep"), spec.get("maxStep")):
+        values = {key: _value(row, key) for key in keys}
+        if all(value is not None for value in values.values()):
+            found.append(values if keys else row)
+    return sampled(found, spec.get("samples"))
+
+
+def _value(row: Row, key: str) -> Any:
+    """A value by its key, or by its dotted path into nested dicts."""
+    if key in row:
+        return row[key]
+    value: Any = row
+    for part in key.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _between(run: Run, first: int | None, last: int | None) -> list[Row]:
+    rows = []
+    for row in run.rows:
+        step = row.get("_step", 0)
+        if (first is None or step >= first) and (last is None or step <= last):
+            rows.append(row)
+    return rows
+
+
+@resolves("Run.parquetHistory")
+def parquet_history(run: Run, context: Context, live_keys: list[str]) -> dict[str, Any]:
+    """Nothing is ever exported here: the first row says that all data is live."""
+    first = [{key: row.get(key) for key in live_keys} for row in run.rows[:1]]
+    return {"parquetUrls": [], "liveData": first}
+
+
+@resolves("Run.historyKeys")
+def history_keys(run: Run, context: Context) -> dict[str, Any] | None:
+    if not run.rows:
+        return None
+    keys: dict[str, dict[str, Any]] = {}
+    for row in run.rows:
+        for key, value in _flat(row).items():
+            _count(keys.setdefault(key, {"typeCounts": [], "monotonic": True}), value)
+    return {"sets": [], "keys": keys, "lastStep": run.rows[-1].get("_step", 0)}
+
+
+def _flat(row: Row, prefix: str = "") -> Row:
+    flat: Row = {}
+    for key, value in row.items():
+        if isinstance(value, dict) and "_type" not in value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _count(known: dict[str, Any], value: Any) -> None:
+    kind = _kind(value)
+    for counted in known["typeCounts"]:
+        if counted["type"] == kind:
+            counted["count"] += 1
+            break
+    else:
+        known["typeCounts"].append({"type": kind, "count": 1})
+    before = known.get("previousValue")
+    if kind == "number":
+        known["monotonic"] = known["monotonic"] and (before is None or value >= before)
+        known["previousValue"] = value
+    else:
+        known["monotonic"] = False
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, dict):
+        return str(value.get("_type", "map"))
+    return "nil" if value is None else "list"
