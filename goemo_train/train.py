@@ -76,6 +76,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     config, run_id, name, directory = _open(config)
     torch.manual_seed(config.random_seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if config.model in model.TINY:
+        torch.set_num_threads(1)  # more only wait for each other
 
     # Data and model.
     progress.note(f"reading {config.dataset}")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from goemo_report.errors import SettingsError
+from goemo_train.config import TrainConfig, parse, settle, short_name
+
+
+def settled(*arguments: str, **environment: str) -> TrainConfig:
+    return settle(parse(arguments), environment)
+
+
+def test_flag_over_file_over_preset_over_default(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('model = "roberta-large"\nlearning-rate = 3e-5\nnum_epochs = 7\ntag = ["x"]\n')
+    config = settled("--config", str(file), "--num-epochs", "9")
+    assert config.num_epochs == 9  # flag
+    assert config.learning_rate == 3e-5  # file, though the preset has 1e-5
+    assert config.bias_start == "log-odds"  # preset
+    assert config.batch_size == 16  # default
+    assert config.tags == ("roberta-large", "training", "experimental", "x")
+
+
+def test_sweeps_write_underscores_equals_signs_and_booleans() -> None:
+    config = settled("--learning_rate=2e-5", "--exclude_neutral=False", "--tag=a_b")
+    assert (config.learning_rate, config.exclude_neutral, config.tag) == (2e-5, False, ("a_b",))
+    assert settled("--exclude-neutral").exclude_neutral
+    assert settled("--exclude_neutral=true").exclude_neutral
+
+
+def test_environment_is_what_it_is_to_wandb() -> None:
+    config = settled(WANDB_MODE="dryrun", WANDB_PROJECT="p", WANDB_ENTITY="e")
+    assert (config.wandb_mode, config.project, config.entity) == ("offline", "p", "e")
+    assert settled("--wandb-mode", "disabled", WANDB_MODE="offline").wandb_mode == "disabled"
+    assert settled().wandb_mode is None
+    assert settled().project == "goemotions-emotion-classification"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rat = 1.0", "Did you mean learning_rate"),
+        ('learning_rate = "fast"', "Give float"),
+        ("batch_size = 1.5", "Give int"),
+        ("exclude_neutral = 1", "Give bool"),
+        ('phase = "training "', "training or evaluation or ablation"),
+        ("phase = ", "not valid TOML"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        settled("--config", str(file))
+    assert "bad.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--learning-rate", "nan"),
+        ("--learning-rate", "0"),
+        ("--batch-size", "0"),
+        ("--dropout", "1.5"),
+        ("--model-name", "a/b"),
+        ("--tag", ""),
+        ("--threshold", "-0.1"),
+    ],
+)
+def test_values_out_of_range_are_refused(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError):
+        settled(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--learning-rat", "1"), ("--phase", "final"), ("--batch-size", "x"), ("extra",)]
+)
+def test_usage_errors_are_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_short_names(tmp_path: Path) -> None:
+    assert short_name("microsoft/deberta-v3-base") == "deberta-v3-base"
+    (tmp_path / "My model (v2)").mkdir()
+    assert short_name(str(tmp_path / "My model (v2)")) == "My-model-v2"
+    telling = tmp_path / "encoder" / "model"
+    telling.mkdir(parents=True)
+    assert short_name(str(telling)) == "encoder"
+    (telling / "config.json").write_text('{"_name_or_path": "owner/MiniLM-L6"}')
+    assert short_name(str(telling) + "/") == "MiniLM-L6"
+    assert settled("--model", str(telling)).pooling == "mean"  # the preset of MiniLM
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys\nfrom goemo_train.__main__ import main\n"
+        "try: main(['--help'])\nexcept SystemExit as e: assert e.code == 0\n"
+        "assert not {'torch', 'transformers', 'wandb', 'numpy', 'rich'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--warmup-steps" in done.stdout

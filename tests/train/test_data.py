@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goemo_report.contract import EMOTIONS
+from goemo_report.errors import DataError
+from goemo_train import data, demo_corpus, model
+from goemo_train.config import TrainConfig
+
+LABELS = "\n".join(EMOTIONS) + "\n"
+REAL = Path(__file__).parents[3] / "shared/data/goemotions"
+
+
+def corpus_directory(root: Path, **files: bytes) -> Path:
+    contents = {
+        "train.tsv": b"one\t0\ta\n",
+        "dev.tsv": b"two\t1\tb\n",
+        "test.tsv": b"three\t2,27\tc\n",
+        "labels.txt": LABELS.encode(),
+    }
+    for name, content in {**contents, **{k.replace("_", "."): v for k, v in files.items()}}.items():
+        (root / name).write_bytes(content)
+    return root
+
+
+def load(root: Path, **changes: object) -> data.Corpus:
+    return data.load_corpus(TrainConfig(dataset=str(root), **changes))  # type: ignore[arg-type]  # by name
+
+
+def test_texts_are_raw(tmp_path: Path) -> None:
+    rows = b'\xef\xbb\xbfshe said "no\t3,10\tx\r\n\r\n"whole"\t27\ty\nlone \' and \\\t0\tz'
+    train = load(corpus_directory(tmp_path, train_tsv=rows)).train
+    assert train.texts == ['she said "no', '"whole"', "lone ' and \\"]
+    assert [np.flatnonzero(row).tolist() for row in train.truth] == [[3, 10], [27], [0]]
+
+
+def test_without_neutral_texts_that_have_nothing_else_are_dropped(tmp_path: Path) -> None:
+    rows = b"a\t27\t1\nb\t3,27\t2\nc\t5\t3\n"
+    corpus = load(corpus_directory(tmp_path, train_tsv=rows), exclude_neutral=True)
+    assert len(corpus.labels) == 27
+    assert corpus.train.texts == ["b", "c"]
+    assert np.argwhere(corpus.train.truth).tolist() == [[0, 3], [1, 5]]
+    assert corpus.name == "go_emotions"
+    assert corpus.version.startswith("sha256:")
+    assert len(load(tmp_path, limit=2).train.texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"fine\t0\tx\nbad\t28\ty\n", "train.tsv, line 2: unknown label id '28'"),
+        (b"bad\t-1\ty\n", "line 1: unknown label id '-1'"),
+        (b"bad\t\ty\n", "line 1: unknown label id ''"),
+        (b"bad\tjoy\ty\n", "unknown label id 'joy'"),
+        ("bad\t٣\ty\n".encode(), "unknown label id"),
+        (b"a\t0\tx\n\nno columns\n", "line 3: 1 columns"),
+        (b"a\t0\tx\textra\n", "line 1: 4 columns"),
+        (b"ok\t0\tx\nbad \xff\t0\tx\n", "line 2: not UTF-8"),
+        (b"", "train split .* has no text"),
+    ],
+)
+def test_bad_rows_name_file_and_line(tmp_path: Path, row: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(corpus_directory(tmp_path, train_tsv=row))
+
+
+def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
+    swapped = LABELS.replace("amusement\nanger", "anger\namusement")
+    with pytest.raises(DataError, match="line 2: the labels are not"):
+        load(corpus_directory(tmp_path, labels_txt=swapped.encode()))
+    with pytest.raises(DataError, match="line 28"):
+        load(corpus_directory(tmp_path, labels_txt=LABELS.removesuffix("neutral\n").encode()))
+
+
+def test_missing_files_and_unknown_names(tmp_path: Path) -> None:
+    (corpus_directory(tmp_path) / "dev.tsv").unlink()
+    with pytest.raises(DataError, match=r"dev\.tsv cannot be read"):
+        load(tmp_path)
+    with pytest.raises(DataError, match="neither go_emotions nor demo nor a directory"):
+        load(tmp_path / "nowhere")
+
+
+def test_an_unreachable_hub_is_one_line_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets.config
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    with pytest.raises(DataError, match="could not be had from the hub") as caught:
+        data.load_corpus(TrainConfig(dataset="go_emotions"))
+    assert "\n" not in str(caught.value)
+    assert "--dataset a directory" in caught.value.remedy
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data/goemotions")
+def test_the_official_splits() -> None:
+    corpus = data.load_corpus(TrainConfig(dataset=os.fspath(REAL)))
+    assert corpus.official
+    assert corpus.test.truth[:, EMOTIONS.index("grief")].sum() == 6
+    assert corpus.test.truth[:, EMOTIONS.index("neutral")].sum() == 1787
+
+
+def test_the_demo_corpus_is_the_same_imbalanced_and_multi_label() -> None:
+    corpus = data.load_corpus(TrainConfig(dataset="demo"))
+    assert demo_corpus.generate() == demo_corpus.generate()
+    for split in (corpus.train, corpus.val, corpus.test):
+        support = split.truth.sum(0)
+        assert support.min() >= 4
+        assert support.max() > 10 * support.min()
+        assert 0.05 < (split.truth.sum(1) > 1).mean() < 0.3
+    seen = set(corpus.train.texts)
+    assert sum(text in seen for text in corpus.test.texts) < 0.2 * len(corpus.test.texts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 90), min_size=1, max_size=300),
+    size=st.integers(1, 17),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_an_epoch_has_every_text_once_and_the_longest_first(
+    lengths: list[int], size: int, seed: int
+) -> None:
+    array = np.array(lengths, np.int64)
+    batches = data.training_batches(array, size, seed, 1)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert all(len(batch) <= size for batch in batches)
+    assert len(batches) == -(-len(lengths) // size)
+    assert array[batches[0]].max() == array.max()
+    again = data.training_batches(array, size, seed, 1)
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+
+
+def test_batches_pad_little_and_differ_between_epochs() -> None:
+    lengths = np.random.default_rng(0).geometric(0.05, 5000).clip(3, 128)
+    batches = data.training_batches(lengths, 16, 7, 1)
+    padded = sum(len(b) * int(lengths[b].max()) for b in batches)
+    assert padded < 1.1 * lengths.sum()  # random batches: 3.3 times
+    other = data.training_batches(lengths, 16, 7, 2)
+    assert not np.array_equal(np.concatenate(batches), np.concatenate(other))
+
+
+def test_tokens_of_a_batch_are_the_tokenizers_own() -> None:
+    config = TrainConfig(model="tiny-roberta", dataset="demo", limit=40)
+    corpus = data.load_corpus(config)
+    _, tokenizer = model.load(config, corpus.labels)
+    tokens = data.tokenise(corpus.train, tokenizer, 128)
+    rows = np.array([3, 17, 0, 39])
+    ids, mask, truth = tokens.batch(rows, torch.device("cpu"))
+    expected = tokenizer([corpus.train.texts[r] for r in rows], padding=True, return_tensors="pt")
+    assert torch.equal(ids, expected["input_ids"])
+    assert torch.equal(mask, expected["attention_mask"])
+    assert np.array_equal(truth.numpy() > 0, corpus.train.truth[rows])
+
+
+def test_cut_texts_are_counted_and_keep_their_last_token() -> None:
+    config = TrainConfig(model="tiny-bert", dataset="demo", limit=40)
+    corpus = data.load_corpus(config)
+    _, tokenizer = model.load(config, corpus.labels)
+    whole = data.tokenise(corpus.train, tokenizer, 128)
+    cut = data.tokenise(corpus.train, tokenizer, 12)
+    assert whole.truncated == 0
+    assert cut.truncated == int((whole.lengths > 12).sum()) > 0
+    assert cut.lengths.max() == 12
+    assert (cut.ids[cut.starts[1:] - 1] == tokenizer.sep_token_id).all()
+
+
+def test_a_sample_keeps_texts_and_truth_together() -> None:
+    config = TrainConfig(model="tiny-bert", dataset="demo", limit=60)
+    corpus = data.load_corpus(config)
+    _, tokenizer = model.load(config, corpus.labels)
+    tokens = data.tokenise(corpus.train, tokenizer, 128)
+    sample = tokens.head(20, 5)
+    assert len(sample) == 20
+    rows = np.sort(np.random.default_rng(5).permutation(60)[:20])
+    for mine, theirs in enumerate(rows):
+        a = sample.ids[sample.starts[mine] : sample.starts[mine + 1]]
+        b = tokens.ids[tokens.starts[theirs] : tokens.starts[theirs + 1]]
+        assert np.array_equal(a, b)
+        assert np.array_equal(sample.truth[mine], tokens.truth[theirs])

@@ -1,0 +1,174 @@
+"""A whole offline run, read back with wandb's own reader."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from goemo_report import contract
+from goemo_report.predictions import read_predictions
+from tests.train.conftest import RUN_ID, Finished, goemo_train
+
+
+def of_type(finished: Finished, kind: str) -> list[dict[str, Any]]:
+    return [record[kind] for record in finished.records if record["type"] == kind]
+
+
+def history(finished: Finished) -> list[dict[str, Any]]:
+    return [record["item"] for record in of_type(finished, "history")]
+
+
+def is_a(value: Any, key: contract.Key) -> bool:
+    if value is None:
+        return key.optional
+    if key.type is float:  # JSON does not keep 1.0 apart from 1
+        return type(value) in (float, int)
+    return type(value) is key.type
+
+
+def test_config_holds_the_whole_schema(finished: Finished) -> None:
+    config = of_type(finished, "run")[0]["config"]["update"]
+    for key in (*contract.CONFIG_KEYS, *contract.SYSTEM_KEYS):
+        assert key.name in config, key.name
+        assert is_a(config[key.name], key), (key.name, config[key.name])
+    assert (config["num_labels"], config["train_samples"], config["val_samples"]) == (28, 900, 600)
+    assert config["warmup_steps"] == config["steps"] // 10
+    assert config["cuda_version"] == "none" or config["system/cuda_available"]
+
+
+def test_name_tags_and_project(finished: Finished) -> None:
+    run = of_type(finished, "run")[0]
+    assert re.fullmatch(r"tiny-roberta-\d{8}-\d{6}", run["display_name"])
+    assert run["tags"] == ["tiny-roberta", "training", "final", "mine"]
+    assert run["project"] == contract.PROJECT
+    assert run["run_id"] == RUN_ID
+
+
+def test_every_epoch_is_one_step(finished: Finished) -> None:
+    rows = history(finished)
+    assert [row["_step"] for row in rows] == [1, 2, 3]
+    for row in rows[:2]:
+        assert row["epoch"] == row["_step"]
+        macro = [key for key in contract.MACRO_AUC_METRICS if not key.name.startswith("test/")]
+        for key in (*contract.EPOCH_METRICS, *macro):
+            assert is_a(row[key.name], key), key.name
+    assert rows[1]["train/learning_rate"] < rows[0]["train/learning_rate"]
+    assert "train/loss" not in rows[2]
+
+
+def test_evaluation_is_in_the_history_and_in_the_summary(finished: Finished) -> None:
+    summary: dict[str, Any] = {}
+    for record in of_type(finished, "summary"):
+        summary.update(record["update"])
+    last = history(finished)[-1]
+    keys = (*contract.evaluation_metrics(), contract.MACRO_AUC_METRICS[2])
+    assert len(keys) == 7 + 28 * 4 + 3 + 1
+    for key in keys:
+        assert is_a(summary[key.name], key), key.name
+        assert last[key.name] == summary[key.name]
+    assert (summary["final_epoch"], summary["best_epoch"]) == (2, 2)
+    exits = [record for record in finished.records if record["type"] == "exit"]
+    assert exits[0]["exit"].get("exit_code", 0) == 0
+
+
+def test_logged_numbers_are_the_numbers_of_the_file(finished: Finished) -> None:
+    found = read_predictions(finished.directory / "test_predictions.csv")
+    summary = history(finished)[-1]
+    p, y = found.probabilities, found.truth
+    assert summary["test/auc"] == pytest.approx(roc_auc_score(y, p, average="micro"), abs=1e-12)
+    assert summary["test/macro_auc"] == pytest.approx(roc_auc_score(y, p), abs=1e-12)
+    expected = f1_score(y, p >= 0.5, average="macro", zero_division=0)
+    assert summary["test/macro_f1"] == pytest.approx(expected, abs=1e-12)
+    assert summary["test/support_grief"] == int(y[:, contract.EMOTIONS.index("grief")].sum())
+
+
+def test_four_artifacts_are_staged_below_the_output(finished: Finished) -> None:
+    artifacts = {a["name"]: a for a in of_type(finished, "artifact")}
+    kinds = {k.name("tiny-roberta", RUN_ID): k for k in contract.ARTIFACTS.values()}
+    assert set(artifacts) == set(kinds)
+    staging = finished.output / "artifacts" / "staging"
+    for name, kind in kinds.items():
+        artifact = artifacts[name]
+        assert artifact["type"] == kind.type
+        entries = {entry["path"]: entry for entry in artifact["manifest"]["contents"]}
+        for content in kind.contents:
+            choices = {content} if isinstance(content, str) else set(content)
+            assert choices & set(entries)
+        for entry in entries.values():
+            path = Path(entry["local_path"])
+            assert path.parent == staging
+            digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
+            assert base64.b64encode(digest).decode() == entry["digest"]
+
+
+def test_checkpoint_metadata(finished: Finished) -> None:
+    found = next(a for a in of_type(finished, "artifact") if "-checkpoint-" in a["name"])
+    metadata = json.loads(found["metadata"])
+    for key in contract.CHECKPOINT_METADATA:
+        assert is_a(metadata[key.name], key), key.name
+    assert metadata["hyperparameters"]["num_epochs"] == 2
+
+
+def test_files_have_the_columns_of_the_guide(finished: Finished) -> None:
+    with (finished.directory / "val_predictions.csv").open(encoding="utf-8", newline="") as file:
+        assert tuple(next(csv.reader(file))) == contract.prediction_columns()
+    with (finished.directory / "per_class_metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [key.name for key in contract.PER_CLASS_COLUMNS]
+    assert [row["emotion"] for row in rows] == list(contract.EMOTIONS)
+    for row in rows:
+        assert sum(int(row[c]) for c in ("tp", "fp", "fn", "tn")) == 600
+
+
+def test_plain_lines_and_a_summary(finished: Finished) -> None:
+    assert "\x1b" not in finished.stderr
+    assert finished.stderr.count("texts/s") == 2
+    assert f"goemo-report compare {RUN_ID} --wandb-dir {finished.output}" in finished.stdout
+    assert str(finished.directory) in finished.stdout
+    assert not list(finished.directory.glob("state-*"))  # nothing to resume
+
+
+def test_disabled_writes_the_same_files_without_wandb(tmp_path: Path) -> None:
+    done = goemo_train(
+        tmp_path,
+        *("--dataset=demo", "--model=tiny-bert", "--num-epochs=1", "--limit=160"),
+        *("--wandb-mode=disabled", "--exclude-neutral", f"--output={tmp_path / 'runs'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert {path.name for path in directory.iterdir()} == {
+        *("checkpoint", "run.json", "per_class_metrics.csv"),
+        *("val_predictions.csv", "test_predictions.csv"),
+    }
+    found = read_predictions(directory / "test_predictions.csv")
+    assert found.labels == contract.EMOTIONS_WITHOUT_NEUTRAL
+    record = json.loads((directory / "run.json").read_text())
+    assert record["config"]["num_labels"] == 27
+    assert np.isfinite(record["summary"]["test/auc"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--batch-size=0",), 2, "--batch-size is 0"),
+        (("--dataset=/nowhere",), 1, "neither go_emotions nor demo"),
+        (("--resume=abc", "--dropout=0.2"), 2, "--resume and --dropout"),
+        (("--resume=abc",), 1, "0 runs below"),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = goemo_train(tmp_path, *arguments, f"--output={tmp_path}", WANDB_MODE="disabled")
+    assert done.returncode == code
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
