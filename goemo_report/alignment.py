@@ -89,7 +89,7 @@ def align(predictions: Predictions, other: Predictions) -> Alignment:
     columns = _columns(predictions.labels, labels)
     other_columns = _columns(other.labels, labels)
     truth, other_truth = predictions.truth[:, columns], other.truth[:, other_columns]
-    if predictions.texts == other.texts:
+    if predictions.texts == other.texts and np.array_equal(truth, other_truth):
         rows = np.arange(len(predictions.texts), dtype=np.int64)
         other_rows = rows
     else:

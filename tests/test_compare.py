@@ -1,0 +1,113 @@
+"""The comparison: order, names, baseline, groups, what is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from goemo_report.compare import compare, config_differences, flat_config, seed_groups
+from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
+from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.model import SkippedRun
+from goemo_report.results import LoadedRuns
+from tests.offline_runs import STANDARD_RUNS, OfflineRun
+from tests.synthetic import run_result
+
+FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
+
+
+def test_runs_come_in_the_order_of_creation_whatever_the_input_order() -> None:
+    forwards, backwards = compare(FOUR), compare(FOUR[::-1])
+    assert [run.id for run in forwards.runs] == [run.id for run in FOUR]
+    assert [run.id for run in backwards.runs] == [run.id for run in FOUR]
+    assert forwards.keys == {run.id: f"R{n}" for n, run in enumerate(FOUR, 1)}
+
+
+def test_the_baseline_is_the_option_else_the_tag_else_the_first_run() -> None:
+    assert compare(FOUR).baseline is FOUR[0]
+    tagged = run_result(OfflineRun(seed=9, tags=("baseline",)), number=9)
+    assert compare([*FOUR, tagged]).baseline is tagged
+    assert compare([*FOUR, tagged], baseline=FOUR[2].id).baseline is FOUR[2]
+    assert compare(FOUR, baseline=FOUR[1].run.name).baseline is FOUR[1]
+    assert compare(FOUR, baseline=FOUR[3].run.path).baseline is FOUR[3]
+
+
+def test_an_unknown_or_ambiguous_baseline_is_refused() -> None:
+    with pytest.raises(SettingsError, match="not among the compared runs"):
+        compare(FOUR, baseline="nobody")
+    twins = [
+        run_result(OfflineRun(seed=1, name="twin", run_id="t1")),
+        run_result(OfflineRun(seed=2, name="twin", run_id="t2")),
+    ]
+    with pytest.raises(SettingsError, match="names 2 runs"):
+        compare(twins, baseline="twin")
+    assert compare(twins).names == {"t1": "twin (t1)", "t2": "twin (t2)"}
+
+
+def test_a_baseline_that_cannot_be_used_says_why() -> None:
+    only_val = run_result(OfflineRun(seed=7, name="lonely"), splits=("val",))
+    with pytest.raises(SettingsError, match="logged no test predictions"):
+        compare([*FOUR, only_val], baseline="lonely")
+
+
+def test_runs_without_the_split_are_left_out_with_the_reason() -> None:
+    only_val = run_result(OfflineRun(seed=7), splits=("val",))
+    damaged = replace(run_result(OfflineRun(seed=8), splits=("val",)), problems={"test": "torn"})
+    comparison = compare(LoadedRuns((*FOUR, only_val, damaged), (SkippedRun("x", "lost"),)))
+    assert len(comparison.runs) == 4
+    assert [item.reason for item in comparison.skipped] == [
+        "lost",
+        "logged no test predictions",
+        "torn",
+    ]
+    assert compare([only_val], split="val").runs == (only_val,)
+    with pytest.raises(NotFoundError, match="no run has usable test predictions"):
+        compare([only_val, damaged])
+
+
+def test_the_ranking_follows_macro_f1() -> None:
+    comparison = compare(FOUR)
+    values = [comparison.macro_f1(run) for run in comparison.ranked]
+    assert values == sorted(values, reverse=True)
+    assert comparison.best.run.model_name == "roberta-large"
+
+
+def test_runs_that_differ_only_in_the_seed_form_a_group() -> None:
+    groups = seed_groups([run.run for run in FOUR])
+    assert [group.run_ids for group in groups] == [
+        ("distilbertbases1", "distilbertbases2"),
+        ("robertalarges1", "robertalarges2"),
+    ]
+    assert groups[0].seeds == (1, 2)
+    longer = run_result(OfflineRun(seed=3, epochs=4)).run
+    assert len(seed_groups([FOUR[0].run, longer])) == 2
+
+
+def test_the_environment_does_not_split_a_seed_group() -> None:
+    one = run_result(OfflineRun(seed=1))
+    elsewhere = OfflineRun(seed=2, config={"gpu_type": "A100", "system/python_version": "3.12"})
+    assert len(seed_groups([one.run, run_result(elsewhere).run])) == 1
+
+
+def test_runs_without_a_config_are_groups_of_their_own() -> None:
+    runs = [run_result(OfflineRun(seed=seed), config={}).run for seed in (1, 2)]
+    assert len(seed_groups(runs)) == 2
+
+
+def test_config_differences_name_every_key_that_differs() -> None:
+    one = replace(FOUR[0].run, config={"a": 1, "same": [1, 2], "nested": {"x": 1}, "only": 3})
+    two = replace(FOUR[1].run, config={"a": 2, "same": [1, 2], "nested": {"x": 2}, "_wandb": 1})
+    assert config_differences([one, two]) == {"a": (1, 2), "nested.x": (1, 2), "only": (3, None)}
+    assert flat_config(two) == {"a": 2, "same": [1, 2], "nested.x": 2}
+
+
+def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
+    less = run_result(OfflineRun(model="roberta-large", seed=5, exclude_neutral=True), number=5)
+    comparison = compare([FOUR[0], less])
+    alignment = comparison.alignments[less.id]
+    assert comparison.labels == EMOTIONS
+    assert alignment.labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert alignment.paired
+    assert alignment.matched == comparison.on_split(less).rows
+    assert "on the 27 labels that both have" in alignment.note

@@ -1,0 +1,201 @@
+"""Loading runs: which files are taken, what is left out and why, what was logged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_report.contract import EMOTIONS_WITHOUT_NEUTRAL
+from goemo_report.errors import NotFoundError
+from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord
+from goemo_report.results import as_number, load_results, logged_metrics, prediction_file
+from tests.memory_source import MemorySource
+from tests.offline_runs import OfflineRun, write_prediction_file
+from tests.synthetic import run_result
+
+GOOD = OfflineRun(model="distilbert-base", seed=1, texts=60)
+
+
+def record(name: str, **changes: Any) -> RunRecord:
+    return replace(run_result(GOOD).run, id=name, name=f"run-{name}", **changes)
+
+
+def reference(run_id: str, split: str, version: int = 0, **changes: Any) -> ArtifactRef:
+    name = f"distilbert-base-{split}-predictions-{run_id}"
+    made = ArtifactRef(
+        f"{name}:{version}", name, "dataset", f"v{version}", "digest", 1, None, run_id
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> dict[str, Path]:
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("text,true_labels\nhello,joy\n")
+    return {
+        "val": write_prediction_file(tmp_path / "val_predictions.csv", GOOD, "val"),
+        "test": write_prediction_file(tmp_path / "test_predictions.csv", GOOD, "test"),
+        "damaged": damaged,
+    }
+
+
+def test_both_splits_are_scored_at_half_and_as_logged(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    source.add(
+        record("a"),
+        (reference("a", "val"), {"val_predictions.csv": written["val"]}),
+        (reference("a", "test"), {"test_predictions.csv": written["test"]}),
+    )
+    (result,) = load_results(source, source.runs)
+    expected = run_result(GOOD)
+    for split in ("val", "test"):
+        found = result.splits[split]
+        truth = expected.splits[split]
+        assert found.predictions.texts == truth.predictions.texts
+        assert found.scores.overall["macro_f1"] == pytest.approx(
+            truth.scores.overall["macro_f1"], abs=1e-12
+        )
+        assert found.as_logged is found.scores
+        assert found.threshold.value == 0.5
+        assert found.file.path == f"{split}_predictions.csv"
+
+
+def test_a_source_is_asked_once_for_all_runs(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    for name in "abcdef":
+        source.add(
+            record(name), (reference(name, "test"), {"test_predictions.csv": written["test"]})
+        )
+    load_results(source, source.runs)
+    assert source.requests == 4  # artifacts, histories, manifests, files
+
+
+def test_the_newest_version_counts(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    source.add(
+        record("a"),
+        (reference("a", "test", 0), {"test_predictions.csv": written["damaged"]}),
+        (reference("a", "test", 1), {"test_predictions.csv": written["test"]}),
+    )
+    (result,) = load_results(source, source.runs, ["test"])
+    assert result.splits["test"].artifact.version == "v1"
+
+
+def test_an_artifact_is_preferred_to_run_files(written: dict[str, Path]) -> None:
+    files = replace(
+        reference("a", "test", id="files", kind="run-files", role="test-predictions"), version=None
+    )
+    source = MemorySource()
+    source.add(
+        record("a"),
+        (reference("a", "test"), {"test_predictions.csv": written["test"]}),
+        (files, {"predictions/test_predictions.csv": written["damaged"]}),
+    )
+    assert load_results(source, source.runs, ["test"])[0].splits["test"].artifact.kind == "artifact"
+
+
+def test_a_run_without_predictions_is_left_out_and_the_others_go_on(
+    written: dict[str, Path],
+) -> None:
+    source = MemorySource()
+    source.add(record("none"))
+    source.add(
+        record("bad"), (reference("bad", "test"), {"test_predictions.csv": written["damaged"]})
+    )
+    source.add(record("lost"), (reference("lost", "test"), {"test_predictions.csv": None}))
+    source.add(record("empty"), (reference("empty", "test"), {"readme.txt": None}))
+    source.add(
+        record("good"), (reference("good", "test"), {"test_predictions.csv": written["test"]})
+    )
+    loaded = load_results(source, source.runs, ["test"])
+    assert [result.id for result in loaded] == ["good"]
+    reasons = {item.name: item.reason for item in loaded.skipped}
+    assert reasons["run-none"] == "logged no test predictions"
+    assert "pred_labels" in reasons["run-bad"]
+    assert "gone from the disk" in reasons["run-lost"]
+    assert "holds no CSV file" in reasons["run-empty"]
+
+
+def test_all_runs_left_out_is_an_error_that_says_why() -> None:
+    source = MemorySource()
+    source.add(record("none"))
+    with pytest.raises(NotFoundError, match="run-none: logged no val predictions"):
+        load_results(source, source.runs)
+
+
+def test_one_split_is_enough_and_the_other_is_explained(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    source.add(
+        record("a"),
+        (reference("a", "test"), {"test_predictions.csv": written["test"]}),
+        (reference("a", "val"), {"val_predictions.csv": written["damaged"]}),
+    )
+    (result,) = load_results(source, source.runs)
+    assert set(result.splits) == {"test"}
+    assert "damaged" in result.problems["val"] or "val_predictions.csv" in result.problems["val"]
+
+
+def test_a_run_without_neutral_is_valid(tmp_path: Path) -> None:
+    run = replace(GOOD, exclude_neutral=True)
+    source = MemorySource()
+    path = write_prediction_file(tmp_path / "t.csv", run, "test")
+    source.add(record("a"), (reference("a", "test"), {"test_predictions.csv": path}))
+    (result,) = load_results(source, source.runs, ["test"])
+    assert result.splits["test"].labels == EMOTIONS_WITHOUT_NEUTRAL
+
+
+def test_the_file_of_a_split_is_found_by_name() -> None:
+    def choose(*paths: str) -> str | None:
+        file = prediction_file([ArtifactFile(path, 1, "d") for path in paths], "test")
+        return None if file is None else file.path
+
+    assert choose("a.csv", "test_predictions.csv") == "test_predictions.csv"
+    assert choose("x/test_predictions.csv.gz", "val_predictions.csv") == "x/test_predictions.csv.gz"
+    assert choose("my_test.csv", "my_val.csv") == "my_test.csv"
+    assert choose("only.csv", "notes.txt") == "only.csv"
+    assert choose("a.csv", "b.csv") is None
+    assert choose("notes.txt") is None
+
+
+def test_logged_metrics_come_from_the_summary_then_the_history() -> None:
+    run = record(
+        "a",
+        summary={
+            "test/auc": 0.9,
+            "test/f1_macro": 0.4,
+            "best_epoch": 2,
+            "val/auc": {"max": 0.8},
+            "test/auc_macro": "NaN",
+            "_runtime": 12.0,
+            "note": "text",
+            "flag": True,
+        },
+    )
+    history = ({"_step": 1, "train/loss": 0.5, "val/loss": 0.4}, {"_step": 2, "train/loss": 0.3})
+    logged = logged_metrics(run, history)
+    assert math.isnan(logged.pop("test/macro_auc"))
+    assert logged == {
+        "test/auc": 0.9,
+        "test/macro_f1": 0.4,
+        "best_epoch": 2.0,
+        "val/auc": 0.8,
+        "train/loss": 0.3,
+        "val/loss": 0.4,
+    }
+
+
+def test_the_guides_spelling_wins_over_a_dialect() -> None:
+    run = record("a", summary={"test/f1_macro": 0.1, "test/macro_f1": 0.2, "test/auc_micro": 0.3})
+    assert logged_metrics(run, ()) == {"test/macro_f1": 0.2, "test/auc": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1, 1.0), (0.5, 0.5), ("Infinity", math.inf), ("0.5", None), (True, None), (None, None)],
+)
+def test_logged_values_that_are_numbers(value: object, number: float | None) -> None:
+    assert as_number(value) == number

@@ -1,0 +1,92 @@
+"""Logged figures against recomputed ones, and what explains a difference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from goemo_report.model import ArtifactRef
+from goemo_report.results import RunResult
+from goemo_report.truth import LoggedCheck, best_epoch, check_logged, recomputed_metrics
+from tests.offline_runs import OfflineRun, predictions
+from tests.synthetic import run_result, split_result
+
+RUN = OfflineRun(texts=200)
+
+
+def checks(result: RunResult) -> dict[str, LoggedCheck]:
+    return {check.key: check for check in check_logged(result)}
+
+
+def test_true_figures_all_agree() -> None:
+    result = run_result(RUN)
+    found = check_logged(result)
+    assert {check.key for check in found} >= {"test/auc", "test/macro_f1", "test/f1_joy"}
+    test = [check for check in found if check.key.startswith("test/")]
+    assert all(check.agrees for check in test)
+    assert len(test) == 19 + 4 * 28
+
+
+def test_rounded_figures_agree_and_wrong_ones_do_not() -> None:
+    macro_f1 = run_result(RUN).splits["test"].scores.overall["macro_f1"]
+    assert macro_f1 is not None
+    assert checks(run_result(RUN, logged={"test/macro_f1": round(macro_f1, 3)}))[
+        "test/macro_f1"
+    ].agrees
+    wrong = checks(run_result(RUN, logged={"test/macro_f1": macro_f1 + 0.02}))["test/macro_f1"]
+    assert not wrong.agrees
+    assert wrong.difference == pytest.approx(0.02)
+    assert wrong.explanation == ""
+
+
+def test_a_macro_figure_under_the_bare_name_is_explained() -> None:
+    texts, truth, probabilities = predictions(RUN, "test")
+    scaled = probabilities * np.linspace(0.2, 1.0, 28)  # classes rank apart: micro is not macro
+    found = split_result("test", texts, truth, scaled, RUN.labels)
+    overall = found.scores.overall
+    macro_auc, micro_f1 = overall["macro_auc"], overall["micro_f1"]
+    assert macro_auc is not None
+    assert micro_f1 is not None
+    result = run_result(RUN, logged={"test/auc": macro_auc, "test/macro_f1": micro_f1})
+    compared = checks(replace(result, splits={"test": found}))
+    assert compared["test/auc"].explanation == "equals the macro AUC"
+    assert compared["test/macro_f1"].explanation == "equals the micro F1"
+
+
+def test_figures_follow_the_threshold_of_the_file_and_another_one_is_explained() -> None:
+    result = run_result(RUN, threshold=0.3, logged={})
+    at_half = result.splits["test"].scores.overall["macro_f1"]
+    as_logged = result.splits["test"].as_logged.overall["macro_f1"]
+    assert at_half is not None
+    assert as_logged is not None
+    assert checks(replace(result, logged={"test/macro_f1": as_logged}))["test/macro_f1"].agrees
+    found = checks(replace(result, logged={"test/macro_f1": at_half}))["test/macro_f1"]
+    assert found.explanation == "equals the macro F1 at threshold 0.5"
+
+
+def test_validation_figures_are_those_of_the_best_epoch() -> None:
+    result = run_result(RUN)
+    auc = result.splits["val"].scores.overall["micro_auc"]
+    history = (
+        {"_step": 1, "epoch": 1, "val/auc": auc},
+        {"_step": 2, "epoch": 2, "val/auc": 0.1},
+    )
+    result = replace(result, history=history, logged={"val/auc": 0.1, "best_epoch": 1.0})
+    assert checks(result)["val/auc"].agrees
+    assert best_epoch(replace(result, logged={})) == 1
+
+
+def test_metadata_of_the_checkpoint_is_checked() -> None:
+    result = run_result(RUN)
+    macro_f1 = recomputed_metrics(result.splits["test"])["macro_f1"]
+    artifact = ArtifactRef(
+        "c", "m-checkpoint-r", "model", "v2", "d", 1, "checkpoint", "r",
+        metadata={"final_test_f1": macro_f1, "final_test_auc": 0.123, "best_epoch": 3},
+    )  # fmt: skip
+    found = checks(replace(result, artifacts=(artifact,)))
+    assert found["final_test_f1"].agrees
+    assert not found["final_test_auc"].agrees
+    assert found["final_test_auc"].place == "m-checkpoint-r:v2"
+    assert found["best_epoch"].agrees
