@@ -25,16 +25,16 @@ def create_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa
     if input.get("runName"):
         run = store.need_run(input["entityName"], input["projectName"], input["runName"])
     names = input.get("artifactCollectionNames") or [input.get("artifactCollectionName")]
-    collection = _collection(project, names[0] or "", input["artifactTypeName"])
+    home = collection(project, names[0] or "", input["artifactTypeName"])
     aliases = [alias["alias"] for alias in input.get("aliases") or []]
     if input.get("enableDigestDeduplication"):
-        for known in collection.alive:
+        for known in home.alive:
             if known.digest == input["digest"]:
                 _point(known, aliases)
                 _record_output(run, known)
                 _remember(context, input, known)
                 return {"artifact": known}
-    artifact = add_artifact(context, collection, input["digest"], run)
+    artifact = add_artifact(context, home, input["digest"], run)
     artifact.description = input.get("description")
     artifact.metadata = input.get("metadata")
     artifact.history_step = input.get("historyStep")
@@ -45,7 +45,7 @@ def create_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa
     return {"artifact": artifact}
 
 
-def _collection(project: Project, name: str, type_name: str) -> Collection:
+def collection(project: Project, name: str, type_name: str) -> Collection:
     known = project.collections.get(name)
     if known is None or known.deleted:
         known = project.collections[name] = Collection(project, name, type_name)

@@ -56,10 +56,12 @@ def membership(collection: Collection, artifact: Artifact | None) -> Json | None
 
 
 def file_node(artifact: Artifact, path: str, context: Context) -> Json:
-    """One stored file of an artifact, with the URL to download it from."""
+    """One file of an artifact, with the URL to download it from: its own for a reference."""
     entry = artifact.entries[path]
-    key = f"artifacts/{hex_of(entry['digest'])}"
-    url = context.signer.sign(context.storage_url, "GET", f"/storage/{key}/{path}")
+    key, url = None, entry.get("ref")
+    if url is None:
+        key = f"artifacts/{hex_of(entry['digest'])}"
+        url = context.signer.sign(context.storage_url, "GET", f"/storage/{key}/{path}")
     return {
         "id": opaque("File", artifact.id, path),
         "name": path,
@@ -82,11 +84,9 @@ def file_page(
     after: str | None,
     first: int | None,
 ) -> Json:
-    """One page of the files that this server stores; references are not among them."""
-    stored = [path for path, entry in artifact.entries.items() if "ref" not in entry]
-    if names:
-        stored = [path for path in stored if path in names]
-    page = paging.by_offset(stored, after, first)
+    """One page of the files in the manifest."""
+    paths = [path for path in artifact.entries if not names or path in names]
+    page = paging.by_offset(paths, after, first)
     for edge in page["edges"]:
         edge["node"] = file_node(artifact, edge["node"], context)
     return page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import mimetypes
+import posixpath
 import re
 from typing import Any
 from urllib.parse import quote
@@ -148,7 +149,8 @@ def files(
     blobs, prefix = context.store.blobs, run.file_key("")
     found = [key.removeprefix(prefix) for key in blobs.keys(prefix)]
     if names:
-        found = [name for name in found if name in names]
+        wanted = {posixpath.normpath(name) for name in names}  # `wandb verify` asks for `./name`
+        found = [name for name in found if name in wanted]
     if pattern:
         found = [name for name in found if like(name, pattern)]
     nodes = []
