@@ -17,10 +17,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from goemo_report.files import write_whole
 
 PIECE: Final = 1 << 20
 _SUBFOLDERS: Final = ("files", "manifests", "histories", "scores")
@@ -104,7 +105,7 @@ class Cache:
         """Keep a JSON value; a cache that cannot be written to is no error."""
         text = json.dumps({"identity": _identity(identity), "value": value})
         with contextlib.suppress(OSError):
-            write_whole(self._path(kind, *identity), lambda path: path.write_text(text))
+            write_whole(self._path(kind, *identity), text.encode())
 
     def _path(self, kind: str, *identity: object) -> Path:
         name = hashlib.sha256(_identity(identity).encode()).hexdigest()[:40]
@@ -124,20 +125,6 @@ class Cache:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         return shutil.disk_usage(folder).free
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a new file, then put it in the place of `path` in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:16]}-", suffix=".part")
-    os.close(handle)
-    new = Path(name)
-    try:
-        write(new)
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
 
 
 def _identity(parts: tuple[object, ...]) -> str:

@@ -117,8 +117,8 @@ def hopeless_status(status: int, host: str) -> RequestRefusedError:
     )
 
 
-def transient_exception(error: requests.RequestException, host: str) -> TransientError:
-    """The fault behind one of requests' exceptions.
+def transient_exception(error: Exception, host: str) -> TransientError:
+    """The fault behind an exception of requests, urllib3 or the socket.
 
     Raises SourceError at once for what cannot pass: a certificate that does not fit.
     """

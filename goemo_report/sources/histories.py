@@ -7,7 +7,6 @@ back full, and the rows are counted against the server's own count of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -160,8 +159,15 @@ def _halved(span: _Span, rows: Sequence[dict[str, Any]]) -> list[_Span]:
     return [_Span(span.extent, span.first, middle), _Span(span.extent, middle, end)]
 
 
-def _groups(spans: Sequence[_Span], most: int) -> list[Sequence[_Span]]:
+def _groups(spans: Sequence[_Span], most: int) -> list[list[_Span]]:
     """As many spans to a request as keep its answer small."""
-    expected = max((min(s.extent.lines or most, most) for s in spans), default=1)
-    size = max(1, min(queries.BATCH, math.floor(_ROWS_PER_REQUEST / max(expected, 1))))
-    return batches(spans, size)
+    groups: list[list[_Span]] = []
+    room = 0
+    for span in spans:
+        rows = min(span.extent.lines or most, most, span.end - span.first)
+        if room < rows or len(groups[-1]) == queries.BATCH:
+            groups.append([])
+            room = _ROWS_PER_REQUEST
+        groups[-1].append(span)
+        room -= rows
+    return groups

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +78,15 @@ class Project:
                     counted[tag] = counted.get(tag, 0) + 1
         return dict(sorted(counted.items()))
 
+    def names(self) -> dict[str, str]:
+        """Every name and id by which a run can be asked for, and the id that it means."""
+        named: dict[str, str] = {}
+        for page in self._pages(queries.TAGS, queries.TAGS_PER_PAGE, {}):
+            for node in nodes.edges(page.get("runs")):
+                run_id = str(node["name"])
+                named |= {str(node.get("displayName") or run_id): run_id, run_id: run_id}
+        return named
+
     def _pages(self, document: str, size: int, filters: Mapping[str, Any]) -> Iterator[nodes.Node]:
         variables: dict[str, Any] = {
             "filters": json.dumps(filters),
@@ -98,15 +106,34 @@ class Project:
                 return
             variables["cursor"] = cursor
 
-    def _missing(self) -> NotFoundError:
-        """Which of the two is not there, and what is."""
-        names: list[str] | None = None
-        with contextlib.suppress(RequestRefusedError):
+    def newest_nodes(self, count: int) -> list[nodes.Node]:
+        """The runs that started last, newest first."""
+        page = self.ask(
+            queries.RUNS, {"filters": "{}", "order": queries.NEWEST_FIRST, "perPage": count}
+        )
+        return list(nodes.edges(page.get("runs")))
+
+    def count_runs(self) -> int:
+        """How many runs the project has."""
+        return int(self.ask(queries.COUNT, {"filters": "{}"}).get("runCount") or 0)
+
+    def neighbours(self) -> list[str] | None:
+        """The entity's projects, at most 50; None where the server knows no such entity."""
+        try:
             answer = self.transport.graphql(
                 queries.PROJECTS, {"entity": self.entity, "perPage": 50}
             )
-            if answer.get("models") is not None:
-                names = sorted(str(node["name"]) for node in nodes.edges(answer["models"]))
+        except RequestRefusedError as error:
+            if error.status == 401:
+                raise
+            return None
+        if answer.get("models") is None:
+            return None
+        return sorted(str(node["name"]) for node in nodes.edges(answer["models"]))
+
+    def _missing(self) -> NotFoundError:
+        """Which of the two is not there, and what is."""
+        names = self.neighbours()
         host = self.transport.credentials.host
         if not names:
             return NotFoundError(

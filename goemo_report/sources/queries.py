@@ -54,7 +54,7 @@ TAGS: Final = """query RunTags($project: String!, $entity: String!, $cursor: Str
     $order: String, $filters: JSONString) {
   project(name: $project, entityName: $entity) {
     runs(filters: $filters, after: $cursor, first: $perPage, order: $order) {
-      edges { node { id name tags } cursor }
+      edges { node { id name displayName tags } cursor }
       pageInfo { endCursor hasNextPage }
     }
   }
@@ -87,6 +87,7 @@ _ARTIFACT: Final = """fragment ArtifactFields on Artifact {
 }"""
 
 ORDER: Final = "+created_at"
+NEWEST_FIRST: Final = "-created_at"
 
 
 def run_filters(query: RunQuery) -> dict[str, Any]:

@@ -25,7 +25,7 @@ except ImportError:  # Windows has no flock: two processes may then fetch the sa
 from goemo_report.errors import GoemoError, SourceError
 from goemo_report.model import LocalFile, SkippedFile
 from goemo_report.sources.base import Progress
-from goemo_report.sources.cache import PIECE, file_digest, hasher_for
+from goemo_report.sources.cache import file_digest, hasher_for
 from goemo_report.sources.faults import RequestRefusedError, TransientError
 from goemo_report.sources.transport import CONNECTIONS, Transport
 
@@ -174,7 +174,7 @@ def _fill(
                 if offset and response.status_code != 206:  # this server only starts over
                     starts += 1
                     _start_over(file, meter)
-                for piece in response.iter_content(PIECE // 4):
+                for piece in transport.pieces(response):
                     _stop_if(stop)
                     file.write(piece)
                     meter.add(len(piece))

@@ -1,0 +1,139 @@
+"""Scores of prediction files that were read before, by the digest of the file.
+
+An entry holds the checked predictions and their scores, so that a second report reads no CSV
+and computes no AUC. It counts only for the same digest, threshold, METRICS_VERSION and FORMAT;
+anything else, a damaged entry included, is computed again. Deleting the folder is safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.files import write_whole
+from goemo_report.metrics import METRICS_VERSION, ClassCounts, Scores, score
+from goemo_report.predictions import Predictions
+from goemo_report.sources.cache import cache_directory
+
+FORMAT: Final = 1
+"""Of the entries, and of what reading a prediction file means."""
+
+_COUNTS: Final = ("tp", "fp", "fn", "tn")
+
+
+def cached_scores(
+    digest: str,
+    read: Callable[[], Predictions],
+    *,
+    name: str,
+    threshold: float = DEFAULT_THRESHOLD,
+    root: Path | None = None,
+) -> tuple[Predictions, Scores]:
+    """Predictions and scores of the file with a digest; `read` is called where they are new.
+
+    `name` stands for the file in messages. An empty digest is never cached.
+    Raises what `read` raises.
+    """
+    known = known_scores(digest, name=name, threshold=threshold, root=root)
+    if known is not None:
+        return known
+    predictions = read()
+    scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
+    if digest:
+        with contextlib.suppress(OSError):  # a cache that cannot be written to is no error
+            write_whole(_path(digest, threshold, root), _packed(digest, predictions, scores))
+    return predictions, scores
+
+
+def known_scores(
+    digest: str,
+    *,
+    name: str,
+    threshold: float = DEFAULT_THRESHOLD,
+    root: Path | None = None,
+) -> tuple[Predictions, Scores] | None:
+    """What `cached_scores` gave before for this digest, None where it did not."""
+    if not digest:
+        return None
+    try:
+        data = _path(digest, threshold, root).read_bytes()
+        return _unpacked(data, digest, threshold, name)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
+        return None
+
+
+def _path(digest: str, threshold: float, root: Path | None) -> Path:
+    identity = json.dumps([digest, threshold, METRICS_VERSION, FORMAT])
+    name = hashlib.sha256(identity.encode()).hexdigest()[:40]
+    return (root or cache_directory()) / "scores" / name[:2] / f"{name}.npz"
+
+
+def _packed(digest: str, predictions: Predictions, scores: Scores) -> bytes:
+    texts = [text.encode("utf-8", "surrogatepass") for text in predictions.texts]
+    meta = {
+        "digest": digest,
+        "labels": predictions.labels,
+        "threshold": scores.threshold,
+        "overall": dict(scores.overall),
+        "versions": [METRICS_VERSION, FORMAT],
+    }
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
+        texts=np.frombuffer(b"".join(texts), dtype=np.uint8),
+        lengths=np.array([len(text) for text in texts], dtype=np.int64),
+        truth=predictions.truth,
+        probabilities=predictions.probabilities,
+        predicted=predictions.predicted,
+        auc=scores.auc,
+        average_precision=scores.average_precision,
+        **{count: getattr(scores.counts, count) for count in _COUNTS},
+    )
+    return buffer.getvalue()
+
+
+def _unpacked(
+    data: bytes, digest: str, threshold: float, name: str
+) -> tuple[Predictions, Scores] | None:
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        held: dict[str, npt.NDArray[Any]] = {key: stored[key] for key in stored.files}
+    meta = json.loads(held["meta"].tobytes())
+    same = meta["digest"] == digest and meta["threshold"] == threshold
+    if not same or meta["versions"] != [METRICS_VERSION, FORMAT]:
+        return None
+    labels = tuple(meta["labels"])
+    ends = np.cumsum(held["lengths"]).tolist()
+    blob = held["texts"].tobytes()
+    texts = tuple(
+        blob[start:end].decode("utf-8", "surrogatepass")
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    )
+    predictions = Predictions(
+        texts=texts,
+        truth=held["truth"],
+        probabilities=held["probabilities"],
+        predicted=held["predicted"],
+        labels=labels,
+        source=name,
+    )
+    scores = Scores(
+        labels=labels,
+        rows=len(texts),
+        threshold=meta["threshold"],
+        counts=ClassCounts(*(held[count] for count in _COUNTS)),
+        auc=held["auc"],
+        average_precision=held["average_precision"],
+        overall=meta["overall"],
+    )
+    return predictions, scores
