@@ -1,0 +1,159 @@
+"""Texts worth reading: confident mistakes, texts on which two runs part, suspect labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from goemo_report.metrics import BoolArray, FloatArray, IntArray
+from goemo_report.predictions import Predictions
+
+Kind = Literal["false positive", "false negative"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong decision: row of the text, label, and the probability that the run gave it.
+
+    `confidence` is how sure the run was of being right: p for a false positive, 1 - p for a
+    false negative.
+    """
+
+    row: int
+    label: int
+    kind: Kind
+    probability: float
+
+    @property
+    def confidence(self) -> float:
+        """How sure the run was of its wrong decision."""
+        return self.probability if self.kind == "false positive" else 1.0 - self.probability
+
+
+def mistakes(predictions: Predictions, predicted: BoolArray, limit: int) -> list[Mistake]:
+    """The `limit` most confident false positives and false negatives of each label.
+
+    Labels in order, false positives first, most confident first, rows break ties.
+    """
+    kinds: tuple[tuple[Kind, BoolArray], ...] = (
+        ("false positive", predicted & ~predictions.truth),
+        ("false negative", predictions.truth & ~predicted),
+    )
+    return [
+        Mistake(row, label, kind, float(predictions.probabilities[row, label]))
+        for label in range(len(predictions.labels))
+        for kind, wrong in kinds
+        for row in _top(predictions.probabilities[:, label], wrong[:, label], kind, limit)
+    ]
+
+
+def _top(probabilities: FloatArray, wrong: BoolArray, kind: Kind, limit: int) -> Iterator[int]:
+    rows = np.flatnonzero(wrong)
+    sign = -1.0 if kind == "false positive" else 1.0
+    order = np.argsort(sign * probabilities[rows], kind="stable")[:limit]
+    yield from rows[order].tolist()
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A text that one run gets right for a label and the other wrong.
+
+    `better` says which: the first run or the other one. `margin` is the distance of the two
+    probabilities.
+    """
+
+    row: int
+    other_row: int
+    label: int
+    other_label: int
+    better: Literal["first", "other"]
+    probability: float
+    other_probability: float
+
+    @property
+    def margin(self) -> float:
+        """How far the two probabilities lie apart."""
+        return abs(self.probability - self.other_probability)
+
+
+def disagreements(
+    first: Predictions,
+    other: Predictions,
+    rows: IntArray,
+    other_rows: IntArray,
+    columns: IntArray,
+    other_columns: IntArray,
+    threshold: float,
+    limit: int,
+) -> list[Disagreement]:
+    """The `limit` widest disagreements of either kind over the common rows and labels.
+
+    Those that the first run gets right come first, widest first.
+    """
+    truth = first.truth[np.ix_(rows, columns)]
+    p = first.probabilities[np.ix_(rows, columns)]
+    q = other.probabilities[np.ix_(other_rows, other_columns)]
+    right, other_right = (p >= threshold) == truth, (q >= threshold) == truth
+    found: list[Disagreement] = []
+    kinds: tuple[tuple[Literal["first", "other"], BoolArray], ...] = (
+        ("first", right & ~other_right),
+        ("other", other_right & ~right),
+    )
+    for better, differs in kinds:
+        places = np.argwhere(differs)
+        gaps = np.abs(p - q)[differs]
+        for at in np.argsort(-gaps, kind="stable")[:limit]:
+            i, j = places[at]
+            found.append(
+                Disagreement(
+                    int(rows[i]), int(other_rows[i]), int(columns[j]), int(other_columns[j]),
+                    better, float(p[i, j]), float(q[i, j]),
+                )
+            )  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A text whose true label looks wrong: every run is sure of the opposite.
+
+    `mean` is the mean probability of `runs` runs for the label; `labelled` says whether the
+    text carries it.
+    """
+
+    row: int
+    label: int
+    labelled: bool
+    mean: float
+    runs: int
+
+    @property
+    def confidence(self) -> float:
+        """How sure the runs are, on average, that the label is wrong."""
+        return 1.0 - self.mean if self.labelled else self.mean
+
+
+def suspects(truth: BoolArray, probabilities: FloatArray, limit: int) -> list[Suspect]:
+    """Labels that contradict the model most, from (n, k) truth and (runs, n, k) probabilities.
+
+    The off-diagonal rule of confident learning (Northcutt et al., JAIR 2021), taken per label:
+    a text is suspect if its mean probability is above the mean probability of texts that
+    carry the label although it does not, or below that of texts that do not although it
+    does. The most confident come first.
+    """
+    mean = probabilities.mean(axis=0)
+    carried, support = (mean * truth).sum(axis=0), truth.sum(axis=0)
+    missing, rest = (mean * ~truth).sum(axis=0), (~truth).sum(axis=0)
+    high = np.divide(carried, support, out=np.full(truth.shape[1], np.inf), where=support > 0)
+    low = np.divide(missing, rest, out=np.full(truth.shape[1], -np.inf), where=rest > 0)
+    suspect = (~truth & (mean > high)) | (truth & (mean < low))
+    confidence = np.where(truth, 1.0 - mean, mean)
+    places = np.argwhere(suspect)
+    order = np.argsort(-confidence[suspect], kind="stable")[:limit]
+    return [
+        Suspect(int(i), int(j), bool(truth[i, j]), float(mean[i, j]), len(probabilities))
+        for i, j in places[order]
+    ]

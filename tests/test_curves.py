@@ -1,0 +1,104 @@
+"""Curves and sweeps: exact before thinning, close after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from goemo_report.curves import GRID, precision_recall_curve, roc_curve, steps, sweep, thin
+from goemo_report.metrics import BoolArray, FloatArray, average_precision, roc_auc
+
+ALL = 10**6
+
+
+def scored(seed: int, rows: int = 400, digits: int = 3) -> tuple[BoolArray, FloatArray]:
+    generator = np.random.default_rng(seed)
+    truth = generator.random(rows) < 0.2
+    scores = 1 / (1 + np.exp(-generator.normal(-1 + 1.5 * truth, 1)))
+    return truth, np.round(scores, digits)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_roc_points_are_those_of_scikit_learn(seed: int) -> None:
+    truth, scores = scored(seed, digits=2)
+    curve = roc_curve(steps(truth, scores), ALL)
+    x, y, thresholds = sk.roc_curve(truth, scores, drop_intermediate=False)
+    assert curve is not None
+    assert curve.x == pytest.approx(x, abs=1e-12)
+    assert curve.y == pytest.approx(y, abs=1e-12)
+    assert curve.thresholds.tolist() == thresholds.tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_precision_recall_points_are_those_of_scikit_learn(seed: int) -> None:
+    truth, scores = scored(seed, digits=2)
+    curve = precision_recall_curve(steps(truth, scores), ALL)
+    assert curve is not None
+    precision, recall, thresholds = sk.precision_recall_curve(truth, scores)
+    start = np.flatnonzero(recall == 1.0)[-1]  # ours stops where recall is complete
+    assert curve.x[1:] == pytest.approx(recall[start:-1][::-1], abs=1e-12)
+    assert curve.y[1:] == pytest.approx(precision[start:-1][::-1], abs=1e-12)
+    assert curve.thresholds[1:].tolist() == thresholds[start:][::-1].tolist()
+    assert (curve.x[0], curve.y[0]) == (0.0, curve.y[1])
+
+
+def test_thinned_curves_keep_area_and_ends() -> None:
+    truth, scores = scored(1, rows=20_000, digits=12)
+    found = steps(truth, scores)
+    roc, precision_recall = roc_curve(found), precision_recall_curve(found)
+    assert roc is not None
+    assert precision_recall is not None
+    assert len(roc.x) <= 200
+    assert len(precision_recall.x) <= 200
+    auc = roc_auc(truth[:, None], scores[:, None])[0]
+    assert np.trapezoid(roc.y, roc.x) == pytest.approx(auc, abs=1e-3)
+    precision = average_precision(truth[:, None], scores[:, None])[0]
+    assert np.trapezoid(precision_recall.y, precision_recall.x) == pytest.approx(
+        precision, abs=5e-3
+    )
+    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10_000), st.integers(2, 50))
+def test_no_left_out_point_is_far_from_a_kept_one(seed: int, points: int) -> None:
+    generator = np.random.default_rng(seed)
+    x, y = np.sort(generator.random(300)), generator.random(300)
+    kept = thin(x, y, points)
+    assert len(kept) <= points
+    assert (kept[0], kept[-1]) == (0, 299)
+    assert (np.diff(kept) > 0).all()
+    length = np.concatenate([[0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    between = np.searchsorted(kept, np.arange(300))
+    to_next = length[kept[between]] - length
+    to_last = length - length[kept[np.maximum(between - 1, 0)]]
+    assert (np.minimum(to_next, to_last) <= length[-1] / (points - 1) + 1e-9).all()
+
+
+def test_undefined_curves_are_none() -> None:
+    scores = np.array([0.1, 0.5, 0.9])
+    assert precision_recall_curve(steps(np.zeros(3, bool), scores)) is None
+    assert roc_curve(steps(np.zeros(3, bool), scores)) is None
+    assert roc_curve(steps(np.ones(3, bool), scores)) is None
+
+
+def test_a_sweep_gives_the_metrics_of_each_threshold() -> None:
+    generator = np.random.default_rng(3)
+    truth = generator.random((200, 5)) < 0.3
+    probabilities = np.round(generator.random((200, 5)), 2)
+    found = sweep(truth, probabilities)
+    for at in (0, 29, 49, 98):
+        predicted = probabilities >= GRID[at]
+        expected = {
+            "macro_f1": sk.f1_score(truth, predicted, average="macro", zero_division=0),
+            "micro_f1": sk.f1_score(truth, predicted, average="micro", zero_division=0),
+            "coverage": predicted.any(axis=1).mean(),
+            "labels": predicted.sum(axis=1).mean(),
+        }
+        for name, value in expected.items():
+            assert getattr(found, name)[at] == pytest.approx(value, abs=1e-12)
+        per_class = sk.f1_score(truth, predicted, average=None, zero_division=0)
+        assert found.f1[at] == pytest.approx(per_class, abs=1e-12)

@@ -1,0 +1,43 @@
+"""Roll-ups to Ekman's emotions and to sentiment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from goemo_report.contract import EKMAN, EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, SENTIMENT
+from goemo_report.groups import group_of, roll_up
+from goemo_report.predictions import Predictions
+from tests.offline_runs import OfflineRun, predictions
+
+
+def made(run: OfflineRun) -> Predictions:
+    texts, truth, probabilities = predictions(run, "test")
+    return Predictions(tuple(texts), truth, probabilities, probabilities >= 0.5, run.labels, "x")
+
+
+def test_a_group_is_there_if_any_member_is() -> None:
+    found = made(OfflineRun())
+    grouped = roll_up(found, EKMAN)
+    assert grouped.groups == tuple(EKMAN)
+    for g, group in enumerate(grouped.groups):
+        columns = [EMOTIONS.index(member) for member in EKMAN[group]]
+        for row in range(len(found)):
+            assert grouped.truth[row, g] == any(found.truth[row, c] for c in columns)
+            assert grouped.probabilities[row, g] == max(
+                found.probabilities[row, c] for c in columns
+            )
+        at_half = (found.probabilities[:, columns] >= 0.5).any(axis=1)
+        assert np.array_equal(grouped.probabilities[:, g] >= 0.5, at_half)
+
+
+def test_a_run_without_neutral_has_no_neutral_group() -> None:
+    grouped = roll_up(made(OfflineRun(exclude_neutral=True)), SENTIMENT)
+    assert grouped.groups == ("positive", "negative", "ambiguous")
+    assert sum(map(len, grouped.members)) == len(EMOTIONS_WITHOUT_NEUTRAL)
+
+
+def test_every_emotion_has_one_group() -> None:
+    for grouping in (EKMAN, SENTIMENT):
+        assert all(group_of(emotion, grouping) in grouping for emotion in EMOTIONS)
+    assert group_of("grief", EKMAN) == "sadness"
+    assert group_of("nothing", EKMAN) == ""

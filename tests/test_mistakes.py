@@ -1,0 +1,65 @@
+"""Which texts are worth reading."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.mistakes import disagreements, mistakes, suspects
+from goemo_report.predictions import BoolArray, Predictions
+
+Rows = npt.NDArray[np.int64]
+
+
+def table(truth: list[list[int]], probabilities: list[list[float]]) -> Predictions:
+    true: BoolArray = np.array(truth, dtype=bool)
+    p = np.array(probabilities)
+    texts = tuple(f"text {row}" for row in range(len(true)))
+    return Predictions(texts, true, p, p >= 0.5, ("joy", "fear")[: true.shape[1]], "memory")
+
+
+def test_mistakes_are_the_most_confident_of_each_kind() -> None:
+    found = table([[0], [0], [0], [1], [1], [1]], [[0.9], [0.6], [0.1], [0.4], [0.2], [0.8]])
+    every = mistakes(found, found.predicted, 10)
+    assert [(m.row, m.kind) for m in every] == [
+        (0, "false positive"),
+        (1, "false positive"),
+        (4, "false negative"),
+        (3, "false negative"),
+    ]
+    assert [m.confidence for m in every] == [0.9, 0.6, 0.8, 0.6]
+    assert [m.row for m in mistakes(found, found.predicted, 1)] == [0, 4]
+    assert mistakes(found, found.predicted, 0) == []
+
+
+def test_disagreements_say_which_run_is_right() -> None:
+    first = table([[1], [0], [1]], [[0.9], [0.8], [0.6]])
+    other = table([[1], [0], [1]], [[0.1], [0.2], [0.7]])
+    rows, columns = np.arange(3), np.arange(1)
+    found = disagreements(first, other, rows, rows, columns, columns, 0.5, 5)
+    assert [(d.row, d.better) for d in found] == [(0, "first"), (1, "other")]
+    assert [round(d.margin, 3) for d in found] == [0.8, 0.6]
+    swapped = disagreements(other, first, rows, rows, columns, columns, 0.5, 5)
+    assert [(d.row, d.better) for d in swapped] == [(1, "first"), (0, "other")]
+
+
+def test_disagreements_follow_the_alignment() -> None:
+    first = table([[1, 0], [0, 1]], [[0.9, 0.1], [0.1, 0.9]])
+    other = table([[1], [0]], [[0.9], [0.1]])  # knows fear only, rows the other way round
+    rows, other_rows = np.array([0, 1]), np.array([1, 0])
+    assert disagreements(first, other, rows, other_rows, np.array([1]), np.array([0]), 0.5, 5) == []
+
+
+def test_suspects_contradict_the_mean_of_their_own_class() -> None:
+    truth = np.array([[1], [1], [1], [0], [0], [0], [0]], dtype=bool)
+    one = np.array([[0.9], [0.8], [0.04], [0.1], [0.2], [0.95], [0.1]])
+    found = suspects(truth, np.stack([one, one]), 10)
+    assert [(s.row, s.labelled) for s in found] == [(2, True), (5, False)]
+    assert found[0].runs == 2
+    assert [s.confidence for s in found] == [0.96, 0.95]
+    assert len(suspects(truth, one[None], 1)) == 1
+
+
+def test_a_label_without_positives_has_no_suspects() -> None:
+    truth = np.zeros((3, 1), dtype=bool)
+    assert suspects(truth, np.full((1, 3, 1), 0.99), 5) == []
