@@ -27,6 +27,7 @@ Phase = Literal["training", "evaluation", "ablation"]
 Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
 Pooling = Literal["default", "mean"]
+Updates = Literal["auto", "batch", "all"]
 BiasStart = Literal["zero", "log-odds"]
 Mode = Literal["online", "offline", "disabled"]
 
@@ -51,6 +52,7 @@ class TrainConfig:
     random_seed: Annotated[int, "seed of every random choice"] = 42
     pooling: Annotated[Pooling, "the model's own, or mean over tokens (BERT types)"] = "default"
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
+    embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
     threshold: Annotated[float, "a label is predicted from this probability on"] = 0.5
     precision: Annotated[Precision, "of training (auto: bf16 on GPU, else fp32)"] = "auto"
     eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"

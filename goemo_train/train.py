@@ -102,7 +102,7 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     steps = batches_per_epoch * config.num_epochs
     if config.warmup_steps < 0:
         config = replace(config, warmup_steps=steps // 10)
-    optimiser = _optimiser(classifier, config, device)
+    optimiser = Optimiser(classifier, config, device)
     state = State()
     if config.resume:
         state = _restore(directory, classifier, optimiser, progress)
@@ -139,16 +139,12 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
             with progress.epoch(state.epoch, config.num_epochs, len(order), state.batch) as show:
                 for rows in order[state.batch :]:
                     rate = _learning_rate(state.step, steps, config)
-                    for group in optimiser.param_groups:
-                        group["lr"] = rate
                     ids, mask, truth = tokens.batch(rows, device)
                     with _autocast(device, config.precision):
                         logits = classifier(ids, mask)
                     loss = functional.binary_cross_entropy_with_logits(logits.float(), truth)
                     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-                    norm = nn.utils.clip_grad_norm_(classifier.parameters(), config.max_grad_norm)
-                    optimiser.step()
-                    optimiser.zero_grad(set_to_none=True)
+                    norm = optimiser.step(rate)
                     state.losses.append(loss.detach())  # read once an epoch: no wait for the device
                     state.norms.append(norm)
                     state.batch += 1
@@ -275,17 +271,59 @@ def _rankings(
 # --- Optimiser ------------------------------------------------------------------------
 
 
-def _optimiser(
-    classifier: nn.Module, config: TrainConfig, device: torch.device
-) -> torch.optim.Optimizer:
-    """AdamW; biases and LayerNorms, all of one dimension, are not decayed."""
-    parameters = list(classifier.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+class Optimiser:
+    """AdamW with gradient clipping; on CPU only the word embeddings of the batch are updated.
+
+    A batch uses a few hundred of tens of thousands of embeddings, so that clearing, clipping
+    and updating the others is most of the work outside the model. They get sparse gradients
+    and `SparseAdam`: moments move when a word occurs, without decay. All else is decayed but
+    for biases and LayerNorms, which have one dimension.
+    """
+
+    def __init__(self, classifier: model.Classifier, config: TrainConfig, device: torch.device):
+        self.parameters = list(classifier.parameters())
+        self.max_norm = config.max_grad_norm
+        words = classifier.plain.get_input_embeddings()
+        rows = config.embedding_updates == "batch" or (
+            config.embedding_updates == "auto" and device.type == "cpu"
+        )
+        sparse = [words.weight] if rows and type(words) is nn.Embedding else []
+        words.sparse = bool(sparse)
+        dense = [p for p in self.parameters if not any(p is q for q in sparse)]
+        groups = [
+            {"params": [p for p in dense if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in dense if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, fused=True)]
+        if sparse:
+            self.parts.append(torch.optim.SparseAdam(sparse))
+
+    def step(self, rate: float) -> torch.Tensor:
+        """Clip, update and clear; gives the gradient norm before clipping."""
+        gradients = []
+        for parameter in self.parameters:
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
+                gradients.append(parameter.grad._values())
+            elif parameter.grad is not None:
+                gradients.append(parameter.grad)
+        norm = nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return norm
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """State of each part."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Take over what `state_dict` gave."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
 
 
 def _learning_rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -384,9 +422,7 @@ def _log_artifacts(
 # --- Interruption ---------------------------------------------------------------------
 
 
-def _save_state(
-    directory: Path, classifier: nn.Module, optimiser: torch.optim.Optimizer, state: State
-) -> None:
+def _save_state(directory: Path, classifier: nn.Module, optimiser: Optimiser, state: State) -> None:
     kept = {
         "state": {f.name: getattr(state, f.name) for f in fields(State)},
         "model": classifier.state_dict(),
@@ -398,7 +434,7 @@ def _save_state(
 
 
 def _restore(
-    directory: Path, classifier: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress
+    directory: Path, classifier: nn.Module, optimiser: Optimiser, progress: Progress
 ) -> State:
     kept, damaged = checkpoint.load_newest_state(directory)
     for path in damaged:
@@ -420,7 +456,7 @@ def _marked(
     config: TrainConfig,
     directory: Path,
     classifier: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
     state: State,
 ) -> Iterator[None]:
     """Whatever ends the block early: keep what was trained, and mark the run failed."""
