@@ -14,7 +14,7 @@ from typing import Any, Final
 from goemo_report.model import History, RunState
 from goemo_report.sources import nodes, queries
 from goemo_report.sources.cache import Cache
-from goemo_report.sources.project import Project, batches, in_parallel
+from goemo_report.sources.project import Project, in_parallel
 
 ROWS: Final = 2000
 """Most rows of one alias; a span that fills it is halved."""

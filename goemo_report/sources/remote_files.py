@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from goemo_report.sources import nodes, queries
 from goemo_report.sources.base import Progress
 from goemo_report.sources.cache import Cache
 from goemo_report.sources.project import Project, batches, in_parallel
-from goemo_report.sources.transfer import Download, cached_files, download_all
+from goemo_report.sources.transfer import Address, Download, cached_files, download_all
 
 Wanted = tuple[Project, ArtifactRef, ArtifactFile]
 _FILES_PER_ALIAS = 500
@@ -155,7 +155,7 @@ class _Addresses:
         self._cache = cache
         self._found = _ask_addresses(wanted)
 
-    def of(self, item: Wanted) -> tuple[Callable[[], tuple[str, bool]], ...]:
+    def of(self, item: Wanted) -> tuple[Address, ...]:
         """The places of one file, to be tried in this order."""
         project, reference, file = item
 

@@ -33,6 +33,10 @@ _ROUNDS: Final = 3
 """How often a whole file with wrong bytes is fetched before it is given up."""
 
 
+Address = Callable[[], tuple[str, bool]]
+"""Asks where a file lies and whether that place wants the key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Download:
     """One file that is wanted; `target` is its place in the cache.
@@ -45,7 +49,7 @@ class Download:
     size: int
     digest: str
     target: Path
-    addresses: Sequence[Callable[[], tuple[str, bool]]]
+    addresses: Sequence[Address]
 
 
 class Meter:
