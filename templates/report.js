@@ -201,6 +201,7 @@
     if (rows.length > 2) startSorting(table, () => update(true));
     const button = make("button", { type: "button", className: "push", textContent: "Copy as CSV" });
     button.addEventListener("click", () => copy(asCsv(table, shown()), button));
+    if (!tools.childElementCount) tools.classList.add("solo");
     tools.append(button);
     box.prepend(tools);
   };
@@ -317,7 +318,7 @@
     if (trace.line) painted.line = { ...trace.line, color: own };
     if (trace.marker) painted.marker = { ...trace.marker, color: own };
     if (trace.type === "bar") {
-      const pattern = { ...trace.marker.pattern, fgcolor: theme.paper, solidity: 0.25, size: 6 };
+      const pattern = { ...trace.marker.pattern, bgcolor: own, fgcolor: theme.paper, solidity: 0.16, size: 7 };
       painted.marker = { ...painted.marker, pattern, line: { width: 0 } };
     }
     for (const side of ["error_x", "error_y"]) {
@@ -333,22 +334,30 @@
     return Math.ceil(shown.length / across);
   };
 
-  const dress = (figure, traces, theme, width) => {
+  /* Room for names below or above the columns where they are too long to lie flat. */
+  const slant = (base, traces, width) => {
+    if (base.xaxis.type !== "category") return 0;
+    const names = [...new Set(traces.flatMap((trace) => (trace.meta?.handle ? [] : trace.x)))];
+    const longest = Math.max(0, ...names.map((name) => String(name).length));
+    return longest * 6.6 > (width - 130) / Math.max(1, names.length) ? longest * 5 : 0;
+  };
+
+  const dress = (figure, traces, theme, width, scale) => {
     const base = figure.layout;
     const narrow = width < 560;
     const axis = (own) => ({
       automargin: true, gridcolor: theme.grid, zeroline: false, linecolor: theme.line, ticks: "", ticklabelposition: "outside",
       ...own, title: { ...own.title, font: { size: 12, color: theme.soft }, standoff: 10 }, tickfont: { size: narrow ? 10 : 11.5, color: theme.soft },
-      ...(own.type === "category" ? { showgrid: traces[0]?.type !== "heatmap" } : {}),
-      ...(narrow && own.type === "category" && own === base.xaxis ? { tickangle: -60 } : {}),
+      ...(slanted && own === base.xaxis ? { tickangle: -50 } : {}),
     });
+    const slanted = slant(base, traces, width);
     const legend = base.showlegend ? legendRows(traces, width) * 21 + 14 : 0;
     const layout = {
-      ...base, height: base.height + legend, width, autosize: false,
+      ...base, height: base.height * scale + legend + slanted, width, autosize: false,
       font: { family: theme.font, size: 12, color: theme.ink }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 8, r: 8, t: 12 + legend, b: 8, pad: 4 }, xaxis: axis(base.xaxis), yaxis: axis(base.yaxis),
       hoverlabel: { bgcolor: theme.panel, bordercolor: theme.line, font: { family: theme.font, size: 12, color: theme.ink }, namelength: 40 },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", font: { size: 11.5, color: theme.ink }, bgcolor: "rgba(0,0,0,0)", itemsizing: "constant" },
+      legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", font: { size: 11.5, color: theme.ink }, bgcolor: "rgba(0,0,0,0)", itemsizing: "trace" },
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", bargap: 0.28, bargroupgap: 0.06, hovermode: base.hovermode ?? "closest",
     };
     layout.shapes = (base.shapes ?? []).map((shape) => ({ ...shape, line: { ...shape.line, color: theme.neutral } }));
@@ -361,10 +370,10 @@
     return figure.data.filter((trace) => trace.meta?.group === undefined || trace.meta.group === select.selectedIndex);
   };
 
-  const draw = (plot, theme = readTheme(), width = plot.clientWidth) => {
+  const draw = (plot, theme = readTheme(), width = plot.clientWidth, scale = 1) => {
     const figure = figures[Number(plot.dataset.figure)];
     const traces = chosen(figure, plot).map((trace) => paint(trace, theme));
-    const layout = dress(figure, traces, theme, width);
+    const layout = dress(figure, traces, theme, width, scale);
     const canvas = plot.querySelector(".canvas") ?? plot.appendChild(make("div", { className: "canvas" }));
     window.Plotly.react(canvas, traces, layout, { displayModeBar: false, displaylogo: false, responsive: false, showTips: false });
     plot.classList.add("drawn");
@@ -429,7 +438,7 @@
     before = root.dataset.theme ?? "auto";
     applyTheme("light");
     const theme = readTheme();
-    for (const plot of plots) draw(plot, theme, PRINT_WIDTH);
+    for (const plot of plots) draw(plot, theme, PRINT_WIDTH, 0.86);
   });
   addEventListener("afterprint", () => {
     if (before === null) return;

@@ -28,7 +28,10 @@ MAX_FOOTNOTES: Final = 12
 """More different notes than this are shown at their cell instead of below the table."""
 SHADES: Final = 6
 _LONG_TEXT: Final = 36
-_STACK_FROM: Final = 4
+_LONG_HEADER: Final = 22
+_STACK_FROM: Final = 3
+_WIDE_FROM: Final = 11
+_VERY_WIDE_FROM: Final = 17
 _SORT_BY_VALUE: Final = frozenset({"duration", "bytes"})
 
 
@@ -89,8 +92,16 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
     with_interval = sum(
         any(row[index].low is not None for row in rows) for index in range(len(table.columns))
     )
+    if any(name.startswith("w") for name in names):
+        names.append("fill")
     if with_interval >= _STACK_FROM:
         names.append("stack")
+    if len(table.columns) >= _WIDE_FROM:
+        names.append("wide" if len(table.columns) < _VERY_WIDE_FROM else "wide dense")
+    if 0 <= (head := table.row_header) < len(table.columns) and any(
+        len(str(row[head].value)) > _LONG_HEADER for row in rows
+    ):
+        names.append("long")
     return " ".join(names) or "t"
 
 
@@ -162,13 +173,13 @@ def _content(writer: _Writer, cell: Cell, column: Column) -> str:
         text = f'<a href="{html_text(link)}">{text}</a>'
     if cell.note and cell.note not in writer.footnotes:
         text = f'<abbr tabindex=0 title="{html_text(cell.note)}">{text}</abbr>'
-    if interval := show_interval(cell, column):
-        text += f" <i>{interval}</i>"
+    if letter := writer.footnotes.get(cell.note):
+        text += f"<sup>{letter}</sup>"
     if cell.mark is not None and MARKS[cell.mark][0]:
         sign, word = MARKS[cell.mark]
         text += f" <span class=m-{cell.mark} role=img aria-label={word}>{sign}</span>"
-    if letter := writer.footnotes.get(cell.note):
-        text += f"<sup>{letter}</sup>"
+    if interval := show_interval(cell, column):
+        text += f" <i>{interval}</i>"
     return text
 
 

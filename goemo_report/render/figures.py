@@ -33,6 +33,8 @@ PATTERNS: Final = ("", "/", "x", "-", "|", "+", ".", "\\")
 MARKED_POINTS: Final = 8
 """Most markers on one line: enough to tell lines apart without colour."""
 
+MAX_TICKS: Final = 12
+
 Trace = dict[str, Any]
 Figure = dict[str, Any]
 
@@ -59,13 +61,12 @@ def _plot(plot: Plot) -> Figure:
     category, value = (plot.y, plot.x) if plot.horizontal else (plot.x, plot.y)
     layout: dict[str, Any] = {
         "height": _height(plot),
-        "xaxis": _axis(category),
-        "yaxis": _axis(value),
+        "xaxis": _axis(category, plot),
+        "yaxis": _axis(value, plot),
         "showlegend": len(plot.series) > 1,
     }
     if plot.horizontal:
-        layout["yaxis"]["autorange"] = "reversed"
-        layout["yaxis"].pop("range", None)
+        layout["yaxis"]["range"] = [len(_categories(plot)) - 0.4, -0.6]
     if bars:
         layout["barmode"] = "group"
     if plot.diagonal:
@@ -101,6 +102,7 @@ def _trace(series: Series, plot: Plot) -> Trace:
     elif series.style == "points" or plot.connect:
         trace["mode"] = "markers"
         trace["marker"] = {"symbol": symbol(colour), "size": 8}
+        trace["cliponaxis"] = False
     else:
         trace["mode"] = "lines+markers" if colour is not None else "lines"
         trace["line"] = {"width": 2, **_line(series)}
@@ -190,15 +192,17 @@ def _connections(plot: Plot) -> Trace:
     }
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: Axis, plot: Plot) -> dict[str, Any]:
     result: dict[str, Any] = {"title": {"text": plotly_text(axis.title, limit=80)}}
     if axis.scale == "category":
-        result["type"] = "category"
+        result |= {"type": "category", "showgrid": plot.horizontal and plot.connect}
         if axis.categories:
             names = [plotly_text(name) for name in axis.categories]
             result |= {"categoryorder": "array", "categoryarray": names}
     elif axis.scale == "log":
-        result["type"] = "log"
+        result |= {"type": "log", **_log_ticks(axis, plot)}
+    elif ticks := _integer_ticks(axis, plot):
+        result["tickvals"] = ticks
     if axis.scale != "category" and (axis.low is not None or axis.high is not None):
         bounds = [axis.low, axis.high]
         if axis.scale == "log":
@@ -207,6 +211,28 @@ def _axis(axis: Axis) -> dict[str, Any]:
     if axis.percent:
         result["tickformat"] = ".0%"
     return result
+
+
+def _integer_ticks(axis: Axis, plot: Plot) -> list[int]:
+    """Ticks at the integers themselves where an axis has few, such as epochs."""
+    values = {v for series in plot.series for v in (series.x if axis is plot.x else series.y)}
+    whole = sorted(v for v in values if isinstance(v, int) and not isinstance(v, bool))
+    return whole if len(whole) == len(values) and len(whole) <= MAX_TICKS else []
+
+
+def _log_ticks(axis: Axis, plot: Plot) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 times the powers of ten that the values span."""
+    values = [
+        value
+        for series in plot.series
+        for value in (series.x if axis is plot.x else series.y)
+        if isinstance(value, (int, float)) and value > 0 and math.isfinite(value)
+    ]
+    if not values or max(values) > 1e6 * min(values):
+        return {}
+    low, high = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
+    ticks = [factor * 10.0**power for power in range(low, high + 1) for factor in (1, 2, 5)]
+    return {"tickvals": ticks, "ticktext": [f"{tick:,.15g}" for tick in ticks]}
 
 
 def _diagonal(plot: Plot) -> dict[str, Any]:
@@ -228,13 +254,16 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
+def _categories(plot: Plot) -> set[Value]:
+    return {value for series in plot.series for value in series.x}
+
+
 def _height(plot: Plot) -> int:
     """Pixels: a fixed height, or so much a category where they lie on their side."""
     if not plot.horizontal:
         return 400
-    names = {value for series in plot.series for value in series.x}
     bars = sum(series.style == "bars" for series in plot.series)
-    return 90 + max(len(names), 2) * max(22, 9 * bars + 8)
+    return 90 + max(len(_categories(plot)), 2) * max(22, 9 * bars + 8)
 
 
 def _heatmap(block: Heatmap) -> Figure:

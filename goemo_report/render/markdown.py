@@ -63,7 +63,7 @@ def render_markdown(report: Report) -> str:
     if report.command:
         parts += ["Made with", _code(Code(report.command))]
     if report.signature:
-        parts.append(f"Signature: {markdown_code(report.signature)}")
+        parts.append(f"Signature: {markdown_code(report.signature, in_table=False)}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -224,7 +224,7 @@ def _cell(cell: Cell, column: Column, notes: dict[str, str], targets: frozenset[
     if cell.mark == "best":
         text = f"**{text}**"
     if interval := show_interval(cell, column):
-        text += f" <sub>{markdown_text(interval)}</sub>"
+        text += f" <sub>{interval}</sub>"
     if cell.mark is not None and MARKS[cell.mark][0]:
         text += f" {_sign(cell)}"
     if number := notes.get(cell.note):

@@ -22,7 +22,11 @@ _SPACES: Final = re.compile(r"[\t\n\r]+")
 _LINK_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
 _NOT_ANCHOR: Final = re.compile(r"[^\w.-]+")
 
-_MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]|~$])")
+_MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]~$])")
+# What would start a heading, a list or a rule at the start of a line.
+_BLOCK_START: Final = re.compile(
+    r"^(#{0,5}(?=#)|\d+(?=[.)])|)([#+.)-](?=\s|$)|-(?=[- ]*$)|=(?=[= ]*$))"
+)
 _MARKDOWN_BREAK: Final = "\u200b"
 _FORMULA_START: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -124,23 +128,18 @@ def markdown_text(text: str) -> str:
     text = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
     text = text.replace("@", f"@{_MARKDOWN_BREAK}")
     text = re.sub(r"#(?=\d)", f"#{_MARKDOWN_BREAK}", text)
-    text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
-    text = re.sub(r"^(\s*)([#+\-=!]|\d+[.)])", _escape_block_start, text)
-    return text.strip()
+    text = text.replace("://", "&#58;//").replace("www.", "www&#46;").replace("|", "&#124;")
+    return _BLOCK_START.sub(r"\1\\\2", text.strip())
 
 
-def _escape_block_start(match: re.Match[str]) -> str:
-    """A backslash before what would start a heading, a list or a rule."""
-    return f"{match[1]}{match[2][:-1]}\\{match[2][-1]}"
-
-
-def markdown_code(text: str) -> str:
+def markdown_code(text: str, *, in_table: bool = True) -> str:
     """A code span that holds any text, also inside a table cell.
 
-    A pipe cannot be written in a table's code span without a backslash that GitHub
-    takes away again.
+    A pipe ends a table cell even in a code span, so text with a pipe is no code span.
     """
-    text = visible(text).replace("|", "\\|")
+    text = visible(text)
+    if in_table and "|" in text:
+        return markdown_text(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if not text or text[0] in " `" or text[-1] in " `" else ""
