@@ -7,24 +7,22 @@ and a figure's own id, and `{table id}-{row header}` for a row.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from goemo_report.document import Block, Report
 from goemo_report.errors import SettingsError
-from goemo_report.render.csv_tables import render_csv, render_csv_block
-from goemo_report.render.html import render_html, render_html_block
-from goemo_report.render.json_document import render_json, render_json_block
-from goemo_report.render.latex import render_latex, render_latex_block
-from goemo_report.render.markdown import render_markdown, render_markdown_block, render_summary
 
-_RENDERERS: Final[dict[str, tuple[Callable[[Report], str], Callable[[Block], str]]]] = {
-    "html": (render_html, render_html_block),
-    "md": (render_markdown, render_markdown_block),
-    "json": (render_json, render_json_block),
-    "csv": (render_csv, render_csv_block),
-    "latex": (render_latex, render_latex_block),
+_RENDERERS: Final[dict[str, tuple[str, str]]] = {
+    "html": ("html", "render_html"),
+    "md": ("markdown", "render_markdown"),
+    "json": ("json_document", "render_json"),
+    "csv": ("csv_tables", "render_csv"),
+    "latex": ("latex", "render_latex"),
 }
+"""Module and function of each format, with `_block` for one block. Loaded when asked for: a
+table on the terminal needs no templates."""
 FORMATS: Final[tuple[str, ...]] = tuple(_RENDERERS)
 SUFFIXES: Final[dict[str, str]] = {name: f".{name}" for name in FORMATS} | {"latex": ".tex"}
 """File name endings of the formats."""
@@ -32,7 +30,7 @@ SUFFIXES: Final[dict[str, str]] = {name: f".{name}" for name in FORMATS} | {"lat
 
 def render(report: Report, format: str) -> str:  # noqa: A002 # the word users type
     """A whole report in one of FORMATS. Raises SettingsError for another format."""
-    return _renderer(format)[0](report)
+    return _renderer(format)(report)
 
 
 def render_block(block: Block, format: str) -> str:  # noqa: A002 # the word users type
@@ -40,15 +38,25 @@ def render_block(block: Block, format: str) -> str:  # noqa: A002 # the word use
 
     Raises SettingsError for another format, and for prose as CSV.
     """
-    return _renderer(format)[1](block)
+    return _renderer(format, "_block")(block)
 
 
-def _renderer(name: str) -> tuple[Callable[[Report], str], Callable[[Block], str]]:
-    try:
-        return _RENDERERS[name]
-    except KeyError:
+def render_summary(report: Report) -> str:
+    """A short form in Markdown, for `$GITHUB_STEP_SUMMARY` and comments on pull requests."""
+    from goemo_report.render import markdown
+
+    return markdown.render_summary(report)
+
+
+def _renderer(name: str, suffix: str = "") -> Callable[[Any], str]:
+    if name not in _RENDERERS:
         known = ", ".join(FORMATS)
-        raise SettingsError(f"unknown report format {name!r}", f"choose one of {known}") from None
+        raise SettingsError(f"unknown report format {name!r}", f"choose one of {known}")
+    module, function = _RENDERERS[name]
+    found: Callable[[Any], str] = getattr(
+        importlib.import_module(f"{__name__}.{module}"), function + suffix
+    )
+    return found
 
 
 __all__ = ["FORMATS", "SUFFIXES", "render", "render_block", "render_summary"]
