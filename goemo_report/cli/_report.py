@@ -69,6 +69,13 @@ def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
     return {form: render(report, form) for form in formats}
 
 
+def short_form(report: Report) -> str:
+    """The report as a few lines of Markdown."""
+    from goemo_report.render import render_summary
+
+    return render_summary(report)
+
+
 def write_all(documents: dict[str, str], directory: Path, stem: str) -> list[Path]:
     """Write each document whole; gives the paths in the order of the formats."""
     written = []

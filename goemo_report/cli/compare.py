@@ -19,6 +19,7 @@ from goemo_report.cli._report import (
     default_name,
     load_and_compare,
     rendered,
+    short_form,
     write_all,
 )
 from goemo_report.contract import SPLITS, Split
@@ -102,6 +103,12 @@ Examples:
     metavar="N",
     help="Texts per emotion and kind of error.",
 )
+@click.option(
+    "--summary",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
 @reads_runs(filters=True)
 @click.pass_context
@@ -118,6 +125,7 @@ def command(
     seed: int,
     no_text: bool,
     max_errors: int,
+    summary: Path | None,
     open_report: bool,
     settings: Settings,
     query: RunQuery,
@@ -152,6 +160,8 @@ def command(
         only=sections or None,
     )
     documents = rendered(report, formats)
+    if summary is not None:
+        write(short_form(report), summary)
     if to_stdout:
         write(documents[formats[0]])
         return

@@ -247,8 +247,8 @@ class TestCompare:
 
     def test_a_baseline_outside_the_filter_is_added(self, offline_root: Path) -> None:
         result = invoke(
-            "compare", "--model", "roberta-large", "--baseline", IDS[0], "--wandb-dir", offline_root,
-            "--format", "json", "-o", "-",
+            "compare", "--model", "roberta-large", "--baseline", IDS[0], "--format", "json",
+            "-o", "-", "--wandb-dir", offline_root,
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
         assert IDS[0] in result.stdout
@@ -266,6 +266,15 @@ class TestCompare:
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
         assert all(emotion in result.stdout for emotion in EMOTIONS)
+
+    def test_a_summary_for_a_pull_request(self, offline_root: Path, tmp_path: Path) -> None:
+        result = invoke(
+            "compare", "--wandb-dir", offline_root, "--summary", "short.md", "--format", "md"
+        )
+        assert result.exit_code == 0, result.stderr
+        short = (tmp_path / "short.md").read_text("utf-8")
+        whole = (tmp_path / "reports" / "comparison.md").read_text("utf-8")
+        assert 0 < len(short) < len(whole)
 
     def test_a_failed_rendering_leaves_no_file(
         self, offline_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
