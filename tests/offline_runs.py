@@ -236,7 +236,9 @@ def _write_checkpoint(folder: Path, run: OfflineRun) -> Path:
     folder.mkdir(parents=True)
     weights = "pytorch_model.bin" if run.dialect == "guide" else "model.safetensors"
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", "labels": run.labels}))
-    (folder / weights).write_bytes(np.random.default_rng(run.seed).bytes(512))
+    (folder / weights).write_bytes(
+        np.random.default_rng([run.seed, zlib.crc32(run.model.encode())]).bytes(512)
+    )
     (folder / "tokenizer_config.json").write_text("{}")
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\nhello\n")
     (folder / "special_tokens_map.json").write_text('{"unk_token": "[UNK]"}')
