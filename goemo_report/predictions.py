@@ -32,6 +32,7 @@ from goemo_report.inference import InferredThreshold, infer
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _TEXT_COLUMNS = tuple(key.name for key in PREDICTION_COLUMNS)
 _KNOWN_COLUMNS = frozenset(prediction_columns())
@@ -55,6 +56,18 @@ class Predictions:
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
+
+    def take(self, rows: IntArray, columns: IntArray) -> Predictions:
+        """These rows and labels, by position and in this order."""
+        grid = np.ix_(rows, columns)
+        return Predictions(
+            texts=tuple(self.texts[row] for row in rows.tolist()),
+            truth=self.truth[grid],
+            probabilities=self.probabilities[grid],
+            predicted=self.predicted[grid],
+            labels=tuple(self.labels[column] for column in columns.tolist()),
+            source=self.source,
+        )
 
 
 # --- Reading --------------------------------------------------------------------------

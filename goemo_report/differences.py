@@ -1,0 +1,259 @@
+"""Paired differences between two runs: 95% intervals, p-values, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.distributions import Z, holm, normal_p
+from goemo_report.influence import Influence
+from goemo_report.metrics import OVERALL_KEYS, sample_scores
+from goemo_report.resampling import RATIOS, averages, class_ratios, weighted_sums
+from goemo_report.statistics import RANKINGS, Analysis, percentiles
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Verdict = Literal["win", "tie", "loss"]
+
+RANDOMISATIONS: Final = 2000
+ALPHA: Final = 0.05
+LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
+
+VERDICT_RULE: Final = (
+    "win (loss): the difference is in favour of the run (the baseline), its 95% interval "
+    "excludes zero and p < 0.05, adjusted by Holm over the classes for per-class metrics; "
+    "otherwise tie"
+)
+DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
+    "overall": "difference of overall metrics: percentile bootstrap on the same resamples",
+    "class": (
+        "difference of F1, precision and recall of a class: Wilson margins of both runs combined "
+        "with their bootstrap correlation (MOVER)"
+    ),
+    "ranking": "difference of AUC or average precision: influence of each text on both, normal",
+    "p": (
+        "p: paired randomisation test (the two runs' outputs are swapped text by text at random); "
+        "for AUC and average precision the normal test of the interval"
+    ),
+    "p_adjusted": "adjusted p: Holm over the classes, for each per-class metric",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Run minus baseline of one metric, its 95% interval, p-values and the verdict.
+
+    `p_adjusted` is `p` for overall metrics. A metric that is undefined for either run has no
+    Difference.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+
+
+class PairedDifferences(Mapping[str, Difference | None]):
+    """Differences by metric key, on `rows` texts and `labels`; None where undefined."""
+
+    def __init__(
+        self,
+        differences: Mapping[str, Difference | None],
+        *,
+        rows: int,
+        labels: tuple[str, ...],
+        resamples: int,
+        randomisations: int,
+        seed: int,
+    ) -> None:
+        self._differences = differences
+        self.rows = rows
+        self.labels = labels
+        self.resamples = resamples
+        self.randomisations = randomisations
+        self.seed = seed
+
+    def __getitem__(self, key: str) -> Difference | None:
+        return self._differences[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._differences)
+
+    def __len__(self) -> int:
+        return len(self._differences)
+
+    @property
+    def signature(self) -> str:
+        """How the differences were made, in one line."""
+        return (
+            f"paired|texts:{self.rows}|bootstrap:{self.resamples}|"
+            f"randomisation:{self.randomisations}|seed:{self.seed}"
+        )
+
+
+def paired(
+    run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
+) -> PairedDifferences:
+    """Run minus baseline for every metric, on the same texts, true labels and labels.
+
+    Raises ValueError when the two are not aligned row by row or were resampled differently.
+    """
+    _check_aligned(run, baseline)
+    parts = _counts_parts(run, baseline, randomisations) | _ranking_parts(run, baseline)
+    found: dict[str, Difference | None] = {}
+    for key in OVERALL_KEYS:
+        value, low, high, p = (float(np.squeeze(part)) for part in parts[key])
+        found[key] = _difference(key, value, low, high, p, p)
+    for name in (*RATIOS, *RANKINGS):
+        values, lows, highs, p_values = parts[name]
+        columns = zip(values, lows, highs, p_values, holm(p_values), strict=True)
+        for label, column in zip(run.labels, columns, strict=True):
+            found[f"{name}_{label}"] = _difference(name, *map(float, column))
+    return PairedDifferences(
+        found,
+        rows=len(run),
+        labels=run.labels,
+        resamples=run.resamples,
+        randomisations=randomisations,
+        seed=run.seed,
+    )
+
+
+def _check_aligned(run: Analysis, baseline: Analysis) -> None:
+    ours, theirs = run.predictions, baseline.predictions
+    if ours.labels != theirs.labels or ours.texts != theirs.texts:
+        raise ValueError("the runs do not have the same texts and labels in the same order")
+    if not np.array_equal(ours.truth, theirs.truth):
+        raise ValueError("the runs do not agree on the true labels")
+    if (run.resamples, run.seed) != (baseline.resamples, baseline.seed):
+        raise ValueError("the runs were not resampled alike")
+
+
+def _difference(
+    key: str, value: float, low: float, high: float, p: float, adjusted: float
+) -> Difference | None:
+    if np.isnan(value):
+        return None
+    verdict: Verdict = "tie"
+    if adjusted < ALPHA and (low > 0.0 or high < 0.0):
+        verdict = "win" if (value > 0.0) != (key in LOWER_IS_BETTER) else "loss"
+    return Difference(value, low, high, p, adjusted, verdict)
+
+
+_Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
+"""Value, low, high and p: scalars for overall metrics, (k,) for per-class ones."""
+
+
+def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Parts:
+    point = run.point - baseline.point
+    replicates = run.resampled - baseline.resampled
+    keys = list(point.overall)
+    values = np.array([point.overall[key][0] for key in keys])
+    lows, highs = percentiles(np.stack([replicates.overall[key] for key in keys], axis=1))
+    extremes = _randomised(run, baseline, randomisations)
+    parts: _Parts = {
+        key: (value, low, high, extremes[key])
+        for key, value, low, high in zip(keys, values, lows, highs, strict=True)
+    }
+    for name in RATIOS:
+        low, high = _class_bounds(run, baseline, name)
+        parts[name] = (point.per_class[name][0], low, high, extremes[name])
+    return parts
+
+
+def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatArray, FloatArray]:
+    """MOVER for the difference of two correlated proportions (Zou and Donner 2008)."""
+    ours, theirs = run.point.per_class[name][0], baseline.point.per_class[name][0]
+    value = ours - theirs
+    if np.array_equal(run.predicted, baseline.predicted):
+        return value, value
+    (low, high), (other_low, other_high) = run.class_bounds[name], baseline.class_bounds[name]
+    first, second = run.resampled.per_class[name], baseline.resampled.per_class[name]
+    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+    scale = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
+    related = (first * second).sum(axis=0) / np.where(scale > 1e-12, scale, np.inf)
+
+    def combined(margin: FloatArray, other: FloatArray) -> FloatArray:
+        squared = margin**2 + other**2 - 2.0 * related * margin * other
+        result: FloatArray = np.sqrt(np.maximum(squared, 0.0))
+        return result
+
+    return (
+        value - combined(ours - low, other_high - theirs),
+        value + combined(high - ours, theirs - other_low),
+    )
+
+
+def _randomised(run: Analysis, baseline: Analysis, randomisations: int) -> dict[str, Any]:
+    """Two-sided p-values of the paired randomisation test (Noreen 1989; Yeh 2000).
+
+    Under no difference each text's two outputs could as well be swapped. Only texts with
+    different outputs matter: a swap moves the difference of their counts from one run to the
+    other, so that all swaps are one matrix product.
+    """
+    k = len(run.labels)
+    truth = run.predictions.truth
+    apart = np.flatnonzero((run.predicted != baseline.predicted).any(axis=1))
+    generator = np.random.default_rng([run.seed, len(apart), 1])
+    size = (len(apart) + 7) // 8
+    bits = np.frombuffer(generator.bytes(randomisations * size), np.uint8)
+    swaps = np.unpackbits(bits.reshape(randomisations, size), axis=1, count=len(apart))
+    moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
+    shifts = weighted_sums(swaps, moved)
+    tp, predicted = shifts[:, :k], shifts[:, k:]
+    support = np.broadcast_to(run.sums[:, 2 * k : 3 * k], tp.shape)
+    ours = (run.sums[:, :k] + tp, run.sums[:, k : 2 * k] + predicted, support)
+    theirs = (baseline.sums[:, :k] - tp, baseline.sums[:, k : 2 * k] - predicted, support)
+    first, second = averages(*ours), averages(*theirs)
+    swapped: dict[str, FloatArray] = {key: first[key] - second[key] for key in first}
+    scores = sample_scores(truth[apart], run.predicted[apart])
+    others = sample_scores(truth[apart], baseline.predicted[apart])
+    gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
+    means = (gaps.sum(axis=0) - 2.0 * (swaps.astype(np.float64) @ gaps)) / len(run)
+    swapped.update(zip(scores, means.T, strict=True))
+    of_classes, of_others = class_ratios(*ours), class_ratios(*theirs)
+    swapped.update({name: of_classes[name] - of_others[name] for name in RATIOS})
+    observed = {
+        **{
+            key: run.point.overall[key] - baseline.point.overall[key]
+            for key in swapped.keys() - set(RATIOS)
+        },
+        **{name: run.point.per_class[name] - baseline.point.per_class[name] for name in RATIOS},
+    }
+    return {key: _p_value(swapped[key], observed[key]) for key in swapped}
+
+
+def _p_value(swapped: FloatArray, observed: FloatArray) -> FloatArray:
+    """Share of swaps at least as extreme, the observed one counted in; ties within rounding."""
+    extreme = np.abs(swapped) >= np.abs(observed) - 1e-12
+    result: FloatArray = (1.0 + extreme.sum(axis=0)) / (1.0 + len(swapped))
+    return result
+
+
+def _ranking_parts(run: Analysis, baseline: Analysis) -> _Parts:
+    parts: _Parts = {}
+    for name, ours in run.rankings.items():
+        theirs = baseline.rankings[name]
+        classes, micro = ours[0] - theirs[0], ours[2] - theirs[2]
+        for key, influence in (
+            (name, classes),
+            (f"macro_{name}", classes.mean()),
+            (f"micro_{name}", micro),
+        ):
+            parts[key] = _normal_part(influence)
+    return parts
+
+
+def _normal_part(difference: Influence) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    centre = difference.estimates - difference.bias
+    errors = difference.standard_errors
+    p_values = [
+        float("nan") if np.isnan(c) else 1.0 if c == 0.0 else normal_p(c / e) if e > 0.0 else 0.0
+        for c, e in zip(centre, errors, strict=True)
+    ]
+    return difference.estimates, centre - Z * errors, centre + Z * errors, np.array(p_values)

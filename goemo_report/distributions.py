@@ -1,0 +1,97 @@
+"""Intervals and p-values that follow from a formula: Wilson, Holm, normal, Student's t."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+
+
+def wilson(proportion: FloatArray, trials: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Score interval of a proportion (Wilson 1927); [0, 1] where there were no trials.
+
+    `trials` may be an effective number that is not whole.
+    """
+    known = trials > 0
+    n = np.where(known, trials, 1.0)
+    spread = 1.0 + Z * Z / n
+    centre = (proportion + Z * Z / (2.0 * n)) / spread
+    half = Z * np.sqrt(proportion * (1.0 - proportion) / n + (Z / (2.0 * n)) ** 2) / spread
+    # the bounds are exactly 0 and 1 at those proportions, which rounding would miss
+    low = np.where(known & (proportion > 0.0), centre - half, 0.0)
+    high = np.where(known & (proportion < 1.0), centre + half, 1.0)
+    return low, high
+
+
+def holm(p_values: FloatArray) -> FloatArray:
+    """Holm's step-down adjustment (1979) over the p-values that are not nan."""
+    adjusted = np.full(p_values.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    return adjusted
+
+
+def normal_p(z: float) -> float:
+    """Two-sided p-value of a standard normal statistic."""
+    return math.erfc(abs(z) / math.sqrt(2.0))
+
+
+def student_p(t: float, df: float) -> float:
+    """Two-sided p-value of Student's t with `df` degrees of freedom, not necessarily whole."""
+    if math.isinf(t):
+        return 0.0
+    return _incomplete_beta(df / 2.0, 0.5, df / (df + t * t))
+
+
+def student_quantile(df: float, confidence: float = CONFIDENCE) -> float:
+    """The t that |T| stays below with this probability."""
+    low, high = 0.0, 1.0
+    while student_p(high, df) > 1.0 - confidence:
+        high *= 2.0
+    for _ in range(200):
+        middle = (low + high) / 2.0
+        if middle in (low, high):
+            break
+        if student_p(middle, df) > 1.0 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Regularised incomplete beta function, by its continued fraction (DLMF 8.17.22)."""
+    if x <= 0.0 or x >= 1.0:
+        return 0.0 if x <= 0.0 else 1.0
+    if x > (a + 1.0) / (a + b + 2.0):  # the fraction converges fast on the other side
+        return 1.0 - _incomplete_beta(b, a, 1.0 - x)
+    log_front = a * math.log(x) + b * math.log1p(-x) - math.log(a)
+    log_front += math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    tiny = 1e-300
+    fraction, c, d = 1.0, 1.0, 0.0
+    for step in range(1000):
+        m = step // 2
+        if step == 0:
+            numerator = 1.0
+        elif step % 2 == 0:
+            numerator = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        else:
+            numerator = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1.0 + numerator * d
+        d = 1.0 / (d if abs(d) > tiny else tiny)
+        c = 1.0 + numerator / c
+        c = c if abs(c) > tiny else tiny
+        fraction *= c * d
+        if step and abs(1.0 - c * d) < 1e-15:
+            break
+    return math.exp(log_front) * (fraction - 1.0)

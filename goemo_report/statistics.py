@@ -1,0 +1,252 @@
+"""95% intervals, paired differences and verdicts. Seeded, vectorised and pure.
+
+    run = analyse(predictions, predicted)            # predicted labels at some threshold
+    run.intervals["macro_f1"]                        # Interval(low, high)
+    differences = paired(run, analyse(baseline, baseline_predicted))
+    differences["f1_joy"].verdict                    # "win", "tie" or "loss"
+
+Keys are those of `Scores.overall` and `{statistic}_{emotion}` for CLASS_STATISTICS. Runs are
+compared in pairs on the same texts, in the same order, with the same true labels, and on the
+same labels: align the predictions first (`Predictions.take`).
+
+Coverage of every method is measured in `benchmarks/coverage.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.distributions import wilson
+from goemo_report.influence import (
+    Influence,
+    auc_influence,
+    average_precision_influence,
+    micro_auc_influence,
+    micro_average_precision_influence,
+)
+from goemo_report.metrics import OVERALL_KEYS
+from goemo_report.predictions import Predictions
+from goemo_report.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Bounds: TypeAlias = tuple[FloatArray, FloatArray]
+
+RESAMPLES: Final = 1000
+RANKINGS: Final = ("auc", "average_precision")
+CLASS_STATISTICS: Final = (*RATIOS, *RANKINGS)
+"""Per-class metrics: `f1_joy`, `precision_joy`, `recall_joy`, `auc_joy`, ..."""
+
+METHODS: Final[Mapping[str, str]] = {
+    "class": (
+        "F1, precision and recall of a class: Wilson score interval of a proportion "
+        "(for F1 that of tp among tp + fp + fn, of which F1 is a function)"
+    ),
+    "macro": (
+        "macro F1, precision and recall: the Wilson margins of the classes combined with their "
+        "bootstrap correlations (MOVER)"
+    ),
+    "bootstrap": (
+        "micro, weighted and samples averages, exact match, Hamming loss and Jaccard: "
+        "percentile bootstrap over texts"
+    ),
+    "auc": (
+        "AUC: influence of each text (DeLong; texts as clusters for micro), variance raised for "
+        "classes with few positives, Wilson score interval"
+    ),
+    "average_precision": (
+        "average precision: jackknife over texts, less its bias, Wilson score interval"
+    ),
+}
+"""How each kind of interval is made, for reports."""
+
+
+class Interval(NamedTuple):
+    """A 95% interval."""
+
+    low: float
+    high: float
+
+
+class MetricIntervals(Mapping[str, Interval | None]):
+    """95% intervals by metric key; None where the metric is undefined."""
+
+    def __init__(
+        self, intervals: Mapping[str, Interval | None], *, rows: int, resamples: int, seed: int
+    ) -> None:
+        self._intervals = intervals
+        self.rows = rows
+        self.resamples = resamples
+        self.seed = seed
+
+    def __getitem__(self, key: str) -> Interval | None:
+        return self._intervals[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._intervals)
+
+    def __len__(self) -> int:
+        return len(self._intervals)
+
+    @property
+    def signature(self) -> str:
+        """How the intervals were made, in one line."""
+        return f"95% intervals|texts:{self.rows}|bootstrap:{self.resamples}|seed:{self.seed}"
+
+
+class Analysis:
+    """What the statistics of one run need; every part is computed once, when first asked for.
+
+    `predicted` (n, k) are the labels at the threshold that is analysed; `labels` names the k
+    columns of every per-class array.
+    """
+
+    def __init__(
+        self, predictions: Predictions, predicted: BoolArray, *, resamples: int, seed: int
+    ) -> None:
+        if not len(predictions):
+            raise ValueError("no texts to resample")
+        if predicted.shape != predictions.truth.shape:
+            raise ValueError(f"predicted is {predicted.shape}, truth {predictions.truth.shape}")
+        self.predictions = predictions
+        self.predicted = predicted
+        self.labels = predictions.labels
+        self.resamples = resamples
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.predictions)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """What each text adds to the counts."""
+        return Outcomes.of(self.predictions.truth, self.predicted)
+
+    @cached_property
+    def sums(self) -> FloatArray:
+        """Counts over all texts, (1, c)."""
+        sums: FloatArray = self.outcomes.columns.sum(axis=0, dtype=np.float64, keepdims=True)
+        return sums
+
+    @cached_property
+    def point(self) -> Metrics:
+        """Counts-based metrics of all texts: (1,) and (1, k)."""
+        return self.outcomes.metrics(self.sums)
+
+    @cached_property
+    def resampled(self) -> Metrics:
+        """Counts-based metrics of each bootstrap resample: (resamples,) and (resamples, k)."""
+        return self.outcomes.resampled(bootstrap_weights(len(self), self.resamples, self.seed))
+
+    @cached_property
+    def class_bounds(self) -> Mapping[str, Bounds]:
+        """Wilson intervals of F1, precision and recall of each class, (k,) each."""
+        k = len(self.labels)
+        tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
+        union = predicted + support - tp
+        trials = {"f1": union, "precision": predicted, "recall": support}
+        bounds = {
+            name: wilson(tp / np.maximum(number, 1.0), number) for name, number in trials.items()
+        }
+        low, high = bounds["f1"]  # of tp among the union, J; F1 = 2 J / (1 + J)
+        bounds["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
+        return bounds
+
+    @cached_property
+    def rankings(self) -> Mapping[str, tuple[Influence, Influence, Influence]]:
+        """AUC and average precision: (per class, macro, micro)."""
+        truth, scores = self.predictions.truth, self.predictions.probabilities
+        auc = auc_influence(truth, scores)
+        precision = average_precision_influence(truth, scores)
+        return {
+            "auc": (auc, auc.mean(), micro_auc_influence(truth, scores)),
+            "average_precision": (
+                precision,
+                precision.mean(),
+                micro_average_precision_influence(truth, scores),
+            ),
+        }
+
+    @cached_property
+    def intervals(self) -> MetricIntervals:
+        """95% intervals of every metric."""
+        low: dict[str, Any] = {}
+        high: dict[str, Any] = {}
+        for name, bounds in self.class_bounds.items():
+            low[name], high[name] = bounds
+            low[f"macro_{name}"], high[f"macro_{name}"] = self._macro_bounds(name)
+        for name, (classes, macro, micro) in self.rankings.items():
+            low[name], high[name] = classes.intervals()
+            for average, influence in (("macro", macro), ("micro", micro)):
+                low[f"{average}_{name}"], high[f"{average}_{name}"] = influence.intervals()
+        rest = [key for key in self.resampled.overall if key not in low]
+        bounds = percentiles(np.stack([self.resampled.overall[key] for key in rest], axis=1))
+        low.update(zip(rest, bounds[0], strict=True))
+        high.update(zip(rest, bounds[1], strict=True))
+        found = {key: _interval(low[key], high[key]) for key in OVERALL_KEYS}
+        for name in CLASS_STATISTICS:
+            for j, label in enumerate(self.labels):
+                found[f"{name}_{label}"] = _interval(low[name][j], high[name][j])
+        return MetricIntervals(found, rows=len(self), resamples=self.resamples, seed=self.seed)
+
+    def _macro_bounds(self, name: str) -> tuple[float, float]:
+        """MOVER (Zou and Donner 2008): margins of a mean from the margins of its terms."""
+        values = self.point.per_class[name][0]
+        low, high = self.class_bounds[name]
+        related = correlations(self.resampled.per_class[name])
+        mean = float(values.mean())
+        below, above = (
+            float(np.sqrt(max(margin @ related @ margin, 0.0))) / len(values)
+            for margin in (values - low, high - values)
+        )
+        return max(mean - below, 0.0), min(mean + above, 1.0)
+
+
+def analyse(
+    predictions: Predictions,
+    predicted: BoolArray | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Analysis:
+    """Statistics of one run at the labels `predicted`, (n, k); None takes those of the file."""
+    labels = predictions.predicted if predicted is None else predicted
+    return Analysis(predictions, labels, resamples=resamples, seed=seed)
+
+
+def intervals(
+    predictions: Predictions,
+    predicted: BoolArray | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> MetricIntervals:
+    """95% intervals of every overall and per-class metric of one run."""
+    return analyse(predictions, predicted, resamples=resamples, seed=seed).intervals
+
+
+def percentiles(replicates: FloatArray) -> Bounds:
+    """The 2.5% and 97.5% quantiles of (m, c) replicates, (c,) each."""
+    low, high = np.quantile(replicates, [0.025, 0.975], axis=0)
+    return low, high
+
+
+def correlations(replicates: FloatArray) -> FloatArray:
+    """Correlations of the columns of (m, c) replicates, (c, c); 0 with a constant column."""
+    centred = replicates - replicates.mean(axis=0)
+    lengths = np.sqrt(np.square(centred).sum(axis=0))
+    centred /= np.where(lengths > 1e-9, lengths, np.inf)
+    related: FloatArray = centred.T @ centred
+    np.fill_diagonal(related, 1.0)
+    return related
+
+
+def _interval(low: Any, high: Any) -> Interval | None:
+    bounds = Interval(float(np.squeeze(low)), float(np.squeeze(high)))
+    return None if np.isnan(bounds.low) or np.isnan(bounds.high) else bounds
