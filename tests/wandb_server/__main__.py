@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from tests.wandb_server.seeding import SeedRun, seed
-from tests.wandb_server.server import API_KEY, WandbServer
+from tests.wandb_server.seeding import SeedRun
+from tests.wandb_server.server import API_KEY, PROJECT, WandbServer
 
 
 def main() -> None:
@@ -15,11 +15,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each request")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="start with N runs")
-    parser.add_argument("--project", default="goemotions-emotion-classification")
+    parser.add_argument("--project", default=PROJECT)
     parser.add_argument("--api-key", default=API_KEY)
     arguments = parser.parse_args()
     server = WandbServer(port=arguments.port, api_key=arguments.api_key, latency=arguments.latency)
-    seed(server, [SeedRun(id=f"seed{n:05}") for n in range(arguments.seed)], arguments.project)
+    runs = [SeedRun(id=f"seed{number:05}", tags=("final",)) for number in range(arguments.seed)]
+    server.seed(runs, arguments.project)
     with server:
         print(f"export WANDB_BASE_URL={server.url} WANDB_API_KEY={server.api_key}", flush=True)
         try:

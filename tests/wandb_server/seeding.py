@@ -7,16 +7,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.wandb_server.blobs import b64_md5, hex_of
 from tests.wandb_server.resolvers.artifact_writes import add_artifact, add_manifest, commit
 from tests.wandb_server.resolvers.artifact_writes import collection as find_collection
+from tests.wandb_server.resolvers.registry import Context
 from tests.wandb_server.store import Artifact, Run
 from tests.wandb_server.values import JsonText, sanitized
-
-if TYPE_CHECKING:
-    from tests.wandb_server.server import WandbServer
 
 FIRST_RUN_AT = datetime(2024, 12, 10, 14, 30, 22, tzinfo=UTC)
 
@@ -58,23 +56,24 @@ class SeedRun:
 
 
 def seed(
-    server: WandbServer,
+    context: Context,
     runs: Iterable[SeedRun],
-    project: str = "goemotions-emotion-classification",
-    entity: str | None = None,
+    project: str,
+    entity: str | None,
 ) -> list[Run]:
     """Add runs to a project, making it where needed. Raises ApiError for an unknown entity."""
-    with server.store.lock:
-        place, _ = server.store.make_project(entity, project)
+    store = context.store
+    with store.lock:
+        place, _ = store.make_project(entity, project)
         made = []
         for wanted in runs:
-            run = server.store.new_run(place, wanted.id)
-            _fill(server, run, wanted, FIRST_RUN_AT + timedelta(minutes=len(place.runs)))
+            run = store.new_run(place, wanted.id)
+            _fill(context, run, wanted, FIRST_RUN_AT + timedelta(minutes=len(place.runs)))
             made.append(run)
     return made
 
 
-def _fill(server: WandbServer, run: Run, wanted: SeedRun, moment: datetime) -> None:
+def _fill(context: Context, run: Run, wanted: SeedRun, moment: datetime) -> None:
     run.created_at = wanted.created_at or moment
     run.heartbeat_at = run.created_at + timedelta(seconds=30)
     run.display_name = wanted.name or wanted.id
@@ -92,10 +91,10 @@ def _fill(server: WandbServer, run: Run, wanted: SeedRun, moment: datetime) -> N
         summary["_wandb"] = {"runtime": int(summary["_runtime"])}
     run.summary = JsonText.of(sanitized(summary | dict(wanted.summary)))
     for name, content in wanted.files.items():
-        server.store.blobs.put(run.file_key(name), content)
+        context.store.blobs.put(run.file_key(name), content)
         run.uploaded.append(name)
     for artifact in wanted.artifacts:
-        add(server, run, artifact)
+        add(context, run, artifact)
 
 
 def _config(wanted: SeedRun) -> dict[str, Any]:
@@ -104,14 +103,14 @@ def _config(wanted: SeedRun) -> dict[str, Any]:
     return {**wanted.config, "_wandb": internal}
 
 
-def add(server: WandbServer, run: Run, wanted: SeedArtifact) -> Artifact:
+def add(context: Context, run: Run, wanted: SeedArtifact) -> Artifact:
     """Log an artifact to a run; content that its collection has already makes no new version."""
-    context = server.context
+    store = context.store
     contents: dict[str, dict[str, Any]] = {}
-    for path, content in wanted.files.items():
+    for path, content in sorted(wanted.files.items()):
         digest = b64_md5(content)
-        if server.store.blobs.get(f"artifacts/{hex_of(digest)}") is None:
-            server.store.blobs.put(f"artifacts/{hex_of(digest)}", content)
+        if store.blobs.get(f"artifacts/{hex_of(digest)}") is None:
+            store.blobs.put(f"artifacts/{hex_of(digest)}", content)
         contents[path] = {"digest": digest, "size": len(content)}
     collection = find_collection(run.project, wanted.name, wanted.type)
     digest = manifest_digest(contents)
@@ -122,7 +121,8 @@ def add(server: WandbServer, run: Run, wanted: SeedArtifact) -> Artifact:
         return known
     artifact = add_artifact(context, collection, digest, run)
     artifact.created_at = run.created_at
-    artifact.metadata = json.dumps(dict(wanted.metadata))
+    if wanted.metadata:
+        artifact.metadata = json.dumps(dict(wanted.metadata), separators=(",", ":"))
     artifact.description = wanted.description
     artifact.wanted_aliases = list(wanted.aliases)
     for entry in contents.values():
@@ -135,7 +135,7 @@ def add(server: WandbServer, run: Run, wanted: SeedArtifact) -> Artifact:
     }
     text = json.dumps(document).encode()
     manifest = add_manifest(context, artifact, "wandb_manifest.json", b64_md5(text))
-    server.store.blobs.put(manifest.key, text)
+    store.blobs.put(manifest.key, text)
     commit(context, artifact)
     return artifact
 

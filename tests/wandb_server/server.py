@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,9 +16,11 @@ from tests.wandb_server.blobs import Signer
 from tests.wandb_server.faults import Faults
 from tests.wandb_server.httpd import Listener, Request
 from tests.wandb_server.resolvers.registry import Context
+from tests.wandb_server.seeding import SeedRun, seed
 from tests.wandb_server.store import Artifact, Run, Store
 
 API_KEY = "local-" + "0123456789abcdef" * 2 + "01234567"  # the client wants 40 characters after `-`
+PROJECT = "goemotions-emotion-classification"
 
 FEATURES = (
     "LARGE_FILENAMES", "ARTIFACT_TAGS", "CLIENT_IDS", "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
@@ -205,6 +207,12 @@ class WandbServer:
                 if found is not None:
                     return found
         raise KeyError(name)
+
+    def seed(
+        self, runs: Iterable[SeedRun], project: str = PROJECT, entity: str | None = None
+    ) -> list[Run]:
+        """Put runs straight into the store; see `SeedRun`. Raises ApiError: unknown entity."""
+        return seed(self.context, runs, project, entity)
 
     def crash(self, name: str) -> None:
         """Do what the service's time-out does to a run whose client has vanished."""

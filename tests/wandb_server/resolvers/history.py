@@ -52,7 +52,9 @@ def history(
     samples: int | None = None,
 ) -> list[str]:
     rows = _between(run, min_step, None if max_step is None else max_step - 1)
-    return [json.dumps(row) for row in sampled(rows, samples)]
+    if samples is not None and len({row.get("_step") for row in rows}) > samples:
+        rows = sampled(rows, samples)  # steps that were sent twice come back twice
+    return [json.dumps(row) for row in rows]
 
 
 @resolves("Run.events")
@@ -112,7 +114,7 @@ def history_keys(run: Run, context: Context) -> dict[str, Any] | None:
     for row in run.rows:
         for key, value in _flat(row).items():
             _count(keys.setdefault(key, {"typeCounts": [], "monotonic": True}), value)
-    return {"sets": [], "keys": keys, "lastStep": run.rows[-1].get("_step", 0)}
+    return {"sets": [], "keys": keys, "lastStep": max(row.get("_step", 0) for row in run.rows)}
 
 
 def _flat(row: Row, prefix: str = "") -> Row:

@@ -152,8 +152,10 @@ def _runs(sweep: Sweep) -> list[Run]:
 
 
 @resolves("Sweep.runs")
-def sweep_runs(sweep: Sweep, context: Context) -> Json:
-    return ordered_page(context, _runs(sweep), None, None, None)
+def sweep_runs(
+    sweep: Sweep, context: Context, after: str | None = None, first: int | None = None
+) -> Json:
+    return ordered_page(context, _runs(sweep), after, first, None)
 
 
 @resolves("Sweep.runCount")
