@@ -77,6 +77,8 @@ def summary(outcome: Outcome, config: TrainConfig) -> str:
             )
             if overall[key] is not None
         ) + f" at {config.threshold:g}",
+        "tuned": f"macro F1 {outcome.tuned_macro_f1:.4f} on test, thresholds chosen on validation",
+        "warnings": "; ".join(outcome.warnings) or "none",
         "results": str(outcome.directory),
         "W&B": outcome.where or "disabled",
         "next": f"goemo-report compare {outcome.run_id}{where}" if outcome.where

@@ -56,6 +56,9 @@ class TrainConfig:
     threshold: Annotated[float, "a label is predicted from this probability on"] = 0.5
     precision: Annotated[Precision, "of training (auto: bf16 on GPU, else fp32)"] = "auto"
     eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"
+    patience: Annotated[int, "stop after so many epochs without a better one (0: never)"] = 0
+    checkpoint_every: Annotated[int, "also save the state every N steps (0: each epoch)"] = 0
+    keep_checkpoints: Annotated[int, "training states that are kept"] = 2
     phase: Annotated[Phase, "phase tag"] = "training"
     status: Annotated[Status, "status tag"] = "experimental"
     tag: Annotated[tuple[str, ...], "one more tag; may be given again"] = ()
@@ -77,7 +80,7 @@ class TrainConfig:
 
 _NOT_HYPERPARAMETERS = {
     *("model_name", "phase", "status", "tag", "wandb_mode", "entity", "project"),
-    *("output", "resume"),
+    *("output", "resume", "checkpoint_every", "keep_checkpoints"),
 }
 KEPT_ON_RESUME = frozenset({"wandb_mode", "entity", "project", "output", "resume"})
 """Options that may be given with --resume; all others come from the run itself."""
@@ -245,6 +248,9 @@ def check(config: TrainConfig) -> None:
         "random_seed": (0, 2**32 - 1),
         "limit": (0, 10**9),
         "threshold": (0.0, 1.0),
+        "patience": (0, 10**9),
+        "checkpoint_every": (0, 10**9),
+        "keep_checkpoints": (1, 10**6),
     }
     for name, (low, high) in ranges.items():
         value = getattr(config, name)

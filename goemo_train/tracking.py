@@ -113,6 +113,12 @@ class Tracker:
                 f"W&B cannot start the run: {error}",
                 "Check key, host, entity and project, or use --wandb-mode offline",
             ) from error
+        if config.resume and run.offline:
+            # The new log tells the whole run. Were the old one, cut off by the kill, synced as
+            # well, its epochs would be there twice.
+            for old in (directory / "wandb").glob(f"offline-run-*-{run_id}"):
+                if old != Path(run.dir).parent:
+                    old.rename(old.with_name(f"superseded-{old.name}"))
         return cls(run, config, run_id)
 
     @property
@@ -155,6 +161,11 @@ class Tracker:
         )
         (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
         self.run.log_artifact(artifact)
+
+    def alert(self, text: str) -> None:
+        """Send a warning through W&B."""
+        if self.run is not None:
+            self.run.alert(f"goemo-train: {self.run.name}", text, level="WARN")
 
     def finish(self, exit_code: int) -> None:
         """End the run: 0 is finished, anything else failed."""

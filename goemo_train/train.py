@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import nn
 from torch.nn import functional
 
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
-from goemo_report.metrics import Scores, micro_roc_auc, per_class_rows, roc_auc, score
-from goemo_report.predictions import read_predictions, write_predictions
+from goemo_report.metrics import Scores, score
 from goemo_train import checkpoint, data, model
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
-from goemo_train.data import Split, Tokens
+from goemo_train.evaluate import (
+    autocast,
+    evaluation_row,
+    export,
+    predict,
+    rankings,
+    tune_thresholds,
+    write_per_class,
+)
+from goemo_train.optimiser import Optimiser, learning_rate
 from goemo_train.progress import Interrupted, Interruption, Progress
 from goemo_train.tracking import Tracker, new_run_id, run_config
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
-EVAL_BATCH = 128
-MEMORY_TOKENS = 16384  # of one evaluation batch
+FALLS = 2  # epochs in a row of falling validation AUC before a warning
 
 
 @dataclass
@@ -48,6 +53,7 @@ class State:
     losses: list[torch.Tensor] = field(default_factory=list)
     norms: list[torch.Tensor] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,8 @@ class Outcome:
     final_epoch: int
     training_time: float
     scores: Scores
+    tuned_macro_f1: float
+    warnings: list[str]
 
 
 def train(config: TrainConfig, progress: Progress) -> Outcome:
@@ -94,8 +102,6 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     )
     sample = tokens.head(TRAIN_AUC_SAMPLE, config.random_seed)
     truncated = tokens.truncated + val.truncated + test.truncated
-    if truncated:
-        progress.warn(f"{truncated} texts are longer than {config.max_seq_length} tokens and cut")
 
     # Optimiser and schedule.
     batches_per_epoch = -(-len(tokens) // config.batch_size)
@@ -108,8 +114,10 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
         state = _restore(directory, classifier, optimiser, progress)
 
     # The run.
+    parameters = sum(p.numel() for p in classifier.export().parameters())
+    _check_disk(directory, 4 * parameters, config)
     measured = {
-        "model_params": sum(p.numel() for p in classifier.export().parameters()),
+        "model_params": parameters,
         "num_labels": len(corpus.labels),
         "dataset_name": corpus.name,
         "dataset_version": corpus.version,
@@ -129,8 +137,17 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
         tracker.log(row, row["epoch"])
     progress.note(f"run {name} ({run_id}): {len(tokens)} texts, {steps} steps on {device.type}")
 
+    def warn(text: str) -> None:
+        if text not in state.warnings:
+            state.warnings.append(text)
+            progress.warn(text)
+            tracker.alert(text)
+
+    if truncated:
+        warn(f"{truncated} texts are longer than {config.max_seq_length} tokens and were cut")
+
     with _marked(tracker, config, directory, classifier, optimiser, state), Interruption() as stop:
-        while state.epoch <= config.num_epochs:
+        while state.epoch <= config.num_epochs and not _out_of_patience(state, config):
             order = data.training_batches(
                 tokens.lengths, config.batch_size, config.random_seed, state.epoch
             )
@@ -138,9 +155,9 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
             started = time.perf_counter()
             with progress.epoch(state.epoch, config.num_epochs, len(order), state.batch) as show:
                 for rows in order[state.batch :]:
-                    rate = _learning_rate(state.step, steps, config)
+                    rate = learning_rate(state.step, steps, config)
                     ids, mask, truth = tokens.batch(rows, device)
-                    with _autocast(device, config.precision):
+                    with autocast(device, config.precision):
                         logits = classifier(ids, mask)
                     loss = functional.binary_cross_entropy_with_logits(logits.float(), truth)
                     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -151,13 +168,18 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
                     state.step += 1
                     show(len(rows), loss)
                     if stop.signal:
-                        state.epoch_time += time.perf_counter() - started
                         raise Interrupted(stop.signal)
-            state.epoch_time += time.perf_counter() - started
+                    if config.checkpoint_every and state.step % config.checkpoint_every == 0:
+                        now = time.perf_counter()
+                        state.epoch_time, started = state.epoch_time + now - started, now
+                        _save_state(directory, classifier, optimiser, state, config)
+            now = time.perf_counter()
+            state.epoch_time, started = state.epoch_time + now - started, now
 
             # What the epoch came to.
             losses, norms = torch.stack(state.losses).cpu(), torch.stack(state.norms).cpu()
             if not torch.isfinite(losses).all():
+                warn(f"the training loss is not finite in epoch {state.epoch}")
                 raise GoemoError(
                     f"the training loss is not finite in epoch {state.epoch}",
                     "Lower --learning-rate, or train with --precision fp32",
@@ -169,9 +191,9 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
                 "train/loss": float(losses.mean()),
                 "train/loss_std": float(losses.std(correction=0)),
                 "val/loss": val_loss,
-                **_rankings("train", sample.truth > 0, train_p),
-                **_rankings("val", val.truth > 0, val_p),
-                "train/learning_rate": rate,
+                **rankings("train", sample.truth > 0, train_p),
+                **rankings("val", val.truth > 0, val_p),
+                "train/learning_rate": learning_rate(state.step - 1, steps, config),
                 "train/grad_norm": float(norms.mean()),
                 "train/epoch_time": state.epoch_time,
                 "train/samples_per_sec": len(tokens) / state.epoch_time,
@@ -179,14 +201,17 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
             if row["val/auc"] > state.best_auc:
                 state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
                 model.save_checkpoint(classifier, tokenizer, directory / "checkpoint")
-                _export(directory, "val", corpus.val, val_p, config, corpus.labels)
+                export(directory, "val", corpus.val, val_p, config.threshold, corpus.labels)
             tracker.log(row, state.epoch)
             progress.epoch_done(row, best=state.best_epoch == state.epoch)
             state.history.append(row)
-            state.training_time += time.perf_counter() - started
+            recent = [line["val/auc"] for line in state.history[-FALLS - 1 :]]
+            if len(recent) > FALLS and all(a > b for a, b in pairwise(recent)):
+                warn(f"the validation AUC has fallen {FALLS} epochs in a row")
+            state.training_time += state.epoch_time + time.perf_counter() - started
             state.epoch, state.batch, state.epoch_time = state.epoch + 1, 0, 0.0
             state.losses, state.norms = [], []
-            _save_state(directory, classifier, optimiser, state)
+            _save_state(directory, classifier, optimiser, state, config)
 
         # Evaluation, with the checkpoint loaded as anyone would load it.
         progress.note("predicting with the saved checkpoint")
@@ -194,150 +219,52 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
         found = {}
         for split, texts, inputs in (("val", corpus.val, val), ("test", corpus.test, test)):
             probabilities, _ = predict(saved, inputs, device, config.eval_precision, stop)
-            found[split] = _export(directory, split, texts, probabilities, config, corpus.labels)
-        final_epoch = state.epoch - 1
+            found[split] = export(
+                directory, split, texts, probabilities, config.threshold, corpus.labels
+            )
+        scores = score(found["test"].truth, found["test"].probabilities, corpus.labels,
+                       config.threshold)  # fmt: skip
+        if scores.never_predicted:
+            names = ", ".join(scores.never_predicted)
+            warn(f"{len(scores.never_predicted)} classes are never predicted on test: {names}")
+        write_per_class(directory / "per_class_metrics.csv", scores)
+
+        # Thresholds by validation; the test split only says what they are worth.
+        chosen = tune_thresholds(found["val"].truth, found["val"].probabilities, config.threshold)
+        tuned = {
+            split: score(p.truth, p.probabilities, corpus.labels, chosen).overall["macro_f1"]
+            for split, p in found.items()
+        }
+        by_label = dict(zip(corpus.labels, chosen.tolist(), strict=True))
+        about = {"chosen_on": "val", "method": "highest F1 of each class", "thresholds": by_label,
+                 "val/macro_f1": tuned["val"], "test/macro_f1": tuned["test"]}  # fmt: skip
+        _write_json(directory / "checkpoint" / "thresholds.json", about)
         evaluation = {
-            **evaluation_row(found["test"]),
+            **evaluation_row(scores),
             "total_training_time": state.training_time,
             "best_epoch": state.best_epoch,
-            "final_epoch": final_epoch,
+            "final_epoch": len(state.history),
+            "test/macro_f1_tuned": tuned["test"],
+            "val/macro_f1_tuned": tuned["val"],
+            **{f"threshold/{label}": value for label, value in by_label.items()},
         }
-        _write_per_class(directory / "per_class_metrics.csv", found["test"])
-        _write_json(
-            directory / "run.json",
-            {**record, "history": state.history, "summary": evaluation},
-        )
-        tracker.log(evaluation, final_epoch + 1)  # after training, as the guide's second call
-        tracker.summarise(evaluation)
+        summary = {**evaluation, "warnings": state.warnings}
+        tracker.log(evaluation, len(state.history) + 1)  # after training, as the guide's 2nd call
+        tracker.summarise(summary)
         _log_artifacts(tracker, directory, config, state, evaluation)
     tracker.finish(0)
+    _write_json(directory / "run.json", {**record, "history": state.history, "summary": summary})
     checkpoint.remove_states(directory)
     return Outcome(
-        run_id, name, directory, tracker.where, tracker.offline, state.best_epoch, final_epoch,
-        state.training_time, found["test"],
+        run_id, name, directory, tracker.where, tracker.offline, state.best_epoch,
+        len(state.history), state.training_time, scores, float(tuned["test"] or 0.0),
+        state.warnings,
     )  # fmt: skip
 
 
-# --- Evaluation -----------------------------------------------------------------------
-
-
-@torch.inference_mode()
-def predict(
-    classifier: nn.Module,
-    tokens: Tokens,
-    device: torch.device,
-    precision: str = "fp32",
-    stop: Interruption | None = None,
-) -> tuple[npt.NDArray[np.float32], float]:
-    """Probabilities (n, k) in the order of the texts, and the mean BCE loss."""
-    classifier.eval()
-    logits = torch.empty(len(tokens), tokens.truth.shape[1], device=device)
-    size = max(1, min(EVAL_BATCH, MEMORY_TOKENS // int(tokens.lengths.max())))
-    for rows in data.evaluation_batches(tokens.lengths, size):
-        ids, mask, _ = tokens.batch(rows, device)
-        with _autocast(device, precision):
-            logits[torch.from_numpy(rows).to(device)] = classifier(ids, mask).float()
-        if stop and stop.signal:
-            raise Interrupted(stop.signal)
-    truth = torch.from_numpy(tokens.truth).to(device)
-    loss = functional.binary_cross_entropy_with_logits(logits, truth).item()
-    return logits.sigmoid().cpu().numpy(), loss
-
-
-def evaluation_row(scores: Scores) -> dict[str, Any]:
-    """The guide's test metrics, the per-class ones included, and the macro AUC beside them."""
-    row: dict[str, Any] = {}
-    for key in contract.OVERALL_METRICS:
-        name = key.name.removeprefix("test/")
-        row[key.name] = scores.overall["micro_auc" if name == "auc" else name]
-    row["test/macro_auc"] = scores.overall["macro_auc"]
-    for line in per_class_rows(scores):
-        for statistic in contract.PER_CLASS_STATISTICS:
-            column = "f1_score" if statistic == "f1" else statistic
-            row[contract.per_class_metric(statistic, line["emotion"])] = line[column]
-    return row
-
-
-def _rankings(
-    split: str, truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]
-) -> dict[str, float]:
-    scores = probabilities.astype(np.float64)
-    return {
-        f"{split}/auc": micro_roc_auc(truth, scores),
-        f"{split}/macro_auc": float(np.nanmean(roc_auc(truth, scores))),
-    }
-
-
-# --- Optimiser ------------------------------------------------------------------------
-
-
-class Optimiser:
-    """AdamW with gradient clipping; on CPU only the word embeddings of the batch are updated.
-
-    A batch uses a few hundred of tens of thousands of embeddings, so that clearing, clipping
-    and updating the others is most of the work outside the model. They get sparse gradients
-    and `SparseAdam`: moments move when a word occurs, without decay. All else is decayed but
-    for biases and LayerNorms, which have one dimension.
-    """
-
-    def __init__(self, classifier: model.Classifier, config: TrainConfig, device: torch.device):
-        self.parameters = list(classifier.parameters())
-        self.max_norm = config.max_grad_norm
-        words = classifier.plain.get_input_embeddings()
-        rows = config.embedding_updates == "batch" or (
-            config.embedding_updates == "auto" and device.type == "cpu"
-        )
-        sparse = [words.weight] if rows and type(words) is nn.Embedding else []
-        words.sparse = bool(sparse)
-        dense = [p for p in self.parameters if not any(p is q for q in sparse)]
-        groups = [
-            {"params": [p for p in dense if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in dense if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, fused=True)]
-        if sparse:
-            self.parts.append(torch.optim.SparseAdam(sparse))
-
-    def step(self, rate: float) -> torch.Tensor:
-        """Clip, update and clear; gives the gradient norm before clipping."""
-        gradients = []
-        for parameter in self.parameters:
-            if parameter.grad is not None and parameter.grad.is_sparse:
-                parameter.grad = parameter.grad.coalesce()
-                gradients.append(parameter.grad._values())
-            elif parameter.grad is not None:
-                gradients.append(parameter.grad)
-        norm = nn.utils.get_total_norm(gradients)
-        torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
-        for part in self.parts:
-            for group in part.param_groups:
-                group["lr"] = rate
-            part.step()
-            part.zero_grad(set_to_none=True)
-        return norm
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        """State of each part."""
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take over what `state_dict` gave."""
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
-
-
-def _learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Linear warm-up to the peak, then linear decay to zero at the end."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
-
-
-@contextmanager
-def _autocast(device: torch.device, precision: str) -> Iterator[None]:
-    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-        yield
+def _out_of_patience(state: State, config: TrainConfig) -> bool:
+    waited = len(state.history) - state.best_epoch
+    return 0 < config.patience <= waited
 
 
 # --- Files ----------------------------------------------------------------------------
@@ -364,29 +291,6 @@ def _open(config: TrainConfig) -> tuple[TrainConfig, str, str, Path]:
     kept = {name: getattr(config, name) for name in KEPT_ON_RESUME}
     settings["tag"] = tuple(settings["tag"])
     return TrainConfig(**settings, **kept), record["id"], record["name"], found[0]
-
-
-def _export(
-    directory: Path,
-    split: str,
-    texts: Split,
-    probabilities: npt.NDArray[np.float32],
-    config: TrainConfig,
-    labels: tuple[str, ...],
-) -> Scores:
-    """Write the split's predictions and score what was written."""
-    path = directory / f"{split}_predictions.csv"
-    write_predictions(path, texts.texts, texts.truth, probabilities, config.threshold, labels)
-    written = read_predictions(path)
-    return score(written.truth, written.probabilities, labels, config.threshold)
-
-
-def _write_per_class(path: Path, scores: Scores) -> None:
-    columns = [key.name for key in contract.PER_CLASS_COLUMNS]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(per_class_rows(scores))
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -422,7 +326,26 @@ def _log_artifacts(
 # --- Interruption ---------------------------------------------------------------------
 
 
-def _save_state(directory: Path, classifier: nn.Module, optimiser: Optimiser, state: State) -> None:
+def _check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
+    """Refuse to start where states (3 x weights), checkpoint and staged copy do not fit."""
+    directory.mkdir(parents=True, exist_ok=True)
+    needed = weights * (3 * (config.keep_checkpoints + 1) + 3)
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise GoemoError(
+            f"{directory.parent} has {free / 1e9:.1f} GB left, the checkpoints need "
+            f"{needed / 1e9:.1f} GB",
+            "Make room, give another --output, or lower --keep-checkpoints",
+        )
+
+
+def _save_state(
+    directory: Path,
+    classifier: model.Classifier,
+    optimiser: Optimiser,
+    state: State,
+    config: TrainConfig,
+) -> None:
     kept = {
         "state": {f.name: getattr(state, f.name) for f in fields(State)},
         "model": classifier.state_dict(),
@@ -430,15 +353,16 @@ def _save_state(directory: Path, classifier: nn.Module, optimiser: Optimiser, st
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
-    checkpoint.save_state(directory, state.step, kept, keep=2)
+    checkpoint.save_state(directory, state.step, kept, config.keep_checkpoints)
 
 
 def _restore(
-    directory: Path, classifier: nn.Module, optimiser: Optimiser, progress: Progress
+    directory: Path, classifier: model.Classifier, optimiser: Optimiser, progress: Progress
 ) -> State:
     kept, damaged = checkpoint.load_newest_state(directory)
     for path in damaged:
-        progress.warn(f"{path.name} is damaged and passed over")
+        progress.warn(f"{path.name} is damaged and was passed over")
+        path.unlink()
     if kept is None:
         progress.warn("no whole training state is there: training starts again")
         return State()
@@ -455,7 +379,7 @@ def _marked(
     tracker: Tracker,
     config: TrainConfig,
     directory: Path,
-    classifier: nn.Module,
+    classifier: model.Classifier,
     optimiser: Optimiser,
     state: State,
 ) -> Iterator[None]:
@@ -465,13 +389,18 @@ def _marked(
     except BaseException as error:
         try:
             if isinstance(error, Interrupted):  # between two steps: nothing is half done
-                _save_state(directory, classifier, optimiser, state)
+                _save_state(directory, classifier, optimiser, state, config)
             if state.best_epoch:
-                summary = {"best_epoch": state.best_epoch, "final_epoch": len(state.history)}
-                tracker.summarise(summary)
+                reached = {"best_epoch": state.best_epoch, "final_epoch": len(state.history)}
+                tracker.summarise({**reached, "warnings": state.warnings})
                 _log_artifacts(tracker, directory, config, state, {})
         finally:
             tracker.finish(128 + error.signal if isinstance(error, Interrupted) else 1)
         if isinstance(error, Interrupted):
             error.run = os.fspath(directory)
+        if isinstance(error, torch.OutOfMemoryError):
+            raise GoemoError(
+                f"out of GPU memory at --batch-size {config.batch_size}",
+                f"Try --batch-size {max(1, config.batch_size // 2)}, or a shorter --max-seq-length",
+            ) from error
         raise

@@ -1,0 +1,125 @@
+"""Predictions of a split, what they score, the thresholds they suggest, and their files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from goemo_report import contract
+from goemo_report.metrics import Scores, micro_roc_auc, per_class_rows, roc_auc
+from goemo_report.predictions import Predictions, read_predictions, write_predictions
+from goemo_train import data
+from goemo_train.data import Split, Tokens
+from goemo_train.progress import Interrupted, Interruption
+
+EVAL_BATCH = 128
+MEMORY_TOKENS = 16384  # of one evaluation batch
+
+
+@torch.inference_mode()
+def predict(
+    classifier: nn.Module,
+    tokens: Tokens,
+    device: torch.device,
+    precision: str = "fp32",
+    stop: Interruption | None = None,
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Probabilities (n, k) in the order of the texts, and the mean BCE loss."""
+    classifier.eval()
+    logits = torch.empty(len(tokens), tokens.truth.shape[1], device=device)
+    size = max(1, min(EVAL_BATCH, MEMORY_TOKENS // int(tokens.lengths.max())))
+    for rows in data.evaluation_batches(tokens.lengths, size):
+        ids, mask, _ = tokens.batch(rows, device)
+        with autocast(device, precision):
+            logits[torch.from_numpy(rows).to(device)] = classifier(ids, mask).float()
+        if stop and stop.signal:
+            raise Interrupted(stop.signal)
+    truth = torch.from_numpy(tokens.truth).to(device)
+    loss = functional.binary_cross_entropy_with_logits(logits, truth).item()
+    return logits.sigmoid().cpu().numpy(), loss
+
+
+def evaluation_row(scores: Scores) -> dict[str, Any]:
+    """The guide's test metrics, the per-class ones included, and the macro AUC beside them."""
+    row: dict[str, Any] = {}
+    for key in contract.OVERALL_METRICS:
+        name = key.name.removeprefix("test/")
+        row[key.name] = scores.overall["micro_auc" if name == "auc" else name]
+    row["test/macro_auc"] = scores.overall["macro_auc"]
+    for line in per_class_rows(scores):
+        for statistic in contract.PER_CLASS_STATISTICS:
+            column = "f1_score" if statistic == "f1" else statistic
+            row[contract.per_class_metric(statistic, line["emotion"])] = line[column]
+    return row
+
+
+def rankings(
+    split: str, truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]
+) -> dict[str, float]:
+    """Micro and macro AUC of a split, under the guide's keys."""
+    scores = probabilities.astype(np.float64)
+    return {
+        f"{split}/auc": micro_roc_auc(truth, scores),
+        f"{split}/macro_auc": float(np.nanmean(roc_auc(truth, scores))),
+    }
+
+
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """bf16 where it is asked for; `auto` asks for it on GPU."""
+    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
+        yield
+
+
+def export(
+    directory: Path,
+    split: str,
+    texts: Split,
+    probabilities: npt.NDArray[np.float32],
+    threshold: float,
+    labels: tuple[str, ...],
+) -> Predictions:
+    """Write the split's predictions; gives them as they read back, so that scores are theirs."""
+    path = directory / f"{split}_predictions.csv"
+    write_predictions(path, texts.texts, texts.truth, probabilities, threshold, labels)
+    return read_predictions(path)
+
+
+def write_per_class(path: Path, scores: Scores) -> None:
+    """Write the guide's per-class CSV."""
+    columns = [key.name for key in contract.PER_CLASS_COLUMNS]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(per_class_rows(scores))
+
+
+def tune_thresholds(
+    truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64], default: float
+) -> npt.NDArray[np.float64]:
+    """Threshold (k,) of each label that gives its highest F1 on these texts.
+
+    It lies half-way between the two neighbouring probabilities; a label without positives
+    keeps the default.
+    """
+    best = np.full(truth.shape[1], default)
+    for label in np.flatnonzero(truth.any(0)):
+        order = np.argsort(-probabilities[:, label], kind="stable")
+        ranked = probabilities[order, label]
+        hits = np.cumsum(truth[order, label])
+        f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
+        following = np.append(ranked[1:], 0.0)
+        f1[ranked == following] = -1.0  # no threshold lies between equal probabilities
+        cut = int(np.argmax(f1))
+        best[label] = (ranked[cut] + following[cut]) / 2
+    return best

@@ -1,0 +1,73 @@
+"""The optimiser, its gradient clipping and its learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from goemo_train.config import TrainConfig
+from goemo_train.model import Classifier
+
+
+class Optimiser:
+    """AdamW with gradient clipping; on CPU only the word embeddings of the batch are updated.
+
+    A batch uses a few hundred of tens of thousands of embeddings, so that clearing, clipping
+    and updating the others is most of the work outside the model. They get sparse gradients
+    and `SparseAdam`: moments move when a word occurs, without decay. All else is decayed but
+    for biases and LayerNorms, which have one dimension.
+    """
+
+    def __init__(self, classifier: Classifier, config: TrainConfig, device: torch.device):
+        self.parameters = list(classifier.parameters())
+        self.max_norm = config.max_grad_norm
+        words = classifier.plain.get_input_embeddings()
+        rows = config.embedding_updates == "batch" or (
+            config.embedding_updates == "auto" and device.type == "cpu"
+        )
+        sparse = [words.weight] if rows and type(words) is nn.Embedding else []
+        words.sparse = bool(sparse)
+        dense = [p for p in self.parameters if not any(p is q for q in sparse)]
+        groups = [
+            {"params": [p for p in dense if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in dense if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, fused=True)]
+        if sparse:
+            self.parts.append(torch.optim.SparseAdam(sparse))
+
+    def step(self, rate: float) -> torch.Tensor:
+        """Clip, update and clear; gives the gradient norm before clipping."""
+        gradients = []
+        for parameter in self.parameters:
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
+                gradients.append(parameter.grad._values())
+            elif parameter.grad is not None:
+                gradients.append(parameter.grad)
+        norm = nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return norm
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """State of each part."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Take over what `state_dict` gave."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Linear warm-up to the peak, then linear decay to zero at the end."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    return config.learning_rate * (steps - step) / max(1, steps - config.warmup_steps)
