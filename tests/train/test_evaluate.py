@@ -88,4 +88,4 @@ def test_updating_the_words_of_a_batch_is_adam_on_those_words(max_norm: float) -
         # The two put epsilon in another place: where gradients are tiny, steps differ a little.
         moved = (value - everything[name]).abs()
         assert moved.max() < 1e-3, name
-        assert (moved > 3e-5).float().mean() < 0.01, name
+        assert moved.mean() < 0.05 * 1e-3, name  # of a step of Adam
