@@ -119,6 +119,18 @@ class ApiSource:
         project = self.project()
         return [self._record(node, project) for node in project.newest_nodes(count)]
 
+    def runs_by_id(self, project_name: str, ids: Sequence[str]) -> list[RunRecord]:
+        """Those of some runs that a project has.
+
+        Raises NotFoundError where there is no such project.
+        """
+        project = self.project(name=project_name)
+        found: list[RunRecord] = []
+        for group in batches(ids, queries.RUNS_PER_PAGE):
+            filters = {"$or": [{"name": run_id} for run_id in group]}
+            found += [self._record(node, project) for node in project.run_nodes(filters)]
+        return found
+
     def find_run(self, reference: str) -> RunRecord:
         """The one run that an id, a name, a path or an address names.
 
@@ -176,11 +188,13 @@ class ApiSource:
             found |= online_histories.histories(project, extents, self.cache)
         return found
 
-    def raw_history(self, run: RunRecord) -> list[dict[str, Any]]:
-        """Every history row that the server holds now, repeated steps included."""
-        project = self.project(run.entity, run.project)
-        extent = self._extent(project, run)
-        return online_histories.raw_rows(project, [extent])[run.id]
+    def raw_histories(self, runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
+        """Every history row that the server holds now, repeated steps included, by run id."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for project, members in self._by_project(runs):
+            extents = [self._extent(project, run) for run in members]
+            found |= online_histories.raw_rows(project, extents)
+        return found
 
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, by run id; the newest version of each name comes last.

@@ -10,21 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
-from goemo_report.contract import ARTIFACTS, PREDICTIONS_FOLDER, SPLITS, Role, artifact_role
+from goemo_report.contract import ARTIFACTS, artifact_role
 from goemo_report.errors import SourceError
 from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord, RunState
 from goemo_report.sources.credentials import Credentials
+from goemo_report.sources.folders import prediction_files, predictions_role
 
 Node = Mapping[str, Any]
 
 _INTERNAL_CONFIG: Final = {"_wandb", "wandb_version"}
 _INTERNAL_TYPES: Final = "wandb-"  # types of the server's own exports, such as wandb-history
 _HEX_MD5: Final = re.compile(r"[0-9a-f]{32}")
-_PREDICTION_ROLES: Final[dict[str, Role]] = {
-    "val": "val-predictions",
-    "test": "test-predictions",
-}
-assert set(_PREDICTION_ROLES) == set(SPLITS)  # noqa: S101 - a slip of the module, not of input
 
 
 def edges(connection: Node | None) -> Iterator[Node]:
@@ -149,21 +145,15 @@ def _metadata(text: Any) -> dict[str, Any]:
 
 def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:
     """Predictions that a run kept as plain files under `predictions/`, one reference each."""
+    by_path = {str(node.get("name") or ""): node for node in nodes}
     found = []
-    for node in nodes:
-        path = str(node.get("name") or "")
-        stem = path.rsplit("/", 1)[-1].lower()
-        if not path.startswith(PREDICTIONS_FOLDER) or not stem.endswith((".csv", ".csv.gz")):
-            continue
-        split = next((split for split in ("test", "val") if split in stem), None)
-        if split is None:
-            continue
-        role = _PREDICTION_ROLES[split]
+    for path in prediction_files((), by_path):
+        node, role = by_path[path], predictions_role(path)
         found.append(
             ArtifactRef(
                 id=f"{run_id}/{path}@{node.get('updatedAt') or ''}",
                 name=path,
-                type=ARTIFACTS[role].type,
+                type=ARTIFACTS[role].type if role else "",
                 version=None,
                 digest=base64_md5(node.get("md5")),
                 size=int(node.get("sizeBytes") or 0),
@@ -172,7 +162,7 @@ def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRe
                 kind="run-files",
             )
         )
-    return tuple(sorted(found, key=lambda reference: reference.name))
+    return tuple(found)
 
 
 def run_file(reference: ArtifactRef) -> ArtifactFile:

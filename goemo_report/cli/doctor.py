@@ -1,0 +1,68 @@
+"""`goemo-report doctor`: is W&B set up?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._output import note, say, write
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.doctor import Check
+
+ORDER = 100
+_FOUND_SOMETHING = 3
+
+
+@click.command(
+    cls=Command,
+    short_help="Check key, host, entity, project, versions and cache.",
+    epilog="""\b
+Examples:
+  goemo-report doctor
+  goemo-report doctor --entity my-team --format json
+  goemo-report doctor --wandb-dir wandb
+""",
+)
+@reads_runs(filters=False)
+@format_option("table", "json")
+@output_option
+@click.pass_context
+def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> None:
+    """Check whether W&B is set up, and say what to do where it is not.
+
+    Key, host, entity, project, runs by tag, an artifact download, versions, cache and disk
+    space; with --wandb-dir the offline runs instead of the server. The exit code is 3 when
+    something failed.
+    """
+    from goemo_report import doctor
+
+    if settings.wandb_dir is not None:
+        from goemo_report.sources.logs import LogSource
+
+        source = LogSource(settings.wandb_dir, project=settings.explicit_project)
+        diagnosis = doctor.diagnose_offline(source, settings.wandb_dir)
+    else:
+        diagnosis = doctor.diagnose_online(
+            entity=settings.entity, project=settings.project, notify=note
+        )
+    if form == "json":
+        from goemo_report.listing import to_json
+
+        write(to_json(diagnosis.document()), output)
+    elif output != Path("-"):
+        write("".join(f"{_line(check)}\n" for check in diagnosis.checks), output)
+    else:
+        for check in diagnosis.checks:
+            say(_line(check))
+    if diagnosis.failed:
+        ctx.exit(_FOUND_SOMETHING)
+
+
+def _line(check: Check) -> str:
+    line = f"{check.status:<8} {check.name}: {check.detail}"
+    return f"{line}. {check.remedy}" if check.remedy else line

@@ -1,0 +1,143 @@
+"""`goemo-report sync`: offline runs to W&B, with proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._output import note, note_skipped, say, write
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.arrival import Arrival, LocalRun
+    from goemo_report.sources.base import RunSource
+
+ORDER = 90
+
+
+@click.command(
+    cls=Command,
+    short_help="Upload offline runs and prove that they arrived.",
+    epilog="""\b
+Examples:
+  goemo-report sync wandb/offline-run-20241210_143022-abc123
+  goemo-report sync wandb
+  goemo-report sync --tag final --wandb-dir wandb --entity my-team
+""",
+)
+@click.argument("runs", metavar="[RUN|DIR]...", nargs=-1)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Stop an upload after so long.  [default: by its size, at least 120]",
+)
+@reads_runs(filters=True)
+@format_option("table", "json")
+@output_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    timeout: float | None,
+    settings: Settings,
+    query: RunQuery,
+    form: str,
+    output: Path,
+) -> None:
+    """Upload offline runs with `wandb sync`, then read back what arrived.
+
+    RUN is an id, a name or a directory of an offline run; all runs below a DIR are sent.
+    `wandb sync` reports success even when nothing arrived. Here config, every history step,
+    summary, tags, state and each artifact (by digest) are compared with the log, and what is
+    missing is sent again by itself. The exit code is 1 while anything is missing.
+    """
+    from goemo_report import sync
+    from goemo_report.sources.api import ApiSource
+
+    if not runs and query == RunQuery():
+        raise click.UsageError("Name runs or directories, or choose runs with --tag.", ctx)
+    remote = ApiSource(entity=settings.entity, project=settings.project, notify=note)
+    patience = sync.Patience(upload=timeout)
+    arrivals: list[Arrival] = []
+    for source, chosen in _chosen(settings, runs, query):
+        arrivals += sync.sync(
+            source,
+            chosen,
+            remote,
+            project=settings.explicit_project,
+            patience=patience,
+            notify=note,
+        )
+    if form == "json":
+        from goemo_report.listing import to_json
+
+        write(to_json(sync.sync_document(arrivals)), output)
+    else:
+        lines = [line for arrival in arrivals for line in _lines(arrival)]
+        if output != Path("-"):
+            write("\n".join(lines) + "\n", output)
+        for line in lines if output == Path("-") else ():
+            say(line)
+    if not all(arrival.complete for arrival in arrivals):
+        missing = sum(not arrival.complete for arrival in arrivals)
+        note(f"error: {missing} of {len(arrivals)} runs are not whole on the server")
+        ctx.exit(1)
+
+
+def _chosen(
+    settings: Settings, references: Sequence[str], query: RunQuery
+) -> list[tuple[RunSource, list[LocalRun]]]:
+    """The offline runs to send, by the directory that they are read from."""
+    from goemo_report.errors import NotFoundError
+    from goemo_report.listing import find_runs
+    from goemo_report.sources.logs import LogSource
+    from goemo_report.sources.references import parse_reference
+
+    paths = {text: parse_reference(text).path for text in references}
+    named = [text for text, path in paths.items() if path is None]
+    groups: list[tuple[RunSource, list[LocalRun]]] = []
+    for path in (path for path in paths.values() if path is not None):
+        source = LogSource(path)
+        listing = source.list_runs(query)
+        note_skipped(listing.skipped)
+        if not listing.runs and query == RunQuery():
+            raise NotFoundError(f"there are no run logs below {path}", "Check the directory")
+        groups.append((source, _with_logs(path, listing.runs)))
+    if named or not references:
+        root = settings.wandb_dir or Path("wandb")
+        source = LogSource(root, project=settings.explicit_project if not named else None)
+        listing = find_runs(source, named, query if not references else RunQuery())
+        note_skipped(listing.skipped)
+        groups.append((source, _with_logs(root, listing.runs)))
+    return groups
+
+
+def _with_logs(root: Path, runs: Sequence[object]) -> list[LocalRun]:
+    from goemo_report.arrival import LocalRun
+    from goemo_report.model import RunRecord
+    from goemo_report.sync import find_logs
+
+    return [LocalRun(run, find_logs(root, run.id)) for run in runs if isinstance(run, RunRecord)]
+
+
+def _lines(arrival: Arrival) -> list[str]:
+    """One line on a run, and one for each thing that the client complained of."""
+    where = arrival.url or arrival.path
+    if arrival.complete:
+        how = "arrived" if arrival.attempts else "was there already"
+        parts = ", ".join(part.text for part in arrival.parts)
+        line = f"{arrival.run.name}: {how}: {parts} ({where})"
+    elif not arrival.parts:
+        line = f"{arrival.run.name}: NOT on the server ({where})"
+    else:
+        parts = ", ".join(part.text for part in arrival.parts)
+        line = f"{arrival.run.name}: INCOMPLETE: {parts} ({where})"
+    if arrival.doubled:
+        line += f"; {arrival.doubled} history rows are there more than once"
+    return [line, *(f"    {problem}" for problem in arrival.problems)]
