@@ -37,16 +37,16 @@ def reliability(truth: BoolArray, probabilities: FloatArray, bins: int = BINS) -
     Equal probabilities always share a bin, so that bins may be fewer and uneven.
     """
     outcomes, scores = truth.ravel(), probabilities.ravel()
-    order = np.argsort(scores, kind="stable")
-    ranked = scores[order]
-    ends = np.searchsorted(
-        ranked, ranked[(np.arange(1, bins + 1) * len(ranked) // bins - 1).clip(0)], side="right"
-    )
-    starts = np.unique(np.concatenate([[0], ends[:-1]]))
-    starts = starts[starts < len(ranked)]
-    size = np.diff(np.append(starts, len(ranked))).astype(np.int64)
+    ranked = np.sort(scores)
+    positives = np.sort(scores[outcomes])
+    last = (np.arange(1, bins + 1) * len(ranked) // bins - 1).clip(0)
+    tops = np.unique(ranked[last])  # the largest probability of each bin
+    ends = np.searchsorted(ranked, tops, side="right")
+    starts = np.concatenate([[0], ends[:-1]])
+    size = np.diff(ends, prepend=0).astype(np.int64)
+    hits = np.diff(np.searchsorted(positives, tops, side="right"), prepend=0)
     confidence = np.add.reduceat(ranked, starts) / size
-    frequency = np.add.reduceat(outcomes[order].astype(np.float64), starts) / size
+    frequency = hits / size
     return Reliability(
         confidence=confidence,
         frequency=frequency,

@@ -56,11 +56,12 @@ class Curve:
 
 def steps(truth: BoolArray, scores: FloatArray) -> Steps:
     """Counts at every distinct score of (n,) truth and scores."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
+    ranked = np.sort(scores)[::-1]
     last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    hits = np.cumsum(truth[order], dtype=np.int64)
-    return Steps(ranked[last], hits[last], last.astype(np.int64) + 1, int(hits[-1]), len(ranked))
+    thresholds = ranked[last]
+    reached = np.searchsorted(-thresholds, -scores[truth])
+    tp = np.cumsum(np.bincount(reached, minlength=len(thresholds)), dtype=np.int64)
+    return Steps(thresholds, tp, last.astype(np.int64) + 1, int(tp[-1]), len(ranked))
 
 
 def precision_recall_curve(found: Steps, points: int = MAX_POINTS) -> Curve | None:

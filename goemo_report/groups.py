@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goemo_report.metrics import BoolArray, FloatArray
+from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.metrics import BoolArray, ClassCounts, FloatArray, averages, count, roc_auc
 from goemo_report.predictions import Predictions
 
 
@@ -43,6 +44,26 @@ def roll_up(predictions: Predictions, grouping: Mapping[str, Sequence[str]]) -> 
             [predictions.probabilities[:, c].max(axis=1) for c in columns], axis=1
         ),
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GroupScores:
+    """Counts of each group, (g,), and overall metrics by key, at one global threshold."""
+
+    counts: ClassCounts
+    overall: dict[str, float | None]
+
+
+def score_groups(grouped: Grouped, threshold: float = DEFAULT_THRESHOLD) -> GroupScores:
+    """Score groups like labels; macro AUC leaves out groups without positives or negatives."""
+    predicted = grouped.probabilities >= threshold
+    counts = count(grouped.truth, predicted)
+    auc = roc_auc(grouped.truth, grouped.probabilities)
+    known = auc[~np.isnan(auc)]
+    overall: dict[str, float | None] = dict(averages(counts))
+    overall["macro_auc"] = float(known.mean()) if known.size else None
+    overall["exact_match"] = float((grouped.truth == predicted).all(axis=1).mean())
+    return GroupScores(counts, overall)
 
 
 def group_of(label: str, grouping: Mapping[str, Sequence[str]]) -> str:

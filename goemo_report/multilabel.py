@@ -7,7 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.metrics import BoolArray, FloatArray, IntArray, ratio, sample_scores, score
+from goemo_report.metrics import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    micro_roc_auc,
+    ratio,
+    sample_scores,
+)
 from goemo_report.resampling import averages
 
 LENGTH_EDGES: Final = (0, 5, 10, 15, 20, 25)
@@ -127,7 +134,7 @@ def by_length(
         called, support = predicted[rows].sum(axis=0), truth[rows].sum(axis=0)
         overall = averages(both[None].astype(float), called[None].astype(float), support[None])
         f1 = ratio(2 * both, called + support)
-        ranked = score(truth[rows], probabilities[rows], ("",) * truth.shape[1]).overall
+        auc = micro_roc_auc(truth[rows], probabilities[rows])
         bins.append(
             LengthBin(
                 low=low,
@@ -136,7 +143,7 @@ def by_length(
                 micro_f1=float(overall["micro_f1"][0]),
                 macro_f1=float(f1[present].mean()) if present.any() else 0.0,
                 exact_match=float((truth[rows] == predicted[rows]).all(axis=1).mean()),
-                micro_auc=ranked["micro_auc"],
+                micro_auc=None if np.isnan(auc) else auc,
                 classes=int(present.sum()),
             )
         )

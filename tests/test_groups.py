@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from goemo_report.contract import EKMAN, EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, SENTIMENT
-from goemo_report.groups import group_of, roll_up
+from goemo_report.groups import group_of, roll_up, score_groups
+from goemo_report.metrics import score
 from goemo_report.predictions import Predictions
 from tests.offline_runs import OfflineRun, predictions
 
@@ -34,6 +36,15 @@ def test_a_run_without_neutral_has_no_neutral_group() -> None:
     grouped = roll_up(made(OfflineRun(exclude_neutral=True)), SENTIMENT)
     assert grouped.groups == ("positive", "negative", "ambiguous")
     assert sum(map(len, grouped.members)) == len(EMOTIONS_WITHOUT_NEUTRAL)
+
+
+def test_groups_are_scored_like_labels() -> None:
+    grouped = roll_up(made(OfflineRun(quality=0.5)), EKMAN)
+    found = score_groups(grouped)
+    expected = score(grouped.truth, grouped.probabilities, grouped.groups)
+    assert found.counts.f1.tolist() == expected.counts.f1.tolist()
+    for key, value in found.overall.items():
+        assert value == pytest.approx(expected.overall[key], abs=1e-12)
 
 
 def test_every_emotion_has_one_group() -> None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from goemo_report.compare import Comparison
 from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.document import Block, Cell, Column, Section, Table, Value
-from goemo_report.groups import Grouped, roll_up
-from goemo_report.metrics import Scores, score
+from goemo_report.groups import Grouped, GroupScores, roll_up, score_groups
 from goemo_report.sections._common import AT_HALF, key_column, run_cell, run_columns
 
 ORDER = 70
@@ -38,15 +37,15 @@ def build(comparison: Comparison) -> Section:
 def _tables(
     comparison: Comparison, name: str, title: str, grouping: Mapping[str, tuple[str, ...]]
 ) -> list[Block]:
-    rolled: dict[str, tuple[Grouped, Scores]] = {}
+    rolled: dict[str, tuple[Grouped, GroupScores]] = {}
     for run in comparison.runs:
         grouped = roll_up(comparison.on_split(run).predictions, grouping)
-        rolled[run.id] = grouped, score(grouped.truth, grouped.probabilities, grouped.groups)
+        rolled[run.id] = grouped, score_groups(grouped)
     return [_overall(comparison, name, title, rolled), _per_group(comparison, name, title, rolled)]
 
 
 def _overall(
-    comparison: Comparison, name: str, title: str, rolled: Mapping[str, tuple[Grouped, Scores]]
+    comparison: Comparison, name: str, title: str, rolled: Mapping[str, tuple[Grouped, GroupScores]]
 ) -> Table:
     keys = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "macro_auc", "exact_match")
     return Table(
@@ -71,7 +70,7 @@ def _overall(
 
 
 def _per_group(
-    comparison: Comparison, name: str, title: str, rolled: Mapping[str, tuple[Grouped, Scores]]
+    comparison: Comparison, name: str, title: str, rolled: Mapping[str, tuple[Grouped, GroupScores]]
 ) -> Table:
     widest = max((grouped for grouped, _ in rolled.values()), key=lambda g: len(g.groups))
     base, base_scores = rolled[comparison.baseline.id]
@@ -99,7 +98,7 @@ def _per_group(
     )
 
 
-def _f1(grouped: Grouped, scores: Scores, group: str) -> float | None:
+def _f1(grouped: Grouped, scores: GroupScores, group: str) -> float | None:
     if group not in grouped.groups:
         return None
     return float(scores.counts.f1[grouped.groups.index(group)])
