@@ -51,9 +51,11 @@ def bootstrap_weights(rows: int, resamples: int, seed: int) -> WeightArray:
 def weighted_sums(weights: npt.NDArray[np.generic], outcomes: Float32Array) -> FloatArray:
     """(resamples, rows) whole-number weights times (rows, c) whole-number outcomes."""
     sums = np.empty((len(weights), outcomes.shape[1]), dtype=np.float64)
+    buffer = np.empty((min(_CHUNK, len(weights)), len(outcomes)), dtype=np.float32)
     for start in range(0, len(weights), _CHUNK):
-        part = weights[start : start + _CHUNK].astype(np.float32)
-        sums[start : start + _CHUNK] = part @ outcomes
+        part = weights[start : start + _CHUNK]
+        buffer[: len(part)] = part
+        sums[start : start + _CHUNK] = buffer[: len(part)] @ outcomes
     return sums
 
 

@@ -1,0 +1,213 @@
+"""Threshold protocols: fixed, as logged, tuned on validation, and the bound tuned on test.
+
+Tuning is exact: F1 is taken at every cut between two adjacent distinct probabilities. The
+threshold is the midpoint of the best cut; of equally good cuts the one nearest to 0.5, then
+the lower one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.metrics import ratio
+from goemo_report.predictions import Predictions
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
+
+SCHEMA_VERSION: Final = 1
+MINIMUM_SUPPORT: Final = 10
+"""A class with fewer positives in validation keeps the global threshold."""
+
+_TOLERANCE: Final = 1e-12
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ThresholdChoice:
+    """One protocol with its thresholds, (k,) in the order of `labels`.
+
+    `thresholds` is None for labels that are taken as they were logged. `tuned_on` and `rows`
+    say on which split and how many texts they were tuned; `fallback` names the classes that
+    kept the global threshold.
+    """
+
+    protocol: Protocol
+    labels: tuple[str, ...]
+    thresholds: FloatArray | None
+    tuned_on: Split | None = None
+    rows: int = 0
+    fallback: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The protocol in one line, for column heads and signatures."""
+        split = "validation" if self.tuned_on == "val" else self.tuned_on
+        match self.protocol:
+            case "fixed":
+                return f"fixed {DEFAULT_THRESHOLD}"
+            case "as-logged":
+                return "as logged (pred_labels)"
+            case "global":
+                return f"one threshold, macro F1 tuned on {split} (n = {self.rows:,})"
+            case "per-class":
+                text = f"one threshold per class, F1 tuned on {split} (n = {self.rows:,})"
+                if self.fallback:
+                    text += f"; {', '.join(self.fallback)}: the global one, too few positives"
+                return text
+            case "oracle":
+                return f"bound, not a result: per class, tuned on {split} itself"
+
+    def predicted(self, predictions: Predictions) -> BoolArray:
+        """Predicted labels of a file with the same labels, (n, k).
+
+        Raises ValueError when its labels differ.
+        """
+        if predictions.labels != self.labels:
+            raise ValueError(
+                f"thresholds for {len(self.labels)} labels, {predictions.source} has "
+                f"{len(predictions.labels)}"
+            )
+        if self.thresholds is None:
+            return predictions.predicted
+        return predictions.probabilities >= self.thresholds
+
+
+def fixed(labels: tuple[str, ...], threshold: float = DEFAULT_THRESHOLD) -> ThresholdChoice:
+    """One threshold that no data chose."""
+    return ThresholdChoice("fixed", labels, np.full(len(labels), threshold))
+
+
+def as_logged(labels: tuple[str, ...]) -> ThresholdChoice:
+    """The labels that the run itself predicted."""
+    return ThresholdChoice("as-logged", labels, None)
+
+
+def tuned_globally(predictions: Predictions, tuned_on: Split = "val") -> ThresholdChoice:
+    """One threshold for all classes, with the best macro F1 on these predictions."""
+    best = best_global(predictions.truth, predictions.probabilities)
+    thresholds = np.full(len(predictions.labels), best)
+    return ThresholdChoice("global", predictions.labels, thresholds, tuned_on, len(predictions))
+
+
+def tuned_per_class(
+    predictions: Predictions, tuned_on: Split = "val", *, minimum_support: int = MINIMUM_SUPPORT
+) -> ThresholdChoice:
+    """One threshold a class, each with the class's best F1 on these predictions.
+
+    A class with fewer than `minimum_support` positives keeps the best global threshold.
+    """
+    thresholds = best_per_class(predictions.truth, predictions.probabilities)
+    few = np.count_nonzero(predictions.truth, axis=0) < max(minimum_support, 1)
+    if few.any():
+        thresholds[few] = best_global(predictions.truth, predictions.probabilities)
+    return ThresholdChoice(
+        "per-class",
+        predictions.labels,
+        thresholds,
+        tuned_on,
+        len(predictions),
+        fallback=tuple(label for label, kept in zip(predictions.labels, few, strict=True) if kept),
+    )
+
+
+def oracle(predictions: Predictions, split: Split = "test") -> ThresholdChoice:
+    """Thresholds tuned on the very texts they are judged on: a bound that no run can report."""
+    thresholds = best_per_class(predictions.truth, predictions.probabilities)
+    return ThresholdChoice("oracle", predictions.labels, thresholds, split, len(predictions))
+
+
+def choices(
+    judged: Predictions, validation: Predictions | None, split: Split = "test"
+) -> tuple[ThresholdChoice, ...]:
+    """Every protocol for the predictions that are judged, the oracle last.
+
+    Without validation predictions of the same labels there are no tuned protocols; nor when
+    validation itself is judged, as tuning there would be the oracle.
+    """
+    found = [fixed(judged.labels), as_logged(judged.labels)]
+    if split != "val" and validation is not None and validation.labels == judged.labels:
+        found += [tuned_globally(validation), tuned_per_class(validation)]
+    return (*found, oracle(judged, split))
+
+
+# --- Tuning ---------------------------------------------------------------------------
+
+
+def best_per_class(truth: BoolArray, probabilities: FloatArray) -> FloatArray:
+    """The threshold with the best F1 of each class, (k,); 0.5 for a class without positives."""
+    thresholds = np.full(truth.shape[1], DEFAULT_THRESHOLD)
+    for j in np.flatnonzero(truth.any(axis=0)):
+        scores = probabilities[:, j]
+        order = np.argsort(-scores, kind="stable")
+        f1 = _f1_after(truth[order, j])
+        thresholds[j] = _best_cut(scores[order], f1)
+    return thresholds
+
+
+def best_global(truth: BoolArray, probabilities: FloatArray) -> float:
+    """The threshold with the best macro F1 over all classes; 0.5 without positives."""
+    if not truth.any():
+        return DEFAULT_THRESHOLD
+    gained = np.empty(truth.shape)
+    for j in range(truth.shape[1]):
+        order = np.argsort(-probabilities[:, j], kind="stable")
+        gained[order, j] = np.diff(_f1_after(truth[order, j]), prepend=0.0)
+    order = np.argsort(-probabilities, axis=None, kind="stable")
+    macro = np.cumsum(gained.ravel()[order]) / truth.shape[1]
+    return _best_cut(probabilities.ravel()[order], macro)
+
+
+def _f1_after(hits: BoolArray) -> FloatArray:
+    """F1 of one class when its 1, 2, ..., n highest scores are predicted."""
+    tp = np.cumsum(hits)
+    return ratio(2 * tp, np.arange(1, len(hits) + 1) + tp[-1])
+
+
+def _best_cut(ranked: FloatArray, values: FloatArray) -> float:
+    """Midpoint of the best cut through scores in falling order, `values` being those after
+    each score. Ties in the scores are never cut apart."""
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    after = values[ends]
+    best = ends[after >= after.max() - _TOLERANCE]
+    above = ranked[best]
+    below = np.append(ranked, 0.0)[best + 1]
+    middles = below + (above - below) / 2
+    cuts = np.where(middles > below, middles, above)  # no number lies between: p >= above
+    nearest = np.lexsort((cuts, np.abs(cuts - DEFAULT_THRESHOLD)))[0]
+    return float(cuts[nearest])
+
+
+# --- Export ---------------------------------------------------------------------------
+
+
+def export_thresholds(chosen: Iterable[tuple[str, ThresholdChoice]]) -> Mapping[str, Any]:
+    """A JSON value of (run, choice) pairs, to apply elsewhere at p >= threshold.
+
+    Only thresholds that can be applied: raises ValueError for an oracle or logged labels.
+    """
+    entries = []
+    for run, choice in chosen:
+        if choice.protocol == "oracle" or choice.thresholds is None:
+            raise ValueError(f"{choice.protocol} thresholds are not for use")
+        entries.append(
+            {
+                "run": run,
+                "protocol": choice.protocol,
+                "description": choice.description,
+                "split": choice.tuned_on,
+                "n": choice.rows,
+                "labels": list(choice.labels),
+                "thresholds": choice.thresholds.tolist(),
+                "fallback": list(choice.fallback),
+            }
+        )
+    return {"schema_version": SCHEMA_VERSION, "rule": "p >= threshold", "entries": entries}
