@@ -34,24 +34,29 @@ def find_runs(source: RunSource, references: Sequence[str], query: RunQuery) -> 
     """The runs named, in the order named, and those that match; no run twice.
 
     Without references every run that matches. Raises NotFoundError when a reference names
-    no run, and when a condition is given that no run fulfils.
+    no run, when no run fulfils the conditions, and when there are no runs at all.
     """
     found = {run.id: run for run in (source.find_run(reference) for reference in references)}
     if references and query == RunQuery():
         return Listing(tuple(found.values()))
     listed = source.list_runs(query)
-    if not listed.runs and query != RunQuery():
-        raise _nothing_matches(source, query)
+    if not listed.runs:
+        raise _nothing_matches(source, query, listed)
     for run in listed.runs:
         found.setdefault(run.id, run)
     return Listing(tuple(found.values()), listed.skipped)
 
 
-def _nothing_matches(source: RunSource, query: RunQuery) -> NotFoundError:
-    runs = source.list_runs(RunQuery()).runs
-    where = source.description
+def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> NotFoundError:
+    if query != RunQuery():
+        listed = source.list_runs(RunQuery())
+    runs, where = listed.runs, source.description
     if not runs:
-        return NotFoundError(f"{where} has no runs", "Check --project, --entity and --wandb-dir")
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in listed.skipped)
+        return NotFoundError(
+            f"no run in {where} can be read ({reasons})" if reasons else f"no runs in {where}",
+            "Check --wandb-dir, --project and --entity",
+        )
     tags = Counter(tag for run in runs for tag in run.tags)
     conditions = _conditions(query)
     for wanted in query.tags:

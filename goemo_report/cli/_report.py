@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from goemo_report.cli._output import progress, write
 from goemo_report.contract import Split
-from goemo_report.errors import NotFoundError
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
 
@@ -39,10 +38,6 @@ def load_and_compare(
     if baseline is not None:
         source, listing, run = with_run(settings, source, listing, baseline)
         baseline = run.id
-    if not listing.runs:
-        raise NotFoundError(
-            f"{source.description} has no runs", "Check --project, --entity and --wandb-dir"
-        )
     with progress() as bar:
         loaded = load_results(source, listing.runs, progress=bar)
     return compare(

@@ -37,7 +37,7 @@ Examples:
   goemo-report compare --tag final
   goemo-report compare --tag final --wandb-dir wandb --open
   goemo-report compare RUN_A RUN_B --baseline RUN_A --split val --output handin
-  goemo-report compare --tag final --section per-class --format csv -o -
+  goemo-report compare --tag final --section emotions --format csv -o -
 """,
 )
 @click.argument("runs", metavar="[RUN]...", nargs=-1)

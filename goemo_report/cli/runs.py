@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, note_skipped, write
+from goemo_report.cli._output import note_skipped, write
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
 
@@ -44,8 +44,6 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
         write(listing.to_json(listing.runs_document(found.runs)), output)
     elif form == "csv":
         write(listing.runs_csv(found.runs), output)
-    elif not found.runs:
-        note(f"no runs in {source.description}")
     elif output == Path("-"):
         print_table(listing.runs_table(found.runs), listing.SPARE_RUN_COLUMNS)
     else:

@@ -124,15 +124,15 @@ class TestRuns:
     def test_a_damaged_log_is_left_out_with_its_reason(
         self, offline_root: Path, tmp_path: Path
     ) -> None:
-        copy = tmp_path / "copy"
-        shutil.copytree(run_directory(offline_root, IDS[0]), copy / "wandb" / "offline-run-1-a")
-        shutil.copytree(run_directory(offline_root, IDS[1]), copy / "wandb" / "offline-run-2-b")
-        log = next((copy / "wandb" / "offline-run-1-a").glob("run-*.wandb"))
+        logs = tmp_path / "copy" / "wandb"
+        for name, run_id in (("offline-run-1-a", IDS[0]), ("offline-run-2-b", IDS[1])):
+            shutil.copytree(run_directory(offline_root, run_id), logs / name, symlinks=True)
+        log = next((logs / "offline-run-1-a").glob("run-*.wandb"))
         data = bytearray(log.read_bytes())
         data[60:90] = bytes(30)
         log.chmod(0o644)
         log.write_bytes(data)
-        result = invoke("runs", "--wandb-dir", copy, "--format", "json")
+        result = invoke("runs", "--wandb-dir", logs, "--format", "json")
         assert result.exit_code == 0, result.stderr
         assert [run["id"] for run in json.loads(result.stdout)["runs"]] == [IDS[1]]
         assert "skipped" in result.stderr
@@ -261,7 +261,7 @@ class TestCompare:
 
     def test_one_section_as_csv(self, offline_root: Path) -> None:
         result = invoke(
-            "compare", "--wandb-dir", offline_root, "--section", "per-class", "--format", "csv",
+            "compare", "--wandb-dir", offline_root, "--section", "emotions", "--format", "csv",
             "-o", "-",
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
