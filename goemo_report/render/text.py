@@ -116,7 +116,8 @@ def plotly_text(text: str, limit: int = 44) -> str:
     text = visible(text)
     if len(text) > limit:
         text = f"{text[: limit // 2]}\u2026{text[-(limit // 2 - 1) :]}"
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("$", "&#36;")  # or it would be TeX
 
 
 def markdown_text(text: str) -> str:
