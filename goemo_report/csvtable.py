@@ -24,9 +24,9 @@ _FIELD_LIMIT_LOCK = threading.Lock()
 
 
 def read_table(path: Path, source: str) -> Table:
-    """Read a UTF-8 CSV, plain or gzip-compressed; every row is as long as the header.
+    """Read a UTF-8 CSV, plain or gzip-compressed.
 
-    Raises DataError, naming `source` and the line, for anything else.
+    Raises DataError, naming `source` and the line, when that is not what the file holds.
     """
     return Table.parse(_read_text(path, source), source)
 
@@ -56,7 +56,7 @@ def _read_text(path: Path, source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A CSV as strings; every row is as long as the header."""
+    """A CSV as strings."""
 
     header: list[str]
     rows: list[list[str]]
@@ -74,15 +74,17 @@ class Table:
             raise DataError(what, "Quote texts and double the quotes inside") from error
         if not rows:
             raise DataError(f"{source} is empty", "Expected a CSV with a header line")
-        header = rows.pop(0)
-        table = cls(header, rows, text, source)
-        if not rows:
-            raise DataError(f"{source} has a header but no rows", "Write one row a text")
-        if set(map(len, rows)) != {len(header)}:
-            row = next(i for i, row in enumerate(rows) if len(row) != len(header))
-            what = f"{count_of(len(rows[row]), 'field')} where the header has {len(header)}"
-            raise table.refusal(row, "", what, "Quote texts that hold commas, quotes or new lines")
-        return table
+        return cls(rows[0], rows[1:], text, source)
+
+    def require_rows(self) -> None:
+        """Refuse a table without rows, or with a row that is not as long as the header."""
+        width = len(self.header)
+        if not self.rows:
+            raise DataError(f"{self.source} has a header but no rows", "Write one row a text")
+        if set(map(len, self.rows)) != {width}:
+            row = next(i for i, cells in enumerate(self.rows) if len(cells) != width)
+            what = f"{count_of(len(self.rows[row]), 'field')} where the header has {width}"
+            raise self.refusal(row, "", what, "Quote texts that hold commas, quotes or new lines")
 
     def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
         """The error that refuses a row (counted from 0), with the line on which it starts."""

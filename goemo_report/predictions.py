@@ -28,6 +28,7 @@ from goemo_report.contract import (
 )
 from goemo_report.csvtable import Table, count_of, read_table, shown
 from goemo_report.errors import DataError
+from goemo_report.files import write_whole
 from goemo_report.inference import InferredThreshold, infer
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -82,6 +83,7 @@ def read_predictions(path: Path, *, name: str | None = None) -> Predictions:
     source = name or path.name
     table = read_table(path, source)
     columns = _Columns.of(table.header, source)
+    table.require_rows()
     return Predictions(
         texts=tuple(map(itemgetter(columns.text), table.rows)),
         truth=_label_matrix(table, columns.truth, columns.labels),
@@ -261,7 +263,7 @@ def write_predictions(
             texts, truth.tolist(), predicted.tolist(), written.tolist(), strict=True
         )
     )
-    _write_whole(path, "\n".join(lines) + "\n")
+    _write_text(path, "\n".join(lines) + "\n")
 
 
 def _quoted(text: str) -> str:
@@ -274,8 +276,7 @@ def _names(row: list[bool], labels: tuple[str, ...]) -> str:
     return _quoted(",".join(names)) if len(names) > 1 else "".join(names)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside the target, then rename: readers never see half a file."""
+def _write_text(path: Path, text: str) -> None:
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -283,12 +284,8 @@ def _write_whole(path: Path, text: str) -> None:
         raise DataError(what, "Look for broken surrogates in the data set") from error
     if path.suffix == ".gz":
         data = gzip.compress(data, mtime=0)  # same input, same bytes
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(data)
-        part.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DataError(
-            f"{path.name} cannot be written: {error.strerror}", "Check the folder and its space"
-        ) from error
+        what = f"{path.name} cannot be written: {error.strerror}"
+        raise DataError(what, "Check the folder and its space") from error

@@ -1,0 +1,45 @@
+"""Made-up predictions with the shape of real ones, for the tests of numbers."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.contract import EMOTIONS
+from goemo_report.predictions import Predictions
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+PREVALENCE: FloatArray = np.geomspace(0.002, 0.3, len(EMOTIONS))
+"""Share of texts that carry each label: a few rare ones, one that is frequent."""
+
+
+def make_truth(rows: int, generator: np.random.Generator, labels: int = 28) -> BoolArray:
+    """True labels; every label has at least one text, where there are texts enough."""
+    truth: BoolArray = generator.random((rows, labels)) < PREVALENCE[-labels:]
+    some = generator.permutation(rows)[:labels]
+    truth[some, np.arange(len(some))] = True
+    return truth
+
+
+def make_probabilities(
+    truth: BoolArray, generator: np.random.Generator, signal: float = 3.0
+) -> FloatArray:
+    """Probabilities that follow the truth more or less; rounded, so that some are equal."""
+    logits = -3.0 + generator.normal(size=truth.shape) + signal * truth
+    return np.round(1.0 / (1.0 + np.exp(-logits)), 4)
+
+
+def make_predictions(
+    rows: int = 300, seed: int = 0, signal: float = 3.0, threshold: float = 0.5
+) -> Predictions:
+    """Predictions of all 28 labels; the same truth for the same number of rows."""
+    truth = make_truth(rows, np.random.default_rng(rows))
+    probabilities = make_probabilities(truth, np.random.default_rng(seed), signal)
+    texts = tuple(f"text number {row}" for row in range(rows))
+    return Predictions(
+        texts, truth, probabilities, probabilities >= threshold, EMOTIONS, f"seed{seed}.csv"
+    )
