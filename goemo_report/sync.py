@@ -37,7 +37,7 @@ class Patience:
     """
 
     upload: float | None = None
-    settle: float = 10.0
+    settle: float = 5.0
     silence: float = 30.0
 
 
@@ -75,16 +75,17 @@ def sync(
         waiting.append(_Sending(logged, Comparison(Arrival(run, ""))))
     everything = list(waiting)
     _read_back(waiting, remote)
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(_ATTEMPTS):
         waiting = [item for item in waiting if not item.found.arrival.complete]
         if not waiting:
             break
-        if attempt > 1:
+        if attempt:
             notify(f"sending what is missing of {len(waiting)} runs again")
-        if not _send(source, waiting, remote, patience):
-            _read_back(waiting, remote)
-            break
+        before = [item.found for item in waiting]
+        alive = _send(source, waiting, remote, patience)
         _settle(waiting, remote, patience)
+        if not alive or (attempt and before == [item.found for item in waiting]):
+            break
     for item in everything:
         if not item.found.arrival.complete:
             _unmark(item.logged.local)
