@@ -14,7 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.contract import EPOCH_METRICS, MACRO_AUC_METRICS, canonical_metric
+from goemo_report.contract import (
+    EMOTIONS,
+    EPOCH_METRICS,
+    MACRO_AUC_METRICS,
+    PER_CLASS_STATISTICS,
+    canonical_metric,
+    per_class_metric,
+)
 from goemo_report.document import Cell, Column, Table, Value
 from goemo_report.errors import NotFoundError
 from goemo_report.model import ArtifactFile, ArtifactRef, History, Listing, RunQuery, RunRecord
@@ -275,32 +282,68 @@ def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
     return Table(title, title, (Column("key", "key"), Column("value", "value")), rows)
 
 
-def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]]) -> Table:
-    """One row a file, under the artifact that holds it."""
+def summary_tables(summary: Mapping[str, Any]) -> tuple[Table, Table]:
+    """What a run logged last: its overall metrics, and its per-class ones by emotion."""
+    keys = {
+        (emotion, statistic): per_class_metric(statistic, emotion)
+        for emotion in EMOTIONS
+        for statistic in PER_CLASS_STATISTICS
+    }
+    overall = {key: value for key, value in summary.items() if key not in keys.values()}
     columns = (
-        Column("artifact", "artifact"),
+        Column("emotion", "emotion"),
+        *(
+            Column(name, name, kind="integer" if kind is int else "number")
+            for name, kind in PER_CLASS_STATISTICS.items()
+        ),
+    )
+    rows = [
+        (emotion, *(_number(summary.get(keys[emotion, name])) for name in PER_CLASS_STATISTICS))
+        for emotion in EMOTIONS
+    ]
+    logged = tuple(row for row in rows if any(value is not None for value in row[1:]))
+    return mapping_table("Summary", overall), Table(
+        "per-class", "Test split by emotion, as logged", columns, logged
+    )
+
+
+def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]]) -> Table:
+    """One row an artifact and, below it, one row a file."""
+    columns = (
+        Column("name", "artifact and its files"),
         Column("type", "type"),
-        Column("file", "file"),
         Column("size", "size", kind="bytes"),
         Column("digest", "MD5", kind="code"),
     )
     rows: list[tuple[Value | Cell, ...]] = []
     for artifact, files in artifacts:
-        rows.append((artifact.qualified_name, artifact.type, "", artifact.size, artifact.digest))
-        rows += [("", "", file.path, file.size, file.digest) for file in files]
+        rows.append((artifact.qualified_name, artifact.type, artifact.size, artifact.digest))
+        rows += [(f"  {file.path}", "", file.size, file.digest) for file in files]
     return Table("artifacts", "Artifacts", columns, tuple(rows))
 
 
+SPARE_HISTORY_COLUMNS: Final = (
+    "train/loss_std",
+    "train/macro_auc",
+    "train/samples_per_sec",
+    "train/grad_norm",
+    "train/epoch_time",
+    "train/learning_rate",
+    "train/auc",
+)
+"""Columns of `history_table` that a narrow terminal can do without, the first one first."""
+
+
 def history_table(history: History) -> Table:
-    """The training metrics step by step; what was logged once is in the summary."""
-    steps = [row for row in history if _number(row.get("epoch")) is not None]
-    logged = dict.fromkeys(key for row in steps for key in row)
+    """The training metrics epoch by epoch; what was logged once is in the summary."""
+    epochs = [row for row in history if _number(row.get("epoch")) is not None]
+    logged = dict.fromkeys(key for row in epochs for key in row)
     keys = [key.name for key in (*EPOCH_METRICS, *MACRO_AUC_METRICS) if key.name in logged]
     columns = tuple(
         Column(key, key, kind="integer" if key == "epoch" else "number", digits=4) for key in keys
     )
-    rows = tuple(tuple(_number(row.get(key)) for key in keys) for row in steps)
-    caption = f"{len(steps)} of {len(history)} steps; --format json has every value of each"
+    rows = tuple(tuple(_number(row.get(key)) for key in keys) for row in epochs)
+    caption = f"{len(epochs)} epochs; --format json has all {len(history)} steps with every value"
     return Table("history", "History", columns, rows, caption=caption)
 
 

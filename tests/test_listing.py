@@ -110,4 +110,5 @@ def test_the_history_table_shows_epochs_and_says_what_it_leaves_out() -> None:
     table = history_table(history)
     assert [column.key for column in table.columns] == ["epoch", "train/loss"]
     assert len(table.rows) == 2
-    assert table.caption.startswith("2 of 3 steps")
+    assert table.caption.startswith("2 epochs")
+    assert "all 3 steps" in table.caption

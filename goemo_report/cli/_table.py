@@ -45,7 +45,9 @@ def narrowed(table: Table, width: int, spare: Sequence[str]) -> Table:
     for key in spare:
         if _least_width(table) <= width:
             break
-        index = next(i for i, column in enumerate(table.columns) if column.key == key)
+        index = next((i for i, column in enumerate(table.columns) if column.key == key), None)
+        if index is None:
+            continue
         dropped.append(table.columns[index].title)
         table = replace(
             table,
@@ -124,12 +126,13 @@ def _render(table: Table, console: Console) -> None:
     drawn = RichTable(
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
     )
+    too_wide = _least_width(table) > console.width
     for index, column in enumerate(table.columns):
         numeric = column.kind in NUMERIC_KINDS
         drawn.add_column(
             Text(column.title),
             justify="right" if numeric else "left",
-            no_wrap=column.kind != "text" or index == table.row_header,
+            no_wrap=column.kind != "text" or (index == table.row_header and not too_wide),
             overflow="fold",
             style="cyan" if index == table.row_header else "",
         )

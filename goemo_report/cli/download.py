@@ -75,10 +75,24 @@ def command(
 
 
 def _report(item: Download) -> None:
-    written, kept = len(item.written), len(item.kept)
-    size = sum(file.size for file in item.written)
-    if written or kept:
-        already = f", {kept} already there" if kept else ""
-        say(f"{item.directory}  ({written} files, {size:,} bytes written{already})")
+    if item.written or item.kept:
+        say(f"{item.directory}  ({_count(item)})")
     for missing in item.skipped:
         note(f"error: {item.artifact.qualified_name}/{missing.path}: {missing.reason}")
+
+
+def _count(item: Download) -> str:
+    from goemo_report.document import Column
+    from goemo_report.render.numbers import show
+
+    parts = []
+    if item.written:
+        size = show(sum(file.size for file in item.written), Column("size", "size", kind="bytes"))
+        parts.append(f"{_files(len(item.written))} written, {size}")
+    if item.kept:
+        parts.append(f"{_files(len(item.kept))} already there")
+    return ", ".join(parts)
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'s' if number != 1 else ''}"

@@ -47,7 +47,7 @@ def command(run: str, settings: Settings, form: str, output: Path) -> None:
         return
     tables = [
         listing.mapping_table("Config", record.config),
-        listing.mapping_table("Summary", record.summary),
+        *listing.summary_tables(record.summary),
         listing.history_table(history),
         listing.artifacts_table(logged),
     ]
@@ -59,7 +59,8 @@ def command(run: str, settings: Settings, form: str, output: Path) -> None:
     for table in tables:
         if table.rows:
             say("")
-            print_table(table)
+            spare = listing.SPARE_HISTORY_COLUMNS if table.id == "history" else ("type",)
+            print_table(table, spare)
 
 
 def _heading(run: RunRecord) -> str:

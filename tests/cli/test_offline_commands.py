@@ -186,6 +186,16 @@ class TestShow:
         assert "'robertalarges9'" in result.stderr
         assert "robertalarges1" in result.stderr  # what was probably meant
 
+    def test_an_ambiguous_name(self, tmp_path: Path) -> None:
+        twins = [OfflineRun(run_id=run_id, name="twin", texts=30) for run_id in ("one", "two")]
+        make_runs(tmp_path / "own", twins)
+        result = invoke("show", "twin", "--wandb-dir", tmp_path / "own")
+        assert result.exit_code == 1
+        assert "fits 2 runs" in result.stderr
+        assert "/one" in result.stderr
+        assert "/two" in result.stderr
+        assert "id" in result.stderr.splitlines()[1]
+
     def test_an_output_file(self, offline_root: Path, tmp_path: Path) -> None:
         for form in ("json", "table"):
             target = tmp_path / form
@@ -321,8 +331,8 @@ class TestDownload:
         assert described["run"]["id"] == IDS[0]
         assert len(list((tmp_path / "artifacts").iterdir())) == 4
         again = invoke("download", IDS[0], "--wandb-dir", offline_root)
-        assert "0 files" in again.stdout
-        assert "5 already there" in again.stdout
+        assert "written" not in again.stdout
+        assert "5 files already there" in again.stdout
 
     def test_only_predictions(self, offline_root: Path, tmp_path: Path) -> None:
         result = invoke(
