@@ -208,7 +208,7 @@ def test_seeded_run_is_stored_as_the_clients_own(wandb_server: WandbServer, tmp_
 def _stored(server: WandbServer, project: str) -> dict[str, Any]:
     """All that readers can see of the run, without clocks and what only the client knows."""
     run = server.run("same", project=project)
-    artifact, plain = run.outputs
+    artifact, plain = sorted(run.outputs, key=lambda one: one.collection.name)
     manifest = json.loads(server.store.blobs.read(artifact.manifests[-1].key))
     for entry in manifest["contents"].values():
         assert entry.pop("birthArtifactID") == artifact.id

@@ -125,6 +125,15 @@ class WandbServer:
         return f"http://{self.host}:{self._port}"
 
     @property
+    def shuffled_pages(self) -> bool:
+        """Whether pages of runs go by offset; see the class."""
+        return self.context.shuffled_pages
+
+    @shuffled_pages.setter
+    def shuffled_pages(self, on: bool) -> None:
+        self.context.shuffled_pages = on
+
+    @property
     def entity(self) -> str:
         """The default entity."""
         return self.store.entities[0]
