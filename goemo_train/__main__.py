@@ -17,14 +17,29 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the flags say; 0 done, 1 an error, 2 usage, 130 or 143 interrupted."""
-    flags = parse(sys.argv[1:] if arguments is None else arguments)
-    debug = flags.pop("debug", False)
+    series = parse(sys.argv[1:] if arguments is None else arguments)
+    debug = "debug" in series[0]
     try:
-        _check_resume(flags)
-        config = settle(flags)
+        for flags in series:
+            flags.pop("debug", None)
+            _check_resume(flags)
+        configs = [settle(flags) for flags in series]
     except SettingsError as error:
         return _fail(f"error: {error}", 2)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if len(configs) > 1:
+        os.environ.pop("WANDB_RUN_ID", None)  # a sweep's id is for one run
+    codes = []
+    for number, config in enumerate(configs, 1):
+        if len(configs) > 1:
+            seed, tags = config.random_seed, ", ".join(config.tag)
+            sys.stderr.write(f"run {number} of {len(configs)}: seed {seed}, {tags}\n")
+        codes.append(_guarded(config, debug=debug))
+        if codes[-1] > 127:  # interrupted
+            break
+    return max(codes)
+
+
+def _guarded(config: TrainConfig, *, debug: bool) -> int:
     try:
         return _run(config)
     except GoemoError as error:

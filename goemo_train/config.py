@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -171,6 +172,10 @@ def _boolean(text: str) -> bool:
     return values[text.lower()]
 
 
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line: one option a field, then those that are no part of the run."""
     parser = _Parser(
@@ -196,6 +201,9 @@ def build_parser() -> argparse.ArgumentParser:
             parser.add_argument(flag, choices=choices, help=meaning)
         else:
             parser.add_argument(flag, type=hint, help=meaning, metavar=hint.__name__.upper())
+    parser.add_argument("--seeds", type=_list, metavar="A,B,C", help="one run for each seed")
+    parser.add_argument("--ablate", action="append", metavar="OPTION=A,B,C",
+                        help="one run for each value of an option; may be given again")  # fmt: skip
     parser.add_argument("--config", metavar="FILE.toml", help="read settings from this file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
@@ -267,6 +275,24 @@ def check(config: TrainConfig) -> None:
             raise SettingsError(f"the tag {tag[:70]!r} has {len(tag)} characters", "W&B takes 1-64")
 
 
-def parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """The flags that were given, and only those."""
-    return vars(build_parser().parse_args(normalise(arguments)))
+def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """The flags that were given, and only those: one mapping a run.
+
+    `--seeds` and `--ablate` make a series: every seed with every value. A run of an ablation
+    is tagged with what it changes, and its phase is ablation unless another is given.
+    """
+    parser = build_parser()
+    flags = vars(parser.parse_args(normalise(arguments)))
+    ways = [[f"--random-seed={seed}" for seed in flags.pop("seeds", ())]]
+    for text in flags.pop("ablate", ()):
+        name, _, values = text.partition("=")
+        ways.append([f"--{name.replace('_', '-')}={value}" for value in _list(values)])
+        flags = {"phase": "ablation", **flags}
+    series = []
+    for extra in product(*filter(None, ways)):
+        changed = vars(parser.parse_args(extra))
+        tags = [e.removeprefix("--") for e in extra if "random-seed" not in e]
+        if tags:
+            changed["tag"] = [*flags.get("tag", ()), *tags]
+        series.append({**flags, **changed})
+    return series

@@ -11,7 +11,8 @@ from goemo_train.config import TrainConfig, parse, settle, short_name
 
 
 def settled(*arguments: str, **environment: str) -> TrainConfig:
-    return settle(parse(arguments), environment)
+    (flags,) = parse(arguments)
+    return settle(flags, environment)
 
 
 def test_flag_over_file_over_preset_over_default(tmp_path: Path) -> None:
@@ -98,6 +99,24 @@ def test_short_names(tmp_path: Path) -> None:
     (telling / "config.json").write_text('{"_name_or_path": "owner/MiniLM-L6"}')
     assert short_name(str(telling) + "/") == "MiniLM-L6"
     assert settled("--model", str(telling)).pooling == "mean"  # the preset of MiniLM
+
+
+def test_a_series_is_every_seed_with_every_value() -> None:
+    series = parse(
+        ("--seeds", "13,42", "--ablate", "dropout=0.0,0.3", "--ablate=pooling=mean", "--tag=a")
+    )
+    configs = [settle(flags, {}) for flags in series]
+    found = [(c.random_seed, c.dropout, c.tag, c.phase) for c in configs]
+    assert found == [
+        (13, 0.0, ("a", "dropout=0.0", "pooling=mean"), "ablation"),
+        (13, 0.3, ("a", "dropout=0.3", "pooling=mean"), "ablation"),
+        (42, 0.0, ("a", "dropout=0.0", "pooling=mean"), "ablation"),
+        (42, 0.3, ("a", "dropout=0.3", "pooling=mean"), "ablation"),
+    ]
+    with pytest.raises(SystemExit):
+        parse(("--ablate", "dropuot=0.1,0.2"))
+    with pytest.raises(SystemExit):
+        parse(("--ablate", "dropout=high"))
 
 
 def test_help_needs_no_torch() -> None:

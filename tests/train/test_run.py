@@ -156,6 +156,18 @@ def test_disabled_writes_the_same_files_without_wandb(tmp_path: Path) -> None:
     assert np.isfinite(record["summary"]["test/auc"])
 
 
+def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
+    done = goemo_train(
+        tmp_path,
+        *("--dataset=demo", "--model=tiny-roberta", "--num-epochs=1", "--limit=100"),
+        *("--wandb-mode=disabled", "--seeds=1,2", f"--output={tmp_path / 'runs'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(p.read_text()) for p in (tmp_path / "runs").glob("*/run.json")]
+    assert sorted(record["config"]["random_seed"] for record in records) == [1, 2]
+    assert records[0]["history"][0]["train/loss"] != records[1]["history"][0]["train/loss"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

