@@ -53,6 +53,11 @@ class Alignment:
         return self.matched == self.total == self.other_total
 
     @property
+    def in_order(self) -> bool:
+        """Whether the common texts stand in the same rows of both files."""
+        return np.array_equal(self.rows, self.other_rows)
+
+    @property
     def paired(self) -> bool:
         """Whether the runs may be compared row by row."""
         enough = self.matched >= MINIMUM_SHARE * min(self.total, self.other_total)

@@ -5,37 +5,29 @@ What is costly (intervals, tuned thresholds) is computed when a section first as
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from goemo_report.alignment import Alignment, align
-from goemo_report.contract import EMOTIONS, Split
+from goemo_report.configs import SeedGroup, seed_groups
+from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
+from goemo_report.differences import PairedDifferences, paired
 from goemo_report.errors import NotFoundError, SettingsError
-from goemo_report.model import RunRecord, SkippedRun
+from goemo_report.metrics import ClassCounts, averages, count, sample_averages
+from goemo_report.model import SkippedRun
+from goemo_report.predictions import Predictions
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
+from goemo_report.statistics import RESAMPLES, Analysis, Interval, analyse
+from goemo_report.thresholds import Protocol, ThresholdChoice, choices
 
-SEED_KEYS: Final = frozenset({"random_seed", "seed"})
-ENVIRONMENT_KEYS: Final = frozenset(
-    {"gpu_type", "cuda_version", "pytorch_version", "transformers_version"}
-)
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class SeedGroup:
-    """Runs whose config differs only in the random seed, by id in the order of creation."""
-
-    name: str
-    run_ids: tuple[str, ...]
-    seeds: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +38,25 @@ class Options:
     """Whether texts of the data set may be shown."""
     max_errors: int = 20
     """Texts shown per emotion and kind of error."""
-    resamples: int = 1000
+    resamples: int = RESAMPLES
     seed: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ProtocolResult:
+    """What one threshold protocol gives a run: counts and the overall metrics they define."""
+
+    choice: ThresholdChoice
+    counts: ClassCounts
+    overall: Mapping[str, float]
+
+    @classmethod
+    def of(cls, choice: ThresholdChoice, predictions: Predictions) -> ProtocolResult:
+        """Judge predictions with these thresholds."""
+        predicted = choice.predicted(predictions)
+        counts = count(predictions.truth, predicted)
+        texts = sample_averages(predictions.truth, predicted)
+        return cls(choice, counts, {**averages(counts), **texts})
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +117,93 @@ class Comparison:
     def macro_f1(self, run: RunResult) -> float:
         """Macro F1 at 0.5, by which runs are ranked."""
         return self.on_split(run).scores.overall[RANKING_METRIC] or 0.0
+
+    # --- Statistics, each computed when it is first asked for ---------------------------
+
+    @cached_property
+    def analyses(self) -> Mapping[str, Analysis]:
+        """Statistics of each run at 0.5, by run id."""
+        return {run.id: self._analyse(self.on_split(run).predictions) for run in self.runs}
+
+    @cached_property
+    def differences(self) -> Mapping[str, PairedDifferences]:
+        """Run minus baseline at 0.5, by id of each run that is paired with the baseline."""
+        return {
+            run.id: self.difference(run, self.baseline)
+            for run in self.others
+            if self.alignments[run.id].paired
+        }
+
+    @cached_property
+    def lead(self) -> PairedDifferences | None:
+        """Best run minus the next best; None where they are not paired or there is only one."""
+        if not self.others:
+            return None
+        second = self.ranked[1]
+        if self.best is not self.baseline and second is self.baseline:
+            return self.differences.get(self.best.id)
+        alignment = align(self.on_split(self.best).predictions, self.on_split(second).predictions)
+        return self.difference(self.best, second, alignment) if alignment.paired else None
+
+    def difference(
+        self, run: RunResult, other: RunResult, alignment: Alignment | None = None
+    ) -> PairedDifferences:
+        """Run minus another run at 0.5, on the texts and labels that both have.
+
+        Without an alignment, `other` is the baseline.
+        """
+        common = alignment or self.alignments[run.id]
+        if common.complete and common.same_labels and common.in_order:
+            return paired(self.analyses[run.id], self.analyses[other.id])
+        ours, theirs = self.on_split(run).predictions, self.on_split(other).predictions
+        return paired(
+            self._analyse(ours.take(common.rows, common.columns)),
+            self._analyse(theirs.take(common.other_rows, common.other_columns)),
+        )
+
+    def _analyse(self, predictions: Predictions) -> Analysis:
+        predicted = predictions.probabilities >= DEFAULT_THRESHOLD
+        options = self.options
+        return analyse(predictions, predicted, resamples=options.resamples, seed=options.seed)
+
+    @cached_property
+    def protocols(self) -> Mapping[str, tuple[ProtocolResult, ...]]:
+        """Every threshold protocol of each run, by run id; the bound comes last."""
+        return {run.id: self._protocols(run) for run in self.runs}
+
+    def _protocols(self, run: RunResult) -> tuple[ProtocolResult, ...]:
+        judged = self.on_split(run).predictions
+        validation = run.splits["val"].predictions if "val" in run.splits else None
+        return tuple(
+            ProtocolResult.of(choice, judged) for choice in choices(judged, validation, self.split)
+        )
+
+    def protocol(self, run: RunResult, name: Protocol) -> ProtocolResult | None:
+        """One threshold protocol of a run; None where the run does not have it."""
+        return next((r for r in self.protocols[run.id] if r.choice.protocol == name), None)
+
+    @cached_property
+    def tuned_intervals(self) -> Mapping[str, Interval]:
+        """95% interval of macro F1 at thresholds per class tuned on validation, by run id.
+
+        The thresholds count as given: the interval does not hold their own uncertainty.
+        """
+        found: dict[str, Interval] = {}
+        for run in self.runs:
+            tuned = self.protocol(run, "per-class")
+            if tuned is not None:
+                judged = self.on_split(run).predictions
+                options = self.options
+                analysis = analyse(
+                    judged,
+                    tuned.choice.predicted(judged),
+                    resamples=options.resamples,
+                    seed=options.seed,
+                )
+                found[run.id] = analysis.macro_interval("f1")
+        return found
+
+    # --- Order --------------------------------------------------------------------------
 
     @cached_property
     def others(self) -> tuple[RunResult, ...]:
@@ -210,64 +306,3 @@ def _choose_baseline(
         f"the baseline {wanted} is not among the compared runs",
         f"Choose one of: {', '.join(result.run.name for result in results)}",
     )
-
-
-def flat_config(run: RunRecord) -> dict[str, Any]:
-    """A run's config with nested mappings joined by dots, W&B's own entries left out."""
-    flat: dict[str, Any] = {}
-
-    def add(prefix: str, values: Mapping[str, Any]) -> None:
-        for key, value in values.items():
-            if isinstance(value, Mapping) and value:
-                add(f"{prefix}{key}.", value)
-            else:
-                flat[f"{prefix}{key}"] = value
-
-    add("", {key: value for key, value in run.config.items() if not key.startswith("_wandb")})
-    return flat
-
-
-def is_environment(key: str) -> bool:
-    """Whether a config key says where a run ran and not what it did."""
-    return key in ENVIRONMENT_KEYS or key.startswith("system/")
-
-
-def recipe(run: RunRecord) -> dict[str, Any]:
-    """The config without seeds and environment: runs of one recipe differ by chance alone."""
-    return {
-        key: value
-        for key, value in flat_config(run).items()
-        if key not in SEED_KEYS and not is_environment(key)
-    }
-
-
-def seed_groups(runs: Sequence[RunRecord]) -> tuple[SeedGroup, ...]:
-    """Groups of runs with one recipe, in the order of their first run; one run is a group too."""
-    members: dict[str, list[RunRecord]] = {}
-    for run in runs:
-        key = json.dumps(recipe(run), sort_keys=True, default=str)
-        members.setdefault(key if recipe(run) else f"{key} {run.id}", []).append(run)
-    return tuple(
-        SeedGroup(
-            name=group[0].model_name,
-            run_ids=tuple(run.id for run in group),
-            seeds=tuple(_seed(run) for run in group),
-        )
-        for group in members.values()
-    )
-
-
-def _seed(run: RunRecord) -> Any:
-    return next((run.config[key] for key in SEED_KEYS if key in run.config), None)
-
-
-def config_differences(runs: Sequence[RunRecord]) -> dict[str, tuple[Any, ...]]:
-    """Config keys whose values differ between runs, with the value of each (None: not set)."""
-    flat = [flat_config(run) for run in runs]
-    keys = dict.fromkeys(key for config in flat for key in config)
-    columns = {key: tuple(config.get(key) for config in flat) for key in keys}
-    return {
-        key: values
-        for key, values in columns.items()
-        if len({json.dumps(value, sort_keys=True, default=str) for value in values}) > 1
-    }

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from goemo_report import __version__
-from goemo_report.compare import Comparison, config_differences
+from goemo_report.compare import Comparison
+from goemo_report.configs import config_differences
 from goemo_report.metrics import METRICS_VERSION, per_class_rows
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.truth import check_logged

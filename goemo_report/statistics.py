@@ -195,6 +195,10 @@ class Analysis:
                 found[f"{name}_{label}"] = _interval(low[name][j], high[name][j])
         return MetricIntervals(found, rows=len(self), resamples=self.resamples, seed=self.seed)
 
+    def macro_interval(self, name: str) -> Interval:
+        """95% interval of macro F1, precision or recall alone (`f1`, `precision`, `recall`)."""
+        return Interval(*self._macro_bounds(name))
+
     def _macro_bounds(self, name: str) -> tuple[float, float]:
         """MOVER (Zou and Donner 2008): margins of a mean from the margins of its terms."""
         values = self.point.per_class[name][0]

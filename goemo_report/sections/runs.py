@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.compare import Comparison
+from goemo_report.configs import seed_of
 from goemo_report.contract import SPLITS
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult
@@ -69,7 +70,6 @@ def _table(comparison: Comparison) -> Table:
 
 def _row(comparison: Comparison, result: RunResult) -> tuple[Value | Cell, ...]:
     run, found = result.run, comparison.on_split(result)
-    seed = next((run.config[key] for key in ("random_seed", "seed") if key in run.config), None)
     state = Cell(run.state) if run.state == "finished" else Cell(run.state, mark="warning")
     threshold = Cell(found.threshold.description)
     if found.threshold.contradictions:
@@ -78,7 +78,7 @@ def _row(comparison: Comparison, result: RunResult) -> tuple[Value | Cell, ...]:
         comparison.keys[result.id],
         run_cell(comparison, result),
         run.model_name,
-        plain(seed),
+        plain(seed_of(run)),
         listed(run.tags).replace(" and ", ", "),
         state,
         run.created_at,

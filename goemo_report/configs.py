@@ -1,0 +1,86 @@
+"""Configs of runs: what differs, what is a seed or an environment, which runs share a recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from goemo_report.model import RunRecord
+
+SEED_KEYS: Final = ("random_seed", "seed")
+ENVIRONMENT_KEYS: Final = frozenset(
+    {"gpu_type", "cuda_version", "pytorch_version", "transformers_version"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeedGroup:
+    """Runs whose config differs only in the random seed, by id in the order of creation."""
+
+    name: str
+    run_ids: tuple[str, ...]
+    seeds: tuple[Any, ...]
+
+
+def flat_config(run: RunRecord) -> dict[str, Any]:
+    """A run's config with nested mappings joined by dots, W&B's own entries left out."""
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping) and value:
+                add(f"{prefix}{key}.", value)
+            else:
+                flat[f"{prefix}{key}"] = value
+
+    add("", {key: value for key, value in run.config.items() if not key.startswith("_wandb")})
+    return flat
+
+
+def is_environment(key: str) -> bool:
+    """Whether a config key says where a run ran and not what it did."""
+    return key in ENVIRONMENT_KEYS or key.startswith("system/")
+
+
+def recipe(run: RunRecord) -> dict[str, Any]:
+    """The config without seeds and environment: runs of one recipe differ by chance alone."""
+    return {
+        key: value
+        for key, value in flat_config(run).items()
+        if key not in SEED_KEYS and not is_environment(key)
+    }
+
+
+def seed_groups(runs: Sequence[RunRecord]) -> tuple[SeedGroup, ...]:
+    """Groups of runs with one recipe, in the order of their first run; one run is a group too."""
+    members: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        key = json.dumps(recipe(run), sort_keys=True, default=str)
+        members.setdefault(key if recipe(run) else f"{key} {run.id}", []).append(run)
+    return tuple(
+        SeedGroup(
+            name=group[0].model_name,
+            run_ids=tuple(run.id for run in group),
+            seeds=tuple(seed_of(run) for run in group),
+        )
+        for group in members.values()
+    )
+
+
+def seed_of(run: RunRecord) -> Any:
+    """The random seed that a run logged; None if it logged none."""
+    return next((run.config[key] for key in SEED_KEYS if key in run.config), None)
+
+
+def config_differences(runs: Sequence[RunRecord]) -> dict[str, tuple[Any, ...]]:
+    """Config keys whose values differ between runs, with the value of each (None: not set)."""
+    flat = [flat_config(run) for run in runs]
+    keys = dict.fromkeys(key for config in flat for key in config)
+    columns = {key: tuple(config.get(key) for config in flat) for key in keys}
+    return {
+        key: values
+        for key, values in columns.items()
+        if len({json.dumps(value, sort_keys=True, default=str) for value in values}) > 1
+    }
