@@ -20,7 +20,7 @@ from goemo_report.contract import (
 )
 from goemo_report.errors import DataError, NotFoundError
 from goemo_report.inference import InferredThreshold
-from goemo_report.metrics import Scores, score, score_predicted
+from goemo_report.metrics import Scores
 from goemo_report.model import (
     ArtifactFile,
     ArtifactRef,
@@ -34,6 +34,7 @@ from goemo_report.predictions import (
     infer_threshold,
     read_predictions,
 )
+from goemo_report.score_cache import ScoredPredictions, cached_scores, score_both
 from goemo_report.sources.base import Progress, RunSource, silent
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
@@ -227,21 +228,26 @@ def _read_split(
 ) -> SplitResult:
     if isinstance(local, SkippedFile):
         raise DataError(f"{local.path}: {local.reason}")
-    predictions = read_predictions(local, name=f"{artifact.qualified_name}/{file.path}")
-    return score_split(split, predictions, artifact, file)
+    name = f"{artifact.qualified_name}/{file.path}"
+    scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
+    return _result(split, scored, artifact, file)
 
 
 def score_split(
     split: Split, predictions: Predictions, artifact: ArtifactRef, file: ArtifactFile
 ) -> SplitResult:
     """Score predictions at 0.5 and as their own `pred_labels` have them."""
-    truth, probabilities = predictions.truth, predictions.probabilities
-    scores = score(truth, probabilities, predictions.labels, DEFAULT_THRESHOLD)
-    as_logged = scores
-    if not np.array_equal(predictions.predicted, probabilities >= DEFAULT_THRESHOLD):
-        as_logged = score_predicted(truth, probabilities, predictions.predicted, predictions.labels)
+    return _result(split, score_both(predictions, DEFAULT_THRESHOLD), artifact, file)
+
+
+def _result(
+    split: Split, scored: ScoredPredictions, artifact: ArtifactRef, file: ArtifactFile
+) -> SplitResult:
+    predictions = scored.predictions
     threshold = infer_threshold(predictions)
-    return SplitResult(split, predictions, scores, as_logged, threshold, artifact, file)
+    return SplitResult(
+        split, predictions, scored.scores, scored.as_logged, threshold, artifact, file
+    )
 
 
 def logged_metrics(run: RunRecord, history: History) -> dict[str, float]:

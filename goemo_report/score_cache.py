@@ -13,6 +13,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.files import write_whole
-from goemo_report.metrics import METRICS_VERSION, ClassCounts, Scores, score
+from goemo_report.metrics import METRICS_VERSION, ClassCounts, Scores, score, score_predicted
 from goemo_report.predictions import Predictions
 from goemo_report.sources.cache import cache_directory
 
@@ -29,6 +30,25 @@ FORMAT: Final = 1
 """Of the entries, and of what reading a prediction file means."""
 
 _COUNTS: Final = ("tp", "fp", "fn", "tn")
+_CURVES: Final = ("auc", "average_precision")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ScoredPredictions:
+    """Predictions, their scores at a threshold, and their scores as `pred_labels` have them."""
+
+    predictions: Predictions
+    scores: Scores
+    as_logged: Scores
+
+
+def score_both(predictions: Predictions, threshold: float = DEFAULT_THRESHOLD) -> ScoredPredictions:
+    """Score predictions at a threshold and, where that gives other labels, as logged."""
+    truth, probabilities = predictions.truth, predictions.probabilities
+    scores = as_logged = score(truth, probabilities, predictions.labels, threshold)
+    if not np.array_equal(predictions.predicted, probabilities >= threshold):
+        as_logged = score_predicted(truth, probabilities, predictions.predicted, predictions.labels)
+    return ScoredPredictions(predictions, scores, as_logged)
 
 
 def cached_scores(
@@ -38,7 +58,7 @@ def cached_scores(
     name: str,
     threshold: float = DEFAULT_THRESHOLD,
     root: Path | None = None,
-) -> tuple[Predictions, Scores]:
+) -> ScoredPredictions:
     """Predictions and scores of the file with a digest; `read` is called where they are new.
 
     `name` stands for the file in messages. An empty digest is never cached.
@@ -47,12 +67,11 @@ def cached_scores(
     known = known_scores(digest, name=name, threshold=threshold, root=root)
     if known is not None:
         return known
-    predictions = read()
-    scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
+    scored = score_both(read(), threshold)
     if digest:
         with contextlib.suppress(OSError):  # a cache that cannot be written to is no error
-            write_whole(_path(digest, threshold, root), _packed(digest, predictions, scores))
-    return predictions, scores
+            write_whole(_path(digest, threshold, root), _packed(digest, scored))
+    return scored
 
 
 def known_scores(
@@ -61,7 +80,7 @@ def known_scores(
     name: str,
     threshold: float = DEFAULT_THRESHOLD,
     root: Path | None = None,
-) -> tuple[Predictions, Scores] | None:
+) -> ScoredPredictions | None:
     """What `cached_scores` gave before for this digest, None where it did not."""
     if not digest:
         return None
@@ -78,39 +97,44 @@ def _path(digest: str, threshold: float, root: Path | None) -> Path:
     return (root or cache_directory()) / "scores" / name[:2] / f"{name}.npz"
 
 
-def _packed(digest: str, predictions: Predictions, scores: Scores) -> bytes:
+def _packed(digest: str, scored: ScoredPredictions) -> bytes:
+    predictions = scored.predictions
     texts = [text.encode("utf-8", "surrogatepass") for text in predictions.texts]
+    kept = [scored.scores]
+    if scored.as_logged is not scored.scores:
+        kept.append(scored.as_logged)
     meta = {
         "digest": digest,
         "labels": predictions.labels,
-        "threshold": scores.threshold,
-        "overall": dict(scores.overall),
         "versions": [METRICS_VERSION, FORMAT],
+        "scores": [{"threshold": s.threshold, "overall": dict(s.overall)} for s in kept],
     }
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for number, scores in enumerate(kept):
+        arrays |= {f"{count}{number}": getattr(scores.counts, count) for count in _COUNTS}
+        arrays |= {f"{curve}{number}": getattr(scores, curve) for curve in _CURVES}
     buffer = io.BytesIO()
     np.savez(
         buffer,
+        allow_pickle=False,
         meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
         texts=np.frombuffer(b"".join(texts), dtype=np.uint8),
         lengths=np.array([len(text) for text in texts], dtype=np.int64),
         truth=predictions.truth,
         probabilities=predictions.probabilities,
         predicted=predictions.predicted,
-        auc=scores.auc,
-        average_precision=scores.average_precision,
-        **{count: getattr(scores.counts, count) for count in _COUNTS},
+        **arrays,
     )
     return buffer.getvalue()
 
 
-def _unpacked(
-    data: bytes, digest: str, threshold: float, name: str
-) -> tuple[Predictions, Scores] | None:
+def _unpacked(data: bytes, digest: str, threshold: float, name: str) -> ScoredPredictions | None:
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         held: dict[str, npt.NDArray[Any]] = {key: stored[key] for key in stored.files}
     meta = json.loads(held["meta"].tobytes())
-    same = meta["digest"] == digest and meta["threshold"] == threshold
-    if not same or meta["versions"] != [METRICS_VERSION, FORMAT]:
+    if meta["digest"] != digest or meta["versions"] != [METRICS_VERSION, FORMAT]:
+        return None
+    if meta["scores"][0]["threshold"] != threshold:
         return None
     labels = tuple(meta["labels"])
     ends = np.cumsum(held["lengths"]).tolist()
@@ -127,13 +151,16 @@ def _unpacked(
         labels=labels,
         source=name,
     )
-    scores = Scores(
-        labels=labels,
-        rows=len(texts),
-        threshold=meta["threshold"],
-        counts=ClassCounts(*(held[count] for count in _COUNTS)),
-        auc=held["auc"],
-        average_precision=held["average_precision"],
-        overall=meta["overall"],
-    )
-    return predictions, scores
+    scores = [
+        Scores(
+            labels=labels,
+            rows=len(texts),
+            threshold=about["threshold"],
+            counts=ClassCounts(*(held[f"{count}{number}"] for count in _COUNTS)),
+            auc=held[f"auc{number}"],
+            average_precision=held[f"average_precision{number}"],
+            overall=about["overall"],
+        )
+        for number, about in enumerate(meta["scores"])
+    ]
+    return ScoredPredictions(predictions, scores[0], scores[-1])

@@ -12,7 +12,7 @@ import pytest
 from goemo_report import score_cache
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
-from goemo_report.metrics import Scores, score
+from goemo_report.metrics import score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.score_cache import cached_scores, known_scores
 
@@ -37,19 +37,30 @@ def same(left: Any, right: Any) -> bool:
         return bool(np.array_equal(left, right, equal_nan=left.dtype.kind == "f"))
     if hasattr(left, "__dataclass_fields__"):
         return all(same(getattr(left, f.name), getattr(right, f.name)) for f in fields(left))
-    return bool(left == right)
+    return bool(left == right) or (left != left and right != right)  # nan
 
 
 def test_a_second_time_reads_nothing_and_gives_the_same(file: Path, tmp_path: Path) -> None:
     first = cached_scores("digest", lambda: read_predictions(file), name="a", root=tmp_path)
     again = cached_scores("digest", refuse, name="a.csv", root=tmp_path)
-    assert again[0].texts == TEXTS
-    assert again[0].source == "a.csv"
+    assert again.predictions.texts == TEXTS
+    assert again.predictions.source == "a.csv"
     for name in ("truth", "probabilities", "predicted", "labels"):
-        assert same(getattr(first[0], name), getattr(again[0], name)), name
-    assert same(first[1], again[1])
-    computed: Scores = score(first[0].truth, first[0].probabilities, EMOTIONS, 0.5)
-    assert same(again[1], computed)
+        assert same(getattr(first.predictions, name), getattr(again.predictions, name)), name
+    assert same(first.scores, again.scores)
+    assert again.as_logged is again.scores
+    held = first.predictions
+    assert same(again.scores, score(held.truth, held.probabilities, EMOTIONS, 0.5))
+
+
+def test_labels_at_another_threshold_are_scored_as_logged(file: Path, tmp_path: Path) -> None:
+    first = cached_scores(
+        "digest", lambda: read_predictions(file), name="a", threshold=0.3, root=tmp_path
+    )
+    again = cached_scores("digest", refuse, name="a", threshold=0.3, root=tmp_path)
+    assert not same(first.scores.counts, first.as_logged.counts)
+    assert same(first.as_logged, again.as_logged)
+    assert same(first.scores, again.scores)
 
 
 def test_another_threshold_digest_or_version_is_computed(
@@ -73,10 +84,8 @@ def test_a_damaged_entry_is_computed_again(file: Path, tmp_path: Path, damage: s
     kept = {"cut": len(data) // 2, "flip": len(data), "empty": 0}[damage]
     entry.write_bytes(data[:kept])
     assert known_scores("digest", name="a", root=tmp_path) is None
-    predictions, _ = cached_scores(
-        "digest", lambda: read_predictions(file), name="a", root=tmp_path
-    )
-    assert predictions.texts == TEXTS
+    scored = cached_scores("digest", lambda: read_predictions(file), name="a", root=tmp_path)
+    assert scored.predictions.texts == TEXTS
 
 
 def test_a_bad_file_is_not_cached(tmp_path: Path) -> None:
@@ -91,5 +100,5 @@ def test_a_bad_file_is_not_cached(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_no_error(file: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    predictions, _ = cached_scores("d", lambda: read_predictions(file), name="a", root=blocked)
-    assert len(predictions) == len(TEXTS)
+    scored = cached_scores("d", lambda: read_predictions(file), name="a", root=blocked)
+    assert len(scored.predictions) == len(TEXTS)
