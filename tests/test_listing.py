@@ -12,17 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_report.listing import (
-    history_table,
     jsonable,
     run_document,
     runs_csv,
     runs_document,
-    runs_table,
     timestamp,
     to_csv,
     to_json,
 )
 from goemo_report.model import RunRecord
+from goemo_report.tables import history_table, runs_table
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

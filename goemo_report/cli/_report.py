@@ -64,6 +64,21 @@ def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
     return {form: render(report, form) for form in formats}
 
 
+def thresholds_of(comparison: Comparison) -> str:
+    """JSON of every threshold that can be applied, by run id."""
+    from goemo_report.listing import to_json
+    from goemo_report.thresholds import export_thresholds
+
+    return to_json(
+        export_thresholds(
+            (run.id, result.choice)
+            for run in comparison.runs
+            for result in comparison.protocols[run.id]
+            if result.choice.thresholds is not None and result.choice.protocol != "oracle"
+        )
+    )
+
+
 def short_form(report: Report) -> str:
     """The report as a few lines of Markdown."""
     from goemo_report.render import render_summary

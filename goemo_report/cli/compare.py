@@ -20,6 +20,7 @@ from goemo_report.cli._report import (
     load_and_compare,
     rendered,
     short_form,
+    thresholds_of,
     write_all,
 )
 from goemo_report.contract import SPLITS, Split
@@ -109,6 +110,12 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
 )
+@click.option(
+    "--export-thresholds",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the thresholds of each run, tuned on validation, as JSON.",
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
 @reads_runs(filters=True)
 @click.pass_context
@@ -126,6 +133,7 @@ def command(
     no_text: bool,
     max_errors: int,
     summary: Path | None,
+    export_thresholds: Path | None,
     open_report: bool,
     settings: Settings,
     query: RunQuery,
@@ -162,6 +170,8 @@ def command(
     documents = rendered(report, formats)
     if summary is not None:
         write(short_form(report), summary)
+    if export_thresholds is not None:
+        write(thresholds_of(comparison), export_thresholds)
     if to_stdout:
         write(documents[formats[0]])
         return

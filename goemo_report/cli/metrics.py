@@ -106,9 +106,9 @@ def _names(labels: Sequence[str], limit: int = 8) -> str:
 
 
 def _tables(scores: Scores) -> tuple[Table, Table]:
-    from goemo_report import listing
+    from goemo_report import tables
 
-    return listing.overall_table(scores), listing.per_class_table(scores)
+    return tables.overall_table(scores), tables.per_class_table(scores)
 
 
 def _print(scores: Scores, output: Path) -> None:

@@ -33,7 +33,7 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     The newest run comes last. JSON and CSV hold the whole config and summary of each run;
     values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
     """
-    from goemo_report import listing
+    from goemo_report import listing, tables
     from goemo_report.cli._runs import open_settled
     from goemo_report.cli._table import plain, print_table
 
@@ -45,6 +45,6 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     elif form == "csv":
         write(listing.runs_csv(found.runs), output)
     elif output == Path("-"):
-        print_table(listing.runs_table(found.runs), listing.SPARE_RUN_COLUMNS)
+        print_table(tables.runs_table(found.runs), tables.SPARE_RUN_COLUMNS)
     else:
-        write(plain(listing.runs_table(found.runs)) + "\n", output)
+        write(plain(tables.runs_table(found.runs)) + "\n", output)

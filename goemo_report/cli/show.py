@@ -34,7 +34,7 @@ def command(run: str, settings: Settings, form: str, output: Path) -> None:
     RUN is an id, a name, project/id, entity/project/id, a run URL or an offline run
     directory. JSON holds the complete history, one object a step.
     """
-    from goemo_report import listing
+    from goemo_report import listing, tables
     from goemo_report.cli._runs import find_one
     from goemo_report.cli._table import plain, print_table
 
@@ -45,21 +45,21 @@ def command(run: str, settings: Settings, form: str, output: Path) -> None:
     if form == "json":
         write(listing.to_json(listing.show_document(record, history, logged)), output)
         return
-    tables = [
-        listing.mapping_table("Config", record.config),
-        *listing.summary_tables(record.summary),
-        listing.history_table(history),
-        listing.artifacts_table(logged),
+    shown = [
+        tables.mapping_table("Config", record.config),
+        *tables.summary_tables(record.summary),
+        tables.history_table(history),
+        tables.artifacts_table(logged),
     ]
     if output != Path("-"):
-        blocks = [_heading(record), *(plain(table) for table in tables if table.rows)]
+        blocks = [_heading(record), *(plain(table) for table in shown if table.rows)]
         write("\n\n".join(blocks) + "\n", output)
         return
     click.echo(_heading(record))
-    for table in tables:
+    for table in shown:
         if table.rows:
             say("")
-            spare = listing.SPARE_HISTORY_COLUMNS if table.id == "history" else ("type",)
+            spare = tables.SPARE_HISTORY_COLUMNS if table.id == "history" else ("type",)
             print_table(table, spare)
 
 

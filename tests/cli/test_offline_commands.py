@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -285,6 +286,30 @@ class TestCompare:
         short = (tmp_path / "short.md").read_text("utf-8")
         whole = (tmp_path / "reports" / "comparison.md").read_text("utf-8")
         assert 0 < len(short) < len(whole)
+
+    def test_thresholds_are_exported_for_every_run(
+        self, offline_root: Path, tmp_path: Path
+    ) -> None:
+        result = invoke(
+            "compare", "--wandb-dir", offline_root, "--export-thresholds", "t.json",
+            "--section", "summary", "--format", "md",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        entries = json.loads((tmp_path / "t.json").read_text("utf-8"))["entries"]
+        assert {entry["run"] for entry in entries} == set(IDS)
+        assert {entry["protocol"] for entry in entries} == {"fixed", "global", "per-class"}
+        assert all(len(entry["thresholds"]) == 28 for entry in entries)
+
+    def test_the_defaults_are_those_of_the_analysis(self) -> None:
+        from goemo_report.compare import Options
+
+        command = goemo_report.get_command(click.Context(goemo_report), "compare")
+        assert command is not None
+        defaults = {parameter.name: parameter.default for parameter in command.params}
+        options = Options()
+        assert defaults["resamples"] == options.resamples
+        assert defaults["seed"] == options.seed
+        assert defaults["max_errors"] == options.max_errors
 
     def test_a_failed_rendering_leaves_no_file(
         self, offline_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
