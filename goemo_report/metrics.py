@@ -228,7 +228,10 @@ def score_predicted(
     labels: tuple[str, ...],
     threshold: float | FloatArray = float("nan"),
 ) -> Scores:
-    """As `score`, for predicted labels that were made elsewhere; `threshold` is only recorded."""
+    """As `score`, for predicted labels that were made elsewhere.
+
+    `threshold` is only recorded; nan says that it is not known.
+    """
     counts = count(truth, predicted)
     auc = roc_auc(truth, probabilities)
     precisions = average_precision(truth, probabilities)
@@ -304,7 +307,9 @@ def per_class_rows(scores: Scores) -> list[dict[str, Any]]:
         "auc": list(map(_or_none, scores.auc.tolist())),
         "average_precision": list(map(_or_none, scores.average_precision.tolist())),
         "predicted": counts.predicted.tolist(),
-        "threshold": np.broadcast_to(scores.threshold, len(scores.labels)).tolist(),
+        "threshold": list(
+            map(_or_none, np.broadcast_to(scores.threshold, len(scores.labels)).tolist())
+        ),
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
