@@ -24,7 +24,7 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.files import write_whole
 from goemo_report.metrics import METRICS_VERSION, ClassCounts, Scores, score, score_predicted
 from goemo_report.predictions import Predictions
-from goemo_report.sources.cache import cache_directory
+from goemo_report.sources.cache import cache_directory, is_digest
 
 FORMAT: Final = 1
 """Of the entries, and of what reading a prediction file means."""
@@ -61,14 +61,14 @@ def cached_scores(
 ) -> ScoredPredictions:
     """Predictions and scores of the file with a digest; `read` is called where they are new.
 
-    `name` stands for the file in messages. An empty digest is never cached.
+    `name` stands for the file in messages. What is no digest is never cached.
     Raises what `read` raises.
     """
     known = known_scores(digest, name=name, threshold=threshold, root=root)
     if known is not None:
         return known
     scored = score_both(read(), threshold)
-    if digest:
+    if is_digest(digest):
         with contextlib.suppress(OSError):  # a cache that cannot be written to is no error
             write_whole(_path(digest, threshold, root), _packed(digest, scored))
     return scored
@@ -82,7 +82,7 @@ def known_scores(
     root: Path | None = None,
 ) -> ScoredPredictions | None:
     """What `cached_scores` gave before for this digest, None where it did not."""
-    if not digest:
+    if not is_digest(digest):
         return None
     try:
         data = _path(digest, threshold, root).read_bytes()

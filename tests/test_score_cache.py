@@ -16,6 +16,7 @@ from goemo_report.metrics import score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.score_cache import cached_scores, known_scores
 
+DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="
 TEXTS = ("plain", 'two\nlines, "quoted"', "naïve ☃", "")
 
 
@@ -41,8 +42,8 @@ def same(left: Any, right: Any) -> bool:
 
 
 def test_a_second_time_reads_nothing_and_gives_the_same(file: Path, tmp_path: Path) -> None:
-    first = cached_scores("digest", lambda: read_predictions(file), name="a", root=tmp_path)
-    again = cached_scores("digest", refuse, name="a.csv", root=tmp_path)
+    first = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    again = cached_scores(DIGEST, refuse, name="a.csv", root=tmp_path)
     assert again.predictions.texts == TEXTS
     assert again.predictions.source == "a.csv"
     for name in ("truth", "probabilities", "predicted", "labels"):
@@ -55,9 +56,9 @@ def test_a_second_time_reads_nothing_and_gives_the_same(file: Path, tmp_path: Pa
 
 def test_labels_at_another_threshold_are_scored_as_logged(file: Path, tmp_path: Path) -> None:
     first = cached_scores(
-        "digest", lambda: read_predictions(file), name="a", threshold=0.3, root=tmp_path
+        DIGEST, lambda: read_predictions(file), name="a", threshold=0.3, root=tmp_path
     )
-    again = cached_scores("digest", refuse, name="a", threshold=0.3, root=tmp_path)
+    again = cached_scores(DIGEST, refuse, name="a", threshold=0.3, root=tmp_path)
     assert not same(first.scores.counts, first.as_logged.counts)
     assert same(first.as_logged, again.as_logged)
     assert same(first.scores, again.scores)
@@ -66,25 +67,27 @@ def test_labels_at_another_threshold_are_scored_as_logged(file: Path, tmp_path: 
 def test_another_threshold_digest_or_version_is_computed(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached_scores("digest", lambda: read_predictions(file), name="a", root=tmp_path)
-    assert known_scores("digest", name="a", threshold=0.3, root=tmp_path) is None
-    assert known_scores("other", name="a", root=tmp_path) is None
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    assert known_scores(DIGEST, name="a", threshold=0.3, root=tmp_path) is None
+    assert known_scores(DIGEST[::-1][2:] + "==", name="a", root=tmp_path) is None
     assert known_scores("", name="a", root=tmp_path) is None
+    cached_scores("no digest", lambda: read_predictions(file), name="a", root=tmp_path)
+    assert known_scores("no digest", name="a", root=tmp_path) is None
     monkeypatch.setattr(score_cache, "METRICS_VERSION", -1)
-    assert known_scores("digest", name="a", root=tmp_path) is None
+    assert known_scores(DIGEST, name="a", root=tmp_path) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_a_damaged_entry_is_computed_again(file: Path, tmp_path: Path, damage: str) -> None:
-    cached_scores("digest", lambda: read_predictions(file), name="a", root=tmp_path)
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
     [entry] = (tmp_path / "scores").rglob("*.npz")
     data = bytearray(entry.read_bytes())
     if damage == "flip":
         data[len(data) // 2] ^= 0xFF
     kept = {"cut": len(data) // 2, "flip": len(data), "empty": 0}[damage]
     entry.write_bytes(data[:kept])
-    assert known_scores("digest", name="a", root=tmp_path) is None
-    scored = cached_scores("digest", lambda: read_predictions(file), name="a", root=tmp_path)
+    assert known_scores(DIGEST, name="a", root=tmp_path) is None
+    scored = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
     assert scored.predictions.texts == TEXTS
 
 
@@ -93,12 +96,12 @@ def test_a_bad_file_is_not_cached(tmp_path: Path) -> None:
         raise DataError("a.csv is empty")
 
     with pytest.raises(DataError):
-        cached_scores("digest", bad, name="a", root=tmp_path)
+        cached_scores(DIGEST, bad, name="a", root=tmp_path)
     assert not (tmp_path / "scores").exists()
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(file: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    scored = cached_scores("d", lambda: read_predictions(file), name="a", root=blocked)
+    scored = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=blocked)
     assert len(scored.predictions) == len(TEXTS)

@@ -58,6 +58,25 @@ def hasher_for(digest: str) -> tuple[Hasher, str]:
     raise ValueError(f"unknown digest algorithm {algorithm}")
 
 
+def _hexadecimal(digest: str) -> str:
+    _, plain = hasher_for(digest)
+    try:
+        value = base64.b64decode(plain, validate=True)
+    except (binascii.Error, ValueError):
+        value = b""
+    if len(value) != 16:
+        raise ValueError(f"{digest!r} is no digest")
+    return value.hex()
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a manifest digest: base64 of 128 bits, with or without an algorithm."""
+    try:
+        return bool(_hexadecimal(text))
+    except ValueError:
+        return False
+
+
 def file_digest(path: Path, digest: str) -> bool:
     """Whether a file's bytes have a manifest digest."""
     hasher, plain = hasher_for(digest)
@@ -78,14 +97,9 @@ class Cache:
 
         Raises ValueError for a digest that is none.
         """
-        _, plain = hasher_for(digest)
-        try:
-            name = base64.b64decode(plain, validate=True).hex()
-        except binascii.Error:
-            raise ValueError(f"{digest!r} is no digest") from None
-        if len(name) != 32:
-            raise ValueError(f"{digest!r} is no digest")
-        return self.root / "files" / name[:2] / (name + ("" if plain == digest else ".xxh128"))
+        name = _hexadecimal(digest)
+        kind = "" if ":" not in digest else ".xxh128"
+        return self.root / "files" / name[:2] / f"{name}{kind}"
 
     def named_file_path(self, *identity: object) -> Path:
         """Where a file is kept whose digest nobody knows."""
