@@ -6,11 +6,12 @@ import base64
 import gzip
 import hashlib
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from goemo_report.render.plotly_js import plotly_source
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _IN_WHEEL: Final = _PACKAGE / "templates"
@@ -62,5 +63,5 @@ def source_hash(text: bytes) -> str:
 
 @lru_cache(maxsize=1)
 def packed_plotly() -> Packed:
-    """plotly.js as the installed plotly package brings it, compressed once a process."""
-    return pack((files("plotly") / "package_data" / "plotly.min.js").read_bytes())
+    """plotly.js, compressed once a process."""
+    return pack(plotly_source())

@@ -27,7 +27,8 @@ from goemo_report.render.text import anchor, html_text, safe_link, visible
 MAX_FOOTNOTES: Final = 12
 """More different notes than this are shown at their cell instead of below the table."""
 SHADES: Final = 6
-_LONG_TEXT: Final = 36
+_SHORT_TEXT: Final = 22
+_LONG_TEXT: Final = 40
 _LONG_HEADER: Final = 22
 _STACK_FROM: Final = 3
 _WIDE_FROM: Final = 11
@@ -84,11 +85,9 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
     for index, column in enumerate(table.columns):
         if column.kind in NUMERIC_KINDS:
             names.append(f"n{index + 1}")
-        elif any(
-            isinstance(row[index].value, str) and len(str(row[index].value)) > _LONG_TEXT
-            for row in rows
-        ):
-            names.append(f"w{index + 1}")
+        elif index != table.row_header:
+            longest = max((len(show(row[index].value, column)) for row in rows), default=0)
+            names.append(f"{_width(longest)}{index + 1}")
     with_interval = sum(
         any(row[index].low is not None for row in rows) for index in range(len(table.columns))
     )
@@ -103,6 +102,13 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
     ):
         names.append("long")
     return " ".join(names) or "t"
+
+
+def _width(longest: int) -> str:
+    """Letter of a text column's width: kept on one line, some room, much room."""
+    if longest <= _SHORT_TEXT:
+        return "k"
+    return "m" if longest <= _LONG_TEXT else "w"
 
 
 def _quoted(text: str) -> str:
@@ -173,11 +179,12 @@ def _content(writer: _Writer, cell: Cell, column: Column) -> str:
         text = f'<a href="{html_text(link)}">{text}</a>'
     if cell.note and cell.note not in writer.footnotes:
         text = f'<abbr tabindex=0 title="{html_text(cell.note)}">{text}</abbr>'
-    if letter := writer.footnotes.get(cell.note):
-        text += f"<sup>{letter}</sup>"
     if cell.mark is not None and MARKS[cell.mark][0]:
         sign, word = MARKS[cell.mark]
-        text += f" <span class=m-{cell.mark} role=img aria-label={word}>{sign}</span>"
+        sign = f"<span class=m-{cell.mark} role=img aria-label={word}>{sign}</span>"
+        text = f"{sign} {text}" if column.kind in NUMERIC_KINDS else f"{text} {sign}"
+    if letter := writer.footnotes.get(cell.note):
+        text += f"<sup>{letter}</sup>"
     if interval := show_interval(cell, column):
         text += f" <i>{interval}</i>"
     return text

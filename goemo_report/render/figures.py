@@ -289,11 +289,13 @@ def _heatmap(block: Heatmap) -> Figure:
         "height": 100 + 20 * max(len(block.rows), 3) + (60 if len(block.columns) > 4 else 20),
         "xaxis": {
             "type": "category",
+            "showgrid": False,
             "title": {"text": plotly_text(block.column_title, limit=80)},
             "side": "top" if len(block.rows) > 20 else "bottom",
         },
         "yaxis": {
             "type": "category",
+            "showgrid": False,
             "title": {"text": plotly_text(block.row_title, limit=80)},
             "autorange": "reversed",
         },
