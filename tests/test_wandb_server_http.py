@@ -289,7 +289,7 @@ def test_dropped_connections(server: WandbServer, download: str) -> None:
         send(server, "GET", download)
     assert len(caught.value.partial) == len(CSV) // 2
     for drop in ("request", "answer"):
-        server.faults.add(path="/storage/", times=1, drop=drop)  # type: ignore[arg-type]  # both are
+        server.faults.add(path="/storage/", times=1, drop=drop)
         with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
             send(server, "GET", download)
 

@@ -137,6 +137,7 @@ def add(context: Context, run: Run, wanted: SeedArtifact) -> Artifact:
     manifest = add_manifest(context, artifact, "wandb_manifest.json", b64_md5(text))
     store.blobs.put(manifest.key, text)
     commit(context, artifact)
+    artifact.updated_at = collection.updated_at = run.created_at
     return artifact
 
 

@@ -42,6 +42,7 @@ class Run:
     events: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     uploaded: list[str] = field(default_factory=list)
+    alerts: list[tuple[str, str]] = field(default_factory=list)  # severity and text
     outputs: list[Artifact] = field(default_factory=list)
     inputs: list[Artifact] = field(default_factory=list)
     rows_at: int = -1  # what `rows` was computed for

@@ -70,6 +70,13 @@ def stop_run(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
     return {"success": True}
 
 
+@resolves("Mutation.notifyScriptableRunAlert")
+def alert(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+    run = context.store.need_run(input["entityName"], input["projectName"], input["runName"])
+    run.alerts.append((input.get("severity") or "INFO", input["text"]))
+    return {"success": True}
+
+
 @resolves("Mutation.updateRunState")
 def update_run_state(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
     allowed = {
