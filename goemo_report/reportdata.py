@@ -10,6 +10,7 @@ from typing import Any
 from goemo_report import __version__
 from goemo_report.compare import Comparison
 from goemo_report.configs import config_differences
+from goemo_report.differences import RANDOMISATIONS
 from goemo_report.metrics import METRICS_VERSION, per_class_rows
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.truth import check_logged
@@ -26,12 +27,20 @@ def signature(comparison: Comparison) -> str:
         "labels": len(comparison.labels),
         "threshold": "0.5,p>=t",
         "zero_division": 0,
+        "ci": f"95%,bootstrap:{comparison.options.resamples}",
+        "test": f"randomisation:{RANDOMISATIONS}",
+        "seed": comparison.options.seed,
     }
     return "|".join(f"{key}:{value}" for key, value in parts.items())
 
 
-def report_data(comparison: Comparison, *, created_at: datetime, command: str) -> dict[str, Any]:
-    """Everything structured that JSON holds: only mappings, lists, strings and numbers."""
+def report_data(
+    comparison: Comparison, *, created_at: datetime, command: str, statistics: bool = True
+) -> dict[str, Any]:
+    """Everything structured that JSON holds: only mappings, lists, strings and numbers.
+
+    `statistics=False` leaves out what is costly: intervals, differences, protocols.
+    """
     return {
         "created_at": created_at.isoformat(),
         "command": command,
@@ -41,7 +50,10 @@ def report_data(comparison: Comparison, *, created_at: datetime, command: str) -
         "labels": list(comparison.labels),
         "baseline": {"id": comparison.baseline.id, "chosen": comparison.baseline_rule},
         "best": comparison.best.id,
-        "runs": [_run(comparison, run) for run in comparison.runs],
+        "runs": [
+            _run(comparison, run) | (_statistics(comparison, run) if statistics else {})
+            for run in comparison.runs
+        ],
         "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
         "seed_groups": [
             {"name": group.name, "runs": list(group.run_ids), "seeds": list(group.seeds)}
@@ -100,6 +112,50 @@ def _run(comparison: Comparison, result: RunResult) -> dict[str, Any]:
             for item in result.artifacts
         ],
         "history": jsonable(result.history),
+    }
+
+
+def _statistics(comparison: Comparison, result: RunResult) -> dict[str, Any]:
+    return {
+        "intervals": _intervals(comparison, result),
+        "protocols": [
+            {
+                "protocol": item.choice.protocol,
+                "description": item.choice.description,
+                "thresholds": None
+                if item.choice.thresholds is None
+                else dict(zip(item.choice.labels, item.choice.thresholds.tolist(), strict=True)),
+                "overall": dict(item.overall),
+            }
+            for item in comparison.protocols[result.id]
+        ],
+        "differences": _differences(comparison, result),
+    }
+
+
+def _intervals(comparison: Comparison, result: RunResult) -> dict[str, Any]:
+    """95% intervals of every metric at 0.5 on the split of the report, `[low, high]`."""
+    found = comparison.analyses[result.id].intervals
+    return {key: None if value is None else [value.low, value.high] for key, value in found.items()}
+
+
+def _differences(comparison: Comparison, result: RunResult) -> dict[str, Any] | None:
+    """Run minus baseline for every metric; None where the two are not paired."""
+    found = comparison.differences.get(result.id)
+    if found is None:
+        return None
+    return {
+        key: None
+        if item is None
+        else {
+            "value": item.value,
+            "low": item.low,
+            "high": item.high,
+            "p": item.p,
+            "p_adjusted": item.p_adjusted,
+            "verdict": item.verdict,
+        }
+        for key, item in found.items()
     }
 
 

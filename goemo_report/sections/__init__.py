@@ -79,5 +79,7 @@ def build_report(
         signature=signature(comparison),
         command=command,
         palette_names=tuple(comparison.short(run) for run in comparison.runs),
-        data=report_data(comparison, created_at=created_at, command=command),
+        data=report_data(
+            comparison, created_at=created_at, command=command, statistics=only is None
+        ),
     )

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from goemo_report.compare import Comparison
-from goemo_report.document import Cell, Column, Value
+from goemo_report.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
+from goemo_report.differences import Difference
+from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
+from goemo_report.statistics import Interval
 
 METRIC_TITLES: Final[dict[str, str]] = {
     "macro_f1": "macro F1",
@@ -31,7 +34,6 @@ METRIC_TITLES: Final[dict[str, str]] = {
     "jaccard": "Jaccard (samples)",
     "hamming_loss": "Hamming loss",
 }
-LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
 
 
@@ -79,3 +81,71 @@ def listed(words: Iterable[str], limit: int | None = None) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+# --- Intervals and differences --------------------------------------------------------
+
+INTERVALS: Final = (
+    "In brackets: 95% intervals for the sampling of texts; they say nothing about training seeds."
+)
+
+
+def with_interval(value: float | None, interval: Interval | None, mark: Mark | None = None) -> Cell:
+    """A metric with its 95% interval; without it where there is none."""
+    if value is None or interval is None:
+        return Cell(number(value), mark=mark)
+    return Cell(number(value), low=interval.low, high=interval.high, mark=mark)
+
+
+def difference_cell(difference: Difference | None) -> Cell:
+    """A difference with its interval, marked by its verdict: better, worse, or neither."""
+    if difference is None:
+        return Cell(None)
+    marks: dict[str, Mark | None] = {"win": "good", "loss": "bad", "tie": None}
+    return Cell(
+        difference.value,
+        low=difference.low,
+        high=difference.high,
+        mark=marks[difference.verdict],
+        note=f"{difference.verdict}, {p_text(difference.p_adjusted)}",
+    )
+
+
+def p_text(p: float) -> str:
+    """A p-value in a sentence: `p = 0.012`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def interval_text(low: float, high: float, *, signed: bool = False) -> str:
+    """An interval in a sentence: `[0.471, 0.512]`."""
+    form = "+.3f" if signed else ".3f"
+    return f"[{low:{form}}, {high:{form}}]".replace("-", "\u2212")
+
+
+def signed(value: float) -> str:
+    """A difference in a sentence, with a true minus sign."""
+    return f"{value:+.3f}".replace("-", "\u2212")
+
+
+def of_class(comparison: Comparison, run: RunResult, statistic: str, label: str) -> float | None:
+    """F1, precision, recall, AUC or average precision of a label at 0.5; None without it."""
+    found = comparison.on_split(run)
+    if label not in found.labels:
+        return None
+    at = found.labels.index(label)
+    source = found.scores.counts if statistic in {"f1", "precision", "recall"} else found.scores
+    return number(float(getattr(source, statistic)[at]))
+
+
+def class_cell(
+    comparison: Comparison,
+    run: RunResult,
+    statistic: str,
+    label: str,
+    mark: Mark | None = None,
+) -> Cell:
+    """A per-class metric with its interval; empty where the run does not have the label."""
+    value = of_class(comparison, run, statistic, label)
+    if value is None:
+        return Cell(None)
+    return with_interval(value, comparison.analyses[run.id].intervals[f"{statistic}_{label}"], mark)

@@ -1,20 +1,36 @@
-"""Differences to the baseline, overall and per emotion."""
+"""Differences to the baseline, overall and per emotion, with paired intervals."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from goemo_report.compare import Comparison
-from goemo_report.document import Block, Cell, Column, Section, Table, Value
+from goemo_report.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE, Difference
+from goemo_report.document import (
+    Axis,
+    Block,
+    Callout,
+    Cell,
+    Column,
+    Plot,
+    Section,
+    Series,
+    Table,
+    Value,
+)
+from goemo_report.results import RunResult
 from goemo_report.sections._common import (
     AT_HALF,
-    LOWER_IS_BETTER,
     METRIC_TITLES,
+    difference_cell,
     key_column,
+    number,
+    of_class,
     run_cell,
 )
-from goemo_report.sections.emotions import f1_by_run
 
 ORDER = 45
-KEYS = (
+KEYS: Final = (
     "macro_f1",
     "micro_f1",
     "weighted_f1",
@@ -24,7 +40,6 @@ KEYS = (
     "macro_auc",
     "macro_average_precision",
     "exact_match",
-    "jaccard",
     "hamming_loss",
 )
 
@@ -33,66 +48,173 @@ def build(comparison: Comparison) -> Section | None:
     """What each run gains or loses; nothing to say of a single run."""
     if not comparison.others:
         return None
-    blocks: list[Block] = [_overall(comparison), _per_class(comparison)]
+    blocks: list[Block] = [_overall(comparison)]
+    unpaired = [run for run in comparison.others if run.id not in comparison.differences]
+    if unpaired:
+        blocks.append(
+            Callout(
+                "warning",
+                "Not paired with the baseline: plain differences without interval or verdict.",
+                tuple(
+                    f"{comparison.name(run)}: {comparison.alignments[run.id].note}"
+                    for run in unpaired
+                ),
+            )
+        )
+    blocks += [_dumbbell(comparison), _per_class(comparison)]
+    methods = "; ".join(DIFFERENCE_METHODS.values())
+    options = comparison.options
     return Section(
         "differences",
         "Differences to the baseline",
         tuple(blocks),
-        lead=f"Run minus {comparison.name(comparison.baseline)} ({comparison.baseline_rule}).",
-        method=f"{comparison.split} split, {AT_HALF}.",
+        lead=f"Run minus {comparison.name(comparison.baseline)} ({comparison.baseline_rule}), on "
+        "the same texts. Better and worse mark what is more than noise.",
+        method=f"{comparison.split} split, {AT_HALF}. {methods}. {RANDOMISATIONS:,} "
+        f"randomisations, {options.resamples:,} resamples, seed {options.seed}. Verdict: "
+        f"{VERDICT_RULE}.",
     )
 
 
 def _overall(comparison: Comparison) -> Table:
-    base = comparison.on_split(comparison.baseline).scores.overall
     rows: list[tuple[Value | Cell, ...]] = []
     for run in comparison.others:
-        overall = comparison.on_split(run).scores.overall
-        cells = [_delta(overall[key], base[key], key in LOWER_IS_BETTER) for key in KEYS]
-        pairing = comparison.alignments[run.id].note
-        rows.append((comparison.keys[run.id], run_cell(comparison, run), *cells, pairing))
+        cells = [_overall_cell(comparison, run, key) for key in KEYS]
+        found = comparison.differences.get(run.id)
+        macro = found["macro_f1"] if found else None
+        rows.append(
+            (
+                comparison.keys[run.id],
+                run_cell(comparison, run),
+                macro.verdict if macro else "not paired",
+                *cells[:1],
+                macro.p if macro else None,
+                *cells[1:],
+                comparison.alignments[run.id].note,
+            )
+        )
+    columns = [
+        Column(key, METRIC_TITLES[key], "delta", digits=4 if key.endswith(("auc", "loss")) else 3)
+        for key in KEYS
+    ]
     return Table(
         id="differences",
         title="Overall differences",
         columns=(
             key_column(),
             Column("run", "run"),
-            *(Column(key, METRIC_TITLES[key], "delta", digits=4) for key in KEYS),
-            Column("rows", "rows"),
+            Column("verdict", "verdict on macro F1"),
+            columns[0],
+            Column("p", "p of macro F1", "pvalue"),
+            *columns[1:],
+            Column("rows", "texts"),
         ),
         rows=tuple(rows),
         row_header=1,
     )
 
 
+def _overall_cell(comparison: Comparison, run: RunResult, key: str) -> Cell:
+    found = comparison.differences.get(run.id)
+    if found is not None:
+        return difference_cell(found[key])
+    value = comparison.on_split(run).scores.overall[key]
+    base = comparison.on_split(comparison.baseline).scores.overall[key]
+    return Cell(None if value is None or base is None else value - base, mark="muted")
+
+
+def class_difference(comparison: Comparison, run: RunResult, label: str) -> Difference | None:
+    """The paired F1 difference of a label; None where a run lacks it or is not paired."""
+    found = comparison.differences.get(run.id)
+    return found.get(f"f1_{label}") if found is not None else None
+
+
+def _class_cell(comparison: Comparison, run: RunResult, label: str) -> Cell:
+    found = class_difference(comparison, run, label)
+    if found is not None:
+        return difference_cell(found)
+    value = of_class(comparison, run, "f1", label)
+    base = of_class(comparison, comparison.baseline, "f1", label)
+    return Cell(None if value is None or base is None else value - base, mark="muted")
+
+
 def _per_class(comparison: Comparison) -> Table:
-    f1 = f1_by_run(comparison)
-    base = f1[comparison.baseline.id]
+    base = comparison.on_split(comparison.baseline)
+    support = dict(zip(base.labels, base.scores.counts.support.tolist(), strict=True))
     return Table(
         id="differences-emotions",
         title="F1 differences per emotion",
         columns=(
             Column("emotion", "emotion"),
+            Column("support", "support", "integer"),
             Column("baseline", "baseline F1", "number"),
             *(Column(run.id, comparison.short(run), "delta") for run in comparison.others),
         ),
         rows=tuple(
             (
                 label,
-                base.get(label),
-                *(
-                    _delta(f1[run.id].get(label), base.get(label), False)
-                    for run in comparison.others
-                ),
+                support.get(label),
+                of_class(comparison, comparison.baseline, "f1", label),
+                *(_class_cell(comparison, run, label) for run in comparison.others),
             )
             for label in comparison.labels
         ),
+        caption="p-values are adjusted over the emotions of a run (Holm).",
     )
 
 
-def _delta(value: float | None, base: float | None, lower_is_better: bool) -> Cell:
-    if value is None or base is None:
-        return Cell(None)
-    difference = value - base
-    gain = -difference if lower_is_better else difference
-    return Cell(difference, mark="good" if gain > 0 else "bad" if gain < 0 else None)
+def _dumbbell(comparison: Comparison) -> Plot:
+    """F1 of baseline and run per emotion, joined by a line, widest gain first."""
+    run = next(run for run in comparison.ranked if run is not comparison.baseline)
+    base = comparison.baseline
+    gaps = []
+    for label in comparison.labels:
+        value = of_class(comparison, run, "f1", label)
+        other = of_class(comparison, base, "f1", label)
+        if value is not None and other is not None:
+            gaps.append((value - other, label, value, other))
+    gaps.sort(key=lambda gap: -gap[0])
+    labels = tuple(gap[1] for gap in gaps)
+    table = Table(
+        id="differences-dumbbell-values",
+        title=f"F1 of {comparison.short(run)} and of the baseline",
+        columns=(
+            Column("emotion", "emotion"),
+            Column("baseline", "baseline F1", "number"),
+            Column("run", f"{comparison.short(run)} F1", "number"),
+            Column("difference", "difference", "delta"),
+        ),
+        rows=tuple(
+            (label, other, value, _class_cell(comparison, run, label))
+            for _, label, value, other in gaps
+        ),
+        collapsed=True,
+    )
+    return Plot(
+        id="differences-dumbbell",
+        title=f"F1 per emotion: {comparison.short(run)} against the baseline",
+        alt="One row an emotion: F1 of the baseline and of the run, joined by a line; the largest "
+        "gain is on top.",
+        x=Axis("F1", low=0, high=1),
+        y=Axis("", "category", categories=labels),
+        series=(
+            Series(
+                f"{comparison.short(base)} (baseline)",
+                tuple(number(round(gap[3], 4)) for gap in gaps),
+                labels,
+                style="points",
+                colour=comparison.colours[base.id],
+            ),
+            Series(
+                comparison.short(run),
+                tuple(number(round(gap[2], 4)) for gap in gaps),
+                labels,
+                style="points",
+                colour=comparison.colours[run.id],
+            ),
+        ),
+        table=table,
+        caption="The best run other than the baseline; the table below has all runs.",
+        horizontal=True,
+        connect=True,
+    )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from goemo_report import __version__
 from goemo_report.compare import Comparison
+from goemo_report.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.document import Block, Code, Prose, Section
 from goemo_report.metrics import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.reportdata import signature
 from goemo_report.sections._common import listed
+from goemo_report.seeds import SEED_METHOD
+from goemo_report.statistics import METHODS
 from goemo_report.truth import TOLERANCE
 
 ORDER = 150
@@ -36,8 +39,17 @@ def build(comparison: Comparison) -> Section:
         "Runs are compared row by row only where texts and true labels agree. A logged figure "
         f"that differs from the recomputed one by more than {TOLERANCE:g} is flagged."
     )
+    options = comparison.options
+    intervals = (
+        f"Intervals are 95% intervals for the sampling of texts ({options.resamples:,} resamples, "
+        f"seed {options.seed}): {'; '.join(METHODS.values())}."
+    )
+    differences = (
+        f"Paired differences: {'; '.join(DIFFERENCE_METHODS.values())} "
+        f"({RANDOMISATIONS:,} randomisations). Verdict: {VERDICT_RULE}. {SEED_METHOD}."
+    )
     blocks: list[Block] = [
-        Prose((reading, averaging, ranking, pairing)),
+        Prose((reading, averaging, ranking, pairing, intervals, differences)),
         Code(signature(comparison)),
     ]
     return Section(

@@ -3,86 +3,143 @@
 from __future__ import annotations
 
 from goemo_report.compare import Comparison
+from goemo_report.differences import Difference
 from goemo_report.document import Block, Callout, Cell, Facts, Section
-from goemo_report.sections._common import AT_HALF, listed, plural
-from goemo_report.sections.emotions import f1_by_run
+from goemo_report.sections._common import (
+    AT_HALF,
+    interval_text,
+    listed,
+    of_class,
+    p_text,
+    plural,
+    signed,
+    with_interval,
+)
 from goemo_report.truth import check_logged
 
 ORDER = 10
+_PAIRED = "paired on the same texts: percentile bootstrap interval, randomisation test"
 
 
 def build(comparison: Comparison) -> Section:
-    """The best run, by how much, gains and losses, warnings."""
+    """The best run, by how much, whether that is noise, gains and losses, warnings."""
     blocks: list[Block] = [_verdict(comparison), _facts(comparison)]
     warnings = _warnings(comparison)
     if warnings:
         blocks.append(Callout("warning", "Before you trust these numbers:", tuple(warnings)))
+    options = comparison.options
     return Section(
         "summary",
         "Summary",
         tuple(blocks),
-        method=f"Ranked by macro F1 on the {comparison.split} split, {AT_HALF}.",
+        method=f"Ranked by macro F1 on the {comparison.split} split, {AT_HALF}; {_PAIRED} "
+        f"({options.resamples:,} resamples, seed {options.seed}). More than noise: the 95% "
+        "interval excludes zero and p < 0.05. That is about the texts; for training seeds see "
+        "Seeds.",
     )
 
 
 def _verdict(comparison: Comparison) -> Callout:
-    best = comparison.best
-    value = comparison.macro_f1(best)
-    name = comparison.name(best)
+    best, base = comparison.best, comparison.baseline
+    value = f"macro F1 {comparison.macro_f1(best):.3f}"
     if not comparison.others:
-        return Callout("verdict", f"{name} reaches macro F1 {value:.3f}.")
-    if best is comparison.baseline:
-        runner_up = comparison.ranked[1]
-        return Callout(
-            "verdict",
-            f"No run beats the baseline {name}: macro F1 {value:.3f}; next is "
-            f"{comparison.name(runner_up)} with {comparison.macro_f1(runner_up):.3f}.",
+        return Callout("verdict", f"{comparison.name(best)} reaches {value}.")
+    second = comparison.ranked[1]
+    lines: list[str] = []
+    if best is base:
+        text = f"No run beats the baseline {comparison.name(base)} ({value})."
+        lines.append(f"Next is {comparison.name(second)}: {_lead(comparison)}")
+    else:
+        found = comparison.differences.get(best.id)
+        macro = found["macro_f1"] if found else None
+        gain = comparison.macro_f1(best) - comparison.macro_f1(base)
+        text = (
+            f"{comparison.name(best)} is best with {value}: {signed(gain)} against the baseline "
+            f"{comparison.name(base)}, {_noise(macro)}."
         )
-    gain = value - comparison.macro_f1(comparison.baseline)
-    return Callout(
-        "verdict",
-        f"{name} is best: macro F1 {value:.3f}, {gain:+.3f} against the baseline "
-        f"{comparison.name(comparison.baseline)}.",
-        tuple(_gains(comparison)),
-    )
+        if second is not base:
+            lines.append(f"Next is {comparison.name(second)}: {_lead(comparison)}")
+        lines += _gains(comparison)
+    return Callout("verdict", text, tuple(lines))
+
+
+def _noise(found: Difference | None) -> str:
+    """Whether a difference is more than noise, in words."""
+    if found is None:
+        return "not paired, so nothing is said about noise"
+    bounds = f"{interval_text(found.low, found.high, signed=True)}, {p_text(found.p)}"
+    if found.verdict == "tie":
+        return f"which may be noise (95% interval {bounds})"
+    return f"more than noise (95% interval {bounds})"
+
+
+def _lead(comparison: Comparison) -> str:
+    """How far the best run leads the next one."""
+    second = comparison.ranked[1]
+    gap = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
+    found = comparison.lead
+    macro = found["macro_f1"] if found else None
+    return f"{gap:.3f} behind, {_noise(macro)}."
 
 
 def _gains(comparison: Comparison) -> list[str]:
-    f1 = f1_by_run(comparison)
-    best, base = f1[comparison.best.id], f1[comparison.baseline.id]
-    deltas = sorted(((best[k] - base[k], k) for k in best if k in base), key=lambda d: -d[0])
-    gained = [f"{label} {delta:+.3f}" for delta, label in deltas[:3] if delta > 0]
-    lost = [f"{label} {delta:+.3f}" for delta, label in deltas[::-1][:3] if delta < 0]
+    """The three emotions that gained and lost most, best run against the baseline."""
+    best, base = comparison.best, comparison.baseline
+    found = comparison.differences.get(best.id)
+    deltas = []
+    for label in comparison.labels:
+        value, other = (
+            of_class(comparison, best, "f1", label),
+            of_class(comparison, base, "f1", label),
+        )
+        if value is not None and other is not None:
+            paired = found.get(f"f1_{label}") if found else None
+            clear = paired is not None and paired.verdict != "tie"
+            deltas.append((value - other, label, clear))
+    deltas.sort(key=lambda item: -item[0])
+    gained = [_gain(*item) for item in deltas[:3] if item[0] > 0]
+    lost = [_gain(*item) for item in deltas[::-1][:3] if item[0] < 0]
     lines = []
     if gained:
         lines.append(f"Gained most F1: {listed(gained)}.")
     lines.append(f"Lost most F1: {listed(lost)}." if lost else "No emotion lost F1.")
+    if any("*" in line for line in lines):
+        lines.append("* more than noise (Holm-adjusted over the emotions).")
     return lines
 
 
+def _gain(delta: float, label: str, clear: bool) -> str:
+    return f"{label} {signed(delta)}{'*' if clear else ''}"
+
+
 def _facts(comparison: Comparison) -> Facts:
-    best = comparison.on_split(comparison.best)
-    overall = best.scores.overall
-    where = f"{comparison.split} split, n = {best.rows:,}"
-    return Facts(
-        "summary-facts",
-        (
+    run = comparison.best
+    found = comparison.on_split(run)
+    intervals = comparison.analyses[run.id].intervals
+    where = f"{comparison.split} split, n = {found.rows:,}"
+    half, ranking = f"{where}, threshold 0.5, 95% interval", f"{where}, no threshold, 95% interval"
+    items: list[tuple[str, Cell, str]] = [
+        ("best run", Cell(comparison.name(run), link=run.run.url), "by macro F1 at 0.5")
+    ]
+    for key, title, how in (
+        ("macro_f1", "macro F1", half),
+        ("micro_f1", "micro F1", half),
+        ("micro_auc", "micro AUC", ranking),
+        ("macro_auc", "macro AUC", ranking),
+    ):
+        items.append((title, with_interval(found.scores.overall[key], intervals[key]), how))
+    tuned = comparison.protocol(run, "per-class")
+    if tuned is not None:
+        items.append(
             (
-                "best run",
-                Cell(comparison.name(comparison.best), link=comparison.best.run.url),
-                "by macro F1",
-            ),
-            ("macro F1", overall["macro_f1"], f"{where}, threshold 0.5"),
-            ("micro F1", overall["micro_f1"], f"{where}, threshold 0.5"),
-            ("micro AUC", overall["micro_auc"], f"{where}, all text x emotion pairs"),
-            ("macro AUC", overall["macro_auc"], f"{where}, mean over emotions"),
-            (
-                "runs compared",
-                len(comparison.runs),
-                plural(len(comparison.skipped), "run") + " left out",
-            ),
-        ),
-    )
+                "macro F1, tuned",
+                with_interval(tuned.overall["macro_f1"], comparison.tuned_intervals[run.id]),
+                f"{where}, one threshold per emotion, tuned on validation",
+            )
+        )
+    left = plural(len(comparison.skipped), "run") + " left out"
+    items.append(("runs compared", Cell(len(comparison.runs)), left))
+    return Facts("summary-facts", tuple(items))
 
 
 def _warnings(comparison: Comparison) -> list[str]:

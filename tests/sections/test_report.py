@@ -148,6 +148,17 @@ def test_the_data_is_json_and_holds_every_run(full: Report) -> None:
     assert split["overall"]["macro_f1"] == FOUR[0].splits["test"].scores.overall["macro_f1"]
     assert len(split["per_class"]) == 28
     assert data["runs"][0]["config"]["random_seed"] == 1
+    low, high = data["runs"][0]["intervals"]["macro_f1"]
+    assert low < split["overall"]["macro_f1"] < high
+    assert data["runs"][0]["differences"] is None
+    assert data["runs"][2]["differences"]["macro_f1"]["verdict"] == "win"
+    assert [item["protocol"] for item in data["runs"][0]["protocols"]] == [
+        "fixed",
+        "as-logged",
+        "global",
+        "per-class",
+        "oracle",
+    ]
 
 
 def test_the_same_input_makes_the_same_report() -> None:

@@ -1,0 +1,187 @@
+"""The leaderboard: the compared runs, and where they stand among published results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from goemo_report.compare import Comparison
+from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
+from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
+from goemo_report.reference_board import REFERENCE_BOARD, SAMPLING_ERROR, PublishedResult
+from goemo_report.results import RunResult
+from goemo_report.sections._common import (
+    AT_HALF,
+    INTERVALS,
+    difference_cell,
+    key_column,
+    run_cell,
+    with_interval,
+)
+
+ORDER = 20
+
+_Row = tuple[Value | Cell, ...]
+
+
+def build(comparison: Comparison) -> Section:
+    """Runs by macro F1, then the same among published results."""
+    blocks: list[Block] = [_leaderboard(comparison)]
+    if comparison.split == "test":
+        blocks += _published(comparison)
+    found = comparison.on_split(comparison.best)
+    return Section(
+        "leaderboard",
+        "Leaderboard",
+        tuple(blocks),
+        lead="Runs by macro F1 at the fixed threshold 0.5. The tuned column applies one threshold "
+        f"per emotion, tuned on validation. {INTERVALS}",
+        method=f"{comparison.split} split, n = {found.rows:,} texts, {AT_HALF}. Difference and "
+        "verdict: paired with the baseline, see Differences. The interval of the tuned column "
+        "takes the thresholds as given.",
+    )
+
+
+def _leaderboard(comparison: Comparison) -> Table:
+    rows: list[_Row] = []
+    for place, run in enumerate(comparison.ranked, 1):
+        overall = comparison.on_split(run).scores.overall
+        intervals = comparison.analyses[run.id].intervals
+        paired = comparison.differences.get(run.id)
+        macro = paired["macro_f1"] if paired else None
+        tuned = comparison.protocol(run, "per-class")
+        rows.append(
+            (
+                place,
+                comparison.keys[run.id],
+                run_cell(comparison, run),
+                with_interval(overall["macro_f1"], intervals["macro_f1"]),
+                difference_cell(macro),
+                macro.verdict
+                if macro
+                else ("baseline" if run is comparison.baseline else "\u2013"),
+                with_interval(tuned.overall["macro_f1"], comparison.tuned_intervals[run.id])
+                if tuned
+                else Cell(None, note="no validation predictions"),
+                with_interval(overall["micro_f1"], intervals["micro_f1"]),
+                with_interval(overall["micro_auc"], intervals["micro_auc"]),
+                with_interval(overall["macro_auc"], intervals["macro_auc"]),
+            )
+        )
+    return Table(
+        id="leaderboard",
+        title="Runs by macro F1",
+        columns=(
+            Column("place", "#", "integer"),
+            key_column(),
+            Column("run", "run"),
+            Column("macro_f1", "macro F1 at 0.5", "number"),
+            Column("difference", "to baseline", "delta"),
+            Column("verdict", "verdict"),
+            Column("tuned", "macro F1, tuned on validation", "number"),
+            Column("micro_f1", "micro F1 at 0.5", "number"),
+            Column("micro_auc", "micro AUC", "number", digits=4),
+            Column("macro_auc", "macro AUC", "number", digits=4),
+        ),
+        rows=tuple(rows),
+        row_header=2,
+    )
+
+
+def _published(comparison: Comparison) -> list[Block]:
+    """The runs that were judged on the whole test split among published results."""
+    whole = [run for run in comparison.runs if _is_whole(comparison, run)]
+    rows = [*(row for run in whole for row in _own_rows(comparison, run))]
+    rows += [_published_row(item) for item in REFERENCE_BOARD]
+    rows.sort(key=_by_macro_f1)
+    table = Table(
+        id="reference-board",
+        title="Among published results",
+        columns=(
+            Column("model", "model"),
+            Column("source", "source"),
+            Column("threshold", "threshold"),
+            Column("macro_f1", "macro F1", "number"),
+            Column("micro_f1", "micro F1", "number"),
+            Column("micro_auc", "micro AUC", "number", digits=4),
+            Column("macro_auc", "macro AUC", "number", digits=4),
+            Column("note", "note"),
+        ),
+        rows=tuple(rows),
+        caption="28 labels, test split of 5,427 texts. Published figures are quoted as their "
+        "sources give them and were not recomputed; a dash: not given.",
+    )
+    note = (
+        f"Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
+        f"this split is about \u00b1{SAMPLING_ERROR:.2f} (95%), so smaller gaps between two rows "
+        "mean nothing by themselves. A row tuned on test is a bound, not a result."
+    )
+    blocks: list[Block] = [table, Callout("note", note)]
+    if len(whole) < len(comparison.runs):
+        count = len(comparison.runs) - len(whole)
+        noun = "run is" if count == 1 else "runs are"
+        blocks.append(
+            Callout(
+                "note",
+                f"{count} {noun} not listed among published results: not all 28 labels on all "
+                f"{SPLIT_SAMPLES['test']:,} test texts.",
+            )
+        )
+    return blocks
+
+
+def _is_whole(comparison: Comparison, run: RunResult) -> bool:
+    found = comparison.on_split(run)
+    return found.labels == EMOTIONS and found.rows == SPLIT_SAMPLES["test"]
+
+
+def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
+    overall = comparison.on_split(run).scores.overall
+    intervals = comparison.analyses[run.id].intervals
+    name = Cell(
+        comparison.name(run), link=run.run.url, mark="best" if _best(comparison, run) else None
+    )
+    yield (
+        name,
+        "this report",
+        "fixed 0.5",
+        with_interval(overall["macro_f1"], intervals["macro_f1"]),
+        with_interval(overall["micro_f1"], intervals["micro_f1"]),
+        overall["micro_auc"],
+        overall["macro_auc"],
+        "",
+    )
+    tuned = comparison.protocol(run, "per-class")
+    if tuned is not None:
+        yield (
+            name,
+            "this report",
+            "per class, tuned on validation",
+            with_interval(tuned.overall["macro_f1"], comparison.tuned_intervals[run.id]),
+            tuned.overall["micro_f1"],
+            None,
+            None,
+            "",
+        )
+
+
+def _best(comparison: Comparison, run: RunResult) -> bool:
+    return run is comparison.best
+
+
+def _published_row(item: PublishedResult) -> _Row:
+    note = "bound: thresholds tuned on test" if item.bound else item.note
+    return (
+        item.model,
+        Cell(item.source, link=item.link),
+        item.threshold,
+        Cell(item.macro_f1, mark="muted" if item.bound else None),
+        Cell(item.micro_f1, mark="muted" if item.bound else None),
+        item.micro_auc,
+        item.macro_auc,
+        Cell(note, mark="warning" if item.bound else None),
+    )
+
+
+def _by_macro_f1(row: _Row) -> float:
+    value = row[3].value if isinstance(row[3], Cell) else row[3]
+    return -value if isinstance(value, float) else 1.0
