@@ -130,7 +130,6 @@ def private_directory() -> Iterator[Path]:
 
 def make_runs(root: Path, runs: Sequence[OfflineRun] = STANDARD_RUNS) -> list[Path]:
     """Make the runs one after the other; gives their run directories in the same order."""
-    root.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     batch: list[OfflineRun] = []
     for run in runs:
@@ -144,11 +143,21 @@ def make_runs(root: Path, runs: Sequence[OfflineRun] = STANDARD_RUNS) -> list[Pa
 
 
 def _make_in_one_process(root: Path, runs: Sequence[OfflineRun]) -> list[Path]:
+    fields = json.dumps([dataclasses.asdict(run) for run in runs])
+    done = run_client(root, "tests.offline_runs", "--runs", fields)
+    directories = [Path(line) for line in done.stdout.splitlines() if line]
+    killed = -9 if runs[-1].crash else 0
+    if done.returncode != killed or len(directories) != len(runs):
+        raise RuntimeError(f"the W&B client made {len(directories)} of {len(runs)}: {done.stderr}")
+    return directories
+
+
+def run_client(root: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a module that starts the client, with `root` as its last argument."""
+    root.mkdir(parents=True, exist_ok=True)
     with private_directory() as private:
-        wanted = private / "runs.json"
-        wanted.write_text(json.dumps([dataclasses.asdict(run) for run in runs]), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.offline_runs", "--runs", str(wanted), str(root)],
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments, str(root)],
             cwd=REPOSITORY,
             env=wandb_environment(root, private),
             capture_output=True,
@@ -156,11 +165,6 @@ def _make_in_one_process(root: Path, runs: Sequence[OfflineRun]) -> list[Path]:
             timeout=120,
             check=False,
         )
-    directories = [Path(line) for line in done.stdout.splitlines() if line]
-    killed = -9 if runs[-1].crash else 0
-    if done.returncode != killed or len(directories) != len(runs):
-        raise RuntimeError(f"the W&B client made {len(directories)} of {len(runs)}: {done.stderr}")
-    return directories
 
 
 # --- Synthetic data -------------------------------------------------------------------
@@ -446,13 +450,13 @@ def main() -> None:
     """Make the runs of a JSON file, or the standard ones, below a directory."""
     parser = argparse.ArgumentParser(description="make W&B offline runs that keep the guide")
     parser.add_argument("root", type=Path)
-    parser.add_argument("--runs", type=Path, help="JSON list of OfflineRun fields")
+    parser.add_argument("--runs", help="JSON list of OfflineRun fields")
     arguments = parser.parse_args()
     if arguments.runs is None:
         for directory in make_runs(arguments.root.resolve()):
             print(directory)
         return
-    wanted = json.loads(arguments.runs.read_text(encoding="utf-8"))
+    wanted = json.loads(arguments.runs)
     for number, fields in enumerate(wanted):
         if fields["tags"] is not None:
             fields["tags"] = tuple(fields["tags"])

@@ -39,16 +39,10 @@ class DamagedLogError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class LogRecords:
-    """The whole records of a log, with the offset at which each begins.
-
-    `end` is the offset after the last whole record; `complete` says whether the file ends
-    there too. A log that is being written, or whose writer was killed, is not complete.
-    """
+    """The whole records of a log, with the offset at which each begins."""
 
     payloads: list[bytes]
     offsets: list[int]
-    end: int
-    complete: bool
 
 
 def read_log(data: bytes, log: str) -> LogRecords:
@@ -59,14 +53,14 @@ def read_log(data: bytes, log: str) -> LogRecords:
     """
     payloads: list[bytes] = []
     offsets: list[int] = []
-    if len(data) < len(HEADER) or not data.startswith(HEADER):
-        if HEADER.startswith(data) or not data.strip(b"\0"):
-            return LogRecords(payloads, offsets, 0, complete=False)
+    if not data.startswith(HEADER):
+        if HEADER.startswith(data.rstrip(b"\0")):  # not even the header was written
+            return LogRecords(payloads, offsets)
         raise DamagedLogError(log, 0, "it does not begin as a W&B run log of version 0")
 
     view = memoryview(data)
     size = len(data)
-    offset = end = begin = len(HEADER)
+    offset = begin = len(HEADER)
     parts: list[memoryview] = []
     while offset < size:
         room = BLOCK - offset % BLOCK
@@ -94,8 +88,7 @@ def read_log(data: bytes, log: str) -> LogRecords:
             payloads.append(b"".join(parts))
             offsets.append(begin)
             parts.clear()
-            end = after
-    return LogRecords(payloads, offsets, end, complete=end == size)
+    return LogRecords(payloads, offsets)
 
 
 def _what_is_wrong(length: int, kind: int, room: int, inside: bool) -> str | None:

@@ -82,7 +82,7 @@ def _local(text: str) -> RunReference | None:
             logs = list(path.glob(LOG_PATTERN))
         exists = path.exists()
     except (OSError, RuntimeError, ValueError):  # too long, no such home, a null byte
-        return None
+        logs, exists = [], False
     if logs or (looks_like_a_path and exists):
         return RunReference(text, log_run_id(logs[0]) if logs else path.name, path=path)
     if looks_like_a_path and not _server_path(text):

@@ -1,0 +1,161 @@
+"""What a RUN argument names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from goemo_report.errors import NotFoundError
+from goemo_report.model import RunRecord
+from goemo_report.sources.references import RunReference, choose, parse_reference
+
+
+def run(run_id: str, name: str, *, project: str = "p", entity: str | None = None) -> RunRecord:
+    return RunRecord(
+        id=run_id,
+        name=name,
+        entity=entity,
+        project=project,
+        url=None,
+        state="finished",
+        tags=(),
+        created_at=datetime(2024, 12, 10, 14, 30, tzinfo=UTC),
+        config={},
+        summary={},
+        origin="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("abc123", ("abc123", None, None, None)),
+        (" abc123\n", ("abc123", None, None, None)),
+        ("roberta-large-20241210-143022", ("roberta-large-20241210-143022", None, None, None)),
+        ("proj/abc", ("abc", "proj", None, None)),
+        ("team/proj/abc", ("abc", "proj", "team", None)),
+        ("team/proj/runs/abc", ("abc", "proj", "team", None)),
+        ("/team/proj/runs/abc", ("abc", "proj", "team", None)),
+        ("https://wandb.ai/team/proj/runs/abc", ("abc", "proj", "team", "wandb.ai")),
+        ("https://wandb.ai/team/proj/runs/abc/", ("abc", "proj", "team", "wandb.ai")),
+        ("https://wandb.ai/team/proj/runs/abc/workspace", ("abc", "proj", "team", "wandb.ai")),
+        ("https://wandb.ai/team/proj/runs/abc/overview", ("abc", "proj", "team", "wandb.ai")),
+        ("https://wandb.ai/team/proj/runs/abc?nw=u#x", ("abc", "proj", "team", "wandb.ai")),
+        ("HTTP://127.0.0.1:8080/t/p/runs/a", ("a", "p", "t", "127.0.0.1:8080")),
+        ("https://user:key@wb.example.org/t/p/runs/a", ("a", "p", "t", "wb.example.org")),
+        ("https://wandb.ai/t/my%20project/runs/a", ("a", "my project", "t", "wandb.ai")),
+    ],
+)
+def test_forms(text: str, expected: tuple[str | None, ...]) -> None:
+    found = parse_reference(text)
+    assert (found.run, found.project, found.entity, found.host) == expected
+    assert found.path is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   ",
+        "a/b/c/d/e",
+        "a//b",
+        "https://wandb.ai/",
+        "https://wandb.ai/team/project",
+        "https://wandb.ai/team/project/reports/x--1",
+        "https:///team/project/runs/x",
+        "https://[broken/t/p/runs/a",
+        "./nowhere",
+        "/nowhere/run-x.wandb",
+        "~nobody-has-this-name/x",
+    ],
+)
+def test_what_names_no_run_is_refused_with_the_forms(text: str) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        parse_reference(text)
+    assert raised.value.remedy
+
+
+def test_a_run_directory_and_its_log(small_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = small_log.parent
+    for path in (small_log, directory):
+        assert parse_reference(str(path)) == RunReference(str(path), "distilbertbases1", path=path)
+    monkeypatch.chdir(directory.parent)
+    assert parse_reference(directory.name).path == Path(directory.name)
+    assert parse_reference("latest-run").path == Path("latest-run")
+
+
+def test_a_folder_of_the_same_name_hides_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reports").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert parse_reference("reports").path is None
+    assert parse_reference("./reports").path == Path("reports")
+
+
+def test_a_very_long_or_odd_text_is_a_name() -> None:
+    assert parse_reference("x" * 5000).run == "x" * 5000
+    assert parse_reference("nul\0l").run == "nul\0l"
+
+
+RUNS = (
+    run("abc", "first"),
+    run("def", "twice"),
+    run("ghi", "twice"),
+    run("first", "another"),
+    run("same", "in p", project="p"),
+    run("same", "in q", project="q", entity="team"),
+    run("slash", "sweep/lr=1e-5"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("abc", "first"),
+        ("first", "another"),  # an id goes before a name
+        ("p/abc", "first"),
+        ("anybody/p/abc", "first"),  # never uploaded: its entity is not known
+        ("p/same", "in p"),
+        ("team/q/same", "in q"),
+        ("https://wandb.ai/team/q/runs/same", "in q"),
+        ("in q", "in q"),
+        ("sweep/lr=1e-5", "sweep/lr=1e-5"),
+    ],
+)
+def test_the_one_run(text: str, name: str) -> None:
+    assert choose(parse_reference(text), RUNS, "here").name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"), [("twice", ["p/def", "p/ghi"]), ("same", ["p/same", "q/same"])]
+)
+def test_several_runs_are_listed(text: str, ids: list[str]) -> None:
+    with pytest.raises(NotFoundError, match="fits 2 runs in here") as raised:
+        choose(parse_reference(text), RUNS, "here")
+    assert all(each in raised.value.what for each in ids)
+    assert "id" in raised.value.remedy
+
+
+def test_another_entity_does_not_fit() -> None:
+    with pytest.raises(NotFoundError):
+        choose(parse_reference("others/q/same"), RUNS, "here")
+
+
+def test_an_unknown_run_gives_the_closest() -> None:
+    with pytest.raises(NotFoundError, match=r"no run 'twce' in here\. Did you mean twice \(p/def"):
+        choose(parse_reference("twce"), RUNS, "here")
+
+
+def test_a_part_of_a_name_is_close_too() -> None:
+    with pytest.raises(NotFoundError, match=r"Did you mean sweep/lr=1e-5"):
+        choose(parse_reference("1e-5"), RUNS, "here")
+
+
+def test_nothing_close_points_to_the_list() -> None:
+    with pytest.raises(NotFoundError, match=r"`goemo-report runs` lists the 7 runs"):
+        choose(parse_reference("zzzzzzzz"), RUNS, "here")
+    with pytest.raises(NotFoundError, match=r"no runs at all"):
+        choose(parse_reference("abc"), (), "here")
