@@ -1,0 +1,109 @@
+"""Online runs: the real client, the real command line, a stand-in server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from goemo_report import contract
+from tests.train.conftest import environment
+from tests.wandb_server import WandbServer
+from tests.wandb_server.client import run_client
+
+pytest_plugins = ["tests.wandb_server_fixtures"]
+
+SMALL = ("--dataset=demo", "--model=tiny-roberta", "--num-epochs=2", "--limit=200")
+LOOK = """
+api = wandb.Api()
+runs = api.runs("{path}")
+result["runs"] = [
+    {{"name": r.name, "state": r.state, "tags": r.tags, "config": dict(r.config),
+      "summary": {{k: v for k, v in r.summary.items() if not k.startswith("_")}},
+      "history": list(r.scan_history()),
+      "artifacts": [a.name.split(":")[0] for a in r.logged_artifacts()]}} for r in runs]
+"""
+
+
+def goemo(
+    server: WandbServer, home: Path, *arguments: str, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    home.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-m", "goemo_train", *arguments],
+        env={**environment(home), **server.env(home), "HF_HUB_OFFLINE": "1", **extra},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_an_online_run_arrives_whole(wandb_server: WandbServer, tmp_path: Path) -> None:
+    output = f"--output={tmp_path / 'runs'}"
+    done = goemo(wandb_server, tmp_path / "a", *SMALL, output, "--wandb-mode=online")
+    assert done.returncode == 0, done.stderr
+    found = run_client(wandb_server, LOOK.format(path=contract.PROJECT), tmp_path / "b")
+    (run,) = found["runs"]
+    assert run["state"] == "finished"
+    assert {key.name for key in (*contract.CONFIG_KEYS, *contract.SYSTEM_KEYS)} <= set(
+        run["config"]
+    )
+    assert {key.name for key in contract.evaluation_metrics()} <= set(run["summary"])
+    assert [row["_step"] for row in run["history"]] == [1, 2, 3]
+    assert len(run["artifacts"]) == 4
+    assert "http" in done.stdout  # the run's page
+    (kept,) = wandb_server.store.need_project(None, contract.PROJECT).runs.values()
+    (alert,) = kept.alerts  # two epochs on 200 texts: most classes are never predicted
+    assert alert[0] == "WARN"
+    assert "never predicted" in alert[1]
+
+
+def test_a_refused_key_is_one_line(wandb_server: WandbServer, tmp_path: Path) -> None:
+    done = goemo(
+        wandb_server, tmp_path, *SMALL, f"--output={tmp_path}", "--wandb-mode=online",
+        WANDB_API_KEY="0" * 40,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "--wandb-mode offline" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_sweep_agent_starts_the_trainer(wandb_server: WandbServer, tmp_path: Path) -> None:
+    home = tmp_path / "agent"
+    home.mkdir()
+    sweep = Path(__file__).parents[2].joinpath("sweep.yaml").read_text()
+    small = "".join(f"  - {flag}\n" for flag in (*SMALL[:2], *SMALL[3:], "--output=runs"))
+    sweep = sweep.replace("  - ${args}\n", small + "  - ${args}\n")
+    (home / "sweep.yaml").write_text(sweep)
+    bin_directory = Path(sys.executable).parent
+    variables = {**environment(home), **wandb_server.env(home), "HF_HUB_OFFLINE": "1"}
+    variables["WANDB_SILENT"] = "false"
+    variables["PATH"] = f"{bin_directory}:{variables['PATH']}"
+    wandb = str(bin_directory / "wandb")
+    made = subprocess.run(
+        [wandb, "sweep", "sweep.yaml"], cwd=home, env=variables, capture_output=True, text=True,
+        check=True, timeout=60,
+    )  # fmt: skip
+    line = next(line for line in made.stderr.splitlines() if "wandb agent" in line)
+    path = line.split("wandb agent", 1)[1].strip()
+    agent = subprocess.Popen(
+        [wandb, "agent", "--count", "1", path], cwd=home, env=variables,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        said = agent.communicate(timeout=120)[0]
+    except subprocess.TimeoutExpired:
+        agent.kill()
+        said = agent.communicate()[0]
+    time.sleep(1)
+    found = run_client(wandb_server, LOOK.format(path=contract.PROJECT), tmp_path / "b")
+    assert found["runs"], said
+    run = found["runs"][0]
+    assert run["state"] == "finished"
+    assert "sweep" in run["tags"]
+    assert 0.00005 <= run["config"]["learning_rate"] <= 0.0005
