@@ -28,13 +28,15 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 PRIOR_POSITIVES = 10
 """Weight of the variance that a model of the scores gives beside the one seen, in positives."""
 
+_EDGE = 1e-9  # keeps a proportion off 0 and 1, where it has no variance
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Influence:
     """Estimates of `c` metrics (nan where undefined) and what is known of their error.
 
     `values` (n, c) holds the influence of each text, `bias` (c,) the estimated bias, `extra`
-    (c,) the variance that is added for few positives.
+    (c,) the variance that is added for few positives. Estimates less their bias are in [0, 1].
     """
 
     estimates: FloatArray
@@ -66,12 +68,15 @@ class Influence:
     def __sub__(self, other: Influence) -> Influence:
         cross = (self.values * other.values).sum(axis=0)
         scale = np.sqrt(np.square(self.values).sum(axis=0) * np.square(other.values).sum(axis=0))
-        shared = 2.0 * ratio(cross, scale) * np.sqrt(self.extra * other.extra)
+        alike = (self.values == other.values).all(axis=0)
+        related = np.where(alike, 1.0, ratio(cross, scale))
+        roots = np.sqrt(self.extra), np.sqrt(other.extra)
+        extra = np.square(roots[0] - roots[1]) + 2.0 * (1.0 - related) * roots[0] * roots[1]
         return Influence(
             self.estimates - other.estimates,
             self.values - other.values,
             self.bias - other.bias,
-            np.maximum(self.extra + other.extra - shared, 0.0),
+            np.maximum(extra, 0.0),
         )
 
     def intervals(self) -> tuple[FloatArray, FloatArray]:
@@ -80,7 +85,7 @@ class Influence:
         Wilson's interval around the estimate less its bias, with the number of trials that
         would give the same standard error (Korn and Graubard 1998).
         """
-        centre = np.clip(self.estimates - self.bias, 0.0, 1.0)
+        centre = self.estimates - self.bias
         errors = self.standard_errors
         with np.errstate(divide="ignore", invalid="ignore"):
             trials = centre * (1.0 - centre) / np.square(errors)
@@ -105,7 +110,7 @@ def auc_influence(truth: BoolArray, scores: FloatArray) -> Influence:
     positives = np.count_nonzero(truth, axis=0)
     negatives = rows - positives
     pairs = np.maximum(positives * negatives, 1)
-    # a perfect AUC is taken for half a pair less, or it would leave no variance at all
+    # a perfect AUC counts as half a pair less, or it would leave no variance at all
     a = np.clip(estimates, 0.5 / pairs, 1.0 - 0.5 / pairs)
     spread = (positives - 1) * (a / (2 - a) - a * a) + (negatives - 1) * (
         2 * a * a / (1 + a) - a * a
@@ -113,7 +118,7 @@ def auc_influence(truth: BoolArray, scores: FloatArray) -> Influence:
     model = (a * (1 - a) + spread) / pairs
     seen = np.square(values).sum(axis=0) / rows**2
     moved = (model - seen) * PRIOR_POSITIVES / (positives + PRIOR_POSITIVES)
-    return Influence(estimates, values, np.zeros_like(estimates), np.maximum(moved, 0.0))
+    return Influence(estimates, values, estimates - a, np.maximum(moved, 0.0))
 
 
 def micro_auc_influence(truth: BoolArray, scores: FloatArray) -> Influence:
@@ -133,10 +138,10 @@ def average_precision_influence(truth: BoolArray, scores: FloatArray) -> Influen
     # the jackknife's values have the bias as their mean, with the opposite sign
     bias = -values.mean(axis=0)
     values += bias
-    centre = np.clip(estimates - bias, 0.0, 1.0)
+    centre = np.clip(estimates - bias, _EDGE, 1.0 - _EDGE)
     floor = centre * (1.0 - centre) / np.maximum(np.count_nonzero(truth, axis=0), 1)
     seen = np.square(values).sum(axis=0) / len(truth) ** 2
-    return Influence(estimates, values, bias, np.maximum(floor - seen, 0.0))
+    return Influence(estimates, values, estimates - centre, np.maximum(floor - seen, 0.0))
 
 
 def micro_average_precision_influence(truth: BoolArray, scores: FloatArray) -> Influence:

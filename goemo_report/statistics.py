@@ -252,5 +252,8 @@ def correlations(replicates: FloatArray) -> FloatArray:
 
 
 def _interval(low: Any, high: Any) -> Interval | None:
-    bounds = Interval(float(np.squeeze(low)), float(np.squeeze(high)))
-    return None if np.isnan(bounds.low) or np.isnan(bounds.high) else bounds
+    """None for nan; rounding may have left [0, 1] by a hair."""
+    bounds = float(np.squeeze(low)), float(np.squeeze(high))
+    if np.isnan(bounds).any():
+        return None
+    return Interval(max(bounds[0], 0.0), min(bounds[1], 1.0))
