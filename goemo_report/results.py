@@ -182,7 +182,12 @@ def _find_files(
         for split in splits:
             reference = chosen.get((run.id, split))
             if reference is None:
-                found[run.id, split] = f"logged no {split} predictions"
+                running = run.state == "running"
+                found[run.id, split] = (
+                    f"is still running and has logged no {split} predictions yet"
+                    if running
+                    else f"logged no {split} predictions"
+                )
                 continue
             file = prediction_file(manifests[reference.id], split)
             found[run.id, split] = (
