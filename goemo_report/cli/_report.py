@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goemo_report.cli._output import progress, write
+from goemo_report.cli._output import progress, spinner, write
 from goemo_report.contract import Split
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
@@ -55,6 +56,17 @@ def default_name(query: RunQuery, runs: Sequence[str]) -> str:
     words = (*query.tags, *query.any_tags) or tuple(runs[:2])
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-.")[:80]
     return slug or "comparison"
+
+
+def build(
+    comparison: Comparison, created_at: datetime, command: str, only: Sequence[str] = ()
+) -> Report:
+    """The report as values; on a terminal a line moves meanwhile."""
+    from goemo_report.sections import build_report
+
+    with spinner() as moving:
+        moving("computing the report")
+        return build_report(comparison, created_at=created_at, command=command, only=only or None)
 
 
 def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from goemo_report.cli._output import note_skipped, say, write
 from goemo_report.cli._report import (
     DEFAULT_FORMATS,
     ENDINGS,
+    build,
     default_name,
     load_and_compare,
     rendered,
@@ -155,18 +156,12 @@ def command(
     _check_sections(sections)
 
     from goemo_report.compare import Options
-    from goemo_report.sections import build_report
 
     options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
     comparison = load_and_compare(settings, runs, query, baseline, split, options)
     note_skipped(comparison.skipped)
     typed = ctx.find_root().meta.get(ARGUMENTS, ())
-    report = build_report(
-        comparison,
-        created_at=created_at,
-        command=shlex.join(("goemo-report", *typed)),
-        only=sections or None,
-    )
+    report = build(comparison, created_at, shlex.join(("goemo-report", *typed)), sections)
     documents = rendered(report, formats)
     if summary is not None:
         write(short_form(report), summary)

@@ -15,7 +15,7 @@ import click
 from goemo_report.cli._errors import debug_option
 from goemo_report.cli._options import Command
 from goemo_report.cli._output import note, note_skipped, say, spinner
-from goemo_report.cli._report import DEFAULT_FORMATS, load_and_compare, rendered, write_all
+from goemo_report.cli._report import DEFAULT_FORMATS, build, load_and_compare, rendered, write_all
 from goemo_report.contract import PROJECT
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings, creation_time
@@ -71,7 +71,6 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
 
     from goemo_report.compare import Options
-    from goemo_report.sections import build_report
 
     created_at = creation_time(environ, datetime.now(UTC))
     ids = [run.id for run in runs]
@@ -79,7 +78,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     comparison = load_and_compare(settings, ids, RunQuery(), None, "test", Options())
     note_skipped(comparison.skipped)
     typed = shlex.join(("goemo-report", "compare", *ids, "--wandb-dir", str(runs_dir)))
-    report = build_report(comparison, created_at=created_at, command=typed)
+    report = build(comparison, created_at, typed)
     written = write_all(rendered(report, DEFAULT_FORMATS), reports, "demo")
     for path in written:
         say(str(path))
