@@ -5,12 +5,14 @@ What is costly (intervals, tuned thresholds) is computed when a section first as
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
 from goemo_report.alignment import Alignment, align
 from goemo_report.configs import SeedGroup, seed_groups
@@ -19,7 +21,7 @@ from goemo_report.differences import PairedDifferences, paired
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.metrics import ClassCounts, averages, count, sample_averages
 from goemo_report.model import SkippedRun
-from goemo_report.predictions import Predictions
+from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.statistics import RESAMPLES, Analysis, Interval, analyse
 from goemo_report.thresholds import Protocol, ThresholdChoice, choices
@@ -27,6 +29,8 @@ from goemo_report.thresholds import Protocol, ThresholdChoice, choices
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
 
+_T = TypeVar("_T")
+_MOST_THREADS: Final = 8
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -123,16 +127,20 @@ class Comparison:
     @cached_property
     def analyses(self) -> Mapping[str, Analysis]:
         """Statistics of each run at 0.5, by run id."""
-        return {run.id: self._analyse(self.on_split(run).predictions) for run in self.runs}
+
+        def analysis(run: RunResult) -> Analysis:
+            found = self._analyse(self.on_split(run).predictions)
+            _ = found.intervals  # computed here, where runs go side by side
+            return found
+
+        return self._each(self.runs, analysis)
 
     @cached_property
     def differences(self) -> Mapping[str, PairedDifferences]:
         """Run minus baseline at 0.5, by id of each run that is paired with the baseline."""
-        return {
-            run.id: self.difference(run, self.baseline)
-            for run in self.others
-            if self.alignments[run.id].paired
-        }
+        runs = [run for run in self.others if self.alignments[run.id].paired]
+        _ = self.analyses
+        return self._each(runs, lambda run: self.difference(run, self.baseline))
 
     @cached_property
     def lead(self) -> PairedDifferences | None:
@@ -161,15 +169,17 @@ class Comparison:
             self._analyse(theirs.take(common.other_rows, common.other_columns)),
         )
 
-    def _analyse(self, predictions: Predictions) -> Analysis:
-        predicted = predictions.probabilities >= DEFAULT_THRESHOLD
+    def _analyse(self, predictions: Predictions, predicted: BoolArray | None = None) -> Analysis:
+        """Statistics with the options of this comparison, at 0.5 if nothing else is given."""
+        if predicted is None:
+            predicted = predictions.probabilities >= DEFAULT_THRESHOLD
         options = self.options
         return analyse(predictions, predicted, resamples=options.resamples, seed=options.seed)
 
     @cached_property
     def protocols(self) -> Mapping[str, tuple[ProtocolResult, ...]]:
         """Every threshold protocol of each run, by run id; the bound comes last."""
-        return {run.id: self._protocols(run) for run in self.runs}
+        return self._each(self.runs, self._protocols)
 
     def _protocols(self, run: RunResult) -> tuple[ProtocolResult, ...]:
         judged = self.on_split(run).predictions
@@ -188,20 +198,20 @@ class Comparison:
 
         The thresholds count as given: the interval does not hold their own uncertainty.
         """
-        found: dict[str, Interval] = {}
-        for run in self.runs:
+
+        def interval(run: RunResult) -> Interval:
+            judged = self.on_split(run).predictions
             tuned = self.protocol(run, "per-class")
-            if tuned is not None:
-                judged = self.on_split(run).predictions
-                options = self.options
-                analysis = analyse(
-                    judged,
-                    tuned.choice.predicted(judged),
-                    resamples=options.resamples,
-                    seed=options.seed,
-                )
-                found[run.id] = analysis.macro_interval("f1")
-        return found
+            predicted = tuned.choice.predicted(judged) if tuned else judged.predicted
+            return self._analyse(judged, predicted).macro_interval("f1")
+
+        runs = [run for run in self.runs if self.protocol(run, "per-class") is not None]
+        return self._each(runs, interval)
+
+    def _each(self, runs: Sequence[RunResult], work: Callable[[RunResult], _T]) -> dict[str, _T]:
+        """Do the same for many runs, side by side: numpy leaves the interpreter free."""
+        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+            return dict(zip((run.id for run in runs), pool.map(work, runs), strict=True))
 
     # --- Order --------------------------------------------------------------------------
 
