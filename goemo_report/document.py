@@ -107,7 +107,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Series on two axes. `horizontal` swaps bars and dumbbells to lie on their side;
+    """Series on two axes, x across and y up. `horizontal` lays bars and dumbbells on their
+    side: y holds the categories, first on top, x the values and their intervals.
     `connect` joins the points of all series at the same category (a dumbbell)."""
 
     id: str

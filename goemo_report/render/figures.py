@@ -58,12 +58,11 @@ def _plot(plot: Plot) -> Figure:
         if series.style == "line" and series.low and not plot.connect:
             traces.append(_band(series, plot))
         traces.append(_trace(series, plot))
-    category, value = (plot.y, plot.x) if plot.horizontal else (plot.x, plot.y)
     layout: dict[str, Any] = {
         "height": _height(plot),
-        "xaxis": _axis(category, plot),
-        "yaxis": _axis(value, plot),
-        "showlegend": len(plot.series) > 1,
+        "xaxis": _axis(plot.x, plot),
+        "yaxis": _axis(plot.y, plot),
+        "showlegend": len(plot.series) > 1 and not _named_by_axis(plot),
     }
     if plot.horizontal:
         layout["yaxis"]["range"] = [len(_categories(plot)) - 0.4, -0.6]
@@ -94,8 +93,7 @@ def _trace(series: Series, plot: Plot) -> Trace:
         "name": plotly_text(series.name),
         "meta": _meta(series, plot),
     }
-    x, y = _values(series.x), _values(series.y)
-    trace["x"], trace["y"] = (y, x) if plot.horizontal else (x, y)
+    trace["x"], trace["y"] = _values(series.x), _values(series.y)
     if series.style == "bars":
         trace["orientation"] = "h" if plot.horizontal else "v"
         trace["marker"] = {"pattern": {"shape": _pattern(colour, len(plot.series))}}
@@ -108,7 +106,7 @@ def _trace(series: Series, plot: Plot) -> Trace:
         trace["line"] = {"width": 2, **_line(series)}
         trace["marker"] = {"symbol": symbol(colour), "size": 6, "maxdisplayed": MARKED_POINTS}
     if series.low and series.style != "line":
-        trace["error_x" if plot.horizontal else "error_y"] = _errors(series)
+        trace["error_x" if plot.horizontal else "error_y"] = _errors(series, plot)
     if series.notes:
         trace["hovertext"] = [plotly_text(note, limit=160) for note in series.notes]
     if series.hidden:
@@ -136,10 +134,25 @@ def _pattern(colour: int | None, series_count: int) -> str:
     return PATTERNS[colour % len(PATTERNS)] if colour is not None and series_count > 1 else ""
 
 
-def _errors(series: Series) -> dict[str, Any]:
+def _named_by_axis(plot: Plot) -> bool:
+    """Whether every series is one point at a category that has its name."""
+    return all(_along(series, plot) == (series.name,) for series in plot.series)
+
+
+def _along(series: Series, plot: Plot) -> tuple[Value, ...]:
+    """What the series stands at: its categories, or x."""
+    return series.y if plot.horizontal else series.x
+
+
+def _measured(series: Series, plot: Plot) -> tuple[Value, ...]:
+    """The values that the intervals belong to."""
+    return series.x if plot.horizontal else series.y
+
+
+def _errors(series: Series, plot: Plot) -> dict[str, Any]:
     above: list[float | None] = []
     below: list[float | None] = []
-    for value, low, high in zip(series.y, series.low, series.high, strict=True):
+    for value, low, high in zip(_measured(series, plot), series.low, series.high, strict=True):
         known = isinstance(value, (int, float)) and low is not None and high is not None
         above.append(_number(high - value) if known else None)  # type: ignore[operator] # known
         below.append(_number(value - low) if known else None)  # type: ignore[operator] # known
@@ -171,7 +184,7 @@ def _connections(plot: Plot) -> Trace:
     """Neutral bars that join what stands at the same category: the dumbbells' handles."""
     spans: dict[Value, tuple[float, float]] = {}
     for series in plot.series:
-        for category, value in zip(series.x, series.y, strict=True):
+        for category, value in zip(_along(series, plot), _measured(series, plot), strict=True):
             if isinstance(value, (int, float)) and math.isfinite(value):
                 low, high = spans.get(category, (value, value))
                 spans[category] = (min(low, value), max(high, value))
@@ -255,7 +268,7 @@ def _or(value: float | None, default: float) -> float:
 
 
 def _categories(plot: Plot) -> set[Value]:
-    return {value for series in plot.series for value in series.x}
+    return {value for series in plot.series for value in _along(series, plot)}
 
 
 def _height(plot: Plot) -> int:

@@ -251,13 +251,13 @@ class Example:
             "dumbbell",
             "Per-class F1 of two runs",
             "Dumbbells: for each emotion the F1 of the baseline and of the last run.",
-            Axis("", scale="category", categories=EMOTIONS),
             Axis("F1", low=0.0, high=1.0),
+            Axis("", scale="category", categories=EMOTIONS),
             tuple(
                 Series(
                     self.names[i],
-                    EMOTIONS,
                     tuple(map(float, self.f1[i])),
+                    EMOTIONS,
                     style="points",
                     colour=i % len(self.names),
                 )

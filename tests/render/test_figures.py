@@ -45,28 +45,32 @@ def test_interval_of_points_is_whiskers() -> None:
     assert trace["error_y"]["arrayminus"] == [0.25, None]
 
 
-def test_horizontal_swaps_axes_and_reads_from_the_top() -> None:
-    x, y = Axis("emotion", "category", categories=("joy", "grief")), Axis("F1", low=0, high=1)
-    drawing = figure(
-        _plot(Series("a", ("joy", "grief"), (0.5, 0.25), "bars"), x=x, y=y, horizontal=True)
-    )
+def test_horizontal_reads_from_the_top() -> None:
+    x, y = Axis("F1", low=0, high=1), Axis("emotion", "category", categories=("joy", "grief"))
+    series = Series("a", (0.5, 0.25), ("joy", "grief"), "bars", low=(0.25, 0), high=(0.75, 0.5))
+    drawing = figure(_plot(series, x=x, y=y, horizontal=True))
     (trace,) = drawing["data"]
     assert trace["orientation"] == "h"
     assert (trace["x"], trace["y"]) == ([0.5, 0.25], ["joy", "grief"])
-    assert drawing["layout"]["xaxis"]["title"]["text"] == "F1"
+    assert trace["error_x"]["array"] == [0.25, 0.25]
     first, last = drawing["layout"]["yaxis"]["range"]
     assert first > last
 
 
 def test_dumbbell_handles_span_the_series() -> None:
-    pair = (
-        Series("a", ("joy",), (0.5,)),
-        Series("b", ("joy",), (0.25,)),
-        Series("c", ("joy",), (None,)),
-    )
-    handle = figure(_plot(*pair, connect=True, horizontal=True))["data"][0]
+    series = [
+        Series(name, (value,), ("joy",)) for name, value in (("a", 0.5), ("b", 0.25), ("c", None))
+    ]
+    handle = figure(_plot(*series, connect=True, horizontal=True))["data"][0]
     assert handle["x"] == [0.25, 0.5, None]
     assert handle["y"] == ["joy", "joy", None]
+
+
+def test_a_legend_does_not_repeat_the_axis() -> None:
+    named = [Series(run, (0.5,), (run,), "points") for run in "ab"]
+    other = [Series(run, (0.5,), ("joy",), "points") for run in "ab"]
+    assert figure(_plot(*named, horizontal=True))["layout"]["showlegend"] is False
+    assert figure(_plot(*other, horizontal=True))["layout"]["showlegend"] is True
 
 
 def test_groups_can_be_chosen() -> None:
