@@ -20,7 +20,9 @@ from goemo_report.model import (
 class Progress(Protocol):
     """Told how many bytes of how many are there; command lines draw it."""
 
-    def __call__(self, description: str, done: int, total: int) -> None: ...
+    def __call__(self, description: str, done: int, total: int) -> None:
+        """Take in that `done` of `total` bytes are there."""
+        ...
 
 
 def silent(description: str, done: int, total: int) -> None:

@@ -27,6 +27,7 @@ from goemo_report.sources.offline_run import OfflineRun, manifest
 from goemo_report.sources.references import (
     LOG_PATTERN,
     RunReference,
+    ambiguous,
     choose,
     log_run_id,
     parse_reference,
@@ -220,7 +221,7 @@ class LogSource:
             raise NotFoundError(f"there is no run log below {text}", "Give a run directory")
         if len(fitting) == 1:
             return fitting[0]
-        return choose(RunReference(text, fitting[0].id), fitting, text)
+        raise ambiguous(text, fitting, "that directory")
 
     def _raise_damage(self, named: RunReference) -> None:
         for path, log in self._logs.items():

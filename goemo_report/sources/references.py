@@ -118,20 +118,25 @@ def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> Ru
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        shown = ", ".join(map(_introduce, fitting[:_CANDIDATES_SHOWN]))
-        more = len(fitting) - _CANDIDATES_SHOWN
-        raise NotFoundError(
-            f"{reference.text!r} fits {len(fitting)} runs in {where}: {shown}"
-            + (f" and {more} more" if more > 0 else ""),
-            "Give the id of the one you mean, as id or as project/id",
-        )
+        raise ambiguous(reference.text, fitting, where)
     raise _unknown(reference, runs, where)
+
+
+def ambiguous(text: str, fitting: Sequence[RunRecord], where: str) -> NotFoundError:
+    """The error for a reference that fits several runs, which it lists."""
+    shown = ", ".join(map(_introduce, fitting[:_CANDIDATES_SHOWN]))
+    more = len(fitting) - _CANDIDATES_SHOWN
+    return NotFoundError(
+        f"{text!r} fits {len(fitting)} runs in {where}: {shown}"
+        + (f" and {more} more" if more > 0 else ""),
+        "Give the id of the one you mean, as id or as project/id",
+    )
 
 
 def _unknown(reference: RunReference, runs: Sequence[RunRecord], where: str) -> NotFoundError:
     what = f"no run {reference.text!r} in {where}"
     if not runs:
-        return NotFoundError(what, "It holds no runs at all: check --wandb-dir")
+        return NotFoundError(what, "It holds no runs at all: check --wandb-dir and --project")
     named = {name: run for run in reversed(runs) for name in (run.name, run.id)}
     close = difflib.get_close_matches(reference.run, named, n=3, cutoff=0.6)
     close += [name for name in named if reference.run.lower() in name.lower()]
