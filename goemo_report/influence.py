@@ -13,6 +13,7 @@ fades as positives grow; `benchmarks/coverage.py` shows that intervals need it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,8 +22,8 @@ import numpy.typing as npt
 
 from goemo_report.distributions import wilson
 from goemo_report.metrics import ratio
+from goemo_report.ranking import Ranking
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 PRIOR_POSITIVES = 10
@@ -97,118 +98,107 @@ class Influence:
         return low, high
 
 
-def auc_influence(truth: BoolArray, scores: FloatArray) -> Influence:
-    """AUC of each class, from (n, k) arrays.
+def auc_influence(rankings: Sequence[Ranking]) -> Influence:
+    """AUC of each class, from its ranking of all texts.
 
     Variance of DeLong, DeLong and Clarke-Pearson (1988), raised towards that of Hanley and
     McNeil (1982), for exponential scores, as if PRIOR_POSITIVES positives had shown the latter.
     """
-    columns = [_auc_column(truth[:, j], scores[:, j]) for j in range(truth.shape[1])]
-    estimates = np.array([estimate for estimate, _ in columns])
-    values = np.stack([column for _, column in columns], axis=1)
-    rows = len(truth)
-    positives = np.count_nonzero(truth, axis=0)
-    negatives = rows - positives
+    estimates, values = _stacked([_auc_values(ranking) for ranking in rankings])
+    positives = np.array([ranking.positives for ranking in rankings])
+    negatives = len(values) - positives
     pairs = np.maximum(positives * negatives, 1)
     # a perfect AUC counts as half a pair less, or it would leave no variance at all
     a = np.clip(estimates, 0.5 / pairs, 1.0 - 0.5 / pairs)
-    spread = (positives - 1) * (a / (2 - a) - a * a) + (negatives - 1) * (
-        2 * a * a / (1 + a) - a * a
-    )
+    spread = (positives - 1) * (a / (2 - a) - a * a)
+    spread += (negatives - 1) * (2 * a * a / (1 + a) - a * a)
     model = (a * (1 - a) + spread) / pairs
-    seen = np.square(values).sum(axis=0) / rows**2
+    seen = np.square(values).sum(axis=0) / len(values) ** 2
     moved = (model - seen) * PRIOR_POSITIVES / (positives + PRIOR_POSITIVES)
     return Influence(estimates, values, estimates - a, np.maximum(moved, 0.0))
 
 
-def micro_auc_influence(truth: BoolArray, scores: FloatArray) -> Influence:
-    """AUC over all text x label pairs; `values` is (n, 1)."""
-    return _by_text(*_auc_column(truth.ravel(), scores.ravel()), truth.shape)
-
-
-def average_precision_influence(truth: BoolArray, scores: FloatArray) -> Influence:
-    """Average precision of each class, from (n, k) arrays, by the jackknife.
+def average_precision_influence(rankings: Sequence[Ranking]) -> Influence:
+    """Average precision of each class, from its ranking of all texts, by the jackknife.
 
     Few positives make average precision too high on average: `bias` says how much (Quenouille
     1956). The variance is at least that of a proportion among the positives.
     """
-    columns = [_precision_column(truth[:, j], scores[:, j]) for j in range(truth.shape[1])]
-    estimates = np.array([estimate for estimate, _ in columns])
-    values = np.stack([column for _, column in columns], axis=1)
+    estimates, values = _stacked([_precision_values(ranking) for ranking in rankings])
     # the jackknife's values have the bias as their mean, with the opposite sign
     bias = -values.mean(axis=0)
     values += bias
     centre = np.clip(estimates - bias, _EDGE, 1.0 - _EDGE)
-    floor = centre * (1.0 - centre) / np.maximum(np.count_nonzero(truth, axis=0), 1)
-    seen = np.square(values).sum(axis=0) / len(truth) ** 2
+    positives = np.array([ranking.positives for ranking in rankings])
+    floor = centre * (1.0 - centre) / np.maximum(positives, 1)
+    seen = np.square(values).sum(axis=0) / len(values) ** 2
     return Influence(estimates, values, estimates - centre, np.maximum(floor - seen, 0.0))
 
 
-def micro_average_precision_influence(truth: BoolArray, scores: FloatArray) -> Influence:
-    """Average precision over all text x label pairs; `values` is (n, 1)."""
-    return _by_text(*_precision_column(truth.ravel(), scores.ravel()), truth.shape)
+def micro_auc_influence(ranking: Ranking, texts: int) -> Influence:
+    """AUC over all text x label pairs, ranked row by row; `values` is (texts, 1)."""
+    return _by_text(*_auc_values(ranking), texts)
 
 
-def _by_text(estimate: float, values: FloatArray, shape: tuple[int, ...]) -> Influence:
+def micro_average_precision_influence(ranking: Ranking, texts: int) -> Influence:
+    """Average precision over all text x label pairs, ranked row by row; as for AUC."""
+    return _by_text(*_precision_values(ranking), texts)
+
+
+def _stacked(columns: list[tuple[float, FloatArray]]) -> tuple[FloatArray, FloatArray]:
+    estimates = np.array([estimate for estimate, _ in columns])
+    return estimates, np.stack([values for _, values in columns], axis=1)
+
+
+def _by_text(estimate: float, values: FloatArray, texts: int) -> Influence:
     """A mean of influences over pairs, written as a mean over texts."""
-    texts = values.reshape(shape).sum(axis=1, keepdims=True) / shape[1]
+    pairs = values.reshape(texts, -1)
     nothing = np.where(np.isnan(estimate), np.nan, np.zeros(1))
-    return Influence(np.array([estimate]), texts, nothing, nothing)
+    return Influence(np.array([estimate]), pairs.mean(axis=1, keepdims=True), nothing, nothing)
 
 
-def _auc_column(truth: BoolArray, scores: FloatArray) -> tuple[float, FloatArray]:
-    n = len(truth)
-    positives = int(np.count_nonzero(truth))
-    negatives = n - positives
-    if not positives or not negatives:
-        return float("nan"), np.full(n, np.nan)
-    above, below = scores[truth], scores[~truth]
-    ranked, other = np.sort(below), np.sort(above)
-    won = np.searchsorted(ranked, above, "left") + np.searchsorted(ranked, above, "right")
-    lost = np.searchsorted(other, below, "left") + np.searchsorted(other, below, "right")
-    estimate = int(won.sum()) / (2 * positives * negatives)
-    values = np.empty(n)
-    values[truth] = _scaled(won / (2.0 * negatives) - estimate, n, positives)
-    values[~truth] = _scaled(1.0 - lost / (2.0 * positives) - estimate, n, negatives)
-    return estimate, values
+def _auc_values(ranking: Ranking) -> tuple[float, FloatArray]:
+    """AUC and, for each item, how far its pairs are won more often than all are."""
+    n, positives, negatives = len(ranking.order), ranking.positives, ranking.negatives
+    estimate = ranking.auc()
+    if np.isnan(estimate):
+        return estimate, np.full(n, np.nan)
+    true = ranking.twice_below / (2.0 * negatives) - estimate
+    false = ranking.twice_above / (2.0 * positives) - estimate
+    return estimate, ranking.choose(_scaled(true, n, positives), _scaled(false, n, negatives))
 
 
 def _scaled(placements: FloatArray, n: int, group: int) -> FloatArray:
-    """Influence of one group; the root turns its variance into DeLong's, over group - 1."""
+    """Influence of one kind; the root turns its variance into DeLong's, over group - 1."""
     return placements * (n / group * math.sqrt(group / max(group - 1, 1)))
 
 
-def _precision_column(truth: BoolArray, scores: FloatArray) -> tuple[float, FloatArray]:
-    """Average precision, and (n - 1) (estimate - the one without the text) for each text.
+def _precision_values(ranking: Ranking) -> tuple[float, FloatArray]:
+    """Average precision, and (n - 1) (it - the one without the item) for each item.
 
-    A text that goes takes its own term with it and, from the precision at every positive
+    An item that goes takes its own term with it and, from the precision at every positive
     scored no higher, one score; a positive also one hit.
     """
-    n = len(truth)
-    positives = int(np.count_nonzero(truth))
+    n, positives = len(ranking.order), ranking.positives
+    estimate = ranking.average_precision()
     if not positives:
-        return float("nan"), np.full(n, np.nan)
-    order = np.argsort(-scores, kind="stable")
-    ranked, hit = scores[order], truth[order].astype(np.float64)
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), n - 1)
-    sizes = np.diff(last, prepend=-1)
-    first = np.repeat(last - sizes + 1, sizes)  # where the ties of each text begin
-    high = np.repeat(last + 1.0, sizes)  # scores as high as the text's, itself included
-    hits = np.repeat(np.cumsum(hit)[last], sizes)
-    terms = hit * hits / high
-    estimate = float(terms.sum()) / positives
-    fewer = np.maximum(high - 1.0, 1.0)
-    above = np.append(0.0, np.cumsum(terms))[first]
-    without_score = np.cumsum((hit * hits / fewer)[::-1])[::-1][first]
-    without_hit = np.cumsum((hit * (hits - 1.0) / fewer)[::-1])[::-1][first]
-    left_out = np.where(
-        hit > 0.0,
-        # the only positive cannot be left out: it counts as moving nothing
-        (above + without_hit - (hits - 1.0) / fewer) / (positives - 1)
-        if positives > 1
-        else estimate,
-        (above + without_score) / positives,
-    )
-    values = np.empty(n)
-    values[order] = (n - 1) * (estimate - left_out)
-    return estimate, values
+        return estimate, np.full(n, np.nan)
+    gained, hits = ranking.gained, ranking.hits
+    terms = gained * (hits / ranking.high)
+    above = np.cumsum(terms) - terms
+    fewer = np.maximum(ranking.high - 1.0, 1.0)
+    without_score = _from_below(gained * (hits / fewer))
+    without_hit = _from_below(gained * ((hits - 1.0) / fewer))
+    left_out = (above + without_score) / positives
+    if positives > 1:
+        left_out_positive = (above + without_hit - (hits - 1.0) / fewer) / (positives - 1)
+    else:  # the only positive cannot be left out: it counts as moving nothing
+        left_out_positive = np.full_like(above, estimate)
+    values = ranking.choose(left_out_positive, left_out)
+    return estimate, (n - 1) * (estimate - values)
+
+
+def _from_below(values: FloatArray) -> FloatArray:
+    """Sum of each value and all after it."""
+    result: FloatArray = np.cumsum(values[::-1])[::-1]
+    return result

@@ -16,6 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from goemo_report.ranking import rank_classes, rank_pairs
+
 METRICS_VERSION = 1
 """Raised whenever a number below may come out differently."""
 
@@ -108,12 +110,12 @@ def roc_auc(truth: BoolArray, scores: FloatArray) -> FloatArray:
     The share of (positive, negative) pairs in the right order, ties counting half (the
     Mann-Whitney statistic). nan where a class has no positive or no negative.
     """
-    return np.array([_auc(truth[:, j], scores[:, j]) for j in range(truth.shape[1])], np.float64)
+    return np.array([ranking.auc() for ranking in rank_classes(truth, scores)], np.float64)
 
 
 def micro_roc_auc(truth: BoolArray, scores: FloatArray) -> float:
     """Area under the ROC curve over all text x label pairs; nan if all pairs are alike."""
-    return _auc(truth.ravel(), scores.ravel())
+    return rank_pairs(truth, scores).auc()
 
 
 def average_precision(truth: BoolArray, scores: FloatArray) -> FloatArray:
@@ -121,38 +123,13 @@ def average_precision(truth: BoolArray, scores: FloatArray) -> FloatArray:
 
     One step a distinct score, without interpolation; nan where a class has no positive.
     """
-    return np.array(
-        [_average_precision(truth[:, j], scores[:, j]) for j in range(truth.shape[1])], np.float64
-    )
+    rankings = rank_classes(truth, scores)
+    return np.array([ranking.average_precision() for ranking in rankings], np.float64)
 
 
 def micro_average_precision(truth: BoolArray, scores: FloatArray) -> float:
     """Average precision over all text x label pairs; nan without a positive."""
-    return _average_precision(truth.ravel(), scores.ravel())
-
-
-def _auc(truth: BoolArray, scores: FloatArray) -> float:
-    """Exact in integers: twice the pairs won, plus the pairs tied, over twice all pairs."""
-    positives = np.sort(scores[truth])
-    negatives = np.sort(scores[~truth])
-    pairs = len(positives) * len(negatives)
-    if not pairs:
-        return float("nan")
-    below = np.searchsorted(negatives, positives, side="left").sum(dtype=np.int64)
-    not_above = np.searchsorted(negatives, positives, side="right").sum(dtype=np.int64)
-    return int(below + not_above) / (2 * pairs)
-
-
-def _average_precision(truth: BoolArray, scores: FloatArray) -> float:
-    positives = int(np.count_nonzero(truth))
-    if not positives:
-        return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    hits = np.cumsum(truth[order], dtype=np.int64)[last]
-    gained = np.diff(hits, prepend=0)
-    return float(np.sum(gained * (hits / (last + 1.0))) / positives)
+    return rank_pairs(truth, scores).average_precision()
 
 
 # --- Scores ---------------------------------------------------------------------------
@@ -233,15 +210,16 @@ def score_predicted(
     `threshold` is only recorded; nan says that it is not known.
     """
     counts = count(truth, predicted)
-    auc = roc_auc(truth, probabilities)
-    precisions = average_precision(truth, probabilities)
+    rankings, pairs = rank_classes(truth, probabilities), rank_pairs(truth, probabilities)
+    auc = np.array([ranking.auc() for ranking in rankings], np.float64)
+    precisions = np.array([ranking.average_precision() for ranking in rankings], np.float64)
     overall = {
-        "micro_auc": micro_roc_auc(truth, probabilities),
+        "micro_auc": pairs.auc(),
         "macro_auc": _mean_defined(auc),
         **averages(counts),
         **sample_averages(truth, predicted),
         "macro_average_precision": _mean_defined(precisions),
-        "micro_average_precision": micro_average_precision(truth, probabilities),
+        "micro_average_precision": pairs.average_precision(),
     }
     return Scores(
         labels=labels,

@@ -31,6 +31,7 @@ from goemo_report.influence import (
 )
 from goemo_report.metrics import OVERALL_KEYS
 from goemo_report.predictions import Predictions
+from goemo_report.ranking import rank_classes, rank_pairs
 from goemo_report.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -162,15 +163,12 @@ class Analysis:
     def rankings(self) -> Mapping[str, tuple[Influence, Influence, Influence]]:
         """AUC and average precision: (per class, macro, micro)."""
         truth, scores = self.predictions.truth, self.predictions.probabilities
-        auc = auc_influence(truth, scores)
-        precision = average_precision_influence(truth, scores)
+        classes, pairs = rank_classes(truth, scores), rank_pairs(truth, scores)
+        auc, precision = auc_influence(classes), average_precision_influence(classes)
+        micro = micro_average_precision_influence(pairs, len(self))
         return {
-            "auc": (auc, auc.mean(), micro_auc_influence(truth, scores)),
-            "average_precision": (
-                precision,
-                precision.mean(),
-                micro_average_precision_influence(truth, scores),
-            ),
+            "auc": (auc, auc.mean(), micro_auc_influence(pairs, len(self))),
+            "average_precision": (precision, precision.mean(), micro),
         }
 
     @cached_property

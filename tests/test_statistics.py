@@ -23,6 +23,7 @@ from goemo_report.metrics import (
     score_predicted,
 )
 from goemo_report.predictions import Predictions
+from goemo_report.ranking import rank_classes, rank_pairs
 from goemo_report.resampling import Outcomes, bootstrap_weights, weighted_sums
 from goemo_report.statistics import CLASS_STATISTICS, Interval, analyse, intervals
 from tests.numbers import BoolArray, FloatArray, make_predictions
@@ -131,10 +132,12 @@ def without_each(truth: BoolArray, scores: FloatArray, metric: object) -> FloatA
 
 def test_estimates_are_the_metrics() -> None:
     truth, scores = tied()
-    auc, precision = auc_influence(truth, scores), average_precision_influence(truth, scores)
+    classes, pairs = rank_classes(truth, scores), rank_pairs(truth, scores)
+    auc, precision = auc_influence(classes), average_precision_influence(classes)
     assert np.allclose(auc.estimates, roc_auc(truth, scores), rtol=0, atol=1e-12)
     assert np.allclose(precision.estimates, average_precision(truth, scores), rtol=0, atol=1e-12)
-    micro = micro_auc_influence(truth, scores), micro_average_precision_influence(truth, scores)
+    n = len(truth)
+    micro = micro_auc_influence(pairs, n), micro_average_precision_influence(pairs, n)
     assert micro[0].estimates[0] == pytest.approx(micro_roc_auc(truth, scores), abs=1e-12)
     assert micro[1].estimates[0] == pytest.approx(micro_average_precision(truth, scores), abs=1e-12)
 
@@ -142,7 +145,7 @@ def test_estimates_are_the_metrics() -> None:
 def test_influence_on_average_precision_is_the_jackknife() -> None:
     truth, scores = tied()
     left_out = without_each(truth, scores, average_precision)
-    found = average_precision_influence(truth, scores)
+    found = average_precision_influence(rank_classes(truth, scores))
     n = len(truth)
     assert np.allclose(found.bias, (n - 1) * (left_out.mean(axis=0) - found.estimates))
     assert np.allclose(found.values, (n - 1) * (left_out.mean(axis=0) - left_out))
@@ -150,7 +153,7 @@ def test_influence_on_average_precision_is_the_jackknife() -> None:
 
 def test_influence_on_auc_is_delongs() -> None:
     truth, scores = tied()
-    found = auc_influence(truth, scores)
+    found = auc_influence(rank_classes(truth, scores))
     for j in range(3):
         above, below = scores[truth[:, j], j], scores[~truth[:, j], j]
         wins = (above[:, None] > below) + 0.5 * (above[:, None] == below)
@@ -171,7 +174,7 @@ def test_influence_on_auc_is_delongs() -> None:
 def test_micro_influence_is_that_of_whole_texts(influence: object, metric: object) -> None:
     truth, scores = tied(300)
     assert callable(influence)
-    found = influence(truth, scores)
+    found = influence(rank_pairs(truth, scores), len(truth))
     left_out = without_each(truth, scores, metric)
     jackknife = np.sqrt((len(truth) - 1) / len(truth) * np.square(left_out - left_out.mean()).sum())
     assert found.standard_errors[0] == pytest.approx(jackknife, rel=0.03)
@@ -180,10 +183,10 @@ def test_micro_influence_is_that_of_whole_texts(influence: object, metric: objec
 def test_macro_influence_is_the_mean_of_the_defined_classes() -> None:
     truth, scores = tied()
     truth[:, 1] = False
-    found = auc_influence(truth, scores).mean()
+    found = auc_influence(rank_classes(truth, scores)).mean()
     assert found.estimates[0] == pytest.approx(np.nanmean(roc_auc(truth, scores)))
     truth[:] = False
-    assert np.isnan(auc_influence(truth, scores).mean().intervals()[0][0])
+    assert np.isnan(auc_influence(rank_classes(truth, scores)).mean().intervals()[0][0])
 
 
 def test_few_positives_never_look_certain() -> None:
@@ -191,7 +194,7 @@ def test_few_positives_never_look_certain() -> None:
     truth[:6] = True
     perfect = truth.astype(np.float64)
     for influence in (auc_influence, average_precision_influence):
-        low, high = influence(truth, perfect).intervals()
+        low, high = influence(rank_classes(truth, perfect)).intervals()
         assert 0.4 < low[0] < 0.95
         assert high[0] == pytest.approx(1.0, abs=1e-3)
 

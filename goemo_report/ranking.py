@@ -1,0 +1,105 @@
+"""One sort of truth and scores, from which AUC and average precision both follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ranking:
+    """Items from the highest score to the lowest; equal scores make one group.
+
+    `order` (n,) sorts the items, and `true` (p,) says where in it the true ones are. `high`
+    and `hits` (g,) count the items, and the true ones, that are scored at least as high as
+    each of the `g` groups.
+    """
+
+    order: IntArray
+    true: IntArray
+    high: IntArray
+    hits: IntArray
+
+    @classmethod
+    def of(cls, truth: BoolArray, scores: FloatArray) -> Ranking:
+        """Rank (n,) items; n must not be 0."""
+        order = np.argsort(-scores)
+        ranked = scores[order]
+        high = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1) + 1
+        hit = truth[order]
+        return cls(order, np.flatnonzero(hit), high, np.cumsum(hit, dtype=np.int64)[high - 1])
+
+    @property
+    def positives(self) -> int:
+        """Number of true items."""
+        return int(self.hits[-1])
+
+    @property
+    def negatives(self) -> int:
+        """Number of other items."""
+        return len(self.order) - self.positives
+
+    @property
+    def sizes(self) -> IntArray:
+        """Items in each group, (g,)."""
+        return np.diff(self.high, prepend=0)
+
+    @property
+    def gained(self) -> IntArray:
+        """True items in each group, (g,)."""
+        return np.diff(self.hits, prepend=0)
+
+    @property
+    def twice_below(self) -> IntArray:
+        """Twice the false items scored lower than each group, plus once those in it, (g,)."""
+        false = self.high - self.hits
+        result: IntArray = 2 * self.negatives - false - np.append(0, false[:-1])
+        return result
+
+    @property
+    def twice_above(self) -> IntArray:
+        """Twice the true items scored higher than each group, plus once those in it, (g,)."""
+        result: IntArray = self.hits + np.append(0, self.hits[:-1])
+        return result
+
+    def auc(self) -> float:
+        """Share of (positive, negative) pairs in the right order, ties counting half.
+
+        Exact in integers up to the last division; nan without both kinds.
+        """
+        pairs = self.positives * self.negatives
+        if not pairs:
+            return float("nan")
+        return int(self.gained @ self.twice_below) / (2 * pairs)
+
+    def average_precision(self) -> float:
+        """Sum of precision x gained recall, one step a group; nan without a positive."""
+        if not self.positives:
+            return float("nan")
+        return float(np.sum(self.gained * (self.hits / self.high))) / self.positives
+
+    def choose(self, true: FloatArray, false: FloatArray) -> FloatArray:
+        """For each item in the order that was ranked, (n,): its group's value in `true` or in
+        `false`, (g,) each, by its own truth."""
+        values = np.repeat(false, self.sizes)
+        values[self.true] = np.repeat(true, self.gained)
+        result = np.empty(len(self.order))
+        result[self.order] = values
+        return result
+
+
+def rank_classes(truth: BoolArray, scores: FloatArray) -> list[Ranking]:
+    """The ranking of each class, from (n, k) arrays."""
+    return [Ranking.of(truth[:, j], scores[:, j]) for j in range(truth.shape[1])]
+
+
+def rank_pairs(truth: BoolArray, scores: FloatArray) -> Ranking:
+    """The ranking of all text x label pairs, row by row."""
+    return Ranking.of(truth.ravel(), scores.ravel())
