@@ -170,3 +170,72 @@ def _siblings(name: str) -> Iterator[tuple[str, str]]:
         return
     for other in _AVERAGES:
         yield other, statistic
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Texts that occur more than once, by their exact characters.
+
+    `repeated` rows of each split repeat an earlier row of it; `conflicting` of these carry
+    other true labels than the first. `leaked` rows of the test split are also in validation.
+    """
+
+    repeated: Mapping[Split, int]
+    conflicting: Mapping[Split, int]
+    leaked: int | None
+    leaked_with_labels: int | None
+
+
+def overlap(result: RunResult) -> Overlap:
+    """Repeated texts within the splits of a run, and between them where both are there.
+
+    `leaked_with_labels` counts the leaked rows that also carry the same labels in validation.
+    """
+    repeated: dict[Split, int] = {}
+    conflicting: dict[Split, int] = {}
+    known: dict[Split, dict[str, set[bytes]]] = {}
+    for split, found in result.splits.items():
+        labels: dict[str, set[bytes]] = {}
+        again = other = 0
+        rows = zip(found.predictions.texts, found.predictions.truth, strict=True)
+        for text, truth in rows:
+            key = truth.tobytes()
+            if text in labels:
+                again += 1
+                other += key not in labels[text]
+            labels.setdefault(text, set()).add(key)
+        repeated[split], conflicting[split], known[split] = again, other, labels
+    if len(known) < 2:
+        return Overlap(repeated, conflicting, None, None)
+    test = result.splits["test"].predictions
+    pairs = [
+        (known["val"][text], truth.tobytes())
+        for text, truth in zip(test.texts, test.truth, strict=True)
+        if text in known["val"]
+    ]
+    return Overlap(repeated, conflicting, len(pairs), sum(key in seen for seen, key in pairs))
+
+
+def sample_problems(result: RunResult) -> list[str]:
+    """What does not fit between the config, the files and the data set, one line each."""
+    problems = []
+    config = result.run.config
+    for split, found in result.splits.items():
+        logged = config.get(f"{split}_samples")
+        if isinstance(logged, int) and logged != found.rows:
+            problems.append(
+                f"config says {logged:,} {split} texts, the predictions hold {found.rows:,}"
+            )
+        count = config.get("num_labels")
+        if isinstance(count, int) and count != len(found.labels):
+            problems.append(
+                f"config says {count} labels, the {split} predictions hold {len(found.labels)}"
+            )
+        without = [
+            label
+            for label, support in zip(found.labels, found.scores.counts.support, strict=True)
+            if not support
+        ]
+        if without:
+            problems.append(f"no {split} text carries {', '.join(without)}")
+    return list(dict.fromkeys(problems))

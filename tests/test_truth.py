@@ -7,9 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from goemo_report.contract import Split
 from goemo_report.model import ArtifactRef
-from goemo_report.results import RunResult
-from goemo_report.truth import LoggedCheck, best_epoch, check_logged, recomputed_metrics
+from goemo_report.predictions import BoolArray
+from goemo_report.results import RunResult, SplitResult
+from goemo_report.truth import (
+    LoggedCheck,
+    best_epoch,
+    check_logged,
+    overlap,
+    recomputed_metrics,
+    sample_problems,
+)
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result
 
@@ -90,3 +99,32 @@ def test_metadata_of_the_checkpoint_is_checked() -> None:
     assert not found["final_test_auc"].agrees
     assert found["final_test_auc"].place == "m-checkpoint-r:v2"
     assert found["best_epoch"].agrees
+
+
+def test_repeated_and_leaked_texts_are_counted() -> None:
+    labels = RUN.labels
+    joy, fear = (np.array([label == wanted for label in labels]) for wanted in ("joy", "fear"))
+
+    def made(split: Split, rows: list[tuple[str, BoolArray]]) -> SplitResult:
+        truth = np.stack([truth for _, truth in rows])
+        return split_result(
+            split, [text for text, _ in rows], truth, np.where(truth, 0.6, 0.1), labels
+        )
+
+    val = made("val", [("a", joy), ("b", joy), ("a", fear), ("a", joy)])
+    test = made("test", [("a", fear), ("b", fear), ("c", joy)])
+    found = overlap(replace(run_result(RUN), splits={"val": val, "test": test}))
+    assert found.repeated == {"val": 2, "test": 0}
+    assert found.conflicting == {"val": 1, "test": 0}
+    assert (found.leaked, found.leaked_with_labels) == (2, 1)
+    assert overlap(replace(run_result(RUN), splits={"val": val})).leaked is None
+
+
+def test_what_does_not_fit_the_config_is_named() -> None:
+    assert sample_problems(run_result(RUN)) == []
+    wrong = run_result(replace(RUN, config={"num_labels": 27, "test_samples": 5427}))
+    assert sample_problems(wrong) == [
+        "config says 27 labels, the val predictions hold 28",
+        "config says 5,427 test texts, the predictions hold 200",
+        "config says 27 labels, the test predictions hold 28",
+    ]

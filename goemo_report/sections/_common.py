@@ -37,6 +37,12 @@ METRIC_TITLES: Final[dict[str, str]] = {
 AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
 
 
+def sample(comparison: Comparison) -> str:
+    """What was measured: `Test split, n = 5,427 texts`, n being that of the baseline's file."""
+    rows = comparison.on_split(comparison.baseline).rows
+    return f"{comparison.split.capitalize()} split, n = {rows:,} texts"
+
+
 def run_cell(comparison: Comparison, run: RunResult) -> Cell:
     """A run's name with its link, marked where it is the baseline."""
     note = "baseline" if run is comparison.baseline else ""
@@ -44,8 +50,8 @@ def run_cell(comparison: Comparison, run: RunResult) -> Cell:
 
 
 def key_column() -> Column:
-    """The column of the runs' short keys."""
-    return Column("key", "", help="short key of the run in wide tables and legends")
+    """The column of the runs' short keys, which wide tables and legends use."""
+    return Column("key", "key")
 
 
 def run_columns(comparison: Comparison, runs: Iterable[RunResult], **options: Any) -> list[Column]:

@@ -10,7 +10,14 @@ from goemo_report.configs import recipe
 from goemo_report.differences import VERDICT_RULE, PairedDifferences
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult
-from goemo_report.sections._common import AT_HALF, METRIC_TITLES, difference_cell, listed, run_cell
+from goemo_report.sections._common import (
+    AT_HALF,
+    METRIC_TITLES,
+    difference_cell,
+    listed,
+    run_cell,
+    sample,
+)
 
 ORDER = 55
 _KEYS: Final = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "micro_auc", "macro_auc")
@@ -61,7 +68,7 @@ def build(comparison: Comparison) -> Section | None:
         tuple(blocks),
         lead="Runs tagged ablation, each against the run whose config is nearest, with the change "
         "between them.",
-        method=f"{comparison.split} split, {AT_HALF}; paired as in Differences. Verdict: "
+        method=f"{sample(comparison)}, {AT_HALF}; paired as in Differences. Verdict: "
         f"{VERDICT_RULE}. One seed each, where nothing else is said: a difference holds for these "
         "two runs, and another seed may move it. Seeds and environment are not counted as "
         "changes, nor are keys that follow from another (number of labels, parameters, samples).",
@@ -150,7 +157,7 @@ def _moved(comparison: Comparison, run: RunResult, differences: PairedDifference
 
 def _table(rows: list[tuple[Value | Cell, ...]]) -> Table:
     return Table(
-        id="ablation",
+        id="ablation-changes",
         title="One change each",
         columns=(
             Column("run", "run"),

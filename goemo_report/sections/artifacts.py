@@ -75,7 +75,7 @@ def _logged(comparison: Comparison) -> Table:
         if run.artifacts:
             groups.append((comparison.name(run), len(run.artifacts)))
     return Table(
-        id="artifacts",
+        id="artifacts-logged",
         title="Artifacts that the runs logged",
         columns=(
             Column("run", "run"),

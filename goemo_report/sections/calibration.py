@@ -5,7 +5,7 @@ from __future__ import annotations
 from goemo_report.calibration import BINS, Reliability, class_ece, reliability
 from goemo_report.compare import Comparison
 from goemo_report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table
-from goemo_report.sections._common import key_column, run_cell, run_columns
+from goemo_report.sections._common import key_column, run_cell, run_columns, sample
 
 ORDER = 90
 
@@ -30,7 +30,7 @@ def build(comparison: Comparison) -> Section:
         tuple(blocks),
         lead="Among the pairs to which a run gives probability p, a share p should be true. Above "
         "the diagonal a run is too careful, below it too bold.",
-        method=f"{comparison.split} split, all text x emotion pairs, no threshold. ECE: mean of "
+        method=f"{sample(comparison)}, all text x emotion pairs, no threshold. ECE: mean of "
         f"|frequency \u2212 mean probability| over {BINS} bins of equal mass, weighted by size. "
         "Most pairs are negative with a small probability, so a small ECE comes easily: look at "
         "the upper bins and at the ECE per emotion. Brier: mean squared error of the probability.",
@@ -90,7 +90,7 @@ def _table(comparison: Comparison, found: dict[str, Reliability]) -> Table:
     best = min(item.ece for item in found.values())
     several = len(found) > 1
     return Table(
-        id="calibration",
+        id="calibration-errors",
         title="Calibration errors",
         columns=(
             key_column(),

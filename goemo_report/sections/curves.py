@@ -10,7 +10,7 @@ from goemo_report.compare import Comparison
 from goemo_report.curves import Curve, Steps, precision_recall_curve, roc_curve, steps
 from goemo_report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table, Value
 from goemo_report.results import RunResult
-from goemo_report.sections._common import key_column, listed, number, run_cell
+from goemo_report.sections._common import key_column, listed, number, run_cell, sample
 
 ORDER = 80
 MICRO_POINTS: Final = 120
@@ -42,7 +42,7 @@ def build(comparison: Comparison) -> Section:
         "Precision-recall and ROC curves",
         tuple(blocks),
         lead=f"Micro curves of every run; curves per emotion of {names}.",
-        method=f"{comparison.split} split; every distinct probability is a threshold. For drawing, "
+        method=f"{sample(comparison)}; every distinct probability is a threshold. For drawing, "
         f"a curve keeps at most {MICRO_POINTS} points ({CLASS_POINTS} per emotion), equally "
         "spaced along the curve; AP and AUC come from all points. With rare labels the ROC "
         "curve flatters: read the precision-recall curve.",

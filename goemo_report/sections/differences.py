@@ -27,6 +27,7 @@ from goemo_report.sections._common import (
     number,
     of_class,
     run_cell,
+    sample,
 )
 
 ORDER = 45
@@ -70,7 +71,7 @@ def build(comparison: Comparison) -> Section | None:
         tuple(blocks),
         lead=f"Run minus {comparison.name(comparison.baseline)} ({comparison.baseline_rule}), on "
         "the same texts. Better and worse mark what is more than noise.",
-        method=f"{comparison.split} split, {AT_HALF}. {methods}. {RANDOMISATIONS:,} "
+        method=f"{sample(comparison)}, {AT_HALF}. {methods}. {RANDOMISATIONS:,} "
         f"randomisations, {options.resamples:,} resamples, seed {options.seed}. Verdict: "
         f"{VERDICT_RULE}.",
     )
@@ -98,7 +99,7 @@ def _overall(comparison: Comparison) -> Table:
         for key in KEYS
     ]
     return Table(
-        id="differences",
+        id="differences-overall",
         title="Overall differences",
         columns=(
             key_column(),

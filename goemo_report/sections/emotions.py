@@ -27,6 +27,7 @@ from goemo_report.sections._common import (
     number,
     of_class,
     run_columns,
+    sample,
 )
 from goemo_report.statistics import METHODS
 
@@ -46,24 +47,22 @@ def build(comparison: Comparison) -> Section:
     """The best run in detail, F1 across runs, F1 against support."""
     best = comparison.best
     several = bool(comparison.others)
-    table = _across(comparison, "f1", "F1", "emotions")
     blocks: list[Block] = [_detail(comparison, best)]
     if several:
-        blocks += [_heatmap(comparison, table), table]
+        blocks.append(_heatmap(comparison, _across(comparison, "f1", "F1", "emotions-f1")))
     blocks.append(_against_support(comparison))
     if several and len(comparison.runs) <= _ALL_RUNS:
         blocks += [
             _across(comparison, name, title, f"emotions-{name}") for name, title in _STATISTICS[1:3]
         ]
     rest = "" if len(comparison.runs) <= _ALL_RUNS else " Precision and recall of every run: JSON."
-    found = comparison.on_split(comparison.baseline)
     return Section(
         "emotions",
         "Emotions",
         tuple(blocks),
         lead=f"Every metric of the best run, {comparison.name(best)}, grouped by sentiment and "
         f"sorted by F1; then F1 of every run.{rest} {INTERVALS}",
-        method=f"{comparison.split} split, n = {found.rows:,} texts, {AT_HALF}. Support: texts "
+        method=f"{sample(comparison)}, {AT_HALF}. Support: texts "
         f"that carry the emotion. Intervals: {METHODS['class']}; {METHODS['auc']}; "
         f"{METHODS['average_precision']}. With little support intervals are wide: believe them.",
     )
@@ -133,14 +132,14 @@ def _across(comparison: Comparison, statistic: str, title: str, identifier: str)
         rows.append((label, support.get(label), *cells))
     return Table(
         id=identifier,
-        title=f"{title} of each emotion in each run",
+        title=f"{title[0].upper()}{title[1:]} of each emotion in each run",
         columns=(
             Column("emotion", "emotion"),
             Column("support", "support", "integer", help="in the baseline's file"),
             *run_columns(comparison, comparison.runs, shade=True),
         ),
         rows=tuple(rows),
-        collapsed=identifier != "emotions",
+        collapsed=identifier != "emotions-f1",
     )
 
 

@@ -12,7 +12,7 @@ from goemo_report.document import Block, Callout, Cell, Column, Section, Table, 
 from goemo_report.mistakes import disagreements, mistakes, suspects
 from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import RunResult
-from goemo_report.sections._common import AT_HALF, plural
+from goemo_report.sections._common import AT_HALF, plural, sample
 
 ORDER = 110
 
@@ -43,7 +43,7 @@ def build(comparison: Comparison) -> Section | None:
         tuple(blocks),
         lead=f"What {comparison.name(best)} gets wrong with the greatest confidence, and what may "
         "be wrong in the labels instead.",
-        method=f"{comparison.split} split, {AT_HALF}. At most {limit} texts per emotion and kind "
+        method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per emotion and kind "
         "of mistake. Confidence: p for a false positive, 1 \u2212 p for a false negative. "
         "Suspected label errors: the runs' mean p is above the mean p of texts that carry the "
         "label although the text does not, or the reverse (the off-diagonal rule of confident "
@@ -81,7 +81,7 @@ def _mistakes(comparison: Comparison, run: RunResult, limit: int) -> Table:
     found = mistakes(predictions, predictions.probabilities >= DEFAULT_THRESHOLD, limit)
     names = _namer(predictions)
     return Table(
-        id="errors",
+        id="errors-confident",
         title="Most confident mistakes",
         columns=(
             Column("emotion", "emotion"),

@@ -8,7 +8,7 @@ from goemo_report.compare import Comparison
 from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.document import Block, Cell, Column, Section, Table, Value
 from goemo_report.groups import Grouped, GroupScores, roll_up, score_groups
-from goemo_report.sections._common import AT_HALF, key_column, run_cell, run_columns
+from goemo_report.sections._common import AT_HALF, key_column, run_cell, run_columns, sample
 
 ORDER = 70
 
@@ -21,13 +21,12 @@ def build(comparison: Comparison) -> Section:
         ("ekman", "Ekman emotions", EKMAN),
     ):
         blocks += _tables(comparison, name, title, grouping)
-    found = comparison.on_split(comparison.baseline)
     return Section(
         "groups",
         "Sentiment and Ekman groups",
         tuple(blocks),
         lead="The same predictions, rolled up: how well the runs tell coarse groups apart.",
-        method=f"{comparison.split} split, n = {found.rows:,} texts, {AT_HALF}. A text has a group "
+        method=f"{sample(comparison)}, {AT_HALF}. A text has a group "
         "if it has any of its emotions, and is predicted to have one if any is predicted; the "
         "group's probability is the largest of its members'. Groups as in Demszky et al., ACL "
         "2020. No model was trained on the groups.",

@@ -15,6 +15,7 @@ from goemo_report.sections._common import (
     difference_cell,
     key_column,
     run_cell,
+    sample,
     with_interval,
 )
 
@@ -28,14 +29,13 @@ def build(comparison: Comparison) -> Section:
     blocks: list[Block] = [_leaderboard(comparison)]
     if comparison.split == "test":
         blocks += _published(comparison)
-    found = comparison.on_split(comparison.best)
     return Section(
         "leaderboard",
         "Leaderboard",
         tuple(blocks),
         lead="Runs by macro F1 at the fixed threshold 0.5. The tuned column applies one threshold "
         f"per emotion, tuned on validation. {INTERVALS}",
-        method=f"{comparison.split} split, n = {found.rows:,} texts, {AT_HALF}. Difference and "
+        method=f"{sample(comparison)}, {AT_HALF}. Difference and "
         "verdict: paired with the baseline, see Differences. The interval of the tuned column "
         "takes the thresholds as given.",
     )
@@ -68,7 +68,7 @@ def _leaderboard(comparison: Comparison) -> Table:
             )
         )
     return Table(
-        id="leaderboard",
+        id="leaderboard-runs",
         title="Runs by macro F1",
         columns=(
             Column("place", "#", "integer"),

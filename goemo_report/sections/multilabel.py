@@ -31,7 +31,7 @@ from goemo_report.multilabel import (
     word_counts,
 )
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.sections._common import AT_HALF, key_column, listed, run_cell
+from goemo_report.sections._common import AT_HALF, key_column, listed, run_cell, sample
 
 ORDER = 100
 _TOP: Final = 25
@@ -60,7 +60,7 @@ def build(comparison: Comparison) -> Section:
         tuple(blocks),
         lead=f"Every run in brief; co-occurrence, confusions and combinations of the best run, "
         f"{comparison.name(best)}.",
-        method=f"{comparison.split} split, n = {found.rows:,} texts, {AT_HALF}. Exact match: all "
+        method=f"{sample(comparison)}, {AT_HALF}. Exact match: all "
         "labels right. Jaccard: shared over united labels, mean over texts. Hamming loss: share "
         "of wrong pairs. Instead of: a text that misses label A and wrongly gets B counts for "
         "(A, B), by 1/m where it wrongly gets m labels. Words are split at white space.",
@@ -88,7 +88,7 @@ def _behaviour(comparison: Comparison) -> Table:
             )
         )
     return Table(
-        id="multilabel",
+        id="multilabel-texts",
         title="Labels per text and overlap",
         columns=(
             key_column(),

@@ -26,19 +26,29 @@ from goemo_report.sections._common import (
     key_column,
     listed,
     run_cell,
+    sample,
     with_interval,
 )
 from goemo_report.statistics import METHODS
 
 ORDER = 40
+_F1_AND_RANKING: Final = (
+    "macro_f1",
+    "micro_f1",
+    "weighted_f1",
+    "samples_f1",
+    "micro_auc",
+    "macro_auc",
+    "macro_average_precision",
+    "micro_average_precision",
+)
+_WHOLE_TEXTS: Final = ("exact_match", "jaccard", "hamming_loss")
+_REST: Final = tuple(key for key in OVERALL_KEYS if key not in (*_F1_AND_RANKING, *_WHOLE_TEXTS))
 _TABLES: Final = (
-    ("overall", "F1 and AUC", ("macro_f1", "micro_f1", "weighted_f1", "samples_f1", "micro_auc",
-                               "macro_auc", "macro_average_precision", "micro_average_precision")),
-    ("overall-precision-recall", "Precision and recall", tuple(
-        key for key in OVERALL_KEYS if key.endswith(("_precision", "_recall"))
-        and "average" not in key)),
-    ("overall-texts", "Whole texts", ("exact_match", "jaccard", "hamming_loss")),
-)  # fmt: skip
+    ("overall-scores", "F1 and AUC", _F1_AND_RANKING),
+    ("overall-precision-recall", "Precision and recall", _REST),
+    ("overall-texts", "Whole texts", _WHOLE_TEXTS),
+)
 
 
 def build(comparison: Comparison) -> Section:
@@ -58,7 +68,6 @@ def build(comparison: Comparison) -> Section:
                 "out of its macro AUC and macro AP.",
             )
         )
-    found = comparison.on_split(comparison.baseline)
     methods = "; ".join(METHODS[key] for key in ("macro", "bootstrap", "auc", "average_precision"))
     options = comparison.options
     return Section(
@@ -66,7 +75,7 @@ def build(comparison: Comparison) -> Section:
         "Overall metrics",
         tuple(blocks),
         lead=f"Recomputed from the predictions; the best value of each is marked. {INTERVALS}",
-        method=f"{comparison.split} split, n = {found.rows:,} texts, {AT_HALF}; AUC and AP "
+        method=f"{sample(comparison)}, {AT_HALF}; AUC and AP "
         f"(average precision) need no threshold. {ZERO_DIVISION_RULE} Intervals: {methods}; "
         f"{options.resamples:,} resamples, seed {options.seed}.",
     )
@@ -97,7 +106,7 @@ def _table(comparison: Comparison, identifier: str, title: str, keys: tuple[str,
         ),
         rows=tuple(rows),
         row_header=1,
-        collapsed=identifier != "overall",
+        collapsed=identifier != "overall-scores",
     )
 
 

@@ -59,7 +59,7 @@ def _table(comparison: Comparison) -> Table:
         Column("paired", "rows shared with the baseline"),
     )
     return Table(
-        id="runs",
+        id="compared-runs",
         title="Compared runs",
         columns=columns,
         rows=tuple(_row(comparison, run) for run in comparison.runs),

@@ -7,7 +7,7 @@ from typing import Final
 from goemo_report.compare import Comparison
 from goemo_report.configs import SeedGroup
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.sections._common import METRIC_TITLES, p_text
+from goemo_report.sections._common import METRIC_TITLES, p_text, sample
 from goemo_report.seeds import SEED_METHOD, SeedDifference, seed_difference, summarise_seeds
 
 ORDER = 48
@@ -34,7 +34,7 @@ def build(comparison: Comparison) -> Section | None:
         tuple(blocks),
         lead="Runs whose config differs only in the random seed. The spread over seeds is kept "
         "apart from the intervals elsewhere, which are about the texts.",
-        method=f"{comparison.split} split, threshold 0.5. {SEED_METHOD}. The range is the smallest "
+        method=f"{sample(comparison)}, threshold 0.5. {SEED_METHOD}. The range is the smallest "
         "and the largest value, not an interval.",
     )
 
@@ -73,7 +73,7 @@ def _groups(comparison: Comparison) -> Table:
                 )
         spans.append((f"{_title(comparison, group)}, seeds {_seeds(group)}", len(rows) - before))
     return Table(
-        id="seeds",
+        id="seeds-groups",
         title="Over seeds",
         columns=(
             Column("group", "group"),

@@ -19,7 +19,7 @@ from goemo_report.document import (
     Value,
 )
 from goemo_report.results import RunResult
-from goemo_report.sections._common import key_column, listed, run_cell, with_interval
+from goemo_report.sections._common import key_column, listed, run_cell, sample, with_interval
 from goemo_report.thresholds import MINIMUM_SUPPORT, Protocol
 
 ORDER = 75
@@ -54,13 +54,12 @@ def build(comparison: Comparison) -> Section:
     tuned = _tuned(comparison)
     if tuned is not None:
         blocks.append(tuned)
-    found = comparison.on_split(comparison.baseline)
     return Section(
         "thresholds",
         "Thresholds",
         tuple(blocks),
         lead="Probabilities become labels at a threshold; how it was chosen is part of every F1.",
-        method=f"{comparison.split} split, n = {found.rows:,} texts, predicted at p \u2265 t. "
+        method=f"{sample(comparison)}, predicted at p \u2265 t. "
         "Tuned thresholds are chosen on the validation predictions and applied here unchanged: one "
         "for all by macro F1, or one per class by its F1 (a class with fewer than "
         f"{MINIMUM_SUPPORT} positives in validation keeps the global one). The last column is "

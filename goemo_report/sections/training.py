@@ -179,7 +179,7 @@ def _table(comparison: Comparison, epochs: Mapping[str, list[dict[str, float]]])
         if epochs[run.id]:
             groups.append((comparison.name(run), len(epochs[run.id])))
     return Table(
-        id="training",
+        id="training-epochs",
         title="Every epoch",
         columns=(
             key_column(),

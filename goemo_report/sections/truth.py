@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from goemo_report.compare import Comparison
-from goemo_report.contract import SPLITS
+from goemo_report.contract import SPLITS, Split
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult
 from goemo_report.sections._common import key_column, number, plural, run_cell
-from goemo_report.truth import TOLERANCE, LoggedCheck, check_logged
+from goemo_report.truth import (
+    TOLERANCE,
+    LoggedCheck,
+    Overlap,
+    check_logged,
+    overlap,
+    sample_problems,
+)
 
 ORDER = 50
 
@@ -22,6 +29,14 @@ def build(comparison: Comparison) -> Section:
         if not _is_per_class(check) or not check.agrees
     ]
     blocks: list[Block] = [_verdict(comparison, checks), _counts(comparison, checks)]
+    problems = [
+        f"{comparison.name(run)}: {problem}"
+        for run in comparison.runs
+        for problem in sample_problems(run)
+    ]
+    if problems:
+        blocks.append(Callout("warning", "What does not fit together:", tuple(problems)))
+    blocks.append(_overlaps(comparison))
     if overall:
         blocks.append(_table(comparison, overall))
     return Section(
@@ -36,6 +51,50 @@ def build(comparison: Comparison) -> Section:
         "best epoch, from which the predictions come. Per-class figures are listed only where "
         "they differ; the first table counts all.",
     )
+
+
+def _overlaps(comparison: Comparison) -> Table:
+    """Repeated and leaked texts; runs on the same texts share a row."""
+    groups: dict[tuple[tuple[str, ...], ...], list[RunResult]] = {}
+    for run in comparison.runs:
+        key = tuple(run.splits[s].predictions.texts if s in run.splits else () for s in SPLITS)
+        groups.setdefault(key, []).append(run)
+    rows: list[tuple[Value | Cell, ...]] = []
+    for runs in groups.values():
+        found = overlap(runs[0])
+        leaked = Cell(found.leaked, mark="warning" if found.leaked else None)
+        rows.append(
+            (
+                ", ".join(comparison.keys[run.id] for run in runs),
+                *(value for s in SPLITS for value in _repeats(found, s)),
+                leaked,
+                found.leaked_with_labels,
+            )
+        )
+    return Table(
+        id="truth-overlap",
+        title="Repeated and leaked texts",
+        columns=(
+            Column("runs", "runs"),
+            *(
+                column
+                for s in SPLITS
+                for column in (
+                    Column(f"{s}_repeated", f"repeated in {s}", "integer"),
+                    Column(f"{s}_conflicting", "with other labels", "integer"),
+                )
+            ),
+            Column("leaked", "test texts also in val", "integer"),
+            Column("leaked_with_labels", "with the same labels", "integer"),
+        ),
+        rows=tuple(rows),
+        caption="By exact text. Repeats are part of GoEmotions (short comments such as thanks); a "
+        "large number between splits would make tuning on validation too kind.",
+    )
+
+
+def _repeats(found: Overlap, split: Split) -> tuple[int | None, int | None]:
+    return found.repeated.get(split), found.conflicting.get(split)
 
 
 def _is_per_class(check: LoggedCheck) -> bool:
@@ -114,7 +173,7 @@ def _samples(run: RunResult, split: str) -> Cell:
 
 def _table(comparison: Comparison, checks: list[tuple[RunResult, LoggedCheck]]) -> Table:
     return Table(
-        id="truth",
+        id="truth-figures",
         title="Logged beside recomputed",
         columns=(
             Column("run", "run"),

@@ -83,18 +83,25 @@ def test_ids_of_blocks_are_unique(full: Report) -> None:
         for block in section.blocks
         if isinstance(block, Table | Plot | Heatmap)
     ]
+    found += [section.id for section in full.sections]
+    found += [
+        block.table.id
+        for section in full.sections
+        for block in section.blocks
+        if isinstance(block, Plot | Heatmap)
+    ]
     assert len(found) == len(set(found))
 
 
 def test_the_run_table_has_every_run_and_what_was_left_out(full: Report) -> None:
-    runs = table(full, "runs")
+    runs = table(full, "compared-runs")
     assert column(runs, "run") == [run.run.name for run in FOUR]
     assert column(runs, "seed") == [1, 2, 1, 2]
     assert column(table(full, "skipped-runs"), "reason") == ["its log is damaged"]
 
 
 def test_emotions_show_the_recomputed_f1_of_every_run(full: Report) -> None:
-    found = table(full, "emotions")
+    found = table(full, "emotions-f1")
     for run in FOUR:
         assert column(found, run.id) == run.splits["test"].scores.counts.f1.tolist()
 
@@ -102,14 +109,14 @@ def test_emotions_show_the_recomputed_f1_of_every_run(full: Report) -> None:
 def test_logged_figures_stand_beside_recomputed_ones() -> None:
     wrong = replace(run_result(STANDARD_RUNS[0], logged={"test/macro_f1": 0.9}), history=())
     built = report(compare([wrong]), "truth")
-    found = table(built, "truth")
+    found = table(built, "truth-figures")
     assert column(found, "logged") == [0.9]
     assert column(found, "recomputed") == [wrong.splits["test"].scores.overall["macro_f1"]]
     assert column(found, "verdict") == ["differs"]
 
 
 def test_training_curves_show_every_logged_epoch(full: Report) -> None:
-    found = table(full, "training")
+    found = table(full, "training-epochs")
     assert column(found, "epoch") == [1, 2, 3] * 4
     assert column(found, "val/loss") == [row["val/loss"] for run in FOUR for row in run.history]
 
@@ -135,7 +142,7 @@ def test_validation_predictions_alone_make_a_report() -> None:
 
 def test_runs_without_neutral_and_with_it_make_a_report() -> None:
     less = run_result(OfflineRun(seed=8, exclude_neutral=True), number=8)
-    found = table(report(compare([*FOUR, less])), "emotions")
+    found = table(report(compare([*FOUR, less])), "emotions-f1")
     assert column(found, less.id)[-1] is None
 
 
