@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from goemo_report.metrics import BoolArray, FloatArray, IntArray, ratio
-from goemo_report.resampling import averages
 
 MAX_POINTS: Final = 200
 GRID: Final[FloatArray] = np.round(np.arange(0.01, 1.0, 0.01), 2)
@@ -133,14 +132,15 @@ def sweep(truth: BoolArray, probabilities: FloatArray, grid: FloatArray = GRID) 
         predicted[:, j] = _at_least(column, grid)
         tp[:, j] = _at_least(column[truth[:, j]], grid)
     support = np.broadcast_to(truth.sum(axis=0), tp.shape).astype(np.float64)
-    overall = averages(tp, predicted, support)
+    called_or_true = predicted + support
+    f1 = ratio(2 * tp, called_or_true)
     return Sweep(
         thresholds=grid,
-        macro_f1=overall["macro_f1"],
-        micro_f1=overall["micro_f1"],
+        macro_f1=f1.mean(axis=1),
+        micro_f1=ratio(2 * tp.sum(axis=1), called_or_true.sum(axis=1)),
         coverage=_at_least(probabilities.max(axis=1), grid) / rows,
         labels=predicted.sum(axis=1) / rows,
-        f1=ratio(2 * tp, predicted + support),
+        f1=f1,
     )
 
 

@@ -11,11 +11,11 @@ from goemo_report.metrics import (
     BoolArray,
     FloatArray,
     IntArray,
+    count,
     micro_roc_auc,
     ratio,
     sample_scores,
 )
-from goemo_report.resampling import averages
 
 LENGTH_EDGES: Final = (0, 5, 10, 15, 20, 25)
 """Words at which a bin of text length starts."""
@@ -130,18 +130,15 @@ def by_length(
         if not rows.any():
             continue
         present = truth[rows].any(axis=0)
-        both = (truth[rows] & predicted[rows]).sum(axis=0)
-        called, support = predicted[rows].sum(axis=0), truth[rows].sum(axis=0)
-        overall = averages(both[None].astype(float), called[None].astype(float), support[None])
-        f1 = ratio(2 * both, called + support)
+        counts = count(truth[rows], predicted[rows])
         auc = micro_roc_auc(truth[rows], probabilities[rows])
         bins.append(
             LengthBin(
                 low=low,
                 high=high,
                 texts=int(rows.sum()),
-                micro_f1=float(overall["micro_f1"][0]),
-                macro_f1=float(f1[present].mean()) if present.any() else 0.0,
+                micro_f1=float(counts.total.f1[0]),
+                macro_f1=float(counts.f1[present].mean()) if present.any() else 0.0,
                 exact_match=float((truth[rows] == predicted[rows]).all(axis=1).mean()),
                 micro_auc=None if np.isnan(auc) else auc,
                 classes=int(present.sum()),
