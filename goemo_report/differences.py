@@ -12,7 +12,7 @@ import numpy.typing as npt
 from goemo_report.distributions import Z, holm, normal_p
 from goemo_report.influence import Influence
 from goemo_report.metrics import OVERALL_KEYS, sample_scores
-from goemo_report.resampling import RATIOS, averages, class_ratios, weighted_sums
+from goemo_report.resampling import RATIOS, count_metrics, weighted_sums
 from goemo_report.statistics import RANKINGS, Analysis, percentiles
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -197,35 +197,35 @@ def _randomised(run: Analysis, baseline: Analysis, randomisations: int) -> dict[
     other, so that all swaps are one matrix product.
     """
     k = len(run.labels)
-    truth = run.predictions.truth
     apart = np.flatnonzero((run.predicted != baseline.predicted).any(axis=1))
-    generator = np.random.default_rng([run.seed, len(apart), 1])
-    size = (len(apart) + 7) // 8
-    bits = np.frombuffer(generator.bytes(randomisations * size), np.uint8)
-    swaps = np.unpackbits(bits.reshape(randomisations, size), axis=1, count=len(apart))
+    swaps = _coin_flips(randomisations, len(apart), run.seed)
     moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
     shifts = weighted_sums(swaps, moved)
     tp, predicted = shifts[:, :k], shifts[:, k:]
-    support = np.broadcast_to(run.sums[:, 2 * k : 3 * k], tp.shape)
-    ours = (run.sums[:, :k] + tp, run.sums[:, k : 2 * k] + predicted, support)
-    theirs = (baseline.sums[:, :k] - tp, baseline.sums[:, k : 2 * k] - predicted, support)
-    first, second = averages(*ours), averages(*theirs)
-    swapped: dict[str, FloatArray] = {key: first[key] - second[key] for key in first}
-    scores = sample_scores(truth[apart], run.predicted[apart])
-    others = sample_scores(truth[apart], baseline.predicted[apart])
+    support = run.sums[:, 2 * k : 3 * k]
+    swapped = count_metrics(run.sums[:, :k] + tp, run.sums[:, k : 2 * k] + predicted, support)
+    swapped = swapped - count_metrics(
+        baseline.sums[:, :k] - tp, baseline.sums[:, k : 2 * k] - predicted, support
+    )
+    truth = run.predictions.truth[apart]
+    scores = sample_scores(truth, run.predicted[apart])
+    others = sample_scores(truth, baseline.predicted[apart])
     gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
-    means = (gaps.sum(axis=0) - 2.0 * (swaps.astype(np.float64) @ gaps)) / len(run)
-    swapped.update(zip(scores, means.T, strict=True))
-    of_classes, of_others = class_ratios(*ours), class_ratios(*theirs)
-    swapped.update({name: of_classes[name] - of_others[name] for name in RATIOS})
-    observed = {
-        **{
-            key: run.point.overall[key] - baseline.point.overall[key]
-            for key in swapped.keys() - set(RATIOS)
-        },
-        **{name: run.point.per_class[name] - baseline.point.per_class[name] for name in RATIOS},
+    means = (gaps.sum(axis=0) - 2.0 * weighted_sums(swaps, gaps)) / len(run)
+    swapped.overall.update(zip(scores, means.T, strict=True))
+    observed = run.point - baseline.point
+    return {
+        **{key: _p_value(swapped.overall[key], observed.overall[key]) for key in swapped.overall},
+        **{name: _p_value(swapped.per_class[name], observed.per_class[name]) for name in RATIOS},
     }
-    return {key: _p_value(swapped[key], observed[key]) for key in swapped}
+
+
+def _coin_flips(repeats: int, number: int, seed: int) -> npt.NDArray[np.uint8]:
+    """Zeros and ones, (repeats, number)."""
+    size = (number + 7) // 8
+    drawn = np.random.default_rng([seed, number, 1]).bytes(repeats * size)
+    bits = np.frombuffer(drawn, np.uint8).reshape(repeats, size)
+    return np.unpackbits(bits, axis=1, count=number)
 
 
 def _p_value(swapped: FloatArray, observed: FloatArray) -> FloatArray:

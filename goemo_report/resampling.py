@@ -48,10 +48,12 @@ def bootstrap_weights(rows: int, resamples: int, seed: int) -> WeightArray:
     return weights
 
 
-def weighted_sums(weights: npt.NDArray[np.generic], outcomes: Float32Array) -> FloatArray:
-    """(resamples, rows) whole-number weights times (rows, c) whole-number outcomes."""
+def weighted_sums(
+    weights: npt.NDArray[np.generic], outcomes: Float32Array | FloatArray
+) -> FloatArray:
+    """(resamples, rows) weights times (rows, c) outcomes, in the precision of the outcomes."""
     sums = np.empty((len(weights), outcomes.shape[1]), dtype=np.float64)
-    buffer = np.empty((min(_CHUNK, len(weights)), len(outcomes)), dtype=np.float32)
+    buffer = np.empty((min(_CHUNK, len(weights)), len(outcomes)), dtype=outcomes.dtype)
     for start in range(0, len(weights), _CHUNK):
         part = weights[start : start + _CHUNK]
         buffer[: len(part)] = part
@@ -90,12 +92,11 @@ class Outcomes:
     def metrics(self, sums: FloatArray) -> Metrics:
         """Every counts-based metric from sums of `columns`, (m, 3 k + g)."""
         k = self.classes
-        tp, predicted, support = sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k]
-        overall = averages(tp, predicted, support)
+        metrics = count_metrics(sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k])
         texts = sums[:, 3 * k :].sum(axis=1)
         for key, values in self.kinds.items():
-            overall[key] = sums[:, 3 * k :] @ values / texts
-        return Metrics(overall, class_ratios(tp, predicted, support))
+            metrics.overall[key] = sums[:, 3 * k :] @ values / texts
+        return metrics
 
     def resampled(self, weights: npt.NDArray[np.generic]) -> Metrics:
         """Metrics of each resample."""
@@ -116,26 +117,21 @@ class Metrics:
         )
 
 
-def class_ratios(
-    tp: FloatArray, predicted: FloatArray, support: FloatArray
-) -> dict[str, FloatArray]:
-    """F1, precision and recall of each class, (m, k), from counts of the same shape."""
+def count_metrics(tp: FloatArray, predicted: FloatArray, support: FloatArray) -> Metrics:
+    """Macro, micro and weighted averages, and per-class ratios, from counts (m, k) each."""
+    per_class = _ratios(tp, predicted, support)
+    total = _ratios(*(part.sum(axis=1) for part in (tp, predicted, support)))
+    overall: dict[str, FloatArray] = {}
+    for name, values in per_class.items():
+        overall[f"macro_{name}"] = values.mean(axis=1)
+        overall[f"micro_{name}"] = total[name]
+        overall[f"weighted_{name}"] = ratio((values * support).sum(axis=1), support.sum(axis=1))
+    return Metrics(overall, per_class)
+
+
+def _ratios(tp: FloatArray, predicted: FloatArray, support: FloatArray) -> dict[str, FloatArray]:
     return {
         "f1": ratio(2 * tp, predicted + support),
         "precision": ratio(tp, predicted),
         "recall": ratio(tp, support),
     }
-
-
-def averages(tp: FloatArray, predicted: FloatArray, support: FloatArray) -> dict[str, FloatArray]:
-    """Macro, micro and support-weighted F1, precision and recall, (m,), from (m, k) counts."""
-    per_class = class_ratios(tp, predicted, support)
-    total = class_ratios(*(part.sum(axis=1, keepdims=True) for part in (tp, predicted, support)))
-    result: dict[str, FloatArray] = {}
-    for name in RATIOS:
-        result[f"macro_{name}"] = per_class[name].mean(axis=1)
-        result[f"micro_{name}"] = total[name][:, 0]
-        result[f"weighted_{name}"] = ratio(
-            (per_class[name] * support).sum(axis=1), support.sum(axis=1)
-        )
-    return result
