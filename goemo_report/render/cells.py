@@ -31,8 +31,9 @@ _SHORT_TEXT: Final = 22
 _LONG_TEXT: Final = 40
 _LONG_HEADER: Final = 22
 _STACK_FROM: Final = 3
-_WIDE_FROM: Final = 11
-_VERY_WIDE_FROM: Final = 17
+_DENSE_FROM: Final = 11  # columns: small type on paper
+_WIDE_FROM: Final = 14  # columns: a landscape page of its own
+_TALL_FROM: Final = 12  # rows that are worth a page
 _SORT_BY_VALUE: Final = frozenset({"duration", "bytes"})
 
 
@@ -95,8 +96,10 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
         names.append("fill")
     if with_interval >= _STACK_FROM:
         names.append("stack")
-    if len(table.columns) >= _WIDE_FROM:
-        names.append("wide" if len(table.columns) < _VERY_WIDE_FROM else "wide dense")
+    if len(table.columns) >= _DENSE_FROM:
+        names.append("dense")
+    if len(table.columns) >= _WIDE_FROM and len(rows) >= _TALL_FROM:
+        names.append("wide")
     if 0 <= (head := table.row_header) < len(table.columns) and any(
         len(str(row[head].value)) > _LONG_HEADER for row in rows
     ):
@@ -199,14 +202,20 @@ def _footnotes(rows: Sequence[tuple[Cell, ...]]) -> dict[str, str]:
 
 
 def _ranges(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[float, float]]:
-    """Smallest and largest value of every shaded column."""
-    ranges = {}
-    for index, column in enumerate(table.columns):
-        if column.shade:
-            values = [float(row[index].value) for row in rows if _is_number(row[index].value)]  # type: ignore[arg-type] # numbers
-            if values:
-                ranges[index] = (min(values), max(values))
-    return ranges
+    """Smallest and largest value for every shaded column.
+
+    Columns of one kind share them, so that one shade is one value across the table.
+    """
+    values: dict[str, list[float]] = {}
+    shaded = {index: column for index, column in enumerate(table.columns) if column.shade}
+    for index, column in shaded.items():
+        numbers = [float(row[index].value) for row in rows if _is_number(row[index].value)]  # type: ignore[arg-type] # numbers
+        values.setdefault(column.kind, []).extend(numbers)
+    return {
+        index: (min(values[column.kind]), max(values[column.kind]))
+        for index, column in shaded.items()
+        if values[column.kind]
+    }
 
 
 def _shade(value: Value, bounds: tuple[float, float], *, diverging: bool) -> str:

@@ -27,6 +27,7 @@ from goemo_report.render.numbers import (
     as_cell,
     fact_column,
     show,
+    show_cell,
     show_interval,
 )
 from goemo_report.render.text import anchor, latex_text
@@ -78,7 +79,7 @@ def _prose(block: Prose) -> str:
 def _facts(block: Facts) -> str:
     columns = (Column("name", ""), Column("value", "Value"), Column("how", "How it was made"))
     rows = tuple(
-        (name, show(as_cell(value).value, fact_column(as_cell(value).value)), how)
+        (name, show_cell(as_cell(value), fact_column(as_cell(value).value)), how)
         for name, value, how in block.items
     )
     return _table(Table(block.id, "Key figures", columns, rows), "Key figures")

@@ -7,6 +7,7 @@ data never gets past `markdown_text`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -45,6 +46,7 @@ from goemo_report.render.text import (
 FOLD_FROM: Final = 32
 """Tables with more rows than this are folded."""
 SUMMARY_ROWS: Final = 12
+SUMMARY_ITEMS: Final = 6
 
 _ALERTS: Final = {"verdict": "IMPORTANT", "note": "NOTE", "warning": "WARNING"}
 _URL_SAFE: Final = "/:?#@!$&'*+,;=%-._~"
@@ -76,27 +78,39 @@ def render_markdown_block(block: Block) -> str:
 def render_summary(report: Report) -> str:
     """A short form for `$GITHUB_STEP_SUMMARY` and comments on pull requests.
 
-    Title, the first section's statements, facts and first table, and every warning.
+    Title, statements and facts of the first section, the report's first open table, and
+    a line for every other warning.
     """
     parts = [f"## {markdown_text(report.title)}"]
-    if report.sections:
-        table_shown = False
-        for block in report.sections[0].blocks:
-            if isinstance(block, (Callout, Facts)):
-                parts += _block(block, frozenset())
-            elif isinstance(block, Table) and not table_shown:
-                table_shown = True
-                parts += [f"**{markdown_text(block.title)}**", *_rows(block, SUMMARY_ROWS)]
-    for section in report.sections[1:]:
-        for block in section.blocks:
-            if isinstance(block, Callout) and block.level == "warning":
-                parts.append(f"- {_place(section)}: {markdown_text(block.text)}")
+    for block in report.sections[0].blocks if report.sections else ():
+        if isinstance(block, Callout):
+            parts += _block(_shortened(block), frozenset())
+        elif isinstance(block, Facts):
+            parts += _block(block, frozenset())
+    table = next((one for one in _tables(report) if not (one.browse or one.collapsed)), None)
+    if table is not None:
+        parts += [f"**{markdown_text(table.title)}**", *_rows(table, SUMMARY_ROWS)]
+    warnings = [
+        f"- **{markdown_text(section.title)}**: {markdown_text(block.text)}"
+        for section in report.sections[1:]
+        for block in section.blocks
+        if isinstance(block, Callout) and block.level == "warning"
+    ]
+    parts += ["\n".join(warnings)]
     parts.append(f"<sub>{html_text(report.signature)}</sub>" if report.signature else "")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _place(section: Section) -> str:
-    return f"**{markdown_text(section.title)}**"
+def _tables(report: Report) -> Iterator[Table]:
+    return (one for section in report.sections for one in section.blocks if isinstance(one, Table))
+
+
+def _shortened(block: Callout) -> Callout:
+    """A callout with its first items."""
+    if len(block.items) <= SUMMARY_ITEMS:
+        return block
+    more = f"{len(block.items) - SUMMARY_ITEMS + 1} more"
+    return replace(block, items=(*block.items[: SUMMARY_ITEMS - 1], more))
 
 
 def _targets(report: Report) -> frozenset[str]:
