@@ -99,7 +99,10 @@ def _chosen(
     from goemo_report.sources.logs import LogSource
     from goemo_report.sources.references import parse_reference
 
-    paths = {text: parse_reference(text).path for text in references}
+    paths = {
+        text: Path(text) if Path(text).is_dir() else parse_reference(text).path
+        for text in references
+    }
     named = [text for text, path in paths.items() if path is None]
     groups: list[tuple[RunSource, list[LocalRun]]] = []
     for path in (path for path in paths.values() if path is not None):

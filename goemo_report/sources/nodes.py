@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
-from goemo_report.contract import ARTIFACTS, artifact_role
+from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError
 from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord, RunState
 from goemo_report.sources.credentials import Credentials
@@ -19,6 +20,7 @@ from goemo_report.sources.folders import prediction_files, predictions_role
 Node = Mapping[str, Any]
 
 _INTERNAL_CONFIG: Final = {"_wandb", "wandb_version"}
+_GUIDE_ORDER: Final = {key.name: n for n, key in enumerate((*CONFIG_KEYS, *SYSTEM_KEYS))}
 _INTERNAL_TYPES: Final = "wandb-"  # types of the server's own exports, such as wandb-history
 _HEX_MD5: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -33,6 +35,7 @@ def edges(connection: Node | None) -> Iterator[Node]:
 def run_record(node: Node, entity: str, project: str, credentials: Credentials) -> RunRecord:
     """One run of a listing."""
     run_id = str(node["name"])
+    summary = _parsed(node.get("summaryMetrics"), f"summary of run {run_id}")
     state = str(node.get("state") or "unfinished")
     lines = node.get("historyLineCount")
     return RunRecord(
@@ -44,9 +47,9 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
         state=state if state in get_args(RunState) else "unfinished",  # type: ignore[arg-type]
         # reason: get_args checks it, which mypy cannot follow
         tags=tuple(node.get("tags") or ()),
-        created_at=moment(node.get("createdAt")),
+        created_at=_started(moment(node.get("createdAt")), summary),
         config=plain_config(_parsed(node.get("config"), f"config of run {run_id}")),
-        summary=_parsed(node.get("summaryMetrics"), f"summary of run {run_id}"),
+        summary=summary,
         origin=f"{entity}/{project}/{run_id}",
         job_type=node.get("jobType") or None,
         group=node.get("group") or None,
@@ -55,11 +58,29 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
     )
 
 
+def _started(created: datetime | None, summary: Mapping[str, Any]) -> datetime | None:
+    """When a run started: a run that was uploaded later was created then, but logged before.
+
+    Good to a second for uploaded runs, whose summary holds whole seconds of running time.
+    """
+    logged, lasted = summary.get("_timestamp"), summary.get("_runtime")
+    if created is None or not isinstance(logged, int | float) or isinstance(logged, bool):
+        return created
+    if not isinstance(lasted, int | float) or not 0 < logged - lasted < created.timestamp():
+        return created
+    return datetime.fromtimestamp(logged - lasted, UTC)
+
+
 def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"lr": {"value": 1}}` as `{"lr": 1}`, without wandb's own entries."""
+    """`{"lr": {"value": 1}}` as `{"lr": 1}`, without wandb's own entries.
+
+    In the guide's order, then by name: uploads shuffle the keys.
+    """
     return {
         key: value["value"] if isinstance(value, dict) and "value" in value else value
-        for key, value in config.items()
+        for key, value in sorted(
+            config.items(), key=lambda item: (_GUIDE_ORDER.get(item[0], math.inf), item[0])
+        )
         if key not in _INTERNAL_CONFIG
     }
 
@@ -101,15 +122,22 @@ def history_rows(lines: Sequence[Any], run_id: str) -> list[dict[str, Any]]:
 
 
 def artifact_refs(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:
-    """The committed artifacts of one run, oldest first; deleted ones are left out."""
+    """The committed artifacts of one run by role and name, the newest version of a name last."""
     kept = [
         node
         for node in nodes
         if node.get("state") in {None, "COMMITTED"}
         and not str((node.get("artifactType") or {}).get("name", "")).startswith(_INTERNAL_TYPES)
     ]
-    kept.sort(key=lambda node: (node.get("createdAt") or "", node.get("versionIndex") or 0))
-    return tuple(_artifact_ref(node, run_id) for node in kept)
+    kept.sort(key=lambda node: (node.get("versionIndex") or 0, node.get("createdAt") or ""))
+    references = [_artifact_ref(node, run_id) for node in kept]
+    return tuple(sorted(references, key=_place))
+
+
+def _place(reference: ArtifactRef) -> tuple[int, str]:
+    """The guide's own artifacts in its order, then others by name: uploads race each other."""
+    known = ROLES.index(reference.role) if reference.role else len(ROLES)
+    return known, reference.name
 
 
 def _artifact_ref(node: Node, run_id: str) -> ArtifactRef:
