@@ -52,6 +52,7 @@ def with_goemo(directory: str, precision: Any) -> tuple[float, int, Any]:
     with tempfile.TemporaryDirectory() as output:
         config = settings(directory, precision=precision, output=output)
         outcome = train(config, Progress(quiet=True))
+        assert outcome is not None
         record = json.loads((outcome.directory / "run.json").read_text())
         corpus = data.load_corpus(config)
         _, tokenizer = model.load(config, corpus.labels)

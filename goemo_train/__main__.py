@@ -72,7 +72,8 @@ def _run(config: TrainConfig) -> int:
         run_id = stopped.run.rsplit("-", 1)[-1]
         again = f"goemo-train --resume {run_id} --output {shlex.quote(config.output)}"
         return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)
-    sys.stdout.write(summary(outcome, config))
+    if outcome:  # the main process
+        sys.stdout.write(summary(outcome, config))
     return 0
 
 

@@ -20,6 +20,7 @@ from goemo_report.predictions import Predictions, read_predictions, write_predic
 from goemo_train import data
 from goemo_train.data import Split, Tokens
 from goemo_train.progress import Interrupted, Interruption
+from goemo_train.world import World
 
 EVAL_BATCH = 128
 MEMORY_TOKENS = 16384  # of one evaluation batch
@@ -32,17 +33,21 @@ def predict(
     device: torch.device,
     precision: str = "fp32",
     stop: Interruption | None = None,
+    world: World | None = None,
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Probabilities (n, k) in the order of the texts, and the mean BCE loss."""
     classifier.eval()
-    logits = torch.empty(len(tokens), tokens.truth.shape[1], device=device)
+    world = world or World()
+    logits = torch.zeros(len(tokens), tokens.truth.shape[1], device=device)
     size = max(1, min(EVAL_BATCH, MEMORY_TOKENS // int(tokens.lengths.max())))
-    for rows in data.evaluation_batches(tokens.lengths, size):
+    batches = list(data.evaluation_batches(tokens.lengths, size))
+    for rows in batches[world.rank :: world.size]:
         ids, mask, _ = tokens.batch(rows, device)
         with autocast(device, precision):
             logits[torch.from_numpy(rows).to(device)] = classifier(ids, mask).float()
-        if stop and stop.signal:
+        if stop and stop.signal and world.size == 1:
             raise Interrupted(stop.signal)
+    world.sum(logits)  # each process filled in its own rows
     truth = torch.from_numpy(tokens.truth).to(device)
     loss = functional.binary_cross_entropy_with_logits(logits, truth).item()
     return logits.sigmoid().cpu().numpy(), loss

@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from goemo_train.evaluate import (
 from goemo_train.optimiser import Optimiser, learning_rate
 from goemo_train.progress import Interrupted, Interruption, Progress
 from goemo_train.tracking import Tracker, new_run_id, run_config
+from goemo_train.world import World
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
 FALLS = 2  # epochs in a row of falling validation AUC before a warning
@@ -73,17 +75,20 @@ class Outcome:
     warnings: list[str]
 
 
-def train(config: TrainConfig, progress: Progress) -> Outcome:
-    """Train, evaluate and log one run.
+def train(config: TrainConfig, progress: Progress) -> Outcome | None:
+    """Train, evaluate and log one run; None in all but the main process.
 
     Raises:
         GoemoError: something that the user can put right.
         Interrupted: a signal came; the state is kept and the run marked failed.
 
     """
-    config, run_id, name, directory = _open(config)
+    world = World()
+    device = world.device
+    config, run_id, name, directory = world.share(_open(config) if world.main else None)
+    if not world.main:
+        config, progress = replace(config, wandb_mode="disabled"), Progress(quiet=True)
     torch.manual_seed(config.random_seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.model in model.TINY:
         torch.set_num_threads(1)  # more only wait for each other
 
@@ -96,6 +101,7 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     if config.bias_start == "log-odds":
         model.start_bias(classifier, corpus.train.truth)
     classifier.to(device)
+    torch.manual_seed(config.random_seed + world.rank)  # each process its own dropout
     tokens, val, test = (
         data.tokenise(split, tokenizer, config.max_seq_length)
         for split in (corpus.train, corpus.val, corpus.test)
@@ -109,13 +115,15 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     if config.warmup_steps < 0:
         config = replace(config, warmup_steps=steps // 10)
     optimiser = Optimiser(classifier, config, device)
+    network = world.wrap(classifier)  # after the optimiser chose which gradients are sparse
     state = State()
     if config.resume:
-        state = _restore(directory, classifier, optimiser, progress)
+        state = _restore(directory, classifier, optimiser, progress, world)
 
     # The run.
     parameters = sum(p.numel() for p in classifier.export().parameters())
-    _check_disk(directory, 4 * parameters, config)
+    if world.main:
+        _check_disk(directory, 4 * parameters, config)
     measured = {
         "model_params": parameters,
         "num_labels": len(corpus.labels),
@@ -131,7 +139,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     logged = run_config(config, measured)
     directory.mkdir(parents=True, exist_ok=True)
     record = {"id": run_id, "name": name, "settings": asdict(config), "config": logged}
-    _write_json(directory / "run.json", record)
+    if world.main:
+        _write_json(directory / "run.json", record)
     tracker = Tracker.start(config, logged, name, run_id)
     for row in state.history:
         tracker.log(row, row["epoch"])
@@ -146,7 +155,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     if truncated:
         warn(f"{truncated} texts are longer than {config.max_seq_length} tokens and were cut")
 
-    with _marked(tracker, config, directory, classifier, optimiser, state), Interruption() as stop:
+    save = partial(_save_state, directory, classifier, optimiser, state, config, world)
+    with _marked(tracker, config, directory, state, save, world), Interruption() as stop:
         while state.epoch <= config.num_epochs and not _out_of_patience(state, config):
             order = data.training_batches(
                 tokens.lengths, config.batch_size, config.random_seed, state.epoch
@@ -156,23 +166,29 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
             with progress.epoch(state.epoch, config.num_epochs, len(order), state.batch) as show:
                 for rows in order[state.batch :]:
                     rate = learning_rate(state.step, steps, config)
-                    ids, mask, truth = tokens.batch(rows, device)
+                    # This process's share of the batch; a share may be empty in the last one.
+                    mine = rows[world.rank :: world.size]
+                    weight = min(len(mine), 1) * world.size / (len(rows) * len(corpus.labels))
+                    ids, mask, truth = tokens.batch(mine if len(mine) else rows[:1], device)
                     with autocast(device, config.precision):
-                        logits = classifier(ids, mask)
-                    loss = functional.binary_cross_entropy_with_logits(logits.float(), truth)
+                        logits = network(ids, mask)
+                    loss = weight * functional.binary_cross_entropy_with_logits(
+                        logits.float(), truth, reduction="sum"
+                    )
                     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                     norm = optimiser.step(rate)
-                    state.losses.append(loss.detach())  # read once an epoch: no wait for the device
+                    loss = world.sum(loss.detach() / world.size)
+                    state.losses.append(loss)  # read once an epoch: no wait for the device
                     state.norms.append(norm)
                     state.batch += 1
                     state.step += 1
                     show(len(rows), loss)
-                    if stop.signal:
-                        raise Interrupted(stop.signal)
+                    if signal := world.stops(stop, state.step):
+                        raise Interrupted(signal)
                     if config.checkpoint_every and state.step % config.checkpoint_every == 0:
                         now = time.perf_counter()
                         state.epoch_time, started = state.epoch_time + now - started, now
-                        _save_state(directory, classifier, optimiser, state, config)
+                        save()
             now = time.perf_counter()
             state.epoch_time, started = state.epoch_time + now - started, now
 
@@ -184,8 +200,9 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
                     f"the training loss is not finite in epoch {state.epoch}",
                     "Lower --learning-rate, or train with --precision fp32",
                 )
-            train_p, _ = predict(classifier, sample, device, config.eval_precision, stop)
-            val_p, val_loss = predict(classifier, val, device, config.eval_precision, stop)
+            half = config.eval_precision
+            train_p, _ = predict(classifier, sample, device, half, stop, world)
+            val_p, val_loss = predict(classifier, val, device, half, stop, world)
             row = {
                 "epoch": state.epoch,
                 "train/loss": float(losses.mean()),
@@ -200,8 +217,9 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
             }
             if row["val/auc"] > state.best_auc:
                 state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
-                model.save_checkpoint(classifier, tokenizer, directory / "checkpoint")
-                export(directory, "val", corpus.val, val_p, config.threshold, corpus.labels)
+                if world.main:
+                    model.save_checkpoint(classifier, tokenizer, directory / "checkpoint")
+                    export(directory, "val", corpus.val, val_p, config.threshold, corpus.labels)
             tracker.log(row, state.epoch)
             progress.epoch_done(row, best=state.best_epoch == state.epoch)
             state.history.append(row)
@@ -211,17 +229,23 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
             state.training_time += state.epoch_time + time.perf_counter() - started
             state.epoch, state.batch, state.epoch_time = state.epoch + 1, 0, 0.0
             state.losses, state.norms = [], []
-            _save_state(directory, classifier, optimiser, state, config)
+            save()
 
         # Evaluation, with the checkpoint loaded as anyone would load it.
         progress.note("predicting with the saved checkpoint")
+        world.wait()
         saved = model.load_checkpoint(directory / "checkpoint").to(device)
         found = {}
         for split, texts, inputs in (("val", corpus.val, val), ("test", corpus.test, test)):
-            probabilities, _ = predict(saved, inputs, device, config.eval_precision, stop)
-            found[split] = export(
-                directory, split, texts, probabilities, config.threshold, corpus.labels
-            )
+            probabilities, _ = predict(saved, inputs, device, config.eval_precision, stop, world)
+            if world.main:
+                found[split] = export(
+                    directory, split, texts, probabilities, config.threshold, corpus.labels
+                )
+        if not world.main:
+            world.wait()
+            world.close()
+            return None
         scores = score(found["test"].truth, found["test"].probabilities, corpus.labels,
                        config.threshold)  # fmt: skip
         if scores.never_predicted:
@@ -255,6 +279,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome:
     tracker.finish(0)
     _write_json(directory / "run.json", {**record, "history": state.history, "summary": summary})
     checkpoint.remove_states(directory)
+    world.wait()
+    world.close()
     return Outcome(
         run_id, name, directory, tracker.where, tracker.offline, state.best_epoch,
         len(state.history), state.training_time, scores, float(tuned["test"] or 0.0),
@@ -345,33 +371,49 @@ def _save_state(
     optimiser: Optimiser,
     state: State,
     config: TrainConfig,
+    world: World,
 ) -> None:
+    random = world.gather((torch.get_rng_state(), _cuda_random(world)))
+    if not world.main:
+        return
     kept = {
         "state": {f.name: getattr(state, f.name) for f in fields(State)},
         "model": classifier.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "random": random,
     }
     checkpoint.save_state(directory, state.step, kept, config.keep_checkpoints)
 
 
 def _restore(
-    directory: Path, classifier: model.Classifier, optimiser: Optimiser, progress: Progress
+    directory: Path,
+    classifier: model.Classifier,
+    optimiser: Optimiser,
+    progress: Progress,
+    world: World,
 ) -> State:
     kept, damaged = checkpoint.load_newest_state(directory)
+    world.wait()  # all have looked
     for path in damaged:
         progress.warn(f"{path.name} is damaged and was passed over")
-        path.unlink()
+        path.unlink(missing_ok=True)
     if kept is None:
         progress.warn("no whole training state is there: training starts again")
         return State()
     classifier.load_state_dict(kept["model"])
     optimiser.load_state_dict(kept["optimiser"])
-    torch.set_rng_state(kept["random"])
-    if kept["random_cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(kept["random_cuda"])
+    if len(kept["random"]) == world.size:
+        cpu, cuda = kept["random"][world.rank]
+        torch.set_rng_state(cpu)
+        if cuda is not None and world.device.type == "cuda":
+            torch.cuda.set_rng_state(cuda, world.device)
+    else:
+        progress.warn(f"the run had {len(kept['random'])} processes: dropout goes on differently")
     return State(**kept["state"])
+
+
+def _cuda_random(world: World) -> torch.Tensor | None:
+    return torch.cuda.get_rng_state(world.device) if world.device.type == "cuda" else None
 
 
 @contextmanager
@@ -379,9 +421,9 @@ def _marked(
     tracker: Tracker,
     config: TrainConfig,
     directory: Path,
-    classifier: model.Classifier,
-    optimiser: Optimiser,
     state: State,
+    save: Callable[[], None],
+    world: World,
 ) -> Iterator[None]:
     """Whatever ends the block early: keep what was trained, and mark the run failed."""
     try:
@@ -389,8 +431,8 @@ def _marked(
     except BaseException as error:
         try:
             if isinstance(error, Interrupted):  # between two steps: nothing is half done
-                _save_state(directory, classifier, optimiser, state, config)
-            if state.best_epoch:
+                save()
+            if state.best_epoch and world.main:
                 reached = {"best_epoch": state.best_epoch, "final_epoch": len(state.history)}
                 tracker.summarise({**reached, "warnings": state.warnings})
                 _log_artifacts(tracker, directory, config, state, {})
