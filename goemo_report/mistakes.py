@@ -142,18 +142,20 @@ def suspects(truth: BoolArray, probabilities: FloatArray, limit: int) -> list[Su
     The off-diagonal rule of confident learning (Northcutt et al., JAIR 2021), taken per label:
     a text is suspect if its mean probability is above the mean probability of texts that
     carry the label although it does not, or below that of texts that do not although it
-    does. The most confident come first.
+    does. At most `limit` of either kind: labels that seem missing first, most confident first.
     """
     mean = probabilities.mean(axis=0)
     carried, support = (mean * truth).sum(axis=0), truth.sum(axis=0)
     missing, rest = (mean * ~truth).sum(axis=0), (~truth).sum(axis=0)
     high = np.divide(carried, support, out=np.full(truth.shape[1], np.inf), where=support > 0)
     low = np.divide(missing, rest, out=np.full(truth.shape[1], -np.inf), where=rest > 0)
-    suspect = (~truth & (mean > high)) | (truth & (mean < low))
-    confidence = np.where(truth, 1.0 - mean, mean)
-    places = np.argwhere(suspect)
-    order = np.argsort(-confidence[suspect], kind="stable")[:limit]
-    return [
-        Suspect(int(i), int(j), bool(truth[i, j]), float(mean[i, j]), len(probabilities))
-        for i, j in places[order]
-    ]
+    found: list[Suspect] = []
+    for labelled, suspect in ((False, ~truth & (mean > high)), (True, truth & (mean < low))):
+        places = np.argwhere(suspect)
+        sign = 1.0 if labelled else -1.0
+        order = np.argsort(sign * mean[suspect], kind="stable")[:limit]
+        found += [
+            Suspect(int(i), int(j), labelled, float(mean[i, j]), len(probabilities))
+            for i, j in places[order]
+        ]
+    return found

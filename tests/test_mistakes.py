@@ -54,10 +54,11 @@ def test_suspects_contradict_the_mean_of_their_own_class() -> None:
     truth = np.array([[1], [1], [1], [0], [0], [0], [0]], dtype=bool)
     one = np.array([[0.9], [0.8], [0.04], [0.1], [0.2], [0.95], [0.1]])
     found = suspects(truth, np.stack([one, one]), 10)
-    assert [(s.row, s.labelled) for s in found] == [(2, True), (5, False)]
+    assert [(s.row, s.labelled) for s in found] == [(5, False), (2, True)]
     assert found[0].runs == 2
-    assert [s.confidence for s in found] == [0.96, 0.95]
-    assert len(suspects(truth, one[None], 1)) == 1
+    assert [s.confidence for s in found] == [0.95, 0.96]
+    assert len(suspects(truth, one[None], 1)) == 2
+    assert suspects(truth, one[None], 0) == []
 
 
 def test_a_label_without_positives_has_no_suspects() -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from goemo_report.contract import EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError
-from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord
+from goemo_report.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
 from goemo_report.results import as_number, load_results, logged_metrics, prediction_file
+from goemo_report.sources.logs import LogSource
+from goemo_report.truth import check_logged
 from tests.memory_source import MemorySource
 from tests.offline_runs import OfflineRun, write_prediction_file
 from tests.synthetic import run_result
@@ -199,3 +201,34 @@ def test_the_guides_spelling_wins_over_a_dialect() -> None:
 )
 def test_logged_values_that_are_numbers(value: object, number: float | None) -> None:
     assert as_number(value) == number
+
+
+# --- Through real run logs --------------------------------------------------------------
+
+
+def test_real_offline_runs_are_loaded(offline_root: Path) -> None:
+    source = LogSource(offline_root)
+    runs = source.list_runs(RunQuery(tags=["final"])).runs
+    steps: list[tuple[int, int]] = []
+    loaded = load_results(source, runs, progress=lambda _, done, total: steps.append((done, total)))
+    assert len(loaded) == 4
+    assert not loaded.skipped
+    assert steps[-1] == (4, 4)
+    for result in loaded:
+        assert set(result.splits) == {"val", "test"}
+        assert [row["epoch"] for row in result.history if "epoch" in row] == [1, 2, 3]
+        assert len(result.artifacts) == 4
+        wrong = [c for c in check_logged(result) if c.key.startswith("test/") and not c.agrees]
+        assert not wrong
+
+
+def test_odd_runs_are_loaded_or_left_out_with_their_reason(mixed_root: Path) -> None:
+    source = LogSource(mixed_root)
+    loaded = load_results(source, source.list_runs(RunQuery()).runs)
+    found = {result.id: result for result in loaded}
+    assert found["otherdialect"].splits["test"].artifact.kind == "run-files"
+    assert "test/macro_f1" in found["otherdialect"].logged
+    assert found["noneutral"].splits["test"].labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert found["failed"].run.state == "failed"
+    (skipped,) = loaded.skipped
+    assert skipped.reason == "logged no val predictions; logged no test predictions"

@@ -169,7 +169,7 @@ def _suspects(comparison: Comparison, best: RunResult, limit: int) -> Table:
         and other.texts == predictions.texts
     ]
     stacked = np.stack([comparison.on_split(run).predictions.probabilities for run in alike])
-    found = suspects(predictions.truth, stacked, 5 * limit)
+    found = suspects(predictions.truth, stacked, 3 * limit)
     return Table(
         id="suspects",
         title="Suspected label errors",
@@ -191,5 +191,6 @@ def _suspects(comparison: Comparison, best: RunResult, limit: int) -> Table:
             for item in found
         ),
         browse=True,
-        caption=f"Mean over {plural(len(alike), 'run')}; the {5 * limit} most confident.",
+        caption=f"Mean over {plural(len(alike), 'run')}; at most {3 * limit} of either kind, most "
+        "confident first.",
     )

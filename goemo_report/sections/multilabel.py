@@ -35,6 +35,7 @@ from goemo_report.sections._common import AT_HALF, key_column, listed, run_cell,
 
 ORDER = 100
 _TOP: Final = 25
+_PAIRS: Final = 40
 _MOST_LABELS: Final = 5
 """Texts with more labels are counted together."""
 
@@ -95,7 +96,7 @@ def _behaviour(comparison: Comparison) -> Table:
             Column("run", "run"),
             Column("true_labels", "true labels per text", "number"),
             Column("predicted_labels", "predicted labels per text", "number"),
-            Column("without", "texts without a predicted label", "percent", digits=1),
+            Column("without", "texts without a predicted label", "percent"),
             Column("exact_match", "exact match", "number"),
             Column("jaccard", "Jaccard", "number"),
             Column("hamming_loss", "Hamming loss", "number", digits=4),
@@ -149,7 +150,7 @@ def _labels_per_text(comparison: Comparison) -> Plot:
         columns=(
             Column("labels", "labels"),
             *(
-                Column(name if index == 0 else f"run_{index}", name, "percent", digits=1)
+                Column(name if index == 0 else f"run_{index}", name, "percent")
                 for index, (name, _, _) in enumerate(shares)
             ),
         ),
@@ -235,23 +236,42 @@ def _label_heatmap(
         rows=labels,
         columns=columns,
         values=cells,
-        table=Table(
-            id=f"{identifier}-values",
-            title=title,
-            columns=(
-                Column("emotion", "emotion"),
-                *(
-                    Column(label, label, "delta" if diverging else "number", digits=2)
-                    for label in columns
-                ),
-            ),
-            rows=tuple((label, *row) for label, row in zip(labels, cells, strict=True)),
-            collapsed=True,
-        ),
+        table=_pairs(identifier, title, labels, columns, values, diverging=diverging),
         caption=caption,
         scale="diverging" if diverging else "sequential",
         row_title="emotion",
         column_title="also",
+    )
+
+
+def _pairs(
+    identifier: str,
+    title: str,
+    labels: tuple[str, ...],
+    columns: tuple[str, ...],
+    values: FloatArray,
+    *,
+    diverging: bool,
+) -> Table:
+    """The largest cells of a matrix, one a row: 784 cells side by side read badly."""
+    sizes = np.abs(np.nan_to_num(values))
+    order = np.argsort(-sizes, axis=None, kind="stable")[:_PAIRS]
+    places = [divmod(flat, len(columns)) for flat in order.tolist()]
+    return Table(
+        id=f"{identifier}-values",
+        title=title,
+        columns=(
+            Column("row", "emotion"),
+            Column("column", "with"),
+            Column(
+                "value", "difference" if diverging else "share", "delta" if diverging else "percent"
+            ),
+        ),
+        rows=tuple(
+            (labels[i], columns[j], round(float(values[i, j]), 4)) for i, j in places if sizes[i, j]
+        ),
+        caption=f"The {_PAIRS} largest; the matrix is in the figure and in JSON.",
+        collapsed=True,
     )
 
 
@@ -275,7 +295,7 @@ def _confusions(found: SplitResult) -> list[Block]:
             Column("true", "missed"),
             Column("given", "predicted instead"),
             Column("texts", "texts", "number", digits=1),
-            Column("share", "share of the missed", "percent", digits=1),
+            Column("share", "share of the missed", "percent"),
             Column("support", "support", "integer"),
         ),
         rows=tuple(rows),
@@ -305,8 +325,8 @@ def _combinations(comparison: Comparison, best: RunResult, found: SplitResult) -
         columns=(
             Column("labels", "true labels"),
             Column("texts", "texts", "integer"),
-            Column("exact", "exact match", "percent", digits=1),
-            Column("partial", "partial match", "percent", digits=1),
+            Column("exact", "exact match", "percent"),
+            Column("partial", "partial match", "percent"),
             Column("jaccard", "Jaccard", "number"),
         ),
         rows=tuple(

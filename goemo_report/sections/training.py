@@ -64,7 +64,8 @@ def build(comparison: Comparison) -> Section:
         )
     table = _table(comparison, epochs)
     blocks: list[Block] = []
-    for figure in _FIGURES:
+    curves = _FIGURES if any(len(rows) > 1 for rows in epochs.values()) else ()
+    for figure in curves:  # a single epoch is no curve
         plot = _plot(comparison, epochs, *figure)
         if plot is not None:
             blocks.append(plot)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from goemo_report.compare import Comparison, compare
-from goemo_report.document import Cell, Heatmap, Plot, Report, Section, Table
+from goemo_report.document import Heatmap, Plot, Report, Table
 from goemo_report.errors import SettingsError
 from goemo_report.model import SkippedRun
 from goemo_report.sections import build_report, section_ids
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
+from tests.sections.reading import column
+from tests.sections.reading import table as table_of
 from tests.synthetic import run_result
 
 NOW = datetime(2025, 1, 2, 3, 4, tzinfo=UTC)
@@ -32,29 +33,8 @@ def full() -> Report:
     return report(compare(FOUR, skipped=(SkippedRun("lost-run", "its log is damaged"),)))
 
 
-def tables(section: Section) -> Iterator[Table]:
-    for block in section.blocks:
-        if isinstance(block, Table):
-            yield block
-        elif isinstance(block, Plot | Heatmap):
-            yield block.table
-
-
 def table(found: Report, identifier: str) -> Table:
-    for section in found.sections:
-        for item in tables(section):
-            if item.id == identifier:
-                return item
-    raise AssertionError(f"no table {identifier}")
-
-
-def plain(value: object) -> object:
-    return value.value if isinstance(value, Cell) else value
-
-
-def column(found: Table, key: str) -> list[object]:
-    index = [item.key for item in found.columns].index(key)
-    return [plain(row[index]) for row in found.rows]
+    return table_of(found.sections, identifier)
 
 
 def test_sections_have_the_ids_of_their_modules_and_come_in_order(full: Report) -> None:

@@ -1,0 +1,366 @@
+"""What each section says, against values computed here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from goemo_report.compare import Comparison, Options, compare
+from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
+from goemo_report.document import Facts, Heatmap, Plot, Section
+from goemo_report.metrics import score
+from goemo_report.reference_board import REFERENCE_BOARD
+from goemo_report.results import RunResult
+from goemo_report.sections import (
+    ablation,
+    calibration,
+    curves,
+    differences,
+    emotions,
+    errors,
+    groups,
+    leaderboard,
+    multilabel,
+    overall,
+    seeds,
+    summary,
+    thresholds,
+    truth,
+)
+from tests.offline_runs import STANDARD_RUNS, OfflineRun
+from tests.sections.reading import callouts, cells, column, table, texts
+from tests.synthetic import run_result
+
+FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    return compare(FOUR)
+
+
+def built(section: Section | None) -> Section:
+    assert section is not None
+    return section
+
+
+# --- Summary and leaderboard ----------------------------------------------------------
+
+
+def test_the_summary_names_the_best_run_the_gap_and_whether_it_is_noise(
+    comparison: Comparison,
+) -> None:
+    text = callouts(summary.build(comparison))
+    best, base = comparison.best, comparison.baseline
+    gap = comparison.macro_f1(best) - comparison.macro_f1(base)
+    assert f"{best.run.name} is best with macro F1 {comparison.macro_f1(best):.3f}" in text
+    assert f"+{gap:.3f} against the baseline {base.run.name}, more than noise" in text
+    assert "Next is" in text
+    assert "Gained most F1:" in text
+
+
+def test_equal_runs_are_not_told_apart() -> None:
+    twins = [replace(FOUR[0], run=replace(FOUR[0].run, id=name, name=name)) for name in "ab"]
+    comparison = compare(twins)
+    text = callouts(summary.build(comparison))
+    assert "No run beats the baseline a" in text
+    assert "0.000 behind, which may be noise" in text
+    found = table(leaderboard.build(comparison), "leaderboard-runs")
+    assert column(found, "verdict") == ["baseline", "tie"]
+
+
+def test_the_summary_warns() -> None:
+    weak = run_result(OfflineRun(seed=9, quality=0.05), number=9, logged={"test/macro_f1": 0.9})
+    weak = replace(weak, run=replace(weak.run, state="crashed"))
+    text = callouts(summary.build(compare([*FOUR, weak])))
+    assert f"{weak.run.name} never predicts" in text
+    assert "differ from the predictions" in text
+    assert f"{weak.run.name} is crashed, not finished" in text
+
+
+def test_the_facts_carry_intervals(comparison: Comparison) -> None:
+    facts = next(block for block in summary.build(comparison).blocks if isinstance(block, Facts))
+    named = {name: value for name, value, _ in facts.items}
+    interval = comparison.analyses[comparison.best.id].intervals["macro_f1"]
+    assert interval is not None
+    macro = named["macro F1"]
+    assert (macro.value, macro.low, macro.high) == (  # type: ignore[union-attr]  # a Cell
+        comparison.macro_f1(comparison.best),
+        interval.low,
+        interval.high,
+    )
+
+
+def test_the_leaderboard_is_ordered_and_has_tuned_figures(comparison: Comparison) -> None:
+    found = table(leaderboard.build(comparison), "leaderboard-runs")
+    assert column(found, "run") == [run.run.name for run in comparison.ranked]
+    values = [cell.value for cell in cells(found, "macro_f1")]
+    assert values == sorted(values, reverse=True)  # type: ignore[type-var]  # floats
+    for run, cell in zip(comparison.ranked, cells(found, "tuned"), strict=True):
+        tuned = comparison.protocol(run, "per-class")
+        assert tuned is not None
+        assert cell.value == tuned.overall["macro_f1"]
+
+
+def test_published_rows_name_source_and_threshold_and_mark_bounds(comparison: Comparison) -> None:
+    section = leaderboard.build(comparison)
+    found = table(section, "reference-board")
+    assert len(found.rows) == len(REFERENCE_BOARD)  # 120 texts: our runs do not belong here
+    assert all(column(found, "source"))
+    assert all(column(found, "threshold"))
+    for threshold, note in zip(column(found, "threshold"), column(found, "note"), strict=True):
+        assert ("bound" in str(note)) == ("tuned on test" in str(threshold))
+    assert "4 runs are not listed" in callouts(section)
+
+
+def test_whole_runs_stand_among_the_published_ones() -> None:
+    whole = run_result(OfflineRun(texts=SPLIT_SAMPLES["test"], quality=0.6), splits=("test",))
+    found = table(leaderboard.build(compare([whole])), "reference-board")
+    assert column(found, "source").count("this report") == 1  # no validation, no tuned row
+    shown = [value for value in column(found, "macro_f1") if value is not None]
+    assert shown == sorted(shown, reverse=True)  # type: ignore[type-var]  # floats
+
+
+# --- Metrics and differences ----------------------------------------------------------
+
+
+def test_every_overall_metric_has_its_interval(comparison: Comparison) -> None:
+    section = overall.build(comparison)
+    for identifier in ("overall-scores", "overall-precision-recall", "overall-texts"):
+        found = table(section, identifier)
+        for item in found.columns[2:]:
+            for run, cell in zip(comparison.runs, cells(found, item.key), strict=True):
+                value = comparison.on_split(run).scores.overall[item.key]
+                assert cell.value == value
+                assert cell.low is not None
+                assert cell.high is not None
+                assert value is not None
+                assert cell.low <= value <= cell.high
+
+
+def test_differences_carry_interval_p_and_verdict(comparison: Comparison) -> None:
+    found = table(built(differences.build(comparison)), "differences-overall")
+    for row, run in enumerate(comparison.others):
+        expected = comparison.differences[run.id]["macro_f1"]
+        assert expected is not None
+        cell = cells(found, "macro_f1")[row]
+        assert (cell.value, cell.low, cell.high) == (expected.value, expected.low, expected.high)
+        assert column(found, "verdict")[row] == expected.verdict
+        assert column(found, "p")[row] == expected.p
+        marks = {"win": "good", "loss": "bad", "tie": None}
+        assert cell.mark == marks[expected.verdict]
+
+
+def test_runs_that_cannot_be_paired_get_no_verdict() -> None:
+    found = FOUR[1].splits["test"].predictions
+    shuffled = replace(found, truth=found.truth[::-1].copy())
+    other = replace(FOUR[1], splits={"test": replace(FOUR[1].splits["test"], predictions=shuffled)})
+    section = built(differences.build(compare([FOUR[0], other])))
+    assert "Not paired with the baseline" in callouts(section)
+    assert column(table(section, "differences-overall"), "verdict") == ["not paired"]
+    assert cells(table(section, "differences-emotions"), other.id)[0].low is None
+
+
+def test_the_dumbbell_joins_baseline_and_run_per_emotion(comparison: Comparison) -> None:
+    section = built(differences.build(comparison))
+    plot = next(block for block in section.blocks if isinstance(block, Plot))
+    base, run = plot.series
+    assert plot.connect
+    assert base.y == run.y
+    assert set(map(str, base.y)) == set(EMOTIONS)
+
+
+def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison) -> None:
+    section = emotions.build(comparison)
+    found = table(section, "emotions-detail")
+    assert [title for title, _ in found.row_groups] == [
+        "positive",
+        "negative",
+        "ambiguous",
+        "neutral",
+    ]
+    assert sum(size for _, size in found.row_groups) == len(found.rows) == 28
+    scores = comparison.on_split(comparison.best).scores
+    for label, cell, support in zip(
+        column(found, "emotion"), cells(found, "f1"), column(found, "support"), strict=True
+    ):
+        at = EMOTIONS.index(str(label))
+        assert cell.value == scores.counts.f1[at]
+        assert support == scores.counts.support[at]
+        assert cell.low is not None
+    heatmap = next(block for block in section.blocks if isinstance(block, Heatmap))
+    assert heatmap.rows == tuple(comparison.short(run) for run in comparison.runs)
+    assert set(heatmap.columns) == set(EMOTIONS)
+
+
+def test_groups_are_rolled_up_from_the_predictions(comparison: Comparison) -> None:
+    found = table(groups.build(comparison), "groups-sentiment")
+    predictions = comparison.on_split(comparison.best).predictions
+    positive = [EMOTIONS.index(name) for name in ("admiration", "joy", "love")]
+    assert column(found, "group") == ["positive", "negative", "ambiguous", "neutral"]
+    neutral = score(
+        predictions.truth[:, -1:], predictions.probabilities[:, -1:], ("neutral",)
+    ).counts.f1[0]
+    assert column(found, comparison.best.id)[-1] == neutral
+    support = column(found, "support")[0]
+    assert isinstance(support, int)
+    assert support >= predictions.truth[:, positive].any(axis=1).sum()
+
+
+# --- Seeds, thresholds, ablation ------------------------------------------------------
+
+
+def test_seeds_give_mean_spread_and_range(comparison: Comparison) -> None:
+    section = built(seeds.build(comparison))
+    found = table(section, "seeds-groups")
+    values = [comparison.macro_f1(run) for run in FOUR[:2]]
+    assert column(found, "n")[0] == 2
+    assert column(found, "mean")[0] == pytest.approx(np.mean(values))
+    assert column(found, "sd")[0] == pytest.approx(np.std(values, ddof=1))
+    assert "interval" not in str(column(found, "range")[0])
+    assert column(table(section, "seeds-differences"), "p")[0] is not None
+
+
+def test_a_single_seed_has_no_p_value(comparison: Comparison) -> None:
+    section = built(seeds.build(compare(FOUR[:3])))
+    found = table(section, "seeds-differences")
+    assert column(found, "p") == [None, None]
+    assert "at least two seeds" in str(column(found, "note")[0])
+    assert seeds.build(compare([FOUR[0], FOUR[2]])) is None
+
+
+def test_thresholds_have_a_column_for_each_protocol(comparison: Comparison) -> None:
+    found = table(thresholds.build(comparison), "thresholds-macro-f1")
+    for row, run in enumerate(comparison.ranked):
+        for result in comparison.protocols[run.id]:
+            assert column(found, result.choice.protocol)[row] == result.overall["macro_f1"]
+    assert all(cell.note == "bound, not a result" for cell in cells(found, "oracle"))
+
+
+def test_without_validation_there_are_no_tuned_columns() -> None:
+    runs = [run_result(run, splits=("test",)) for run in STANDARD_RUNS[:2]]
+    section = thresholds.build(compare(runs))
+    found = table(section, "thresholds-macro-f1")
+    assert column(found, "global") == column(found, "per-class") == [None, None]
+    assert "No tuned columns for" in callouts(section)
+    on_val = thresholds.build(compare(FOUR[:1], split="val"))
+    assert "tuning would be the bound" in callouts(on_val)
+
+
+def test_an_ablation_names_the_one_change_and_what_it_did() -> None:
+    changed = OfflineRun(
+        model="roberta-large",
+        seed=1,
+        quality=0.5,
+        tags=("ablation",),
+        run_id="ablated",
+        config={"dropout": 0.5},
+    )
+    run = run_result(changed, number=9)
+    comparison = compare([*FOUR, run])
+    found = table(built(ablation.build(comparison)), "ablation-changes")
+    assert column(found, "reference") == [comparison.short(FOUR[2])]
+    assert column(found, "change") == ["dropout: 0.1 \u2192 0.5"]
+    assert column(found, "verdict") == ["loss"]
+    value = cells(found, "macro_f1")[0].value
+    assert value == pytest.approx(comparison.macro_f1(run) - comparison.macro_f1(FOUR[2]))
+
+
+def test_an_ablation_without_neutral_compares_what_both_have() -> None:
+    less = run_result(
+        replace(STANDARD_RUNS[0], exclude_neutral=True, tags=("ablation",), run_id="less"), number=9
+    )
+    section = built(ablation.build(compare([FOUR[0], less])))
+    assert "on the 27 labels that both have" in callouts(section)
+    assert "scored again on these alone" in callouts(section)
+
+
+def test_no_ablation_tag_no_section(comparison: Comparison) -> None:
+    assert ablation.build(comparison) is None
+
+
+# --- Curves, calibration, behaviour, errors -------------------------------------------
+
+
+def test_curves_are_thin_and_per_emotion_for_a_few_runs(comparison: Comparison) -> None:
+    section = curves.build(comparison)
+    plots = [block for block in section.blocks if isinstance(block, Plot)]
+    assert all(len(series.x) <= 200 for plot in plots for series in plot.series)
+    micro = [plot for plot in plots if not plot.choose]
+    assert all(len(plot.series) == len(FOUR) for plot in micro)
+    chosen = next(plot for plot in plots if plot.choose)
+    assert {series.group for series in chosen.series} == set(EMOTIONS)
+
+
+def test_calibration_lists_every_run(comparison: Comparison) -> None:
+    found = table(calibration.build(comparison), "calibration-errors")
+    for run, brier in zip(comparison.runs, column(found, "brier"), strict=True):
+        predictions = comparison.on_split(run).predictions
+        expected = np.mean((predictions.probabilities - predictions.truth) ** 2)
+        assert brier == pytest.approx(expected)
+
+
+def test_a_collapsed_run_is_named() -> None:
+    weak = run_result(OfflineRun(seed=9, quality=0.05))
+    section = multilabel.build(compare([weak]))
+    assert "never predicted at 0.5" in callouts(section)
+    never = weak.splits["test"].scores.never_predicted
+    assert column(table(section, "multilabel-texts"), "never") == [len(never)]
+
+
+def test_errors_show_true_and_predicted_emotions(comparison: Comparison) -> None:
+    section = built(errors.build(comparison))
+    found = table(section, "errors-confident")
+    predictions = comparison.on_split(comparison.best).predictions
+    for label, kind, row, text in zip(
+        *(column(found, key) for key in ("emotion", "kind", "row", "text")), strict=True
+    ):
+        assert isinstance(row, int)
+        at = EMOTIONS.index(str(label))
+        assert predictions.texts[row - 1] == text
+        assert predictions.truth[row - 1, at] == (kind == "false negative")
+        assert (predictions.probabilities[row - 1, at] >= 0.5) == (kind == "false positive")
+
+
+def test_no_text_leaves_every_text_out() -> None:
+    hidden = compare(FOUR, options=Options(texts=False))
+    shown = set(texts(built(errors.build(hidden))))
+    for predictions in (run.splits["test"].predictions for run in FOUR):
+        assert shown.isdisjoint(predictions.texts)
+
+
+def test_max_errors_limits_and_zero_leaves_the_section_out(comparison: Comparison) -> None:
+    few = compare(FOUR, options=Options(max_errors=1))
+    found = table(built(errors.build(few)), "errors-confident")
+    pairs = list(zip(column(found, "emotion"), column(found, "kind"), strict=True))
+    assert len(pairs) == len(set(pairs))
+    assert errors.build(compare(FOUR, options=Options(max_errors=0))) is None
+
+
+# --- Truth ----------------------------------------------------------------------------
+
+
+def test_a_wrong_figure_is_flagged_with_what_explains_it() -> None:
+    micro_f1 = FOUR[0].splits["test"].scores.overall["micro_f1"]
+    assert micro_f1 is not None
+    wrong = replace(FOUR[0], logged={"test/macro_f1": micro_f1}, history=())
+    section = truth.build(compare([wrong]))
+    assert "1 of 1 logged figures differ" in callouts(section)
+    assert "equals the micro F1" in callouts(section)
+
+
+def test_leaked_texts_are_counted(comparison: Comparison) -> None:
+    found = table(truth.build(comparison), "truth-overlap")
+    assert column(found, "leaked") == [120]  # the synthetic splits share their texts
+
+
+def a_run(name: str) -> RunResult:
+    return replace(FOUR[0], run=replace(FOUR[0].run, name=name))
+
+
+def test_hostile_names_stay_plain_text() -> None:
+    name = "<script>alert(1)</script> | [x](javascript:1)"
+    found = table(overall.build(compare([a_run(name)])), "overall-scores")
+    assert column(found, "run") == [name]  # renderers escape, sections do not touch it
