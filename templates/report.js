@@ -87,9 +87,9 @@
   /* --- Tables: sort, filter, pages, copy --- */
 
   const text = (cell) => {
-    if (!cell.querySelector("i, sup, [role=img], button")) return cell.textContent.trim();
+    if (!cell.querySelector("i, sup, [role=img], button, .anchor")) return cell.textContent.trim();
     const copy = cell.cloneNode(true);
-    copy.querySelectorAll("i, sup, [role=img]").forEach((extra) => extra.remove());
+    copy.querySelectorAll("i, sup, [role=img], .anchor").forEach((extra) => extra.remove());
     return copy.textContent.trim();
   };
   const number = (cell) => {
@@ -115,6 +115,15 @@
         return sign * (a.key - b.key) || a.index - b.index;
       });
       body.append(...keyed.map((entry) => entry.row));
+    }
+  };
+
+  /* A link to every row that has an id, for the pointer; the address itself works for all. */
+  const linkRows = (table) => {
+    for (const row of table.querySelectorAll("tr[id]")) {
+      const head = row.querySelector("th[scope=row]");
+      const label = `Link to ${text(head)}`;
+      head.append(make("a", { className: "anchor", href: `#${row.id}`, tabIndex: -1, ariaLabel: label, textContent: "#" }));
     }
   };
 
@@ -198,6 +207,7 @@
     let shown = () => all();
     let update = () => {};
     if (box.dataset.page && rows.length > 5) ({ shown, update } = startBrowsing(box, table, rows, all, tools));
+    linkRows(table);
     if (rows.length > 2) startSorting(table, () => update(true));
     const button = make("button", { type: "button", className: "push", textContent: "Copy as CSV" });
     button.addEventListener("click", () => copy(asCsv(table, shown()), button));

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from goemo_report.document import Axis, Heatmap, Plot, Series, Value
+from goemo_report.document import Heatmap, Plot, Series, Value
+from goemo_report.render.axes import axis, diagonal
 from goemo_report.render.text import plotly_text, visible
 
 PALETTE_SIZE: Final = 7
@@ -33,7 +34,6 @@ PATTERNS: Final = ("", "/", "x", "-", "|", "+", ".", "\\")
 MARKED_POINTS: Final = 8
 """Most markers on one line: enough to tell lines apart without colour."""
 
-MAX_TICKS: Final = 12
 
 Trace = dict[str, Any]
 Figure = dict[str, Any]
@@ -60,8 +60,8 @@ def _plot(plot: Plot) -> Figure:
         traces.append(_trace(series, plot))
     layout: dict[str, Any] = {
         "height": _height(plot),
-        "xaxis": _axis(plot.x, plot),
-        "yaxis": _axis(plot.y, plot),
+        "xaxis": axis(plot.x, plot),
+        "yaxis": axis(plot.y, plot),
         "showlegend": len(plot.series) > 1 and not _named_by_axis(plot),
     }
     if plot.horizontal:
@@ -69,7 +69,7 @@ def _plot(plot: Plot) -> Figure:
     if bars:
         layout["barmode"] = "group"
     if plot.diagonal:
-        layout["shapes"] = [_diagonal(plot)]
+        layout["shapes"] = [diagonal(plot)]
     if plot.x.scale == "linear" and not plot.horizontal and not bars and _is_curve(plot):
         layout["hovermode"] = "closest"
     result: Figure = {"data": traces, "layout": layout}
@@ -203,68 +203,6 @@ def _connections(plot: Plot) -> Trace:
         "showlegend": False,
         "meta": {"colour": None, "handle": True},
     }
-
-
-def _axis(axis: Axis, plot: Plot) -> dict[str, Any]:
-    result: dict[str, Any] = {"title": {"text": plotly_text(axis.title, limit=80)}}
-    if axis.scale == "category":
-        result |= {"type": "category", "showgrid": plot.horizontal and plot.connect}
-        if axis.categories:
-            names = [plotly_text(name) for name in axis.categories]
-            result |= {"categoryorder": "array", "categoryarray": names}
-    elif axis.scale == "log":
-        result |= {"type": "log", **_log_ticks(axis, plot)}
-    elif ticks := _integer_ticks(axis, plot):
-        result["tickvals"] = ticks
-    if axis.scale != "category" and (axis.low is not None or axis.high is not None):
-        bounds = [axis.low, axis.high]
-        if axis.scale == "log":
-            bounds = [math.log10(bound) if bound else None for bound in bounds]
-        result["range"] = bounds
-    if axis.percent:
-        result["tickformat"] = ".0%"
-    return result
-
-
-def _integer_ticks(axis: Axis, plot: Plot) -> list[int]:
-    """Ticks at the integers themselves where an axis has few, such as epochs."""
-    values = {v for series in plot.series for v in (series.x if axis is plot.x else series.y)}
-    whole = sorted(v for v in values if isinstance(v, int) and not isinstance(v, bool))
-    return whole if len(whole) == len(values) and len(whole) <= MAX_TICKS else []
-
-
-def _log_ticks(axis: Axis, plot: Plot) -> dict[str, Any]:
-    """Ticks at 1, 2 and 5 times the powers of ten that the values span."""
-    values = [
-        value
-        for series in plot.series
-        for value in (series.x if axis is plot.x else series.y)
-        if isinstance(value, (int, float)) and value > 0 and math.isfinite(value)
-    ]
-    if not values or max(values) > 1e6 * min(values):
-        return {}
-    low, high = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
-    ticks = [factor * 10.0**power for power in range(low, high + 1) for factor in (1, 2, 5)]
-    return {"tickvals": ticks, "ticktext": [f"{tick:,.15g}" for tick in ticks]}
-
-
-def _diagonal(plot: Plot) -> dict[str, Any]:
-    """The line y = x over the axes' fixed bounds, 0 to 1 where none are given."""
-    low = max(_or(plot.x.low, 0.0), _or(plot.y.low, 0.0))
-    high = min(_or(plot.x.high, 1.0), _or(plot.y.high, 1.0))
-    return {
-        "type": "line",
-        "x0": low,
-        "y0": low,
-        "x1": high,
-        "y1": high,
-        "layer": "below",
-        "line": {"width": 1, "dash": "dot"},
-    }
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
 
 
 def _categories(plot: Plot) -> set[Value]:
