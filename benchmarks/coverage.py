@@ -1,0 +1,197 @@
+"""Do the 95% intervals cover 95%, and does the paired test keep its level?
+
+    python benchmarks/coverage.py [--samples 400] [--system careful]
+
+A made-up population has the label frequencies of GoEmotions and two systems that predict it.
+Samples of 5,427 texts are drawn from it; every interval of the sample is held against the
+value in the population. For the level of the paired test, two systems that are equally good
+by construction label each sample afresh. With 400 samples a coverage of 95% comes out
+between 93% and 97% nineteen times in twenty.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.contract import EMOTIONS
+from goemo_report.differences import paired
+from goemo_report.metrics import OVERALL_KEYS, Scores, score
+from goemo_report.predictions import Predictions
+from goemo_report.statistics import CLASS_STATISTICS, analyse
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+TEXTS = 5427
+TEXT_NAMES = tuple(map(str, range(TEXTS)))
+POPULATION = 8 * TEXTS
+# Positives of each emotion in the test split, in canonical order.
+SUPPORT = (504, 264, 198, 320, 351, 135, 153, 284, 83, 151, 267, 123, 37, 103, 78, 352, 6, 161,
+           238, 23, 186, 16, 145, 11, 56, 156, 141, 1787)  # fmt: skip
+SUPPORT_BANDS = ((0, 10), (10, 30), (30, 100), (100, 10_000))
+
+
+@dataclass(frozen=True)
+class System:
+    """How well a system tells the emotions apart, and how readily it predicts."""
+
+    weakest: float
+    strongest: float
+    readiness: float
+    """Texts predicted for each text that carries the emotion."""
+
+
+SYSTEMS = {
+    "balanced": System(1.5, 4.5, 1.0),
+    "careful": System(1.0, 4.0, 0.5),
+    "eager": System(1.5, 4.5, 1.8),
+}
+
+
+def make_truth(rows: int, generator: np.random.Generator) -> BoolArray:
+    """About 1.17 labels a text, as frequent as in GoEmotions."""
+    frequency = np.array(SUPPORT) / sum(SUPPORT)
+    truth = np.zeros((rows, len(EMOTIONS)), dtype=np.bool_)
+    truth[np.arange(rows), generator.choice(len(EMOTIONS), rows, p=frequency)] = True
+    more = np.flatnonzero(generator.random(rows) < 0.17)
+    truth[more, generator.choice(len(EMOTIONS), len(more), p=frequency)] = True
+    return truth
+
+
+def make_scores(
+    truth: BoolArray, shared: FloatArray, system: System, generator: np.random.Generator
+) -> FloatArray:
+    """Probabilities with each emotion's own signal; `shared` is what makes texts hard for all."""
+    signal = np.linspace(system.weakest, system.strongest, truth.shape[1])
+    signal = signal[np.random.default_rng(1).permutation(len(signal))]
+    noise = 0.7 * shared + 0.7 * generator.normal(size=truth.shape)
+    logits = noise + truth * signal
+    cuts = [
+        np.quantile(logits[:, j], 1 - min(system.readiness * truth[:, j].mean(), 0.9))
+        for j in range(truth.shape[1])
+    ]
+    probabilities: FloatArray = 1.0 / (1.0 + np.exp(-(logits - cuts)))
+    return probabilities
+
+
+def wrap(truth: BoolArray, probabilities: FloatArray) -> Predictions:
+    """Arrays as predictions at 0.5."""
+    return Predictions(TEXT_NAMES, truth, probabilities, probabilities >= 0.5, EMOTIONS, "made up")
+
+
+def values(scores: Scores) -> dict[str, float]:
+    """Every metric by the key that intervals use."""
+    found = {key: float("nan") if v is None else v for key, v in scores.overall.items()}
+    columns = (scores.counts.f1, scores.counts.precision, scores.counts.recall)
+    for name, column in zip(
+        CLASS_STATISTICS, (*columns, scores.auc, scores.average_precision), strict=True
+    ):
+        found |= {f"{name}_{label}": float(column[j]) for j, label in enumerate(EMOTIONS)}
+    return found
+
+
+@dataclass
+class Coverage:
+    """How often each interval held the true value, and how often the test rejected."""
+
+    samples: int
+    intervals: dict[str, int]
+    differences: dict[str, int]
+    rejections: dict[str, int]
+    verdicts: dict[str, int]
+
+
+def measure(
+    system: System,
+    samples: int,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Coverage:
+    """Draw samples and count; see the module."""
+    generator = np.random.default_rng(seed)
+    truth = make_truth(POPULATION, generator)
+    shared = generator.normal(size=truth.shape)
+    better = System(system.weakest + 0.2, system.strongest + 0.2, system.readiness)
+    ours = make_scores(truth, shared, better, generator)
+    theirs = make_scores(truth, shared, system, generator)
+    true, other = (values(score(truth, scores, EMOTIONS)) for scores in (ours, theirs))
+    found = Coverage(samples, *(defaultdict(int) for _ in range(4)))
+    for number in range(samples):
+        drawn = generator.integers(POPULATION, size=TEXTS)
+        run = analyse(wrap(truth[drawn], ours[drawn]), resamples=resamples, seed=number)
+        baseline = analyse(wrap(truth[drawn], theirs[drawn]), resamples=resamples, seed=number)
+        for key, interval in run.intervals.items():
+            # a class without positives in the sample has no interval and misses nothing
+            found.intervals[key] += interval is None or interval.low <= true[key] <= interval.high
+        for key, difference in paired(run, baseline).items():
+            gap = true[key] - other[key]
+            inside = difference is None or difference.low <= gap <= difference.high
+            found.differences[key] += inside
+        # Equal systems: each pair of labels is dealt to the two by coin.
+        swap = generator.random(TEXTS) < 0.5
+        first = np.where(swap[:, None], theirs[drawn], ours[drawn])
+        second = np.where(swap[:, None], ours[drawn], theirs[drawn])
+        equal = paired(
+            analyse(wrap(truth[drawn], first), resamples=resamples, seed=number),
+            analyse(wrap(truth[drawn], second), resamples=resamples, seed=number),
+        )
+        for key, difference in equal.items():
+            found.rejections[key] += difference is not None and difference.p < 0.05
+            found.verdicts[key] += difference is not None and difference.verdict != "tie"
+    return found
+
+
+def report(found: Coverage) -> None:
+    n = found.samples
+    print(f"{'metric':26} covered  difference covered  rejected when equal  won or lost")
+    for key in OVERALL_KEYS:
+        print_row(key, n, [found.intervals[key]], [found.differences[key]],
+                  [found.rejections[key]], [found.verdicts[key]])  # fmt: skip
+    print("\nper class, mean (lowest, for rejections highest) over classes by expected positives")
+    for name in CLASS_STATISTICS:
+        for low, high in SUPPORT_BANDS:
+            labels = [
+                label for label, n_ in zip(EMOTIONS, SUPPORT, strict=True) if low <= n_ < high
+            ]
+            columns: list[list[int]] = [
+                [counts[f"{name}_{label}"] for label in labels]
+                for counts in (found.intervals, found.differences, found.rejections, found.verdicts)
+            ]
+            print_row(f"{name} {low}-{high - 1}", n, *columns)
+
+
+def print_row(
+    title: str, n: int, covered: list[int], differences: list[int], rejected: list[int],
+    verdicts: list[int],
+) -> None:  # fmt: skip
+    def cell(counts: list[int], extreme: Callable[[list[int]], int]) -> str:
+        mean = f"{np.mean(counts) / n:6.1%}"
+        return mean if len(counts) == 1 else f"{mean} ({extreme(counts) / n:6.1%})"
+
+    print(f"{title:26} {cell(covered, min):16} {cell(differences, min):16} "
+          f"{cell(rejected, max):16} {cell(verdicts, max)}")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--system", choices=SYSTEMS, help="one system only")
+    chosen: Any = parser.parse_args()
+    systems: Mapping[str, System] = (
+        {chosen.system: SYSTEMS[chosen.system]} if chosen.system else SYSTEMS
+    )
+    for name, system in systems.items():
+        print(f"\n== {name}: {chosen.samples} samples of {TEXTS:,} texts")
+        report(measure(system, chosen.samples))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Wall time of `goemo-report metrics FILE.csv` beside a pandas + scikit-learn script.
+
+    python benchmarks/metrics_command.py [--rounds 7]
+
+Both are whole processes that read the same made-up file of 5,427 texts x 28 emotions and
+compute the same numbers, which are compared; run in turn, ratio of the medians. Target: at
+most 0.25.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_report.contract import EMOTIONS
+from goemo_report.predictions import write_predictions
+
+TEXTS = 5427
+TARGET = 0.25
+
+SCRIPT = """
+import json, sys
+import pandas as pd
+from sklearn import metrics
+frame = pd.read_csv(sys.argv[1], keep_default_na=False)
+columns = [name for name in frame.columns if name.startswith("pred_probs_")]
+emotions = [name.removeprefix("pred_probs_") for name in columns]
+probabilities = frame[columns].to_numpy()
+named = frame["true_labels"].str.split(",")
+truth = pd.DataFrame({e: [e in row for row in named] for e in emotions}).to_numpy().astype(int)
+predicted = (probabilities >= 0.5).astype(int)
+overall = {
+    "micro_auc": metrics.roc_auc_score(truth, probabilities, average="micro"),
+    "macro_auc": metrics.roc_auc_score(truth, probabilities, average="macro"),
+    "macro_average_precision": metrics.average_precision_score(truth, probabilities),
+    "micro_average_precision": metrics.average_precision_score(
+        truth, probabilities, average="micro"),
+    "exact_match": metrics.accuracy_score(truth, predicted),
+    "hamming_loss": metrics.hamming_loss(truth, predicted),
+    "jaccard": metrics.jaccard_score(truth, predicted, average="samples", zero_division=0),
+}
+for average in ("macro", "micro", "weighted", "samples"):
+    found = metrics.precision_recall_fscore_support(
+        truth, predicted, average=average, zero_division=0)
+    for name, value in zip(("precision", "recall", "f1"), found):
+        overall[f"{average}_{name}"] = value
+precision, recall, f1, support = metrics.precision_recall_fscore_support(
+    truth, predicted, zero_division=0)
+confusion = metrics.multilabel_confusion_matrix(truth, predicted)
+auc = metrics.roc_auc_score(truth, probabilities, average=None)
+average_precision = metrics.average_precision_score(truth, probabilities, average=None)
+rows = [
+    {"emotion": e, "f1_score": f1[j], "precision": precision[j], "recall": recall[j],
+     "support": int(support[j]), "tp": int(confusion[j, 1, 1]), "fp": int(confusion[j, 0, 1]),
+     "fn": int(confusion[j, 1, 0]), "tn": int(confusion[j, 0, 0]), "auc": auc[j],
+     "average_precision": average_precision[j]}
+    for j, e in enumerate(emotions)
+]
+print(json.dumps({"overall": overall, "per_class": rows}))
+"""
+
+
+def make_file(path: Path) -> None:
+    """Predictions of the usual size, with texts of the usual length."""
+    generator = np.random.default_rng(0)
+    truth = generator.random((TEXTS, 28)) < np.geomspace(0.002, 0.3, 28)
+    logits = generator.normal(size=truth.shape) - 3 + 3 * truth
+    texts = [f'"Text" {row}, ' + "some more words " * (row % 8) for row in range(TEXTS)]
+    probabilities = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    write_predictions(path, texts, truth, probabilities, 0.5, EMOTIONS)
+
+
+def run(command: list[str]) -> tuple[float, Any]:
+    """Seconds of one process, and the JSON that it printed."""
+    start = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start, json.loads(done.stdout)
+
+
+def compare(found: Any, expected: Any) -> None:
+    for key, value in expected["overall"].items():
+        assert abs(found["overall"][key] - value) < 1e-12, key
+    for row, other in zip(found["per_class"], expected["per_class"], strict=True):
+        for key, value in other.items():
+            assert row[key] == value or abs(row[key] - value) < 1e-12, (row["emotion"], key)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "test_predictions.csv"
+        make_file(path)
+        ours = [str(Path(sys.executable).with_name("goemo-report")), "metrics", str(path)]
+        ours += ["--format", "json"]
+        theirs = [sys.executable, "-c", SCRIPT, str(path)]
+        compare(run(ours)[1], run(theirs)[1])  # also warms the file cache
+        times = [(run(ours)[0], run(theirs)[0]) for _ in range(rounds)]
+    first, second = (statistics.median(column) for column in zip(*times, strict=True))
+    print(f"goemo-report metrics      {first:6.3f} s")
+    print(f"pandas + scikit-learn     {second:6.3f} s")
+    print(f"ratio {first / second:.3f} (target {TARGET}), {rounds} rounds, same numbers")
+
+
+if __name__ == "__main__":
+    main()
