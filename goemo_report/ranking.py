@@ -47,6 +47,11 @@ class Ranking:
         return len(self.order) - self.positives
 
     @property
+    def lowest(self) -> IntArray:
+        """The last item of each group, by its position before ranking, (g,)."""
+        return self.order[self.high - 1]
+
+    @property
     def sizes(self) -> IntArray:
         """Items in each group, (g,)."""
         return np.diff(self.high, prepend=0)

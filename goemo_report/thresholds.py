@@ -17,6 +17,7 @@ import numpy.typing as npt
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.metrics import ratio
 from goemo_report.predictions import Predictions
+from goemo_report.ranking import Ranking, rank_classes, rank_pairs
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -145,11 +146,10 @@ def choices(
 def best_per_class(truth: BoolArray, probabilities: FloatArray) -> FloatArray:
     """The threshold with the best F1 of each class, (k,); 0.5 for a class without positives."""
     thresholds = np.full(truth.shape[1], DEFAULT_THRESHOLD)
-    for j in np.flatnonzero(truth.any(axis=0)):
-        scores = probabilities[:, j]
-        order = np.argsort(-scores, kind="stable")
-        f1 = _f1_after(truth[order, j])
-        thresholds[j] = _best_cut(scores[order], f1)
+    for j, ranking in enumerate(rank_classes(truth, probabilities)):
+        if ranking.positives:
+            scores = probabilities[ranking.lowest, j]
+            thresholds[j] = _best_cut(scores, _f1_at(ranking))
     return thresholds
 
 
@@ -157,29 +157,24 @@ def best_global(truth: BoolArray, probabilities: FloatArray) -> float:
     """The threshold with the best macro F1 over all classes; 0.5 without positives."""
     if not truth.any():
         return DEFAULT_THRESHOLD
-    gained = np.empty(truth.shape)
-    for j in range(truth.shape[1]):
-        order = np.argsort(-probabilities[:, j], kind="stable")
-        gained[order, j] = np.diff(_f1_after(truth[order, j]), prepend=0.0)
-    order = np.argsort(-probabilities, axis=None, kind="stable")
-    macro = np.cumsum(gained.ravel()[order]) / truth.shape[1]
-    return _best_cut(probabilities.ravel()[order], macro)
+    gained = np.zeros(truth.shape)  # what each pair adds to the sum of F1 when it is predicted
+    for j, ranking in enumerate(rank_classes(truth, probabilities)):
+        gained[ranking.lowest, j] = np.diff(_f1_at(ranking), prepend=0.0)
+    pairs = rank_pairs(truth, probabilities)
+    macro = np.cumsum(gained.ravel()[pairs.order])[pairs.high - 1] / truth.shape[1]
+    return _best_cut(probabilities.ravel()[pairs.lowest], macro)
 
 
-def _f1_after(hits: BoolArray) -> FloatArray:
-    """F1 of one class when its 1, 2, ..., n highest scores are predicted."""
-    tp = np.cumsum(hits)
-    return ratio(2 * tp, np.arange(1, len(hits) + 1) + tp[-1])
+def _f1_at(ranking: Ranking) -> FloatArray:
+    """F1 of a class when all items down to each group are predicted, (g,)."""
+    return ratio(2 * ranking.hits, ranking.high + ranking.positives)
 
 
-def _best_cut(ranked: FloatArray, values: FloatArray) -> float:
-    """Midpoint of the best cut through scores in falling order, `values` being those after
-    each score. Ties in the scores are never cut apart."""
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    after = values[ends]
-    best = ends[after >= after.max() - _TOLERANCE]
-    above = ranked[best]
-    below = np.append(ranked, 0.0)[best + 1]
+def _best_cut(scores: FloatArray, values: FloatArray) -> float:
+    """Midpoint of the best cut, `values` (g,) being those of a cut below each of the distinct
+    `scores` (g,), which fall."""
+    best = np.flatnonzero(values >= values.max() - _TOLERANCE)
+    above, below = scores[best], np.append(scores, 0.0)[best + 1]
     middles = below + (above - below) / 2
     cuts = np.where(middles > below, middles, above)  # no number lies between: p >= above
     nearest = np.lexsort((cuts, np.abs(cuts - DEFAULT_THRESHOLD)))[0]
