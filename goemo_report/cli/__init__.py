@@ -7,6 +7,7 @@ module needs click and light modules only; whatever is heavy is imported when it
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 
@@ -19,6 +20,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # no error for what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    # Runs are analysed side by side; threads within a product would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         goemo_report(prog_name="goemo-report")
     except OSError as error:  # the help text has nowhere to go
