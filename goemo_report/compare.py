@@ -23,6 +23,7 @@ from goemo_report.metrics import ClassCounts, averages, count, sample_averages
 from goemo_report.model import SkippedRun
 from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
+from goemo_report.sources.base import Progress, silent
 from goemo_report.statistics import RESAMPLES, Analysis, Interval, analyse
 from goemo_report.thresholds import Protocol, ThresholdChoice, choices
 
@@ -80,6 +81,7 @@ class Comparison:
     skipped: tuple[SkippedRun, ...] = ()
     source: str = ""
     options: Options = field(default_factory=Options)
+    progress: Progress = silent
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -133,14 +135,16 @@ class Comparison:
             _ = found.intervals  # computed here, where runs go side by side
             return found
 
-        return self._each(self.runs, analysis)
+        return self._each("intervals", self.runs, analysis)
 
     @cached_property
     def differences(self) -> Mapping[str, PairedDifferences]:
         """Run minus baseline at 0.5, by id of each run that is paired with the baseline."""
         runs = [run for run in self.others if self.alignments[run.id].paired]
         _ = self.analyses
-        return self._each(runs, lambda run: self.difference(run, self.baseline))
+        return self._each(
+            "paired differences", runs, lambda run: self.difference(run, self.baseline)
+        )
 
     @cached_property
     def lead(self) -> PairedDifferences | None:
@@ -179,7 +183,7 @@ class Comparison:
     @cached_property
     def protocols(self) -> Mapping[str, tuple[ProtocolResult, ...]]:
         """Every threshold protocol of each run, by run id; the bound comes last."""
-        return self._each(self.runs, self._protocols)
+        return self._each("thresholds", self.runs, self._protocols)
 
     def _protocols(self, run: RunResult) -> tuple[ProtocolResult, ...]:
         judged = self.on_split(run).predictions
@@ -206,12 +210,23 @@ class Comparison:
             return self._analyse(judged, predicted).macro_interval("f1")
 
         runs = [run for run in self.runs if self.protocol(run, "per-class") is not None]
-        return self._each(runs, interval)
+        return self._each("intervals at tuned thresholds", runs, interval)
 
-    def _each(self, runs: Sequence[RunResult], work: Callable[[RunResult], _T]) -> dict[str, _T]:
+    def prepare(self) -> None:
+        """Compute all statistics now, telling `progress`."""
+        _ = self.analyses, self.differences, self.protocols, self.tuned_intervals, self.lead
+
+    def _each(
+        self, what: str, runs: Sequence[RunResult], work: Callable[[RunResult], _T]
+    ) -> dict[str, _T]:
         """Do the same for many runs, side by side: numpy leaves the interpreter free."""
         with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
-            return dict(zip((run.id for run in runs), pool.map(work, runs), strict=True))
+            found: dict[str, _T] = {}
+            self.progress(what, 0, len(runs))
+            for run, result in zip(runs, pool.map(work, runs), strict=True):
+                found[run.id] = result
+                self.progress(what, len(found), len(runs))
+            return found
 
     # --- Order --------------------------------------------------------------------------
 
@@ -244,6 +259,7 @@ def compare(
     skipped: Sequence[SkippedRun] = (),
     source: str = "",
     options: Options | None = None,
+    progress: Progress = silent,
 ) -> Comparison:
     """Compare runs on one split.
 
@@ -285,6 +301,7 @@ def compare(
         skipped=tuple(left_out),
         source=source,
         options=options or Options(),
+        progress=progress,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from goemo_report.compare import compare
@@ -112,3 +113,50 @@ def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
     assert alignment.paired
     assert alignment.matched == comparison.on_split(less).rows
     assert "on the 27 labels that both have" in alignment.note
+
+
+def test_progress_is_told_run_by_run() -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+
+    def progress(description: str, done: int, total: int) -> None:
+        told.setdefault(description, []).append((done, total))
+
+    compare(FOUR, progress=progress).prepare()
+    assert told["intervals"] == [(n, 4) for n in range(5)]
+    assert told["paired differences"] == [(n, 3) for n in range(4)]
+    assert {steps[-1][0] == steps[-1][1] for steps in told.values()} == {True}
+
+
+def test_the_best_run_is_set_against_the_next_one() -> None:
+    comparison = compare(FOUR)
+    assert comparison.lead is not None
+    macro = comparison.lead["macro_f1"]
+    assert macro is not None
+    first, second = comparison.ranked[:2]
+    gap = comparison.macro_f1(first) - comparison.macro_f1(second)
+    assert macro.value == pytest.approx(gap, abs=1e-12)
+
+
+def test_a_shuffled_file_gives_the_same_differences() -> None:
+    found = FOUR[2].splits["test"]
+    order = np.random.default_rng(0).permutation(found.rows)
+    shuffled = found.predictions.take(order, np.arange(28))
+    other = replace(FOUR[2], splits={"test": replace(found, predictions=shuffled)})
+    straight = compare([FOUR[0], FOUR[2]]).differences[FOUR[2].id]["macro_f1"]
+    again = compare([FOUR[0], other]).differences[FOUR[2].id]["macro_f1"]
+    assert straight is not None
+    assert again is not None
+    assert again.value == pytest.approx(straight.value, abs=1e-12)
+    assert again.verdict == straight.verdict
+
+
+def test_tuned_figures_need_validation_predictions() -> None:
+    alone = run_result(OfflineRun(seed=5), splits=("test",))
+    comparison = compare([alone])
+    assert comparison.protocol(alone, "per-class") is None
+    assert comparison.tuned_intervals == {}
+    tuned = compare(FOUR[:1])
+    result = tuned.protocol(FOUR[0], "per-class")
+    assert result is not None
+    interval = tuned.tuned_intervals[FOUR[0].id]
+    assert interval.low <= result.overall["macro_f1"] <= interval.high

@@ -29,8 +29,13 @@ def load_and_compare(
     baseline: str | None,
     split: Split,
     options: Options,
+    *,
+    whole: bool = True,
 ) -> Comparison:
-    """Load what was asked for and compare it; the baseline is one of the runs compared."""
+    """Load what was asked for and compare it; the baseline is one of the runs compared.
+
+    `whole` computes all statistics here, with progress, and not when a section first asks.
+    """
     from goemo_report.cli._runs import gather, with_run
     from goemo_report.compare import compare
     from goemo_report.results import load_results
@@ -41,14 +46,18 @@ def load_and_compare(
         baseline = run.id
     with progress() as bar:
         loaded = load_results(source, listing.runs, progress=bar)
-    return compare(
-        loaded,
-        baseline=baseline,
-        split=split,
-        skipped=listing.skipped,
-        source=source.description,
-        options=options,
-    )
+        comparison = compare(
+            loaded,
+            baseline=baseline,
+            split=split,
+            skipped=listing.skipped,
+            source=source.description,
+            options=options,
+            progress=bar,
+        )
+        if whole:
+            comparison.prepare()
+    return comparison
 
 
 def default_name(query: RunQuery, runs: Sequence[str]) -> str:

@@ -158,7 +158,9 @@ def command(
     from goemo_report.compare import Options
 
     options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
-    comparison = load_and_compare(settings, runs, query, baseline, split, options)
+    comparison = load_and_compare(
+        settings, runs, query, baseline, split, options, whole=not sections
+    )
     note_skipped(comparison.skipped)
     typed = ctx.find_root().meta.get(ARGUMENTS, ())
     report = build(comparison, created_at, shlex.join(("goemo-report", *typed)), sections)
