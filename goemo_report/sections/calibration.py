@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from goemo_report.calibration import BINS, Reliability, class_ece, reliability
 from goemo_report.compare import Comparison
 from goemo_report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table
 from goemo_report.sections._common import key_column, run_cell, run_columns, sample
 
 ORDER = 90
+LIKELY: Final = 0.05
+"""Pairs below this probability are nearly all negative; the diagram leaves them out."""
 
 
 def build(comparison: Comparison) -> Section:
     """Reliability diagram and calibration errors of every run."""
-    found = {
-        run.id: reliability(
-            comparison.on_split(run).predictions.truth,
-            comparison.on_split(run).predictions.probabilities,
-        )
-        for run in comparison.runs
-    }
+    found: dict[str, Reliability] = {}
+    upper: dict[str, Reliability] = {}
+    for run in comparison.runs:
+        predictions = comparison.on_split(run).predictions
+        found[run.id] = reliability(predictions.truth, predictions.probabilities)
+        likely = predictions.probabilities >= LIKELY
+        if likely.any():
+            upper[run.id] = reliability(
+                predictions.truth[likely], predictions.probabilities[likely]
+            )
     blocks: list[Block] = [
-        _plot(comparison, found),
-        _table(comparison, found),
+        _plot(comparison, upper),
+        _table(comparison, found, upper),
         _per_class(comparison),
     ]
     return Section(
@@ -32,8 +39,9 @@ def build(comparison: Comparison) -> Section:
         "the diagonal a run is too careful, below it too bold.",
         method=f"{sample(comparison)}, all text x emotion pairs, no threshold. ECE: mean of "
         f"|frequency \u2212 mean probability| over {BINS} bins of equal mass, weighted by size. "
-        "Most pairs are negative with a small probability, so a small ECE comes easily: look at "
-        "the upper bins and at the ECE per emotion. Brier: mean squared error of the probability.",
+        "Most pairs are negative with a small probability, so a small ECE over all pairs comes "
+        f"easily: the diagram and the second column take the pairs with p \u2265 {LIKELY:g} only. "
+        "Brier: mean squared error of the probability.",
     )
 
 
@@ -47,6 +55,7 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
             colour=comparison.colours[run.id],
         )
         for run in comparison.runs
+        if run.id in found
     )
     table = Table(
         id="reliability-bins",
@@ -61,6 +70,7 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
         rows=tuple(
             (comparison.short(run), number, size, confidence, frequency)
             for run in comparison.runs
+            if run.id in found
             for number, (size, confidence, frequency) in enumerate(
                 zip(
                     found[run.id].size.tolist(),
@@ -75,7 +85,7 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
     )
     return Plot(
         id="reliability",
-        title="Reliability diagram",
+        title=f"Reliability diagram of pairs with p \u2265 {LIKELY:g}",
         alt="Share of true pairs against mean probability in bins of equal mass, one line a run; "
         "the diagonal is perfect calibration.",
         x=Axis("mean probability", low=0, high=1),
@@ -86,7 +96,9 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
     )
 
 
-def _table(comparison: Comparison, found: dict[str, Reliability]) -> Table:
+def _table(
+    comparison: Comparison, found: dict[str, Reliability], upper: dict[str, Reliability]
+) -> Table:
     best = min(item.ece for item in found.values())
     several = len(found) > 1
     return Table(
@@ -96,6 +108,7 @@ def _table(comparison: Comparison, found: dict[str, Reliability]) -> Table:
             key_column(),
             Column("run", "run"),
             Column("ece", "ECE", "number", digits=4),
+            Column("ece_likely", f"ECE, p \u2265 {LIKELY:g}", "number", digits=4),
             Column("brier", "Brier", "number", digits=4),
             Column("mean_probability", "mean probability", "number", digits=4),
             Column("base_rate", "share true", "number", digits=4),
@@ -105,6 +118,7 @@ def _table(comparison: Comparison, found: dict[str, Reliability]) -> Table:
                 comparison.keys[run.id],
                 run_cell(comparison, run),
                 Cell(item.ece, mark="best" if several and item.ece == best else None),
+                upper[run.id].ece if run.id in upper else None,
                 item.brier,
                 item.mean_probability,
                 item.base_rate,

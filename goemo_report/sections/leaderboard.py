@@ -104,7 +104,6 @@ def _published(comparison: Comparison) -> list[Block]:
             Column("micro_f1", "micro F1", "number"),
             Column("micro_auc", "micro AUC", "number", digits=4),
             Column("macro_auc", "macro AUC", "number", digits=4),
-            Column("note", "note"),
         ),
         rows=tuple(rows),
         caption="28 labels, test split of 5,427 texts. Published figures are quoted as their "
@@ -148,7 +147,6 @@ def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
         with_interval(overall["micro_f1"], intervals["micro_f1"]),
         overall["micro_auc"],
         overall["macro_auc"],
-        "",
     )
     tuned = comparison.protocol(run, "per-class")
     if tuned is not None:
@@ -160,7 +158,6 @@ def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
             tuned.overall["micro_f1"],
             None,
             None,
-            "",
         )
 
 
@@ -169,16 +166,17 @@ def _best(comparison: Comparison, run: RunResult) -> bool:
 
 
 def _published_row(item: PublishedResult) -> _Row:
-    note = "bound: thresholds tuned on test" if item.bound else item.note
+    threshold = Cell(item.threshold)
+    if item.bound:
+        threshold = Cell(f"{item.threshold}: a bound, not a result", mark="warning")
     return (
-        item.model,
+        Cell(item.model, note=item.note),
         Cell(item.source, link=item.link),
-        item.threshold,
+        threshold,
         Cell(item.macro_f1, mark="muted" if item.bound else None),
         Cell(item.micro_f1, mark="muted" if item.bound else None),
         item.micro_auc,
         item.macro_auc,
-        Cell(note, mark="warning" if item.bound else None),
     )
 
 

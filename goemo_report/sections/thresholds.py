@@ -26,9 +26,9 @@ ORDER = 75
 _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (
     ("fixed", "fixed 0.5"),
     ("as-logged", "as logged"),
-    ("global", "one, tuned on validation"),
+    ("global", "one for all, tuned on validation"),
     ("per-class", "per class, tuned on validation"),
-    ("oracle", "bound: per class, tuned on these texts"),
+    ("oracle", "bound: tuned on these texts"),
 )
 _SHOWN: Final = slice(4, 95, 2)
 """Every other threshold from 0.05 to 0.95, for figures."""
@@ -195,7 +195,7 @@ def _tuned(comparison: Comparison) -> Block | None:
             for label in comparison.labels
         ),
         caption="Muted: too few positives in validation, the global threshold was kept. "
-        "`--export-thresholds FILE.json` writes them for use.",
+        "The option --export-thresholds FILE.json writes them for use.",
         collapsed=len(runs) > 6,
     )
 
