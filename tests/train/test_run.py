@@ -16,7 +16,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from goemo_report import contract
 from goemo_report.predictions import read_predictions
-from tests.train.conftest import RUN_ID, Finished, goemo_train
+from goemo_train.config import TrainConfig
+from goemo_train.train import State, _out_of_patience
+from tests.train.conftest import RUN_ID, Finished, goemo_train, log_records
 
 
 def of_type(finished: Finished, kind: str) -> list[dict[str, Any]]:
@@ -184,3 +186,25 @@ def test_errors_are_one_line(
     assert done.returncode == code
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_early_stopping_waits_for_its_epochs() -> None:
+    config = TrainConfig(patience=2)
+    rows = [{"val/auc": auc} for auc in (0.8, 0.9, 0.89, 0.88)]
+    assert not _out_of_patience(State(history=rows[:3], best_epoch=2), config)
+    assert _out_of_patience(State(history=rows, best_epoch=2), config)
+    assert not _out_of_patience(State(history=rows, best_epoch=2), TrainConfig())
+
+
+def test_a_loss_that_is_not_finite_fails_the_run_with_the_remedy(tmp_path: Path) -> None:
+    done = goemo_train(
+        tmp_path,
+        *("--dataset=demo", "--model=tiny-bert", "--num-epochs=2", "--limit=100"),
+        *("--learning-rate=10", "--max-grad-norm=1e9", "--warmup-steps=0", "--bias-start=zero"),
+        *("--weight-decay=10", "--wandb-mode=offline", f"--output={tmp_path / 'runs'}"),
+    )
+    assert done.returncode == 1
+    assert "Lower --learning-rate" in done.stderr.splitlines()[-1]
+    (log,) = (tmp_path / "runs").glob("wandb/offline-run-*/run-*.wandb")
+    (ended,) = (record["exit"] for record in log_records(log) if record["type"] == "exit")
+    assert ended["exit_code"] == 1
