@@ -24,6 +24,7 @@ from goemo_train.config import TrainConfig
 HUB_NAME = "google-research-datasets/go_emotions"
 SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 MEGA_BATCH = 50  # batches that are sorted by length together
+CHUNK = 4096  # texts that are tokenised together; a tokenizer's own result is large
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +206,18 @@ class Tokens:
 
 def tokenise(split: Split, tokenizer: Any, max_length: int) -> Tokens:
     """Tokens of a split, special tokens included, cut after `max_length`."""
-    encoded = tokenizer(
-        split.texts, truncation=True, max_length=max_length,
-        return_attention_mask=False, return_token_type_ids=False,
-    )  # fmt: skip
-    ids: list[list[int]] = encoded["input_ids"]
-    truncated = sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-    starts = np.concatenate(([0], np.cumsum([len(row) for row in ids])))
-    flat = np.concatenate([np.asarray(row, np.int32) for row in ids])
-    return Tokens(flat, starts, split.truth.astype(np.float32), truncated, tokenizer.pad_token_id)
+    rows: list[npt.NDArray[np.int32]] = []
+    truncated = 0
+    for start in range(0, len(split.texts), CHUNK):
+        encoded = tokenizer(
+            split.texts[start : start + CHUNK], truncation=True, max_length=max_length,
+            return_attention_mask=False, return_token_type_ids=False,
+        )  # fmt: skip
+        rows += [np.asarray(row, np.int32) for row in encoded["input_ids"]]
+        truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    truth = split.truth.astype(np.float32)
+    return Tokens(np.concatenate(rows), starts, truth, truncated, tokenizer.pad_token_id)
 
 
 def training_batches(
