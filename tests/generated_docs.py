@@ -1,0 +1,157 @@
+"""The parts of docs/ that follow from the code: help texts and the contract.
+
+`python -m tests.generated_docs` writes them anew; `tests/test_docs.py` holds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from goemo_report import contract
+from goemo_report.cli import goemo_report as main
+from goemo_train.config import build_parser
+
+ROOT = Path(__file__).parent.parent
+WIDTH = 92
+
+
+def commands_page() -> str:
+    """docs/commands.md: the help text of every command."""
+    parts = [
+        "# Commands\n",
+        "Written by `make docs` from the commands themselves.\n",
+        "## goemo-report\n",
+        _block(_help(main, "goemo-report", None)),
+    ]
+    context = click.Context(main, info_name="goemo-report")
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
+        parts += [f"## goemo-report {name}\n", _block(_help(command, name, context))]
+    parts += ["## goemo-train\n", _block(_train_help())]
+    return "\n".join(parts)
+
+
+def contract_page() -> str:
+    """docs/contract.md: names, keys, columns and artifacts, from contract.py."""
+    parts = [
+        "# The contract\n",
+        (
+            "What runs and reports agree on. Written by `make docs` from "
+            "`goemo_report/contract.py`; reading also takes the spellings at the end.\n"
+        ),
+        (
+            f"Project: `{contract.PROJECT}`. Run name: `{{model_name}}-{{YYYYMMDD}}-{{HHMMSS}}`. "
+            "Tags: the model name; "
+            f"one of {_codes(contract.PHASE_TAGS)}; one of {_codes(contract.STATUS_TAGS)}.\n"
+        ),
+        "## Emotions\n",
+        (
+            f"{', '.join(contract.EMOTIONS)}: in this order. A run trained without `neutral` has the "
+            "other 27.\n"
+        ),
+        "| group | members |",
+        "| --- | --- |",
+        *(f"| Ekman: {name} | {', '.join(group)} |" for name, group in contract.EKMAN.items()),
+        *(f"| {name} | {', '.join(group)} |" for name, group in contract.SENTIMENT.items()),
+        "",
+        "## Config\n",
+        _keys(contract.CONFIG_KEYS),
+        "System information, in the config as well:\n",
+        _keys(contract.SYSTEM_KEYS),
+        "## Metrics of each epoch\n",
+        "Logged with `step=epoch`.\n",
+        _keys(contract.EPOCH_METRICS),
+        "## Metrics after training\n",
+        _keys(contract.OVERALL_METRICS),
+        "For each emotion:\n",
+        _keys(
+            contract.Key(contract.per_class_metric(name, "{emotion}"), kind, f"{name} of it")
+            for name, kind in contract.PER_CLASS_STATISTICS.items()
+        ),
+        "Of the training:\n",
+        _keys(contract.SUMMARY_METRICS),
+        (
+            "A bare `auc` is the micro average, over all text x emotion pairs. The macro average is "
+            "always logged beside it:\n"
+        ),
+        _keys(contract.MACRO_AUC_METRICS),
+        "## Artifacts\n",
+        *_artifacts(),
+        "## Other spellings that are read\n",
+        (
+            "Real runs differ from the above in a few ways. These are read as if they kept it; "
+            "nothing is ever written so.\n"
+        ),
+        "| found | read as |",
+        "| --- | --- |",
+        "| columns `pred_prob_{emotion}` | `pred_probs_{emotion}` |",
+        "| `test/auc_micro`, `test/auc_macro` | `test/auc`, `test/macro_auc` |",
+        (
+            "| `test/f1_macro`, `test/precision_micro`, ... | `test/macro_f1`, "
+            "`test/micro_precision`, ... |"
+        ),
+        "| `model.safetensors` | `pytorch_model.bin` |",
+        f"| run files below `{contract.PREDICTIONS_FOLDER}` | the prediction artifacts |",
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _artifacts() -> Iterable[str]:
+    for role, kind in contract.ARTIFACTS.items():
+        yield f"### {role}\n"
+        yield f"`{kind.name('{model_name}', '{run_id}')}`, type `{kind.type}`.\n"
+        contents = (
+            " or ".join(f"`{one}`" for one in ((name,) if isinstance(name, str) else name))
+            for name in kind.contents
+        )
+        yield f"Files: {', '.join(contents)}.\n"
+        if kind.columns:
+            yield _keys(kind.columns, "column")
+        if role.endswith("predictions"):
+            yield f"and `{contract.probability_column('{emotion}')}` for each emotion, in order.\n"
+        if kind.metadata:
+            yield _keys(kind.metadata, "metadata")
+
+
+def _keys(keys: Iterable[contract.Key], head: str = "key") -> str:
+    rows = [f"| {head} | type | meaning |", "| --- | --- | --- |"]
+    for key in keys:
+        kind = key.type.__name__ + (" or null" if key.optional else "")
+        rows.append(f"| `{key.name}` | {kind} | {key.meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _block(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```\n"
+
+
+def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    return command.get_help(context)
+
+
+def _train_help() -> str:
+    os.environ["COLUMNS"] = str(WIDTH)
+    parser = build_parser()
+    parser.formatter_class = argparse.HelpFormatter
+    return parser.format_help()
+
+
+PAGES = {"docs/commands.md": commands_page, "docs/contract.md": contract_page}
+
+if __name__ == "__main__":
+    for path, page in PAGES.items():
+        (ROOT / path).write_text(page(), encoding="utf-8")
