@@ -37,8 +37,8 @@ from goemo_report.sources.transport import Notify, Transport
 
 
 def to_stderr(message: str) -> None:
-    """Where notes go when the caller has no better place."""
-    print(message, file=sys.stderr)
+    """Where notes go when the caller has no better place; names in them are hostile text."""
+    print("".join(c if c.isprintable() else "?" for c in message), file=sys.stderr)
 
 
 class ApiSource:

@@ -7,7 +7,6 @@ wants the same file waits for the first and takes over where it died.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import threading
@@ -25,7 +24,7 @@ except ImportError:  # Windows has no flock: two processes may then fetch the sa
 from goemo_report.errors import GoemoError, SourceError
 from goemo_report.model import LocalFile, SkippedFile
 from goemo_report.sources.base import Progress
-from goemo_report.sources.cache import file_digest, hasher_for
+from goemo_report.sources.cache import file_digest
 from goemo_report.sources.faults import RequestRefusedError, TransientError
 from goemo_report.sources.transport import CONNECTIONS, Transport
 
@@ -217,11 +216,3 @@ def _start_over(file: BinaryIO, meter: Meter) -> None:
     meter.add(-file.tell())
     file.seek(0)
     file.truncate()
-
-
-def digest_of(data: bytes, like: str) -> str:
-    """The digest of bytes, by the algorithm of another digest."""
-    hasher, plain = hasher_for(like)
-    hasher.update(data)
-    text = base64.b64encode(hasher.digest()).decode()
-    return text if plain == like else f"{like.removesuffix(plain)}{text}"

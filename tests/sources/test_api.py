@@ -13,6 +13,7 @@ from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.model import ArtifactRef, RunQuery
 from goemo_report.sources import queries
+from goemo_report.sources.api import to_stderr
 from goemo_report.sources.histories import by_step
 from tests.sources.online import md5, open_api, point_at, predictions_of, put, some_runs
 from tests.wandb_server import WandbServer
@@ -369,3 +370,8 @@ def test_documents_are_valid_and_ask_only_what_the_schema_has() -> None:
     ]
     for document in documents:
         assert graphql.validate(schema, graphql.parse(document)) == [], document
+
+
+def test_notes_do_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    to_stderr("the manifest of \x1b[2Jevil\r\n arrived damaged")
+    assert capsys.readouterr().err == "the manifest of ?[2Jevil?? arrived damaged\n"
