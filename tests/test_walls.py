@@ -39,8 +39,8 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "requests": ("goemo_report.sources",),
     "urllib3": ("goemo_report.sources",),
     "google": ("goemo_report.sources",),
-    "torch": ("goemo_train",),
-    "transformers": ("goemo_train",),
+    "torch": ("goemo_train", "goemo_report.checkpoint"),
+    "transformers": ("goemo_train", "goemo_report.checkpoint"),
     "tokenizers": ("goemo_train",),
     "accelerate": ("goemo_train",),
     "datasets": ("goemo_train",),
@@ -56,12 +56,16 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 """Third-party packages and the only modules or packages that may import them."""
 
 LAZILY: Mapping[str, tuple[str, ...]] = {
+    "goemo_report.checkpoint": ("torch", "transformers"),
     "goemo_report.sources.cache": ("xxhash",),
     "goemo_report.sources.staging": ("platformdirs",),
     "goemo_report.sources.upload": ("wandb",),
     "goemo_train.tracking": ("wandb",),
 }
 """Where a costly or rare package is imported inside a function, and must not be above."""
+
+NEED_THE_EXTRA = ("goemo_report.checkpoint",)
+"""Modules of the report that say in one line what to install where `[train]` is not."""
 
 TRAINER_MAY_USE = ("contract", "errors", "predictions", "metrics")
 SOURCES_MAY_USE = ("contract", "errors", "model", "files", "sources")
@@ -275,17 +279,22 @@ def test_what_is_imported_is_declared() -> None:
     train = direct + [_name(line) for line in project["optional-dependencies"]["train"]]
     owners = metadata.packages_distributions()
     for package, declared in (("goemo_report", direct), ("goemo_train", train)):
-        brought = _brought(declared)
         for module, found in every_import():
             top = found.module.split(".")[0]
+            brought = _brought(train if module in NEED_THE_EXTRA else declared)
             if not module.startswith(package) or top in (*sys.stdlib_module_names, *PACKAGES):
                 continue
             distributions = {_name(owner) for owner in owners[top]}
             assert distributions & brought, f"{module}:{found.line} imports {top}: not declared"
 
 
-def _brought(declared: list[str]) -> set[str]:
+def _brought(declared: list[str]) -> frozenset[str]:
     """Distributions and all that they require without any extra."""
+    return _closure(tuple(declared))
+
+
+@cache
+def _closure(declared: tuple[str, ...]) -> frozenset[str]:
     found: set[str] = set()
     waiting = list(declared)
     while waiting:
@@ -297,7 +306,7 @@ def _brought(declared: list[str]) -> set[str]:
             except metadata.PackageNotFoundError:  # required on other systems only
                 continue
             waiting += [_name(line) for line in lines if "extra ==" not in line]
-    return found
+    return frozenset(found)
 
 
 def _name(requirement: str) -> str:

@@ -1,0 +1,151 @@
+"""`goemo-report verify`: does the checkpoint give the predictions?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._output import progress, say, write
+from goemo_report.contract import SPLITS, Split
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.verify import Verification
+
+ORDER = 62
+_FOUND_SOMETHING = 3
+
+
+@click.command(
+    cls=Command,
+    short_help="Load a run's checkpoint, predict again and compare.",
+    epilog="""\b
+Examples:
+  goemo-report verify roberta-large-20241210-143022
+  goemo-report verify abc123 --wandb-dir runs --limit 500
+  goemo-report verify abc123 --split val --device cuda --batch-size 128 --format json
+""",
+)
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Which predictions to make again.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N texts.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Texts at once.",
+)
+@click.option(
+    "--device",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+)
+@click.option(
+    "--max-seq-length",
+    type=click.IntRange(min=3),
+    metavar="N",
+    help="Cut texts after N tokens.  [default: as the run's config says]",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0, max=1),
+    metavar="P",
+    help="Largest difference of a probability.  [default: 0.0001, 0.03 for a bf16 run]",
+)
+@reads_runs(filters=False)
+@format_option("text", "json")
+@output_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    run: str,
+    split: Split,
+    limit: int | None,
+    batch_size: int,
+    device: str,
+    max_seq_length: int | None,
+    tolerance: float | None,
+    settings: Settings,
+    form: str,
+    output: Path,
+) -> None:
+    """Load a run's checkpoint, predict a split again and compare the probabilities.
+
+    The checkpoint is fetched with its digests checked and loaded without running code that it
+    may hold. Where the probabilities differ, the usual mistakes are tried out: label order,
+    maximum length, tokenizer, padding, dropout, half precision. The exit code is 3 then.
+    Needs the extra goemo[train].
+    """
+    from goemo_report import checkpoint
+
+    checkpoint.require_extra()
+
+    from goemo_report.cli._runs import find_one
+    from goemo_report.verify import Options, verify
+
+    source, record = find_one(settings, run)
+    options = Options(split, limit, batch_size, device, max_seq_length, tolerance)
+    with progress() as bar:
+        found = verify(source, record, options, bar)
+    if form == "json":
+        from goemo_report.listing import to_json
+
+        write(to_json(found.document()), output)
+    elif output != Path("-"):
+        write("\n".join(_lines(found)) + "\n", output)
+    else:
+        for line in _lines(found):
+            say(line)
+    if not found.agrees:
+        ctx.exit(_FOUND_SOMETHING)
+
+
+def _lines(found: Verification) -> list[str]:
+    row, emotion = found.where
+    rows = f"{found.rows:,}" + (f" of {found.of_rows:,}" if found.rows < found.of_rows else "")
+    flips = ", ".join(f"{name} {n}" for name, n in list(found.flips.items())[:8])
+    how = f"{len(found.labels)} labels, at most {found.max_length} tokens, on {found.device}"
+    pairs = [
+        ("run", f"{found.run.name} ({found.run.id})"),
+        ("checkpoint", found.artifact),
+        ("predictions", found.file),
+        ("predicted", f"{rows} texts, {how}"),
+        ("largest", f"{found.largest:.2g} (row {row}, {emotion})"),
+        ("mean", f"{found.mean:.2g}"),
+        ("tolerance", f"{found.tolerance:g} ({found.tolerance_reason})"),
+        (
+            "flips",
+            f"{sum(found.flips.values())} labels at threshold {found.threshold:g}"
+            + (f": {flips}" if flips else ""),
+        ),
+        *(("metric", _metric(name, *pair)) for name, pair in found.metrics.items()),
+        *(("note", text) for text in found.notes),
+    ]
+    lines = [f"{name:<12}{text}" for name, text in pairs]
+    if found.agrees:
+        return [*lines, f"{'verified':<12}the checkpoint gives the predictions of the run"]
+    beyond = f"{found.beyond:,} of {found.rows * len(found.labels):,} probabilities"
+    lines.append(f"{'differs':<12}{beyond} by more than the tolerance")
+    lines.append(f"{'because':<12}{found.explanation}")
+    for trial in found.trials:
+        left = f"{trial.mean:.2g} mean, {trial.largest:.2g} largest"
+        lines.append(f"{'tried':<12}{trial.name}: {left}; {trial.finding}")
+    return lines
+
+
+def _metric(name: str, file: float | None, now: float | None) -> str:
+    shown = ["-" if value is None else f"{value:.4f}" for value in (file, now)]
+    return f"{name:<10} {shown[0]} in the file, {shown[1]} from the checkpoint"
