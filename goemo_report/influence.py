@@ -28,6 +28,8 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 PRIOR_POSITIVES = 10
 """Weight of the variance that a model of the scores gives beside the one seen, in positives."""
+LOST_POSITIVES = 5
+"""The jackknife variance of average precision is taken for one with so many positives fewer."""
 
 _EDGE = 1e-9  # keeps a proportion off 0 and 1, where it has no variance
 
@@ -122,7 +124,8 @@ def average_precision_influence(rankings: Sequence[Ranking]) -> Influence:
     """Average precision of each class, from its ranking of all texts, by the jackknife.
 
     Few positives make average precision too high on average: `bias` says how much (Quenouille
-    1956). The variance is at least that of a proportion among the positives.
+    1956). They also make its variance look too small: it is raised by LOST_POSITIVES / positives,
+    and is at least that of a proportion among the positives.
     """
     estimates, values = _stacked([_precision_values(ranking) for ranking in rankings])
     # the jackknife's values have the bias as their mean, with the opposite sign
@@ -130,9 +133,10 @@ def average_precision_influence(rankings: Sequence[Ranking]) -> Influence:
     values += bias
     centre = np.clip(estimates - bias, _EDGE, 1.0 - _EDGE)
     positives = np.array([ranking.positives for ranking in rankings])
-    floor = centre * (1.0 - centre) / np.maximum(positives, 1)
+    number = np.maximum(positives, 1)
     seen = np.square(values).sum(axis=0) / len(values) ** 2
-    return Influence(estimates, values, estimates - centre, np.maximum(floor - seen, 0.0))
+    extra = np.maximum(centre * (1.0 - centre) / number - seen, seen * LOST_POSITIVES / number)
+    return Influence(estimates, values, estimates - centre, extra)
 
 
 def micro_auc_influence(ranking: Ranking, texts: int) -> Influence:

@@ -145,13 +145,19 @@ class Analysis:
         """Counts-based metrics of each bootstrap resample: (resamples,) and (resamples, k)."""
         return self.outcomes.resampled(bootstrap_weights(len(self), self.resamples, self.seed))
 
+    @property
+    def class_texts(self) -> FloatArray:
+        """Texts that carry each class or are predicted to, (k,)."""
+        k = len(self.labels)
+        tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
+        return predicted + support - tp
+
     @cached_property
     def class_bounds(self) -> Mapping[str, Bounds]:
         """Wilson intervals of F1, precision and recall of each class, (k,) each."""
         k = len(self.labels)
         tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
-        union = predicted + support - tp
-        trials = {"f1": union, "precision": predicted, "recall": support}
+        trials = {"f1": self.class_texts, "precision": predicted, "recall": support}
         bounds = {
             name: wilson(tp / np.maximum(number, 1.0), number) for name, number in trials.items()
         }
