@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final, TypeVar
 
-from goemo_report.alignment import Alignment, align
-from goemo_report.configs import SeedGroup, seed_groups
+from goemo_report.analysis.alignment import Alignment, align
+from goemo_report.analysis.configs import SeedGroup, seed_groups
+from goemo_report.analysis.thresholds import Protocol, ThresholdChoice, choices
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
 from goemo_report.differences import PairedDifferences, paired
 from goemo_report.errors import NotFoundError, SettingsError
@@ -25,7 +26,6 @@ from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.sources.base import Progress, silent
 from goemo_report.statistics import RESAMPLES, Analysis, Interval, analyse
-from goemo_report.thresholds import Protocol, ThresholdChoice, choices
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""

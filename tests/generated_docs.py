@@ -52,8 +52,8 @@ def contract_page() -> str:
         ),
         "## Emotions\n",
         (
-            f"{', '.join(contract.EMOTIONS)}: in this order. A run trained without `neutral` has the "
-            "other 27.\n"
+            f"{', '.join(contract.EMOTIONS)}: in this order. A run trained without `neutral` "
+            "has the other 27.\n"
         ),
         "| group | members |",
         "| --- | --- |",
@@ -77,8 +77,8 @@ def contract_page() -> str:
         "Of the training:\n",
         _keys(contract.SUMMARY_METRICS),
         (
-            "A bare `auc` is the micro average, over all text x emotion pairs. The macro average is "
-            "always logged beside it:\n"
+            "A bare `auc` is the micro average, over all text x emotion pairs. The macro average "
+            "is always logged beside it:\n"
         ),
         _keys(contract.MACRO_AUC_METRICS),
         "## Artifacts\n",

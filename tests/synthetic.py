@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from goemo_report.analysis.truth import recomputed_metrics
 from goemo_report.contract import SPLITS, Split
 from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord
 from goemo_report.predictions import BoolArray, FloatArray, Predictions
 from goemo_report.results import PREDICTION_ROLES, RunResult, SplitResult, score_split
-from goemo_report.truth import recomputed_metrics
 from tests.offline_runs import OfflineRun, epoch_metrics, predictions, run_config
 
 CREATED = datetime(2024, 12, 10, 14, 30, tzinfo=UTC)

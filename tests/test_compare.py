@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from goemo_report.analysis.configs import config_differences, flat_config, seed_groups
 from goemo_report.compare import compare
-from goemo_report.configs import config_differences, flat_config, seed_groups
 from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.model import SkippedRun

@@ -87,8 +87,8 @@ def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
 
 def thresholds_of(comparison: Comparison) -> str:
     """JSON of every threshold that can be applied, by run id."""
+    from goemo_report.analysis.thresholds import export_thresholds
     from goemo_report.listing import to_json
-    from goemo_report.thresholds import export_thresholds
 
     return to_json(
         export_thresholds(

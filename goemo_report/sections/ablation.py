@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from goemo_report.alignment import Alignment, align
+from goemo_report.analysis.alignment import Alignment, align
+from goemo_report.analysis.configs import recipe
 from goemo_report.compare import Comparison
-from goemo_report.configs import recipe
 from goemo_report.differences import VERDICT_RULE, PairedDifferences
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from goemo_report.analysis.groups import group_of
 from goemo_report.compare import Comparison
 from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.document import (
@@ -18,7 +19,6 @@ from goemo_report.document import (
     Table,
     Value,
 )
-from goemo_report.groups import group_of
 from goemo_report.results import RunResult
 from goemo_report.sections._common import (
     AT_HALF,

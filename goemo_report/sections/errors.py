@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
 from goemo_report.compare import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.mistakes import disagreements, mistakes, suspects
 from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import RunResult
 from goemo_report.sections._common import AT_HALF, plural, sample

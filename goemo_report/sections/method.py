@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from goemo_report import __version__
+from goemo_report.analysis.truth import TOLERANCE
 from goemo_report.compare import Comparison
 from goemo_report.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.document import Block, Code, Prose, Section
@@ -11,7 +12,6 @@ from goemo_report.reportdata import signature
 from goemo_report.sections._common import listed
 from goemo_report.seeds import SEED_METHOD
 from goemo_report.statistics import METHODS
-from goemo_report.truth import TOLERANCE
 
 ORDER = 150
 

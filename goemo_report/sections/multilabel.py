@@ -6,6 +6,15 @@ from typing import Final
 
 import numpy as np
 
+from goemo_report.analysis.multilabel import (
+    LengthBin,
+    by_length,
+    combinations,
+    confusion,
+    cooccurrence,
+    labels_per_text,
+    word_counts,
+)
 from goemo_report.compare import Comparison
 from goemo_report.document import (
     Axis,
@@ -21,15 +30,6 @@ from goemo_report.document import (
     Value,
 )
 from goemo_report.metrics import BoolArray, FloatArray, IntArray, ratio
-from goemo_report.multilabel import (
-    LengthBin,
-    by_length,
-    combinations,
-    confusion,
-    cooccurrence,
-    labels_per_text,
-    word_counts,
-)
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sections._common import AT_HALF, key_column, listed, run_cell, sample
 

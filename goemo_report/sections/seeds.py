@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from goemo_report.analysis.configs import SeedGroup
 from goemo_report.compare import Comparison
-from goemo_report.configs import SeedGroup
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.sections._common import METRIC_TITLES, p_text, sample
 from goemo_report.seeds import SEED_METHOD, SeedDifference, seed_difference, summarise_seeds

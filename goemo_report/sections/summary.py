@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from goemo_report.analysis.truth import check_logged
 from goemo_report.compare import Comparison
 from goemo_report.differences import Difference
 from goemo_report.document import Block, Callout, Cell, Facts, Section
@@ -15,7 +16,6 @@ from goemo_report.sections._common import (
     signed,
     with_interval,
 )
-from goemo_report.truth import check_logged
 
 ORDER = 10
 _PAIRED = "paired on the same texts: percentile bootstrap interval, randomisation test"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from goemo_report.analysis.curves import sweep
+from goemo_report.analysis.thresholds import MINIMUM_SUPPORT, Protocol
 from goemo_report.compare import Comparison
-from goemo_report.curves import sweep
 from goemo_report.document import (
     Axis,
     Block,
@@ -20,7 +21,6 @@ from goemo_report.document import (
 )
 from goemo_report.results import RunResult
 from goemo_report.sections._common import key_column, listed, run_cell, sample, with_interval
-from goemo_report.thresholds import MINIMUM_SUPPORT, Protocol
 
 ORDER = 75
 _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from goemo_report.analysis.truth import best_epoch
 from goemo_report.compare import Comparison
 from goemo_report.contract import canonical_metric
 from goemo_report.document import (
@@ -21,7 +22,6 @@ from goemo_report.document import (
 )
 from goemo_report.results import RunResult, as_number
 from goemo_report.sections._common import key_column, number
-from goemo_report.truth import best_epoch
 
 ORDER = 120
 

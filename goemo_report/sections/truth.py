@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from goemo_report.compare import Comparison
-from goemo_report.contract import SPLITS, Split
-from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.results import RunResult
-from goemo_report.sections._common import key_column, number, plural, run_cell
-from goemo_report.truth import (
+from goemo_report.analysis.truth import (
     TOLERANCE,
     LoggedCheck,
     Overlap,
@@ -15,6 +10,11 @@ from goemo_report.truth import (
     overlap,
     sample_problems,
 )
+from goemo_report.compare import Comparison
+from goemo_report.contract import SPLITS, Split
+from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
+from goemo_report.results import RunResult
+from goemo_report.sections._common import key_column, number, plural, run_cell
 
 ORDER = 50
 

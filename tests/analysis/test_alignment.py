@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_report.alignment import align
+from goemo_report.analysis.alignment import align
 from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.predictions import Predictions
 

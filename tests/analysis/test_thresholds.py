@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goemo_report.metrics import score
-from goemo_report.predictions import Predictions
-from goemo_report.thresholds import (
+from goemo_report.analysis.thresholds import (
     as_logged,
     best_global,
     best_per_class,
@@ -23,6 +21,8 @@ from goemo_report.thresholds import (
     tuned_globally,
     tuned_per_class,
 )
+from goemo_report.metrics import score
+from goemo_report.predictions import Predictions
 from tests.numbers import make_predictions
 
 

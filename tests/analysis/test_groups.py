@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from goemo_report.analysis.groups import group_of, roll_up, score_groups
 from goemo_report.contract import EKMAN, EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, SENTIMENT
-from goemo_report.groups import group_of, roll_up, score_groups
 from goemo_report.metrics import score
 from goemo_report.predictions import Predictions
 from tests.offline_runs import OfflineRun, predictions

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from goemo_report.curves import GRID, precision_recall_curve, roc_curve, steps, sweep, thin
+from goemo_report.analysis.curves import GRID, precision_recall_curve, roc_curve, steps, sweep, thin
 from goemo_report.metrics import BoolArray, FloatArray, average_precision, roc_auc
 
 ALL = 10**6

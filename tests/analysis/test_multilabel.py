@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_report.metrics import BoolArray
-from goemo_report.multilabel import (
+from goemo_report.analysis.multilabel import (
     by_length,
     combinations,
     confusion,
@@ -16,6 +15,7 @@ from goemo_report.multilabel import (
     labels_per_text,
     word_counts,
 )
+from goemo_report.metrics import BoolArray
 
 
 def matrix(*rows: str) -> BoolArray:

@@ -7,11 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from goemo_report.contract import Split
-from goemo_report.model import ArtifactRef
-from goemo_report.predictions import BoolArray
-from goemo_report.results import RunResult, SplitResult
-from goemo_report.truth import (
+from goemo_report.analysis.truth import (
     LoggedCheck,
     best_epoch,
     check_logged,
@@ -19,6 +15,10 @@ from goemo_report.truth import (
     recomputed_metrics,
     sample_problems,
 )
+from goemo_report.contract import Split
+from goemo_report.model import ArtifactRef
+from goemo_report.predictions import BoolArray
+from goemo_report.results import RunResult, SplitResult
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result
 

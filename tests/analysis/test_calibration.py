@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from goemo_report.calibration import class_ece, reliability
+from goemo_report.analysis.calibration import class_ece, reliability
 
 
 def test_bins_counted_by_hand() -> None:

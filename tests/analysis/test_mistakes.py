@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.mistakes import disagreements, mistakes, suspects
+from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
 from goemo_report.predictions import BoolArray, Predictions
 
 Rows = npt.NDArray[np.int64]

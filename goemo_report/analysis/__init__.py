@@ -1,0 +1,1 @@
+"""Analyses of one or two runs beyond their scores: pure values in, pure values out."""
