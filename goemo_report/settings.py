@@ -24,7 +24,7 @@ _ONLINE_MODES: Final = ("online", "shared", "run")
 class FileKey:
     """One key that `[tool.goemo]` may hold: its type and, for some, the values allowed."""
 
-    kind: Literal["text", "texts", "integer", "boolean"]
+    kind: Literal["text", "texts", "integer", "boolean", "reasons"]
     meaning: str
     choices: tuple[str, ...] = ()
     minimum: int = 0
@@ -44,6 +44,7 @@ FILE_KEYS: Final[dict[str, FileKey]] = {
     "seed": FileKey("integer", "seed of the resampling"),
     "max-errors": FileKey("integer", "texts in the error browser, per emotion and run"),
     "no-text": FileKey("boolean", "leave all texts out of reports"),
+    "waive": FileKey("reasons", "rules of the audit that need not be kept, each with the reason"),
 }
 """Every key of `[tool.goemo]`. Paths are relative to the pyproject.toml that names them."""
 
@@ -204,6 +205,8 @@ def _problem(key: FileKey, value: object) -> str:
         "texts": isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value),
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "boolean": isinstance(value, bool),
+        "reasons": isinstance(value, dict)
+        and all(isinstance(reason, str) and reason.strip() for reason in value.values()),
     }[key.kind]
     if not right:
         expected = {
@@ -211,6 +214,7 @@ def _problem(key: FileKey, value: object) -> str:
             "texts": "must be a list of strings that is not empty",
             "integer": "must be a whole number",
             "boolean": "must be true or false",
+            "reasons": 'must be a table with a reason for each rule, as { "tags-status" = "..." }',
         }
         return expected[key.kind]
     if isinstance(value, int) and value < key.minimum:

@@ -1,0 +1,290 @@
+"""What an audit looks at: a run, its history and artifacts, and the small files among them.
+
+Of the checkpoint only `config.json` is fetched, never the weights. Whatever cannot be had is
+a value that says why: rules judge, nothing is raised for a bad run.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.contract import (
+    ARTIFACTS,
+    EMOTIONS,
+    EMOTIONS_WITHOUT_NEUTRAL,
+    EPOCH_METRICS,
+    SPLITS,
+    Key,
+    Role,
+    Split,
+    artifact_role,
+    canonical_metric,
+)
+from goemo_report.csvtable import Table, read_table
+from goemo_report.errors import DataError
+from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, Row, RunRecord, SkippedFile
+from goemo_report.predictions import infer_threshold, read_predictions
+from goemo_report.results import (
+    PREDICTION_ROLES,
+    RunResult,
+    SplitResult,
+    as_number,
+    logged_metrics,
+    prediction_file,
+)
+from goemo_report.score_cache import cached_scores
+from goemo_report.sources.base import Progress, RunSource, silent
+
+EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")
+_CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LoggedArtifact:
+    """The newest artifact of one role, with its files."""
+
+    reference: ArtifactRef
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Paths of its files."""
+        return frozenset(file.path for file in self.files)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evidence:
+    """One run and what it left behind.
+
+    `headers` has the header of each prediction file. `per_class` and `checkpoint_config` are
+    None where the run logged no such file, and the reason where it cannot be read.
+    """
+
+    result: RunResult
+    artifacts: Mapping[Role, LoggedArtifact]
+    headers: Mapping[Split, tuple[str, ...]]
+    per_class: Table | str | None = None
+    checkpoint_config: Mapping[str, Any] | str | None = None
+
+    @property
+    def run(self) -> RunRecord:
+        """The run itself."""
+        return self.result.run
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The run's labels: those of its predictions, else as many as its config says."""
+        for split in ("test", *SPLITS):
+            if split in self.result.splits:
+                return self.result.splits[split].labels
+        few = self.run.config.get("num_labels") == len(EMOTIONS_WITHOUT_NEUTRAL)
+        return EMOTIONS_WITHOUT_NEUTRAL if few else EMOTIONS
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """What names may call the model: `model_name`, and its last part where it is a path."""
+        name = self.run.config.get("model_name")
+        if not isinstance(name, str) or not name:
+            return ()
+        return tuple(dict.fromkeys((name, name.rstrip("/").rsplit("/", 1)[-1])))
+
+    def epoch_rows(self) -> dict[float, dict[str, Any]]:
+        """Logged per-epoch metrics by epoch (`epoch`, else the step), under the guide's keys.
+
+        Rows of one epoch are joined; rows without a per-epoch metric do not count.
+        """
+        rows: dict[float, dict[str, Any]] = {}
+        for row in self.rows_with_epoch_metrics():
+            epoch = epoch_of(row)
+            if epoch is not None and math.isfinite(epoch):
+                found = rows.setdefault(epoch, {})
+                found.update((canonical_metric(key), value) for key, value in row.items())
+        return rows
+
+    def rows_with_epoch_metrics(self) -> list[Row]:
+        """Rows of the history that hold a per-epoch metric in any spelling."""
+        names = {key.name for key in EPOCH_KEYS}
+        return [
+            row
+            for row in self.result.history
+            if any(canonical_metric(key) in names and row[key] is not None for key in row)
+        ]
+
+
+def epoch_of(row: Row) -> float | None:
+    """The epoch that a row of the history belongs to: its `epoch`, else its step."""
+    epoch = as_number(row.get("epoch"))
+    return as_number(row.get("_step")) if epoch is None else epoch
+
+
+def collect(
+    source: RunSource, runs: Sequence[RunRecord], progress: Progress = silent
+) -> list[Evidence]:
+    """Fetch and read what many runs left, in their order; requests are made for all at once."""
+    logged = source.artifacts(runs)
+    histories = source.histories(runs)
+    chosen = {
+        (run.id, role): reference
+        for run in runs
+        for role, reference in _newest(run, logged.get(run.id, ())).items()
+    }
+    unique = {reference.id: reference for reference in chosen.values()}
+    manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
+    found = {
+        place: LoggedArtifact(reference, manifests[reference.id])
+        for place, reference in chosen.items()
+    }
+    wanted = {
+        place: file
+        for place, artifact in found.items()
+        if (file := _file(place[1], artifact.files)) is not None
+    }
+    pairs = [(found[place].reference, file) for place, file in wanted.items()]
+    fetched = dict(zip(wanted, source.fetch(pairs, progress), strict=True))
+    evidence = []
+    for number, run in enumerate(runs):
+        progress("reading files", number, len(runs))
+        artifacts = {role: found[run.id, role] for role in ARTIFACTS if (run.id, role) in found}
+        files = {
+            role: (wanted[run.id, role], fetched[run.id, role])
+            for role in artifacts
+            if (run.id, role) in wanted
+        }
+        history = histories.get(run.id, ())
+        splits, problems, headers = _read_splits(artifacts, files)
+        result = RunResult(
+            run,
+            splits,
+            logged_metrics(run, history),
+            history,
+            tuple(logged.get(run.id, ())),
+            problems,
+        )
+        evidence.append(
+            Evidence(
+                result, artifacts, headers, _read_per_class(files), _read_checkpoint_config(files)
+            )
+        )
+    progress("reading files", len(runs), len(runs))
+    return evidence
+
+
+_Files = Mapping[Role, tuple[ArtifactFile, LocalFile]]
+
+
+def _newest(run: RunRecord, references: Sequence[ArtifactRef]) -> dict[Role, ArtifactRef]:
+    """The newest artifact of each role; plain run files only where there is no artifact."""
+    found: dict[Role, ArtifactRef] = {}
+    for reference in sorted(references, key=lambda one: one.kind == "artifact"):
+        role = reference.role or artifact_role(reference.name, run.id)
+        if role is not None:
+            found[role] = reference
+    return found
+
+
+def _file(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
+    """The one file of an artifact that is read; of a checkpoint a config.json of sane size."""
+    for split, prediction_role in PREDICTION_ROLES.items():
+        if role == prediction_role:
+            return prediction_file(files, split)
+    if role == "checkpoint":
+        configs = [file for file in files if file.path == "config.json"]
+        return next((file for file in configs if file.size <= _CONFIG_LIMIT), None)
+    tables = [file for file in files if file.path.lower().endswith((".csv", ".csv.gz"))]
+    exact = [file for file in tables if file.path == ARTIFACTS[role].contents[0]]
+    return next(iter(exact or tables), None)
+
+
+def _read_splits(
+    artifacts: Mapping[Role, LoggedArtifact], files: _Files
+) -> tuple[dict[Split, SplitResult], dict[Split, str], dict[Split, tuple[str, ...]]]:
+    splits: dict[Split, SplitResult] = {}
+    problems: dict[Split, str] = {}
+    headers: dict[Split, tuple[str, ...]] = {}
+    for split, role in PREDICTION_ROLES.items():
+        if role not in artifacts:
+            problems[split] = f"logged no {split} predictions"
+            continue
+        reference = artifacts[role].reference
+        if role not in files:
+            problems[split] = f"{reference.qualified_name} holds no CSV file"
+            continue
+        file, local = files[role]
+        if isinstance(local, SkippedFile):
+            problems[split] = f"{local.path}: {local.reason}"
+            continue
+        headers[split] = _header(local)
+        try:
+            splits[split] = _read_split(split, reference, file, local)
+        except DataError as error:
+            problems[split] = error.what
+    return splits, problems, headers
+
+
+def _read_split(
+    split: Split, reference: ArtifactRef, file: ArtifactFile, local: Path
+) -> SplitResult:
+    name = f"{reference.qualified_name}/{file.path}"
+    scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
+    threshold = infer_threshold(scored.predictions)
+    return SplitResult(
+        split, scored.predictions, scored.scores, scored.as_logged, threshold, reference, file
+    )
+
+
+def _header(path: Path) -> tuple[str, ...]:
+    """The column names of a CSV; empty where the file holds no text."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            lines = io.TextIOWrapper(
+                gzip.GzipFile(fileobj=raw) if packed else raw, encoding="utf-8-sig", newline=""
+            )
+            return tuple(next(csv.reader(lines), []))
+    except (OSError, ValueError, EOFError, zlib.error, csv.Error):
+        return ()
+
+
+def _read_per_class(files: _Files) -> Table | str | None:
+    if "per-class-metrics" not in files:
+        return None
+    file, local = files["per-class-metrics"]
+    if isinstance(local, SkippedFile):
+        return f"{local.path}: {local.reason}"
+    try:
+        table = read_table(local, file.path)
+        table.require_rows()
+    except DataError as error:
+        return error.what
+    return table
+
+
+def _read_checkpoint_config(files: _Files) -> Mapping[str, Any] | str | None:
+    if "checkpoint" not in files:
+        return None
+    _, local = files["checkpoint"]
+    if isinstance(local, SkippedFile):
+        return f"{local.path}: {local.reason}"
+    try:
+        config = json.loads(local.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return f"config.json is not JSON: {error}"
+    return config if isinstance(config, dict) else "config.json holds no JSON object"
+
+
+def listed(names: Sequence[str] | Iterator[str], limit: int = 6) -> str:
+    """Names in a row, the first `limit` of them and how many more there are."""
+    names = list(names)
+    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
+    return ", ".join(chain(names[:limit], more))

@@ -1,0 +1,94 @@
+"""Evidence -> findings: every rule is asked, and waived findings are kept with the reason."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from goemo_report.audit.artifact_rules import ARTIFACT
+from goemo_report.audit.evidence import Evidence
+from goemo_report.audit.metric_rules import METRICS
+from goemo_report.audit.registry import SEVERITIES, Rule, Severity
+from goemo_report.audit.run_rules import CONFIG, RUN
+from goemo_report.audit.truth_rules import TRUTH
+from goemo_report.errors import SettingsError
+from goemo_report.model import RunRecord
+
+RULES: Final[tuple[Rule, ...]] = (
+    *RUN.rules,
+    *CONFIG.rules,
+    *METRICS.rules,
+    *ARTIFACT.rules,
+    *TRUTH.rules,
+)
+"""Every rule, in the order of reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One breach of a rule; `waived` is the reason that the settings give, if they do."""
+
+    rule: Rule
+    detail: str
+    waived: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found about one run, gravest first, waived findings included."""
+
+    run: RunRecord
+    findings: tuple[Finding, ...]
+    rules: int
+
+    def of(self, severity: Severity) -> tuple[Finding, ...]:
+        """Findings of one severity that are not waived."""
+        return tuple(f for f in self.findings if f.rule.severity == severity and not f.waived)
+
+    @property
+    def waived(self) -> tuple[Finding, ...]:
+        """Findings that the settings waive."""
+        return tuple(finding for finding in self.findings if finding.waived)
+
+    def failed(self, *, strict: bool = False) -> bool:
+        """Whether there is an error or, with `strict`, a warning."""
+        return bool(self.of("error") or (strict and self.of("warning")))
+
+
+def check_waivers(waivers: Mapping[str, str]) -> None:
+    """Refuse waivers of rules that do not exist. Raises SettingsError."""
+    known = [rule.id for rule in RULES]
+    for name in waivers:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 3)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "See docs/audit.md"
+            raise SettingsError(f"[tool.goemo] waives the unknown rule {name!r}", hint)
+
+
+def audit(
+    evidence: Evidence,
+    waivers: Mapping[str, str] | None = None,
+    rules: Sequence[Rule] = RULES,
+) -> Audit:
+    """Ask every rule about one run."""
+    reasons = waivers or {}
+    found = [
+        Finding(rule, detail, reasons.get(rule.id, ""))
+        for rule in rules
+        for detail in rule.check(evidence)
+    ]
+    found.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
+    return Audit(evidence.run, tuple(found), len(rules))
+
+
+def artifact_rules() -> tuple[Rule, ...]:
+    """The rules about the four artifacts: there, named, typed, whole, readable."""
+    return tuple(rule for rule in RULES if rule.subject == "artifacts")
+
+
+def unused_waivers(audits: Iterable[Audit], waivers: Mapping[str, str]) -> list[str]:
+    """Waivers of rules that no run breaks."""
+    used = {finding.rule.id for one in audits for finding in one.waived}
+    return [name for name in waivers if name not in used]

@@ -1,0 +1,260 @@
+"""Rules about what was logged: each metric in each epoch, and each one after training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+from goemo_report.audit.evidence import EPOCH_KEYS, Evidence, epoch_of, listed
+from goemo_report.audit.registry import Check, RuleSet
+from goemo_report.audit.values import Sane, has_type, shown
+from goemo_report.contract import (
+    MACRO_AUC_METRICS,
+    OVERALL_METRICS,
+    PER_CLASS_STATISTICS,
+    SUMMARY_METRICS,
+    Key,
+    canonical_metric,
+    per_class_metric,
+)
+from goemo_report.results import as_number
+
+METRICS = RuleSet("metrics")
+
+_ONE_LOG: Final = "Log it with the others at the end of each epoch: wandb.log({...}, step=epoch)"
+_SHARE: Final[tuple[Sane, str]] = (lambda v: 0 <= v <= 1, "from 0 to 1")
+_SANE_EPOCH: Final[dict[str, tuple[Sane, str]]] = {
+    "train/loss": (lambda v: v >= 0, "at least 0"),
+    "train/loss_std": (lambda v: v >= 0, "at least 0"),
+    "val/loss": (lambda v: v >= 0, "at least 0"),
+    "train/auc": _SHARE,
+    "val/auc": _SHARE,
+    "train/learning_rate": (lambda v: v >= 0, "at least 0"),
+    "train/grad_norm": (lambda v: v >= 0, "at least 0"),
+    "train/epoch_time": (lambda v: v > 0, "above 0"),
+    "train/samples_per_sec": (lambda v: v > 0, "above 0"),
+}
+
+
+# --- Per epoch ------------------------------------------------------------------------
+
+
+def expected_epochs(evidence: Evidence, present: set[float]) -> list[int]:
+    """Epochs that the history must have: counted from 1, or from 0 where a run does so.
+
+    Up to final_epoch; without one as many as num_epochs, or for a run that did not finish
+    as far as it came.
+    """
+    first = 0 if 0 in present else 1
+    final = evidence.result.logged.get("final_epoch")
+    number = evidence.run.config.get("num_epochs")
+    if final is not None and math.isfinite(final):
+        last = int(final)
+    elif evidence.run.state == "finished" and isinstance(number, int):
+        last = first + number - 1
+    else:
+        last = int(max(present, default=first))
+    return list(range(first, min(last, first + 100_000) + 1))
+
+
+@METRICS.rule(
+    "epoch-history",
+    "error",
+    "Training metrics are logged at the end of each epoch.",
+    _ONE_LOG,
+)
+def epoch_history(evidence: Evidence) -> Iterator[str]:
+    """A history without a single one gets this finding alone."""
+    if not evidence.rows_with_epoch_metrics():
+        yield "the history holds no training metric"
+
+
+@METRICS.rule(
+    "epoch-step",
+    "error",
+    "There is one step an epoch, and its number is the epoch's.",
+    "Call wandb.log once an epoch, with step=epoch",
+)
+def epoch_step(evidence: Evidence) -> Iterator[str]:
+    """Rows that repeat an epoch, epochs at another step, steps that are no epoch."""
+    rows = evidence.rows_with_epoch_metrics()
+    if not rows:
+        return
+    epochs = expected_epochs(evidence, set(evidence.epoch_rows()))
+    if len(rows) > len(epochs):
+        yield f"training metrics are logged at {len(rows)} steps in {len(epochs)} epochs"
+        return
+    apart = [
+        f"epoch {epoch:g} at step {step:g}"
+        for row in rows
+        if (epoch := epoch_of(row)) is not None
+        and (step := as_number(row.get("_step"))) is not None
+        and epoch != step
+    ]
+    if apart:
+        yield listed(apart)
+    odd = sorted(set(evidence.epoch_rows()) - set(epochs))
+    if odd:
+        yield f"there are metrics of epoch {listed(f'{epoch:g}' for epoch in odd)}, after the last"
+
+
+def _epoch_rule(key: Key) -> Check:
+    sane, range_ = _SANE_EPOCH[key.name]
+
+    def check(evidence: Evidence) -> Iterator[str]:
+        rows = evidence.epoch_rows()
+        if not rows:
+            return
+        values = {
+            epoch: rows.get(float(epoch), {}).get(key.name)
+            for epoch in expected_epochs(evidence, set(rows))
+        }
+        missing = [str(epoch) for epoch, value in values.items() if value is None]
+        if len(missing) == len(values):
+            yield f"{key.name} is in no epoch"
+        elif missing:
+            yield f"{key.name} is missing in epoch {listed(missing)}"
+        for epoch, value in values.items():
+            problem = "" if value is None else _number_fault(value, sane, range_)
+            if problem:
+                yield f"{key.name} of epoch {epoch} {problem}"
+                return
+
+    return check
+
+
+def _number_fault(value: Any, sane: Sane, range_: str) -> str:
+    number = as_number(value)
+    if number is None:
+        return f"is {shown(value)}, not a number"
+    if not math.isfinite(number):
+        return "is not finite"
+    return "" if sane(number) else f"is {number:g}, not {range_}"
+
+
+for _key in EPOCH_KEYS:
+    METRICS.add(
+        f"epoch-{_key.name.replace('/', '-').replace('_', '-')}",
+        "error",
+        f"{_key.name} is logged in every epoch: {_key.meaning}.",
+        _ONE_LOG,
+        _epoch_rule(_key),
+    )
+
+
+# --- After training -------------------------------------------------------------------
+
+
+def _overall_rule(key: Key, hint: str = "") -> Check:
+    def check(evidence: Evidence) -> Iterator[str]:
+        value = evidence.result.logged.get(key.name)
+        if value is None:
+            yield f"{key.name} is missing{hint}"
+        elif math.isnan(value):
+            if not key.name.endswith("auc"):  # an AUC without positives is not defined
+                yield f"{key.name} is not a number"
+        elif not 0 <= value <= 1:
+            yield f"{key.name} is {value:g}, not from 0 to 1"
+
+    return check
+
+
+for _key in OVERALL_METRICS:
+    METRICS.add(
+        f"metric-{_key.name.replace('/', '-').replace('_', '-')}",
+        "error",
+        f"{_key.name} is logged after training: {_key.meaning}.",
+        "Log it after the evaluation on the test split",
+        _overall_rule(_key),
+    )
+
+
+@METRICS.rule(
+    "metric-macro-auc",
+    "note",
+    "A macro AUC is logged beside every AUC, because a bare `auc` is the micro average.",
+    "Log "
+    + ", ".join(key.name for key in MACRO_AUC_METRICS)
+    + " too; reports recompute the macro AUC of what was predicted",
+)
+def macro_auc(evidence: Evidence) -> Iterator[str]:
+    """Not the guide's demand: its numbers can be told apart only with it."""
+    logged = evidence.result.logged
+    missing = [
+        key.name
+        for key in MACRO_AUC_METRICS
+        if key.name not in logged and key.name.replace("macro_auc", "auc") in logged
+    ]
+    if missing:
+        yield f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+
+
+def _per_class_rule(statistic: str, kind: type) -> Check:
+    def check(evidence: Evidence) -> Iterator[str]:
+        values = {
+            emotion: evidence.result.logged.get(per_class_metric(statistic, emotion))
+            for emotion in evidence.labels
+        }
+        missing = [emotion for emotion, value in values.items() if value is None]
+        if len(missing) == len(values):
+            yield f"test/{statistic}_* is missing for all {len(values)} emotions"
+        elif missing:
+            yield f"test/{statistic}_* is missing for {listed(missing)}"
+        for emotion, value in values.items():
+            top = math.inf if kind is int else 1
+            if value is not None and not (0 <= value <= top and has_type(value, kind)):
+                name = per_class_metric(statistic, emotion)
+                yield f"{name} is {value:g}, not {'a count' if kind is int else 'from 0 to 1'}"
+                return
+
+    return check
+
+
+for _statistic, _kind in PER_CLASS_STATISTICS.items():
+    METRICS.add(
+        f"metric-{_statistic}-per-class",
+        "error",
+        f"test/{_statistic}_{{emotion}} is logged after training for every emotion.",
+        "Log it for each of the run's emotions after the evaluation on the test split",
+        _per_class_rule(_statistic, _kind),
+    )
+
+
+def _summary_rule(key: Key) -> Check:
+    def check(evidence: Evidence) -> Iterator[str]:
+        value = evidence.result.logged.get(key.name)
+        if value is None:
+            yield f"{key.name} is missing"
+        elif not has_type(value, key.type) or value < 0:
+            yield f"{key.name} is {value:g}"
+
+    return check
+
+
+for _key in SUMMARY_METRICS:
+    METRICS.add(
+        f"summary-{_key.name.replace('_', '-')}",
+        "error",
+        f"{_key.name} is logged after training, {_key.type.__name__}: {_key.meaning}.",
+        "Log it with the evaluation metrics",
+        _summary_rule(_key),
+    )
+
+
+# --- Other spellings ------------------------------------------------------------------
+
+
+@METRICS.rule(
+    "dialect-metric-keys",
+    "note",
+    "Metric keys name the average before the metric: test/macro_f1, and a bare auc for micro.",
+    "Log the guide's keys; goemo-report reads the others as well",
+)
+def dialect_metric_keys(evidence: Evidence) -> Iterator[str]:
+    """Keys that count under another name."""
+    keys = dict.fromkeys(evidence.run.summary)
+    keys.update((key, None) for row in evidence.result.history for key in row)
+    odd = [key for key in keys if canonical_metric(key) not in keys]
+    if odd:
+        yield "written as " + listed(f"{key} for {canonical_metric(key)}" for key in odd)

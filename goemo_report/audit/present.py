@@ -1,0 +1,159 @@
+"""Findings as tables, as one JSON document and as annotations of GitHub Actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from goemo_report.audit.judge import RULES, Audit, Finding
+from goemo_report.audit.registry import SEVERITIES, Severity
+from goemo_report.document import Cell, Column, Mark, Table
+
+SCHEMA_VERSION: Final = 1
+
+_TITLES: Final[dict[Severity, str]] = {
+    "error": "Errors",
+    "warning": "Warnings",
+    "note": "Notes",
+}
+_MARKS: Final[dict[Severity, Mark]] = {"error": "bad", "warning": "warning", "note": "muted"}
+_COMMANDS: Final[dict[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
+_COLUMNS: Final = (
+    Column("rule", "Rule", "code"),
+    Column("finding", "Finding"),
+    Column("remedy", "What to do"),
+)
+
+
+def verdict(audit: Audit) -> str:
+    """One line on a run: how many rules were asked and what they found."""
+    counts = [
+        f"{len(found)} {severity}{'' if len(found) == 1 else 's'}"
+        for severity in SEVERITIES
+        if (found := audit.of(severity))
+    ]
+    if audit.waived:
+        counts.append(f"{len(audit.waived)} waived")
+    return f"{audit.run.name} ({audit.run.id}): {audit.rules} rules, {_joined(counts)}"
+
+
+def _joined(counts: Sequence[str]) -> str:
+    return ", ".join(counts) if counts else "all kept"
+
+
+def tables(audit: Audit) -> Iterator[Table]:
+    """One table a severity, the gravest first, then the waived findings with their reasons."""
+    for severity in SEVERITIES:
+        found = audit.of(severity)
+        if found:
+            yield Table(
+                id=f"{severity}s",
+                title=f"{_TITLES[severity]} ({len(found)})",
+                columns=_COLUMNS,
+                rows=tuple(
+                    (Cell(one.rule.id, mark=_MARKS[severity]), one.detail, one.rule.remedy)
+                    for one in found
+                ),
+            )
+    if audit.waived:
+        yield Table(
+            id="waived",
+            title=f"Waived ({len(audit.waived)})",
+            columns=(*_COLUMNS[:2], Column("reason", "Reason")),
+            rows=tuple(
+                (Cell(one.rule.id, mark="muted"), one.detail, one.waived) for one in audit.waived
+            ),
+        )
+
+
+def document(audits: Sequence[Audit], *, strict: bool) -> dict[str, Any]:
+    """What `audit --format json` prints."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "passed": not any(one.failed(strict=strict) for one in audits),
+        "strict": strict,
+        "runs": [_run(one, strict) for one in audits],
+    }
+
+
+def _run(audit: Audit, strict: bool) -> dict[str, Any]:
+    run = audit.run
+    return {
+        "run": {
+            "id": run.id,
+            "name": run.name,
+            "entity": run.entity,
+            "project": run.project,
+            "url": run.url,
+            "state": run.state,
+        },
+        "passed": not audit.failed(strict=strict),
+        "rules": audit.rules,
+        "counts": {
+            **{severity: len(audit.of(severity)) for severity in SEVERITIES},
+            "waived": len(audit.waived),
+        },
+        "findings": [
+            {
+                "rule": one.rule.id,
+                "subject": one.rule.subject,
+                "severity": one.rule.severity,
+                "finding": one.detail,
+                "requires": one.rule.requires,
+                "remedy": one.rule.remedy,
+                "waived": one.waived or None,
+            }
+            for one in audit.findings
+        ],
+    }
+
+
+# --- GitHub Actions -------------------------------------------------------------------
+
+
+def github_annotations(audits: Iterable[Audit]) -> str:
+    """One workflow command a finding that is not waived; an empty text without any."""
+    lines = [
+        _annotation(audit, finding)
+        for audit in audits
+        for severity in SEVERITIES
+        for finding in audit.of(severity)
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _annotation(audit: Audit, finding: Finding) -> str:
+    title = _property(f"{finding.rule.id} ({audit.run.name})")
+    message = _data(f"{audit.run.name}: {finding.detail}. {finding.rule.remedy}")
+    return f"::{_COMMANDS[finding.rule.severity]} title={title}::{message}"
+
+
+def _data(text: str) -> str:
+    """A message of a workflow command: what would end it, or begin another, is encoded."""
+    for character in ("%", "\r", "\n"):
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+# --- Documentation --------------------------------------------------------------------
+
+
+def rule_table() -> str:
+    """The rules as a Markdown table, for docs/audit.md."""
+    lines = ["| rule | severity | requires | what to do |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{rule.id}` | {rule.severity} | {_cell(rule.requires)} | {_cell(rule.remedy)} |"
+        for rule in RULES
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text of ours in a Markdown table: braces, stars and underscores are no markup there."""
+    for character in ("\\", "*", "_", "|", "<"):
+        text = text.replace(character, f"\\{character}")
+    return text

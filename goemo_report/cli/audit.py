@@ -1,0 +1,117 @@
+"""`goemo-report audit`: do runs keep the guide, and are their logged numbers true?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._output import note, note_skipped, progress, say, write
+from goemo_report.model import RunQuery
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.audit import Audit
+
+ORDER = 60
+_FOUND_SOMETHING = 3
+
+
+@click.command(
+    cls=Command,
+    short_help="Check that runs keep the guide and that their numbers are true.",
+    epilog="""\b
+Examples:
+  goemo-report audit roberta-large-20241210-143022
+  goemo-report audit --tag final --wandb-dir wandb --strict
+  goemo-report audit --tag final --format github
+""",
+)
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option("--strict", is_flag=True, help="Warnings are findings too.")
+@reads_runs(filters=True)
+@format_option("table", "json", "md", "github")
+@output_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    strict: bool,
+    settings: Settings,
+    query: RunQuery,
+    form: str,
+    output: Path,
+) -> None:
+    """Check runs against the guide, rule by rule.
+
+    Name, tags, config, metrics, system keys and artifacts are judged, and whether logged
+    numbers are those of the predictions. Rules are waived, with a reason, by the key `waive` of
+    [tool.goemo] in pyproject.toml. Takes the runs named, those that match, or both; without
+    either, every run of the project. Weights are not downloaded. The exit code is 3 when there
+    is an error or, with --strict, a warning.
+    """
+    from goemo_report.audit import audit, check_waivers, collect, unused_waivers
+    from goemo_report.cli._runs import gather
+
+    waivers = settings.file.values.get("waive", {})
+    check_waivers(waivers)
+    source, listing = gather(settings, runs, query)
+    note_skipped(listing.skipped)
+    with progress() as bar:
+        audits = [audit(one, waivers) for one in collect(source, listing.runs, bar)]
+    _write(audits, strict, form, output)
+    for name in unused_waivers(audits, waivers):
+        note(f"note: every run keeps the waived rule {name}")
+    if any(one.failed(strict=strict) for one in audits):
+        ctx.exit(_FOUND_SOMETHING)
+
+
+def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> None:
+    from goemo_report.audit import present
+
+    if form == "json":
+        from goemo_report.listing import to_json
+
+        write(to_json(present.document(audits, strict=strict)), output)
+    elif form == "github":
+        write(present.github_annotations(audits), output)
+    elif form == "md":
+        write("\n".join(map(_markdown, audits)), output)
+    elif output != Path("-"):
+        write("\n".join(map(_plain, audits)), output)
+    else:
+        _print(audits)
+
+
+def _print(audits: Sequence[Audit]) -> None:
+    from goemo_report.audit import present
+    from goemo_report.cli._table import print_table
+
+    for number, one in enumerate(audits):
+        if number:
+            click.echo()
+        say(present.verdict(one))
+        for table in present.tables(one):
+            click.echo()
+            print_table(table, spare=("remedy",))
+
+
+def _plain(one: Audit) -> str:
+    from goemo_report.audit import present
+    from goemo_report.cli._table import plain
+    from goemo_report.cli._text import printable
+
+    parts = [printable(present.verdict(one)), *map(plain, present.tables(one))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(one: Audit) -> str:
+    from goemo_report.audit import present
+    from goemo_report.render import render_block
+    from goemo_report.render.text import markdown_text
+
+    parts = [f"## {markdown_text(one.run.name)}\n\n{markdown_text(present.verdict(one))}\n"]
+    return "\n".join([*parts, *(render_block(table, "md") for table in present.tables(one))])
