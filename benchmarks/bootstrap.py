@@ -18,10 +18,10 @@ import numpy as np
 from sklearn import metrics
 
 from goemo_report.contract import EMOTIONS
-from goemo_report.differences import paired
 from goemo_report.predictions import Predictions
-from goemo_report.resampling import bootstrap_weights
-from goemo_report.statistics import RESAMPLES, analyse
+from goemo_report.statistics.differences import paired
+from goemo_report.statistics.intervals import RESAMPLES, analyse
+from goemo_report.statistics.resampling import bootstrap_weights
 
 TEXTS = 5427
 TARGET = 100

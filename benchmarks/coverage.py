@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import EMOTIONS
-from goemo_report.differences import paired
 from goemo_report.metrics import OVERALL_KEYS, Scores, score
 from goemo_report.predictions import Predictions
-from goemo_report.statistics import CLASS_STATISTICS, analyse
+from goemo_report.statistics.differences import paired
+from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]

@@ -18,14 +18,14 @@ from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import SeedGroup, seed_groups
 from goemo_report.analysis.thresholds import Protocol, ThresholdChoice, choices
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
-from goemo_report.differences import PairedDifferences, paired
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.metrics import ClassCounts, averages, count, sample_averages
 from goemo_report.model import SkippedRun
 from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.sources.base import Progress, silent
-from goemo_report.statistics import RESAMPLES, Analysis, Interval, analyse
+from goemo_report.statistics.differences import PairedDifferences, paired
+from goemo_report.statistics.intervals import RESAMPLES, Analysis, Interval, analyse
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""

@@ -11,7 +11,7 @@ from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.truth import check_logged
 from goemo_report.compare import Comparison
-from goemo_report.differences import RANDOMISATIONS
+from goemo_report.statistics.differences import RANDOMISATIONS
 from goemo_report.metrics import METRICS_VERSION, per_class_rows
 from goemo_report.results import RunResult, SplitResult
 

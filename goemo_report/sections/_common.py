@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from goemo_report.compare import Comparison
-from goemo_report.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
-from goemo_report.differences import Difference
 from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
-from goemo_report.statistics import Interval
+from goemo_report.statistics.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
+from goemo_report.statistics.differences import Difference
+from goemo_report.statistics.intervals import Interval
 
 METRIC_TITLES: Final[dict[str, str]] = {
     "macro_f1": "macro F1",

@@ -7,7 +7,6 @@ from typing import Any, Final
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import recipe
 from goemo_report.compare import Comparison
-from goemo_report.differences import VERDICT_RULE, PairedDifferences
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult
 from goemo_report.sections._common import (
@@ -18,6 +17,7 @@ from goemo_report.sections._common import (
     run_cell,
     sample,
 )
+from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
 
 ORDER = 55
 _KEYS: Final = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "micro_auc", "macro_auc")

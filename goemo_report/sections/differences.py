@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.compare import Comparison
-from goemo_report.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE, Difference
 from goemo_report.document import (
     Axis,
     Block,
@@ -28,6 +27,12 @@ from goemo_report.sections._common import (
     of_class,
     run_cell,
     sample,
+)
+from goemo_report.statistics.differences import (
+    DIFFERENCE_METHODS,
+    RANDOMISATIONS,
+    VERDICT_RULE,
+    Difference,
 )
 
 ORDER = 45

@@ -29,7 +29,7 @@ from goemo_report.sections._common import (
     run_columns,
     sample,
 )
-from goemo_report.statistics import METHODS
+from goemo_report.statistics.intervals import METHODS
 
 ORDER = 60
 _STATISTICS: Final = (

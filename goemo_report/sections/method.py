@@ -5,13 +5,13 @@ from __future__ import annotations
 from goemo_report import __version__
 from goemo_report.analysis.truth import TOLERANCE
 from goemo_report.compare import Comparison
-from goemo_report.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.document import Block, Code, Prose, Section
 from goemo_report.metrics import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.reportdata import signature
 from goemo_report.sections._common import listed
-from goemo_report.seeds import SEED_METHOD
-from goemo_report.statistics import METHODS
+from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
+from goemo_report.statistics.intervals import METHODS
+from goemo_report.statistics.seeds import SEED_METHOD
 
 ORDER = 150
 

@@ -29,7 +29,7 @@ from goemo_report.sections._common import (
     sample,
     with_interval,
 )
-from goemo_report.statistics import METHODS
+from goemo_report.statistics.intervals import METHODS
 
 ORDER = 40
 _F1_AND_RANKING: Final = (

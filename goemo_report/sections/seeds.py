@@ -8,7 +8,12 @@ from goemo_report.analysis.configs import SeedGroup
 from goemo_report.compare import Comparison
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.sections._common import METRIC_TITLES, p_text, sample
-from goemo_report.seeds import SEED_METHOD, SeedDifference, seed_difference, summarise_seeds
+from goemo_report.statistics.seeds import (
+    SEED_METHOD,
+    SeedDifference,
+    seed_difference,
+    summarise_seeds,
+)
 
 ORDER = 48
 _KEYS: Final = ("macro_f1", "micro_f1", "micro_auc", "macro_auc")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from goemo_report.analysis.truth import check_logged
 from goemo_report.compare import Comparison
-from goemo_report.differences import Difference
 from goemo_report.document import Block, Callout, Cell, Facts, Section
 from goemo_report.sections._common import (
     AT_HALF,
@@ -16,6 +15,7 @@ from goemo_report.sections._common import (
     signed,
     with_interval,
 )
+from goemo_report.statistics.differences import Difference
 
 ORDER = 10
 _PAIRED = "paired on the same texts: percentile bootstrap interval, randomisation test"

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from goemo_report.distributions import student_p, student_quantile
+from goemo_report.statistics.distributions import student_p, student_quantile
 
 SEED_METHOD = (
     "Seeds: mean, standard deviation (n - 1) and range over runs that differ only in their "

@@ -9,11 +9,11 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.distributions import Z, holm, normal_p
-from goemo_report.influence import Influence
 from goemo_report.metrics import OVERALL_KEYS, sample_scores
-from goemo_report.resampling import RATIOS, count_metrics, weighted_sums
-from goemo_report.statistics import RANKINGS, Analysis, percentiles
+from goemo_report.statistics.distributions import Z, holm, normal_p
+from goemo_report.statistics.influence import Influence
+from goemo_report.statistics.intervals import RANKINGS, Analysis, percentiles
+from goemo_report.statistics.resampling import RATIOS, count_metrics, weighted_sums
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Verdict = Literal["win", "tie", "loss"]

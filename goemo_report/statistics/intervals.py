@@ -21,18 +21,18 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.distributions import wilson
-from goemo_report.influence import (
+from goemo_report.metrics import OVERALL_KEYS
+from goemo_report.predictions import Predictions
+from goemo_report.ranking import rank_classes, rank_pairs
+from goemo_report.statistics.distributions import wilson
+from goemo_report.statistics.influence import (
     Influence,
     auc_influence,
     average_precision_influence,
     micro_auc_influence,
     micro_average_precision_influence,
 )
-from goemo_report.metrics import OVERALL_KEYS
-from goemo_report.predictions import Predictions
-from goemo_report.ranking import rank_classes, rank_pairs
-from goemo_report.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
+from goemo_report.statistics.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]

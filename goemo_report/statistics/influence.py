@@ -20,9 +20,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.distributions import wilson
 from goemo_report.metrics import ratio
 from goemo_report.ranking import Ranking
+from goemo_report.statistics.distributions import wilson
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

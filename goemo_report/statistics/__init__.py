@@ -1,0 +1,1 @@
+"""95% intervals, paired differences, verdicts and seeds. Seeded, vectorised and pure."""

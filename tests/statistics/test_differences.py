@@ -1,0 +1,171 @@
+"""Paired differences, their p-values and verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from goemo_report.metrics import OVERALL_KEYS, score_predicted
+from goemo_report.predictions import Predictions
+from goemo_report.statistics.differences import _p_value, _randomised, paired
+from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
+from tests.numbers import make_predictions
+
+
+def test_differences_are_those_of_the_metrics() -> None:
+    run, baseline = make_predictions(500, seed=1, signal=4.0), make_predictions(500, seed=2)
+    found = paired(analyse(run, resamples=200), analyse(baseline, resamples=200))
+    ours, theirs = (
+        score_predicted(made.truth, made.probabilities, made.predicted, made.labels)
+        for made in (run, baseline)
+    )
+    assert set(found) == set(OVERALL_KEYS) | {
+        f"{name}_{label}" for name in CLASS_STATISTICS for label in run.labels
+    }
+    for key in OVERALL_KEYS:
+        difference = found[key]
+        first, second = ours.overall[key], theirs.overall[key]
+        assert difference is not None
+        assert first is not None
+        assert second is not None
+        assert difference.value == pytest.approx(first - second, abs=1e-12)
+        assert difference.low <= difference.high
+    for j, label in enumerate(run.labels):
+        difference = found[f"f1_{label}"]
+        assert difference is not None
+        assert difference.value == pytest.approx(ours.counts.f1[j] - theirs.counts.f1[j])
+        assert difference.low - 1e-12 <= difference.value <= difference.high + 1e-12
+        assert difference.p <= difference.p_adjusted <= 1.0
+    assert found.rows == 500
+
+
+def test_a_better_run_wins_and_the_other_loses() -> None:
+    good, bad = make_predictions(800, seed=1, signal=6.0), make_predictions(800, seed=2)
+    forth = paired(analyse(good, resamples=200), analyse(bad, resamples=200))
+    back = paired(analyse(bad, resamples=200), analyse(good, resamples=200))
+    for key in ("macro_f1", "micro_f1", "micro_auc", "exact_match", "f1_neutral"):
+        won, lost = forth[key], back[key]
+        assert won is not None
+        assert lost is not None
+        assert (won.verdict, lost.verdict) == ("win", "loss")
+        assert (lost.value, lost.low, lost.high) == pytest.approx(
+            (-won.value, -won.high, -won.low), abs=1e-12
+        )
+    hamming = forth["hamming_loss"]
+    assert hamming is not None
+    assert hamming.value < 0.0
+    assert hamming.verdict == "win"  # less loss is better
+
+
+def test_a_run_ties_with_itself() -> None:
+    made = make_predictions(300)
+    for difference in paired(analyse(made, resamples=50), analyse(made, resamples=50)).values():
+        assert difference is not None
+        assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
+        assert (difference.p, difference.verdict) == (1.0, "tie")
+
+
+def test_intervals_are_paired() -> None:
+    """Two runs that differ on few texts differ less certainly than their own intervals say."""
+    made = make_predictions(1000, threshold=0.3)
+    predicted = made.predicted.copy()
+    predicted[:40] = made.truth[:40]
+    run, baseline = analyse(made, predicted, resamples=300), analyse(made, resamples=300)
+    difference, interval = paired(run, baseline)["micro_f1"], run.intervals["micro_f1"]
+    assert difference is not None
+    assert interval is not None
+    assert difference.high - difference.low < 0.6 * (interval.high - interval.low)
+    assert difference.verdict == "win"
+
+
+def test_p_is_that_of_all_swaps() -> None:
+    """With few texts that differ, all swaps can be tried."""
+    made = make_predictions(60, threshold=0.3)
+    predicted = made.predicted.copy()
+    differing = [0, 5, 9, 33, 41, 59]
+    predicted[differing] = made.truth[differing]
+    predicted[differing[0]] ^= True  # one text is worse
+    differing = np.flatnonzero((predicted != made.predicted).any(axis=1)).tolist()
+    observed, swapped = [], []
+    for swaps in product((False, True), repeat=len(differing)):
+        first, second = predicted.copy(), made.predicted.copy()
+        for row, swap in zip(differing, swaps, strict=True):
+            if swap:
+                first[[row]], second[[row]] = made.predicted[[row]], predicted[[row]]
+        values = [
+            score_predicted(made.truth, made.probabilities, labels, made.labels).overall
+            for labels in (first, second)
+        ]
+        row_values = [
+            float(values[0][key] or 0) - float(values[1][key] or 0)
+            for key in ("macro_f1", "micro_f1", "samples_f1")
+        ]
+        swapped.append(row_values)
+        if not any(swaps):
+            observed = row_values
+    exact = (np.abs(np.array(swapped)) >= np.abs(observed) - 1e-12).mean(axis=0)
+    found = paired(
+        analyse(made, predicted, resamples=50), analyse(made, resamples=50), randomisations=20_000
+    )
+    for key, p in zip(("macro_f1", "micro_f1", "samples_f1"), exact, strict=True):
+        difference = found[key]
+        assert difference is not None
+        assert difference.p == pytest.approx(p, abs=0.015)
+
+
+def test_p_counts_the_observed_swap() -> None:
+    swapped = np.array([0.1, -0.3, 0.2, 0.3 - 1e-15])
+    assert _p_value(swapped, np.array(0.3)) == (1 + 2) / 5
+    assert _p_value(swapped, np.array(0.5)) == 1 / 5
+
+
+def test_the_test_keeps_its_level_when_nothing_differs() -> None:
+    """Both runs draw their labels in the same way, 300 times."""
+    generator = np.random.default_rng(0)
+    base = make_predictions(150)
+    rejected = np.zeros(2)
+    for _ in range(300):
+        truth = base.truth[generator.permutation(150)]
+        first, second = (
+            (generator.random(truth.shape) < np.where(truth, 0.5, 0.03)) for _ in range(2)
+        )
+        made = replace(base, truth=truth)
+        p_values = _randomised(analyse(made, first), analyse(made, second), randomisations=199)
+        rejected += [p_values[key] <= 0.05 for key in ("macro_f1", "micro_f1")]
+    # 300 x 0.05 = 15; the 99.9% point of that binomial is 28
+    assert (rejected <= 28).all()
+    assert (rejected >= 3).all()
+
+
+def test_runs_that_are_not_aligned_are_refused() -> None:
+    made = make_predictions(50)
+    analysis = analyse(made, resamples=20)
+    order = made.take(np.arange(50)[::-1], np.arange(28))
+    fewer = made.take(np.arange(50), np.arange(27))
+    other = replace(made, truth=~made.truth)
+    for unaligned in (order, fewer, other):
+        with pytest.raises(ValueError, match="the runs do not"):
+            paired(analyse(unaligned, resamples=20), analysis)
+    with pytest.raises(ValueError, match="not resampled alike"):
+        paired(analyse(made, resamples=20, seed=1), analysis)
+
+
+def test_undefined_metrics_have_no_difference() -> None:
+    made = make_predictions(60)
+    truth = made.truth.copy()
+    truth[:, 3] = False
+    without = replace(made, truth=truth)
+    other = Predictions(
+        made.texts,
+        truth,
+        make_predictions(60, seed=9).probabilities,
+        made.predicted,
+        made.labels,
+        "b",
+    )
+    found = paired(analyse(without, resamples=20), analyse(other, resamples=20))
+    assert found["auc_annoyance"] is None
+    assert found["macro_auc"] is not None

@@ -1,0 +1,316 @@
+"""Intervals: from formulas, from resamples and from influences, each against another way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goemo_report.metrics import (
+    OVERALL_KEYS,
+    average_precision,
+    micro_average_precision,
+    micro_roc_auc,
+    roc_auc,
+    score_predicted,
+)
+from goemo_report.predictions import Predictions
+from goemo_report.ranking import rank_classes, rank_pairs
+from goemo_report.statistics.distributions import (
+    holm,
+    normal_p,
+    student_p,
+    student_quantile,
+    wilson,
+)
+from goemo_report.statistics.influence import (
+    auc_influence,
+    average_precision_influence,
+    micro_auc_influence,
+    micro_average_precision_influence,
+)
+from goemo_report.statistics.intervals import CLASS_STATISTICS, Interval, analyse, intervals
+from goemo_report.statistics.resampling import Outcomes, bootstrap_weights, weighted_sums
+from tests.numbers import BoolArray, FloatArray, make_predictions
+
+# --- Formulas ---------------------------------------------------------------------------------
+
+
+def test_wilson_is_scipys() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    hits, trials = np.array([0.0, 1.0, 3.0, 50.0, 7.0]), np.array([5.0, 6.0, 6.0, 60.0, 7.0])
+    low, high = wilson(hits / trials, trials)
+    for j in range(5):
+        test = stats.binomtest(int(hits[j]), int(trials[j]))
+        expected = test.proportion_ci(0.95, method="wilson")
+        assert low[j] == pytest.approx(expected.low, abs=1e-12)
+        assert high[j] == pytest.approx(expected.high, abs=1e-12)
+
+
+def test_wilson_without_trials_knows_nothing() -> None:
+    low, high = wilson(np.array([0.0]), np.array([0.0]))
+    assert (low[0], high[0]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("df", [1.0, 2.5, 4.0, 30.0, 1000.0])
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0, 2.2, 12.0])
+def test_student_is_scipys(t: float, df: float) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    assert student_p(t, df) == pytest.approx(2 * stats.t.sf(t, df), rel=1e-9)
+    assert student_quantile(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
+    assert normal_p(t) == pytest.approx(2 * stats.norm.sf(t), rel=1e-9)
+
+
+def test_holm_by_hand() -> None:
+    # sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2 (not below the one before), 0.2 x 1
+    adjusted = holm(np.array([0.03, 0.01, np.nan, 0.2, 0.02]))
+    assert adjusted == pytest.approx([0.06, 0.04, np.nan, 0.2, 0.06], nan_ok=True)
+    assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30))
+def test_holm_only_raises_and_keeps_the_order(values: list[float]) -> None:
+    p_values = np.array(values)
+    adjusted = holm(p_values)
+    assert (adjusted >= p_values).all()
+    assert (adjusted <= 1.0).all()
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(adjusted[order]) >= 0.0).all()
+
+
+# --- Resamples ---------------------------------------------------------------------------------
+
+
+def test_each_resample_draws_every_text_once_on_average() -> None:
+    weights = bootstrap_weights(200, 500, 0)
+    assert weights.shape == (500, 200)
+    assert (weights.sum(axis=1) == 200).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(200), abs=0.25)
+    assert weights.astype(np.float64).var() == pytest.approx(1 - 1 / 200, rel=0.02)
+
+
+def test_resamples_follow_from_the_seed_alone() -> None:
+    first = bootstrap_weights(50, 20, 7).copy()
+    bootstrap_weights.cache_clear()
+    assert np.array_equal(bootstrap_weights(50, 20, 7), first)
+    assert not np.array_equal(bootstrap_weights(50, 20, 8), first)
+
+
+def test_metrics_of_a_resample_are_those_of_its_texts() -> None:
+    made = make_predictions(120)
+    weights = bootstrap_weights(120, 30, 0)
+    resampled = Outcomes.of(made.truth, made.predicted).resampled(weights)
+    for number in (0, 7, 29):
+        drawn = np.repeat(np.arange(120), weights[number])
+        expected = score_predicted(
+            made.truth[drawn], made.probabilities[drawn], made.predicted[drawn], made.labels
+        )
+        for key, values in resampled.overall.items():
+            assert values[number] == pytest.approx(expected.overall[key], abs=1e-12)
+        for name, values in resampled.per_class.items():
+            of_classes = getattr(expected.counts, name)
+            assert np.allclose(values[number], of_classes, rtol=0, atol=1e-12)
+
+
+def test_weighted_sums_are_exact() -> None:
+    generator = np.random.default_rng(0)
+    weights = generator.integers(0, 9, (300, 5427)).astype(np.uint8)
+    outcomes = generator.random((5427, 40)) < 0.5
+    sums = weighted_sums(weights, outcomes.astype(np.float32))
+    assert np.array_equal(sums, weights.astype(np.int64) @ outcomes.astype(np.int64))
+
+
+# --- Influences ---------------------------------------------------------------------------------
+
+
+def tied(rows: int = 150, seed: int = 0) -> tuple[BoolArray, FloatArray]:
+    generator = np.random.default_rng(seed)
+    truth = generator.random((rows, 3)) < 0.15
+    return truth, np.round(generator.random((rows, 3)) + np.where(truth, 0.4, 0.0), 2)
+
+
+def without_each(truth: BoolArray, scores: FloatArray, metric: object) -> FloatArray:
+    assert callable(metric)
+    rows = range(len(truth))
+    return np.array([metric(np.delete(truth, i, 0), np.delete(scores, i, 0)) for i in rows])
+
+
+def test_estimates_are_the_metrics() -> None:
+    truth, scores = tied()
+    classes, pairs = rank_classes(truth, scores), rank_pairs(truth, scores)
+    auc, precision = auc_influence(classes), average_precision_influence(classes)
+    assert np.allclose(auc.estimates, roc_auc(truth, scores), rtol=0, atol=1e-12)
+    assert np.allclose(precision.estimates, average_precision(truth, scores), rtol=0, atol=1e-12)
+    n = len(truth)
+    micro = micro_auc_influence(pairs, n), micro_average_precision_influence(pairs, n)
+    assert micro[0].estimates[0] == pytest.approx(micro_roc_auc(truth, scores), abs=1e-12)
+    assert micro[1].estimates[0] == pytest.approx(micro_average_precision(truth, scores), abs=1e-12)
+
+
+def test_influence_on_average_precision_is_the_jackknife() -> None:
+    truth, scores = tied()
+    left_out = without_each(truth, scores, average_precision)
+    found = average_precision_influence(rank_classes(truth, scores))
+    n = len(truth)
+    assert np.allclose(found.bias, (n - 1) * (left_out.mean(axis=0) - found.estimates))
+    assert np.allclose(found.values, (n - 1) * (left_out.mean(axis=0) - left_out))
+
+
+def test_influence_on_auc_is_delongs() -> None:
+    truth, scores = tied()
+    found = auc_influence(rank_classes(truth, scores))
+    for j in range(3):
+        above, below = scores[truth[:, j], j], scores[~truth[:, j], j]
+        wins = (above[:, None] > below) + 0.5 * (above[:, None] == below)
+        variance = wins.mean(axis=1).var(ddof=1) / len(above)
+        variance += wins.mean(axis=0).var(ddof=1) / len(below)
+        seen = np.square(found.values[:, j]).sum() / len(truth) ** 2
+        assert seen == pytest.approx(variance, rel=1e-9)
+        assert found.standard_errors[j] >= np.sqrt(variance)
+
+
+@pytest.mark.parametrize(
+    ("influence", "metric"),
+    [
+        (micro_auc_influence, micro_roc_auc),
+        (micro_average_precision_influence, micro_average_precision),
+    ],
+)
+def test_micro_influence_is_that_of_whole_texts(influence: object, metric: object) -> None:
+    truth, scores = tied(300)
+    assert callable(influence)
+    found = influence(rank_pairs(truth, scores), len(truth))
+    left_out = without_each(truth, scores, metric)
+    jackknife = np.sqrt((len(truth) - 1) / len(truth) * np.square(left_out - left_out.mean()).sum())
+    assert found.standard_errors[0] == pytest.approx(jackknife, rel=0.03)
+
+
+def test_macro_influence_is_the_mean_of_the_defined_classes() -> None:
+    truth, scores = tied()
+    truth[:, 1] = False
+    found = auc_influence(rank_classes(truth, scores)).mean()
+    assert found.estimates[0] == pytest.approx(np.nanmean(roc_auc(truth, scores)))
+    truth[:] = False
+    assert np.isnan(auc_influence(rank_classes(truth, scores)).mean().intervals()[0][0])
+
+
+def test_few_positives_never_look_certain() -> None:
+    truth = np.zeros((1000, 1), np.bool_)
+    truth[:6] = True
+    perfect = truth.astype(np.float64)
+    for influence in (auc_influence, average_precision_influence):
+        low, high = influence(rank_classes(truth, perfect)).intervals()
+        assert 0.4 < low[0] < 0.95
+        assert high[0] == pytest.approx(1.0, abs=1e-3)
+
+
+# --- Intervals of a run -------------------------------------------------------------------------
+
+
+def test_every_metric_has_an_interval_around_it() -> None:
+    made = make_predictions(600, threshold=0.3)
+    found = intervals(made, resamples=400)
+    scores = score_predicted(made.truth, made.probabilities, made.predicted, made.labels)
+    assert set(found) == set(OVERALL_KEYS) | {
+        f"{name}_{label}" for name in CLASS_STATISTICS for label in made.labels
+    }
+    for key in OVERALL_KEYS:
+        interval, value = found[key], scores.overall[key]
+        assert interval is not None
+        assert value is not None
+        assert 0.0 <= interval.low <= value <= interval.high <= 1.0
+        assert interval.high - interval.low < 0.3
+    for j, label in enumerate(made.labels):
+        for name, values in (("f1", scores.counts.f1), ("recall", scores.counts.recall)):
+            interval = found[f"{name}_{label}"]
+            assert interval is not None
+            assert interval.low - 1e-12 <= values[j] <= interval.high + 1e-12
+    assert found.signature == "95% intervals|texts:600|bootstrap:400|seed:0"
+
+
+def test_the_bootstrap_agrees_with_a_loop_over_the_metrics() -> None:
+    made = make_predictions(300)
+    found = intervals(made, resamples=300)
+    generator = np.random.default_rng(5)
+    values = []
+    for _ in range(300):
+        drawn = generator.integers(300, size=300)
+        part = score_predicted(
+            made.truth[drawn], made.probabilities[drawn], made.predicted[drawn], made.labels
+        )
+        values.append([part.overall[key] for key in ("micro_f1", "samples_f1", "micro_auc")])
+    lows, highs = np.quantile(np.array(values, np.float64), [0.025, 0.975], axis=0)
+    for key, low, high in zip(("micro_f1", "samples_f1", "micro_auc"), lows, highs, strict=True):
+        interval = found[key]
+        assert interval is not None
+        assert interval == pytest.approx((low, high), abs=0.25 * (high - low))
+
+
+def test_f1_of_a_class_is_bounded_through_its_share_of_hits() -> None:
+    truth = np.array([[True]] * 6 + [[False]] * 94)
+    predicted = np.array([[True]] * 2 + [[False]] * 4 + [[True]] * 2 + [[False]] * 92)
+    made = Predictions(
+        tuple(map(str, range(100))), truth, predicted.astype(np.float64), predicted, ("joy",), "x"
+    )
+    low, high = wilson(np.array([2 / 8]), np.array([8.0]))
+    assert intervals(made, resamples=10)["f1_joy"] == pytest.approx(
+        (2 * low[0] / (1 + low[0]), 2 * high[0] / (1 + high[0]))
+    )
+
+
+def test_a_class_that_is_never_predicted_is_not_certain() -> None:
+    made = make_predictions(500)
+    found = intervals(made, np.zeros_like(made.predicted), resamples=50)
+    interval = found["f1_admiration"]
+    assert interval is not None
+    assert interval.low == 0.0
+    assert interval.high > 0.1
+    assert found["precision_admiration"] == Interval(0.0, 1.0)
+    macro = found["macro_f1"]
+    assert macro is not None
+    assert macro.low == 0.0 < macro.high
+
+
+def test_undefined_metrics_have_no_interval() -> None:
+    made = make_predictions(100)
+    truth = made.truth.copy()
+    truth[:, 0] = False
+    without = Predictions(
+        made.texts, truth, made.probabilities, made.predicted, made.labels, made.source
+    )
+    found = intervals(without, resamples=50)
+    assert found["auc_admiration"] is None
+    assert found["average_precision_admiration"] is None
+    assert found["macro_auc"] is not None
+
+
+def test_the_same_seed_gives_the_same_intervals() -> None:
+    made = make_predictions(200)
+    first, second = (dict(intervals(made, resamples=100, seed=3)) for _ in range(2))
+    assert first == second
+    assert dict(intervals(made, resamples=100, seed=4)) != first
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 6))
+def test_odd_data_never_breaks_an_interval(seed: int, rows: int) -> None:
+    generator = np.random.default_rng(seed)
+    shape = rows, 28
+    truth = generator.random(shape) < generator.random()
+    predicted = generator.random(shape) < generator.random()
+    probabilities = np.round(generator.random(shape), 1)
+    made = make_predictions(6)
+    odd = Predictions(made.texts[:rows], truth, probabilities, predicted, made.labels, "odd.csv")
+    for interval in intervals(odd, resamples=20).values():
+        if interval is not None:
+            assert 0.0 <= interval.low <= interval.high <= 1.0
+
+
+def test_no_texts_and_other_shapes_are_mistakes() -> None:
+    made = make_predictions(10)
+    empty = made.take(np.array([], np.int64), np.arange(28))
+    with pytest.raises(ValueError, match="no texts"):
+        analyse(empty)
+    with pytest.raises(ValueError, match="predicted is"):
+        analyse(made, made.predicted[:5])
