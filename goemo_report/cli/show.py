@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import say, write
+from goemo_report.cli._output import note, say, write
 from goemo_report.model import RunRecord
 from goemo_report.settings import Settings
 
@@ -22,13 +22,19 @@ Examples:
   goemo-report show roberta-large-20241210-143022
   goemo-report show wandb/offline-run-20241210_143022-abc123
   goemo-report show abc123 --wandb-dir wandb --format json -o abc123.json
+  goemo-report show abc123 --wandb-dir wandb --replicate
 """,
 )
 @click.argument("run", metavar="RUN")
+@click.option(
+    "--replicate",
+    is_flag=True,
+    help="Print only the goemo-train command that trains the run again.",
+)
 @reads_runs(filters=False)
 @format_option("table", "json")
 @output_option
-def command(run: str, settings: Settings, form: str, output: Path) -> None:
+def command(run: str, replicate: bool, settings: Settings, form: str, output: Path) -> None:
     """Show one run: config, summary, history, and artifacts with their digests.
 
     RUN is an id, a name, project/id, entity/project/id, a run URL or an offline run
@@ -39,6 +45,9 @@ def command(run: str, settings: Settings, form: str, output: Path) -> None:
     from goemo_report.cli._table import plain, print_table
 
     source, record = find_one(settings, run)
+    if replicate:
+        _replicate(record, output)
+        return
     history = source.histories([record]).get(record.id, ())
     artifacts = source.artifacts([record]).get(record.id, ())
     logged = list(zip(artifacts, source.manifests(artifacts), strict=True))
@@ -61,6 +70,14 @@ def command(run: str, settings: Settings, form: str, output: Path) -> None:
             say("")
             spare = tables.SPARE_HISTORY_COLUMNS if table.id == "history" else ("type",)
             print_table(table, spare)
+
+
+def _replicate(run: RunRecord, output: Path) -> None:
+    from goemo_report.replicate import by_goemo_train, replicate_command
+
+    if not by_goemo_train(run):
+        note("note: another trainer made this run; the command holds what its config says")
+    write(replicate_command(run) + "\n", output)
 
 
 def _heading(run: RunRecord) -> str:

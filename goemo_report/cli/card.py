@@ -1,0 +1,84 @@
+"""`goemo-report card`: a Hugging Face model card."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from goemo_report.cli._options import Command, output_option, reads_runs
+from goemo_report.cli._output import note, progress, write
+from goemo_report.contract import SPLITS
+from goemo_report.settings import Settings
+
+ORDER = 66
+
+
+class HubName(click.ParamType[str]):
+    """A name as the hub writes it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is; usage error where the hub would not take it."""
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", value):
+            self.fail(f"{value!r} is no name on the hub", param, ctx)
+        return str(value)
+
+
+@click.command(
+    cls=Command,
+    short_help="Write a Hugging Face model card for a run.",
+    epilog="""\b
+Examples:
+  goemo-report card roberta-large-20241210-143022 --license mit -o README.md
+  goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large
+""",
+)
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--license",
+    "license_id",
+    type=HubName(),
+    default="unknown",
+    show_default=True,
+    metavar="ID",
+    help="Licence of the model, as the hub names it: mit, apache-2.0, ...",
+)
+@click.option(
+    "--base-model",
+    type=HubName(),
+    metavar="NAME",
+    help="Hub name of the base model.  [default: as the run's config says]",
+)
+@click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-goemotions]")
+@reads_runs(filters=False)
+@output_option
+def command(
+    run: str,
+    license_id: str,
+    base_model: str | None,
+    name: str | None,
+    settings: Settings,
+    output: Path,
+) -> None:
+    """Write a model card: front matter with results that the hub reads, and a body.
+
+    Numbers with 95% intervals are recomputed from the run's predictions, thresholds are tuned
+    on validation, and the limitations follow from the numbers. Write it to README.md in the
+    model's repository.
+    """
+    from goemo_report.card import UNKNOWN_LICENSE, Card, render_card
+    from goemo_report.cli._runs import find_one
+    from goemo_report.results import load_results
+
+    source, record = find_one(settings, run)
+    with progress() as bar:
+        result = load_results(source, [record], SPLITS, bar)[0]
+    write(render_card(Card(result, license_id, base_model, name)), output)
+    for split, problem in result.problems.items():
+        note(f"note: no {split} predictions: {problem}")
+    if license_id == UNKNOWN_LICENSE:
+        note("note: the card names no licence; give --license")
