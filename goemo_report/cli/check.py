@@ -1,0 +1,278 @@
+"""`goemo-report check`: the quality gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._output import note, note_skipped, progress, say, write
+from goemo_report.contract import SPLITS, Split
+from goemo_report.errors import SettingsError
+from goemo_report.model import Listing, RunQuery, RunRecord
+from goemo_report.settings import Settings
+from goemo_report.sources.base import RunSource
+
+if TYPE_CHECKING:
+    from goemo_report.audit import Evidence
+    from goemo_report.document import Table
+    from goemo_report.gate import Condition, Limit
+
+ORDER = 70
+_FOUND_SOMETHING = 3
+_CONFIDENCE = 0.95
+
+
+class Confidence(click.ParamType[float]):
+    """The one confidence that intervals have."""
+
+    name = "number"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """0.95; usage error for anything else."""
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = 0.0
+        if number != _CONFIDENCE:
+            self.fail(f"{value} is not {_CONFIDENCE}: all intervals are 95% intervals", param, ctx)
+        return number
+
+
+@click.command(
+    cls=Command,
+    short_help="Quality gate: fail where a run is not good enough.",
+    epilog="""\b
+Examples:
+  goemo-report check --tag final --fail-under macro_f1=0.45 --fail-under f1_joy=0.5
+  goemo-report check RUN_B --baseline RUN_A --max-drop macro_f1=0.01 --confidence 0.95
+  goemo-report check --tag final --require-artifacts --require-audit --junit gate.xml
+""",
+)
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "--fail-under",
+    metavar="METRIC=VALUE",
+    multiple=True,
+    help="Fail where a metric is lower; repeatable.",
+)
+@click.option(
+    "--fail-over",
+    metavar="METRIC=VALUE",
+    multiple=True,
+    help="Fail where a metric is higher, as a loss or a time may be; repeatable.",
+)
+@click.option("--baseline", metavar="RUN", help="Run that --max-drop compares with.")
+@click.option(
+    "--max-drop",
+    metavar="METRIC=VALUE",
+    multiple=True,
+    help="Fail where a metric is worse than the baseline's by more; repeatable. VALUE alone is "
+    "that of macro_f1.",
+)
+@click.option(
+    "--confidence",
+    type=Confidence(),
+    metavar="0.95",
+    help="Judge the worse bound of the 95% interval instead of the point value.",
+)
+@click.option("--require-artifacts", is_flag=True, help="Fail where the four are not complete.")
+@click.option("--require-audit", is_flag=True, help="Fail where `audit` finds an error.")
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Split of metrics without a prefix test/ or val/.",
+)
+@click.option(
+    "--junit",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the conditions as JUnit XML.",
+)
+@reads_runs(filters=True)
+@format_option("table", "json", "md")
+@output_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    fail_under: tuple[str, ...],
+    fail_over: tuple[str, ...],
+    baseline: str | None,
+    max_drop: tuple[str, ...],
+    confidence: float | None,
+    require_artifacts: bool,
+    require_audit: bool,
+    split: Split,
+    junit: Path | None,
+    settings: Settings,
+    query: RunQuery,
+    form: str,
+    output: Path,
+) -> None:
+    """Judge runs by conditions; the exit code is 3 when one fails.
+
+    Metrics are recomputed from the predictions at threshold 0.5: any overall or per-class one
+    (macro_f1, auc, f1_joy, recall_fear), also as val/macro_f1 or in another spelling (f1_macro);
+    other logged figures are taken as logged. By point value or, with --confidence 0.95, by the
+    worse bound of the 95% interval: a run passes --fail-under when the lower bound reaches
+    VALUE, and --max-drop when the paired difference's does. Every run that is named or matches
+    must pass every condition.
+    """
+    limits = _limits(fail_under, fail_over, max_drop)
+    if not (limits or require_artifacts or require_audit):
+        raise click.UsageError(
+            "Give a condition: --fail-under, --fail-over, --max-drop or a --require-..."
+        )
+    typed = ctx.get_parameter_source("baseline") is ParameterSource.COMMANDLINE
+    if max_drop and not baseline:
+        raise click.UsageError("--max-drop needs --baseline RUN")
+    if baseline and typed and not max_drop:
+        raise click.UsageError("--baseline needs --max-drop METRIC=VALUE")
+
+    from goemo_report import gate
+    from goemo_report.audit import check_waivers, collect
+    from goemo_report.cli._runs import gather
+
+    waivers = settings.file.values.get("waive", {})
+    check_waivers(waivers)
+    source, listing = gather(settings, runs, query)
+    note_skipped(listing.skipped)
+    source, everything, reference = _with_baseline(settings, source, listing, baseline, max_drop)
+    with progress() as bar:
+        evidence = {one.run.id: one for one in collect(source, everything.runs, bar)}
+    judged = [evidence[run.id] for run in listing.runs]
+    conditions = _judge(
+        judged, limits, split, confidence is not None, evidence[reference.id] if reference else None
+    )
+    for wanted, require in (
+        (require_artifacts, gate.require_artifacts),
+        (require_audit, gate.require_audit),
+    ):
+        conditions += [require(one, waivers) for one in judged if wanted]
+    order = [run.id for run in listing.runs]
+    conditions.sort(key=lambda one: order.index(one.run.id))
+    if junit is not None:
+        from goemo_report.junit import junit_xml
+
+        write(junit_xml(conditions), junit)
+    if form == "json":
+        from goemo_report.listing import to_json
+
+        interval = confidence is not None
+        about = gate.document(conditions, split=split, interval=interval, baseline=reference)
+        write(to_json(about), output)
+    else:
+        _write(conditions, confidence is not None, form, output)
+    if confidence is not None and form == "table":
+        note(f"note: {gate.RULES[True]}")
+    failed = sum(not one.passed for one in conditions)
+    if failed:
+        note(f"{failed} of {len(conditions)} conditions failed")
+        ctx.exit(_FOUND_SOMETHING)
+
+
+def _limits(under: Sequence[str], over: Sequence[str], drop: Sequence[str]) -> list[Limit]:
+    """Conditions on metrics; usage error for one that is not METRIC=VALUE."""
+    from goemo_report.gate import parse_limit
+
+    try:
+        return [
+            *(parse_limit("fail-under", text) for text in under),
+            *(parse_limit("fail-over", text) for text in over),
+            *(parse_limit("max-drop", text) for text in drop),
+        ]
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _with_baseline(
+    settings: Settings,
+    source: RunSource,
+    listing: Listing,
+    baseline: str | None,
+    max_drop: Sequence[str],
+) -> tuple[RunSource, Listing, RunRecord | None]:
+    if not baseline or not max_drop:
+        return source, listing, None
+    from goemo_report.cli._runs import with_run
+
+    return with_run(settings, source, listing, baseline)
+
+
+def _judge(
+    evidence: Sequence[Evidence],
+    limits: Sequence[Limit],
+    split: Split,
+    interval: bool,
+    baseline: Evidence | None,
+) -> list[Condition]:
+    from goemo_report.gate import Judge, resolve
+
+    results = [one.result for one in evidence]
+    known = [*results, *([baseline.result] if baseline else [])]
+    try:
+        metrics = [resolve(limit, split, known) for limit in limits]
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    judge = Judge(split, interval=interval, baseline=baseline.result if baseline else None)
+    return [
+        judge.judge(result, limit, metric)
+        for result in results
+        for limit, metric in zip(limits, metrics, strict=True)
+    ]
+
+
+def _write(conditions: Sequence[Condition], interval: bool, form: str, output: Path) -> None:
+    if form == "md":
+        from goemo_report.render import render_block
+
+        write(render_block(_table(conditions, interval), "md"), output)
+    elif output != Path("-"):
+        write("".join(f"{_line(one)}\n" for one in conditions), output)
+    else:
+        for one in conditions:
+            say(_line(one))
+
+
+def _line(one: Condition) -> str:
+    from goemo_report.cli._text import printable
+
+    result = "ok" if one.passed else "failed"
+    return printable(f"{result:<7} {one.run.name} ({one.run.id}): {one.text}: {one.detail}")
+
+
+def _table(conditions: Sequence[Condition], interval: bool) -> Table:
+    from goemo_report.document import Cell, Column, Table
+    from goemo_report.gate import RULES
+
+    failed = sum(not one.passed for one in conditions)
+    verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"
+    return Table(
+        id="conditions",
+        title=f"Quality gate: {verdict}",
+        columns=(
+            Column("result", "Result"),
+            Column("run", "Run"),
+            Column("condition", "Condition"),
+            Column("found", "Found"),
+        ),
+        rows=tuple(
+            (
+                Cell("ok", mark="good") if one.passed else Cell("failed", mark="bad"),
+                one.run.name,
+                one.text,
+                one.detail,
+            )
+            for one in conditions
+        ),
+        caption=f"Metrics are recomputed from the predictions at threshold 0.5; {RULES[interval]}.",
+    )
