@@ -13,7 +13,7 @@ from goemo_report.metrics import OVERALL_KEYS
 from goemo_report.statistics.intervals import CLASS_STATISTICS
 
 SAMPLES = 100
-BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
 
 
 @pytest.mark.slow
