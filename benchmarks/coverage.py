@@ -183,6 +183,7 @@ def print_row(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--samples", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--system", choices=SYSTEMS, help="one system only")
     chosen: Any = parser.parse_args()
     systems: Mapping[str, System] = (
@@ -190,7 +191,7 @@ def main() -> None:
     )
     for name, system in systems.items():
         print(f"\n== {name}: {chosen.samples} samples of {TEXTS:,} texts")
-        report(measure(system, chosen.samples))
+        report(measure(system, chosen.samples, seed=chosen.seed + list(SYSTEMS).index(name)))
 
 
 if __name__ == "__main__":
