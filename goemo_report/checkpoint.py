@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from goemo_report.contract import CHECKPOINT_WEIGHTS, LABEL_SETS, artifact_role
 from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
 from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
+from goemo_report.results import as_number
 from goemo_report.sources.base import Progress, RunSource, silent
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -180,7 +181,6 @@ class Checkpoint:
     missing: tuple[str, ...]
     limit: int
     device: str
-    notes: list[str] = field(default_factory=list)
 
     def predict(
         self,
@@ -292,6 +292,24 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
         limit=_limit(model.config, tokenizer),
         device=place,
     )
+
+
+def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
+    """Where texts are cut: as the run's config says, and what the model can read."""
+    stated = as_number(run.config.get("max_seq_length"))
+    return loaded.limit if stated is None or not stated >= 1 else int(min(stated, loaded.limit))
+
+
+def notes_on(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:
+    """What a user of the checkpoint should know."""
+    if loaded.missing:
+        names = ", ".join(loaded.missing[:3]) + (", ..." if len(loaded.missing) > 3 else "")
+        yield f"the checkpoint lacks {len(loaded.missing)} weights, which are random: {names}"
+    if not loaded.named:
+        yield "the checkpoint does not name its outputs: the canonical label order was taken"
+    length = as_number(run.config.get("max_seq_length"))
+    if length is not None and length > loaded.limit:
+        yield f"the run's max_seq_length is {length:g}, the checkpoint reads {loaded.limit}"
 
 
 def _device(torch: Any, wanted: str) -> str:

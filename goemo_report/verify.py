@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -18,7 +18,7 @@ from goemo_report.listing import jsonable
 from goemo_report.metrics import score
 from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions
-from goemo_report.results import as_number, load_results
+from goemo_report.results import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -149,7 +149,7 @@ def verify(
         )
     rows = min(options.limit or len(predictions), len(predictions))
     wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
-    max_length = options.max_length or _max_length(run, loaded)
+    max_length = options.max_length or checkpoint.max_length_of(run, loaded)
     logits = loaded.predict(
         wanted.texts, max_length=max_length, batch_size=options.batch_size, progress=progress
     )
@@ -186,16 +186,11 @@ def verify(
         metrics=_metrics(wanted, now, threshold),
         max_length=max_length,
         device=loaded.device,
-        notes=tuple(_notes(run, loaded)),
+        notes=tuple(checkpoint.notes_on(run, loaded)),
         trials=_trials(loaded, wanted, logits, tolerance, settings, progress)
         if largest > tolerance
         else (),
     )
-
-
-def _max_length(run: RunRecord, loaded: Checkpoint) -> int:
-    stated = as_number(run.config.get("max_seq_length"))
-    return loaded.limit if stated is None or not stated >= 1 else int(min(stated, loaded.limit))
 
 
 def precision_of(run: RunRecord) -> Precision:
@@ -239,17 +234,6 @@ def _trials(
         batch_size=batch_size,
     )
     return tuple(try_all(evidence, progress))
-
-
-def _notes(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:
-    if loaded.missing:
-        names = ", ".join(loaded.missing[:3]) + (", ..." if len(loaded.missing) > 3 else "")
-        yield f"the checkpoint lacks {len(loaded.missing)} weights, which are random: {names}"
-    if not loaded.named:
-        yield "the checkpoint does not name its outputs: the canonical label order was taken"
-    length = as_number(run.config.get("max_seq_length"))
-    if length is not None and length > loaded.limit:
-        yield f"the run's max_seq_length is {length:g}, the checkpoint reads {loaded.limit}"
 
 
 def _flips(predictions: Predictions, now: FloatArray, threshold: float) -> dict[str, int]:

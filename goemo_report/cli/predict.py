@@ -1,0 +1,151 @@
+"""`goemo-report predict`: emotions of new texts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._output import note, progress, say, write
+from goemo_report.cli._text import one_line
+from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.analysis.thresholds import Protocol
+    from goemo_report.labelling import Labelling
+
+ORDER = 70
+
+
+@click.command(
+    cls=Command,
+    short_help="Predict emotions of texts with a run's checkpoint.",
+    epilog="""\b
+Examples:
+  goemo-report predict roberta-large-20241210-143022 "Thank you so much!"
+  goemo-report predict abc123 --wandb-dir runs --format json < texts.txt
+  goemo-report predict abc123 --thresholds thresholds.json "What a day."
+""",
+)
+@click.argument("run", metavar="RUN")
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option(
+    "--protocol",
+    type=click.Choice(("per-class", "global", "fixed")),
+    default="per-class",
+    show_default=True,
+    help="How thresholds are tuned on validation; fixed is 0.5.",
+)
+@click.option(
+    "--thresholds",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Take the thresholds that `goemo-report thresholds` wrote.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Texts at once.",
+)
+@click.option(
+    "--device",
+    metavar="NAME",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+)
+@click.option(
+    "--max-seq-length",
+    type=click.IntRange(min=3),
+    metavar="N",
+    help="Cut texts after N tokens.  [default: as the run's config says]",
+)
+@reads_runs(filters=False)
+@format_option("text", "json")
+@output_option
+def command(
+    run: str,
+    texts: tuple[str, ...],
+    protocol: Protocol,
+    thresholds: Path | None,
+    batch_size: int,
+    device: str,
+    max_seq_length: int | None,
+    settings: Settings,
+    form: str,
+    output: Path,
+) -> None:
+    """Predict the emotions of texts with a run's checkpoint; without TEXT, of the lines of
+    standard input.
+
+    Each emotion is judged at its own threshold, tuned on the run's validation predictions, or
+    else the one that the checkpoint brings. JSON holds all probabilities. Needs the extra
+    goemo[train].
+    """
+    from goemo_report import checkpoint
+
+    checkpoint.require_extra()
+    texts = texts or _from_standard_input()
+
+    from goemo_report.cli._runs import find_one
+    from goemo_report.labelling import label_texts
+
+    source, record = find_one(settings, run)
+    with progress() as bar:
+        found = label_texts(
+            source,
+            record,
+            texts,
+            protocol=protocol,
+            thresholds=thresholds,
+            batch_size=batch_size,
+            device=device,
+            max_length=max_seq_length,
+            progress=bar,
+        )
+    for text in found.notes:
+        note(f"note: {text}")
+    if form == "json":
+        from goemo_report.listing import to_json
+
+        write(to_json(found.document()), output)
+        return
+    note(f"thresholds: {found.thresholds.description}")
+    if output != Path("-"):
+        write("".join(f"{line}\n" for line in _lines(found)), output)
+        return
+    for line in _lines(found):
+        say(line)
+
+
+def _from_standard_input() -> tuple[str, ...]:
+    if sys.stdin.isatty():
+        raise click.UsageError("give a TEXT, or texts on standard input, one a line")
+    data = sys.stdin.buffer.read().decode("utf-8-sig", "replace")
+    lines = data.replace("\r\n", "\n").split("\n")
+    texts = tuple(lines[:-1] if lines[-1] == "" else lines)
+    if not texts:
+        raise click.UsageError("standard input is empty: give one text a line")
+    return texts
+
+
+def _lines(found: Labelling) -> Iterator[str]:
+    labels, thresholds = found.thresholds.labels, found.thresholds.values
+    for row, text in enumerate(found.texts):
+        yield one_line(text)
+        emotions = found.emotions(row)
+        for name, probability, threshold in emotions:
+            yield f"  {name:<15} {probability:.3f}  (threshold {threshold:.3f})"
+        if not emotions:
+            best = int(found.probabilities[row].argmax())
+            yield (
+                f"  none            nearest {labels[best]}: {found.probabilities[row, best]:.3f} "
+                f"(threshold {thresholds[best]:.3f})"
+            )
