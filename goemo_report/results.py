@@ -293,5 +293,8 @@ def as_number(value: Any) -> float | None:
             return None
         return float(value)
     if isinstance(value, int | float | np.number):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # JSON has whole numbers that no float can hold
+            return None
     return None

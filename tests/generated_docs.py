@@ -13,6 +13,8 @@ from pathlib import Path
 import click
 
 from goemo_report import contract
+from goemo_report.audit import RULES, SEVERITY_MEANINGS
+from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
 from goemo_train.config import build_parser
 
@@ -103,6 +105,73 @@ def contract_page() -> str:
     return "\n".join(parts)
 
 
+def audit_page() -> str:
+    """docs/audit.md: what the audit judges, from its rules."""
+    severities = "".join(
+        f"- **{severity}**: {meaning}.\n" for severity, meaning in SEVERITY_MEANINGS.items()
+    )
+    return AUDIT.format(number=len(RULES), severities=severities, rules=rule_table())
+
+
+AUDIT = """\
+# The audit
+
+Written by `make docs` from the rules in `goemo_report/audit/`.
+
+`goemo-report audit` asks {number} rules about each run: whether it keeps the W&B guide, and
+whether what it logged is what its predictions say. Weights are not downloaded, only the
+checkpoint's `config.json`; `goemo-report verify` loads the weights.
+
+```console
+$ goemo-report audit RUN
+$ goemo-report audit --tag final --strict
+$ goemo-report audit --tag final --format github
+```
+
+## Severity
+
+{severities}
+Errors make the exit code 3; with `--strict` warnings do as well. A run of `goemo-train` has no
+finding at all.
+
+## Waivers
+
+A rule that need not be kept is waived in `pyproject.toml`, with the reason. Its findings are
+still listed, under "Waived", and fail nothing. The name of a rule that does not exist is an
+error.
+
+```toml
+[tool.goemo.waive]
+tags-status = "runs get their status when the paper is out"
+artifact-per-class-metrics = "recomputed by every report"
+```
+
+## How truth is judged
+
+Metrics are recomputed from the exported predictions, F1, precision and recall with the labels
+that the file itself predicts. A figure is true when it differs by no more than half a unit of the
+third decimal; counts must be equal. Where a wrong figure equals another average, or the same
+metric at threshold 0.5, the finding says so. Validation metrics are compared with those of the
+best epoch, and differences are warnings: they were measured within training, perhaps in another
+precision.
+
+Runs that spell things otherwise (`test/f1_macro`, `pred_prob_joy`, `model.safetensors`,
+predictions as files of the run) get notes, because `goemo-report` reads them all the same. What
+is missing is an error in any spelling.
+
+## Formats
+
+`--format table` and `md` group the findings by severity. `--format json` is one document:
+`{{"schema_version", "passed", "strict", "runs": [{{"run", "passed", "rules", "counts",
+"findings": [{{"rule", "subject", "severity", "finding", "requires", "remedy", "waived"}}]}}]}}`.
+`--format github` prints one workflow command a finding, which GitHub Actions shows as an
+annotation; it shows ten of each severity a step. See [the quality gate](quality-gate.md).
+
+## Rules
+
+{rules}"""
+
+
 def _artifacts() -> Iterable[str]:
     for role, kind in contract.ARTIFACTS.items():
         yield f"### {role}\n"
@@ -150,7 +219,11 @@ def _train_help() -> str:
     return parser.format_help()
 
 
-PAGES = {"docs/commands.md": commands_page, "docs/contract.md": contract_page}
+PAGES = {
+    "docs/audit.md": audit_page,
+    "docs/commands.md": commands_page,
+    "docs/contract.md": contract_page,
+}
 
 if __name__ == "__main__":
     for path, page in PAGES.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -14,6 +13,7 @@ _VERSION: Final = re.compile(r"v?\d+(\.\d+)*([-._]?(a|b|c|rc|alpha|beta|pre|post
 _TYPE_NAMES: Final = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
                       dict: "a mapping"}  # fmt: skip
 _LONGEST: Final = 60
+_LARGEST: Final = 1e300  # JSON whole numbers may be larger than any float
 
 Sane = Callable[[Any], bool]
 
@@ -35,10 +35,10 @@ def has_type(value: object, kind: type) -> bool:
         return isinstance(value, bool)
     if isinstance(value, bool):
         return False
-    if kind is int:
-        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if kind is float:
-        return isinstance(value, int | float) and math.isfinite(value)
+    if kind in (int, float):
+        if not isinstance(value, int | float) or not abs(value) < _LARGEST:  # nan is not less
+            return False
+        return kind is float or isinstance(value, int) or value.is_integer()
     if kind is dict:
         return isinstance(value, Mapping)
     return isinstance(value, kind)
