@@ -58,6 +58,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 LAZILY: Mapping[str, tuple[str, ...]] = {
     "goemo_report.checkpoint": ("torch", "transformers"),
     "goemo_report.sources.cache": ("xxhash",),
+    "goemo_report.sources.publishing": ("wandb",),
     "goemo_report.sources.staging": ("platformdirs",),
     "goemo_report.sources.upload": ("wandb",),
     "goemo_train.tracking": ("wandb",),

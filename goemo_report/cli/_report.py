@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goemo_report.cli._output import progress, spinner, write
+from goemo_report.cli._output import note, progress, spinner, write
 from goemo_report.contract import Split
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
@@ -38,9 +38,12 @@ def load_and_compare(
     """
     from goemo_report.cli._runs import gather, with_run
     from goemo_report.compare import compare
+    from goemo_report.publish import without_reports
     from goemo_report.results import load_results
+    from goemo_report.sources.cache import cache_directory
 
     source, listing = gather(settings, runs, query)
+    listing = without_reports(listing)
     if baseline is not None:
         source, listing, run = with_run(settings, source, listing, baseline)
         baseline = run.id
@@ -54,6 +57,7 @@ def load_and_compare(
             source=source.description,
             options=options,
             progress=bar,
+            cache=cache_directory(),
         )
         if whole:
             comparison.prepare()
@@ -115,3 +119,44 @@ def write_all(documents: dict[str, str], directory: Path, stem: str) -> list[Pat
         write(text, path, quiet=True)
         written.append(path)
     return written
+
+
+def publish_report(
+    comparison: Comparison,
+    settings: Settings,
+    sections: Sequence[str],
+    stem: str,
+    created_at: datetime,
+    command: str,
+) -> None:
+    """Log the report to W&B; offline where the runs were read offline."""
+    from goemo_report.publish import date_of, publication
+    from goemo_report.sources.publishing import publish
+
+    report = build(comparison, date_of(comparison), "", sections)
+    documents = rendered(report, ("html", "json"))
+    wanted = publication(
+        comparison, report, documents, stem=stem, created_at=created_at, command=command
+    )
+    with spinner() as moving:
+        moving("publishing the report")
+        done = publish(
+            wanted,
+            entity=settings.entity or comparison.baseline.run.entity,
+            project=settings.explicit_project or comparison.baseline.run.project,
+            offline=_above_runs(settings.wandb_dir) if settings.wandb_dir else None,
+        )
+    for problem in done.problems:
+        note(f"note: {problem}")
+    if done.is_offline:
+        note(f"published offline as {done.artifact}: {done.where} (`goemo-report sync` uploads it)")
+    else:
+        note(f"published as {done.artifact}, made from {done.inputs} artifacts: {done.where}")
+
+
+def _above_runs(directory: Path) -> Path:
+    """The directory whose `wandb` folder holds a given one or one of its runs."""
+    place = directory.resolve()
+    if place.name.startswith(("offline-run-", "run-")):
+        place = place.parent
+    return place.parent if place.name == "wandb" else place

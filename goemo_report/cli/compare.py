@@ -19,6 +19,7 @@ from goemo_report.cli._report import (
     build,
     default_name,
     load_and_compare,
+    publish_report,
     rendered,
     short_form,
     thresholds_of,
@@ -40,6 +41,7 @@ Examples:
   goemo-report compare --tag final --wandb-dir wandb --open
   goemo-report compare RUN_A RUN_B --baseline RUN_A --split val --output handin
   goemo-report compare --tag final --section emotions --format csv -o -
+  goemo-report compare --tag final --publish
 """,
 )
 @click.argument("runs", metavar="[RUN]...", nargs=-1)
@@ -117,6 +119,12 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the thresholds of each run, tuned on validation, as JSON.",
 )
+@click.option(
+    "--publish",
+    "is_published",
+    is_flag=True,
+    help="Also log the report to W&B as a run; to an offline run where runs are read offline.",
+)
 @click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
 @reads_runs(filters=True)
 @click.pass_context
@@ -135,6 +143,7 @@ def command(
     max_errors: int,
     summary: Path | None,
     export_thresholds: Path | None,
+    is_published: bool,
     open_report: bool,
     settings: Settings,
     query: RunQuery,
@@ -169,13 +178,17 @@ def command(
         write(short_form(report), summary)
     if export_thresholds is not None:
         write(thresholds_of(comparison), export_thresholds)
+    stem = name or default_name(query, [run.run.name for run in comparison.runs] if runs else [])
     if to_stdout:
         write(documents[formats[0]])
+    else:
+        written = write_all(documents, reports, stem)
+        for path in written:
+            say(str(path))
+    if is_published:
+        publish_report(comparison, settings, sections, stem, created_at, report.command)
+    if to_stdout:
         return
-    stem = name or default_name(query, [run.run.name for run in comparison.runs] if runs else [])
-    written = write_all(documents, reports, stem)
-    for path in written:
-        say(str(path))
     if open_report:
         click.launch(written[0].resolve().as_uri())
 

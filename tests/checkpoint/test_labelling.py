@@ -58,9 +58,8 @@ class TestPredict:
         self, finished: Finished, stated: Predictions, validation: Predictions
     ) -> None:
         texts = stated.texts[:6]
-        result = invoke(
-            *("predict", RUN_ID, "--wandb-dir", finished.output, "--format", "json", "--", *texts)
-        )
+        read = ("predict", RUN_ID, "--wandb-dir", finished.output, "--format", "json", "--")
+        result = invoke(*read, *texts)
         assert result.exit_code == 0, result.stderr
         document = json.loads(result.stdout)
         thresholds = tuned_per_class(validation).thresholds
