@@ -20,9 +20,10 @@ from goemo_report.contract import (
     SPLITS,
     SUMMARY_METRICS,
     SYSTEM_KEYS,
+    Role,
     Split,
 )
-from goemo_report.results import score_split
+from goemo_report.results import PREDICTION_ROLES, score_split
 from tests.audit import changes
 from tests.audit.changes import GONE
 
@@ -39,6 +40,22 @@ def _logged(values: dict[str, Any]) -> Breach:
 
 def _metadata(**values: Any) -> Breach:
     return lambda e: changes.metadata(e, values)
+
+
+def _epoch_without(name: str) -> Breach:
+    return lambda e: changes.epoch(e, 1, {name: GONE})
+
+
+def _without(role: Role) -> Breach:
+    return lambda e: changes.without_artifact(e, role)
+
+
+def _reference(role: Role, **fields: str) -> Breach:
+    return lambda e: changes.artifact(e, role, **fields)
+
+
+def _file_renamed(role: Role, name: str) -> Breach:
+    return lambda e: changes.files(e, role, name, "out.csv")
 
 
 def _twice(evidence: Evidence) -> Evidence:
@@ -133,9 +150,7 @@ BREACHES: dict[str, Breach] = {
     "epoch-history": lambda e: changes.history(e, lambda r: {} if "train/loss" in r else r),
     "epoch-step": lambda e: changes.epoch(e, 2, {"_step": 20}),
     **{
-        f"epoch-{k.name.replace('/', '-').replace('_', '-')}": (
-            lambda e, name=k.name: changes.epoch(e, 1, {name: GONE})
-        )
+        f"epoch-{k.name.replace('/', '-').replace('_', '-')}": _epoch_without(k.name)
         for k in EPOCH_METRICS
         if k.name != "epoch"
     },
@@ -147,20 +162,11 @@ BREACHES: dict[str, Breach] = {
     **{f"metric-{s}-per-class": _logged({f"test/{s}_fear": GONE}) for s in PER_CLASS_STATISTICS},
     **{f"summary-{k.name.replace('_', '-')}": _logged({k.name: GONE}) for k in SUMMARY_METRICS},
     "dialect-metric-keys": _logged({"test/macro_f1": GONE, "test/f1_macro": 0.0}),
+    **{f"artifact-{role}": _without(role) for role in ARTIFACTS},
     **{
-        f"artifact-{role}": (lambda e, role=role: changes.without_artifact(e, role))
-        for role in ARTIFACTS
+        f"artifact-{role}-name": _reference(role, name=f"best-{role}-otherid") for role in ARTIFACTS
     },
-    **{
-        f"artifact-{role}-name": (
-            lambda e, role=role: changes.artifact(e, role, name=f"best-{role}-otherid")
-        )
-        for role in ARTIFACTS
-    },
-    **{
-        f"artifact-{role}-type": (lambda e, role=role: changes.artifact(e, role, type="file"))
-        for role in ARTIFACTS
-    },
+    **{f"artifact-{role}-type": _reference(role, type="file") for role in ARTIFACTS},
     "dialect-run-files": _run_files,
     "checkpoint-config": lambda e: changes.files(e, "checkpoint", "config.json"),
     "checkpoint-weights": lambda e: changes.files(e, "checkpoint", "pytorch_model.bin"),
@@ -183,12 +189,8 @@ BREACHES: dict[str, Breach] = {
     "checkpoint-config-json": lambda e: dataclasses.replace(e, checkpoint_config="not JSON"),
     **{f"predictions-{split}": _unreadable(split) for split in SPLITS},
     **{
-        f"{split}-predictions-file": (
-            lambda e, split=split: changes.files(
-                e, f"{split}-predictions", f"{split}_predictions.csv", "out.csv"
-            )
-        )
-        for split in SPLITS
+        f"{role}-file": _file_renamed(role, f"{split}_predictions.csv")
+        for split, role in PREDICTION_ROLES.items()
     },
     "per-class-metrics-file": lambda e: changes.files(
         e, "per-class-metrics", "per_class_metrics.csv", "out.csv"
@@ -311,12 +313,16 @@ def test_values_that_do(trained: Evidence, key: str, value: Any) -> None:
 
 def test_epochs_may_be_counted_from_0(trained: Evidence) -> None:
     def down(row: dict[str, Any]) -> dict[str, Any]:
-        lower = {key: row[key] - 1 for key in ("epoch", "best_epoch", "final_epoch") if key in row}
-        return {**row, **lower, "_step": row["_step"] - 1}
+        lower: dict[str, Any] = {
+            key: row[key] - 1 for key in ("epoch", "best_epoch", "final_epoch") if key in row
+        }
+        return row | lower | {"_step": row["_step"] - 1}
 
     evidence = changes.history(trained, down)
-    summary = {key: evidence.run.summary[key] - 1 for key in ("best_epoch", "final_epoch", "epoch")}
-    evidence = changes.run(evidence, summary={**evidence.run.summary, **summary})
+    summary: dict[str, Any] = {
+        key: evidence.run.summary[key] - 1 for key in ("best_epoch", "final_epoch", "epoch")
+    }
+    evidence = changes.run(evidence, summary=dict(evidence.run.summary) | summary)
     best = {"best_epoch": summary["best_epoch"]}
     assert breaches(changes.metadata(evidence, best)) == set()
 

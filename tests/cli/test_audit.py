@@ -1,0 +1,121 @@
+"""`goemo-report audit` the way a user types it, on offline runs and against a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from goemo_report.cli import goemo_report
+from tests.train.conftest import RUN_ID, Finished, finished
+from tests.wandb_server import WandbServer
+from tests.wandb_server_fixtures import wandb_server
+
+__all__ = ["finished", "wandb_server"]
+
+COMMAND = str(Path(sys.executable).with_name("goemo-report"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(goemo_report, ["audit", *map(str, arguments)])
+
+
+def test_a_run_of_the_trainer_passes(finished: Finished) -> None:
+    result = invoke("--tag", "mine", "--wandb-dir", finished.output, "--strict")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith(f"({RUN_ID}): 117 rules, all kept\n")
+    assert invoke(RUN_ID, "--wandb-dir", finished.output, "--format", "github").stdout == ""
+
+
+def test_findings_make_exit_code_3(mixed_root: Path) -> None:
+    result = invoke("otherdialect", "--wandb-dir", mixed_root)
+    assert result.exit_code == 3
+    assert "Errors (1)" in result.stdout
+    assert "artifact-per-class-metrics" in result.stdout
+    assert result.stdout.index("Errors (1)") < result.stdout.index("Notes (")
+
+
+def test_strict_makes_warnings_findings(offline_root: Path) -> None:
+    run = ("distilbertbases1", "--wandb-dir", offline_root)
+    assert invoke(*run).exit_code == 0
+    assert invoke(*run, "--strict").exit_code == 3
+
+
+def test_every_format_has_every_finding(mixed_root: Path, tmp_path: Path) -> None:
+    run = ("killed", "failed", "--wandb-dir", mixed_root)
+    document: Any = json.loads(invoke(*run, "--format", "json").stdout)
+    assert [one["run"]["id"] for one in document["runs"]] == ["killed", "failed"]
+    rules = {finding["rule"] for one in document["runs"] for finding in one["findings"]}
+    number = sum(len(one["findings"]) for one in document["runs"])
+    github = invoke(*run, "--format", "github")
+    assert github.exit_code == 3
+    assert len(github.stdout.splitlines()) == number
+    markdown = invoke(*run, "--format", "md").stdout
+    written = invoke(*run, "--output", tmp_path / "audit.txt")
+    assert written.exit_code == 3
+    text = (tmp_path / "audit.txt").read_text()
+    for rule in rules:
+        assert f"{rule}" in markdown
+        assert rule in text
+
+
+def test_waivers_come_from_pyproject(mixed_root: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "pyproject.toml"
+    settings.write_text(
+        '[tool.goemo]\nwaive = { "artifact-per-class-metrics" = "reports recompute it" }\n'
+    )
+    result = invoke("otherdialect", "--wandb-dir", mixed_root)
+    assert result.exit_code == 0
+    assert "Waived (1)" in result.stdout
+    assert "reports recompute it" in result.stdout
+    settings.write_text('[tool.goemo.waive]\ntag-status = "a slip"\nrun-name = "x"\n')
+    result = invoke("otherdialect", "--wandb-dir", mixed_root)
+    assert result.exit_code == 1
+    assert "tags-status" in result.stderr
+    settings.write_text('[tool.goemo.waive]\nrun-name = "never needed"\n')
+    assert "run-name" in invoke("otherdialect", "--wandb-dir", mixed_root).stderr
+    settings.write_text('[tool.goemo.waive]\nrun-name = ""\n')
+    result = invoke("otherdialect", "--wandb-dir", mixed_root)
+    assert result.exit_code == 1
+    assert "reason" in result.stderr
+
+
+def test_the_same_verdict_from_a_server(
+    finished: Finished, wandb_server: WandbServer, tmp_path: Path
+) -> None:
+    """A synced run is judged as its log was; the weights stay where they are."""
+    shutil.copytree(finished.output, tmp_path / "runs", symlinks=True)
+    environment = wandb_server.env(tmp_path / "home")
+    environment["GOEMO_CACHE_DIR"] = str(tmp_path / "cache")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+
+    sent = run("sync", "runs/wandb")
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    audited = run("audit", "--tag", "mine", "--strict", "--format", "json")
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    (found,) = json.loads(audited.stdout)["runs"]
+    assert found["findings"] == []
+    weights = next(finished.directory.glob("checkpoint/pytorch_model.bin")).stat().st_size
+    cached = [path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert cached
+    assert weights not in cached

@@ -1,0 +1,154 @@
+"""`goemo-report check` the way a user and a CI system type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from goemo_report.cli import goemo_report
+
+PAGE = Path(__file__).parents[2] / "docs" / "quality-gate.md"
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(goemo_report, ["check", *map(str, arguments)])
+
+
+def test_one_line_a_condition(offline_root: Path) -> None:
+    result = invoke(
+        *("robertalarges1", "--wandb-dir", offline_root, "--require-artifacts", "--require-audit"),
+        *("--fail-under", "macro_f1=0.1", "--fail-under", "test/f1_joy=0.999"),
+    )
+    assert result.exit_code == 3, result.output
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["ok", "failed", "ok", "ok"]
+    assert "test/macro_f1 at least 0.1: 0." in lines[0]
+    assert result.stderr == "1 of 4 conditions failed\n"
+
+
+def test_all_met_is_exit_code_0(offline_root: Path) -> None:
+    result = invoke("--tag", "final", "--wandb-dir", offline_root, "--fail-under", "auc=0.5")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 4
+
+
+def test_a_drop_below_the_baseline(offline_root: Path, tmp_path: Path) -> None:
+    runs = ("distilbertbases1", "--baseline", "robertalarges1", "--wandb-dir", offline_root)
+    assert invoke(*runs, "--max-drop", "macro_f1=0.9").exit_code == 0
+    result = invoke(*runs, "--max-drop", "0.01", "--format", "json", "--confidence", "0.95")
+    assert result.exit_code == 3
+    document: Any = json.loads(result.stdout)
+    (condition,) = document["conditions"]
+    assert document["baseline"]["id"] == "robertalarges1"
+    assert condition["metric"] == "test/macro_f1"
+    assert condition["low"] < condition["value"] < condition["high"]
+
+
+def test_a_confidence_says_its_rule(offline_root: Path) -> None:
+    runs = ("robertalarges1", "--wandb-dir", offline_root, "--confidence", "0.95")
+    result = invoke(*runs, "--fail-under", "macro_f1=0.1")
+    assert "95% interval" in result.stdout
+    assert "the lower one against --fail-under" in result.stderr
+    assert "the lower one" in invoke(*runs, "--fail-under", "auc=0.1", "--format", "md").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give a condition"),
+        (["--fail-under", "f1_joy"], "METRIC=VALUE"),
+        (["--fail-under", "f1_yoy=0.4"], "Similar: f1_joy"),
+        (["--max-drop", "0.1"], "--baseline RUN"),
+        (["--baseline", "robertalarges2", "--require-audit"], "--max-drop METRIC=VALUE"),
+        (["--fail-under", "auc=0.1", "--confidence", "0.9"], "95% intervals"),
+        (["--fail-under", "hamming_loss=0.1"], "--fail-over hamming_loss=0.1"),
+    ],
+)
+def test_wrong_usage(offline_root: Path, arguments: list[str], said: str) -> None:
+    result = invoke("robertalarges1", "--wandb-dir", offline_root, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_runs_that_cannot_be_judged_fail(mixed_root: Path) -> None:
+    result = invoke("killed", "--wandb-dir", mixed_root, "--fail-under", "macro_f1=0")
+    assert result.exit_code == 3
+    assert "logged no test predictions" in result.stdout
+    runs = ("failed", "--baseline", "killed", "--wandb-dir", mixed_root)
+    result = invoke(*runs, "--max-drop", "macro_f1=0.5")
+    assert result.exit_code == 1
+    assert "the baseline cannot be used" in result.stderr
+
+
+def test_requirements_name_the_rules_that_are_broken(mixed_root: Path) -> None:
+    runs = ("otherdialect", "--wandb-dir", mixed_root, "--require-artifacts", "--require-audit")
+    result = invoke(*runs)
+    assert result.exit_code == 3
+    assert result.stdout.count("errors: artifact-per-class-metrics") == 2
+    Path("pyproject.toml").write_text(
+        '[tool.goemo.waive]\nartifact-per-class-metrics = "recomputed"\n'
+    )
+    assert invoke(*runs).exit_code == 0
+
+
+def test_junit_and_summary(offline_root: Path, tmp_path: Path) -> None:
+    result = invoke(
+        *("--tag", "final", "--wandb-dir", offline_root, "--fail-under", "macro_f1=0.6"),
+        *("--junit", "gate.xml", "--format", "md"),
+    )
+    assert result.exit_code == 3
+    assert "### Quality gate: 2 of 4 failed" in result.stdout
+    suites = ET.parse(tmp_path / "gate.xml").getroot()
+    assert (suites.get("tests"), suites.get("failures")) == ("4", "2")
+
+
+def test_the_workflow_of_the_documentation_runs(offline_root: Path, tmp_path: Path) -> None:
+    """Its steps, with the shell and the environment that GitHub gives them."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    workflow = yaml.safe_load(text)
+    assert {"workflow_dispatch", "schedule"} == set(workflow[True])  # YAML 1.1 reads `on` so
+    (job,) = workflow["jobs"].values()
+    shutil.copytree(offline_root, tmp_path / "runs", symlinks=True)
+    summary = tmp_path / "summary.md"
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": "runs",
+        "GITHUB_STEP_SUMMARY": str(summary),
+    }
+    codes = {}
+    for step in job["steps"]:
+        if "goemo-report" not in step.get("run", ""):
+            continue
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        codes[step["name"]] = done.returncode
+        assert "Usage" not in done.stderr, done.stderr
+    assert codes == {"Audit": 0, "Check": 3}
+    assert "Quality gate: 1 of 8 failed" in summary.read_text()
+    uploads = [step["with"]["path"] for step in job["steps"] if "upload" in step.get("uses", "")]
+    assert uploads == ["gate.xml"]
+    assert (tmp_path / uploads[0]).exists()
