@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
+from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
 from goemo_report.errors import GoemoError, SettingsError
@@ -17,11 +21,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the flags say; 0 done, 1 an error, 2 usage, 130 or 143 interrupted."""
-    series = parse(sys.argv[1:] if arguments is None else arguments)
-    debug = "debug" in series[0]
+    debug = False
     try:
+        series = parse(sys.argv[1:] if arguments is None else arguments)
         for flags in series:
-            flags.pop("debug", None)
+            debug = flags.pop("debug", False)
             _check_resume(flags)
         configs = [settle(flags) for flags in series]
     except SettingsError as error:
@@ -58,6 +62,7 @@ def _guarded(config: TrainConfig, *, debug: bool) -> int:
 
 
 def _run(config: TrainConfig) -> int:
+    _without_hub(config)  # before the imports, which read the environment
     import transformers
 
     from goemo_train.progress import Interrupted, Progress
@@ -75,6 +80,22 @@ def _run(config: TrainConfig) -> int:
     if outcome:  # the main process
         sys.stdout.write(summary(outcome, config))
     return 0
+
+
+def _without_hub(config: TrainConfig) -> None:
+    """Use the hub's cache alone where the hub does not answer, rather than wait for retries."""
+    given = (config.model, config.dataset)
+    if os.environ.get("HF_HUB_OFFLINE") or all(
+        Path(name).is_dir() or name.startswith("tiny-") or name == "demo" for name in given
+    ):
+        return
+    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        urllib.request.urlopen(hub, timeout=5).close()  # noqa: S310 - the user's own setting
+    except (urllib.error.URLError, TimeoutError) as error:
+        if isinstance(getattr(error, "reason", error), (TimeoutError, ConnectionError, gaierror)):
+            os.environ["HF_HUB_OFFLINE"] = "1"
+            sys.stderr.write(f"{hub} cannot be reached: only what its cache holds is used\n")
 
 
 def summary(outcome: Outcome, config: TrainConfig) -> str:

@@ -41,25 +41,25 @@ class TrainConfig:
     model_name: Annotated[str, "short name in run and artifacts (default: by --model)"] = ""
     dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = "go_emotions"
     exclude_neutral: Annotated[bool, "27 labels; texts with neutral alone are dropped"] = False
-    limit: Annotated[int, "use only the first N texts of each split (0: all)"] = 0
-    learning_rate: Annotated[float, "peak learning rate"] = 2e-5
-    batch_size: Annotated[int, "texts per optimiser step, over all processes"] = 16
-    num_epochs: Annotated[int, "passes over the training split"] = 4
-    dropout: Annotated[float, "dropout probability"] = 0.1
-    max_seq_length: Annotated[int, "texts are cut after so many tokens"] = 128
-    warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)"] = -1
-    weight_decay: Annotated[float, "decoupled weight decay"] = 0.01
-    max_grad_norm: Annotated[float, "gradients are clipped to this norm"] = 1.0
-    random_seed: Annotated[int, "seed of every random choice"] = 42
+    limit: Annotated[int, "use only the first N texts of each split (0: all)", (0, 10**9)] = 0
+    learning_rate: Annotated[float, "peak learning rate", (1e-12, 10)] = 2e-5
+    batch_size: Annotated[int, "texts per optimiser step, over all processes", (1, 65536)] = 16
+    num_epochs: Annotated[int, "passes over the training split", (1, 10000)] = 4
+    dropout: Annotated[float, "dropout probability", (0, 0.999)] = 0.1
+    max_seq_length: Annotated[int, "texts are cut after so many tokens", (3, 131072)] = 128
+    warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)", (-1, 10**9)] = -1
+    weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
+    max_grad_norm: Annotated[float, "gradients are clipped to this norm", (1e-9, 1e9)] = 1.0
+    random_seed: Annotated[int, "seed of every random choice", (0, 2**32 - 1)] = 42
     pooling: Annotated[Pooling, "the model's own, or mean over tokens (BERT types)"] = "default"
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
     embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
-    threshold: Annotated[float, "a label is predicted from this probability on"] = 0.5
+    threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
     precision: Annotated[Precision, "of training (auto: bf16 on GPU, else fp32)"] = "auto"
     eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"
-    patience: Annotated[int, "stop after so many epochs without a better one (0: never)"] = 0
-    checkpoint_every: Annotated[int, "also save the state every N steps (0: each epoch)"] = 0
-    keep_checkpoints: Annotated[int, "training states that are kept"] = 2
+    patience: Annotated[int, "stop after N epochs without a better one (0: no)", (0, 10**9)] = 0
+    checkpoint_every: Annotated[int, "save every N steps as well (0: no)", (0, 10**9)] = 0
+    keep_checkpoints: Annotated[int, "training states that are kept", (1, 10**6)] = 2
     phase: Annotated[Phase, "phase tag"] = "training"
     status: Annotated[Status, "status tag"] = "experimental"
     tag: Annotated[tuple[str, ...], "one more tag; may be given again"] = ()
@@ -134,35 +134,24 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"cannot read {path}: {error.strerror}", "Check --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}", "Correct the file") from error
-    hints = get_type_hints(TrainConfig)
-    settings = {}
-    for key, value in table.items():
-        name = key.replace("-", "_")
-        if name not in hints:
-            close = difflib.get_close_matches(name, hints, 1)
-            hint = f"Did you mean {close[0]}?" if close else "See goemo-train --help"
-            raise SettingsError(f"{path}: unknown setting {key!r}", hint)
-        settings[name] = _typed(value, hints[name], f"{path}: {key}")
-    return settings
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    choices = [c for part in (hint, *get_args(hint)) for c in get_args(part) if isinstance(c, str)]
-    wanted = str if choices else get_origin(hint) or hint
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if wanted is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        value = tuple(value)
-    if type(value) is not wanted or (choices and value not in choices):
-        expected = " or ".join(choices) or wanted.__name__
-        raise SettingsError(f"{where} is {value!r}", f"Give {expected}")
-    return value
+    tags = table.pop("tag", [])
+    settings = [*table.items(), *(("tag", t) for t in (tags if isinstance(tags, list) else [tags]))]
+    try:
+        given = build_parser(series=False).parse_args(
+            normalise(f"--{key}={value}" for key, value in settings)
+        )
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.what}", error.remedy) from error
+    return vars(given)
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
-        """One line and exit code 2."""
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        """One line, as all errors."""
+        unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
+        known = self._option_string_actions
+        close = difflib.get_close_matches(unknown[1], known, 1) if unknown else ()
+        raise SettingsError(message, f"Did you mean {close[0]}?" if close else "See --help")
 
 
 def _boolean(text: str) -> bool:
@@ -176,8 +165,8 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line: one option a field, then those that are no part of the run."""
+def build_parser(*, series: bool = True) -> argparse.ArgumentParser:
+    """The command line: one option a field, then those that say which runs to make."""
     parser = _Parser(
         prog="goemo-train",
         description="Fine-tune an encoder on GoEmotions and track the run in Weights & Biases.",
@@ -187,7 +176,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     hints = get_type_hints(TrainConfig, include_extras=True)
     for item in fields(TrainConfig):
-        hint, meaning = get_args(hints[item.name])
+        hint, meaning, *_ = get_args(hints[item.name])
         flag = "--" + item.name.replace("_", "-")
         choices = [c for p in (hint, *get_args(hint)) for c in get_args(p) if isinstance(c, str)]
         if item.default not in (None, "", (), False):
@@ -201,6 +190,8 @@ def build_parser() -> argparse.ArgumentParser:
             parser.add_argument(flag, choices=choices, help=meaning)
         else:
             parser.add_argument(flag, type=hint, help=meaning, metavar=hint.__name__.upper())
+    if not series:
+        return parser
     parser.add_argument("--seeds", type=_list, metavar="A,B,C", help="one run for each seed")
     parser.add_argument("--ablate", action="append", metavar="OPTION=A,B,C",
                         help="one run for each value of an option; may be given again")  # fmt: skip
@@ -234,9 +225,10 @@ def settle(flags: dict[str, Any], environment: dict[str, str] | None = None) -> 
     named = given.get("model_name") or short_name(model)
     given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or PROJECT
     given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
-    if not given.get("wandb_mode") and environment.get("WANDB_MODE"):
-        mode = {"dryrun": "offline", "run": "online"}.get(*[environment["WANDB_MODE"]] * 2)
-        given["wandb_mode"] = _typed(mode, Mode, "WANDB_MODE")
+    if not given.get("wandb_mode") and (mode := environment.get("WANDB_MODE")):
+        given["wandb_mode"] = {"dryrun": "offline", "run": "online"}.get(mode, mode)
+        if given["wandb_mode"] not in get_args(Mode):
+            raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
     config = TrainConfig(**{**preset(short_name(model)), **given, "model_name": named})
     check(config)
     return config
@@ -244,27 +236,12 @@ def settle(flags: dict[str, Any], environment: dict[str, str] | None = None) -> 
 
 def check(config: TrainConfig) -> None:
     """Refuse values that cannot train, naming the option and the range."""
-    ranges: dict[str, tuple[float, float]] = {
-        "learning_rate": (1e-12, 10.0),
-        "batch_size": (1, 65536),
-        "num_epochs": (1, 10000),
-        "dropout": (0.0, 0.999),
-        "max_seq_length": (3, 131072),
-        "warmup_steps": (-1, 10**9),
-        "weight_decay": (0.0, 10.0),
-        "max_grad_norm": (1e-9, 1e9),
-        "random_seed": (0, 2**32 - 1),
-        "limit": (0, 10**9),
-        "threshold": (0.0, 1.0),
-        "patience": (0, 10**9),
-        "checkpoint_every": (0, 10**9),
-        "keep_checkpoints": (1, 10**6),
-    }
-    for name, (low, high) in ranges.items():
+    for name, hint in get_type_hints(TrainConfig, include_extras=True).items():
         value = getattr(config, name)
-        if not low <= value <= high:  # NaN fails too
-            flag = "--" + name.replace("_", "-")
-            raise SettingsError(f"{flag} is {value}", f"Give a value from {low:g} to {high:g}")
+        for low, high in get_args(hint)[2:]:
+            if not low <= value <= high:  # NaN fails too
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} is {value}", f"Give a value from {low:g} to {high:g}")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", config.model_name):
         raise SettingsError(
             f"--model-name is {config.model_name!r}",
@@ -280,17 +257,24 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
 
     `--seeds` and `--ablate` make a series: every seed with every value. A run of an ablation
     is tagged with what it changes, and its phase is ablation unless another is given.
+
+    Raises:
+        SettingsError: an option is unknown or its value of the wrong kind.
+
     """
-    parser = build_parser()
-    flags = vars(parser.parse_args(normalise(arguments)))
+    flags = vars(build_parser().parse_args(normalise(arguments)))
     ways = [[f"--random-seed={seed}" for seed in flags.pop("seeds", ())]]
     for text in flags.pop("ablate", ()):
         name, _, values = text.partition("=")
+        if not _list(values):
+            raise SettingsError(
+                f"--ablate {text} names no values", "Write --ablate dropout=0.0,0.3"
+            )
         ways.append([f"--{name.replace('_', '-')}={value}" for value in _list(values)])
         flags = {"phase": "ablation", **flags}
     series = []
     for extra in product(*filter(None, ways)):
-        changed = vars(parser.parse_args(extra))
+        changed = vars(build_parser(series=False).parse_args(extra))
         tags = [e.removeprefix("--") for e in extra if "random-seed" not in e]
         if tags:
             changed["tag"] = [*flags.get("tag", ()), *tags]

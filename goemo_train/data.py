@@ -147,7 +147,7 @@ def _from_hub() -> tuple[dict[str, Rows], str]:
 
         found = datasets.load_dataset(HUB_NAME, "simplified")
     except Exception as error:  # whatever the hub client raises: network, HTTP, cache, import
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise DataError(
             f"{HUB_NAME} could not be had from the hub: {reason}",
             "Give --dataset a directory of the TSV files, set HF_HOME to a cache that holds it "

@@ -140,7 +140,9 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
                 config.model, config=described, dtype=torch.float32, ignore_mismatched_sizes=True
             )
         except (OSError, ValueError, KeyError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            if Path(config.model).is_absolute() and not Path(config.model).exists():
+                reason = "there is no such directory"
             raise GoemoError(
                 f"the model {config.model} cannot be loaded: {reason}",
                 "Give --model a hub name or a directory of config, weights and tokenizer; without "

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SettingsError
+from goemo_train.__main__ import main
 from goemo_train.config import TrainConfig, parse, settle, short_name
 
 
@@ -44,11 +45,13 @@ def test_environment_is_what_it_is_to_wandb() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("learning_rat = 1.0", "Did you mean learning_rate"),
-        ('learning_rate = "fast"', "Give float"),
-        ("batch_size = 1.5", "Give int"),
-        ("exclude_neutral = 1", "Give bool"),
-        ('phase = "training "', "training or evaluation or ablation"),
+        ("learning_rat = 1.0", "Did you mean --learning-rate"),
+        ('learning_rate = "fast"', "invalid float value: 'fast'"),
+        ("batch_size = 1.5", "invalid int value: '1.5'"),
+        ("batch_size = [1, 2]", "invalid int value"),
+        ('exclude_neutral = "maybe"', "not true or false"),
+        ('phase = "training "', "invalid choice: 'training '"),
+        ("seeds = [1, 2]", "unrecognized arguments: --seeds"),
         ("phase = ", "not valid TOML"),
     ],
 )
@@ -83,9 +86,7 @@ def test_values_out_of_range_are_refused(arguments: tuple[str, ...]) -> None:
 def test_usage_errors_are_one_line_and_exit_code_2(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parse(arguments)
-    assert caught.value.code == 2
+    assert main(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -113,10 +114,11 @@ def test_a_series_is_every_seed_with_every_value() -> None:
         (42, 0.0, ("a", "dropout=0.0", "pooling=mean"), "ablation"),
         (42, 0.3, ("a", "dropout=0.3", "pooling=mean"), "ablation"),
     ]
-    with pytest.raises(SystemExit):
-        parse(("--ablate", "dropuot=0.1,0.2"))
-    with pytest.raises(SystemExit):
-        parse(("--ablate", "dropout=high"))
+    for wrong in ("dropuot=0.1,0.2", "dropout=high", "dropout=", "dropout", "seeds=1,2"):
+        with pytest.raises(SettingsError):
+            parse(("--ablate", wrong))
+    with pytest.raises(SettingsError, match="argument --random-seed"):
+        parse(("--seeds", "1,x"))
 
 
 def test_help_needs_no_torch() -> None:

@@ -188,6 +188,18 @@ def test_errors_are_one_line(
     assert "Traceback" not in done.stderr
 
 
+def test_without_network_the_hub_is_not_asked_again_and_again(tmp_path: Path) -> None:
+    done = goemo_train(
+        tmp_path, "--dataset=demo", "--model=roberta-base", "--wandb-mode=disabled",
+        HF_HUB_OFFLINE="", HF_ENDPOINT="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert done.returncode == 1
+    first, _, last = done.stderr.splitlines()  # no line of a retry
+    assert first.startswith("http://127.0.0.1:9 cannot be reached")
+    assert "roberta-base cannot be loaded" in last
+    assert "HF_HOME must hold it" in last
+
+
 def test_early_stopping_waits_for_its_epochs() -> None:
     config = TrainConfig(patience=2)
     rows = [{"val/auc": auc} for auc in (0.8, 0.9, 0.89, 0.88)]
