@@ -84,13 +84,10 @@ def run_finished(evidence: Evidence) -> Iterator[str]:
         yield f"the run is {evidence.run.state}"
 
 
-def _tag_rule(kind: str, allowed: tuple[str, ...]) -> Check:
+def _tag_rule(allowed: tuple[str, ...]) -> Check:
     def check(evidence: Evidence) -> Iterator[str]:
-        found = [tag for tag in evidence.run.tags if tag in allowed]
-        if not found:
+        if not set(evidence.run.tags) & set(allowed):
             yield f"none of the tags is {' or '.join(allowed)} (tags: {_tags(evidence)})"
-        elif len(found) > 1:
-            yield f"the run has {len(found)} tags of {kind}: {', '.join(found)}"
 
     return check
 
@@ -118,10 +115,24 @@ for _kind, _allowed in (("phase", PHASE_TAGS), ("status", STATUS_TAGS)):
     RUN.add(
         f"tags-{_kind}",
         "error",
-        f"Exactly one tag tells the {_kind}: {', '.join(_allowed)}.",
+        f"A tag tells the {_kind}: {', '.join(_allowed)}.",
         f"Tag the run with its {_kind}",
-        _tag_rule(_kind, _allowed),
+        _tag_rule(_allowed),
     )
+
+
+@RUN.rule(
+    "tags-one-status",
+    "warning",
+    "No more than one tag tells the status.",
+    "Remove the tags that hold no longer, or the run is selected with the wrong ones",
+)
+def tags_one_status(evidence: Evidence) -> Iterator[str]:
+    """A run may be of two phases, but hardly experimental and final."""
+    found = [tag for tag in evidence.run.tags if tag in STATUS_TAGS]
+    if len(found) > 1:
+        yield f"the run has {len(found)} of them: {', '.join(found)}"
+
 
 # --- Config ---------------------------------------------------------------------------
 

@@ -139,7 +139,8 @@ BREACHES: dict[str, Breach] = {
     "run-finished": lambda e: changes.run(e, state="crashed"),
     "tags-model": lambda e: changes.run(e, tags=e.run.tags[1:]),
     "tags-phase": lambda e: changes.run(e, tags=tuple(set(e.run.tags) - {"training"})),
-    "tags-status": lambda e: changes.run(e, tags=(*e.run.tags, "baseline")),
+    "tags-status": lambda e: changes.run(e, tags=tuple(set(e.run.tags) - {"final"})),
+    "tags-one-status": lambda e: changes.run(e, tags=(*e.run.tags, "experimental")),
     **{f"config-{k.name.replace('_', '-')}": _config(**{k.name: GONE}) for k in CONFIG_KEYS},
     **{
         f"system-{k.name.split('/')[1].replace('_', '-')}": _config(**{k.name: GONE})
