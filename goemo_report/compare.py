@@ -12,20 +12,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Final, TypeVar
 
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import SeedGroup, seed_groups
-from goemo_report.analysis.thresholds import Protocol, ThresholdChoice, choices
+from goemo_report.analysis.thresholds import Protocol, ProtocolResult, choices
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
 from goemo_report.errors import NotFoundError, SettingsError
-from goemo_report.metrics import ClassCounts, averages, count, sample_averages
 from goemo_report.model import SkippedRun
 from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.sources.base import Progress, silent
 from goemo_report.statistics.differences import PairedDifferences, paired
-from goemo_report.statistics.intervals import RESAMPLES, Analysis, Interval, analyse
+from goemo_report.statistics.intervals import (
+    RESAMPLES,
+    Analysis,
+    Interval,
+    MetricIntervals,
+    analyse,
+)
+from goemo_report.statistics_cache import (
+    DIFFERENCES,
+    INTERVALS,
+    PROTOCOLS,
+    TUNED_INTERVAL,
+    Codec,
+    kept,
+)
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
@@ -47,29 +61,12 @@ class Options:
     seed: int = 0
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ProtocolResult:
-    """What one threshold protocol gives a run: counts and the overall metrics they define."""
-
-    choice: ThresholdChoice
-    counts: ClassCounts
-    overall: Mapping[str, float]
-
-    @classmethod
-    def of(cls, choice: ThresholdChoice, predictions: Predictions) -> ProtocolResult:
-        """Judge predictions with these thresholds."""
-        predicted = choice.predicted(predictions)
-        counts = count(predictions.truth, predicted)
-        texts = sample_averages(predictions.truth, predicted)
-        return cls(choice, counts, {**averages(counts), **texts})
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Runs with predictions on one split, in the order of creation.
 
     `alignments` has one entry a run other than the baseline. `labels` are those of the run
-    with the most labels.
+    with the most labels. Statistics are kept in the directory `cache`, or not at all.
     """
 
     runs: tuple[RunResult, ...]
@@ -82,6 +79,7 @@ class Comparison:
     source: str = ""
     options: Options = field(default_factory=Options)
     progress: Progress = silent
+    cache: Path | None = None
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -128,20 +126,22 @@ class Comparison:
 
     @cached_property
     def analyses(self) -> Mapping[str, Analysis]:
-        """Statistics of each run at 0.5, by run id."""
+        """Statistics of each run at 0.5, by run id; each computes a part when it is asked for."""
+        return {run.id: self._analyse(self.on_split(run).predictions) for run in self.runs}
 
-        def analysis(run: RunResult) -> Analysis:
-            found = self._analyse(self.on_split(run).predictions)
-            _ = found.intervals  # computed here, where runs go side by side
-            return found
-
-        return self._each("intervals", self.runs, analysis)
+    @cached_property
+    def intervals(self) -> Mapping[str, MetricIntervals]:
+        """95% intervals of each run's metrics at 0.5, by run id."""
+        return self._each(
+            "intervals",
+            self.runs,
+            lambda run: self._kept(INTERVALS, [run], lambda: self.analyses[run.id].intervals),
+        )
 
     @cached_property
     def differences(self) -> Mapping[str, PairedDifferences]:
         """Run minus baseline at 0.5, by id of each run that is paired with the baseline."""
         runs = [run for run in self.others if self.alignments[run.id].paired]
-        _ = self.analyses
         return self._each(
             "paired differences", runs, lambda run: self.difference(run, self.baseline)
         )
@@ -165,6 +165,9 @@ class Comparison:
         Without an alignment, `other` is the baseline.
         """
         common = alignment or self.alignments[run.id]
+        return self._kept(DIFFERENCES, [run, other], lambda: self._paired(run, other, common))
+
+    def _paired(self, run: RunResult, other: RunResult, common: Alignment) -> PairedDifferences:
         if common.complete and common.same_labels and common.in_order:
             return paired(self.analyses[run.id], self.analyses[other.id])
         ours, theirs = self.on_split(run).predictions, self.on_split(other).predictions
@@ -188,8 +191,13 @@ class Comparison:
     def _protocols(self, run: RunResult) -> tuple[ProtocolResult, ...]:
         judged = self.on_split(run).predictions
         validation = run.splits["val"].predictions if "val" in run.splits else None
-        return tuple(
-            ProtocolResult.of(choice, judged) for choice in choices(judged, validation, self.split)
+        return self._kept(
+            PROTOCOLS,
+            [run],
+            lambda: tuple(
+                ProtocolResult.of(choice, judged)
+                for choice in choices(judged, validation, self.split)
+            ),
         )
 
     def protocol(self, run: RunResult, name: Protocol) -> ProtocolResult | None:
@@ -203,18 +211,30 @@ class Comparison:
         The thresholds count as given: the interval does not hold their own uncertainty.
         """
 
-        def interval(run: RunResult) -> Interval:
+        def computed(run: RunResult) -> Interval:
             judged = self.on_split(run).predictions
             tuned = self.protocol(run, "per-class")
             predicted = tuned.choice.predicted(judged) if tuned else judged.predicted
             return self._analyse(judged, predicted).macro_interval("f1")
+
+        def interval(run: RunResult) -> Interval:
+            return self._kept(TUNED_INTERVAL, [run], lambda: computed(run))
 
         runs = [run for run in self.runs if self.protocol(run, "per-class") is not None]
         return self._each("intervals at tuned thresholds", runs, interval)
 
     def prepare(self) -> None:
         """Compute all statistics now, telling `progress`."""
-        _ = self.analyses, self.differences, self.protocols, self.tuned_intervals, self.lead
+        _ = self.intervals, self.differences, self.protocols, self.tuned_intervals, self.lead
+
+    def _kept(self, codec: Codec[_T], runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
+        """What follows from all splits of these runs, from the cache where it is known."""
+        digests = [split.file.digest for run in runs for split in run.splits.values()]
+        options = self.options
+        depends = [[list(run.splits) for run in runs], self.split, DEFAULT_THRESHOLD]
+        return kept(
+            codec, digests, [*depends, options.resamples, options.seed], compute, self.cache
+        )
 
     def _each(
         self, what: str, runs: Sequence[RunResult], work: Callable[[RunResult], _T]
@@ -260,13 +280,15 @@ def compare(
     source: str = "",
     options: Options | None = None,
     progress: Progress = silent,
+    cache: Path | None = None,
 ) -> Comparison:
     """Compare runs on one split.
 
     `baseline` is the id, name or path of one of the runs; without it the first run tagged
     `baseline` is taken, else the first created. Runs without predictions on the split are
     left out with their reason; NotFoundError when that is every run, SettingsError when it
-    is the baseline that was asked for.
+    is the baseline that was asked for. With a directory `cache`, statistics that were computed
+    before are taken from there.
     """
     left_out = list(skipped)
     if isinstance(results, LoadedRuns):
@@ -302,6 +324,7 @@ def compare(
         source=source,
         options=options or Options(),
         progress=progress,
+        cache=cache,
     )
 
 

@@ -11,9 +11,9 @@ from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.truth import check_logged
 from goemo_report.compare import Comparison
-from goemo_report.statistics.differences import RANDOMISATIONS
 from goemo_report.metrics import METRICS_VERSION, per_class_rows
 from goemo_report.results import RunResult, SplitResult
+from goemo_report.statistics.differences import RANDOMISATIONS
 
 
 def signature(comparison: Comparison) -> str:
@@ -135,7 +135,7 @@ def _statistics(comparison: Comparison, result: RunResult) -> dict[str, Any]:
 
 def _intervals(comparison: Comparison, result: RunResult) -> dict[str, Any]:
     """95% intervals of every metric at 0.5 on the split of the report, `[low, high]`."""
-    found = comparison.analyses[result.id].intervals
+    found = comparison.intervals[result.id]
     return {key: None if value is None else [value.low, value.high] for key, value in found.items()}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.metrics import ratio
+from goemo_report.metrics import ClassCounts, averages, count, ratio, sample_averages
 from goemo_report.predictions import Predictions
 from goemo_report.ranking import Ranking, rank_classes, rank_pairs
 
@@ -80,6 +80,23 @@ class ThresholdChoice:
         if self.thresholds is None:
             return predictions.predicted
         return predictions.probabilities >= self.thresholds
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ProtocolResult:
+    """What one threshold protocol gives a run: counts and the overall metrics they define."""
+
+    choice: ThresholdChoice
+    counts: ClassCounts
+    overall: Mapping[str, float]
+
+    @classmethod
+    def of(cls, choice: ThresholdChoice, predictions: Predictions) -> ProtocolResult:
+        """Judge predictions with these thresholds."""
+        predicted = choice.predicted(predictions)
+        counts = count(predictions.truth, predicted)
+        texts = sample_averages(predictions.truth, predicted)
+        return cls(choice, counts, {**averages(counts), **texts})
 
 
 def fixed(labels: tuple[str, ...], threshold: float = DEFAULT_THRESHOLD) -> ThresholdChoice:

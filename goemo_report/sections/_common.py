@@ -154,4 +154,4 @@ def class_cell(
     value = of_class(comparison, run, statistic, label)
     if value is None:
         return Cell(None)
-    return with_interval(value, comparison.analyses[run.id].intervals[f"{statistic}_{label}"], mark)
+    return with_interval(value, comparison.intervals[run.id][f"{statistic}_{label}"], mark)

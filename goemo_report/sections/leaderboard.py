@@ -45,7 +45,7 @@ def _leaderboard(comparison: Comparison) -> Table:
     rows: list[_Row] = []
     for place, run in enumerate(comparison.ranked, 1):
         overall = comparison.on_split(run).scores.overall
-        intervals = comparison.analyses[run.id].intervals
+        intervals = comparison.intervals[run.id]
         paired = comparison.differences.get(run.id)
         macro = paired["macro_f1"] if paired else None
         tuned = comparison.protocol(run, "per-class")
@@ -135,7 +135,7 @@ def _is_whole(comparison: Comparison, run: RunResult) -> bool:
 
 def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
     overall = comparison.on_split(run).scores.overall
-    intervals = comparison.analyses[run.id].intervals
+    intervals = comparison.intervals[run.id]
     name = Cell(
         comparison.name(run), link=run.run.url, mark="best" if _best(comparison, run) else None
     )

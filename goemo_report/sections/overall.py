@@ -86,7 +86,7 @@ def _table(comparison: Comparison, identifier: str, title: str, keys: tuple[str,
     rows: list[tuple[Value | Cell, ...]] = []
     for run in comparison.runs:
         overall = comparison.on_split(run).scores.overall
-        intervals = comparison.analyses[run.id].intervals
+        intervals = comparison.intervals[run.id]
         cells = [
             with_interval(
                 overall[key],
@@ -128,7 +128,7 @@ def _plot(comparison: Comparison) -> Plot:
     names = tuple(comparison.short(run) for run in comparison.ranked)
     series = []
     for run in comparison.ranked:
-        interval = comparison.analyses[run.id].intervals["macro_f1"]
+        interval = comparison.intervals[run.id]["macro_f1"]
         series.append(
             Series(
                 name=comparison.short(run),
@@ -147,9 +147,7 @@ def _plot(comparison: Comparison) -> Plot:
         rows=tuple(
             (
                 comparison.name(run),
-                with_interval(
-                    comparison.macro_f1(run), comparison.analyses[run.id].intervals["macro_f1"]
-                ),
+                with_interval(comparison.macro_f1(run), comparison.intervals[run.id]["macro_f1"]),
             )
             for run in comparison.ranked
         ),

@@ -115,7 +115,7 @@ def _gain(delta: float, label: str, clear: bool) -> str:
 def _facts(comparison: Comparison) -> Facts:
     run = comparison.best
     found = comparison.on_split(run)
-    intervals = comparison.analyses[run.id].intervals
+    intervals = comparison.intervals[run.id]
     where = f"{comparison.split} split, n = {found.rows:,}"
     half, ranking = f"{where}, threshold 0.5, 95% interval", f"{where}, no threshold, 95% interval"
     items: list[tuple[str, Cell, str]] = [

@@ -80,7 +80,7 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
             elif name == "oracle":
                 cells.append(Cell(result.overall[key], mark="muted", note="bound, not a result"))
             elif name == "fixed":
-                intervals = comparison.analyses[run.id].intervals
+                intervals = comparison.intervals[run.id]
                 cells.append(with_interval(result.overall[key], intervals[key]))
             elif name == "per-class" and key == "macro_f1":
                 interval = comparison.tuned_intervals[run.id]

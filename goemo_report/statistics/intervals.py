@@ -15,7 +15,7 @@ Coverage of every method is measured in `benchmarks/coverage.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,6 +32,7 @@ from goemo_report.statistics.influence import (
     micro_auc_influence,
     micro_average_precision_influence,
 )
+from goemo_report.statistics.once import Once
 from goemo_report.statistics.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -39,6 +40,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
 RESAMPLES: Final = 1000
+_DRAWING: Final = Lock()  # of the threads that want the same weights, one draws them
 RANKINGS: Final = ("auc", "average_precision")
 CLASS_STATISTICS: Final = (*RATIOS, *RANKINGS)
 """Per-class metrics: `f1_joy`, `precision_joy`, `recall_joy`, `auc_joy`, ..."""
@@ -124,26 +126,28 @@ class Analysis:
         """Number of texts."""
         return len(self.predictions)
 
-    @cached_property
+    @Once
     def outcomes(self) -> Outcomes:
         """What each text adds to the counts."""
         return Outcomes.of(self.predictions.truth, self.predicted)
 
-    @cached_property
+    @Once
     def sums(self) -> FloatArray:
         """Counts over all texts, (1, c)."""
         sums: FloatArray = self.outcomes.columns.sum(axis=0, dtype=np.float64, keepdims=True)
         return sums
 
-    @cached_property
+    @Once
     def point(self) -> Metrics:
         """Counts-based metrics of all texts: (1,) and (1, k)."""
         return self.outcomes.metrics(self.sums)
 
-    @cached_property
+    @Once
     def resampled(self) -> Metrics:
         """Counts-based metrics of each bootstrap resample: (resamples,) and (resamples, k)."""
-        return self.outcomes.resampled(bootstrap_weights(len(self), self.resamples, self.seed))
+        with _DRAWING:
+            weights = bootstrap_weights(len(self), self.resamples, self.seed)
+        return self.outcomes.resampled(weights)
 
     @property
     def class_texts(self) -> FloatArray:
@@ -152,7 +156,7 @@ class Analysis:
         tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
         return predicted + support - tp
 
-    @cached_property
+    @Once
     def class_bounds(self) -> Mapping[str, Bounds]:
         """Wilson intervals of F1, precision and recall of each class, (k,) each."""
         k = len(self.labels)
@@ -165,7 +169,7 @@ class Analysis:
         bounds["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
         return bounds
 
-    @cached_property
+    @Once
     def rankings(self) -> Mapping[str, tuple[Influence, Influence, Influence]]:
         """AUC and average precision: (per class, macro, micro)."""
         truth, scores = self.predictions.truth, self.predictions.probabilities
@@ -177,7 +181,7 @@ class Analysis:
             "average_precision": (precision, precision.mean(), micro),
         }
 
-    @cached_property
+    @Once
     def intervals(self) -> MetricIntervals:
         """95% intervals of every metric."""
         low: dict[str, Any] = {}
