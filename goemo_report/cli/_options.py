@@ -72,7 +72,7 @@ class Command(click.Command):
         blocks: dict[str, list[tuple[str, str]]] = {"Options": [], **{t: [] for t in _HEADINGS}}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 blocks[headed.get(parameter.name or "", "Options")].append(record)
         for title, records in blocks.items():
             if records:
