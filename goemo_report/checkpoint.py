@@ -40,6 +40,8 @@ _DATA_FILES: Final = frozenset({
 _RUNS_CODE: Final = (
     "auto_map", "custom_pipelines", "quantization_config", "attn_implementation",
     "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
+    "kernel_config",
+    "use_kernels",
 )  # fmt: skip
 """Keys of a config.json that name code to be imported or fetched; they are left out."""
 _OFFSET_POSITIONS: Final = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
@@ -156,8 +158,13 @@ def _disarm(files: Files) -> None:
             raise DataError(f"{files.label}/{name} is no JSON object", "")
         path = files.directory / name
         path.unlink()  # a link into the cache
-        kept = {key: value for key, value in described.items() if key not in _RUNS_CODE}
-        path.write_text(json.dumps(kept), encoding="utf-8")
+        path.write_text(json.dumps(_without_code(described)), encoding="utf-8")
+
+
+def _without_code(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_code(v) for k, v in value.items() if k not in _RUNS_CODE}
+    return [_without_code(item) for item in value] if isinstance(value, list) else value
 
 
 # --- Loading and predicting -----------------------------------------------------------

@@ -141,8 +141,9 @@ def _lines(found: Verification) -> list[str]:
     lines.append(f"{'differs':<12}{beyond} by more than the tolerance")
     lines.append(f"{'because':<12}{found.explanation}")
     for trial in found.trials:
-        left = f"{trial.mean:.2g} mean, {trial.largest:.2g} largest"
-        lines.append(f"{'tried':<12}{trial.name}: {left}; {trial.finding}")
+        said = f"; {trial.finding}" if trial.explains or trial.helps else ""
+        left = f"leaves {trial.mean:.2g} mean, {trial.largest:.2g} largest"
+        lines.append(f"{'tried':<12}{trial.name}: {left}{said}")
     return lines
 
 

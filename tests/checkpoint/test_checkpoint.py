@@ -78,10 +78,13 @@ def test_code_beside_the_weights_is_never_seen(
     ):
         described = json.loads((finished.directory / "checkpoint" / name).read_text())
         described["auto_map"] = {cls: "evil.Model", "AutoConfig": "evil.Config"}
+        described["text_config"] = {"attn_implementation": "someone/kernels", "kept": 1}
         path.write_text(json.dumps(described))
     source = tampered({"evil.py": code, "config.json": config, "tokenizer_config.json": tokenizer})
     with checkpoint.fetched(source, trained) as files:
         assert not list(files.directory.glob("*.py"))
+        assert files.json("config.json")["text_config"] == {"kept": 1}
+        assert "auto_map" not in files.json("tokenizer_config.json")
         assert checkpoint.load(files, device="cpu").labels == EMOTIONS
     assert not witness.exists()
     assert not files.directory.exists()

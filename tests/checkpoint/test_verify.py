@@ -232,6 +232,8 @@ class TestHypotheses:
         assert (found.name, found.explains) == ("dropout", True)
         doubled = sigmoid(logits) + 2 * (wrong - sigmoid(logits))
         assert not first(loaded, texts, logits, doubled).explains
+        size = np.abs(wrong - sigmoid(logits)).mean(axis=0)  # as large, but always upwards
+        assert not first(loaded, texts, logits, sigmoid(logits) + size).explains
 
     def test_half_precision(
         self, loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray
