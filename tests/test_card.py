@@ -13,7 +13,10 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 
 from goemo_report.analysis.thresholds import tuned_per_class
-from goemo_report.card import HUB_DATASET, Card, limitations, render_card
+from goemo_report.card.body import render_card
+from goemo_report.card.facts import Card
+from goemo_report.card.front import HUB_DATASET
+from goemo_report.card.limits import limitations
 from goemo_report.cli import goemo_report
 from goemo_report.contract import EMOTIONS
 from goemo_report.metrics import score

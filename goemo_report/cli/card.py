@@ -70,7 +70,8 @@ def command(
     on validation, and the limitations follow from the numbers. Write it to README.md in the
     model's repository.
     """
-    from goemo_report.card import UNKNOWN_LICENSE, Card, render_card
+    from goemo_report.card.body import render_card
+    from goemo_report.card.facts import UNKNOWN_LICENSE, Card
     from goemo_report.cli._runs import find_one
     from goemo_report.results import load_results
 

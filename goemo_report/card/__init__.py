@@ -1,0 +1,1 @@
+"""Hugging Face model cards: front matter that the hub reads, and a body from the numbers."""

@@ -1,0 +1,184 @@
+"""The body, as Markdown: text from runs is escaped by the renderer's own rules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
+from goemo_report.card.front import render_front_matter
+from goemo_report.card.limits import limitations
+from goemo_report.card.wording import CITATION, DATA, EVALUATION_NOTE, INTENDED_USE, THRESHOLD_CODE
+from goemo_report.contract import (
+    CONFIG_KEYS,
+    NEUTRAL,
+    SPLIT_SAMPLES,
+    SYSTEM_KEYS,
+)
+from goemo_report.document import Cell, Code, Column, Table
+from goemo_report.render import render_block
+from goemo_report.render.text import markdown_code, markdown_text
+from goemo_report.replicate import by_goemo_train, replicate_command
+from goemo_report.results import as_number
+from goemo_report.statistics.intervals import MetricIntervals
+
+_ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transformers_version")
+
+
+def render_card(card: Card) -> str:
+    """The whole card: YAML front matter and Markdown."""
+    body = "\n\n".join(part.strip("\n") for part in _body(card) if part)
+    return f"{render_front_matter(card)}\n{body}\n"
+
+
+def _body(card: Card) -> Iterator[str]:
+    run = card.result.run
+    yield f"# {markdown_text(card.title)}"
+    started = (
+        f"{markdown_code(card.base_model, in_table=False)}"
+        if card.base_model
+        else (f"{markdown_text(run.model_name)}")
+    )
+    yield (
+        f"{started}, fine-tuned for multi-label emotion classification with "
+        f"{len(card.scores.labels)} labels on {markdown_text(card.data_name)}. Run "
+        f"{markdown_code(run.name, in_table=False)} ({markdown_code(run.id, in_table=False)})"
+        + (f", [W&B]({_address(run.url)})." if run.url and _address(run.url) else ".")
+    )
+    yield "## Intended use"
+    yield INTENDED_USE
+    yield "## Data"
+    yield from _data(card)
+    yield "## Training configuration"
+    yield _mapping("configuration", _configuration(card))
+    yield "## Results"
+    yield f"On {card.scores.rows:,} texts of the {_split_name(card)}. {EVALUATION_NOTE}"
+    yield _table(_overall(card))
+    yield "### Per emotion"
+    yield _table(_per_class(card))
+    yield "## Thresholds"
+    yield from _thresholds(card)
+    yield "## Limitations"
+    yield "\n".join(f"- {text}" for text in limitations(card))
+    yield "## Environment"
+    yield _mapping("environment", _environment(card))
+    yield "## Reproduce"
+    if not by_goemo_train(run):
+        yield "Another trainer made this run; this is what its logged config says:"
+    yield render_block(Code(replicate_command(run), "sh"), "md")
+    yield "## Citation"
+    yield render_block(Code(CITATION, "bibtex"), "md")
+
+
+def _address(url: str) -> str:
+    """The address where it can stand between the parentheses of a link, else empty."""
+    return url if re.fullmatch(r"https?://[\w.:/%?&=#~+-]+", url) else ""
+
+
+def _split_name(card: Card) -> str:
+    return "test split" if card.split == "test" else "validation split (there is no test split)"
+
+
+def _data(card: Card) -> Iterator[str]:
+    sizes = {name: as_number(card.config.get(f"{name}_samples")) for name in SPLIT_SAMPLES}
+    known = [f"{size:,.0f} for {name}" for name, size in sizes.items() if size is not None]
+    yield DATA if card.is_go_emotions else f"{markdown_text(card.data_name)}; not GoEmotions."
+    if known:
+        version = card.config.get("dataset_version")
+        said = f" Version {markdown_code(str(version), in_table=False)}." if version else ""
+        yield f"Texts: {', '.join(known)}.{said}"
+    if NEUTRAL not in card.scores.labels:
+        yield "`neutral` is left out: texts with no other label were not seen in training."
+
+
+def _configuration(card: Card) -> dict[str, Any]:
+    keys = [key.name for key in CONFIG_KEYS if key.name not in _ENVIRONMENT]
+    more = ("pooling", "bias_start", "max_grad_norm", "precision", "eval_precision", "limit")
+    return {key: card.config[key] for key in (*keys, *more) if key in card.config}
+
+
+def _environment(card: Card) -> dict[str, Any]:
+    keys = (*(key.name for key in SYSTEM_KEYS), *_ENVIRONMENT)
+    return {key: card.config[key] for key in keys if card.config.get(key) is not None}
+
+
+def _mapping(name: str, values: Mapping[str, Any]) -> str:
+    if not values:
+        return "Nothing was logged."
+    columns = (Column("key", "key", "code"), Column("value", "value"))
+    rows = tuple((key, str(value)) for key, value in values.items())
+    return _table(Table(name, "", columns, rows))
+
+
+def _table(table: Table) -> str:
+    """The rows alone: the card has headings of its own."""
+    lines = render_block(table, "md").splitlines()
+    return "\n".join(line for line in lines if line.startswith("|"))
+
+
+def _overall(card: Card) -> Table:
+    columns = [Column("metric", "metric"), Column("fixed", "threshold 0.5", "number")]
+    if card.tuned is not None:
+        columns.append(Column("tuned", "tuned on validation", "number"))
+    rows = []
+    for key, name, kind in METRICS:
+        row: list[Any] = [name, _cell(card.scores.overall[key], card.bounds, key)]
+        if card.tuned is not None:
+            same = kind not in AT_THRESHOLD
+            row.append(None if same else _cell(card.tuned.overall[key], card.tuned_bounds, key))
+        rows.append(tuple(row))
+    return Table("results", "", tuple(columns), tuple(rows))
+
+
+def _cell(value: float | None, bounds: MetricIntervals | None, key: str) -> Cell:
+    interval = bounds.get(key) if bounds is not None else None
+    return Cell(value) if interval is None else Cell(value, interval.low, interval.high)
+
+
+def _per_class(card: Card) -> Table:
+    scores, tuned = card.scores, card.tuned
+    columns = [
+        Column("emotion", "emotion"),
+        Column("support", "support", "integer"),
+        Column("precision", "precision", "number"),
+        Column("recall", "recall", "number"),
+        Column("f1", "F1 at 0.5", "number"),
+        Column("auc", "AUC", "number"),
+    ]
+    if tuned is not None:
+        columns += [
+            Column("threshold", "threshold", "number"),
+            Column("tuned_f1", "F1 at the threshold", "number"),
+        ]
+    rows = []
+    for j, label in enumerate(scores.labels):
+        auc = None if label in scores.without_auc else float(scores.auc[j])
+        row: list[Any] = [
+            label,
+            int(scores.counts.support[j]),
+            float(scores.counts.precision[j]),
+            float(scores.counts.recall[j]),
+            _cell(float(scores.counts.f1[j]), card.bounds, f"f1_{label}"),
+            _cell(auc, card.bounds, f"auc_{label}"),
+        ]
+        if tuned is not None and card.choice is not None and card.choice.thresholds is not None:
+            row += [
+                float(card.choice.thresholds[j]),
+                _cell(float(tuned.counts.f1[j]), card.tuned_bounds, f"f1_{label}"),
+            ]
+        rows.append(tuple(row))
+    return Table("per-emotion", "", tuple(columns), tuple(rows))
+
+
+def _thresholds(card: Card) -> Iterator[str]:
+    choice = card.choice
+    if choice is None or choice.thresholds is None:
+        yield "The run has no validation predictions to tune thresholds on; 0.5 was used."
+        return
+    made = markdown_text(choice.description)
+    yield f"{made[0].upper()}{made[1:]}. A label is predicted from its threshold on."
+    values = zip(choice.labels, choice.thresholds.tolist(), strict=True)
+    pairs = json.dumps({label: round(value, 6) for label, value in values})
+    yield render_block(Code(THRESHOLD_CODE.replace("THRESHOLDS", pairs), "python"), "md")

@@ -1,0 +1,112 @@
+"""What a card is made of: the results of one run, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from goemo_report.analysis.thresholds import ThresholdChoice, tuned_per_class
+from goemo_report.contract import (
+    DATASET_NAME,
+    DEFAULT_THRESHOLD,
+    Split,
+)
+from goemo_report.metrics import Scores, score
+from goemo_report.predictions import Predictions
+from goemo_report.replicate import base_model
+from goemo_report.results import RunResult
+from goemo_report.statistics.intervals import MetricIntervals, intervals
+
+UNKNOWN_LICENSE: Final = "unknown"
+METRICS: Final = (
+    ("micro_auc", "Micro AUC", "roc_auc"),
+    ("macro_auc", "Macro AUC", "roc_auc"),
+    ("macro_f1", "Macro F1", "f1"),
+    ("micro_f1", "Micro F1", "f1"),
+    ("macro_precision", "Macro precision", "precision"),
+    ("macro_recall", "Macro recall", "recall"),
+    ("exact_match", "Exact match", "accuracy"),
+)
+"""Key, name and the hub's metric type."""
+AT_THRESHOLD: Final = ("f1", "precision", "recall", "accuracy")
+"""Metric types that depend on the threshold."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card is made of: one run's results on its test split (else on validation)."""
+
+    result: RunResult
+    license: str = UNKNOWN_LICENSE
+    base: str | None = None
+    name: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The model's name on the card."""
+        return self.name or f"{self.result.run.model_name}-goemotions"
+
+    @property
+    def split(self) -> Split:
+        """The split that the numbers are of."""
+        return "test" if "test" in self.result.splits else "val"
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The run's config."""
+        return self.result.run.config
+
+    @property
+    def base_model(self) -> str | None:
+        """Hub name of the model that was fine-tuned, None where there is none."""
+        return self.base or base_model(self.result.run)
+
+    @cached_property
+    def is_go_emotions(self) -> bool:
+        """Whether the run says that it saw GoEmotions; a run that says nothing did."""
+        return str(self.config.get("dataset_name") or DATASET_NAME).endswith(DATASET_NAME)
+
+    @property
+    def data_name(self) -> str:
+        """The data set's name."""
+        return "GoEmotions" if self.is_go_emotions else str(self.config["dataset_name"])
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions that the numbers are made from."""
+        return self.result.splits[self.split].predictions
+
+    @property
+    def scores(self) -> Scores:
+        """At the threshold 0.5."""
+        return self.result.splits[self.split].scores
+
+    @cached_property
+    def choice(self) -> ThresholdChoice | None:
+        """Thresholds tuned on validation, None where that cannot be done."""
+        val = self.result.splits.get("val")
+        if self.split == "val" or val is None or val.labels != self.predictions.labels:
+            return None
+        return tuned_per_class(val.predictions)
+
+    @cached_property
+    def tuned(self) -> Scores | None:
+        """At the tuned thresholds."""
+        choice, p = self.choice, self.predictions
+        if choice is None or choice.thresholds is None:
+            return None
+        return score(p.truth, p.probabilities, p.labels, choice.thresholds)
+
+    @cached_property
+    def bounds(self) -> MetricIntervals:
+        """95% intervals at 0.5."""
+        return intervals(self.predictions, self.predictions.probabilities >= DEFAULT_THRESHOLD)
+
+    @cached_property
+    def tuned_bounds(self) -> MetricIntervals | None:
+        """95% intervals at the tuned thresholds."""
+        if self.choice is None:
+            return None
+        return intervals(self.predictions, self.choice.predicted(self.predictions))

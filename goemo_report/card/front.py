@@ -1,0 +1,98 @@
+"""The front matter, as YAML: every string is a JSON string, which YAML takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
+from goemo_report.metrics import Scores
+from goemo_report.render.text import visible
+
+HUB_DATASET: Final = "google-research-datasets/go_emotions"
+_NOT_YAML: Final = re.compile("[\ufffe\uffff]")
+
+
+def render_front_matter(card: Card) -> str:
+    """The front matter between its two rules."""
+    lines = "\n".join(_yaml(front_matter(card)))
+    return f"---\n{lines}\n---\n"
+
+
+def front_matter(card: Card) -> dict[str, Any]:
+    """The metadata of the card, in the hub's names."""
+    front: dict[str, Any] = {
+        "language": ["en"],
+        "license": card.license,
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+    }
+    if card.base_model:
+        front["base_model"] = card.base_model
+    if card.is_go_emotions:
+        front["datasets"] = [HUB_DATASET]
+    front["tags"] = [
+        *("emotion-classification", "multi-label-classification", "goemotions"),
+        *(["generated-from-wandb"] if card.result.run.url else []),
+    ]
+    front["metrics"] = sorted({kind for _, _, kind in METRICS})
+    front["model-index"] = [{"name": card.title, "results": [_model_index(card)]}]
+    return front
+
+
+def _model_index(card: Card) -> dict[str, Any]:
+    data: dict[str, Any] = {"type": HUB_DATASET, "name": card.data_name, "config": "simplified"}
+    if not card.is_go_emotions:
+        data = {"type": card.data_name, "name": card.data_name}
+    data["split"] = "test" if card.split == "test" else "validation"
+    result: dict[str, Any] = {
+        "task": {"type": "text-classification", "name": "Multi-label emotion classification"},
+        "dataset": data,
+        "metrics": [
+            *_hub_metrics(card.scores, "threshold 0.5"),
+            *_hub_metrics(card.tuned, "thresholds tuned on validation"),
+        ],
+    }
+    if card.result.run.url:
+        result["source"] = {"name": "Weights & Biases", "url": card.result.run.url}
+    return result
+
+
+def _hub_metrics(scores: Scores | None, threshold: str) -> Iterator[dict[str, Any]]:
+    if scores is None:
+        return
+    for key, name, kind in METRICS:
+        value = scores.overall[key]
+        at_threshold = kind in AT_THRESHOLD
+        if value is None or (not at_threshold and threshold != "threshold 0.5"):
+            continue
+        shown = f"{name} ({threshold})" if at_threshold else name
+        yield {"type": kind, "name": shown, "value": round(value, 6)}
+
+
+def _yaml(value: Any, indent: str = "") -> Iterator[str]:
+    """Block style; every string is a quoted scalar, so that none is read as anything else."""
+    for key, item in value.items():
+        if isinstance(item, dict):
+            yield f"{indent}{key}:"
+            yield from _yaml(item, f"{indent}  ")
+        elif isinstance(item, list):
+            yield f"{indent}{key}:"
+            for entry in item:
+                if isinstance(entry, dict):
+                    first, *rest = _yaml(entry, f"{indent}  ")
+                    yield f"{indent}- {first.lstrip()}"
+                    yield from rest
+                else:
+                    yield f"{indent}- {_scalar(entry)}"
+        else:
+            yield f"{indent}{key}: {_scalar(item)}"
+
+
+def _scalar(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    text = json.dumps(visible(value), ensure_ascii=False)
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
