@@ -25,6 +25,7 @@ from goemo_report.model import (
     ArtifactFile,
     ArtifactRef,
     History,
+    LocalFile,
     RunRecord,
     SkippedFile,
     SkippedRun,
@@ -34,6 +35,7 @@ from goemo_report.predictions import (
     infer_threshold,
     read_predictions,
 )
+from goemo_report.read_ahead import Unread, reading_ahead
 from goemo_report.score_cache import ScoredPredictions, cached_scores, score_both
 from goemo_report.sources.base import Progress, RunSource, silent
 
@@ -129,27 +131,25 @@ def load_results(
     fetched = iter(source.fetch(wanted, progress))
     local = {place: next(fetched) for place, pair in found.items() if isinstance(pair, tuple)}
 
+    unread = [
+        Unread(path, pair[1].digest, _source_name(*pair))
+        for place, pair in found.items()
+        if isinstance(pair, tuple) and isinstance(path := local[place], Path)
+    ]
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
-    for number, run in enumerate(runs):
-        progress("scoring predictions", number, len(runs))
-        usable: dict[Split, SplitResult] = {}
-        problems: dict[Split, str] = {}
-        for split in splits:
-            pair = found[run.id, split]
-            if isinstance(pair, str):
-                problems[split] = pair
+    with reading_ahead(unread):
+        for number, run in enumerate(runs):
+            progress("scoring predictions", number, len(runs))
+            usable, problems = _read_run(run, splits, found, local)
+            if not usable:
+                reason = "; ".join(dict.fromkeys(problems.values()))
+                skipped.append(SkippedRun(run.name, reason))
                 continue
-            try:
-                usable[split] = _read_split(split, *pair, local[run.id, split])
-            except DataError as error:
-                problems[split] = str(error)
-        if not usable:
-            skipped.append(SkippedRun(run.name, "; ".join(dict.fromkeys(problems.values()))))
-            continue
-        history = histories.get(run.id, ())
-        logged = logged_metrics(run, history)
-        results.append(RunResult(run, usable, logged, history, artifacts.get(run.id, ()), problems))
+            history = histories.get(run.id, ())
+            logged = logged_metrics(run, history)
+            own = artifacts.get(run.id, ())
+            results.append(RunResult(run, usable, logged, history, own, problems))
     progress("scoring predictions", len(runs), len(runs))
     if runs and not results:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)
@@ -159,6 +159,27 @@ def load_results(
             "what it logged",
         )
     return LoadedRuns(tuple(results), tuple(skipped))
+
+
+def _read_run(
+    run: RunRecord,
+    splits: Sequence[Split],
+    found: Mapping[tuple[str, Split], tuple[ArtifactRef, ArtifactFile] | str],
+    local: Mapping[tuple[str, Split], LocalFile],
+) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
+    """What can be used of a run, and why the rest cannot."""
+    usable: dict[Split, SplitResult] = {}
+    problems: dict[Split, str] = {}
+    for split in splits:
+        pair = found[run.id, split]
+        if isinstance(pair, str):
+            problems[split] = pair
+            continue
+        try:
+            usable[split] = _read_split(split, *pair, local[run.id, split])
+        except DataError as error:
+            problems[split] = str(error)
+    return usable, problems
 
 
 def _find_files(
@@ -233,9 +254,13 @@ def _read_split(
 ) -> SplitResult:
     if isinstance(local, SkippedFile):
         raise DataError(f"{local.path}: {local.reason}")
-    name = f"{artifact.qualified_name}/{file.path}"
+    name = _source_name(artifact, file)
     scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
     return _result(split, scored, artifact, file)
+
+
+def _source_name(artifact: ArtifactRef, file: ArtifactFile) -> str:
+    return f"{artifact.qualified_name}/{file.path}"
 
 
 def score_split(

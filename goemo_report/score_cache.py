@@ -74,6 +74,11 @@ def cached_scores(
     return scored
 
 
+def is_kept(digest: str, threshold: float = DEFAULT_THRESHOLD, root: Path | None = None) -> bool:
+    """Whether there is an entry for this digest, whole or not."""
+    return is_digest(digest) and _path(digest, threshold, root).is_file()
+
+
 def known_scores(
     digest: str,
     *,
