@@ -54,7 +54,7 @@ def with_goemo(directory: str, precision: Any) -> tuple[float, int, Any]:
         config = settings(directory, precision=precision, output=output)
         outcome = train(config, Progress(quiet=True))
         assert outcome is not None
-        record = json.loads((outcome.directory / "run.json").read_text())
+        record = json.loads((outcome.run.directory / "run.json").read_text())
         corpus = data.load_corpus(config)
         _, tokenizer = model.load(config, corpus.labels)
         started = time.perf_counter()
@@ -63,7 +63,7 @@ def with_goemo(directory: str, precision: Any) -> tuple[float, int, Any]:
         return (
             seconds,
             len(corpus.train.texts),
-            model.load_checkpoint(outcome.directory / "checkpoint"),
+            model.load_checkpoint(outcome.run.directory / "checkpoint"),
         )
 
 

@@ -74,8 +74,7 @@ def _run(config: TrainConfig) -> int:
     try:
         outcome = train(config, Progress())
     except Interrupted as stopped:
-        run_id = stopped.run.rsplit("-", 1)[-1]
-        again = f"goemo-train --resume {run_id} --output {shlex.quote(config.output)}"
+        again = f"goemo-train --resume {stopped.run} --output {shlex.quote(config.output)}"
         return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)
     if outcome:  # the main process
         sys.stdout.write(summary(outcome, config))
@@ -100,27 +99,27 @@ def _without_hub(config: TrainConfig) -> None:
 
 def summary(outcome: Outcome, config: TrainConfig) -> str:
     """What the run came to, where everything is, and what to type next."""
-    overall = outcome.scores.overall
-    where = f" --wandb-dir {shlex.quote(config.output)}" if outcome.offline else ""
+    run, overall, state = outcome.run, outcome.scores.overall, outcome.run.state
+    on_disk = run.tracker.offline or run.tracker.unsent
+    names = ("micro_auc", "macro_auc", "macro_f1", "micro_f1")
+    found = (f"{n.replace('_', ' ').replace('auc', 'AUC').replace('f1', 'F1')} {overall[n]:.4f}"
+             for n in names if overall[n] is not None)  # fmt: skip
     lines = {
-        "run": f"{outcome.name} ({outcome.run_id})",
-        "best epoch": f"{outcome.best_epoch} of {outcome.final_epoch}, "
-        f"{outcome.training_time:.0f} s of training",
-        "test": ", ".join(
-            f"{text} {overall[key]:.4f}"
-            for text, key in (
-                ("micro AUC", "micro_auc"), ("macro AUC", "macro_auc"),
-                ("macro F1", "macro_f1"), ("micro F1", "micro_f1"),
-            )
-            if overall[key] is not None
-        ) + f" at {config.threshold:g}",
+        "run": f"{run.name} ({run.tracker.run_id})",
+        "best epoch": f"{state.best_epoch} of {len(state.history)}, "
+        f"{state.training_time:.0f} s of training",
+        "test": f"{', '.join(found)} at {config.threshold:g}",
         "tuned": f"macro F1 {outcome.tuned_macro_f1:.4f} on test, thresholds chosen on validation",
-        "warnings": "; ".join(outcome.warnings) or "none",
-        "results": str(outcome.directory),
-        "W&B": outcome.where or "disabled",
-        "next": f"goemo-report compare {outcome.run_id}{where}" if outcome.where
-        else f"goemo-report metrics {shlex.quote(str(outcome.directory / 'test_predictions.csv'))}",
-    }  # fmt: skip
+        "warnings": "; ".join(state.warnings) or "none",
+        "results": str(run.directory),
+        "W&B": run.tracker.where or "disabled",
+    }
+    if run.tracker.where:
+        where = f" --wandb-dir {shlex.quote(config.output)}" if on_disk else ""
+        lines["next"] = f"goemo-report compare {run.tracker.run_id}{where}"
+    else:
+        predictions = shlex.quote(str(run.directory / "test_predictions.csv"))
+        lines["next"] = f"goemo-report metrics {predictions}"
     return "".join(f"{key:<11}{value}\n" for key, value in lines.items())
 
 

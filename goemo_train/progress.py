@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ BAR_INTERVAL = 0.5
 
 
 class Interrupted(Exception):  # noqa: N818 - what happened, not what is wrong
-    """SIGINT or SIGTERM came while training; `run` is where the state was kept."""
+    """SIGINT or SIGTERM came while training; `run` is the id to go on with."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -68,7 +67,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Say what may be wrong."""
-        self._print(f"warning: {text}", "" if self.plain else "yellow")
+        self._print(f"warning: {text}", "yellow")
 
     def epoch_done(self, row: Mapping[str, Any], *, best: bool) -> None:
         """One line for a finished epoch."""
@@ -116,9 +115,4 @@ class Progress:
             yield show
 
     def _print(self, text: str, style: str = "") -> None:
-        if self.plain:
-            if not self.console.quiet:
-                sys.stderr.write(text + "\n")
-                sys.stderr.flush()
-        else:
-            self.console.print(Text(text, style=style))
+        self.console.print(Text(text, style=style), soft_wrap=True)

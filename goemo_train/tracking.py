@@ -7,12 +7,18 @@ the first two where the user wants them.
 
 from __future__ import annotations
 
+import atexit
 import os
 import platform
 import secrets
 import string
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -79,6 +85,7 @@ class Tracker:
         self.run = run
         self.config = config
         self.run_id = run_id
+        self.unsent = False
 
     @classmethod
     def start(
@@ -103,15 +110,15 @@ class Tracker:
                 name=name, tags=config.tags, config=dict(logged), mode=config.wandb_mode,
                 resume="allow" if config.resume else None, job_type=config.phase,
             )  # fmt: skip
-        except wandb.errors.UsageError as error:
-            raise GoemoError(
-                f"W&B cannot start the run: {error}",
-                "Run `wandb login`, or use --wandb-mode offline (sync later) or disabled",
-            ) from error
+            if not run.offline:
+                # log_artifact asks the server once; were that after the connection is lost, it
+                # would refuse, and the artifact would not even be in the log on disk.
+                run._public_api()
         except wandb.Error as error:
             raise GoemoError(
-                f"W&B cannot start the run: {error}",
-                "Check key, host, entity and project, or use --wandb-mode offline",
+                f"W&B cannot start the run: {str(error).rstrip('.')}",
+                "Run `wandb login`, check host, entity and project, or use --wandb-mode offline "
+                "(sync later) or disabled",
             ) from error
         if config.resume and run.offline:
             # The new log tells the whole run. Were the old one, cut off by the kill, synced as
@@ -131,7 +138,8 @@ class Tracker:
         """The run's page, or the directory of its log; empty when disabled."""
         if self.run is None:
             return ""
-        return str(Path(self.run.dir).parent) if self.offline else str(self.run.url)
+        on_disk = self.offline or self.unsent
+        return str(Path(self.run.dir).parent) if on_disk else str(self.run.url)
 
     def log(self, row: Mapping[str, Any], step: int) -> None:
         """Log one step, and commit it at once so that a kill afterwards cannot lose it.
@@ -160,7 +168,10 @@ class Tracker:
             metadata=dict(metadata),
         )
         (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
-        self.run.log_artifact(artifact)
+        try:
+            self.run.log_artifact(artifact)
+        except wandb.Error:
+            self.unsent = True
 
     def alert(self, text: str) -> None:
         """Send a warning through W&B."""
@@ -168,6 +179,40 @@ class Tracker:
             self.run.alert(f"goemo-train: {self.run.name}", text, level="WARN")
 
     def finish(self, exit_code: int) -> None:
-        """End the run: 0 is finished, anything else failed."""
-        if self.run is not None:
-            self.run.finish(exit_code=exit_code)
+        """End the run: 0 is finished, anything else failed.
+
+        wandb waits for ever for a server that is gone. Here `unsent` is set after
+        WANDB_FINISH_TIMEOUT seconds (60) without answer, or at Ctrl-C; the log on disk is whole.
+        """
+        if self.run is None:
+            return
+        done = Thread(target=self.run.finish, kwargs={"exit_code": exit_code}, daemon=True)
+        done.start()
+        patience = float(os.environ.get("WANDB_FINISH_TIMEOUT") or 60)
+        answered = time.monotonic()
+        try:
+            while done.is_alive() and time.monotonic() - answered < patience:
+                done.join(5)
+                if self.offline or _answers(self.run.settings.base_url):
+                    answered = time.monotonic()
+        except KeyboardInterrupt:
+            pass
+        if done.is_alive():
+            self.unsent = True
+            atexit.register(_leave, exit_code)  # before wandb's own, which would wait again
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - the user's own setting
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+    return True
+
+
+def _leave(exit_code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -58,21 +57,123 @@ class State:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Run:
+    """A run while it trains: what is saved, restored and logged together."""
+
+    name: str
+    config: TrainConfig
+    directory: Path
+    world: World
+    progress: Progress
+    tracker: Tracker
+    classifier: model.Classifier
+    optimiser: Optimiser
+    state: State = field(default_factory=State)
+
+    def warn(self, text: str) -> None:
+        """Say once what may be wrong: on the screen, in W&B and in the summary."""
+        if text not in self.state.warnings:
+            self.state.warnings.append(text)
+            self.progress.warn(text)
+            self.tracker.alert(text)
+
+    def save(self) -> None:
+        """Keep all that `restore` needs, random states of all processes included."""
+        cuda = self.world.device.type == "cuda"
+        mine = (torch.get_rng_state(), torch.cuda.get_rng_state() if cuda else None)
+        random = self.world.gather(mine)
+        if self.world.main:
+            kept = {
+                "state": vars(self.state),
+                "model": self.classifier.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "random": random,
+            }
+            keep = self.config.keep_checkpoints
+            checkpoint.save_state(self.directory, self.state.step, kept, keep)
+
+    def restore(self) -> None:
+        """Go back to the newest whole state; log again the epochs that it knows."""
+        kept, damaged = checkpoint.load_newest_state(self.directory)
+        self.world.wait()  # all have looked
+        for path in damaged:
+            self.progress.warn(f"{path.name} is damaged and was passed over")
+            path.unlink(missing_ok=True)
+        if kept is None:
+            self.progress.warn("no whole training state is there: training starts again")
+            return
+        self.classifier.load_state_dict(kept["model"])
+        self.optimiser.load_state_dict(kept["optimiser"])
+        if len(kept["random"]) == self.world.size:
+            cpu, cuda = kept["random"][self.world.rank]
+            torch.set_rng_state(cpu)
+            if cuda is not None and self.world.device.type == "cuda":
+                torch.cuda.set_rng_state(cuda)
+        else:
+            processes = len(kept["random"])
+            self.progress.warn(f"the run had {processes} processes: dropout goes on differently")
+        self.state = State(**kept["state"])
+        for row in self.state.history:
+            self.tracker.log(row, row["epoch"])
+
+    def log_artifacts(self, evaluation: Mapping[str, Any]) -> None:
+        """The guide's four artifacts; the first two alone while nothing is evaluated."""
+        metadata = {
+            "model_name": self.config.model_name,
+            "final_test_auc": evaluation.get("test/auc"),
+            "final_test_f1": evaluation.get("test/macro_f1"),
+            "best_epoch": self.state.best_epoch,
+            "training_time_hours": self.state.training_time / 3600,
+            "hyperparameters": self.config.hyperparameters(),
+            "random_seed": self.config.random_seed,
+        }
+        about = {"model_name": self.config.model_name, "threshold": self.config.threshold}
+        self.tracker.artifact("checkpoint", self.directory / "checkpoint", metadata)
+        self.tracker.artifact("val-predictions", self.directory / "val_predictions.csv", about)
+        if evaluation:
+            test, classes = "test_predictions.csv", "per_class_metrics.csv"
+            self.tracker.artifact("test-predictions", self.directory / test, about)
+            self.tracker.artifact("per-class-metrics", self.directory / classes, about)
+
+    @contextmanager
+    def marked(self) -> Iterator[None]:
+        """Finish the run in W&B: as failed, with what was trained, where the block fails."""
+        code = 1
+        try:
+            yield
+            code = 0
+        except BaseException as error:
+            if isinstance(error, Interrupted):  # between two steps: nothing is half done
+                code = 128 + error.signal
+                error.run = self.tracker.run_id
+                self.save()
+            if self.state.best_epoch and self.world.main:
+                reached = {"best_epoch": self.state.best_epoch,
+                           "final_epoch": len(self.state.history)}  # fmt: skip
+                self.tracker.summarise({**reached, "warnings": self.state.warnings})
+                self.log_artifacts({})
+            if isinstance(error, torch.OutOfMemoryError):
+                size = self.config.batch_size
+                raise GoemoError(
+                    f"out of GPU memory at --batch-size {size}",
+                    f"Try --batch-size {max(1, size // 2)}, or a shorter --max-seq-length",
+                ) from error
+            raise
+        finally:
+            self.tracker.finish(code)
+            if self.tracker.unsent:
+                where = shlex.quote(self.tracker.where)
+                self.progress.warn(f"W&B did not get everything. Send it with: wandb sync {where}")
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves behind."""
+    """What a finished run came to."""
 
-    run_id: str
-    name: str
-    directory: Path
-    where: str
-    offline: bool
-    best_epoch: int
-    final_epoch: int
-    training_time: float
+    run: Run
     scores: Scores
     tuned_macro_f1: float
-    warnings: list[str]
 
 
 def train(config: TrainConfig, progress: Progress) -> Outcome | None:
@@ -116,9 +217,6 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         config = replace(config, warmup_steps=steps // 10)
     optimiser = Optimiser(classifier, config, device)
     network = world.wrap(classifier)  # after the optimiser chose which gradients are sparse
-    state = State()
-    if config.resume:
-        state = _restore(directory, classifier, optimiser, progress, world)
 
     # The run.
     parameters = sum(p.numel() for p in classifier.export().parameters())
@@ -142,21 +240,16 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     if world.main:
         _write_json(directory / "run.json", record)
     tracker = Tracker.start(config, logged, name, run_id)
-    for row in state.history:
-        tracker.log(row, row["epoch"])
     progress.note(f"run {name} ({run_id}): {len(tokens)} texts, {steps} steps on {device.type}")
-
-    def warn(text: str) -> None:
-        if text not in state.warnings:
-            state.warnings.append(text)
-            progress.warn(text)
-            tracker.alert(text)
-
-    if truncated:
-        warn(f"{truncated} texts are longer than {config.max_seq_length} tokens and were cut")
-
-    save = partial(_save_state, directory, classifier, optimiser, state, config, world)
-    with _marked(tracker, config, directory, state, save, world), Interruption() as stop:
+    run = Run(name, config, directory, world, progress, tracker, classifier, optimiser)
+    with run.marked(), Interruption() as stop:
+        if config.resume:
+            run.restore()
+        state = run.state
+        if truncated:
+            run.warn(
+                f"{truncated} texts are longer than {config.max_seq_length} tokens and were cut"
+            )
         while state.epoch <= config.num_epochs and not _out_of_patience(state, config):
             order = data.training_batches(
                 tokens.lengths, config.batch_size, config.random_seed, state.epoch
@@ -188,14 +281,14 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
                     if config.checkpoint_every and state.step % config.checkpoint_every == 0:
                         now = time.perf_counter()
                         state.epoch_time, started = state.epoch_time + now - started, now
-                        save()
+                        run.save()
             now = time.perf_counter()
             state.epoch_time, started = state.epoch_time + now - started, now
 
             # What the epoch came to.
             losses, norms = torch.stack(state.losses).cpu(), torch.stack(state.norms).cpu()
             if not torch.isfinite(losses).all():
-                warn(f"the training loss is not finite in epoch {state.epoch}")
+                run.warn(f"the training loss is not finite in epoch {state.epoch}")
                 raise GoemoError(
                     f"the training loss is not finite in epoch {state.epoch}",
                     "Lower --learning-rate, or train with --precision fp32",
@@ -225,11 +318,11 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
             state.history.append(row)
             recent = [line["val/auc"] for line in state.history[-FALLS - 1 :]]
             if len(recent) > FALLS and all(a > b for a, b in pairwise(recent)):
-                warn(f"the validation AUC has fallen {FALLS} epochs in a row")
+                run.warn(f"the validation AUC has fallen {FALLS} epochs in a row")
             state.training_time += state.epoch_time + time.perf_counter() - started
             state.epoch, state.batch, state.epoch_time = state.epoch + 1, 0, 0.0
             state.losses, state.norms = [], []
-            save()
+            run.save()
 
         # Evaluation, with the checkpoint loaded as anyone would load it.
         progress.note("predicting with the saved checkpoint")
@@ -250,7 +343,7 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
                        config.threshold)  # fmt: skip
         if scores.never_predicted:
             names = ", ".join(scores.never_predicted)
-            warn(f"{len(scores.never_predicted)} classes are never predicted on test: {names}")
+            run.warn(f"{len(scores.never_predicted)} classes are never predicted on test: {names}")
         write_per_class(directory / "per_class_metrics.csv", scores)
 
         # Thresholds by validation; the test split only says what they are worth.
@@ -275,17 +368,12 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         summary = {**evaluation, "warnings": state.warnings}
         tracker.log(evaluation, len(state.history) + 1)  # after training, as the guide's 2nd call
         tracker.summarise(summary)
-        _log_artifacts(tracker, directory, config, state, evaluation)
-    tracker.finish(0)
+        run.log_artifacts(evaluation)
     _write_json(directory / "run.json", {**record, "history": state.history, "summary": summary})
     checkpoint.remove_states(directory)
     world.wait()
     world.close()
-    return Outcome(
-        run_id, name, directory, tracker.where, tracker.offline, state.best_epoch,
-        len(state.history), state.training_time, scores, float(tuned["test"] or 0.0),
-        state.warnings,
-    )  # fmt: skip
+    return Outcome(run, scores, float(tuned["test"] or 0.0))
 
 
 def _out_of_patience(state: State, config: TrainConfig) -> bool:
@@ -325,33 +413,6 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     part.replace(path)
 
 
-def _log_artifacts(
-    tracker: Tracker,
-    directory: Path,
-    config: TrainConfig,
-    state: State,
-    evaluation: Mapping[str, Any],
-) -> None:
-    metadata = {
-        "model_name": config.model_name,
-        "final_test_auc": evaluation.get("test/auc"),
-        "final_test_f1": evaluation.get("test/macro_f1"),
-        "best_epoch": state.best_epoch,
-        "training_time_hours": state.training_time / 3600,
-        "hyperparameters": config.hyperparameters(),
-        "random_seed": config.random_seed,
-    }
-    about = {"model_name": config.model_name, "threshold": config.threshold}
-    tracker.artifact("checkpoint", directory / "checkpoint", metadata)
-    tracker.artifact("val-predictions", directory / "val_predictions.csv", about)
-    if evaluation:
-        tracker.artifact("test-predictions", directory / "test_predictions.csv", about)
-        tracker.artifact("per-class-metrics", directory / "per_class_metrics.csv", about)
-
-
-# --- Interruption ---------------------------------------------------------------------
-
-
 def _check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
     """Refuse to start where states (3 x weights), checkpoint and staged copy do not fit."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -363,86 +424,3 @@ def _check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
             f"{needed / 1e9:.1f} GB",
             "Make room, give another --output, or lower --keep-checkpoints",
         )
-
-
-def _save_state(
-    directory: Path,
-    classifier: model.Classifier,
-    optimiser: Optimiser,
-    state: State,
-    config: TrainConfig,
-    world: World,
-) -> None:
-    random = world.gather((torch.get_rng_state(), _cuda_random(world)))
-    if not world.main:
-        return
-    kept = {
-        "state": {f.name: getattr(state, f.name) for f in fields(State)},
-        "model": classifier.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "random": random,
-    }
-    checkpoint.save_state(directory, state.step, kept, config.keep_checkpoints)
-
-
-def _restore(
-    directory: Path,
-    classifier: model.Classifier,
-    optimiser: Optimiser,
-    progress: Progress,
-    world: World,
-) -> State:
-    kept, damaged = checkpoint.load_newest_state(directory)
-    world.wait()  # all have looked
-    for path in damaged:
-        progress.warn(f"{path.name} is damaged and was passed over")
-        path.unlink(missing_ok=True)
-    if kept is None:
-        progress.warn("no whole training state is there: training starts again")
-        return State()
-    classifier.load_state_dict(kept["model"])
-    optimiser.load_state_dict(kept["optimiser"])
-    if len(kept["random"]) == world.size:
-        cpu, cuda = kept["random"][world.rank]
-        torch.set_rng_state(cpu)
-        if cuda is not None and world.device.type == "cuda":
-            torch.cuda.set_rng_state(cuda, world.device)
-    else:
-        progress.warn(f"the run had {len(kept['random'])} processes: dropout goes on differently")
-    return State(**kept["state"])
-
-
-def _cuda_random(world: World) -> torch.Tensor | None:
-    return torch.cuda.get_rng_state(world.device) if world.device.type == "cuda" else None
-
-
-@contextmanager
-def _marked(
-    tracker: Tracker,
-    config: TrainConfig,
-    directory: Path,
-    state: State,
-    save: Callable[[], None],
-    world: World,
-) -> Iterator[None]:
-    """Whatever ends the block early: keep what was trained, and mark the run failed."""
-    try:
-        yield
-    except BaseException as error:
-        try:
-            if isinstance(error, Interrupted):  # between two steps: nothing is half done
-                save()
-            if state.best_epoch and world.main:
-                reached = {"best_epoch": state.best_epoch, "final_epoch": len(state.history)}
-                tracker.summarise({**reached, "warnings": state.warnings})
-                _log_artifacts(tracker, directory, config, state, {})
-        finally:
-            tracker.finish(128 + error.signal if isinstance(error, Interrupted) else 1)
-        if isinstance(error, Interrupted):
-            error.run = os.fspath(directory)
-        if isinstance(error, torch.OutOfMemoryError):
-            raise GoemoError(
-                f"out of GPU memory at --batch-size {config.batch_size}",
-                f"Try --batch-size {max(1, config.batch_size // 2)}, or a shorter --max-seq-length",
-            ) from error
-        raise

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report import contract
-from tests.train.conftest import environment
+from tests.train.conftest import environment, log_records
 from tests.wandb_server import WandbServer
 from tests.wandb_server.client import run_client
 
@@ -70,6 +70,40 @@ def test_a_refused_key_is_one_line(wandb_server: WandbServer, tmp_path: Path) ->
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "--wandb-mode offline" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow  # the client asks for 19 s before it gives up on each of four artifacts
+def test_a_lost_connection_does_not_end_the_training(
+    wandb_server: WandbServer, tmp_path: Path
+) -> None:
+    env = {**environment(tmp_path), **wandb_server.env(tmp_path), "HF_HUB_OFFLINE": "1"}
+    del env["WANDB_DIR"], env["WANDB_DATA_DIR"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "goemo_train", *SMALL, f"--output={tmp_path / 'runs'}",
+         "--wandb-mode=online"],
+        env={**env, "WANDB_FINISH_TIMEOUT": "5"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("run "):
+        pass
+    wandb_server.stop()
+    stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    (log,) = (tmp_path / "runs").glob("wandb/run-*/run-*.wandb")
+    assert f"wandb sync {log.parent}" in stderr
+    assert f"--wandb-dir {tmp_path / 'runs'}" in stdout
+    records = log_records(log)
+    assert sum(r["type"] == "history" for r in records) == 3
+    assert sum(r["type"] == "artifact" for r in records) == 4
+
+    wandb_server.start()
+    wandb = str(Path(sys.executable).with_name("wandb"))
+    subprocess.run([wandb, "sync", str(log.parent)], env=env, check=True, timeout=60)
+    (run,) = run_client(wandb_server, LOOK.format(path=contract.PROJECT), tmp_path / "b")["runs"]
+    assert run["state"] == "finished"
+    assert [row["_step"] for row in run["history"]] == [1, 2, 3]
+    assert len(run["artifacts"]) == 4
 
 
 @pytest.mark.slow
