@@ -1,49 +1,31 @@
-"""Checkpoints of runs: fetched with digests checked, loaded without running their code.
+"""Checkpoints of runs: loaded without running their code, and used to predict.
 
-The one place of the package that needs torch and transformers. Only a checkpoint's data files
-reach the loader: configuration, weights and vocabulary, never Python files, adapters or
-other pickles. Pickled weights are read by torch's restricted unpickler (`weights_only`).
+The one place of the package that needs torch and transformers. Pickled weights are read by
+torch's restricted unpickler (`weights_only`).
 """
 
 from __future__ import annotations
 
-import json
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.contract import CHECKPOINT_WEIGHTS, LABEL_SETS, artifact_role
-from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
-from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
+from goemo_report.checkpoint_files import Files, first_line
+from goemo_report.contract import LABEL_SETS
+from goemo_report.errors import DataError, GoemoError, SettingsError
+from goemo_report.model import RunRecord
 from goemo_report.results import as_number
-from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.base import Progress, silent
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Precision = Literal["fp32", "bf16", "fp16"]
 
-THRESHOLDS_FILE: Final = "thresholds.json"
 BATCH_SIZE: Final = 32
-_DATA_FILES: Final = frozenset({
-    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "bpe.codes",
-    "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model",
-    "model.safetensors.index.json", "pytorch_model.bin.index.json", THRESHOLDS_FILE,
-})  # fmt: skip
-_RUNS_CODE: Final = (
-    "auto_map", "custom_pipelines", "quantization_config", "attn_implementation",
-    "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
-    "kernel_config",
-    "use_kernels",
-)  # fmt: skip
-"""Keys of a config.json that name code to be imported or fetched; they are left out."""
 _OFFSET_POSITIONS: Final = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
 _LONGEST: Final = 512  # where nothing says how much a model reads
 
@@ -56,118 +38,6 @@ def require_extra() -> None:
             f"loading a checkpoint needs {' and '.join(missing)}",
             "Install the extra: pip install 'goemo[train]'",
         )
-
-
-# --- Files ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A checkpoint's data files in one directory, which is gone after use."""
-
-    artifact: ArtifactRef
-    directory: Path
-
-    @property
-    def label(self) -> str:
-        """The artifact's name, for messages."""
-        return self.artifact.qualified_name
-
-    def json(self, name: str) -> Any:
-        """A JSON file of the checkpoint, None where it has none. Raises DataError."""
-        path = self.directory / name
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{self.label}/{name} is no JSON ({_first_line(error)})", "") from error
-
-
-@contextmanager
-def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> Iterator[Files]:
-    """The newest checkpoint of a run, every file checked by its digest.
-
-    Raises NotFoundError where the run logged none, DataError where it is not whole.
-    """
-    logged = [
-        artifact
-        for artifact in source.artifacts([run]).get(run.id, ())
-        if (artifact.role or artifact_role(artifact.name, run.id)) == "checkpoint"
-    ]
-    if not logged:
-        raise NotFoundError(
-            f"run {run.name} logged no checkpoint",
-            "`goemo-report show RUN` lists what it logged",
-        )
-    artifact = logged[-1]
-    chosen = _data_files(artifact, source.manifests([artifact])[0])
-    local = source.fetch([(artifact, file) for file in chosen.values()], progress)
-    with tempfile.TemporaryDirectory(prefix="goemo-checkpoint-") as folder:
-        directory = Path(folder)
-        for name, path in zip(chosen, local, strict=True):
-            if isinstance(path, SkippedFile):
-                raise DataError(
-                    f"{artifact.qualified_name}: {path.path}: {path.reason}",
-                    "The checkpoint cannot be loaded without it",
-                )
-            (directory / name).symlink_to(path.resolve())
-        files = Files(artifact, directory)
-        _disarm(files)
-        yield files
-
-
-def _data_files(artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> dict[str, ArtifactFile]:
-    """The files that a loader needs, by bare name, from the folder that holds config.json."""
-    configs = sorted((f.path for f in files if f.path.rsplit("/", 1)[-1] == "config.json"), key=len)
-    if not configs:
-        raise DataError(
-            f"{artifact.qualified_name} holds no config.json",
-            "A checkpoint is what transformers' save_pretrained writes",
-        )
-    folder = configs[0].removesuffix("config.json")
-    here = {f.path[len(folder) :]: f for f in files if f.path.startswith(folder)}
-    chosen = {name: file for name, file in here.items() if _is_data(name)}
-    weights = [name for name in chosen if name.endswith((".bin", ".safetensors"))]
-    if not weights:
-        raise DataError(
-            f"{artifact.qualified_name} holds no weights",
-            f"It should hold {' or '.join(CHECKPOINT_WEIGHTS)}",
-        )
-    if any(name.endswith(".safetensors") for name in weights):  # what a loader takes first
-        chosen = {name: f for name, f in chosen.items() if not name.startswith("pytorch_model")}
-    return chosen
-
-
-def _is_data(name: str) -> bool:
-    shard = name.startswith(("model-", "pytorch_model-")) and "/" not in name
-    return (
-        name in _DATA_FILES
-        or name in CHECKPOINT_WEIGHTS
-        or (shard and name.endswith((".safetensors", ".bin")))
-    )
-
-
-def _disarm(files: Files) -> None:
-    """Leave out of the JSON files what would make a loader import or fetch code."""
-    for name in ("config.json", "tokenizer_config.json"):
-        described = files.json(name)
-        if described is None:
-            continue
-        if not isinstance(described, dict):
-            raise DataError(f"{files.label}/{name} is no JSON object", "")
-        path = files.directory / name
-        path.unlink()  # a link into the cache
-        path.write_text(json.dumps(_without_code(described)), encoding="utf-8")
-
-
-def _without_code(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_code(v) for k, v in value.items() if k not in _RUNS_CODE}
-    return [_without_code(item) for item in value] if isinstance(value, list) else value
-
-
-# --- Loading and predicting -----------------------------------------------------------
 
 
 @dataclass(eq=False, slots=True)
@@ -326,7 +196,7 @@ def _device(torch: Any, wanted: str) -> str:
         torch.empty(1, device=wanted).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(
-            f"the device {wanted} cannot be used ({_first_line(error)})", "Try --device cpu"
+            f"the device {wanted} cannot be used ({first_line(error)})", "Try --device cpu"
         ) from error
     return wanted
 
@@ -340,7 +210,7 @@ def _not_loaded(files: Files, what: str, error: Exception) -> DataError:
             "model.safetensors, or as a plain state dict",
         )
     return DataError(
-        f"the {what} of {files.label} cannot be loaded ({_first_line(error)})",
+        f"the {what} of {files.label} cannot be loaded ({first_line(error)})",
         "It has to load with transformers' AutoModelForSequenceClassification and "
         "AutoTokenizer, without code of its own",
     )
@@ -374,7 +244,3 @@ def _limit(config: Any, tokenizer: Any) -> int:
     if 2 < tokenizer.model_max_length < 10**6:  # transformers writes 1e30 for no limit
         limits.append(int(tokenizer.model_max_length))
     return min(limits)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

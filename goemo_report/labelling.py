@@ -11,10 +11,11 @@ from typing import Any, Final, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report import checkpoint
+from goemo_report import checkpoint, checkpoint_files
 from goemo_report.analysis.thresholds import Protocol, fixed, tuned_globally, tuned_per_class
 from goemo_report.analysis.thresholds import ThresholdChoice as Choice
-from goemo_report.checkpoint import THRESHOLDS_FILE, sigmoid
+from goemo_report.checkpoint import sigmoid
+from goemo_report.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD, LABEL_SETS
 from goemo_report.errors import DataError, NotFoundError
 from goemo_report.model import RunRecord
@@ -132,7 +133,7 @@ def label_texts(
     """
     checkpoint.require_extra()
     given = None if thresholds is None else read_thresholds(thresholds, run)
-    with checkpoint.fetched(source, run, progress) as files:
+    with checkpoint_files.fetched(source, run, progress) as files:
         loaded = checkpoint.load(files, given.labels if given else None, device)
         kept = files.json(THRESHOLDS_FILE)
     chosen = given or _own_thresholds(source, run, loaded.labels, protocol, kept, files.label)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report import checkpoint
+from goemo_report import checkpoint, checkpoint_files
 from goemo_report.checkpoint import Checkpoint, Precision, sigmoid
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
@@ -138,15 +138,8 @@ def verify(
     """
     checkpoint.require_extra()
     split = load_results(source, [run], [options.split], progress)[0].splits[options.split]
-    with checkpoint.fetched(source, run, progress) as files:
-        loaded = checkpoint.load(files, split.predictions.labels, options.device)
     predictions = split.predictions
-    if loaded.labels != predictions.labels:
-        raise DataError(
-            f"{loaded.name} has {len(loaded.labels)} labels, {predictions.source} has "
-            f"{len(predictions.labels)}",
-            "They are not of one run",
-        )
+    loaded = _load(source, run, predictions, options.device, progress)
     rows = min(options.limit or len(predictions), len(predictions))
     wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
     max_length = options.max_length or checkpoint.max_length_of(run, loaded)
@@ -191,6 +184,20 @@ def verify(
         if largest > tolerance
         else (),
     )
+
+
+def _load(
+    source: RunSource, run: RunRecord, predictions: Predictions, device: str, progress: Progress
+) -> Checkpoint:
+    with checkpoint_files.fetched(source, run, progress) as files:
+        loaded = checkpoint.load(files, predictions.labels, device)
+    if loaded.labels != predictions.labels:
+        raise DataError(
+            f"{loaded.name} has {len(loaded.labels)} labels, {predictions.source} has "
+            f"{len(predictions.labels)}",
+            "They are not of one run",
+        )
+    return loaded
 
 
 def precision_of(run: RunRecord) -> Precision:

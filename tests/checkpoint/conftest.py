@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from goemo_report import checkpoint
+from goemo_report import checkpoint, checkpoint_files
 from goemo_report.checkpoint import Checkpoint
 from goemo_report.model import ArtifactRef, RunRecord
 from goemo_report.predictions import Predictions, read_predictions
@@ -41,7 +41,7 @@ def loaded(finished: Finished, trained: RunRecord) -> Checkpoint:
     import torch
 
     torch.set_num_threads(1)
-    with checkpoint.fetched(LogSource(finished.output), trained) as files:
+    with checkpoint_files.fetched(LogSource(finished.output), trained) as files:
         return checkpoint.load(files)
 
 

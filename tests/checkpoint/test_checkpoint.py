@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from goemo_report import checkpoint
+from goemo_report import checkpoint, checkpoint_files
 from goemo_report.checkpoint import Checkpoint, sigmoid
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
@@ -23,7 +23,7 @@ from tests.train.conftest import Finished
 
 
 def load(source: MemorySource, run: RunRecord, device: str = "cpu") -> Checkpoint:
-    with checkpoint.fetched(source, run) as files:
+    with checkpoint_files.fetched(source, run) as files:
         return checkpoint.load(files, device=device)
 
 
@@ -81,7 +81,7 @@ def test_code_beside_the_weights_is_never_seen(
         described["text_config"] = {"attn_implementation": "someone/kernels", "kept": 1}
         path.write_text(json.dumps(described))
     source = tampered({"evil.py": code, "config.json": config, "tokenizer_config.json": tokenizer})
-    with checkpoint.fetched(source, trained) as files:
+    with checkpoint_files.fetched(source, trained) as files:
         assert not list(files.directory.glob("*.py"))
         assert files.json("config.json")["text_config"] == {"kept": 1}
         assert "auto_map" not in files.json("tokenizer_config.json")
