@@ -117,16 +117,23 @@ def tuned_globally(predictions: Predictions, tuned_on: Split = "val") -> Thresho
 
 
 def tuned_per_class(
-    predictions: Predictions, tuned_on: Split = "val", *, minimum_support: int = MINIMUM_SUPPORT
+    predictions: Predictions,
+    tuned_on: Split = "val",
+    *,
+    minimum_support: int = MINIMUM_SUPPORT,
+    overall: ThresholdChoice | None = None,
 ) -> ThresholdChoice:
     """One threshold a class, each with the class's best F1 on these predictions.
 
-    A class with fewer than `minimum_support` positives keeps the best global threshold.
+    A class with fewer than `minimum_support` positives keeps the best global threshold, that
+    of `overall` where it was tuned on the same predictions before.
     """
     thresholds = best_per_class(predictions.truth, predictions.probabilities)
     few = np.count_nonzero(predictions.truth, axis=0) < max(minimum_support, 1)
     if few.any():
-        thresholds[few] = best_global(predictions.truth, predictions.probabilities)
+        overall = overall or tuned_globally(predictions, tuned_on)
+        assert overall.thresholds is not None  # noqa: S101 # it was tuned
+        thresholds[few] = overall.thresholds[few]
     return ThresholdChoice(
         "per-class",
         predictions.labels,
@@ -153,7 +160,8 @@ def choices(
     """
     found = [fixed(judged.labels), as_logged(judged.labels)]
     if split != "val" and validation is not None and validation.labels == judged.labels:
-        found += [tuned_globally(validation), tuned_per_class(validation)]
+        overall = tuned_globally(validation)
+        found += [overall, tuned_per_class(validation, overall=overall)]
     return (*found, oracle(judged, split))
 
 

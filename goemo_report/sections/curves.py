@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from goemo_report.analysis.curves import Curve, Steps, precision_recall_curve, roc_curve, steps
 from goemo_report.compare import Comparison
 from goemo_report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table, Value
@@ -141,10 +143,13 @@ def _class_plot(
     )
 
 
-def _precision_at(found: Steps, recall: float) -> float | None:
-    """The best precision among thresholds that reach a recall."""
-    reached = found.recall >= recall - 1e-12
-    return float(found.precision[reached].max()) if found.positives else None
+def _precisions(found: Steps) -> list[float | None]:
+    """The best precision among thresholds that reach each recall of _RECALLS."""
+    if not found.positives:
+        return [None] * len(_RECALLS)
+    best = np.maximum.accumulate(found.precision[::-1])[::-1]  # from each threshold downwards
+    first = np.searchsorted(found.recall, np.array(_RECALLS) - 1e-12)
+    return list(map(float, best[first]))
 
 
 def _micro_table(comparison: Comparison, micro: dict[str, Steps]) -> Table:
@@ -165,7 +170,7 @@ def _micro_table(comparison: Comparison, micro: dict[str, Steps]) -> Table:
                 comparison.keys[run.id],
                 run_cell(comparison, run),
                 comparison.on_split(run).scores.overall["micro_average_precision"],
-                *(_precision_at(micro[run.id], recall) for recall in _RECALLS),
+                *_precisions(micro[run.id]),
             )
             for run in comparison.runs
         ),
@@ -205,7 +210,7 @@ def _class_table(
         for run in chosen:
             found = classes[run.id].get(label)
             cells.append(_of_class(comparison, run, label, "average_precision"))
-            cells += [_precision_at(found, recall) if found else None for recall in _RECALLS]
+            cells += _precisions(found) if found else [None] * len(_RECALLS)
         rows.append(tuple(cells))
     columns = [Column("emotion", "emotion")]
     for run in chosen:
