@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from goemo_report.compare import Comparison
+from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.document import (
     Axis,
     Block,
@@ -17,6 +19,7 @@ from goemo_report.document import (
     Table,
     Value,
 )
+from goemo_report.metrics import count
 from goemo_report.results import RunResult
 from goemo_report.sections._common import (
     AT_HALF,
@@ -169,16 +172,37 @@ def _per_class(comparison: Comparison) -> Table:
     )
 
 
+def _common_f1(
+    comparison: Comparison, run: RunResult
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """F1 by emotion of a run and of the baseline, on the texts and labels of their pairing."""
+    pair = (comparison.on_split(run), comparison.on_split(comparison.baseline))
+    ours, theirs = (split.predictions for split in pair)
+    if run.id in comparison.differences:
+        common = comparison.alignments[run.id]
+        ours = ours.take(common.rows, common.columns)
+        theirs = theirs.take(common.other_rows, common.other_columns)
+    f1 = (
+        count(one.truth, one.probabilities >= DEFAULT_THRESHOLD).f1.tolist()
+        for one in (ours, theirs)
+    )
+    first, second = f1
+    return (
+        dict(zip(ours.labels, first, strict=True)),
+        dict(zip(theirs.labels, second, strict=True)),
+    )
+
+
 def _dumbbell(comparison: Comparison) -> Plot:
     """F1 of baseline and run per emotion, joined by a line, widest gain first."""
     run = next(run for run in comparison.ranked if run is not comparison.baseline)
     base = comparison.baseline
-    gaps = []
-    for label in comparison.labels:
-        value = of_class(comparison, run, "f1", label)
-        other = of_class(comparison, base, "f1", label)
-        if value is not None and other is not None:
-            gaps.append((value - other, label, value, other))
+    ours, theirs = _common_f1(comparison, run)
+    gaps = [
+        (ours[label] - theirs[label], label, ours[label], theirs[label])
+        for label in comparison.labels
+        if label in ours and label in theirs
+    ]
     gaps.sort(key=lambda gap: -gap[0])
     labels = tuple(gap[1] for gap in gaps)
     table = Table(
@@ -220,7 +244,8 @@ def _dumbbell(comparison: Comparison) -> Plot:
             ),
         ),
         table=table,
-        caption="The best run other than the baseline; the table below has all runs.",
+        caption="The best run other than the baseline, on the texts that both have; the table "
+        "below has all runs.",
         horizontal=True,
         connect=True,
     )
