@@ -9,6 +9,7 @@ import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +31,7 @@ def commands_page() -> str:
         "## goemo-report\n",
         _block(_help(main, "goemo-report", None)),
     ]
-    context = click.Context(main, info_name="goemo-report")
+    context = click.Context(main, info_name="goemo-report", **main.context_settings)
     for name in main.list_commands(context):
         command = main.get_command(context, name)
         assert command is not None
@@ -206,9 +207,9 @@ def _block(text: str) -> str:
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
-    context = click.Context(
-        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
-    )
+    settings: dict[str, Any] = {**command.context_settings, "terminal_width": WIDTH}
+    settings["max_content_width"] = WIDTH
+    context = click.Context(command, info_name=name, parent=parent, **settings)
     return command.get_help(context)
 
 
