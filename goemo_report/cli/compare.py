@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -171,7 +172,7 @@ def command(
         settings, runs, query, baseline, split, options, whole=not sections
     )
     note_skipped(comparison.skipped)
-    typed = ctx.find_root().meta.get(ARGUMENTS, ())
+    typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))
     report = build(comparison, created_at, shlex.join(("goemo-report", *typed)), sections)
     documents = rendered(report, formats)
     if summary is not None:
@@ -204,3 +205,8 @@ def _check_sections(sections: Sequence[str]) -> None:
                     f"there is no section {section!r}. Sections: {', '.join(known)}.",
                     param_hint="--section",
                 )
+
+
+def _without_login(word: str) -> str:
+    """An argument as a report may show it: an address loses its user and password."""
+    return re.sub(r"^([a-z]+://)[^/@]*@", r"\1", word, flags=re.IGNORECASE)

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 @resolves("Mutation.createArtifact")
-def create_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def create_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     store = context.store
     project = store.need_project(input["entityName"], input["projectName"])
     run = None
@@ -85,7 +85,7 @@ def _point(artifact: Artifact, aliases: list[str]) -> None:
 
 
 @resolves("Mutation.createArtifactManifest")
-def create_manifest(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def create_manifest(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     artifact = context.store.need_artifact(input["artifactID"])
     return {"artifactManifest": add_manifest(context, artifact, input["name"], input["digest"])}
 
@@ -99,7 +99,7 @@ def add_manifest(context: Context, artifact: Artifact, name: str, digest: str | 
 
 
 @resolves("Mutation.updateArtifactManifest")
-def update_manifest(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def update_manifest(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     manifest = context.store.manifests.get(input["artifactManifestID"])
     if manifest is None:
         raise ApiError("artifact manifest not found", 404)
@@ -108,7 +108,7 @@ def update_manifest(parent: Any, context: Context, input: Json) -> Json:  # noqa
 
 
 @resolves("Mutation.createArtifactFiles")
-def create_artifact_files(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def create_artifact_files(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     edges = []
     for number, spec in enumerate(input["artifactFiles"]):
         digest = spec.get("digest") or spec.get("md5") or ""
@@ -132,7 +132,7 @@ def create_artifact_files(parent: Any, context: Context, input: Json) -> Json:  
 
 
 @resolves("Mutation.commitArtifact")
-def commit_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def commit_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     artifact = context.store.need_artifact(input["artifactID"])
     if artifact.state == "PENDING":
         commit(context, artifact)
@@ -155,7 +155,7 @@ def commit(context: Context, artifact: Artifact) -> None:
 
 
 @resolves("Mutation.updateArtifact")
-def update_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def update_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     artifact = context.store.need_artifact(input["artifactID"])
     if input.get("description") is not None:
         artifact.description = input["description"]
@@ -182,7 +182,7 @@ def _with_tags(tags: list[str], added: list[str], gone: set[str]) -> list[str]:
 
 
 @resolves("Mutation.addAliases")
-def add_aliases(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def add_aliases(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     artifact = context.store.need_artifact(input["artifactID"])
     for alias in input["aliases"]:
         artifact.collection.aliases[alias["alias"]] = artifact
@@ -190,7 +190,7 @@ def add_aliases(parent: Any, context: Context, input: Json) -> Json:  # noqa: A0
 
 
 @resolves("Mutation.deleteAliases")
-def delete_aliases(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def delete_aliases(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     artifact = context.store.need_artifact(input["artifactID"])
     for alias in input["aliases"]:
         if artifact.collection.aliases.get(alias["alias"]) is artifact:
@@ -199,7 +199,7 @@ def delete_aliases(parent: Any, context: Context, input: Json) -> Json:  # noqa:
 
 
 @resolves("Mutation.deleteArtifact")
-def delete_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def delete_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     artifact = context.store.need_artifact(input["artifactID"])
     if artifact.aliases and not input.get("deleteAliases"):
         raise ApiError("cannot delete an artifact that has aliases", 409)
@@ -210,7 +210,7 @@ def delete_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa
 
 
 @resolves("Mutation.useArtifact")
-def use_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def use_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     run = context.store.need_run(input["entityName"], input["projectName"], input["runName"])
     artifact = context.store.need_artifact(input["artifactID"])
     if artifact not in run.inputs:
@@ -223,7 +223,7 @@ def use_artifact(parent: Any, context: Context, input: Json) -> Json:  # noqa: A
 
 
 @resolves("Mutation.updateArtifactSequence")
-def update_sequence(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def update_sequence(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     collection = _need_collection(context, input["artifactSequenceID"])
     if input.get("description") is not None:
         collection.description = input["description"]
@@ -239,7 +239,7 @@ def update_sequence(parent: Any, context: Context, input: Json) -> Json:  # noqa
 
 
 @resolves("Mutation.deleteArtifactSequence")
-def delete_sequence(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def delete_sequence(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     collection = _need_collection(context, input["artifactSequenceID"])
     collection.deleted = True
     for artifact in collection.versions:
@@ -263,7 +263,7 @@ def _named_collection(context: Context, given: Json) -> Collection:
 
 
 @resolves("Mutation.createArtifactCollectionTagAssignments")
-def add_collection_tags(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def add_collection_tags(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     collection = _named_collection(context, input)
     added = [tag["tagName"] for tag in input["tags"]]
     collection.tags = _with_tags(collection.tags, added, set())
@@ -271,7 +271,7 @@ def add_collection_tags(parent: Any, context: Context, input: Json) -> Json:  # 
 
 
 @resolves("Mutation.deleteArtifactCollectionTagAssignments")
-def delete_collection_tags(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def delete_collection_tags(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     collection = _named_collection(context, input)
     gone = {tag["tagName"] for tag in input["tags"]}
     collection.tags = _with_tags(collection.tags, [], gone)

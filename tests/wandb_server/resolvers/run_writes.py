@@ -28,7 +28,7 @@ _PLAIN = {
 
 
 @resolves("Mutation.upsertBucket")
-def upsert_bucket(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def upsert_bucket(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     store, inserted = context.store, False
     if input.get("id"):
         run = store.run_by_id(input["id"])
@@ -50,7 +50,7 @@ def upsert_bucket(parent: Any, context: Context, input: Json) -> Json:  # noqa: 
 
 
 @resolves("Mutation.deleteRun")
-def delete_run(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def delete_run(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     run = context.store.run_by_id(input["id"])
     del run.project.runs[run.name]
     run.project.deleted_runs.add(run.name)
@@ -65,20 +65,20 @@ def delete_run(parent: Any, context: Context, input: Json) -> Json:  # noqa: A00
 
 
 @resolves("Mutation.stopRun")
-def stop_run(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def stop_run(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     context.store.run_by_id(input["id"]).should_stop = True
     return {"success": True}
 
 
 @resolves("Mutation.notifyScriptableRunAlert")
-def alert(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def alert(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     run = context.store.need_run(input["entityName"], input["projectName"], input["runName"])
     run.alerts.append((input.get("severity") or "INFO", input["text"]))
     return {"success": True}
 
 
 @resolves("Mutation.updateRunState")
-def update_run_state(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def update_run_state(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     allowed = {
         "pending": ("running", "failed", "crashed", "preempted"),
         "failed": ("pending", "running"),
@@ -91,7 +91,7 @@ def update_run_state(parent: Any, context: Context, input: Json) -> Json:  # noq
 
 
 @resolves("Mutation.createRunFiles")
-def create_run_files(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def create_run_files(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     run = _run(context, input)
     nodes = []
     for name in input["files"]:
@@ -102,13 +102,13 @@ def create_run_files(parent: Any, context: Context, input: Json) -> Json:  # noq
 
 
 @resolves("Mutation.markRunFilesUploaded")
-def mark_uploaded(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def mark_uploaded(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     _run(context, input).uploaded.extend(input["files"])
     return {"success": True}
 
 
 @resolves("Mutation.deleteFiles")
-def delete_files(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def delete_files(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     wanted, blobs = set(input["files"]), context.store.blobs
     for project in context.store.projects.values():
         for run in project.runs.values():

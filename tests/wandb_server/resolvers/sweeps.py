@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # its types are a package of their own
+import yaml
 
 from tests.wandb_server import paging
 from tests.wandb_server.errors import ApiError
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 @resolves("Mutation.upsertSweep")
-def upsert_sweep(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def upsert_sweep(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     sweep = _by_id(context, input["id"]) if input.get("id") else _create(context, input)
     if input.get("state"):
         sweep.state = input["state"]
@@ -84,7 +84,7 @@ def _draw(spec: Json, generator: random.Random) -> Any:
 
 
 @resolves("Mutation.createAgent")
-def create_agent(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def create_agent(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     project = context.store.need_project(input.get("entityName"), input.get("projectName"))
     sweep = project.sweeps.get(input["sweep"])
     if sweep is None:
@@ -96,7 +96,7 @@ def create_agent(parent: Any, context: Context, input: Json) -> Json:  # noqa: A
 
 
 @resolves("Mutation.agentHeartbeat")
-def agent_heartbeat(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002
+def agent_heartbeat(parent: Any, context: Context, input: Json) -> Json:  # noqa: A002 - GraphQL's name
     if input["id"] not in context.store.agents:
         raise ApiError("agent not found", 404)
     sweep, agent = context.store.agents[input["id"]]
