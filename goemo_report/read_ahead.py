@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,7 @@ from goemo_report.sources.cache import is_digest
 BYTES_PER_HELPER: Final = 24 << 20
 """A helper takes as long to start as 12 MB take to read."""
 MOST_HELPERS: Final = 3
+_PAUSE: Final = 0.02
 
 # Our own import path, not the working directory: nothing that lies there is run.
 _START: Final = """
@@ -39,11 +41,12 @@ fill(job["files"])
 
 
 class Unread(NamedTuple):
-    """A file on disk, the digest of its bytes, and what messages call it."""
+    """A file that is on disk or will be, whole: its digest, its bytes, and its name in messages."""
 
     path: Path
     digest: str
     name: str
+    size: int
 
 
 @contextmanager
@@ -52,12 +55,11 @@ def reading_ahead(
 ) -> Iterator[None]:
     """Let helpers read those of the files, last ones first, that were never scored.
 
-    None starts where there are few bytes to read or only one core.
+    They wait for files that are still to come. None starts where there are few bytes to read
+    or only one core.
     """
     unread = [file for file in files if is_digest(file.digest) and not is_kept(file.digest)]
-    size = 0
-    with contextlib.suppress(OSError):
-        size = sum(file.path.stat().st_size for file in unread)
+    size = sum(file.size for file in unread)
     free = (cores or _cores()) - 1
     number = max(min(free, MOST_HELPERS, size // per_helper, len(unread) - 1), 0)
     backwards = unread[::-1]
@@ -81,7 +83,7 @@ def _cores() -> int:
 
 
 def _start(files: Sequence[Unread]) -> subprocess.Popen[bytes]:
-    job = {"path": sys.path, "files": [[str(path), *rest] for path, *rest in files]}
+    job = {"path": sys.path, "files": [[str(f.path), f.digest, f.name] for f in files]}
     helper = subprocess.Popen(  # this interpreter, and a program that is constant
         [sys.executable, "-P", "-c", _START],
         stdin=subprocess.PIPE,
@@ -95,10 +97,16 @@ def _start(files: Sequence[Unread]) -> subprocess.Popen[bytes]:
 
 
 def fill(files: Sequence[tuple[str, str, str]]) -> None:
-    """Read and keep (path, digest, name) files in order; what a helper does."""
+    """Read and keep (path, digest, name) files, each when it is there; what a helper does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that no part file stays behind
-    for path, digest, name in files:
+    waiting = list(files)
+    while waiting:
+        found = next((file for file in waiting if Path(file[0]).is_file()), None)
+        if found is None:
+            time.sleep(_PAUSE)
+            continue
+        waiting.remove(found)
+        path, digest, name = found
         if not is_kept(digest):
-            read = partial(read_predictions, Path(path), name=name)
             with contextlib.suppress(GoemoError):
-                cached_scores(digest, read, name=name)
+                cached_scores(digest, partial(read_predictions, Path(path), name=name), name=name)

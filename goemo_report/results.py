@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from goemo_report.predictions import (
 from goemo_report.read_ahead import Unread, reading_ahead
 from goemo_report.score_cache import ScoredPredictions, cached_scores, score_both
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.cache import Cache, is_digest
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _CSV_ENDINGS: Final = (".csv", ".csv.gz")
@@ -128,17 +130,14 @@ def load_results(
     histories = source.histories(runs)
     found = _find_files(source, runs, artifacts, splits)
     wanted = [pair for pair in found.values() if isinstance(pair, tuple)]
-    fetched = iter(source.fetch(wanted, progress))
-    local = {place: next(fetched) for place, pair in found.items() if isinstance(pair, tuple)}
-
-    unread = [
-        Unread(path, pair[1].digest, _source_name(*pair))
-        for place, pair in found.items()
-        if isinstance(pair, tuple) and isinstance(path := local[place], Path)
-    ]
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
-    with reading_ahead(unread):
+    with ExitStack() as helpers:
+        helpers.enter_context(reading_ahead(_downloads(wanted)))
+        fetched = source.fetch(wanted, progress)
+        helpers.enter_context(reading_ahead(_staged(wanted, fetched)))
+        paths = iter(fetched)
+        local = {place: next(paths) for place, pair in found.items() if isinstance(pair, tuple)}
         for number, run in enumerate(runs):
             progress("scoring predictions", number, len(runs))
             usable, problems = _read_run(run, splits, found, local)
@@ -159,6 +158,28 @@ def load_results(
             "what it logged",
         )
     return LoadedRuns(tuple(results), tuple(skipped))
+
+
+_Wanted: TypeAlias = Sequence[tuple[ArtifactRef, ArtifactFile]]
+
+
+def _downloads(wanted: _Wanted) -> list[Unread]:
+    """Files of a server, where the cache will hold them; only a server gives versions."""
+    cache = Cache()
+    return [
+        Unread(cache.file_path(file.digest), file.digest, _source_name(artifact, file), file.size)
+        for artifact, file in wanted
+        if artifact.version is not None and is_digest(file.digest)
+    ]
+
+
+def _staged(wanted: _Wanted, fetched: Sequence[LocalFile]) -> list[Unread]:
+    """Files that were on this machine already."""
+    return [
+        Unread(path, file.digest, _source_name(artifact, file), file.size)
+        for (artifact, file), path in zip(wanted, fetched, strict=True)
+        if artifact.version is None and isinstance(path, Path)
+    ]
 
 
 def _read_run(

@@ -30,7 +30,8 @@ def files(tmp_path: Path) -> list[Unread]:
             path, ["a", "b", "ç", ""], truth, random.random(truth.shape), 0.5, EMOTIONS
         )
         md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
-        found.append(Unread(path, base64.b64encode(md5).decode(), f"run/{number}.csv"))
+        digest = base64.b64encode(md5).decode()
+        found.append(Unread(path, digest, f"run/{number}.csv", path.stat().st_size))
     return found
 
 
@@ -66,6 +67,17 @@ def test_a_helper_leaves_what_reading_here_would(
 def test_helpers_share_the_files_from_the_end(files: list[Unread]) -> None:
     with reading_ahead(files, cores=3, per_helper=1):
         assert all(wait_for(file.digest) for file in files)
+
+
+def test_a_helper_waits_for_files_that_are_still_to_come(
+    files: list[Unread], tmp_path: Path
+) -> None:
+    hidden = files[1].path.rename(tmp_path / "part")
+    with reading_ahead(files, cores=2, per_helper=1):
+        assert wait_for(files[0].digest)
+        assert not is_kept(files[1].digest)
+        hidden.rename(files[1].path)
+        assert wait_for(files[1].digest)
 
 
 @pytest.mark.parametrize(("cores", "per_helper"), [(1, 1), (4, 1 << 20)])
