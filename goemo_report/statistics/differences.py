@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -22,6 +23,9 @@ RANDOMISATIONS: Final = 2000
 ALPHA: Final = 0.05
 PRIOR_TEXTS: Final = 5
 """Weight of no correlation beside the correlation seen, in texts that involve the class."""
+MINIMUM_POSITIVES: Final = 3
+"""With fewer positives (or negatives) of a class there is no test of its AUC or average
+precision: one or two texts show no spread, and a small error would be chance."""
 LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 
 VERDICT_RULE: Final = (
@@ -35,7 +39,11 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "difference of F1, precision and recall of a class: Wilson margins of both runs combined "
         "with their bootstrap correlation (MOVER)"
     ),
-    "ranking": "difference of AUC or average precision: influence of each text on both, normal",
+    "ranking": (
+        "difference of AUC or average precision: influence of each text on both, normal; for a "
+        f"class with fewer than {MINIMUM_POSITIVES} positives the intervals of both runs combined "
+        "as if independent, without a test (p = 1, tie)"
+    ),
     "p": (
         "p: paired randomisation test (the two runs' outputs are swapped text by text at random); "
         "for AUC and average precision the normal test of the interval"
@@ -48,7 +56,8 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
 class Difference:
     """Run minus baseline of one metric, its 95% interval, p-values and the verdict.
 
-    `p_adjusted` is `p` for overall metrics. A metric that is undefined for either run has no
+    -1 <= low <= value <= high <= 1. `p_adjusted` is `p` for overall metrics; `p` is never 0,
+    and 1 where too few positives allow no test. A metric that is undefined for either run has no
     Difference.
     """
 
@@ -141,6 +150,8 @@ def _difference(
 ) -> Difference | None:
     if np.isnan(value):
         return None
+    # resampling and corrections for bias may leave out what was seen, or the possible
+    low, high = max(min(low, value), -1.0), min(max(high, value), 1.0)
     verdict: Verdict = "tie"
     if adjusted < ALPHA and (low > 0.0 or high < 0.0):
         verdict = "win" if (value > 0.0) != (key in LOWER_IS_BETTER) else "loss"
@@ -175,8 +186,6 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
     """
     ours, theirs = run.point.per_class[name][0], baseline.point.per_class[name][0]
     value = ours - theirs
-    if np.array_equal(run.predicted, baseline.predicted):
-        return value, value
     (low, high), (other_low, other_high) = run.class_bounds[name], baseline.class_bounds[name]
     first, second = run.resampled.per_class[name], baseline.resampled.per_class[name]
     first, second = first - first.mean(axis=0), second - second.mean(axis=0)
@@ -190,9 +199,10 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
         result: FloatArray = np.sqrt(np.maximum(squared, 0.0))
         return result
 
+    same = (run.predicted == baseline.predicted).all(axis=0)  # nothing to be uncertain about
     return (
-        value - combined(ours - low, other_high - theirs),
-        value + combined(high - ours, theirs - other_low),
+        value - np.where(same, 0.0, combined(ours - low, other_high - theirs)),
+        value + np.where(same, 0.0, combined(high - ours, theirs - other_low)),
     )
 
 
@@ -248,19 +258,48 @@ def _ranking_parts(run: Analysis, baseline: Analysis) -> _Parts:
         theirs = baseline.rankings[name]
         classes, micro = ours[0] - theirs[0], ours[2] - theirs[2]
         for key, influence in (
-            (name, classes),
             (f"macro_{name}", classes.mean()),
             (f"micro_{name}", micro),
         ):
             parts[key] = _normal_part(influence)
+        parts[name] = _without_few(run, baseline, name, _normal_part(classes))
     return parts
 
 
-def _normal_part(difference: Influence) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+_Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _Part:
+    """Differences of the classes, those with too few positives or negatives untested."""
+    truth = run.predictions.truth
+    positives = np.count_nonzero(truth, axis=0)
+    ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
+    few = np.minimum(positives, len(truth) - positives) < MINIMUM_POSITIVES
+    few &= (ours != theirs).any(axis=0)
+    value, low, high, p = part
+    first, second = run.rankings[name][0], baseline.rankings[name][0]
+    (our_low, our_high), (their_low, their_high) = first.intervals(), second.intervals()
+    below = np.hypot(first.estimates - our_low, their_high - second.estimates)
+    above = np.hypot(our_high - first.estimates, second.estimates - their_low)
+    return (
+        value,
+        np.where(few, value - below, low),
+        np.where(few, value + above, high),
+        np.where(few & ~np.isnan(value), 1.0, p),
+    )
+
+
+def _normal_part(difference: Influence) -> _Part:
     centre = difference.estimates - difference.bias
     errors = difference.standard_errors
     p_values = [
-        float("nan") if np.isnan(c) else 1.0 if c == 0.0 else normal_p(c / e) if e > 0.0 else 0.0
+        float("nan") if np.isnan(c) else 1.0 if c == 0.0 else _normal_p(c, e)
         for c, e in zip(centre, errors, strict=True)
     ]
     return difference.estimates, centre - Z * errors, centre + Z * errors, np.array(p_values)
+
+
+def _normal_p(centre: float, error: float) -> float:
+    """Never 0, which no sample could show."""
+    tiny = sys.float_info.min
+    return max(normal_p(centre / error), tiny) if error > 0.0 else tiny

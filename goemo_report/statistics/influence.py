@@ -85,6 +85,8 @@ class Influence:
     def intervals(self) -> tuple[FloatArray, FloatArray]:
         """95% bounds of metrics between 0 and 1, (c,) each; nan where undefined.
 
+        The estimate itself is always inside.
+
         Wilson's interval around the estimate less its bias, with the number of trials that
         would give the same standard error (Korn and Graubard 1998).
         """
@@ -97,7 +99,8 @@ class Influence:
         undefined = np.isnan(self.estimates)
         low = np.where(undefined, np.nan, np.where(exact, centre, low))
         high = np.where(undefined, np.nan, np.where(exact, centre, high))
-        return low, high
+        # the correction for bias may move the interval off what was seen
+        return np.minimum(low, self.estimates), np.maximum(high, self.estimates)
 
 
 def auc_influence(rankings: Sequence[Ranking]) -> Influence:

@@ -195,8 +195,9 @@ class Analysis:
                 low[f"{average}_{name}"], high[f"{average}_{name}"] = influence.intervals()
         rest = [key for key in self.resampled.overall if key not in low]
         bounds = percentiles(np.stack([self.resampled.overall[key] for key in rest], axis=1))
-        low.update(zip(rest, bounds[0], strict=True))
-        high.update(zip(rest, bounds[1], strict=True))
+        seen = np.array([self.point.overall[key][0] for key in rest])
+        low.update(zip(rest, np.minimum(bounds[0], seen), strict=True))
+        high.update(zip(rest, np.maximum(bounds[1], seen), strict=True))
         found = {key: _interval(low[key], high[key]) for key in OVERALL_KEYS}
         for name in CLASS_STATISTICS:
             for j, label in enumerate(self.labels):

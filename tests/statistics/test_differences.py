@@ -7,6 +7,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from goemo_report.metrics import OVERALL_KEYS, score_predicted
 from goemo_report.predictions import Predictions
@@ -169,3 +171,87 @@ def test_undefined_metrics_have_no_difference() -> None:
     found = paired(analyse(without, resamples=20), analyse(other, resamples=20))
     assert found["auc_annoyance"] is None
     assert found["macro_auc"] is not None
+
+
+def rare(npos: list[int], generator: np.random.Generator, rows: int, signal: float) -> Predictions:
+    """Predictions whose first labels have so many positives, and the others one in ten."""
+    truth = generator.random((rows, 28)) < 0.1
+    for j, positives in enumerate(npos):
+        truth[:, j] = False
+        truth[generator.choice(rows, positives, replace=False), j] = True
+    scores = 1.0 / (1.0 + np.exp(2.5 - generator.normal(size=truth.shape) - signal * truth))
+    texts = tuple(f"text number {row}" for row in range(rows))
+    return Predictions(texts, truth, scores, scores >= 0.3, make_predictions(6).labels, "rare.csv")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(6, 60), st.sampled_from([1, 5]))
+def test_every_difference_and_interval_holds_what_was_seen(
+    seed: int, rows: int, digits: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    made = rare([0, 1, 1, 2, 3, rows - 1, rows], generator, rows, signal=3.0)
+    scores = (np.round(generator.random(made.truth.shape) ** 2, digits), made.probabilities)
+    runs = []
+    for probabilities in scores:
+        one = replace(made, probabilities=probabilities, predicted=probabilities >= 0.3)
+        runs.append(analyse(one, resamples=20))
+        value = score_predicted(one.truth, probabilities, one.predicted, one.labels)
+        seen = dict(value.overall)
+        for name, column in (
+            *((name, getattr(value.counts, name)) for name in ("f1", "precision", "recall")),
+            ("auc", value.auc),
+            ("average_precision", value.average_precision),
+        ):
+            seen |= {f"{name}_{label}": column[j] for j, label in enumerate(one.labels)}
+        for key, interval in runs[-1].intervals.items():
+            if interval is not None:
+                point = seen[key]
+                assert point is not None
+                assert 0.0 <= interval.low <= interval.high <= 1.0
+                assert interval.low - 1e-12 <= point <= interval.high + 1e-12, key
+    for key, difference in paired(*runs, randomisations=20).items():
+        if difference is not None:
+            low, high = difference.low, difference.high
+            assert -1.0 <= low <= difference.value <= high <= 1.0, key
+            assert 0.0 < difference.p <= difference.p_adjusted <= 1.0, key
+            if difference.verdict == "win":
+                assert (high < 0.0) if key == "hamming_loss" else (low > 0.0)
+            if difference.verdict == "loss":
+                assert (low > 0.0) if key == "hamming_loss" else (high < 0.0)
+
+
+def test_one_or_two_positives_decide_nothing() -> None:
+    """One positive ranked first by one run and last by the other looks certain, and is not."""
+    made = rare([1, 2, 3], np.random.default_rng(0), 400, signal=3.0)
+    best, worst = made.probabilities.copy(), made.probabilities.copy()
+    for j in range(3):
+        best[made.truth[:, j], j], worst[made.truth[:, j], j] = 0.999, 1e-6
+    found = paired(
+        *(analyse(replace(made, probabilities=scores), resamples=50) for scores in (best, worst))
+    )
+    for name, label in product(("auc", "average_precision"), made.labels[:2]):
+        difference = found[f"{name}_{label}"]
+        assert difference is not None
+        assert difference.value > 0.9
+        assert (difference.p, difference.p_adjusted, difference.verdict) == (1.0, 1.0, "tie")
+        assert difference.high - difference.low > 0.4
+    third = found[f"auc_{made.labels[2]}"]
+    assert third is not None
+    assert 0.0 < third.p < 1e-6  # three are tested
+
+
+def test_a_class_that_both_predict_alike_differs_by_nothing() -> None:
+    first, second = make_predictions(300, threshold=0.3), make_predictions(300, seed=1)
+    scores = second.probabilities.copy()
+    scores[:, 4] = first.probabilities[:, 4]
+    second = replace(second, probabilities=scores, predicted=scores >= 0.3)
+    found = paired(analyse(first, resamples=50), analyse(second, resamples=50))
+    for name in CLASS_STATISTICS:
+        difference = found[f"{name}_{first.labels[4]}"]
+        assert difference is not None
+        assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
+        assert (difference.p, difference.verdict) == (1.0, "tie")
+        other = found[f"{name}_{first.labels[20]}"]
+        assert other is not None
+        assert other.low < other.high
