@@ -185,12 +185,12 @@ def _content(writer: _Writer, cell: Cell, column: Column) -> str:
     if cell.mark is not None and MARKS[cell.mark][0]:
         sign, word = MARKS[cell.mark]
         sign = f"<span class=m-{cell.mark} role=img aria-label={word}>{sign}</span>"
-        text = f"{sign} {text}" if column.kind in NUMERIC_KINDS else f"{text} {sign}"
-    if letter := writer.footnotes.get(cell.note):
-        text += f"<sup>{letter}</sup>"
+        text = f"{sign}&nbsp;{text}" if column.kind in NUMERIC_KINDS else f"{text}&nbsp;{sign}"
+    letter = writer.footnotes.get(cell.note)
+    footnote = f"<sup>{letter}</sup>" if letter else ""
     if interval := show_interval(cell, column):
-        text += f" <i>{interval}</i>"
-    return text
+        return f"{text} <i>{interval}{footnote}</i>"  # last, where it has room beside the column
+    return text + footnote
 
 
 def _footnotes(rows: Sequence[tuple[Cell, ...]]) -> dict[str, str]:
