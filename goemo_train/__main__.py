@@ -100,7 +100,6 @@ def _without_hub(config: TrainConfig) -> None:
 def summary(outcome: Outcome, config: TrainConfig) -> str:
     """What the run came to, where everything is, and what to type next."""
     run, overall, state = outcome.run, outcome.scores.overall, outcome.run.state
-    on_disk = run.tracker.offline or run.tracker.unsent
     names = ("micro_auc", "macro_auc", "macro_f1", "micro_f1")
     found = (f"{n.replace('_', ' ').replace('auc', 'AUC').replace('f1', 'F1')} {overall[n]:.4f}"
              for n in names if overall[n] is not None)  # fmt: skip
@@ -115,7 +114,7 @@ def summary(outcome: Outcome, config: TrainConfig) -> str:
         "W&B": run.tracker.where or "disabled",
     }
     if run.tracker.where:
-        where = f" --wandb-dir {shlex.quote(config.output)}" if on_disk else ""
+        where = f" --wandb-dir {shlex.quote(config.output)}" if run.tracker.offline else ""
         lines["next"] = f"goemo-report compare {run.tracker.run_id}{where}"
     else:
         predictions = shlex.quote(str(run.directory / "test_predictions.csv"))

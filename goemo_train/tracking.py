@@ -17,6 +17,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -86,6 +88,7 @@ class Tracker:
         self.config = config
         self.run_id = run_id
         self.unsent = False
+        self._said: list[tuple[str, tuple[Any, ...]]] = []
 
     @classmethod
     def start(
@@ -110,10 +113,6 @@ class Tracker:
                 name=name, tags=config.tags, config=dict(logged), mode=config.wandb_mode,
                 resume="allow" if config.resume else None, job_type=config.phase,
             )  # fmt: skip
-            if not run.offline:
-                # log_artifact asks the server once; were that after the connection is lost, it
-                # would refuse, and the artifact would not even be in the log on disk.
-                run._public_api()
         except wandb.Error as error:
             raise GoemoError(
                 f"W&B cannot start the run: {str(error).rstrip('.')}",
@@ -131,32 +130,39 @@ class Tracker:
     @property
     def offline(self) -> bool:
         """Whether the run is logged to disk for a later sync."""
-        return self.run is not None and bool(self.run.offline)
+        return self.run is not None and (self.unsent or bool(self.run.offline))
 
     @property
     def where(self) -> str:
         """The run's page, or the directory of its log; empty when disabled."""
         if self.run is None:
             return ""
-        on_disk = self.offline or self.unsent
-        return str(Path(self.run.dir).parent) if on_disk else str(self.run.url)
+        directory = Path(self.run.dir).parent
+        if self.unsent:
+            directory = max(
+                directory.parent.glob(f"offline-run-*-{self.run_id}"), default=directory
+            )
+        return str(directory) if self.offline else str(self.run.url)
 
     def log(self, row: Mapping[str, Any], step: int) -> None:
         """Log one step, and commit it at once so that a kill afterwards cannot lose it.
 
         A resumed run may hold the step already: it is not logged twice.
         """
+        self._said.append(("log", (row, step)))
         if self.run is not None and (self.offline or step >= self.run.starting_step):
             self.run.log(dict(row), step=step, commit=True)
 
     def summarise(self, values: Mapping[str, Any]) -> None:
         """Set summary values."""
+        self._said.append(("summarise", (values,)))
         if self.run is not None:
             self.run.summary.update(dict(values))
 
     def artifact(self, role: Role, path: Path, metadata: Mapping[str, Any]) -> None:
         """Log a file, or all files of a directory, as the guide's artifact of this role."""
-        if self.run is None:
+        self._said.append(("artifact", (role, path, metadata)))
+        if self.run is None or self.unsent:
             return
         import wandb
 
@@ -181,8 +187,9 @@ class Tracker:
     def finish(self, exit_code: int) -> None:
         """End the run: 0 is finished, anything else failed.
 
-        wandb waits for ever for a server that is gone. Here `unsent` is set after
-        WANDB_FINISH_TIMEOUT seconds (60) without answer, or at Ctrl-C; the log on disk is whole.
+        wandb waits for ever for a server that is gone, and its log of an online run has no
+        artifacts. Here, after WANDB_FINISH_TIMEOUT seconds (60) without answer, or at Ctrl-C,
+        the whole run is written once more as an offline run, and `unsent` is set.
         """
         if self.run is None:
             return
@@ -193,13 +200,32 @@ class Tracker:
         try:
             while done.is_alive() and time.monotonic() - answered < patience:
                 done.join(5)
-                if self.offline or _answers(self.run.settings.base_url):
+                if self.run.offline or _answers(self.run.settings.base_url):
                     answered = time.monotonic()
         except KeyboardInterrupt:
             pass
         if done.is_alive():
             self.unsent = True
             atexit.register(_leave, exit_code)  # before wandb's own, which would wait again
+        if self.unsent:  # in a process of its own, where the run's id is not in use
+            os.environ.pop("WANDB_SERVICE", None)
+            config = replace(self.config, wandb_mode="offline", resume="")
+            rest = (dict(self.run.config.as_dict()), self.run.name, self.run_id, self._said)
+            writer = get_context("spawn").Process(
+                target=_write_offline, args=(config, *rest, exit_code)
+            )
+            writer.start()
+            writer.join()
+
+
+def _write_offline(
+    config: TrainConfig, logged: Mapping[str, Any], name: str, run_id: str,
+    said: list[tuple[str, tuple[Any, ...]]], exit_code: int,
+) -> None:  # fmt: skip
+    copy = Tracker.start(config, logged, name, run_id)
+    for method, arguments in said:
+        getattr(copy, method)(*arguments)
+    copy.finish(exit_code)
 
 
 def _answers(url: str) -> bool:

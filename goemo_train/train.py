@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import shutil
@@ -148,6 +149,11 @@ class Run:
                 code = 128 + error.signal
                 error.run = self.tracker.run_id
                 self.save()
+            if _is_full(self.directory, error):
+                again = f"--resume {self.tracker.run_id} --output {shlex.quote(self.config.output)}"
+                raise GoemoError(
+                    f"no room is left for {self.directory}", f"Make some, then: goemo-train {again}"
+                ) from error
             if self.state.best_epoch and self.world.main:
                 reached = {"best_epoch": self.state.best_epoch,
                            "final_epoch": len(self.state.history)}  # fmt: skip
@@ -424,3 +430,11 @@ def _check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
             f"{needed / 1e9:.1f} GB",
             "Make room, give another --output, or lower --keep-checkpoints",
         )
+
+
+def _is_full(directory: Path, error: BaseException) -> bool:
+    """Whether an error came from a full disk; torch does not say so."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or (
+        "PytorchStreamWriter" in str(error) and shutil.disk_usage(directory).free < 2**26
+    )
