@@ -17,11 +17,34 @@ ENVIRONMENT_KEYS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SeedGroup:
-    """Runs whose config differs only in the random seed, by id in the order of creation."""
+    """Runs whose config differs only in the random seed, by id in the order of creation.
+
+    `seeds` holds the seed of each run, None where it logged none.
+    """
 
     name: str
     run_ids: tuple[str, ...]
     seeds: tuple[Any, ...]
+
+    @property
+    def by_seed(self) -> Mapping[str, tuple[str, ...]]:
+        """Runs of each logged seed; 7, 7.0 and "7" are one seed."""
+        found: dict[str, tuple[str, ...]] = {}
+        for run_id, seed in zip(self.run_ids, self.seeds, strict=True):
+            if seed is not None:
+                whole = isinstance(seed, float) and seed.is_integer()
+                key = str(int(seed) if whole else seed).strip()
+                found[key] = (*found.get(key, ()), run_id)
+        return found
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The first run of each logged seed, or the first run where none logged a seed.
+
+        Repeats of one seed say nothing of the spread over seeds, and a run without a seed
+        cannot be told from a repeat.
+        """
+        return tuple(runs[0] for runs in self.by_seed.values()) or self.run_ids[:1]
 
 
 def flat_config(run: RunRecord) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from goemo_report.statistics.distributions import student_p, student_quantile
 
 SEED_METHOD = (
     "Seeds: mean, standard deviation (n - 1) and range over runs that differ only in their "
-    "seed, on the same texts; differences of two groups by Welch's t test, only where both "
-    "have at least two seeds"
+    "seed, one run a seed, on the same texts; differences of two groups by Welch's t test, "
+    "only where both have at least two seeds"
 )
 
 
