@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goemo_report.statistics.seeds import seed_difference, summarise_seeds
@@ -27,6 +27,7 @@ def test_one_seed_has_no_spread() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # SciPy's, for equal values
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6),
     st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6),
