@@ -40,7 +40,7 @@ FILE_KEYS: Final[dict[str, FileKey]] = {
     ),
     "split": FileKey("text", "split that is reported", choices=tuple(SPLITS)),
     "baseline": FileKey("text", "run that others are compared with"),
-    "resamples": FileKey("integer", "bootstrap resamples", minimum=1),
+    "resamples": FileKey("integer", "bootstrap resamples", minimum=100),
     "seed": FileKey("integer", "seed of the resampling"),
     "max-errors": FileKey("integer", "texts in the error browser, per emotion and run"),
     "no-text": FileKey("boolean", "leave all texts out of reports"),

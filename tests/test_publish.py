@@ -120,7 +120,7 @@ def test_offline_it_goes_beside_the_runs(
     environment = wandb_server.env(tmp_path / "home")
     for name in ("WANDB_DIR", "WANDB_DATA_DIR"):
         del environment[name]
-    arguments = ("--tag", "roberta-large", "--publish", "--resamples", "50")
+    arguments = ("--tag", "roberta-large", "--publish", "--resamples", "100")
     digests = []
     for _ in range(2):
         done = goemo_report(

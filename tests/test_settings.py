@@ -126,7 +126,7 @@ class TestProjectFile:
             ('formats = ["pdf"]', "formats", "must be of html"),
             ("resamples = true", "resamples", "must be a whole number"),
             ("resamples = 1.5", "resamples", "must be a whole number"),
-            ("resamples = 0", "resamples", "must be at least 1"),
+            ("resamples = 99", "resamples", "must be at least 100"),
             ("seed = -1", "seed", "must be at least 0"),
             ('no-text = "yes"', "no-text", "must be true or false"),
             ('split = "train"', "split", "must be of val, test"),

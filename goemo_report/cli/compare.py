@@ -91,7 +91,7 @@ Examples:
 )
 @click.option(
     "--resamples",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=100),
     default=1000,
     show_default=True,
     help="Bootstrap resamples.",

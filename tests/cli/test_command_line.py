@@ -114,6 +114,7 @@ class TestUsage:
             ["metrics", "x.csv", "--split", "train"],
             ["download", "x", "--only", "weights"],
             ["compare", "--resamples", "0"],
+            ["compare", "--resamples", "99"],
             ["compare", "--name", "../x"],
             ["compare", "--name", "a/b"],
             ["compare", "--format", "md", "--format", "json", "-o", "-"],
