@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import SeedGroup, seed_groups
+from goemo_report.analysis.run_labels import run_labels
 from goemo_report.analysis.thresholds import Protocol, ProtocolResult, choices
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
 from goemo_report.errors import NotFoundError, SettingsError
@@ -43,6 +44,8 @@ from goemo_report.statistics_cache import (
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
+FIRST_RUN: Final = "the first run created"
+"""How the baseline was chosen where nobody chose it."""
 
 _T = TypeVar("_T")
 _MOST_THREADS: Final = 8
@@ -114,9 +117,36 @@ class Comparison:
         """What to call a run."""
         return self.names[run.id]
 
+    @cached_property
+    def short_names(self) -> Mapping[str, str]:
+        """Key, model and what tells runs of one model apart, by run id."""
+        labels = run_labels([run.run for run in self.runs])
+        return {run.id: f"{self.keys[run.id]} {labels[run.id]}" for run in self.runs}
+
     def short(self, run: RunResult) -> str:
         """What to call a run where there is little room; the run table has the same keys."""
-        return f"{self.keys[run.id]} {run.run.model_name}"
+        return self.short_names[run.id]
+
+    @property
+    def baseline_is_chosen(self) -> bool:
+        """Whether someone named the baseline, by option or tag; else it is the first run."""
+        return self.baseline_rule != FIRST_RUN
+
+    @cached_property
+    def same_texts(self) -> bool:
+        """Whether all runs were judged on the same texts."""
+        return all(found.complete for found in self.alignments.values())
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether all runs were judged on the same texts, with the same labels, equally true."""
+        return self.same_texts and all(
+            found.same_labels and not found.disagreeing for found in self.alignments.values()
+        )
+
+    def group(self, run: RunResult) -> SeedGroup:
+        """The runs of one recipe that a run belongs to."""
+        return next(group for group in self.groups if run.id in group.run_ids)
 
     def macro_f1(self, run: RunResult) -> float:
         """Macro F1 at 0.5, by which runs are ranked."""
@@ -340,7 +370,7 @@ def _choose_baseline(
         for result in results:
             if "baseline" in result.run.tags:
                 return result, "the first run tagged baseline"
-        return results[0], "the first run created"
+        return results[0], FIRST_RUN
     fitting = [r for r in results if wanted in {r.id, r.run.name, r.run.path}]
     if len(fitting) == 1:
         return fitting[0], "chosen with --baseline"

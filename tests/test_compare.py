@@ -115,6 +115,33 @@ def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
     assert "on the 27 labels that both have" in alignment.note
 
 
+def test_short_names_tell_what_differs() -> None:
+    def names(*runs: OfflineRun) -> list[str]:
+        results = [run_result(run, number=n) for n, run in enumerate(runs)]
+        return list(compare(results).short_names.values())
+
+    assert list(compare(FOUR).short_names.values()) == [
+        "R1 distilbert-base seed 1",
+        "R2 distilbert-base seed 2",
+        "R3 roberta-large seed 1",
+        "R4 roberta-large seed 2",
+    ]
+    rate = OfflineRun(seed=1, run_id="slow", config={"learning_rate": 3e-5, "notes": "x" * 99})
+    assert names(OfflineRun(seed=1), rate) == [
+        "R1 distilbert-base lr 2e-05",
+        "R2 distilbert-base lr 3e-05",
+    ]
+    again = OfflineRun(seed=2, run_id="slow2", config={"learning_rate": 3e-5, "notes": "x" * 99})
+    assert names(OfflineRun(seed=1), rate, again)[1:] == [
+        "R2 distilbert-base lr 3e-05, seed 1",
+        "R3 distilbert-base lr 3e-05, seed 2",
+    ]
+    assert names(OfflineRun(seed=1, run_id="a"), OfflineRun(seed=1, run_id="b")) == [
+        "R1 distilbert-base a",
+        "R2 distilbert-base b",
+    ]
+
+
 def test_progress_is_told_run_by_run() -> None:
     told: dict[str, list[tuple[int, int]]] = {}
 
