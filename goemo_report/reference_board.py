@@ -1,4 +1,6 @@
-"""Published GoEmotions results, as read from the sources named; figures not read are left out.
+"""GoEmotions results that others reported in papers, READMEs and notebooks.
+
+Figures are as read from the sources named; those not read are left out.
 
 All are on the 28 labels and the "simplified" test split of 5,427 texts, unless a note says
 otherwise. A row whose thresholds were tuned on the test split is a bound, not a result.
@@ -12,7 +14,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class PublishedResult:
-    """One published row. `bound` marks thresholds tuned on the test split."""
+    """One row as its source reports it. `bound` marks thresholds tuned on the test split."""
 
     model: str
     source: str
@@ -26,6 +28,7 @@ class PublishedResult:
     note: str = ""
 
 
+_OFFLINE: Final = "README of the project, not online here"
 _FOCAL: Final = "https://github.com/Kevin-Li-2025/goemotions-roberta-large-focal"
 _SAMLOWE: Final = "https://github.com/samlowe/go_emotions-dataset"
 _LIGHT: Final = "https://github.com/amnyarkhan/goemotions-lightweight-transformer-evaluation"
@@ -107,21 +110,21 @@ REFERENCE_BOARD: Final[tuple[PublishedResult, ...]] = (
     ),
     PublishedResult(
         "RoBERTa-large",
-        "the project of the W&B guide, README",
+        _OFFLINE,
         "none (ranking)",
         micro_auc=0.957,
         note="split not named",
     ),
     PublishedResult(
         "DistilBERT",
-        "the project of the W&B guide, README",
+        _OFFLINE,
         "none (ranking)",
         micro_auc=0.948,
         note="split not named",
     ),
     PublishedResult(
         "RoBERTa-large, later re-run",
-        "the project of the W&B guide, model_performance.md",
+        _OFFLINE,
         "fixed 0.5",
         macro_f1=0.160,
         micro_f1=0.400,

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
+from goemo_report.analysis.configs import SeedGroup
 from goemo_report.compare import Comparison
 from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
 from goemo_report.statistics.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
-from goemo_report.statistics.differences import Difference
+from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 from goemo_report.statistics.intervals import Interval
 
 METRIC_TITLES: Final[dict[str, str]] = {
@@ -38,9 +39,14 @@ AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
 
 
 def sample(comparison: Comparison) -> str:
-    """What was measured: `Test split, n = 5,427 texts`, n being that of the baseline's file."""
-    rows = comparison.on_split(comparison.baseline).rows
-    return f"{comparison.split.capitalize()} split, n = {rows:,} texts"
+    """What was measured: `Test split, n = 5,427 texts`; two numbers where runs differ."""
+    return f"{comparison.split.capitalize()} split, n = {texts_range(comparison)} texts"
+
+
+def texts_range(comparison: Comparison) -> str:
+    """How many texts the runs were judged on: `5,427`, or `1,500 to 5,427`."""
+    sizes = sorted({comparison.on_split(run).rows for run in comparison.runs})
+    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
 
 
 def run_cell(comparison: Comparison, run: RunResult) -> Cell:
@@ -89,6 +95,19 @@ def listed(words: Iterable[str], limit: int | None = None) -> str:
     return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def group_values(comparison: Comparison, group: SeedGroup, key: str) -> list[float]:
+    """One metric of one run a seed; runs in which it is undefined are left out."""
+    runs = {run.id: run for run in comparison.runs}
+    values = [comparison.on_split(runs[i]).scores.overall[key] for i in group.counted]
+    return [value for value in values if value is not None]
+
+
+def group_title(comparison: Comparison, group: SeedGroup) -> str:
+    """The group's model and the keys of its runs: `roberta-large (R3, R4)`."""
+    keys = ", ".join(comparison.keys[run_id] for run_id in group.run_ids)
+    return f"{group.name} ({keys})"
+
+
 # --- Intervals and differences --------------------------------------------------------
 
 INTERVALS: Final = (
@@ -115,6 +134,19 @@ def difference_cell(difference: Difference | None) -> Cell:
         mark=marks[difference.verdict],
         note=f"{difference.verdict}, {p_text(difference.p_adjusted)}",
     )
+
+
+def resampling_text(comparison: Comparison) -> str:
+    """How often was resampled and swapped: `1,000 resamples, 2,000 random swaps, seed 0`."""
+    options = comparison.options
+    resamples = plural(options.resamples, "resample")
+    return f"{resamples}, {RANDOMISATIONS:,} random swaps, seed {options.seed}"
+
+
+SMALLEST_P: Final = (
+    f"the smallest p that {RANDOMISATIONS:,} swaps can give is "
+    f"{1 / (RANDOMISATIONS + 1):.4f}, before any adjustment"
+)
 
 
 def p_text(p: float) -> str:

@@ -24,16 +24,17 @@ from goemo_report.results import RunResult
 from goemo_report.sections._common import (
     AT_HALF,
     METRIC_TITLES,
+    SMALLEST_P,
     difference_cell,
     key_column,
     number,
     of_class,
+    resampling_text,
     run_cell,
     sample,
 )
 from goemo_report.statistics.differences import (
     DIFFERENCE_METHODS,
-    RANDOMISATIONS,
     VERDICT_RULE,
     Difference,
 )
@@ -72,16 +73,14 @@ def build(comparison: Comparison) -> Section | None:
         )
     blocks += [_dumbbell(comparison), _per_class(comparison)]
     methods = "; ".join(DIFFERENCE_METHODS.values())
-    options = comparison.options
     return Section(
         "differences",
         "Differences to the baseline",
         tuple(blocks),
         lead=f"Run minus {comparison.name(comparison.baseline)} ({comparison.baseline_rule}), on "
         "the same texts. Better and worse mark what is more than noise.",
-        method=f"{sample(comparison)}, {AT_HALF}. {methods}. {RANDOMISATIONS:,} "
-        f"randomisations, {options.resamples:,} resamples, seed {options.seed}. Verdict: "
-        f"{VERDICT_RULE}.",
+        method=f"{sample(comparison)}, {AT_HALF}. {methods}. "
+        f"{resampling_text(comparison)}; {SMALLEST_P}. Verdict: {VERDICT_RULE}.",
     )
 
 

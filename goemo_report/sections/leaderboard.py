@@ -1,4 +1,4 @@
-"""The leaderboard: the compared runs, and where they stand among published results."""
+"""The leaderboard: the compared runs, and where they stand among reported results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Row = tuple[Value | Cell, ...]
 
 
 def build(comparison: Comparison) -> Section:
-    """Runs by macro F1, then the same among published results."""
+    """Runs by macro F1, then the same among reported results."""
     blocks: list[Block] = [_leaderboard(comparison)]
     if comparison.split == "test":
         blocks += _published(comparison)
@@ -42,6 +42,8 @@ def build(comparison: Comparison) -> Section:
 
 
 def _leaderboard(comparison: Comparison) -> Table:
+    sizes = {comparison.on_split(run).rows for run in comparison.runs}
+    differ = len(sizes) > 1 or not comparison.same_texts
     rows: list[_Row] = []
     for place, run in enumerate(comparison.ranked, 1):
         overall = comparison.on_split(run).scores.overall
@@ -54,6 +56,7 @@ def _leaderboard(comparison: Comparison) -> Table:
                 place,
                 comparison.keys[run.id],
                 run_cell(comparison, run),
+                *((comparison.on_split(run).rows,) if differ else ()),
                 with_interval(overall["macro_f1"], intervals["macro_f1"]),
                 difference_cell(macro),
                 macro.verdict
@@ -74,6 +77,7 @@ def _leaderboard(comparison: Comparison) -> Table:
             Column("place", "#", "integer"),
             key_column(),
             Column("run", "run"),
+            *((Column("texts", "texts", "integer"),) if differ else ()),
             Column("macro_f1", "macro F1 at 0.5", "number"),
             Column("difference", "to baseline", "delta"),
             Column("verdict", "verdict"),
@@ -84,18 +88,31 @@ def _leaderboard(comparison: Comparison) -> Table:
         ),
         rows=tuple(rows),
         row_header=2,
+        caption="The runs were not judged on the same texts: each value is about the run's own "
+        "texts, each difference about those that it has in common with the baseline."
+        if differ
+        else "",
     )
 
 
 def _published(comparison: Comparison) -> list[Block]:
-    """The runs that were judged on the whole test split among published results."""
+    """The runs that were judged on the whole test split among the results that others reported."""
     whole = [run for run in comparison.runs if _is_whole(comparison, run)]
+    if not whole:
+        return [
+            Callout(
+                "note",
+                "No results of others are shown: they are about all "
+                f"{SPLIT_SAMPLES['test']:,} texts of the GoEmotions test split and all 28 labels, "
+                "and no run here is.",
+            )
+        ]
     rows = [*(row for run in whole for row in _own_rows(comparison, run))]
     rows += [_published_row(item) for item in REFERENCE_BOARD]
     rows.sort(key=_by_macro_f1)
     table = Table(
         id="reference-board",
-        title="Among published results",
+        title="Reported results of others",
         columns=(
             Column("model", "model"),
             Column("source", "source"),
@@ -106,8 +123,8 @@ def _published(comparison: Comparison) -> list[Block]:
             Column("macro_auc", "macro AUC", "number", digits=4),
         ),
         rows=tuple(rows),
-        caption="28 labels, test split of 5,427 texts. Published figures are quoted as their "
-        "sources give them and were not recomputed; a dash: not given.",
+        caption="28 labels, test split of 5,427 texts. Figures of papers, READMEs and notebooks "
+        "are quoted as their sources give them and were not recomputed; a dash: not given.",
     )
     note = (
         f"Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
@@ -121,7 +138,7 @@ def _published(comparison: Comparison) -> list[Block]:
         blocks.append(
             Callout(
                 "note",
-                f"{count} {noun} not listed among published results: not all 28 labels on all "
+                f"{count} {noun} not listed beside the results of others: not all 28 labels on all "
                 f"{SPLIT_SAMPLES['test']:,} test texts.",
             )
         )

@@ -8,7 +8,7 @@ from goemo_report.compare import Comparison
 from goemo_report.document import Block, Code, Prose, Section
 from goemo_report.metrics import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.reportdata import signature
-from goemo_report.sections._common import listed
+from goemo_report.sections._common import SMALLEST_P, listed, plural
 from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.statistics.intervals import METHODS
 from goemo_report.statistics.seeds import SEED_METHOD
@@ -40,13 +40,14 @@ def build(comparison: Comparison) -> Section:
         f"that differs from the recomputed one by more than {TOLERANCE:g} is flagged."
     )
     options = comparison.options
+    resamples = plural(options.resamples, "resample")
     intervals = (
-        f"Intervals are 95% intervals for the sampling of texts ({options.resamples:,} resamples, "
+        f"Intervals are 95% intervals for the sampling of texts ({resamples}, "
         f"seed {options.seed}): {'; '.join(METHODS.values())}."
     )
     differences = (
         f"Paired differences: {'; '.join(DIFFERENCE_METHODS.values())} "
-        f"({RANDOMISATIONS:,} randomisations). Verdict: {VERDICT_RULE}. {SEED_METHOD}."
+        f"({RANDOMISATIONS:,} random swaps: {SMALLEST_P}). Verdict: {VERDICT_RULE}. {SEED_METHOD}."
     )
     blocks: list[Block] = [
         Prose((reading, averaging, ranking, pairing, intervals, differences)),

@@ -25,6 +25,7 @@ from goemo_report.sections._common import (
     METRIC_TITLES,
     key_column,
     listed,
+    plural,
     run_cell,
     sample,
     with_interval,
@@ -48,6 +49,11 @@ _TABLES: Final = (
     ("overall-scores", "F1 and AUC", _F1_AND_RANKING),
     ("overall-precision-recall", "Precision and recall", _REST),
     ("overall-texts", "Whole texts", _WHOLE_TEXTS),
+)
+
+ONE_SIDED: Final = (
+    "An interval of macro F1 reaches up further than down where emotions are never predicted: "
+    "an F1 of 0 from few positives is uncertain, and cannot be lower."
 )
 
 
@@ -77,7 +83,7 @@ def build(comparison: Comparison) -> Section:
         lead=f"Recomputed from the predictions; the best value of each is marked. {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}; AUC and AP "
         f"(average precision) need no threshold. {ZERO_DIVISION_RULE} Intervals: {methods}; "
-        f"{options.resamples:,} resamples, seed {options.seed}.",
+        f"{plural(options.resamples, 'resample')}, seed {options.seed}.",
     )
 
 
@@ -106,8 +112,13 @@ def _table(comparison: Comparison, identifier: str, title: str, keys: tuple[str,
         ),
         rows=tuple(rows),
         row_header=1,
+        caption=ONE_SIDED if "macro_f1" in keys and _some_never(comparison) else "",
         collapsed=identifier != "overall-scores",
     )
+
+
+def _some_never(comparison: Comparison) -> bool:
+    return any(comparison.on_split(run).scores.never_predicted for run in comparison.runs)
 
 
 def _digits(key: str) -> int:
@@ -161,6 +172,7 @@ def _plot(comparison: Comparison) -> Plot:
         y=Axis("", "category", categories=names),
         series=tuple(series),
         table=table,
-        caption="Intervals that overlap do not make a tie: paired differences are sharper.",
+        caption="Intervals that overlap do not make a tie: paired differences are sharper."
+        + (f" {ONE_SIDED}" if _some_never(comparison) else ""),
         horizontal=True,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from goemo_report.compare import Comparison, Options, compare
 from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
@@ -52,21 +53,83 @@ def built(section: Section | None) -> Section:
 def test_the_summary_names_the_best_run_the_gap_and_whether_it_is_noise(
     comparison: Comparison,
 ) -> None:
-    text = callouts(summary.build(comparison))
-    best, base = comparison.best, comparison.baseline
-    gap = comparison.macro_f1(best) - comparison.macro_f1(base)
-    assert f"{best.run.name} is best with macro F1 {comparison.macro_f1(best):.3f}" in text
+    chosen = compare((FOUR[0], FOUR[2]), baseline=FOUR[0].id)
+    text = callouts(summary.build(chosen))
+    best, base = chosen.best, chosen.baseline
+    value, gap = chosen.macro_f1(best), chosen.macro_f1(best) - chosen.macro_f1(base)
+    assert f"{best.run.name} is best with macro F1 {value:.3f}: +{gap:.3f}" in text
     assert f"+{gap:.3f} against the baseline {base.run.name}, more than noise" in text
-    assert "Next is" in text
     assert "Gained most F1:" in text
+    unchosen = callouts(summary.build(compare((FOUR[0], FOUR[2]))))
+    assert f"{value:.3f}, {gap:.3f} ahead of {base.run.name}, more than noise" in unchosen
+    assert "against the baseline" not in unchosen
+    best_is_base = callouts(summary.build(compare((FOUR[0], FOUR[2]), baseline=FOUR[2].id)))
+    assert f"No run beats the baseline {best.run.name}" in best_is_base
+    assert f"{gap:.3f} ahead of {base.run.name}, more than noise (95% interval [+" in best_is_base
+
+
+def test_seeds_of_one_recipe_are_not_told_apart_but_recipes_are(comparison: Comparison) -> None:
+    text = callouts(summary.build(comparison))
+    weak, strong = ([comparison.macro_f1(run) for run in pair] for pair in (FOUR[:2], FOUR[2:]))
+    welch = ttest_ind(strong, weak, equal_var=False)
+    assert text.startswith("Over seeds, roberta-large (R3, R4) is the best recipe")
+    assert f"{np.mean(strong):.3f} (n = 2): +{np.mean(strong) - np.mean(weak):.3f}" in text
+    assert f"p = {welch.pvalue:.3f}" in text or (welch.pvalue < 0.001 and "p < 0.001" in text)
+    gap = abs(strong[0] - strong[1])
+    assert "Same recipe, other seed" in text
+    assert f"differ by {gap:.3f}. That is chance in training" in text
+
+
+def test_seeds_of_one_recipe_alone_get_their_mean_and_range() -> None:
+    pair = compare(FOUR[2:], baseline=FOUR[2].id)
+    text = callouts(summary.build(pair))
+    values = [pair.macro_f1(run) for run in pair.runs]
+    assert "All 2 runs have the same recipe and differ only in the seed" in text
+    assert f"{np.mean(values):.3f} on average, from {min(values):.3f}" in text
+    assert "No run beats" not in text
+
+
+def test_runs_on_other_texts_are_said_to_be_so() -> None:
+    found = FOUR[2].splits["test"]
+    part = found.predictions.take(np.arange(90), np.arange(28))
+    scores = score(part.truth, part.probabilities, part.labels)
+    some = replace(found, predictions=part, scores=scores)
+    runs = (FOUR[0], replace(FOUR[2], splits={"test": some}))
+    text = callouts(summary.build(compare(runs)))
+    assert "were not judged on the same test texts (R1 120, R2 90)" in text
+    board = table(leaderboard.build(compare(runs)), "leaderboard-runs")
+    assert sorted(column(board, "texts")) == [90, 120]  # type: ignore[type-var]  # integers
+    assert "not judged on the same texts" in board.caption
+    same = table(leaderboard.build(compare(FOUR)), "leaderboard-runs")
+    assert "texts" not in [item.key for item in same.columns]
+    assert "not judged" not in callouts(summary.build(compare(FOUR)))
+
+
+def test_emotions_within_noise_are_called_so() -> None:
+    close = run_result(OfflineRun(seed=11, config={"learning_rate": 3e-5}), number=5)
+    pair = compare((FOUR[0], close), baseline=FOUR[0].id)
+    if pair.best is not close:
+        pair = compare((FOUR[0], close), baseline=close.id)
+    found = pair.differences[pair.best.id]
+    lines = callouts(summary.build(pair)).splitlines()
+    shown = [line for line in lines if line.startswith(("Gained most", "Lost most"))]
+    assert shown
+    for line in shown:
+        clear = any(
+            found[f"f1_{label}"].verdict != "tie"  # type: ignore[union-attr]  # both have it
+            for label in EMOTIONS
+            if f" {label} " in line
+        )
+        assert line.endswith("; none more than noise.") != clear
 
 
 def test_equal_runs_are_not_told_apart() -> None:
     twins = [replace(FOUR[0], run=replace(FOUR[0].run, id=name, name=name)) for name in "ab"]
     comparison = compare(twins)
     text = callouts(summary.build(comparison))
-    assert "No run beats the baseline a" in text
-    assert "0.000 behind, which may be noise" in text
+    assert "All 2 runs have the same recipe and logged 1 seed" in text
+    assert "Same recipe, same seed: a" in text
+    assert "differ by 0.000" in text
     found = table(leaderboard.build(comparison), "leaderboard-runs")
     assert column(found, "verdict") == ["baseline", "tie"]
 
@@ -104,19 +167,37 @@ def test_the_leaderboard_is_ordered_and_has_tuned_figures(comparison: Comparison
         assert cell.value == tuned.overall["macro_f1"]
 
 
-def test_published_rows_name_source_and_threshold_and_mark_bounds(comparison: Comparison) -> None:
-    section = leaderboard.build(comparison)
+@pytest.fixture(scope="module")
+def whole() -> RunResult:
+    return run_result(OfflineRun(texts=SPLIT_SAMPLES["test"], quality=0.6), splits=("test",))
+
+
+def test_reported_rows_name_source_and_threshold_and_mark_bounds(whole: RunResult) -> None:
+    section = leaderboard.build(compare([whole, FOUR[0]]))
     found = table(section, "reference-board")
-    assert len(found.rows) == len(REFERENCE_BOARD)  # 120 texts: our runs do not belong here
+    assert len(found.rows) == len(REFERENCE_BOARD) + 1  # 120 texts do not belong here
+    for cell in cells(found, "source"):
+        assert cell.link or cell.value in {
+            "this report",
+            "README of the project, not online here",
+        }
     assert all(column(found, "source"))
     assert all(column(found, "threshold"))
     for threshold in column(found, "threshold"):
         assert ("a bound, not a result" in str(threshold)) == ("tuned on test" in str(threshold))
-    assert "4 runs are not listed" in callouts(section)
+    assert "1 run is not listed" in callouts(section)
 
 
-def test_whole_runs_stand_among_the_published_ones() -> None:
-    whole = run_result(OfflineRun(texts=SPLIT_SAMPLES["test"], quality=0.6), splits=("test",))
+def test_without_a_run_on_the_whole_split_no_reported_results_are_shown(
+    comparison: Comparison,
+) -> None:
+    section = leaderboard.build(comparison)
+    assert "No results of others are shown" in callouts(section)
+    with pytest.raises(AssertionError, match="no table reference-board"):
+        table(section, "reference-board")
+
+
+def test_whole_runs_stand_among_the_reported_ones(whole: RunResult) -> None:
     found = table(leaderboard.build(compare([whole])), "reference-board")
     assert column(found, "source").count("this report") == 1  # no validation, no tuned row
     shown = [value for value in column(found, "macro_f1") if value is not None]

@@ -1,0 +1,180 @@
+"""The verdict: which run or recipe is best, by how much, and whether that is noise."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from goemo_report.analysis.configs import SeedGroup
+from goemo_report.compare import Comparison
+from goemo_report.document import Callout
+from goemo_report.results import RunResult
+from goemo_report.sections._common import (
+    group_title,
+    group_values,
+    interval_text,
+    listed,
+    of_class,
+    p_text,
+    plural,
+    signed,
+)
+from goemo_report.statistics.differences import ALPHA, Difference
+from goemo_report.statistics.seeds import seed_difference
+
+
+def verdict(comparison: Comparison) -> Callout:
+    """The statement at the top; recipes lead where single runs differ by their seed alone."""
+    best, base = comparison.best, comparison.baseline
+    value = f"macro F1 {comparison.macro_f1(best):.3f}"
+    if not comparison.others:
+        return Callout("verdict", f"{comparison.name(best)} reaches {value}.")
+    rival = _rival(comparison)
+    if comparison.alike and comparison.group(best) is comparison.group(rival):
+        return _of_recipes(comparison, rival)
+    lines: list[str] = []
+    second = comparison.ranked[1]
+    if not comparison.baseline_is_chosen:
+        text = f"{comparison.name(best)} is best with {value}, {_ahead(comparison, second)}."
+    elif best is base:
+        text = f"No run beats the baseline {comparison.name(base)} ({value})."
+        lines.append(f"It is {_ahead(comparison, second)}.")
+    else:
+        found = comparison.differences.get(best.id)
+        gain = comparison.macro_f1(best) - comparison.macro_f1(base)
+        text = (
+            f"{comparison.name(best)} is best with {value}: {signed(gain)} against the baseline "
+            f"{comparison.name(base)}, {noise(found['macro_f1'] if found else None)}."
+        )
+        if second is not base:
+            lines.append(f"It is {_ahead(comparison, second)}.")
+    if comparison.alike and any(len(group.run_ids) > 1 for group in comparison.groups):
+        lines.append(_recipes(comparison))
+    return Callout("verdict", text, (*lines, *_gains(comparison)))
+
+
+def _rival(comparison: Comparison) -> RunResult:
+    """What the best run is held against: the baseline that was chosen, else the next run."""
+    if comparison.baseline_is_chosen and comparison.best is not comparison.baseline:
+        return comparison.baseline
+    return comparison.ranked[1]
+
+
+def noise(found: Difference | None) -> str:
+    """Whether a difference is more than noise, in words."""
+    if found is None:
+        return "not paired, so nothing is said about noise"
+    bounds = f"{interval_text(found.low, found.high, signed=True)}, {p_text(found.p)}"
+    if found.verdict == "tie":
+        return f"which may be noise (95% interval {bounds})"
+    return f"more than noise (95% interval {bounds})"
+
+
+def _ahead(comparison: Comparison, second: RunResult) -> str:
+    """How far the best run is ahead of the next one; signs are those of best minus next."""
+    gap = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
+    found = comparison.lead
+    macro = found["macro_f1"] if found else None
+    same = comparison.group(comparison.best) is comparison.group(second)
+    seed = f" (same recipe, {_seeds(comparison, comparison.best, second)})" if same else ""
+    return f"{gap:.3f} ahead of {comparison.name(second)}{seed}, {noise(macro)}"
+
+
+# --- Recipes: means over seeds --------------------------------------------------------
+
+
+def _of_recipes(comparison: Comparison, rival: RunResult) -> Callout:
+    """The verdict where the two runs in question are seeds of one recipe."""
+    best = comparison.best
+    gap = comparison.macro_f1(best) - comparison.macro_f1(rival)
+    base = " (the baseline)" if rival is comparison.baseline else ""
+    chance = (
+        f"Same recipe, {_seeds(comparison, best, rival)}: {comparison.name(best)} (macro F1 "
+        f"{comparison.macro_f1(best):.3f}) and {comparison.name(rival)}{base} differ by {gap:.3f}. "
+        "That is chance in training, not a better model."
+    )
+    if len(comparison.groups) == 1:
+        (group,) = comparison.groups
+        values = [comparison.macro_f1(run) for run in comparison.runs]
+        seeds = len(group.by_seed)
+        differ = "differ only in the seed"
+        if seeds < len(values):
+            differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
+        text = (
+            f"All {len(values)} runs have the same recipe and {differ}: macro F1 "
+            f"{fmean(values):.3f} on average, from {min(values):.3f} to {max(values):.3f}."
+        )
+        return Callout("verdict", text, (chance,))
+    return Callout("verdict", _recipes(comparison), (chance, *_gains(comparison)))
+
+
+def _seeds(comparison: Comparison, run: RunResult, other: RunResult) -> str:
+    """Whether two runs of one recipe have different seeds, in words."""
+    of_seed = comparison.group(run).by_seed.values()
+    known = [ids for ids in of_seed if run.id in ids or other.id in ids]
+    if len(known) == 2:
+        return "other seed"
+    return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
+
+
+def _recipes(comparison: Comparison) -> str:
+    """The best recipe by its mean over seeds, against the baseline's or the next one."""
+
+    def mean(group: SeedGroup) -> float:
+        return fmean(group_values(comparison, group, "macro_f1"))
+
+    best, *rest = sorted(comparison.groups, key=mean, reverse=True)
+    other, role = rest[0], "the next"
+    if comparison.baseline_is_chosen and comparison.group(comparison.baseline) is not best:
+        other, role = comparison.group(comparison.baseline), "the baseline's"
+    ours = group_values(comparison, best, "macro_f1")
+    theirs = group_values(comparison, other, "macro_f1")
+    found = seed_difference(ours, theirs)
+    text = (
+        f"Over seeds, {group_title(comparison, best)} is the best recipe with a mean macro F1 of "
+        f"{mean(best):.3f} (n = {len(ours)}): {signed(found.value)} against {role}, "
+        f"{group_title(comparison, other)}, with {mean(other):.3f} (n = {len(theirs)})"
+    )
+    if found.p is None or found.low is None or found.high is None:
+        return f"{text}; no p-value: {found.reason}."
+    bounds = f"95% interval {interval_text(found.low, found.high, signed=True)}"
+    words = "more than the spread over seeds" if found.p < ALPHA else "which may be chance of seeds"
+    return f"{text}, {words} (Welch's {bounds}, {p_text(found.p)})."
+
+
+# --- Emotions -------------------------------------------------------------------------
+
+
+def _gains(comparison: Comparison) -> list[str]:
+    """The three emotions that gained and lost most, best run against the baseline."""
+    best, base = comparison.best, comparison.baseline
+    if comparison.group(best) is comparison.group(base):
+        return []
+    found = comparison.differences.get(best.id)
+    deltas = []
+    for label in comparison.labels:
+        value, other = (
+            of_class(comparison, best, "f1", label),
+            of_class(comparison, base, "f1", label),
+        )
+        if value is not None and other is not None:
+            paired = found.get(f"f1_{label}") if found else None
+            clear = paired is not None and paired.verdict != "tie"
+            deltas.append((value - other, label, clear))
+    deltas.sort(key=lambda item: -item[0])
+    gained = [item for item in deltas[:3] if item[0] > 0]
+    lost = [item for item in deltas[::-1][:3] if item[0] < 0]
+    against = "" if comparison.baseline_is_chosen else f" against {comparison.name(base)}"
+    lines = []
+    if gained:
+        lines.append(f"Gained most F1{against}: {_emotions(gained)}.")
+    lines.append(f"Lost most F1{against}: {_emotions(lost)}." if lost else "No emotion lost F1.")
+    if any("*" in line for line in lines):
+        lines.append("* more than noise (Holm-adjusted over the emotions).")
+    return lines
+
+
+def _emotions(deltas: list[tuple[float, str, bool]]) -> str:
+    words = listed(
+        f"{label} {signed(delta)}{'*' if clear else ''}" for delta, label, clear in deltas
+    )
+    return words if any(clear for *_, clear in deltas) else f"{words}; none more than noise"
