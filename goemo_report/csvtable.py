@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from _csv import Reader as _Reader  # the type has no public name before Python 3.13
 
 _GZIP_MAGIC = b"\x1f\x8b"
+# A small file may unpack to gigabytes of nothing, up to 1,032 times its size. Predictions are
+# mostly digits, of which gzip cannot make a fiftieth; tables of few values are small.
+_GZIP_SMALL = 64 << 20
+_GZIP_RATIO = 50
+_GZIP_LIMIT = 1 << 30
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _FIELD_LIMIT_LOCK = threading.Lock()
 
@@ -35,7 +40,7 @@ def _read_text(path: Path, source: str) -> str:
     try:
         data = path.read_bytes()
         if data.startswith(_GZIP_MAGIC):
-            data = gzip.decompress(data)
+            data = _decompressed(data, source)
     except FileNotFoundError:
         raise DataError(f"{source} does not exist", "Check the path") from None
     except (zlib.error, EOFError, gzip.BadGzipFile) as error:
@@ -52,6 +57,16 @@ def _read_text(path: Path, source: str) -> str:
         if data.startswith(_UTF16_MARKS):
             what = f"{source} is UTF-16, not UTF-8"
         raise DataError(what, "Save the file as UTF-8") from error
+
+
+def _decompressed(data: bytes, source: str) -> bytes:
+    limit = min(max(_GZIP_SMALL, _GZIP_RATIO * len(data)), _GZIP_LIMIT)
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        found = file.read(limit + 1)
+    if len(found) > limit:
+        what = f"{source} unpacks to more than {limit >> 20:,} MiB from {len(data):,} bytes"
+        raise DataError(what, "Unpack it, if it is what it should be, and read the plain CSV")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,17 @@ any_text = st.text(st.characters(codec="utf-8"), max_size=30)
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+def test_a_small_file_that_unpacks_to_a_great_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goemo_report.csvtable._GZIP_SMALL", 1 << 20)
+    bomb = tmp_path / "p.csv.gz"
+    bomb.write_bytes(gzip.compress(b"\n" * (9 << 20)))
+    assert bomb.stat().st_size < 20_000
+    with pytest.raises(DataError, match=r"p\.csv\.gz unpacks to more than 1 MiB from"):
+        read_predictions(bomb)
+
+
 @given(st.data(), st.sampled_from([np.float32, np.float64]), st.sampled_from(["p.csv", "p.csv.gz"]))
 def test_what_is_written_reads_back(
     tmp_path: Path, data: st.DataObject, dtype: type[np.floating], name: str
