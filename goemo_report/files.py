@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,15 +18,17 @@ def whole_file(target: Path) -> Iterator[IO[bytes]]:
     The part file lies beside the target under a name of its own, so that two processes
     that write the same target do not mix; a symlink at the target is replaced, not followed.
     """
-    handle, part = tempfile.mkstemp(".part", f".{target.name[:100]}.", target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    # not tempfile, whose mode is for secrets: this one gets the mode that the umask leaves
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+    with part.open("xb") as file:
+        try:
             yield file
-        Path(part).chmod(0o666 & ~_umask())  # mkstemp's own mode is for secrets
-        Path(part).replace(target)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+            file.close()
+            part.replace(target)
+        except BaseException:
+            file.close()
+            part.unlink(missing_ok=True)
+            raise
 
 
 def write_whole(target: Path, data: bytes) -> None:
@@ -35,12 +36,6 @@ def write_whole(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as file:
         file.write(data)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)  # can only be read by setting it
-    os.umask(current)
-    return current
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:
