@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
+from goemo_report.analysis.alignment import align
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.compare import Comparison
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.sections._common import METRIC_TITLES, p_text, sample
+from goemo_report.sections._common import (
+    METRIC_TITLES,
+    group_title,
+    group_values,
+    p_text,
+    plural,
+    sample,
+)
 from goemo_report.statistics.seeds import (
     SEED_METHOD,
     SeedDifference,
@@ -27,12 +36,15 @@ def build(comparison: Comparison) -> Section | None:
     differences = _differences(comparison)
     if differences is not None:
         blocks.append(differences)
+    repeats = tuple(text for group in comparison.groups if (text := _repeats(comparison, group)))
+    if repeats:
+        blocks.append(Callout("warning", "Runs that are no further seeds:", repeats))
     single = sum(len(group.run_ids) == 1 for group in comparison.groups)
     if single:
-        verb = "group has" if single == 1 else "groups have"
-        blocks.append(
-            Callout("note", f"{single} {verb} one seed only: nothing can be said of its spread.")
-        )
+        whose = "group has one seed only: nothing can be said of its spread."
+        if single > 1:
+            whose = "groups have one seed only: nothing can be said of their spread."
+        blocks.append(Callout("note", f"{single} {whose}"))
     return Section(
         "seeds",
         "Seeds",
@@ -44,39 +56,58 @@ def build(comparison: Comparison) -> Section | None:
     )
 
 
-def _values(comparison: Comparison, group: SeedGroup, key: str) -> list[float]:
+def _repeats(comparison: Comparison, group: SeedGroup) -> str:
+    """What was left out of a group because it is no further seed; empty if nothing was."""
+    left_out = len(group.run_ids) - len(group.counted)
+    if not left_out:
+        return ""
+    title, number = group_title(comparison, group), len(group.run_ids)
+    if not group.by_seed:
+        what = f"{number} runs of one seed, as far as is known: none was logged"
+    elif len(group.by_seed) == 1 and None not in group.seeds:
+        what = f"{number} runs of one seed"
+    else:
+        what = f"{number} runs of {plural(len(group.by_seed), 'logged seed')}"
+    first = ", ".join(comparison.keys[run_id] for run_id in group.counted)
+    return f"{title}: {what}; {first} counted, {left_out} left out."
+
+
+def _apart(comparison: Comparison, groups: Sequence[SeedGroup]) -> str:
+    """Why figures of the groups' runs may not be put together; empty if they may."""
     runs = {run.id: run for run in comparison.runs}
-    values = [comparison.on_split(runs[i]).scores.overall[key] for i in group.run_ids]
-    return [value for value in values if value is not None]
-
-
-def _title(comparison: Comparison, group: SeedGroup) -> str:
-    """The group's model and the keys of its runs."""
-    keys = ", ".join(comparison.keys[run_id] for run_id in group.run_ids)
-    return f"{group.name} ({keys})"
+    first, *others = (runs[run_id] for group in groups for run_id in group.counted)
+    reference = comparison.on_split(first).predictions
+    for run in others:
+        found = align(comparison.on_split(run).predictions, reference)
+        keys = f"{comparison.keys[first.id]} and {comparison.keys[run.id]}"
+        if not found.same_labels:
+            return f"{keys} do not have the same labels"
+        if found.disagreeing:
+            return f"{keys} do not have the same true labels"
+        if not found.complete:
+            return f"{keys} were not judged on the same texts"
+    return ""
 
 
 def _groups(comparison: Comparison) -> Table:
     rows: list[tuple[Value | Cell, ...]] = []
     spans: list[tuple[str, int]] = []
     for group in comparison.groups:
-        before = len(rows)
+        before, apart = len(rows), _apart(comparison, [group])
         for key in _KEYS:
-            values = _values(comparison, group, key)
-            if values:
-                found = summarise_seeds(values)
-                spread = f"{found.minimum:.4f} to {found.maximum:.4f}" if found.n > 1 else None
-                rows.append(
-                    (
-                        _title(comparison, group),
-                        METRIC_TITLES[key],
-                        found.n,
-                        found.mean,
-                        found.sd,
-                        spread,
-                    )
-                )
-        spans.append((f"{_title(comparison, group)}, seeds {_seeds(group)}", len(rows) - before))
+            values = group_values(comparison, group, key)
+            if not values:
+                continue
+            start = (group_title(comparison, group), METRIC_TITLES[key], len(group.by_seed))
+            found = summarise_seeds(values)
+            spread = f"{found.minimum:.4f} to {found.maximum:.4f}" if found.n > 1 else None
+            if apart:
+                rows.append((*start, None, None, f"none: {apart}"))
+            else:
+                rows.append((*start, found.mean, found.sd, spread))
+        spans.append(
+            (f"{group_title(comparison, group)}, seeds {_seeds(group)}", len(rows) - before)
+        )
     return Table(
         id="seeds-groups",
         title="Over seeds",
@@ -105,19 +136,22 @@ def _differences(comparison: Comparison) -> Table | None:
     for group in comparison.groups:
         if group is base:
             continue
+        apart = _apart(comparison, [base, group])
         for key in _KEYS[:2]:
-            ours, theirs = _values(comparison, group, key), _values(comparison, base, key)
+            ours, theirs = group_values(comparison, group, key), group_values(comparison, base, key)
             if ours and theirs:
+                start = (group_title(comparison, group), METRIC_TITLES[key])
+                if apart:
+                    rows.append((*start, Cell(None), None, f"not compared: {apart}"))
+                    continue
                 found = seed_difference(ours, theirs)
                 cell = Cell(found.value, low=found.low, high=found.high)
-                rows.append(
-                    (_title(comparison, group), METRIC_TITLES[key], cell, found.p, _words(found))
-                )
+                rows.append((*start, cell, found.p, _words(found)))
     if not rows:
         return None
     return Table(
         id="seeds-differences",
-        title=f"Mean over seeds, minus {_title(comparison, base)}",
+        title=f"Mean over seeds, minus {group_title(comparison, base)}",
         columns=(
             Column("group", "group"),
             Column("metric", "metric"),
