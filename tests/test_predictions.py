@@ -263,9 +263,6 @@ def test_what_is_shown_of_a_file_is_short_and_plain(path: Path) -> None:
 any_text = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 def test_a_small_file_that_unpacks_to_a_great_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +274,9 @@ def test_a_small_file_that_unpacks_to_a_great_one_is_refused(
         read_predictions(bomb)
 
 
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data(), st.sampled_from([np.float32, np.float64]), st.sampled_from(["p.csv", "p.csv.gz"]))
 def test_what_is_written_reads_back(
     tmp_path: Path, data: st.DataObject, dtype: type[np.floating], name: str
