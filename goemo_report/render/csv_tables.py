@@ -1,7 +1,7 @@
 """Tables -> CSV with full precision.
 
-Columns are named by their keys; an interval is two more columns, `KEY_low` and
-`KEY_high`. Text that a spreadsheet would run as a formula gets an apostrophe before it
+One table is as wide as it is: columns are named by their keys; an interval is two more
+columns, `KEY_low` and `KEY_high`. Several tables are one long table, a line a value. Text that a spreadsheet would run as a formula gets an apostrophe before it
 (see `csv_text`); numbers are left as they are.
 """
 
@@ -9,33 +9,38 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
-from goemo_report.document import Block, Cell, Facts, Heatmap, Plot, Report, Table, Value
+from goemo_report.document import Block, Cell, Facts, Heatmap, Plot, Report, Section, Table, Value
 from goemo_report.errors import SettingsError
 from goemo_report.render.numbers import as_cell
 from goemo_report.render.text import csv_text
 
 Line = list[str]
+LONG: Final = ("section", "table", "group", "row", "name", "column", "value", "low", "high")
+"""Columns of several tables as one: `name` is the row's header, where it has one."""
 
 
 def render_csv(report: Report) -> str:
-    """Every table of a report: a line `# SECTION: TABLE`, the table, an empty line.
+    """Every value of every table of a report, in one long table with the columns LONG.
 
-    A report with a single table is that table alone.
+    `row` counts from 1, so that the values of one row can be put together again. A report
+    with a single table is that table alone, as wide as it is.
     """
     found = [
-        (f"# {section.title}: {getattr(block, 'title', block.id)}", block)
+        (section, block)
         for section in report.sections
         for block in section.blocks
         if isinstance(block, (Table, Plot, Heatmap, Facts))
     ]
     if len(found) == 1:
         return render_csv_block(found[0][1])
-    parts = [_write([[csv_text(title)]]) + render_csv_block(block) for title, block in found]
-    return "\r\n".join(parts)
+    lines = (line for section, block in found for line in _long(section, block))
+    return _write(itertools.chain([list(LONG)], lines))
 
 
 def render_csv_block(block: Block) -> str:
@@ -78,6 +83,24 @@ def _table(table: Table) -> Iterator[Line]:
             for text in (_cell(cell) if has_interval else _cell(cell)[:1])
         ]
         yield ([csv_text(groups[index]) if index < len(groups) else ""] if groups else []) + cells
+
+
+def _long(section: Section, block: Table | Plot | Heatmap | Facts) -> Iterator[Line]:
+    """A line a value: where it stands, the value and its interval."""
+    where = [csv_text(section.id), csv_text(block.id)]
+    if isinstance(block, Facts):
+        for number, (name, value, _) in enumerate(block.items, 1):
+            yield [*where, "", str(number), csv_text(name), "value", *_cell(as_cell(value))]
+        return
+    table = block if isinstance(block, Table) else block.table
+    groups = _groups(table)
+    for index, row in enumerate(table.rows):
+        group = csv_text(groups[index]) if index < len(groups) else ""
+        cells = [as_cell(value) for value in row]
+        headed = 0 <= table.row_header < len(cells)
+        name = _value(cells[table.row_header].value) if headed else ""
+        for cell, column in zip(cells, table.columns, strict=True):
+            yield [*where, group, str(index + 1), name, csv_text(column.key), *_cell(cell)]
 
 
 def _groups(table: Table) -> list[str]:

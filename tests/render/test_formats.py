@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from goemo_report.document import (
 )
 from goemo_report.errors import SettingsError
 from goemo_report.render import FORMATS, render, render_block, render_summary
+from goemo_report.render.csv_tables import LONG
 from tests.render.example import HOSTILE, example_report
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -175,10 +177,35 @@ def test_csv_of_a_table_is_its_values() -> None:
     assert [row["group"] for row in rows] == ["positive", "other", "other"]
 
 
-def test_csv_of_a_report_names_every_table() -> None:
-    text = render(example_report(2), "csv")
-    assert text.startswith("# Summary: key-figures\r\n")
-    assert "# Emotions: F1 of every emotion\r\n" in text
+def test_csv_of_a_report_is_one_long_table() -> None:
+    report = example_report(2)
+    lines = list(csv.reader(io.StringIO(render(report, "csv"), newline="")))
+    assert lines[0] == list(LONG)
+    assert {len(line) for line in lines} == {len(LONG)}
+    rows = [dict(zip(LONG, line, strict=True)) for line in lines[1:]]
+    tables = {
+        (section.id, block.id): block if isinstance(block, Table) else block.table
+        for section in report.sections
+        for block in section.blocks
+        if isinstance(block, (Table, Plot, Heatmap))
+    }
+    for (section, table), block in tables.items():
+        found = [row for row in rows if (row["section"], row["table"]) == (section, table)]
+        assert len(found) == len(block.rows) * len(block.columns)
+    assert ("summary", "key-figures") in {(row["section"], row["table"]) for row in rows}
+
+
+def test_long_csv_has_the_values_of_the_wide_one() -> None:
+    rows = list(csv.DictReader(io.StringIO(render(SMALL, "csv"), newline="")))
+    (f1,) = [row for row in rows if row["name"] == "joy" and row["column"] == "f1"]
+    assert (f1["value"], f1["low"], f1["high"]) == ("0.61", "0.55", "0.66")
+    assert (f1["group"], f1["row"]) == ("positive", "1")
+
+
+def test_csv_of_a_report_with_one_table_is_that_table() -> None:
+    section = Section("one", "One", (Prose(("words",)), TABLE))
+    report = replace(SMALL, sections=(section,))
+    assert render(report, "csv") == render_block(TABLE, "csv")
 
 
 @pytest.mark.parametrize("block", [PLOT, HEATMAP])
