@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 
+from goemo_report.caches.read_ahead import Unread, reading_ahead
+from goemo_report.caches.score_cache import ScoredPredictions, cached_scores, score_both
 from goemo_report.contract import (
     ARTIFACTS,
     DEFAULT_THRESHOLD,
@@ -36,8 +38,6 @@ from goemo_report.predictions import (
     infer_threshold,
     read_predictions,
 )
-from goemo_report.read_ahead import Unread, reading_ahead
-from goemo_report.score_cache import ScoredPredictions, cached_scores, score_both
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.cache import Cache, is_digest
 

@@ -42,8 +42,8 @@ NEEDS_MORE = {
     "demo": "trains; tests/test_demo.py runs it",
     "doctor": "asks W&B; tests/test_doctor.py runs it against a server",
     "sync": "uploads; tests/test_sync.py runs it against a server",
-    "verify": "loads a trained checkpoint; tests/checkpoint/test_verify.py runs it",
-    "predict": "loads a trained checkpoint; tests/checkpoint/test_labelling.py does",
+    "verify": "loads a trained checkpoint; tests/checkpoints/test_verify.py runs it",
+    "predict": "loads a trained checkpoint; tests/checkpoints/test_labelling.py does",
 }
 
 

@@ -39,8 +39,8 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "requests": ("goemo_report.sources",),
     "urllib3": ("goemo_report.sources",),
     "google": ("goemo_report.sources",),
-    "torch": ("goemo_train", "goemo_report.checkpoint"),
-    "transformers": ("goemo_train", "goemo_report.checkpoint"),
+    "torch": ("goemo_train", "goemo_report.checkpoints.checkpoint"),
+    "transformers": ("goemo_train", "goemo_report.checkpoints.checkpoint"),
     "tokenizers": ("goemo_train",),
     "accelerate": ("goemo_train",),
     "datasets": ("goemo_train",),
@@ -56,7 +56,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 """Third-party packages and the only modules or packages that may import them."""
 
 LAZILY: Mapping[str, tuple[str, ...]] = {
-    "goemo_report.checkpoint": ("torch", "transformers"),
+    "goemo_report.checkpoints.checkpoint": ("torch", "transformers"),
     "goemo_report.sources.cache": ("xxhash",),
     "goemo_report.sources.publishing": ("wandb",),
     "goemo_report.sources.staging": ("platformdirs",),
@@ -65,10 +65,10 @@ LAZILY: Mapping[str, tuple[str, ...]] = {
 }
 """Where a costly or rare package is imported inside a function, and must not be above."""
 
-NEED_THE_EXTRA = ("goemo_report.checkpoint",)
+NEED_THE_EXTRA = ("goemo_report.checkpoints.checkpoint",)
 """Modules of the report that say in one line what to install where `[train]` is not."""
 
-TRAINER_MAY_USE = ("contract", "errors", "predictions", "metrics")
+TRAINER_MAY_USE = ("contract", "errors", "predictions", "metrics", "tuning")
 SOURCES_MAY_USE = ("contract", "errors", "model", "files", "sources")
 
 

@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from goemo_report.caches.score_cache import cached_scores
 from goemo_report.contract import (
     ARTIFACTS,
     EMOTIONS,
@@ -42,7 +43,6 @@ from goemo_report.results import (
     logged_metrics,
     prediction_file,
 )
-from goemo_report.score_cache import cached_scores
 from goemo_report.sources.base import Progress, RunSource, silent
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
 from goemo_report.card.front import render_front_matter
 from goemo_report.card.limits import limitations
+from goemo_report.card.replicate import by_goemo_train, replicate_command
 from goemo_report.card.wording import CITATION, DATA, EVALUATION_NOTE, INTENDED_USE, THRESHOLD_CODE
 from goemo_report.contract import (
     CONFIG_KEYS,
@@ -20,7 +21,6 @@ from goemo_report.contract import (
 from goemo_report.document import Cell, Code, Column, Table
 from goemo_report.render import render_block
 from goemo_report.render.text import markdown_code, markdown_text
-from goemo_report.replicate import by_goemo_train, replicate_command
 from goemo_report.results import as_number
 from goemo_report.statistics.intervals import MetricIntervals
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from goemo_report.analysis.thresholds import ThresholdChoice, tuned_per_class
+from goemo_report.card.replicate import base_model
 from goemo_report.contract import (
     DATASET_NAME,
     DEFAULT_THRESHOLD,
@@ -15,7 +16,6 @@ from goemo_report.contract import (
 )
 from goemo_report.metrics import Scores, score
 from goemo_report.predictions import Predictions
-from goemo_report.replicate import base_model
 from goemo_report.results import RunResult
 from goemo_report.statistics.intervals import MetricIntervals, intervals
 

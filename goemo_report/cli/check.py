@@ -20,7 +20,7 @@ from goemo_report.sources.base import RunSource
 if TYPE_CHECKING:
     from goemo_report.audit import Evidence
     from goemo_report.document import Table
-    from goemo_report.gate import Condition, Limit
+    from goemo_report.quality.gate import Condition, Limit
 
 ORDER = 70
 _FOUND_SOMETHING = 3
@@ -138,9 +138,9 @@ def command(
     if baseline and typed and not max_drop:
         raise click.UsageError("--baseline needs --max-drop METRIC=VALUE")
 
-    from goemo_report import gate
     from goemo_report.audit import check_waivers, collect
     from goemo_report.cli._runs import gather
+    from goemo_report.quality import gate
 
     waivers = settings.file.values.get("waive", {})
     check_waivers(waivers)
@@ -161,7 +161,7 @@ def command(
     order = [run.id for run in listing.runs]
     conditions.sort(key=lambda one: order.index(one.run.id))
     if junit is not None:
-        from goemo_report.junit import junit_xml
+        from goemo_report.quality.junit import junit_xml
 
         write(junit_xml(conditions), junit)
     if form == "json":
@@ -182,7 +182,7 @@ def command(
 
 def _limits(under: Sequence[str], over: Sequence[str], drop: Sequence[str]) -> list[Limit]:
     """Conditions on metrics; usage error for one that is not METRIC=VALUE."""
-    from goemo_report.gate import parse_limit
+    from goemo_report.quality.gate import parse_limit
 
     try:
         return [
@@ -215,7 +215,7 @@ def _judge(
     interval: bool,
     baseline: Evidence | None,
 ) -> list[Condition]:
-    from goemo_report.gate import Judge, resolve
+    from goemo_report.quality.gate import Judge, resolve
 
     results = [one.result for one in evidence]
     known = [*results, *([baseline.result] if baseline else [])]
@@ -252,7 +252,7 @@ def _line(one: Condition) -> str:
 
 def _table(conditions: Sequence[Condition], interval: bool) -> Table:
     from goemo_report.document import Cell, Column, Table
-    from goemo_report.gate import RULES
+    from goemo_report.quality.gate import RULES
 
     failed = sum(not one.passed for one in conditions)
     verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"

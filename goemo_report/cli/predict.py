@@ -16,7 +16,7 @@ from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
     from goemo_report.analysis.thresholds import Protocol
-    from goemo_report.labelling import Labelling
+    from goemo_report.checkpoints.labelling import Labelling
 
 ORDER = 70
 
@@ -89,13 +89,13 @@ def command(
     else the one that the checkpoint brings. JSON holds all probabilities. Needs the extra
     goemo[train].
     """
-    from goemo_report import checkpoint
+    from goemo_report.checkpoints import checkpoint
 
     checkpoint.require_extra()
     texts = texts or _from_standard_input()
 
+    from goemo_report.checkpoints.labelling import label_texts
     from goemo_report.cli._runs import find_one
-    from goemo_report.labelling import label_texts
 
     source, record = find_one(settings, run)
     with progress() as bar:

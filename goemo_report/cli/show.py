@@ -73,7 +73,7 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
 
 
 def _replicate(run: RunRecord, output: Path) -> None:
-    from goemo_report.replicate import by_goemo_train, replicate_command
+    from goemo_report.card.replicate import by_goemo_train, replicate_command
 
     if not by_goemo_train(run):
         note("note: another trainer made this run; the command holds what its config says")

@@ -14,8 +14,8 @@ from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.arrival import Arrival, LocalRun
     from goemo_report.sources.base import RunSource
+    from goemo_report.syncing.arrival import Arrival, LocalRun
 
 ORDER = 90
 
@@ -57,11 +57,16 @@ def command(
     summary, tags, state and each artifact (by digest) are compared with the log, and what is
     missing is sent again by itself. The exit code is 1 while anything is missing.
     """
-    from goemo_report import sync
     from goemo_report.sources.api import ApiSource
+    from goemo_report.syncing import sync
 
-    if not runs and query == RunQuery():
-        raise click.UsageError("Name runs or directories, or choose runs with --tag.", ctx)
+    is_named = runs or query != RunQuery() or settings.origins.get("wandb_dir") == "flag"
+    if not is_named:
+        raise click.UsageError(
+            "Name runs or directories, choose runs with --tag, "
+            "or give --wandb-dir DIR for all runs below DIR.",
+            ctx,
+        )
     remote = ApiSource(entity=settings.entity, project=settings.project, notify=note)
     patience = sync.Patience(upload=timeout)
     arrivals: list[Arrival] = []
@@ -122,9 +127,9 @@ def _chosen(
 
 
 def _with_logs(root: Path, runs: Sequence[object]) -> list[LocalRun]:
-    from goemo_report.arrival import LocalRun
     from goemo_report.model import RunRecord
-    from goemo_report.sync import find_logs
+    from goemo_report.syncing.arrival import LocalRun
+    from goemo_report.syncing.sync import find_logs
 
     return [LocalRun(run, find_logs(root, run.id)) for run in runs if isinstance(run, RunRecord)]
 

@@ -44,8 +44,8 @@ def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> N
     class with fewer than 10 positives keeps the global one), global for the best macro F1.
     """
     from goemo_report.analysis.thresholds import export_thresholds
+    from goemo_report.checkpoints.labelling import choice_of
     from goemo_report.cli._runs import find_one
-    from goemo_report.labelling import choice_of
     from goemo_report.listing import to_json
 
     source, record = find_one(settings, run)

@@ -13,7 +13,7 @@ from goemo_report.contract import SPLITS, Split
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.verify import Verification
+    from goemo_report.checkpoints.verify import Verification
 
 ORDER = 62
 _FOUND_SOMETHING = 3
@@ -89,12 +89,12 @@ def command(
     maximum length, tokenizer, padding, dropout, half precision. The exit code is 3 then.
     Needs the extra goemo[train].
     """
-    from goemo_report import checkpoint
+    from goemo_report.checkpoints import checkpoint
 
     checkpoint.require_extra()
 
+    from goemo_report.checkpoints.verify import Options, verify
     from goemo_report.cli._runs import find_one
-    from goemo_report.verify import Options, verify
 
     source, record = find_one(settings, run)
     options = Options(split, limit, batch_size, device, max_seq_length, tolerance)

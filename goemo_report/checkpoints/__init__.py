@@ -1,0 +1,1 @@
+"""Checkpoints of runs: loaded without running their code, verified, used on new texts."""

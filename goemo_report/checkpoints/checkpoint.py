@@ -1,0 +1,246 @@
+"""Checkpoints of runs: loaded without running their code, and used to predict.
+
+The one place of the package that needs torch and transformers. Pickled weights are read by
+torch's restricted unpickler (`weights_only`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.checkpoints.checkpoint_files import Files, first_line
+from goemo_report.contract import LABEL_SETS
+from goemo_report.errors import DataError, GoemoError, SettingsError
+from goemo_report.model import RunRecord
+from goemo_report.results import as_number
+from goemo_report.sources.base import Progress, silent
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+BATCH_SIZE: Final = 32
+_OFFSET_POSITIONS: Final = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
+_LONGEST: Final = 512  # where nothing says how much a model reads
+
+
+def require_extra() -> None:
+    """Raise GoemoError, in one line, where torch or transformers are not installed."""
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise GoemoError(
+            f"loading a checkpoint needs {' and '.join(missing)}",
+            "Install the extra: pip install 'goemo[train]'",
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Checkpoint:
+    """A loaded model with its tokenizer.
+
+    `labels` are in canonical order; `columns` says which output of the model each is.
+    `named` is False where the checkpoint does not name its outputs and the canonical order was
+    taken. `missing` names weights that the checkpoint lacks: they are random.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    labels: tuple[str, ...]
+    columns: list[int]
+    named: bool
+    missing: tuple[str, ...]
+    limit: int
+    device: str
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        max_length: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        precision: Precision = "fp32",
+        dropout: bool = False,
+        masked: bool = True,
+        special_tokens: bool = True,
+        progress: Progress = silent,
+    ) -> FloatArray:
+        """Logits (n, k) in the order of the texts and of `labels`.
+
+        The last four settings but `progress` exist to try out how predictions could have been
+        made wrongly: `dropout` left on, padding not `masked`, no special tokens.
+        """
+        import torch
+
+        if not texts:
+            return np.empty((0, len(self.labels)))
+        length = min(max_length or self.limit, self.limit)
+        encoded = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=length,
+            add_special_tokens=special_tokens,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        padding = self.tokenizer.pad_token_id
+        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+        logits = np.empty((len(texts), len(self.labels)))
+        self.model.train(dropout)
+        kind = torch.device(self.device).type
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, dtype=half or torch.bfloat16, enabled=half is not None),
+        ):
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                longest = max(1, *(len(encoded[i]) for i in rows)) if masked else length
+                ids = torch.full((len(rows), longest), padding)
+                mask = torch.full_like(ids, 0 if masked else 1)
+                for row, i in enumerate(rows):
+                    ids[row, : len(encoded[i])] = torch.tensor(encoded[i], dtype=torch.long)
+                    mask[row, : max(1, len(encoded[i]))] = 1
+                found = self.model(
+                    input_ids=ids.to(self.device), attention_mask=mask.to(self.device)
+                ).logits
+                logits[rows] = found.double().cpu().numpy()[:, self.columns]
+                progress("predicting", min(start + batch_size, len(order)), len(order))
+        return logits
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Probabilities from logits, without overflow."""
+    result: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * logits))
+    return result
+
+
+def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "auto") -> Checkpoint:
+    """Load a fetched checkpoint; none of its code is run and no network is used.
+
+    `labels` are those that the run predicts, for a checkpoint that does not name its outputs.
+    Raises GoemoError: nothing installed to load it with, a file that cannot be used or is
+    refused, labels that are not GoEmotions', a device that is not there.
+    """
+    require_extra()
+    import torch
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    place = _device(torch, device)
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what matters is raised
+            model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
+                files.directory,
+                dtype=torch.float32,
+                weights_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **options,
+            )
+    except Exception as error:
+        raise _not_loaded(files, "model", error) from error
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(files.directory, **options)
+    except Exception as error:
+        raise _not_loaded(files, "tokenizer", error) from error
+    if tokenizer.pad_token_id is None:
+        raise DataError(f"the tokenizer of {files.label} has no padding token", "")
+    ordered, columns, named = _labels(files, model.config, labels)
+    mismatched = (str(item[0]) for item in loading.get("mismatched_keys", ()))
+    missing = tuple(sorted({*map(str, loading.get("missing_keys", ())), *mismatched}))
+    return Checkpoint(
+        name=files.label,
+        model=model.to(place),
+        tokenizer=tokenizer,
+        labels=ordered,
+        columns=columns,
+        named=named,
+        missing=missing,
+        limit=_limit(model.config, tokenizer),
+        device=place,
+    )
+
+
+def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
+    """Where texts are cut: as the run's config says, and what the model can read."""
+    stated = as_number(run.config.get("max_seq_length"))
+    return loaded.limit if stated is None or not stated >= 1 else int(min(stated, loaded.limit))
+
+
+def notes_on(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:
+    """What a user of the checkpoint should know."""
+    if loaded.missing:
+        names = ", ".join(loaded.missing[:3]) + (", ..." if len(loaded.missing) > 3 else "")
+        yield f"the checkpoint lacks {len(loaded.missing)} weights, which are random: {names}"
+    if not loaded.named:
+        yield "the checkpoint does not name its outputs: the canonical label order was taken"
+    length = as_number(run.config.get("max_seq_length"))
+    if length is not None and length > loaded.limit:
+        yield f"the run's max_seq_length is {length:g}, the checkpoint reads {loaded.limit}"
+
+
+def _device(torch: Any, wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=wanted).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(
+            f"the device {wanted} cannot be used ({first_line(error)})", "Try --device cpu"
+        ) from error
+    return wanted
+
+
+def _not_loaded(files: Files, what: str, error: Exception) -> DataError:
+    text = str(error)
+    if type(error).__name__ == "UnpicklingError" or "weights_only" in text.lower():
+        return DataError(
+            f"the weights of {files.label} are refused: the pickle holds more than tensors",
+            "Loading it could run any code. Have the checkpoint saved again as "
+            "model.safetensors, or as a plain state dict",
+        )
+    return DataError(
+        f"the {what} of {files.label} cannot be loaded ({first_line(error)})",
+        "It has to load with transformers' AutoModelForSequenceClassification and "
+        "AutoTokenizer, without code of its own",
+    )
+
+
+def _labels(
+    files: Files, config: Any, expected: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], list[int], bool]:
+    """Labels in canonical order, the output of each, and whether the checkpoint names them."""
+    names = [str(config.id2label.get(i, f"LABEL_{i}")).strip() for i in range(config.num_labels)]
+    for labels in LABEL_SETS:
+        if sorted(names) == sorted(labels):
+            return labels, [names.index(label) for label in labels], True
+    unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))
+    for labels in (expected,) if expected else LABEL_SETS:
+        if unnamed and len(names) == len(labels):
+            return labels, list(range(len(labels))), False
+    wanted = f"{len(expected)} labels" if expected else "the 28 emotions (or 27, without neutral)"
+    shown = ", ".join(name[:40] for name in names[:4])
+    raise DataError(
+        f"{files.label} has {len(names)} outputs ({shown}, ...), not {wanted}",
+        "Its config.json should map ids to emotions in id2label",
+    )
+
+
+def _limit(config: Any, tokenizer: Any) -> int:
+    """Most tokens that the model can read."""
+    limits = [getattr(config, "max_position_embeddings", None) or _LONGEST]
+    if config.model_type in _OFFSET_POSITIONS:
+        limits[0] -= 2
+    if 2 < tokenizer.model_max_length < 10**6:  # transformers writes 1e30 for no limit
+        limits.append(int(tokenizer.model_max_length))
+    return min(limits)

@@ -1,0 +1,232 @@
+"""Emotions of new texts from a run's checkpoint, at the run's tuned thresholds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.analysis.thresholds import Protocol, fixed, tuned_globally, tuned_per_class
+from goemo_report.analysis.thresholds import ThresholdChoice as Choice
+from goemo_report.checkpoints import checkpoint, checkpoint_files
+from goemo_report.checkpoints.checkpoint import sigmoid
+from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
+from goemo_report.contract import DEFAULT_THRESHOLD, LABEL_SETS
+from goemo_report.errors import DataError, NotFoundError
+from goemo_report.model import RunRecord
+from goemo_report.predictions import Predictions
+from goemo_report.results import load_results
+from goemo_report.sources.base import Progress, RunSource, silent
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+SCHEMA_VERSION: Final = 1
+PROTOCOLS: Final[tuple[Protocol, ...]] = ("per-class", "global", "fixed")
+"""Those whose thresholds can be applied to new texts."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Thresholds:
+    """One threshold (k,) for each of `labels`, and in words where they come from."""
+
+    labels: tuple[str, ...]
+    values: FloatArray
+    description: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Labelling:
+    """Texts with their probabilities (n, k), and what makes labels of them."""
+
+    run: RunRecord
+    artifact: str
+    texts: tuple[str, ...]
+    probabilities: FloatArray
+    thresholds: Thresholds
+    notes: tuple[str, ...]
+
+    def emotions(self, row: int) -> list[tuple[str, float, float]]:
+        """(emotion, probability, threshold) of those predicted, the most probable first."""
+        values = zip(
+            self.thresholds.labels,
+            self.probabilities[row].tolist(),
+            self.thresholds.values.tolist(),
+            strict=True,
+        )
+        return sorted((v for v in values if v[1] >= v[2]), key=lambda v: -v[1])
+
+    def document(self) -> dict[str, Any]:
+        """What `predict --format json` prints."""
+        labels = self.thresholds.labels
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run": {"id": self.run.id, "name": self.run.name},
+            "checkpoint": self.artifact,
+            "rule": "p >= threshold",
+            "thresholds": {
+                "description": self.thresholds.description,
+                "values": dict(zip(labels, self.thresholds.values.tolist(), strict=True)),
+            },
+            "notes": list(self.notes),
+            "predictions": [
+                {
+                    "text": text,
+                    "emotions": [
+                        {"emotion": name, "probability": p, "threshold": t}
+                        for name, p, t in self.emotions(row)
+                    ],
+                    "probabilities": dict(
+                        zip(labels, self.probabilities[row].tolist(), strict=True)
+                    ),
+                }
+                for row, text in enumerate(self.texts)
+            ],
+        }
+
+
+def choose(predictions: Predictions, protocol: Protocol = "per-class") -> Choice:
+    """The thresholds of a protocol from validation predictions."""
+    if protocol == "per-class":
+        return tuned_per_class(predictions)
+    if protocol == "global":
+        return tuned_globally(predictions)
+    if protocol == "fixed":
+        return fixed(predictions.labels)
+    raise ValueError(f"{protocol} thresholds are not for use; one of {get_args(Protocol)}")
+
+
+def choice_of(
+    source: RunSource, run: RunRecord, protocol: Protocol, progress: Progress = silent
+) -> Choice:
+    """A run's thresholds by a protocol. Raises GoemoError without validation predictions."""
+    try:
+        result = load_results(source, [run], ["val"], progress)[0]
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"run {run.name} has no validation predictions to tune thresholds on",
+            "Only thresholds tuned on other texts than the test split can be applied",
+        ) from error
+    return choose(result.splits["val"].predictions, protocol)
+
+
+def label_texts(
+    source: RunSource,
+    run: RunRecord,
+    texts: Sequence[str],
+    *,
+    protocol: Protocol = "per-class",
+    thresholds: Path | None = None,
+    batch_size: int = checkpoint.BATCH_SIZE,
+    device: str = "auto",
+    max_length: int | None = None,
+    progress: Progress = silent,
+) -> Labelling:
+    """Predict texts with the checkpoint of a run.
+
+    Thresholds come from the file `thresholds`, else from validation predictions, else from the
+    checkpoint's thresholds.json, else they are 0.5. Raises GoemoError.
+    """
+    checkpoint.require_extra()
+    given = None if thresholds is None else read_thresholds(thresholds, run)
+    with checkpoint_files.fetched(source, run, progress) as files:
+        loaded = checkpoint.load(files, given.labels if given else None, device)
+        kept = files.json(THRESHOLDS_FILE)
+    chosen = given or _own_thresholds(source, run, loaded.labels, protocol, kept, files.label)
+    if chosen.labels != loaded.labels:
+        raise DataError(
+            f"the thresholds are for {len(chosen.labels)} labels, {loaded.name} has "
+            f"{len(loaded.labels)}",
+            "They are not of one run",
+        )
+    length = max_length or checkpoint.max_length_of(run, loaded)
+    logits = loaded.predict(texts, max_length=length, batch_size=batch_size, progress=progress)
+    if not np.isfinite(logits).all():
+        raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
+    notes = tuple(checkpoint.notes_on(run, loaded))
+    return Labelling(run, loaded.name, tuple(texts), sigmoid(logits), chosen, notes)
+
+
+def _own_thresholds(
+    source: RunSource,
+    run: RunRecord,
+    labels: tuple[str, ...],
+    protocol: Protocol,
+    kept: Any,
+    label: str,
+) -> Thresholds:
+    if protocol == "fixed":
+        return _of_choice(fixed(labels))
+    try:
+        return _of_choice(choice_of(source, run, protocol))
+    except NotFoundError:
+        if protocol != "per-class":
+            raise
+    if kept is not None:
+        return parse_thresholds(kept, run, f"{label}/{THRESHOLDS_FILE}")
+    values = np.full(len(labels), DEFAULT_THRESHOLD)
+    return Thresholds(labels, values, "fixed 0.5: the run has nothing to tune thresholds on")
+
+
+def _of_choice(choice: Choice) -> Thresholds:
+    if choice.thresholds is None:
+        raise ValueError(f"{choice.protocol} has no thresholds")
+    return Thresholds(choice.labels, choice.thresholds, choice.description)
+
+
+def read_thresholds(path: Path, run: RunRecord) -> Thresholds:
+    """A file that `goemo-report thresholds` wrote, or a checkpoint's. Raises DataError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "it is no JSON"
+        raise DataError(f"{path} cannot be read: {reason}", "Check --thresholds") from error
+    return parse_thresholds(document, run, str(path))
+
+
+def parse_thresholds(document: Any, run: RunRecord, name: str) -> Thresholds:
+    """Thresholds by label, in canonical order. Raises DataError."""
+    found: Any = None
+    said = f"from {name}"
+    if isinstance(document, Mapping):
+        found = document.get("thresholds")
+        entries = document.get("entries")
+        if isinstance(entries, list) and (entry := _entry(entries, run)) is not None:
+            found = _by_label(entry)
+            said = f"{entry.get('description')}, from {name}"
+    if isinstance(found, Mapping):
+        for labels in LABEL_SETS:
+            if set(labels) == set(found) and all(_is_threshold(v) for v in found.values()):
+                values = np.array([found[label] for label in labels], np.float64)
+                return Thresholds(labels, values, said)
+    raise DataError(
+        f"{name} holds no thresholds for run {run.id}",
+        "It should be what `goemo-report thresholds RUN` writes: one number from 0 to 1 for "
+        "each of the 28 emotions (or 27, without neutral)",
+    )
+
+
+def _entry(entries: list[Any], run: RunRecord) -> Mapping[str, Any] | None:
+    """The entry of this run, the best protocol first; the only entry fits any run."""
+    known = [entry for entry in entries if isinstance(entry, Mapping)]
+    mine = [entry for entry in known if entry.get("run") == run.id]
+    for protocol in PROTOCOLS:
+        for entry in mine:
+            if entry.get("protocol") == protocol:
+                return entry
+    return known[0] if len(known) == 1 else None
+
+
+def _by_label(entry: Mapping[str, Any]) -> dict[str, Any]:
+    labels, values = entry.get("labels"), entry.get("thresholds")
+    if not isinstance(labels, list) or not isinstance(values, list):
+        return {}
+    return {str(label): value for label, value in zip(labels, values, strict=False)}
+
+
+def _is_threshold(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

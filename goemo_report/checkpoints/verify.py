@@ -1,0 +1,258 @@
+"""Does a run's checkpoint give the run's predictions? The guide's "test artifact retrieval"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.checkpoints import checkpoint, checkpoint_files
+from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
+from goemo_report.checkpoints.hypotheses import Evidence, Trial, try_all
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.errors import DataError
+from goemo_report.listing import jsonable
+from goemo_report.metrics import score
+from goemo_report.model import RunRecord
+from goemo_report.predictions import Predictions
+from goemo_report.results import load_results
+from goemo_report.sources.base import Progress, RunSource, silent
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+SCHEMA_VERSION: Final = 1
+TOLERANCES: Final[Mapping[str, float]] = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
+"""Largest difference of a probability between machines, by the precision of the run."""
+METRICS: Final = ("micro_auc", "macro_auc", "macro_f1", "micro_f1")
+_ROUNDED: Final = 7  # decimals; a file with fewer was rounded
+_CHUNK: Final = 512  # rows looked at for rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to predict again, and how. None takes what the run's config says."""
+
+    split: Split = "test"
+    limit: int | None = None
+    batch_size: int = checkpoint.BATCH_SIZE
+    device: str = "auto"
+    max_length: int | None = None
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Verification:
+    """How the probabilities of a file and of the checkpoint compare.
+
+    `flips` are labels on another side of `threshold`, by emotion; `metrics` holds (file,
+    checkpoint) by name on the same rows. `trials` only where the check failed.
+    """
+
+    run: RunRecord
+    artifact: str
+    file: str
+    split: Split
+    rows: int
+    of_rows: int
+    labels: tuple[str, ...]
+    largest: float
+    where: tuple[int, str]
+    mean: float
+    tolerance: float
+    precision: Precision
+    tolerance_reason: str
+    beyond: int
+    threshold: float
+    flips: Mapping[str, int]
+    metrics: Mapping[str, tuple[float | None, float | None]]
+    max_length: int
+    device: str
+    notes: tuple[str, ...]
+    trials: tuple[Trial, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no probability differs by more than the tolerance."""
+        return self.largest <= self.tolerance
+
+    @property
+    def explanation(self) -> str:
+        """What differs, in one line; empty where nothing does."""
+        if self.agrees:
+            return ""
+        found = next((trial for trial in self.trials if trial.explains), None)
+        if found is not None:
+            return f"{found.name}: {found.finding}"
+        helping = next((trial for trial in self.trials if trial.helps), None)
+        if helping is not None:
+            return f"mostly {helping.name}: {helping.finding}; something else differs as well"
+        return (
+            "none of the usual mistakes explains it: the checkpoint is probably of another "
+            "epoch or run than the predictions"
+        )
+
+    def document(self) -> dict[str, Any]:
+        """What `verify --format json` prints."""
+        row, emotion = self.where
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run": {"id": self.run.id, "name": self.run.name},
+            "agrees": self.agrees,
+            "checkpoint": self.artifact,
+            "predictions": self.file,
+            "split": self.split,
+            "rows": self.rows,
+            "of_rows": self.of_rows,
+            "labels": len(self.labels),
+            "max_difference": self.largest,
+            "max_difference_at": {"row": row, "emotion": emotion},
+            "mean_difference": self.mean,
+            "tolerance": self.tolerance,
+            "tolerance_reason": self.tolerance_reason,
+            "precision": self.precision,
+            "beyond_tolerance": self.beyond,
+            "threshold": self.threshold,
+            "flips": sum(self.flips.values()),
+            "flips_by_emotion": dict(self.flips),
+            "metrics": {
+                name: {"file": jsonable(file), "checkpoint": jsonable(now)}
+                for name, (file, now) in self.metrics.items()
+            },
+            "max_seq_length": self.max_length,
+            "device": self.device,
+            "notes": list(self.notes),
+            "explanation": self.explanation,
+            "hypotheses": [trial.document() for trial in self.trials],
+        }
+
+
+def verify(
+    source: RunSource, run: RunRecord, options: Options, progress: Progress = silent
+) -> Verification:
+    """Load the checkpoint of a run, predict a split again and compare.
+
+    Raises GoemoError where that cannot be done.
+    """
+    checkpoint.require_extra()
+    split = load_results(source, [run], [options.split], progress)[0].splits[options.split]
+    predictions = split.predictions
+    loaded = _load(source, run, predictions, options.device, progress)
+    rows = min(options.limit or len(predictions), len(predictions))
+    wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
+    max_length = options.max_length or checkpoint.max_length_of(run, loaded)
+    logits = loaded.predict(
+        wanted.texts, max_length=max_length, batch_size=options.batch_size, progress=progress
+    )
+    if not np.isfinite(logits).all():
+        raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
+    inferred = split.threshold.value
+    threshold = DEFAULT_THRESHOLD if inferred is None else inferred
+    now = sigmoid(logits)
+    differences = np.abs(now - wanted.probabilities)
+    row, column = divmod(int(differences.argmax()), len(wanted.labels))
+    precision = precision_of(run)
+    tolerance, reason = tolerance_for(precision, wanted.probabilities)
+    if options.tolerance is not None:
+        tolerance, reason = options.tolerance, "as asked"
+    largest = float(differences.max())
+    settings = (max_length, options.batch_size)
+    return Verification(
+        run=run,
+        artifact=loaded.name,
+        file=predictions.source,
+        split=options.split,
+        rows=rows,
+        of_rows=len(predictions),
+        labels=wanted.labels,
+        largest=largest,
+        where=(row + 1, wanted.labels[column]),
+        mean=float(differences.mean()),
+        tolerance=tolerance,
+        precision=precision,
+        tolerance_reason=reason,
+        beyond=int(np.count_nonzero(differences > tolerance)),
+        threshold=threshold,
+        flips=_flips(wanted, now, threshold),
+        metrics=_metrics(wanted, now, threshold),
+        max_length=max_length,
+        device=loaded.device,
+        notes=tuple(checkpoint.notes_on(run, loaded)),
+        trials=_trials(loaded, wanted, logits, tolerance, settings, progress)
+        if largest > tolerance
+        else (),
+    )
+
+
+def _load(
+    source: RunSource, run: RunRecord, predictions: Predictions, device: str, progress: Progress
+) -> Checkpoint:
+    with checkpoint_files.fetched(source, run, progress) as files:
+        loaded = checkpoint.load(files, predictions.labels, device)
+    if loaded.labels != predictions.labels:
+        raise DataError(
+            f"{loaded.name} has {len(loaded.labels)} labels, {predictions.source} has "
+            f"{len(predictions.labels)}",
+            "They are not of one run",
+        )
+    return loaded
+
+
+def precision_of(run: RunRecord) -> Precision:
+    """The precision of a run's predictions, as its config has it; fp32 where it says nothing."""
+    stated = str(run.config.get("eval_precision") or "fp32").lower()
+    if stated == "auto":
+        return "fp32" if str(run.config.get("gpu_type") or "cpu").lower() == "cpu" else "bf16"
+    known: dict[str, Precision] = {
+        "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16",
+    }  # fmt: skip
+    return known.get(stated, "fp32")
+
+
+def tolerance_for(precision: Precision, probabilities: FloatArray) -> tuple[float, str]:
+    """The tolerance for a precision, widened by what the file was rounded to, and why."""
+    tolerance, reason = TOLERANCES[precision], f"predicted in {precision}"
+    sample = probabilities[:_CHUNK]
+    for decimals in range(1, _ROUNDED):
+        if np.abs(np.round(sample, decimals) - sample).max() < 1e-12:
+            return tolerance + 0.5 * 10.0**-decimals, f"{reason}, rounded to {decimals} decimals"
+    return tolerance, reason
+
+
+def _trials(
+    loaded: Checkpoint,
+    stated: Predictions,
+    logits: FloatArray,
+    tolerance: float,
+    settings: tuple[int, int],
+    progress: Progress,
+) -> tuple[Trial, ...]:
+    max_length, batch_size = settings
+    evidence = Evidence(
+        checkpoint=loaded,
+        texts=stated.texts,
+        stated=stated.probabilities,
+        logits=logits,
+        tolerance=tolerance,
+        tolerances=TOLERANCES,
+        max_length=max_length,
+        batch_size=batch_size,
+    )
+    return tuple(try_all(evidence, progress))
+
+
+def _flips(predictions: Predictions, now: FloatArray, threshold: float) -> dict[str, int]:
+    other = (now >= threshold) != (predictions.probabilities >= threshold)
+    counts = np.count_nonzero(other, axis=0).tolist()
+    return {name: n for name, n in zip(predictions.labels, counts, strict=True) if n}
+
+
+def _metrics(
+    predictions: Predictions, now: FloatArray, threshold: float
+) -> dict[str, tuple[float | None, float | None]]:
+    truth, labels = predictions.truth, predictions.labels
+    file = score(truth, predictions.probabilities, labels, threshold).overall
+    again = score(truth, now, labels, threshold).overall
+    return {name: (file[name], again[name]) for name in METRICS}

@@ -1,0 +1,1 @@
+"""The quality gate: conditions on runs, and their result for CI systems."""

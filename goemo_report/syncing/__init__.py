@@ -1,0 +1,1 @@
+"""Uploading offline runs, and reading back what of them arrived."""

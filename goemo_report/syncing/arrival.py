@@ -1,0 +1,158 @@
+"""What of a run's log is on the server, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.listing import jsonable
+from goemo_report.model import ArtifactRef, History, RunRecord
+
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """An offline run and its logs on disk, in order of start."""
+
+    run: RunRecord
+    logs: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One aspect of a run: how much was logged, and what of it the server lacks or has wrong."""
+
+    name: str
+    logged: int
+    missing: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """`history 4/5 (step 4)`."""
+        line = f"{self.name} {self.logged - len(self.missing)}/{self.logged}"
+        if not self.missing:
+            return line
+        more = ", ..." if len(self.missing) > _SHOWN else ""
+        return f"{line} (missing: {', '.join(self.missing[:_SHOWN])}{more})"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What of one run is on the server. `parts` is empty where the run itself is not.
+
+    `doubled` counts history rows that the server holds more than once.
+    """
+
+    run: RunRecord
+    path: str
+    url: str | None = None
+    parts: tuple[Part, ...] = ()
+    doubled: int = 0
+    attempts: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything arrived."""
+        return bool(self.parts) and not any(part.missing for part in self.parts)
+
+    def document(self) -> dict[str, Any]:
+        """The run in what `sync --format json` prints."""
+        return {
+            "id": self.run.id,
+            "name": self.run.name,
+            "path": self.path,
+            "url": self.url,
+            "complete": self.complete,
+            "attempts": self.attempts,
+            "doubled_history_rows": self.doubled,
+            "parts": [
+                {"name": part.name, "logged": part.logged, "missing": list(part.missing)}
+                for part in self.parts
+            ],
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a run's log holds, and the project that it belongs to."""
+
+    local: LocalRun
+    history: History
+    artifacts: tuple[ArtifactRef, ...]
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the server holds of a run; `rows` are its history rows as they are, repeats included."""
+
+    run: RunRecord
+    rows: Sequence[Mapping[str, Any]]
+    artifacts: Sequence[ArtifactRef]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """An arrival, and what would have to be sent to make it complete."""
+
+    arrival: Arrival
+    missing_steps: frozenset[int] = frozenset()
+    missing_artifacts: frozenset[tuple[str, str]] = frozenset()
+
+
+def compare(logged: Logged, held: Held | None, path: str) -> Comparison:
+    """Hold what the server has against the log; None means that it has no such run."""
+    here = logged.local.run
+    if held is None:
+        return Comparison(Arrival(here, path))
+    there = held.run
+    steps = _missing_steps(logged.history, held.rows)
+    known = {(reference.name, reference.digest) for reference in held.artifacts}
+    lacking = [a for a in logged.artifacts if (a.name, a.digest) not in known]
+    ended = here.state in {"finished", "failed"}
+    state = (f"{there.state}, not {here.state}",) if ended and there.state != here.state else ()
+    parts = (
+        Part("config", len(_public(here.config)), _different(here.config, there.config)),
+        Part("history", len(logged.history), tuple(f"step {step}" for step in steps)),
+        Part("summary", len(_public(here.summary)), _different(here.summary, there.summary)),
+        Part("tags", len(here.tags), tuple(tag for tag in here.tags if tag not in there.tags)),
+        Part("state", 1, state),
+        Part("artifacts", len(logged.artifacts), tuple(a.name for a in lacking)),
+    )
+    doubled = len(held.rows) - len({row.get("_step") for row in held.rows})
+    return Comparison(
+        Arrival(here, path, there.url, parts, doubled),
+        frozenset(steps),
+        frozenset((a.name, a.digest) for a in lacking),
+    )
+
+
+def _missing_steps(history: History, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Steps that the server lacks, or has without a value or with another."""
+    held: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        held.setdefault(int(row.get("_step", -1)), {}).update(row)
+    return [
+        int(row["_step"])
+        for row in history
+        if int(row["_step"]) not in held or _different(row, held[int(row["_step"])])
+    ]
+
+
+def _public(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user logged: the client's own keys begin with an underscore."""
+    return {key: value for key, value in mapping.items() if not key.startswith("_")}
+
+
+def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys that are not there, or there with another value."""
+    return tuple(
+        key
+        for key, value in _public(here).items()
+        if key not in there or jsonable(there[key]) != jsonable(value)
+    )

@@ -1,0 +1,245 @@
+"""Uploads offline runs and proves that they arrived.
+
+`wandb sync` ends with exit code 0 and marks a run as synced even when nothing arrived. Here
+its word is not taken: each run is read back from the server and compared with its log, what
+is missing is sent again by itself, and what is still missing then is named.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.errors import GoemoError, NotFoundError
+from goemo_report.model import ArtifactRef
+from goemo_report.sources.api import ApiSource
+from goemo_report.sources.base import RunSource
+from goemo_report.sources.transport import Notify
+from goemo_report.sources.upload import Remainder, Sent, log_of_remainder, wandb_sync
+from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
+
+SCHEMA_VERSION: Final = 1
+_ATTEMPTS: Final = 3
+_LEAST_TIME: Final = 120.0
+_BYTES_PER_SECOND: Final = 500_000.0  # the slowest upload that is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long things may take, in seconds.
+
+    `upload` None: long enough for the bytes. `settle`: the server may still be digesting
+    what it was sent; `silence`: it may not answer at all.
+    """
+
+    upload: float | None = None
+    settle: float = 5.0
+    silence: float = 30.0
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One run on its way."""
+
+    logged: Logged
+    found: Comparison
+    problems: list[str] = field(default_factory=list)
+    attempts: int = 0
+
+
+def sync(
+    source: RunSource,
+    runs: Sequence[LocalRun],
+    remote: ApiSource,
+    *,
+    project: str | None = None,
+    patience: Patience = Patience(),
+    notify: Notify,
+) -> list[Arrival]:
+    """Upload offline runs and compare what arrived with what was logged, run by run.
+
+    Nothing is sent of a run that is already whole on the server. `project` overrides the
+    logs' own. Raises GoemoError where the server does not let anybody in.
+    """
+    remote.viewer()  # a wrong key is told before the client marks anything as synced
+    records = [local.run for local in runs]
+    histories, artifacts = source.histories(records), source.artifacts(records)
+    waiting = []
+    for local in runs:
+        run = local.run
+        logged = Logged(local, histories[run.id], artifacts[run.id], project or run.project)
+        waiting.append(_Sending(logged, Comparison(Arrival(run, ""))))
+    everything = list(waiting)
+    _read_back(waiting, remote)
+    for attempt in range(_ATTEMPTS):
+        waiting = [item for item in waiting if not item.found.arrival.complete]
+        if not waiting:
+            break
+        if attempt:
+            notify(f"sending what is missing of {len(waiting)} runs again")
+        before = [item.found for item in waiting]
+        alive = _send(source, waiting, remote, patience)
+        _settle(waiting, remote, patience)
+        if not alive or (attempt and before == [item.found for item in waiting]):
+            break
+    for item in everything:
+        if not item.found.arrival.complete:
+            _unmark(item.logged.local)
+    return [_told(item) for item in everything]
+
+
+def _told(item: _Sending) -> Arrival:
+    arrival = item.found.arrival
+    problems = () if arrival.complete else tuple(dict.fromkeys(item.problems))
+    return replace(arrival, attempts=item.attempts, problems=problems)
+
+
+# --- Sending --------------------------------------------------------------------------
+
+
+def _send(
+    source: RunSource, items: Sequence[_Sending], remote: ApiSource, patience: Patience
+) -> bool:
+    """Send each run, or what is missing of it. False where the server has gone away."""
+    for name in dict.fromkeys(item.logged.project for item in items):
+        members = [item for item in items if item.logged.project == name]
+        with tempfile.TemporaryDirectory(prefix="goemo-sync-") as folder:
+            directories = []
+            for number, item in enumerate(members):
+                item.attempts += 1
+                directories += _directories(source, item, Path(folder) / str(number))
+            size = sum(a.size for item in members for a in item.logged.artifacts)
+            sent = wandb_sync(
+                directories,
+                credentials=remote.credentials,
+                entity=remote.entity,
+                project=name,
+                timeout=patience.upload or _LEAST_TIME + size / _BYTES_PER_SECOND,
+                patience=patience.silence,
+                is_alive=lambda: _answers(remote),
+            )
+        for item in members:
+            item.problems += _about(item, sent, len(members))
+        if sent.stopped:
+            return False
+    return True
+
+
+def _about(item: _Sending, sent: Sent, runs: int) -> Iterator[str]:
+    """What was said of one run: with several, lines that name another are left out."""
+    if sent.stopped:
+        yield sent.stopped
+    for line in sent.complaints:
+        if runs == 1 or item.logged.local.run.id in line:
+            yield line
+
+
+def _directories(source: RunSource, item: _Sending, folder: Path) -> list[Path]:
+    """The run's own directories where the server has nothing, else a log of the remainder."""
+    local = item.logged.local
+    if not item.found.arrival.parts:
+        return [log.parent for log in local.logs]
+    lacking = [
+        reference
+        for reference in item.logged.artifacts
+        if (reference.name, reference.digest) in item.found.missing_artifacts
+    ]
+    remainder = Remainder(
+        steps=item.found.missing_steps,
+        artifacts=item.found.missing_artifacts,
+        summary=dict(local.run.summary),
+        files=_staged(source, lacking),
+    )
+    return [log_of_remainder(local.logs, remainder, folder)]
+
+
+def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tuple[str, str], Path]:
+    """Where the files of artifacts lie on disk, by artifact name and path."""
+    wanted = [
+        (reference, file)
+        for reference, files in zip(references, source.manifests(references), strict=True)
+        for file in files
+    ]
+    return {
+        (reference.name, file.path): local
+        for (reference, file), local in zip(wanted, source.fetch(wanted), strict=True)
+        if isinstance(local, Path)
+    }
+
+
+def _answers(remote: ApiSource) -> bool:
+    try:
+        remote.viewer()
+    except GoemoError:
+        return False
+    return True
+
+
+def _unmark(local: LocalRun) -> None:
+    """Take back the client's claim that a run was synced, so that `wandb sync` tries again."""
+    for log in local.logs:
+        log.with_name(f"{log.name}.synced").unlink(missing_ok=True)
+
+
+# --- Reading back -----------------------------------------------------------------------
+
+
+def _settle(items: Sequence[_Sending], remote: ApiSource, patience: Patience) -> None:
+    """Read back until all is there or the server had its time to digest it."""
+    until = time.monotonic() + patience.settle
+    pause = 0.2
+    while True:
+        _read_back(items, remote)
+        if all(item.found.arrival.complete for item in items) or time.monotonic() > until:
+            return
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+def _read_back(items: Sequence[_Sending], remote: ApiSource) -> None:
+    """Compare each run with what the server has of it now."""
+    for name in dict.fromkeys(item.logged.project for item in items):
+        members = [item for item in items if item.logged.project == name]
+        ids = [item.logged.local.run.id for item in members]
+        try:
+            held = _held(remote, name, ids)
+        except GoemoError as error:
+            for item in members:
+                item.problems.append(str(error))
+                item.found = compare(item.logged, None, "")
+            continue
+        for item in members:
+            run_id = item.logged.local.run.id
+            path = f"{remote.entity}/{name}/{run_id}"
+            item.found = compare(item.logged, held.get(run_id), path)
+
+
+def _held(remote: ApiSource, project: str, ids: Sequence[str]) -> dict[str, Held]:
+    """What the server has of some runs, by id; nothing where the project is not there yet."""
+    try:
+        runs = remote.runs_by_id(project, ids)
+    except NotFoundError:
+        return {}
+    artifacts, rows = remote.artifacts(runs), remote.raw_histories(runs)
+    return {run.id: Held(run, rows[run.id], artifacts.get(run.id, ())) for run in runs}
+
+
+def find_logs(root: Path, run_id: str) -> tuple[Path, ...]:
+    """The logs of a run at or below a directory, in order of the directories' names."""
+    name = f"run-{run_id}.wandb"
+    found = [path for path in root.rglob("*.wandb") if path.name == name]
+    unique = {path.resolve(): path for path in sorted(found, reverse=True)}  # latest-run links
+    return tuple(sorted(unique, key=lambda path: path.parent.name))
+
+
+def sync_document(arrivals: Sequence[Arrival]) -> dict[str, Any]:
+    """What `sync --format json` prints."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "complete": all(arrival.complete for arrival in arrivals),
+        "runs": [arrival.document() for arrival in arrivals],
+    }

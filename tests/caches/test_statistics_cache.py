@@ -1,0 +1,144 @@
+"""Statistics that were computed before."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from goemo_report.analysis import thresholds
+from goemo_report.caches import statistics_cache
+from goemo_report.compare import Comparison, Options, compare
+from goemo_report.render import render
+from goemo_report.results import RunResult
+from goemo_report.sections import build_report
+from goemo_report.statistics import differences, intervals
+from tests.offline_runs import STANDARD_RUNS
+from tests.synthetic import run_result
+
+CREATED = datetime(2024, 12, 10, tzinfo=UTC)
+
+
+def digest(text: str) -> str:
+    return base64.b64encode(hashlib.md5(text.encode(), usedforsecurity=False).digest()).decode()
+
+
+def with_digests(result: RunResult) -> RunResult:
+    splits = {
+        name: replace(split, file=replace(split.file, digest=digest(f"{result.id} {name}")))
+        for name, split in result.splits.items()
+    }
+    return replace(result, splits=splits)
+
+
+RUNS = tuple(
+    with_digests(run_result(run, number=number)) for number, run in enumerate(STANDARD_RUNS[:3])
+)
+OPTIONS = Options(resamples=100)
+
+
+def document(comparison: Comparison) -> str:
+    return render(build_report(comparison, created_at=CREATED, command="compare"), "json")
+
+
+@pytest.fixture(scope="module")
+def fresh() -> str:
+    return document(compare(RUNS, options=OPTIONS))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A cache directory that a first report filled."""
+    compare(RUNS, options=OPTIONS, cache=tmp_path).prepare()
+    return tmp_path
+
+
+def refuse_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(intervals.Analysis, "resampled", property(refused))
+    monkeypatch.setattr(differences, "_randomised", refused)
+    monkeypatch.setattr(thresholds, "best_per_class", refused)
+
+
+def test_a_report_from_kept_statistics_has_the_same_bytes(
+    fresh: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_compute(monkeypatch)
+    assert document(compare(RUNS, options=OPTIONS, cache=cache)) == fresh
+
+
+@pytest.mark.parametrize("damage", ["cut", "digit", "empty", "swapped"])
+def test_damaged_entries_are_computed_again(fresh: str, cache: Path, damage: str) -> None:
+    entries = sorted((cache / "scores").rglob("*.json"))
+    assert len(entries) == 11  # three kinds a run and two differences
+    data = [entry.read_bytes() for entry in entries]
+    for number, entry in enumerate(entries):
+        good = data[number]
+        at = max(good.rfind(b"%d" % digit) for digit in range(10))
+        changed = good[:at] + (b"1" if good[at : at + 1] != b"1" else b"2") + good[at + 1 :]
+        other = data[number - 1]  # whole, but of something else
+        damaged = {"cut": good[:-9], "digit": changed, "empty": b"", "swapped": other}
+        entry.write_bytes(damaged[damage])
+    assert document(compare(RUNS, options=OPTIONS, cache=cache)) == fresh
+    assert [entry.read_bytes() for entry in entries] == data
+
+
+def test_an_entry_with_a_value_of_another_shape_is_computed_again(cache: Path, fresh: str) -> None:
+    for entry in (cache / "scores").rglob("*.json"):
+        identity, _ = json.loads(entry.read_bytes().split(b"\n", 1)[1])
+        body = json.dumps([identity, {"f1": None}]).encode()
+        entry.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    assert document(compare(RUNS, options=OPTIONS, cache=cache)) == fresh
+
+
+@pytest.mark.parametrize("changed", ["seed", "resamples", "file", "version", "split"])
+def test_what_statistics_depend_on_makes_them_new(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    runs, options, split = RUNS, OPTIONS, "test"
+    match changed:
+        case "seed":
+            options = Options(resamples=100, seed=1)
+        case "resamples":
+            options = Options(resamples=101)
+        case "version":
+            monkeypatch.setattr(statistics_cache, "STATISTICS_VERSION", -1)
+        case "split":
+            split = "val"
+        case "file":
+            splits = {
+                name: replace(part, file=replace(part.file, digest=digest("another")))
+                for name, part in RUNS[0].splits.items()
+            }
+            runs = (replace(RUNS[0], splits=splits), *RUNS[1:])
+    refuse_to_compute(monkeypatch)
+    known = compare(runs, options=options, split=split, cache=cache)  # type: ignore[arg-type] # one of SPLITS
+    with pytest.raises(AssertionError, match="computed again"):
+        _ = known.intervals
+    with pytest.raises(AssertionError, match="computed again"):
+        _ = known.differences
+
+
+def test_nothing_is_kept_without_a_directory_or_a_digest(tmp_path: Path) -> None:
+    splits = {
+        name: replace(part, file=replace(part.file, digest="no digest"))
+        for name, part in RUNS[0].splits.items()
+    }
+    compare([replace(RUNS[0], splits=splits)], options=OPTIONS, cache=tmp_path).prepare()
+    compare(RUNS, options=OPTIONS).prepare()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    found = compare(RUNS, options=OPTIONS, cache=blocked)
+    found.prepare()
+    assert set(found.intervals) == {run.id for run in RUNS}

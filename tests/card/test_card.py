@@ -1,0 +1,179 @@
+"""Model cards: what the hub's own library reads in them, and that data stays data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from huggingface_hub import EvalResult, ModelCard
+
+from goemo_report.analysis.thresholds import tuned_per_class
+from goemo_report.card.body import render_card
+from goemo_report.card.facts import Card
+from goemo_report.card.front import HUB_DATASET
+from goemo_report.card.limits import limitations
+from goemo_report.cli import goemo_report
+from goemo_report.contract import EMOTIONS
+from goemo_report.metrics import score
+from goemo_report.results import RunResult, load_results
+from goemo_report.sources.logs import LogSource
+
+HUB_METRICS = {"roc_auc", "f1", "precision", "recall", "accuracy"}
+HOSTILE = "a: b # c\n---\nlicense: mit\n\"'{{x}} <script>|*_`[l](u) \x1b[2J\u202e\ufffe\U0001f600"
+
+
+@pytest.fixture(scope="module")
+def result(offline_root: Path) -> RunResult:
+    source = LogSource(offline_root)
+    return load_results(source, [source.find_run("robertalarges1")])[0]
+
+
+def data(card: ModelCard) -> Any:
+    """The front matter; the library leaves it untyped."""
+    return card.data
+
+
+def parsed(card: Card) -> ModelCard:
+    return ModelCard(render_card(card))
+
+
+def evaluations(card: ModelCard) -> dict[str, EvalResult]:
+    assert data(card).eval_results is not None
+    return {str(item.metric_name): item for item in data(card).eval_results}
+
+
+def test_the_hub_reads_the_results(result: RunResult) -> None:
+    card = parsed(Card(result, "apache-2.0"))
+    assert data(card).license == "apache-2.0"
+    assert data(card).language == ["en"]
+    assert data(card).base_model == "FacebookAI/roberta-large"
+    assert data(card).datasets == [HUB_DATASET]
+    assert data(card).library_name == "transformers"
+    assert data(card).pipeline_tag == "text-classification"
+    found = evaluations(card)
+    test = result.splits["test"]
+    assert found["Micro AUC"].metric_value == pytest.approx(test.scores.overall["micro_auc"], 1e-5)
+    macro = found["Macro F1 (threshold 0.5)"]
+    assert macro.metric_value == pytest.approx(test.scores.overall["macro_f1"], abs=1e-6)
+    assert (macro.metric_type, macro.task_type) == ("f1", "text-classification")
+    assert (macro.dataset_type, macro.dataset_config, macro.dataset_split) == (
+        HUB_DATASET, "simplified", "test",
+    )  # fmt: skip
+    choice = tuned_per_class(result.splits["val"].predictions)
+    p = test.predictions
+    tuned = score(p.truth, p.probabilities, p.labels, choice.thresholds)  # type: ignore[arg-type] # tuned
+    assert found["Macro F1 (thresholds tuned on validation)"].metric_value == pytest.approx(
+        tuned.overall["macro_f1"], abs=1e-6
+    )
+    assert {item.metric_type for item in found.values()} == HUB_METRICS
+    assert data(card).to_dict()["model-index"][0]["name"] == "roberta-large-goemotions"
+
+
+def test_the_hub_writes_the_same_front_matter_again(result: RunResult) -> None:
+    card = parsed(Card(result, "mit"))
+    again = ModelCard(str(card))
+    assert data(again).to_dict() == data(card).to_dict()
+    assert data(again).eval_results == data(card).eval_results
+
+
+def test_the_body_has_every_emotion_its_interval_and_its_threshold(result: RunResult) -> None:
+    text = parsed(Card(result)).text
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings == [
+        *("Intended use", "Data", "Training configuration", "Results", "Thresholds"),
+        *("Limitations", "Environment", "Reproduce", "Citation"),
+    ]
+    rows = dict(re.findall(r"^\| (\w+) \| (.+) \|$", text, re.MULTILINE))
+    scores = result.splits["test"].scores
+    for j, emotion in enumerate(EMOTIONS):
+        cells = rows[emotion].split(" | ")
+        assert cells[0] == str(scores.counts.support[j])
+        assert cells[3].startswith(f"{scores.counts.f1[j]:.3f}")
+        assert cells[3].endswith("]</sub>")
+    code = re.search(r"```python\n(.+?)\n```", text, re.DOTALL)
+    assert code is not None
+    compile(code[1], "card", "exec")
+    assert all(f'"{emotion}": ' in code[1] for emotion in EMOTIONS)
+    assert "goemo-train --model FacebookAI/roberta-large" in text
+    assert "@inproceedings{demszky" in text
+
+
+def test_limitations_follow_from_the_numbers(result: RunResult) -> None:
+    said = "\n".join(limitations(Card(result)))
+    support = result.splits["test"].scores.counts.support
+    rare = [f"{name} ({n})" for name, n in zip(EMOTIONS, support, strict=True) if 0 < n < 50]
+    assert f"Fewer than 50 texts carry {', '.join(rare[:12])}" in said
+    assert "one seed" in said
+    split = result.splits["test"]
+    quiet = replace(split, scores=score(
+        split.predictions.truth, split.predictions.probabilities / 3, split.labels,
+    ))  # fmt: skip
+    card = Card(replace(result, splits={"test": quiet}))
+    said = "\n".join(limitations(card))
+    assert "At 0.5 it never predicts admiration" in said
+    assert "no validation predictions" in render_card(card)
+
+
+def test_hostile_text_stays_text(result: RunResult) -> None:
+    config: dict[str, Any] = {
+        **result.run.config, "dataset_name": HOSTILE, "dropout": HOSTILE, "model_name": HOSTILE,
+    }  # fmt: skip
+    url = 'https://wandb.ai/x") [click](javascript:1)\n---'
+    run = replace(result.run, config=config, name=HOSTILE, id=HOSTILE, url=url)
+    text = render_card(Card(replace(result, run=run), name=HOSTILE))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    front = yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))
+    assert front["license"] == "unknown"
+    assert front["model-index"][0]["name"].startswith("a: b # c --- license: mit \"'{{x}}")
+    card = ModelCard(text)
+    assert data(card).license == "unknown"
+    outside = re.sub(r"(`+).+?\1", "", re.sub(r"```.+?```", "", card.text, flags=re.DOTALL))
+    assert "<script>" not in outside
+    assert "[l](u)" not in outside
+    assert "](javascript" not in outside
+
+
+def test_another_data_set_is_not_called_goemotions(result: RunResult) -> None:
+    run = replace(result.run, config={**result.run.config, "dataset_name": "demo"})
+    card = parsed(Card(replace(result, run=run)))
+    assert data(card).datasets is None
+    assert {item.dataset_type for item in evaluations(card).values()} == {"demo"}
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def nothing_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+        monkeypatch.chdir(tmp_path)
+
+    def test_writes_a_file_whole(self, offline_root: Path, tmp_path: Path) -> None:
+        arguments = ["card", "robertalarges1", "--wandb-dir", str(offline_root)]
+        options = ["--license", "mit", "--base-model", "me/mine", "--name", "n", "-o", "README.md"]
+        done = CliRunner().invoke(goemo_report, [*arguments, *options])
+        assert done.exit_code == 0, done.stderr
+        card = ModelCard.load(tmp_path / "README.md")
+        assert (data(card).license, data(card).base_model) == ("mit", "me/mine")
+        assert data(card).model_name == "n"
+
+    def test_says_where_a_licence_is_missing_and_refuses_what_is_none(
+        self, offline_root: Path
+    ) -> None:
+        arguments = ["card", "robertalarges1", "--wandb-dir", str(offline_root)]
+        done = CliRunner().invoke(goemo_report, arguments)
+        assert done.stderr == "note: the card names no licence; give --license\n"
+        assert data(ModelCard(done.stdout)).license == "unknown"
+        wrong = CliRunner().invoke(goemo_report, [*arguments, "--license", "my own: terms"])
+        assert wrong.exit_code == 2
+
+    def test_replicate_prints_the_command_alone(self, offline_root: Path) -> None:
+        arguments = ["show", "robertalarges1", "--wandb-dir", str(offline_root), "--replicate"]
+        done = CliRunner().invoke(goemo_report, arguments)
+        assert done.stdout.count("\n") == 1
+        assert done.stdout.startswith("goemo-train --model FacebookAI/roberta-large ")
+        assert "another trainer" in done.stderr

@@ -1,0 +1,214 @@
+"""Uploads with proof, against every way in which the client loses data without a word."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from goemo_report.errors import SourceError
+from goemo_report.model import RunQuery
+from goemo_report.sources.leveldb_log import read_log
+from goemo_report.sources.logs import LogSource
+from goemo_report.sources.run_log import read_run_log
+from goemo_report.sources.upload import Remainder, framed, log_of_remainder
+from goemo_report.syncing.arrival import Arrival, LocalRun
+from goemo_report.syncing.sync import Patience, find_logs, sync, sync_document
+from tests.sources.online import open_api, point_at
+from tests.wandb_server import WandbServer
+from tests.wandb_server_fixtures import wandb_server
+
+__all__ = ["wandb_server"]
+
+RUN = "distilbertbases1"
+QUICK = Patience(upload=60, settle=0.3, silence=2)
+
+
+@pytest.fixture
+def root(offline_root: Path, tmp_path: Path) -> Path:
+    """A copy of its own: `wandb sync` marks directories."""
+    return Path(shutil.copytree(offline_root, tmp_path / "offline", symlinks=True))
+
+
+@pytest.fixture
+def server(
+    wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> WandbServer:
+    point_at(monkeypatch, wandb_server, tmp_path / "home")
+    return wandb_server
+
+
+def send(root: Path, ids: Sequence[str] = (RUN,), notes: list[str] | None = None) -> list[Arrival]:
+    source = LogSource(root)
+    runs = [run for run in source.list_runs(RunQuery()).runs if run.id in ids]
+    chosen = [LocalRun(run, find_logs(root, run.id)) for run in runs]
+    notes = [] if notes is None else notes
+    return sync(source, chosen, open_api(notes, timeout=3), patience=QUICK, notify=notes.append)
+
+
+def parts(arrival: Arrival) -> dict[str, tuple[int, int]]:
+    return {part.name: (part.logged - len(part.missing), part.logged) for part in arrival.parts}
+
+
+def marks(root: Path) -> list[Path]:
+    return list(root.rglob("*.synced"))
+
+
+def steps(server: WandbServer) -> list[int]:
+    return [row["_step"] for row in server.run(RUN).rows]
+
+
+def test_a_run_arrives_whole_and_is_not_sent_twice(server: WandbServer, root: Path) -> None:
+    [arrival] = send(root)
+    assert arrival.complete
+    assert arrival.attempts == 1
+    assert parts(arrival)["history"] == (3, 3)
+    assert parts(arrival)["artifacts"] == (4, 4)
+    assert server.run(RUN).state == "finished"
+    server.forget_requests()
+    [again] = send(root)
+    assert again.complete
+    assert again.attempts == 0
+    assert server.count("UpsertBucket") == 0
+    assert sync_document([again])["complete"] is True
+
+
+def test_a_wrong_key_marks_nothing(
+    server: WandbServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "wrong" * 8)
+    with pytest.raises(SourceError, match="wandb login --relogin"):
+        send(root)
+    assert marks(root) == []
+    assert server.count("UpsertBucket") == 0
+
+
+def test_a_refused_history_is_seen_and_sent_later(server: WandbServer, root: Path) -> None:
+    fault = server.faults.add(path="file_stream", status=403)
+    [arrival] = send(root)
+    assert not arrival.complete
+    assert parts(arrival)["history"] == (0, 3)
+    assert parts(arrival)["artifacts"] == (4, 4)
+    assert parts(arrival)["state"] == (0, 1)
+    assert any("Fatal error while uploading" in problem for problem in arrival.problems)
+    assert marks(root) == []
+    fault.remove()
+    [arrival] = send(root)
+    assert arrival.complete
+    assert steps(server) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"operation": "CreateArtifact", "status": 404},
+        {"path": "^/storage", "method": "PUT", "status": 403},
+    ],
+)
+def test_refused_artifacts_are_sent_without_the_history(
+    server: WandbServer, root: Path, fault: dict[str, object]
+) -> None:
+    ordered = server.faults.add(**fault)  # type: ignore[arg-type]  # one of two calls
+    [arrival] = send(root)
+    assert parts(arrival)["artifacts"] == (0, 4)
+    assert parts(arrival)["history"] == (3, 3)
+    assert parts(arrival)["summary"][0] == parts(arrival)["summary"][1]
+    ordered.remove()
+    [arrival] = send(root)
+    assert arrival.complete
+    assert steps(server) == [1, 2, 3]
+    assert arrival.doubled == 0
+
+
+def test_a_passing_refusal_is_mended_in_one_go(server: WandbServer, root: Path) -> None:
+    server.faults.add(operation="CreateArtifact", status=403, times=2)
+    notes: list[str] = []
+    [arrival] = send(root, notes=notes)
+    assert arrival.complete
+    assert arrival.attempts == 2
+    assert steps(server) == [1, 2, 3]
+    assert any("again" in note for note in notes)
+
+
+def test_a_server_that_dies_half_way(server: WandbServer, root: Path) -> None:
+    server.faults.add(operation="CreateArtifactFiles", down=True, times=1)
+    [arrival] = send(root)
+    assert not arrival.complete
+    assert any("has not answered for 2 s" in problem for problem in arrival.problems)
+    assert marks(root) == []
+    server.start()
+    [arrival] = send(root)
+    assert arrival.complete
+    assert steps(server) == [1, 2, 3]
+
+
+def test_only_what_is_missing_is_sent(server: WandbServer, root: Path) -> None:
+    send(root)
+    run = server.run(RUN)
+    run.history.pop()
+    run.summary = type(run.summary).of({"epoch": 1})
+    run.tags.remove("final")
+    run.outputs[0].state = "DELETED"
+    [arrival] = send(root)
+    assert arrival.complete, arrival.problems
+    assert steps(server) == [1, 2, 3]
+    assert set(server.run(RUN).tags) >= {"final"}
+
+
+@pytest.mark.slow
+def test_several_runs_and_an_unknown_entity(
+    server: WandbServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = (RUN, "robertalarges2")
+    arrivals = send(root, ids)
+    assert [arrival.complete for arrival in arrivals] == [True, True]
+    monkeypatch.setenv("WANDB_ENTITY", "nobody")
+    source = LogSource(root)
+    [run] = [run for run in source.list_runs(RunQuery()).runs if run.id == RUN]
+    remote = open_api([], entity="nobody", timeout=3)
+    [lost] = sync(
+        source,
+        [LocalRun(run, find_logs(root, RUN))],
+        remote,
+        patience=QUICK,
+        notify=print,
+    )
+    assert not lost.complete
+    assert lost.parts == ()
+
+
+def test_a_log_of_the_remainder_holds_it_and_nothing_else(
+    offline_root: Path, tmp_path: Path
+) -> None:
+    logs = find_logs(offline_root, RUN)
+    original = read_run_log(logs[0], "original")
+    wanted = original.artifacts[1]
+    remainder = Remainder(
+        steps={3},
+        artifacts={(wanted.name, wanted.digest)},
+        summary={"a": 1.5, "nested": {"b": [1]}},
+        files={},
+    )
+    directory = log_of_remainder(logs, remainder, tmp_path / "new")
+    made = read_run_log(next(directory.glob("*.wandb")), "made")
+    assert len(made.history) == 1
+    assert [artifact.name for artifact in made.artifacts] == [wanted.name]
+    assert made.summary[("nested",)] == '{"b": [1]}'
+    assert (made.id, made.name, made.tags, made.exit_code) == (
+        original.id,
+        original.name,
+        original.tags,
+        original.exit_code,
+    )
+    assert json.loads(made.config[("random_seed",)] or "") == 1
+
+
+@pytest.mark.parametrize("sizes", [[0, 1, 7], [32 * 1024 - 14], [32_747, 5], [200_000, 3], []])
+def test_framing_is_what_the_reader_reads(sizes: list[int]) -> None:
+    records = [os.urandom(size) for size in sizes]
+    read = read_log(framed(records), "log")
+    assert read.payloads == records
