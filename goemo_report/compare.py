@@ -15,10 +15,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
-from goemo_report.analysis.alignment import Alignment, align
+import numpy as np
+
+from goemo_report.analysis.alignment import Alignment, IntArray, align
 from goemo_report.analysis.configs import SeedGroup, seed_groups
 from goemo_report.analysis.run_labels import run_labels
 from goemo_report.analysis.thresholds import Protocol, ProtocolResult, choices
+from goemo_report.caches.statistics_cache import (
+    DIFFERENCES,
+    INTERVALS,
+    PROTOCOLS,
+    TUNED_INTERVAL,
+    Codec,
+    kept,
+)
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.model import SkippedRun
@@ -33,14 +43,6 @@ from goemo_report.statistics.intervals import (
     MetricIntervals,
     analyse,
 )
-from goemo_report.statistics_cache import (
-    DIFFERENCES,
-    INTERVALS,
-    PROTOCOLS,
-    TUNED_INTERVAL,
-    Codec,
-    kept,
-)
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
@@ -48,6 +50,7 @@ FIRST_RUN: Final = "the first run created"
 """How the baseline was chosen where nobody chose it."""
 
 _T = TypeVar("_T")
+_TUNED_DIFFERENCES: Final = DIFFERENCES._replace(kind="tuned differences")
 _MOST_THREADS: Final = 8
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -187,6 +190,50 @@ class Comparison:
         alignment = align(self.on_split(self.best).predictions, self.on_split(second).predictions)
         return self.difference(self.best, second, alignment) if alignment.paired else None
 
+    @property
+    def rival(self) -> RunResult | None:
+        """What the best run is held against: the baseline if someone chose it, else the next."""
+        if not self.others:
+            return None
+        if self.baseline_is_chosen and self.best is not self.baseline:
+            return self.baseline
+        return self.ranked[1]
+
+    @cached_property
+    def headline(self) -> PairedDifferences | None:
+        """Best run minus its rival at 0.5; None where they are not paired or there is none."""
+        if self.rival is self.baseline and self.best is not self.baseline:
+            return self.differences.get(self.best.id)
+        return self.lead
+
+    @cached_property
+    def tuned_headline(self) -> PairedDifferences | None:
+        """The same at each run's own thresholds per class, tuned on its validation split.
+
+        The thresholds count as given, as in `tuned_intervals`.
+        """
+        run, rival = self.best, self.rival
+        if rival is None:
+            return None
+        choice, other = self.protocol(run, "per-class"), self.protocol(rival, "per-class")
+        if choice is None or other is None:
+            return None
+        ours, theirs = self.on_split(run).predictions, self.on_split(rival).predictions
+        common = align(ours, theirs)
+        if not common.paired:
+            return None
+
+        def tuned(judged: Predictions, found: ProtocolResult, *at: IntArray) -> Analysis:
+            return self._analyse(judged.take(*at), found.choice.predicted(judged)[np.ix_(*at)])
+
+        def computed() -> PairedDifferences:
+            return paired(
+                tuned(ours, choice, common.rows, common.columns),
+                tuned(theirs, other, common.other_rows, common.other_columns),
+            )
+
+        return self._kept(_TUNED_DIFFERENCES, [run, rival], computed)
+
     def difference(
         self, run: RunResult, other: RunResult, alignment: Alignment | None = None
     ) -> PairedDifferences:
@@ -256,6 +303,7 @@ class Comparison:
     def prepare(self) -> None:
         """Compute all statistics now, telling `progress`."""
         _ = self.intervals, self.differences, self.protocols, self.tuned_intervals, self.lead
+        _ = self.tuned_headline
 
     def _kept(self, codec: Codec[_T], runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
         """What follows from all splits of these runs, from the cache where it is known."""

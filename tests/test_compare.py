@@ -164,6 +164,25 @@ def test_the_best_run_is_set_against_the_next_one() -> None:
     assert macro.value == pytest.approx(gap, abs=1e-12)
 
 
+def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:
+    comparison = compare((FOUR[0], FOUR[2]))
+    found, best = comparison.tuned_headline, comparison.best
+    assert found is not None
+    assert comparison.rival is FOUR[0]
+    gap = 0.0
+    for run, sign in ((best, 1), (FOUR[0], -1)):
+        tuned = comparison.protocol(run, "per-class")
+        assert tuned is not None
+        gap += sign * tuned.overall["macro_f1"]
+    assert found["macro_f1"] is not None
+    assert found["macro_f1"].value == pytest.approx(gap, abs=1e-12)
+    assert comparison.headline is not None
+    assert comparison.headline["macro_f1"] != found["macro_f1"]
+    alone = run_result(STANDARD_RUNS[2], splits=("test",), number=3)
+    assert compare((FOUR[0], alone)).tuned_headline is None
+    assert compare(FOUR[:1]).rival is None
+
+
 def test_a_shuffled_file_gives_the_same_differences() -> None:
     found = FOUR[2].splits["test"]
     order = np.random.default_rng(0).permutation(found.rows)

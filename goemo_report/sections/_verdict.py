@@ -26,9 +26,9 @@ def verdict(comparison: Comparison) -> Callout:
     """The statement at the top; recipes lead where single runs differ by their seed alone."""
     best, base = comparison.best, comparison.baseline
     value = f"macro F1 {comparison.macro_f1(best):.3f}"
-    if not comparison.others:
+    rival = comparison.rival
+    if rival is None:
         return Callout("verdict", f"{comparison.name(best)} reaches {value}.")
-    rival = _rival(comparison)
     if comparison.alike and comparison.group(best) is comparison.group(rival):
         return _of_recipes(comparison, rival)
     lines: list[str] = []
@@ -50,13 +50,6 @@ def verdict(comparison: Comparison) -> Callout:
     if comparison.alike and any(len(group.run_ids) > 1 for group in comparison.groups):
         lines.append(_recipes(comparison))
     return Callout("verdict", text, (*lines, *_gains(comparison)))
-
-
-def _rival(comparison: Comparison) -> RunResult:
-    """What the best run is held against: the baseline that was chosen, else the next run."""
-    if comparison.baseline_is_chosen and comparison.best is not comparison.baseline:
-        return comparison.baseline
-    return comparison.ranked[1]
 
 
 def noise(found: Difference | None) -> str:

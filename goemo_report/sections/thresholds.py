@@ -20,7 +20,15 @@ from goemo_report.document import (
     Value,
 )
 from goemo_report.results import RunResult
-from goemo_report.sections._common import key_column, listed, run_cell, sample, with_interval
+from goemo_report.sections._common import (
+    METRIC_TITLES,
+    difference_cell,
+    key_column,
+    listed,
+    run_cell,
+    sample,
+    with_interval,
+)
 
 ORDER = 75
 _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (
@@ -41,6 +49,9 @@ def build(comparison: Comparison) -> Section:
         _protocols(comparison, "macro_f1", "Macro F1"),
         _protocols(comparison, "micro_f1", "Micro F1"),
     ]
+    pair = _pair(comparison)
+    if pair is not None:
+        blocks.append(pair)
     without = [run for run in comparison.runs if comparison.protocol(run, "per-class") is None]
     if without:
         reason = (
@@ -106,6 +117,34 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
         rows=tuple(rows),
         row_header=1,
         collapsed=key != "macro_f1",
+    )
+
+
+def _pair(comparison: Comparison) -> Block | None:
+    """Whether the best run keeps its lead at tuned thresholds, paired as at 0.5."""
+    rival, fixed, tuned = comparison.rival, comparison.headline, comparison.tuned_headline
+    if rival is None:
+        return None
+    names = f"{comparison.name(comparison.best)} minus {comparison.name(rival)}"
+    if fixed is None or tuned is None:
+        return Callout("note", f"{names}: not compared in pairs at tuned thresholds.")
+    rows: list[tuple[Value | Cell, ...]] = []
+    for words, found in (("fixed 0.5", fixed), ("per class, tuned on validation", tuned)):
+        for key in ("macro_f1", "micro_f1"):
+            one = found[key]
+            rows.append((words, METRIC_TITLES[key], difference_cell(one), one.p if one else None))
+    return Table(
+        id="thresholds-difference",
+        title="The lead of the best run at fixed and at tuned thresholds",
+        columns=(
+            Column("threshold", "threshold"),
+            Column("metric", "metric"),
+            Column("difference", "difference", "delta"),
+            Column("p", "p", "pvalue"),
+        ),
+        rows=tuple(rows),
+        caption=f"{names}, paired on the same texts. Each run has its own tuned thresholds, which "
+        "count as given. Other pairs are compared at 0.5 only.",
     )
 
 
@@ -194,7 +233,8 @@ def _tuned(comparison: Comparison) -> Block | None:
             (label, *(_tuned_cell(run, label, tuned, fallback) for run in runs))
             for label in comparison.labels
         ),
-        caption="Muted: too few positives in validation, the global threshold was kept. "
+        caption="Set back and noted: too few positives in validation, the global threshold was "
+        "kept. "
         "The option --export-thresholds FILE.json writes them for use.",
         collapsed=len(runs) > 6,
     )
