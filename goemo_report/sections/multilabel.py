@@ -284,22 +284,22 @@ def _confusions(found: SplitResult) -> list[Block]:
         missed, given = divmod(flat, len(found.labels))
         texts = float(confused.counts[missed, given])
         if texts:
-            share = texts / int(confused.missed[missed])
-            rows.append(
-                (found.labels[missed], found.labels[given], texts, share, int(support[missed]))
-            )
+            size = int(support[missed])
+            rows.append((found.labels[missed], found.labels[given], texts, texts / size, size))
+    whole = all(texts.is_integer() for _, _, texts, _, _ in rows)
     table = Table(
         id="confusions",
         title="Which emotion is predicted instead of which",
         columns=(
             Column("true", "missed"),
             Column("given", "predicted instead"),
-            Column("texts", "texts", "number", digits=1),
-            Column("share", "share of the missed", "percent"),
+            Column("texts", "texts", "number", digits=0 if whole else 1),
+            Column("share", "share of its texts", "percent", help="of those that carry it"),
             Column("support", "support", "integer"),
         ),
         rows=tuple(rows),
-        caption=f"The {_TOP} most frequent.",
+        caption=f"The {_TOP} most frequent. A text with several wrong labels counts for each in "
+        "equal parts. Shares are of the texts that carry the missed emotion, as in the figure.",
     )
     with_nothing = np.column_stack([confused.counts, confused.nothing])
     shares = ratio(with_nothing, support[:, None])

@@ -12,7 +12,16 @@ from goemo_report.analysis.truth import (
 )
 from goemo_report.compare import Comparison
 from goemo_report.contract import SPLITS, Split
-from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
+from goemo_report.document import (
+    Block,
+    Callout,
+    Cell,
+    Column,
+    ColumnKind,
+    Section,
+    Table,
+    Value,
+)
 from goemo_report.results import RunResult
 from goemo_report.sections._common import key_column, number, plural, run_cell
 
@@ -37,8 +46,10 @@ def build(comparison: Comparison) -> Section:
     if problems:
         blocks.append(Callout("warning", "What does not fit together:", tuple(problems)))
     blocks.append(_overlaps(comparison))
-    if overall:
-        blocks.append(_table(comparison, overall))
+    for whole in (False, True):
+        figures = [(run, check) for run, check in overall if _is_whole(check) == whole]
+        if figures:
+            blocks.append(_table(comparison, figures, whole=whole))
     return Section(
         "truth",
         "Logged against recomputed",
@@ -171,17 +182,35 @@ def _samples(run: RunResult, split: str) -> Cell:
     return Cell(words, mark=None if logged == found.rows else "warning")
 
 
-def _table(comparison: Comparison, checks: list[tuple[RunResult, LoggedCheck]]) -> Table:
+def _is_whole(check: LoggedCheck) -> bool:
+    """Whether a figure is an epoch or a count and both values are whole numbers."""
+    counted = check.key.endswith(("epoch", "epochs", "samples")) or "support_" in check.key
+    values = (check.logged, check.recomputed)
+    return counted and all(value is not None and float(value).is_integer() for value in values)
+
+
+def _table(
+    comparison: Comparison, checks: list[tuple[RunResult, LoggedCheck]], *, whole: bool
+) -> Table:
+    kind: ColumnKind = "integer" if whole else "number"
     return Table(
-        id="truth-figures",
-        title="Logged beside recomputed",
+        id="truth-whole-figures" if whole else "truth-figures",
+        title="Epochs and counts, logged beside recomputed"
+        if whole
+        else "Logged beside recomputed",
         columns=(
             Column("run", "run"),
             Column("figure", "figure", "code"),
             Column("place", "logged in"),
-            Column("logged", "logged", "number", digits=4),
-            Column("recomputed", "recomputed", "number", digits=4),
-            Column("difference", "difference", "delta", digits=4, help="logged \u2212 recomputed"),
+            Column("logged", "logged", kind, digits=4),
+            Column("recomputed", "recomputed", kind, digits=4),
+            Column(
+                "difference",
+                "difference",
+                "delta",
+                digits=0 if whole else 4,
+                help="logged \u2212 recomputed",
+            ),
             Column("verdict", "verdict"),
         ),
         rows=tuple(

@@ -330,6 +330,18 @@ def test_without_validation_there_are_no_tuned_columns() -> None:
     assert "tuning would be the bound" in callouts(on_val)
 
 
+def test_the_lead_stands_at_fixed_and_at_tuned_thresholds(comparison: Comparison) -> None:
+    found = table(thresholds.build(comparison), "thresholds-difference")
+    pairs = comparison.headline, comparison.tuned_headline
+    expected = [pair[key] for pair in pairs if pair for key in ("macro_f1", "micro_f1")]
+    assert [(c.value, c.low, c.high) for c in cells(found, "difference")] == [
+        (one.value, one.low, one.high) for one in expected if one
+    ]
+    assert column(found, "p") == [one.p for one in expected if one]
+    alone = [run_result(run, splits=("test",), number=n) for n, run in enumerate(STANDARD_RUNS)]
+    assert "not compared in pairs at tuned thresholds" in callouts(thresholds.build(compare(alone)))
+
+
 def test_an_ablation_names_the_one_change_and_what_it_did() -> None:
     changed = OfflineRun(
         model="roberta-large",
@@ -430,6 +442,15 @@ def test_a_wrong_figure_is_flagged_with_what_explains_it() -> None:
     section = truth.build(compare([wrong]))
     assert "1 of 1 logged figures differ" in callouts(section)
     assert "equals the micro F1" in callouts(section)
+
+
+def test_epochs_are_whole_numbers() -> None:
+    held = replace(FOUR[0].artifacts[0], role="checkpoint", metadata={"best_epoch": 2})
+    run = replace(FOUR[0], artifacts=(held,), logged={"best_epoch": 2.0})
+    found = truth.build(compare([run]))
+    whole = table(found, "truth-whole-figures")
+    assert {"best_epoch"} == set(column(whole, "figure"))
+    assert {item.kind for item in whole.columns if item.key == "logged"} == {"integer"}
 
 
 def test_leaked_texts_are_counted(comparison: Comparison) -> None:
