@@ -59,9 +59,12 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
     conditions = _conditions(query)
     for wanted in query.tags:
         if wanted not in tags:
-            return NotFoundError(f"no run in {where} has the tag {wanted!r}", _existing(tags))
+            return NotFoundError(
+                f"no run in {where} has the tag {wanted!r}", _meant(wanted, tags) + _existing(tags)
+            )
     if query.any_tags and not tags.keys() & set(query.any_tags):
-        return NotFoundError(f"no run in {where} matches {conditions}", _existing(tags))
+        meant = _meant(query.any_tags[0], tags)
+        return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
     return NotFoundError(
         f"none of {len(runs)} runs in {where} matches {conditions}",
         "`goemo-report runs` lists the runs with their tags, states and models",
@@ -77,6 +80,14 @@ def _conditions(query: RunQuery) -> str:
         ("model", query.models),
     )
     return " ".join(f"--{option} {value}" for option, values in named for value in values)
+
+
+def _meant(wanted: str, tags: Counter[str]) -> str:
+    """A question after the tags most like a mistyped one, empty where none is like it."""
+    import difflib
+
+    close = difflib.get_close_matches(wanted, tags, n=2)
+    return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
 
 
 def _existing(tags: Counter[str]) -> str:

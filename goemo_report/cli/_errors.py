@@ -86,6 +86,8 @@ def _os_remedy(error: OSError) -> str:
         return "Check the permissions, or choose another place"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "Free some space, or choose another place"
+    if error.errno == errno.ENOENT:
+        return "Check the spelling, or choose another place: this one does not exist"
     if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
         return "Choose another place, or move what is there"
     return "Run again with --debug to see where"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -13,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from goemo_report.cli._errors import debug_option
+from goemo_report.errors import GoemoError
 from goemo_report.model import RunQuery, RunState
 from goemo_report.settings import Settings, load_settings
 
@@ -106,7 +108,12 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
                     models=values.pop("models"),
                 )
             values |= _from_file(ctx, settings, values)
-            return command(settings=settings, **values)
+            try:
+                return command(settings=settings, **values)
+            except GoemoError as error:
+                if settings.origins.get("wandb_dir") == "flag":
+                    error.remedy = _with_directory(error.remedy, settings.wandb_dir)
+                raise
 
         options = (*_SOURCE_OPTIONS, *(_FILTER_OPTIONS if filters else ()))
         wrapped: Any = debug_option(settled)
@@ -115,6 +122,16 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
         return wrapped  # type: ignore[no-any-return] # click's decorators keep the function
 
     return decorate
+
+
+def _with_directory(remedy: str, directory: Path | None) -> str:
+    """A remedy whose command lines read the directory that was read."""
+    option = f" --wandb-dir {shlex.quote(str(directory))}"
+    return re.sub(
+        r"`(goemo-report (?:runs|show|compare|audit)\b[^`]*)`",
+        lambda found: found[0] if "--wandb-dir" in found[1] else f"`{found[1]}{option}`",
+        remedy,
+    )
 
 
 def _from_file(ctx: click.Context, settings: Settings, values: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,10 @@ def write(text: str, output: Path = Path("-"), *, quiet: bool = False) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
-        write_whole(output, data)
+        try:
+            write_whole(output, data)
+        except OSError as error:  # it would name the part file beside the target
+            raise OSError(error.errno, error.strerror, os.fspath(output)) from error
         if not quiet:
             note(f"wrote {output}")
 

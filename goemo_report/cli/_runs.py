@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.listing import find_runs
 from goemo_report.model import Listing, RunQuery, RunRecord
 from goemo_report.settings import Settings
@@ -40,7 +41,10 @@ def gather(
     parts: list[tuple[RunSource, Listing]] = []
     if others or not directories or query != RunQuery():
         source = open_settled(settings)
-        parts.append((source, find_runs(source, others, query)))
+        try:
+            parts.append((source, find_runs(source, others, query)))
+        except GoemoError as error:
+            raise _about_paths(others, settings, error) or error from None
     for reference in directories:
         source, run = find_one(settings, reference)
         parts.append((source, Listing((run,))))
@@ -78,7 +82,33 @@ def with_run(
 def find_one(settings: Settings, reference: str) -> tuple[RunSource, RunRecord]:
     """The one run that a RUN argument names, and its source."""
     root = _local_root(reference)
-    if root is not None:
-        settings = replace(settings, wandb_dir=root, origins={})
-    source = open_settled(settings)
-    return source, source.find_run(reference)
+    wanted = settings if root is None else replace(settings, wandb_dir=root, origins={})
+    source = open_settled(wanted)
+    try:
+        return source, source.find_run(reference)
+    except GoemoError as error:
+        raise _about_paths([reference], settings, error) or error from None
+
+
+def _about_paths(
+    references: Sequence[str], settings: Settings, error: GoemoError
+) -> NotFoundError | None:
+    """A clearer error where a RUN that was not found is a path, None where it is not."""
+    from goemo_report.sources.folders import scan
+
+    for text in references:
+        path = Path(text).expanduser()
+        if path.is_dir() and (count := len(scan(path).logs)) > 1:
+            remedy = f"Give --wandb-dir {text} to read them all, or name one by its directory"
+            return NotFoundError(f"{text} is a directory that holds {count} runs, not one", remedy)
+        if path.is_dir() and "/" in text and not settings.wandb_dir:
+            return NotFoundError(
+                f"there is no run log in the directory {text}",
+                "Give the directory of an offline run, or --wandb-dir DIR with runs below it",
+            )
+        if text.startswith("/") or ("/" in text and "://" not in text and not settings.wandb_dir):
+            return NotFoundError(
+                f"there is no directory {text}, and as ENTITY/PROJECT/ID: {error.what}",
+                error.remedy,
+            )
+    return None

@@ -155,6 +155,9 @@ def command(
     project. A RUN is an id, a name, project/id, entity/project/id, a run URL or an offline
     run directory. Numbers are recomputed from the predictions. SOURCE_DATE_EPOCH sets the
     date that the report carries.
+
+    CSV of several tables is one long table with a line a value: section, table, group, row,
+    name, column, value, low, high. A --section with one table is that table, as wide as it is.
     """
     formats = tuple(dict.fromkeys(formats))
     to_stdout = reports == Path("-")

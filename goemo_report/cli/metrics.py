@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,4 +127,6 @@ def _print(scores: Scores, output: Path) -> None:
 def _write_markdown(scores: Scores, output: Path) -> None:
     from goemo_report.render import render_block
 
-    write("\n".join(render_block(table, "md") for table in _tables(scores)), output)
+    titled = zip(("Overall", "Per class"), _tables(scores), strict=True)
+    tables = [replace(table, title=title) for title, table in titled]
+    write("\n".join(render_block(table, "md") for table in tables), output)

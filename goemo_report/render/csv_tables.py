@@ -1,8 +1,9 @@
 """Tables -> CSV with full precision.
 
 One table is as wide as it is: columns are named by their keys; an interval is two more
-columns, `KEY_low` and `KEY_high`. Several tables are one long table, a line a value. Text that a spreadsheet would run as a formula gets an apostrophe before it
-(see `csv_text`); numbers are left as they are.
+columns, `KEY_low` and `KEY_high`. Several tables are one long table, a line a value.
+Text that a spreadsheet would run as a formula gets an apostrophe before it (see
+`csv_text`); numbers are left as they are.
 """
 
 from __future__ import annotations

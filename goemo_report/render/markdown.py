@@ -176,7 +176,9 @@ def _facts(block: Facts, targets: frozenset[str]) -> str:
 
 
 def _table(table: Table, targets: frozenset[str], *, fold: bool) -> list[str]:
-    head = f'<a id="{anchor(table.id)}"></a>\n\n### {markdown_text(table.title)}'
+    head = f'<a id="{anchor(table.id)}"></a>'
+    if table.title:
+        head += f"\n\n### {markdown_text(table.title)}"
     limit = table.page_size if table.browse and fold else None
     rows = _rows(table, limit, targets)
     if fold and (table.collapsed or table.browse or len(table.rows) > FOLD_FROM):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,11 @@ def _local(text: str) -> RunReference | None:
         exists = path.exists()
     except (OSError, RuntimeError, ValueError):  # too long, no such home, a null byte
         logs, exists = [], False
+    if exists and not logs and text.lower().endswith((".csv", ".csv.gz")):
+        raise NotFoundError(
+            f"{text} is a CSV, and a RUN is wanted",
+            f"`goemo-report metrics {shlex.quote(text)}` reads the CSV",
+        )
     if logs or (looks_like_a_path and exists):
         return RunReference(text, log_run_id(logs[0]) if logs else path.name, path=path)
     if looks_like_a_path and not _server_path(text):

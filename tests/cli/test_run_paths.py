@@ -1,0 +1,77 @@
+"""What is said where a RUN, a tag or an output is not what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from goemo_report.cli import goemo_report
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(goemo_report, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("command", ["compare", "show"])
+def test_a_csv_is_no_run(command: str, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "test_predictions.csv").write_text("text\n", "utf-8")
+    for text in ("a/test_predictions.csv", tmp_path / "a" / "test_predictions.csv"):
+        result = invoke(command, text)
+        assert result.exit_code == 1
+        assert "is a CSV, and a RUN is wanted" in result.stderr
+        assert "goemo-report metrics" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["compare", "show"])
+@pytest.mark.parametrize("text", ["/no/such/dir", "no/such"])
+def test_a_path_that_is_nowhere_is_called_so(command: str, text: str) -> None:
+    result = invoke(command, text)
+    assert result.exit_code == 1
+    assert f"there is no directory {text}" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["compare", "show"])
+def test_a_directory_of_runs_is_not_one_run(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline_root: Path
+) -> None:
+    monkeypatch.chdir(offline_root.parent)
+    for text in (offline_root.name, f"./{offline_root.name}", offline_root):
+        result = invoke(command, text)
+        assert result.exit_code == 1
+        assert "is a directory that holds" in result.stderr
+        assert f"--wandb-dir {text}" in result.stderr
+
+
+def test_a_directory_without_runs_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert "there is no run log in the directory a/b" in invoke("show", "a/b").stderr
+
+
+def test_remedies_keep_the_directory(offline_root: Path) -> None:
+    result = invoke("show", "zzzzzz", "--wandb-dir", offline_root)
+    assert f"`goemo-report runs --wandb-dir {offline_root}`" in result.stderr
+
+
+def test_a_mistyped_tag_gets_the_one_meant(offline_root: Path) -> None:
+    result = invoke("compare", "--tag", "finall", "--wandb-dir", offline_root)
+    assert "Did you mean 'final'?" in result.stderr
+
+
+def test_an_output_that_cannot_be_is_named_as_it_was_typed(offline_root: Path) -> None:
+    result = invoke("runs", "--wandb-dir", offline_root, "--format", "csv", "-o", "/proc/foo")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: /proc/foo: ")
+    assert "choose another place" in result.stderr
