@@ -107,24 +107,3 @@ def write_per_class(path: Path, scores: Scores) -> None:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(per_class_rows(scores))
-
-
-def tune_thresholds(
-    truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64], default: float
-) -> npt.NDArray[np.float64]:
-    """Threshold (k,) of each label that gives its highest F1 on these texts.
-
-    It lies half-way between the two neighbouring probabilities; a label without positives
-    keeps the default.
-    """
-    best = np.full(truth.shape[1], default)
-    for label in np.flatnonzero(truth.any(0)):
-        order = np.argsort(-probabilities[:, label], kind="stable")
-        ranked = probabilities[order, label]
-        hits = np.cumsum(truth[order, label])
-        f1 = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
-        following = np.append(ranked[1:], 0.0)
-        f1[ranked == following] = -1.0  # no threshold lies between equal probabilities
-        cut = int(np.argmax(f1))
-        best[label] = (ranked[cut] + following[cut]) / 2
-    return best

@@ -21,6 +21,7 @@ from torch.nn import functional
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.metrics import Scores, score
+from goemo_report.tuning import best_per_class
 from goemo_train import checkpoint, data, model
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
 from goemo_train.evaluate import (
@@ -29,7 +30,6 @@ from goemo_train.evaluate import (
     export,
     predict,
     rankings,
-    tune_thresholds,
     write_per_class,
 )
 from goemo_train.optimiser import Optimiser, learning_rate
@@ -353,7 +353,7 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         write_per_class(directory / "per_class_metrics.csv", scores)
 
         # Thresholds by validation; the test split only says what they are worth.
-        chosen = tune_thresholds(found["val"].truth, found["val"].probabilities, config.threshold)
+        chosen = best_per_class(found["val"].truth, found["val"].probabilities, config.threshold)
         tuned = {
             split: score(p.truth, p.probabilities, corpus.labels, chosen).overall["macro_f1"]
             for split, p in found.items()

@@ -1,8 +1,6 @@
 """Threshold protocols: fixed, as logged, tuned on validation, and the bound tuned on test.
 
-Tuning is exact: F1 is taken at every cut between two adjacent distinct probabilities. The
-threshold is the midpoint of the best cut; of equally good cuts the one nearest to 0.5, then
-the lower one.
+Tuning is exact, see `goemo_report.tuning`.
 """
 
 from __future__ import annotations
@@ -15,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.metrics import ClassCounts, averages, count, ratio, sample_averages
+from goemo_report.metrics import ClassCounts, averages, count, sample_averages
 from goemo_report.predictions import Predictions
-from goemo_report.ranking import Ranking, rank_classes, rank_pairs
+from goemo_report.tuning import best_global, best_per_class
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -28,8 +26,6 @@ Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
 SCHEMA_VERSION: Final = 1
 MINIMUM_SUPPORT: Final = 10
 """A class with fewer positives in validation keeps the global threshold."""
-
-_TOLERANCE: Final = 1e-12
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -163,47 +159,6 @@ def choices(
         overall = tuned_globally(validation)
         found += [overall, tuned_per_class(validation, overall=overall)]
     return (*found, oracle(judged, split))
-
-
-# --- Tuning ---------------------------------------------------------------------------
-
-
-def best_per_class(truth: BoolArray, probabilities: FloatArray) -> FloatArray:
-    """The threshold with the best F1 of each class, (k,); 0.5 for a class without positives."""
-    thresholds = np.full(truth.shape[1], DEFAULT_THRESHOLD)
-    for j, ranking in enumerate(rank_classes(truth, probabilities)):
-        if ranking.positives:
-            scores = probabilities[ranking.lowest, j]
-            thresholds[j] = _best_cut(scores, _f1_at(ranking))
-    return thresholds
-
-
-def best_global(truth: BoolArray, probabilities: FloatArray) -> float:
-    """The threshold with the best macro F1 over all classes; 0.5 without positives."""
-    if not truth.any():
-        return DEFAULT_THRESHOLD
-    gained = np.zeros(truth.shape)  # what each pair adds to the sum of F1 when it is predicted
-    for j, ranking in enumerate(rank_classes(truth, probabilities)):
-        gained[ranking.lowest, j] = np.diff(_f1_at(ranking), prepend=0.0)
-    pairs = rank_pairs(truth, probabilities)
-    macro = np.cumsum(gained.ravel()[pairs.order])[pairs.high - 1] / truth.shape[1]
-    return _best_cut(probabilities.ravel()[pairs.lowest], macro)
-
-
-def _f1_at(ranking: Ranking) -> FloatArray:
-    """F1 of a class when all items down to each group are predicted, (g,)."""
-    return ratio(2 * ranking.hits, ranking.high + ranking.positives)
-
-
-def _best_cut(scores: FloatArray, values: FloatArray) -> float:
-    """Midpoint of the best cut, `values` (g,) being those of a cut below each of the distinct
-    `scores` (g,), which fall."""
-    best = np.flatnonzero(values >= values.max() - _TOLERANCE)
-    above, below = scores[best], np.append(scores, 0.0)[best + 1]
-    middles = below + (above - below) / 2
-    cuts = np.where(middles > below, middles, above)  # no number lies between: p >= above
-    nearest = np.lexsort((cuts, np.abs(cuts - DEFAULT_THRESHOLD)))[0]
-    return float(cuts[nearest])
 
 
 # --- Export ---------------------------------------------------------------------------
