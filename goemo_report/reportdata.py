@@ -18,12 +18,12 @@ from goemo_report.statistics.differences import RANDOMISATIONS
 
 def signature(comparison: Comparison) -> str:
     """How the numbers were made, in one line of `key:value` pairs."""
-    found = comparison.on_split(comparison.baseline)
+    sizes = sorted({comparison.on_split(run).rows for run in comparison.runs})
     parts = {
         "goemo": __version__,
         "metrics": METRICS_VERSION,
         "split": comparison.split,
-        "n": found.rows,
+        "n": "-".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
         "labels": len(comparison.labels),
         "threshold": "0.5,p>=t",
         "zero_division": 0,
