@@ -52,8 +52,8 @@ _TABLES: Final = (
 )
 
 ONE_SIDED: Final = (
-    "An interval of macro F1 reaches up further than down where emotions are never predicted: "
-    "an F1 of 0 from few positives is uncertain, and cannot be lower."
+    "Where emotions are never predicted, the interval of macro F1 can reach much further up than "
+    "down: an F1 of 0 from few positives is uncertain, and cannot be lower."
 )
 
 

@@ -204,6 +204,18 @@ def test_whole_runs_stand_among_the_reported_ones(whole: RunResult) -> None:
     assert shown == sorted(shown, reverse=True)  # type: ignore[type-var]  # floats
 
 
+def test_one_sided_intervals_are_explained_where_they_occur() -> None:
+    weak = run_result(OfflineRun(seed=9, quality=0.05), number=9)
+    for runs in ([weak], FOUR):
+        shown = (
+            "emotions are never predicted"
+            in table(overall.build(compare(runs)), "overall-scores").caption
+        )
+        never = any(run.splits["test"].scores.never_predicted for run in runs)
+        assert shown == never
+    assert weak.splits["test"].scores.never_predicted
+
+
 # --- Metrics and differences ----------------------------------------------------------
 
 
