@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from goemo_report.contract import PER_CLASS_STATISTICS, Split, canonical_metric
-from goemo_report.metrics import Scores
+from goemo_report.metrics import Scores, averages, count
 from goemo_report.results import RunResult, SplitResult, as_number
+from goemo_report.tuning import best_per_class
 
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""
+
+TUNED: Final = "macro_f1_tuned"
+"""What `goemo-train` logs for each split beside the guide's metrics."""
 
 _METADATA: Final = {
     "final_test_auc": "test/auc",
@@ -69,7 +73,7 @@ def check_logged(result: RunResult) -> tuple[LoggedCheck, ...]:
 
 def _check_log(result: RunResult) -> Iterator[LoggedCheck]:
     for split, found in result.splits.items():
-        expected = recomputed_metrics(found)
+        expected = {**recomputed_metrics(found), **_tuned(result, split)}
         logged = _logged_at_best_epoch(result) if split == "val" else result.logged
         for name, value in expected.items():
             key = f"{split}/{name}"
@@ -77,8 +81,28 @@ def _check_log(result: RunResult) -> Iterator[LoggedCheck]:
                 continue
             explanation = ""
             if not same(logged[key], value):
-                explanation = _explain(name, logged[key], found)
+                explanation = _explain(name, logged[key], result, split)
             yield LoggedCheck(key, "log", logged[key], value, explanation)
+
+
+def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
+    """Macro F1 at the thresholds per class that validation gives, if the run logged it."""
+    judged, validation = result.splits[split], result.splits.get("val")
+    if f"{split}/{TUNED}" not in result.logged or validation is None:
+        return {}
+    if validation.labels != judged.labels:
+        return {}
+    thresholds = best_per_class(validation.predictions.truth, validation.predictions.probabilities)
+    predicted = judged.predictions.probabilities >= thresholds
+    return {TUNED: averages(count(judged.predictions.truth, predicted))["macro_f1"]}
+
+
+def not_checkable(result: RunResult) -> tuple[str, ...]:
+    """Keys of logged validation and test figures that predictions cannot confirm: losses, say."""
+    checked = {check.key for check in check_logged(result)}
+    return tuple(
+        key for key in result.logged if key.startswith(("val/", "test/")) and key not in checked
+    )
 
 
 def _logged_at_best_epoch(result: RunResult) -> Mapping[str, float]:
@@ -137,12 +161,53 @@ def _check_metadata(result: RunResult) -> Iterator[LoggedCheck]:
         for name, key in _METADATA.items():
             value: Any = artifact.metadata.get(name)
             number = as_number(value)
-            if number is not None and key in expected:
-                yield LoggedCheck(name, artifact.qualified_name, number, expected[key])
+            if number is None or key not in expected:
+                continue
+            check = LoggedCheck(name, artifact.qualified_name, number, expected[key])
+            if not check.agrees:
+                check = replace(check, explanation=_explain_metadata(key, number, result))
+            yield check
 
 
-def _explain(name: str, logged: float, found: SplitResult) -> str:
+def _explain_metadata(key: str, value: float, result: RunResult) -> str:
+    """What a figure of the metadata equals instead; the summary's own figure comes first."""
+    if key in result.logged and same(value, result.logged[key]):
+        return f"equals the logged {key}"
+    split, _, name = key.partition("/")
+    if split != "test" or "test" not in result.splits:
+        return ""
+    return _explain(name, value, result, "test")
+
+
+def _explain(name: str, logged: float, result: RunResult, split: Split) -> str:
     """What a logged figure equals instead of what its name says; empty if nothing fits."""
+    own = _equal(name, logged, result.splits[split])
+    if own:
+        return own
+    whole = float(logged).is_integer()  # a 0, a 1 or a count is too often the same by chance
+    for other, found in result.splits.items():
+        if other != split and not whole:
+            where = "on validation" if other == "val" else "on test"
+            value = recomputed_metrics(found).get(name)
+            if value is not None and same(logged, value):
+                return f"equals the figure {where}"
+            equal = _equal(name, logged, found)
+            if equal:
+                return f"{equal} {where}"
+    return ""
+
+
+def _equal(name: str, logged: float, found: SplitResult) -> str:
+    """What else of one split a logged figure equals; empty if nothing."""
+    if name == TUNED:
+        return next(
+            (
+                f"equals the macro F1{words}"
+                for words, scores in _readings(found)
+                if same(logged, scores.overall["macro_f1"])
+            ),
+            "",
+        )
     for words, scores in _readings(found):
         for average, statistic in _siblings(name):
             value = scores.overall.get(f"{average}_{statistic}")

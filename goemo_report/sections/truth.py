@@ -7,6 +7,7 @@ from goemo_report.analysis.truth import (
     LoggedCheck,
     Overlap,
     check_logged,
+    not_checkable,
     overlap,
     sample_problems,
 )
@@ -23,7 +24,7 @@ from goemo_report.document import (
     Value,
 )
 from goemo_report.results import RunResult
-from goemo_report.sections._common import key_column, number, plural, run_cell
+from goemo_report.sections._common import key_column, listed, number, plural, run_cell
 
 ORDER = 50
 
@@ -45,6 +46,9 @@ def build(comparison: Comparison) -> Section:
     ]
     if problems:
         blocks.append(Callout("warning", "What does not fit together:", tuple(problems)))
+    unchecked = _unchecked(comparison)
+    if unchecked:
+        blocks.append(Callout("note", "Not checkable from predictions:", unchecked))
     blocks.append(_overlaps(comparison))
     for whole in (False, True):
         figures = [(run, check) for run, check in overall if _is_whole(check) == whole]
@@ -62,6 +66,16 @@ def build(comparison: Comparison) -> Section:
         "best epoch, from which the predictions come. Per-class figures are listed only where "
         "they differ; the first table counts all.",
     )
+
+
+def _unchecked(comparison: Comparison) -> tuple[str, ...]:
+    """Logged figures that predictions cannot confirm; runs with the same ones share a line."""
+    keys: dict[tuple[str, ...], list[str]] = {}
+    for run in comparison.runs:
+        found = tuple(sorted(not_checkable(run)))
+        if found:
+            keys.setdefault(found, []).append(comparison.keys[run.id])
+    return tuple(f"{', '.join(runs)}: {listed(found, 12)}" for found, runs in keys.items())
 
 
 def _overlaps(comparison: Comparison) -> Table:

@@ -11,14 +11,17 @@ from goemo_report.analysis.truth import (
     LoggedCheck,
     best_epoch,
     check_logged,
+    not_checkable,
     overlap,
     recomputed_metrics,
     sample_problems,
 )
-from goemo_report.contract import Split
+from goemo_report.contract import SPLITS, Split
+from goemo_report.metrics import score
 from goemo_report.model import ArtifactRef
 from goemo_report.predictions import BoolArray
 from goemo_report.results import RunResult, SplitResult
+from goemo_report.tuning import best_per_class
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result
 
@@ -99,6 +102,54 @@ def test_metadata_of_the_checkpoint_is_checked() -> None:
     assert not found["final_test_auc"].agrees
     assert found["final_test_auc"].place == "m-checkpoint-r:v2"
     assert found["best_epoch"].agrees
+
+
+def test_a_figure_of_the_other_split_is_explained() -> None:
+    result = run_result(RUN)
+    val = recomputed_metrics(result.splits["val"])
+    logged = {"test/macro_f1": val["macro_f1"], "test/exact_match": val["exact_match"]}
+    logged |= {"test/micro_f1": val["weighted_f1"], "test/f1_joy": val["f1_joy"]}
+    found = checks(replace(result, logged={k: v for k, v in logged.items() if v is not None}))
+    for key in ("test/macro_f1", "test/exact_match", "test/f1_joy"):
+        assert not found[key].agrees
+        assert found[key].explanation == "equals the figure on validation"
+    assert found["test/micro_f1"].explanation == "equals the weighted F1 on validation"
+
+
+def test_figures_at_tuned_thresholds_are_tuned_again() -> None:
+    result = replace(run_result(RUN), history=())
+    val, test = (result.splits[split].predictions for split in SPLITS)
+    thresholds = best_per_class(val.truth, val.probabilities)
+    logged = {}
+    for split, made in (("val", val), ("test", test)):
+        value = score(made.truth, made.probabilities, made.labels, thresholds).overall["macro_f1"]
+        assert value is not None
+        logged[f"{split}/macro_f1_tuned"] = value
+    found = checks(replace(result, logged=logged))
+    assert set(found) == set(logged)
+    assert all(check.agrees for check in found.values())
+    untuned = result.splits["test"].as_logged.overall["macro_f1"]
+    assert untuned is not None
+    wrong = checks(replace(result, logged={"test/macro_f1_tuned": untuned}))
+    assert wrong["test/macro_f1_tuned"].explanation == "equals the macro F1"
+    alone = replace(result, logged=logged, splits={"test": result.splits["test"]})
+    assert checks(alone) == {}
+    assert not_checkable(alone) == tuple(logged)
+
+
+def test_what_predictions_cannot_confirm_is_named() -> None:
+    logged = {"val/loss": 0.1, "test/auc": 0.9, "train/loss": 0.2, "test/latency": 3.0}
+    assert not_checkable(run_result(RUN, logged=logged)) == ("val/loss", "test/latency")
+
+
+def test_metadata_that_repeats_the_summary_is_explained() -> None:
+    result = run_result(RUN, logged={"test/auc": 0.123})
+    artifact = ArtifactRef(
+        "c", "m-checkpoint-r", "model", "v2", "d", 1, "checkpoint", "r",
+        metadata={"final_test_auc": 0.123},
+    )  # fmt: skip
+    found = checks(replace(result, artifacts=(artifact,)))
+    assert found["final_test_auc"].explanation == "equals the logged test/auc"
 
 
 def test_repeated_and_leaked_texts_are_counted() -> None:
