@@ -77,7 +77,8 @@ def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> No
 
         write(to_json(present.document(audits, strict=strict)), output)
     elif form == "github":
-        quiet = f"::notice::goemo-report audit: {len(audits)} runs checked, nothing found\n"
+        runs = f"{len(audits)} run{'' if len(audits) == 1 else 's'}"
+        quiet = f"::notice::goemo-report audit: {runs} checked, nothing found\n"
         write(present.github_annotations(audits) or quiet, output)
     elif form == "md":
         write("\n".join(map(_markdown, audits)), output)
