@@ -23,15 +23,13 @@ import numpy.typing as npt
 from goemo_report.contract import EMOTIONS
 from goemo_report.metrics import OVERALL_KEYS, Scores, score
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import paired
+from goemo_report.statistics.differences import RANDOMISATIONS, paired
 from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 TEXTS = 5427
-TEXT_NAMES = tuple(map(str, range(TEXTS)))
-POPULATION = 8 * TEXTS
 # Positives of each emotion in the test split, in canonical order.
 SUPPORT = (504, 264, 198, 320, 351, 135, 153, 284, 83, 151, 267, 123, 37, 103, 78, 352, 6, 161,
            238, 23, 186, 16, 145, 11, 56, 156, 141, 1787)  # fmt: skip
@@ -83,7 +81,8 @@ def make_scores(
 
 def wrap(truth: BoolArray, probabilities: FloatArray) -> Predictions:
     """Arrays as predictions at 0.5."""
-    return Predictions(TEXT_NAMES, truth, probabilities, probabilities >= 0.5, EMOTIONS, "made up")
+    names = tuple(map(str, range(len(truth))))
+    return Predictions(names, truth, probabilities, probabilities >= 0.5, EMOTIONS, "made up")
 
 
 def values(scores: Scores) -> dict[str, float]:
@@ -114,10 +113,12 @@ def measure(
     *,
     seed: int = 0,
     resamples: int = 1000,
+    randomisations: int = RANDOMISATIONS,
+    texts: int = TEXTS,
 ) -> Coverage:
-    """Draw samples and count; see the module."""
+    """Draw samples of so many texts from a population of eight times as many, and count."""
     generator = np.random.default_rng(seed)
-    truth = make_truth(POPULATION, generator)
+    truth = make_truth(8 * texts, generator)
     shared = generator.normal(size=truth.shape)
     better = System(system.weakest + 0.2, system.strongest + 0.2, system.readiness)
     ours = make_scores(truth, shared, better, generator)
@@ -125,23 +126,25 @@ def measure(
     true, other = (values(score(truth, scores, EMOTIONS)) for scores in (ours, theirs))
     found = Coverage(samples, *(defaultdict(int) for _ in range(4)))
     for number in range(samples):
-        drawn = generator.integers(POPULATION, size=TEXTS)
+        drawn = generator.integers(len(truth), size=texts)
         run = analyse(wrap(truth[drawn], ours[drawn]), resamples=resamples, seed=number)
         baseline = analyse(wrap(truth[drawn], theirs[drawn]), resamples=resamples, seed=number)
         for key, interval in run.intervals.items():
             # a class without positives in the sample has no interval and misses nothing
             found.intervals[key] += interval is None or interval.low <= true[key] <= interval.high
-        for key, difference in paired(run, baseline).items():
+        differences = paired(run, baseline, randomisations=randomisations)
+        for key, difference in differences.items():
             gap = true[key] - other[key]
             inside = difference is None or difference.low <= gap <= difference.high
             found.differences[key] += inside
         # Equal systems: each pair of labels is dealt to the two by coin.
-        swap = generator.random(TEXTS) < 0.5
+        swap = generator.random(texts) < 0.5
         first = np.where(swap[:, None], theirs[drawn], ours[drawn])
         second = np.where(swap[:, None], ours[drawn], theirs[drawn])
         equal = paired(
             analyse(wrap(truth[drawn], first), resamples=resamples, seed=number),
             analyse(wrap(truth[drawn], second), resamples=resamples, seed=number),
+            randomisations=randomisations,
         )
         for key, difference in equal.items():
             found.rejections[key] += difference is not None and difference.p < 0.05
