@@ -40,10 +40,14 @@ def verdict(comparison: Comparison) -> Callout:
         lines.append(f"It is {_ahead(comparison, second)}.")
     else:
         found = comparison.differences.get(best.id)
+        macro = found["macro_f1"] if found else None
         gain = comparison.macro_f1(best) - comparison.macro_f1(base)
+        where = ""
+        if macro is not None and not comparison.alike:
+            gain, where = macro.value, " on common texts"
         text = (
-            f"{comparison.name(best)} is best with {value}: {signed(gain)} against the baseline "
-            f"{comparison.name(base)}, {noise(found['macro_f1'] if found else None)}."
+            f"{comparison.name(best)} is best with {value}: {signed(gain)}{where} against the "
+            f"baseline {comparison.name(base)}, {noise(macro)}."
         )
         if second is not base:
             lines.append(f"It is {_ahead(comparison, second)}.")
@@ -64,12 +68,14 @@ def noise(found: Difference | None) -> str:
 
 def _ahead(comparison: Comparison, second: RunResult) -> str:
     """How far the best run is ahead of the next one; signs are those of best minus next."""
-    gap = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
-    found = comparison.lead
-    macro = found["macro_f1"] if found else None
+    macro = comparison.lead["macro_f1"] if comparison.lead else None
     same = comparison.group(comparison.best) is comparison.group(second)
     seed = f" (same recipe, {_seeds(comparison, comparison.best, second)})" if same else ""
-    return f"{gap:.3f} ahead of {comparison.name(second)}{seed}, {noise(macro)}"
+    if macro is not None and not comparison.alike:  # own values are about other texts
+        gap = f"{signed(macro.value)} on common texts against {comparison.name(second)}{seed}"
+        return f"{gap}, {noise(macro)}"
+    ahead = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
+    return f"{ahead:.3f} ahead of {comparison.name(second)}{seed}, {noise(macro)}"
 
 
 # --- Recipes: means over seeds --------------------------------------------------------
@@ -152,7 +158,7 @@ def _gains(comparison: Comparison) -> list[str]:
         if value is not None and other is not None:
             paired = found.get(f"f1_{label}") if found else None
             clear = paired is not None and paired.verdict != "tie"
-            deltas.append((value - other, label, clear))
+            deltas.append((paired.value if paired else value - other, label, clear))
     deltas.sort(key=lambda item: -item[0])
     gained = [item for item in deltas[:3] if item[0] > 0]
     lost = [item for item in deltas[::-1][:3] if item[0] < 0]

@@ -99,6 +99,13 @@ def test_runs_on_other_texts_are_said_to_be_so() -> None:
     text = callouts(summary.build(compare(runs)))
     assert "were not judged on the same test texts (R1 120, R2 90)" in text
     assert "|n:90-120|" in signature(compare(runs))
+    lead = compare(runs).lead
+    assert lead is not None
+    macro = lead["macro_f1"]
+    assert macro is not None
+    assert f"{macro.value:+.3f} on common texts against {FOUR[0].run.name}" in text
+    chosen = callouts(summary.build(compare(runs, baseline=FOUR[0].id)))
+    assert f": {macro.value:+.3f} on common texts against the baseline" in chosen
     board = table(leaderboard.build(compare(runs)), "leaderboard-runs")
     assert sorted(column(board, "texts")) == [90, 120]  # type: ignore[type-var]  # integers
     assert "not judged on the same texts" in board.caption
