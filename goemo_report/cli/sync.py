@@ -52,7 +52,8 @@ def command(
 ) -> None:
     """Upload offline runs with `wandb sync`, then read back what arrived.
 
-    RUN is an id, a name or a directory of an offline run; all runs below a DIR are sent.
+    RUN is an id, a name or a directory of an offline run; all runs below a DIR, or below the DIR
+    of --wandb-dir alone, are sent.
     `wandb sync` reports success even when nothing arrived. Here config, every history step,
     summary, tags, state and each artifact (by digest) are compared with the log, and what is
     missing is sent again by itself. The exit code is 1 while anything is missing.

@@ -328,3 +328,42 @@ def test_twenty_runs_load_in_under_two_seconds(browser: Browser, folder: Path) -
         times.append(float(opened.page.evaluate(script)))
         opened.page.context.close()
     assert 0 < min(times) < 2000, times
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1400])
+def test_buttons_and_captions_do_not_meet(browser: Browser, folder: Path, width: int) -> None:
+    opened = _open(browser, folder / "three.html", viewport={"width": width, "height": 900})
+    met = opened.page.evaluate(
+        """() => [...document.querySelectorAll('.tools.solo')].filter(tools => {
+          const caption = tools.closest('figure').querySelector('figcaption p');
+          if (!caption || tools.closest('details')) return false;
+          const range = document.createRange();
+          range.selectNodeContents(caption);
+          const box = tools.getBoundingClientRect();
+          return [...range.getClientRects()].some(line => box.left < line.right
+            && line.left < box.right && box.top < line.bottom && line.top < box.bottom);
+        }).length"""
+    )
+    assert met == 0
+    opened.page.context.close()
+
+
+def test_wide_tables_take_the_window_before_they_scroll(browser: Browser, folder: Path) -> None:
+    opened = _open(browser, folder / "twenty.html", viewport={"width": 1700, "height": 900})
+    boxes = opened.page.evaluate(
+        """() => [...document.querySelectorAll('.scroll')].filter(box => box.clientWidth)
+          .map(box => [box.clientWidth, box.scrollWidth, box.getBoundingClientRect().right])"""
+    )
+    assert boxes
+    for width, wanted, right in boxes:
+        assert wanted <= width or right > 1600
+    opened.page.context.close()
+
+
+def test_paper_names_the_group_of_curves_that_it_shows(three: Opened) -> None:
+    page = three.drawn().page
+    page.emulate_media(media="print")
+    choice = page.locator("#precision-recall .choice")
+    assert choice.is_visible()
+    assert choice.locator("select").evaluate("one => getComputedStyle(one).appearance") == "none"
+    page.emulate_media(media="screen")
