@@ -85,6 +85,11 @@ def assert_same(output: Path, expected: Path) -> None:
     assert summary == true_summary
 
 
+def is_finished(output: Path) -> bool:
+    """Whether the run had written its summary when the signal came."""
+    return "summary" in json.loads(next(output.glob("*/run.json")).read_text("utf-8"))
+
+
 def kill_again_and_again(
     root: Path, expected: Path, signals: list[int], chance: random.Random
 ) -> int:
@@ -96,6 +101,8 @@ def kill_again_and_again(
         if code == 0:  # it was faster
             break
         kills += 1
+        if is_finished(output):  # it was killed while it took its leave
+            break
         run_id = next(output.glob("*/run.json")).parent.name.rsplit("-", 1)[-1]
         arguments = (f"--resume={run_id}",)
     else:
@@ -112,7 +119,7 @@ def test_killed_twice_and_resumed_it_ends_with_the_same_bits(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_killed_at_random_points(tmp_path: Path, uninterrupted: Path, seed: int) -> None:
     chance = random.Random(seed)
     signals = chance.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], k=3)
