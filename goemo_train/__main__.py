@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,11 @@ def _guarded(config: TrainConfig, *, debug: bool) -> int:
 
 
 def _run(config: TrainConfig) -> int:
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise GoemoError(
+            f"training needs {' and '.join(missing)}", "Install it: pip install 'goemo[train]'"
+        )
     _without_hub(config)  # before the imports, which read the environment
     import transformers
 

@@ -101,9 +101,11 @@ def export(
 
 
 def write_per_class(path: Path, scores: Scores) -> None:
-    """Write the guide's per-class CSV."""
+    """Write the guide's per-class CSV, whole or not at all."""
     columns = [key.name for key in contract.PER_CLASS_COLUMNS]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(per_class_rows(scores))
+    part.replace(path)

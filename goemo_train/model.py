@@ -116,6 +116,27 @@ class MeanPooled(Classifier):
         return bert
 
 
+@torch.no_grad()
+def _undo_export(plain: BertForSequenceClassification) -> MeanPooled:
+    """The model that `MeanPooled.export` wrote, ready to be trained further."""
+    layer: Any = plain.bert.encoder.layer[-1]
+    plain.bert.encoder.layer = plain.bert.encoder.layer[:-1]
+    plain.config.num_hidden_layers -= 1
+    plain.classifier.weight.mul_(POOLER_SCALE)
+    model = MeanPooled(plain)
+    model.norm.load_state_dict(layer.output.LayerNorm.state_dict())
+    return model
+
+
+def _is_export(plain: Any) -> bool:
+    """Whether the last layer attends uniformly, as only an exported mean does."""
+    if not isinstance(plain, BertForSequenceClassification):
+        return False
+    layer: Any = plain.bert.encoder.layer[-1]
+    attention = layer.attention.self
+    return not (attention.query.weight.any() or attention.key.weight.any())
+
+
 def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]:
     """The encoder with a fresh multi-label head, and its tokenizer.
 
@@ -156,6 +177,8 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
         raise SettingsError(
             f"--max-seq-length is {config.max_seq_length}", f"{config.model} reads at most {limit}"
         )
+    if _is_export(plain):  # its scaled layer cannot be trained as it is
+        return _undo_export(plain), tokenizer
     if config.pooling == "mean":
         if not isinstance(plain, BertForSequenceClassification):
             raise SettingsError(

@@ -64,6 +64,22 @@ def test_a_checkpoint_loads_with_plain_transformers(
     assert described["problem_type"] == "multi_label_classification"
 
 
+@pytest.mark.parametrize("pooling", ["default", "mean"])
+def test_a_checkpoint_with_mean_pooling_can_be_trained_further(
+    tmp_path: Path, pooling: str
+) -> None:
+    config, classifier, tokenizer = trained("tiny-bert", "mean")
+    model.save_checkpoint(classifier, tokenizer, tmp_path / "checkpoint")
+    again = TrainConfig(model=str(tmp_path / "checkpoint"), pooling=pooling)  # type: ignore[arg-type]  # a parameter
+    loaded, _ = model.load(again, EMOTIONS)
+    inputs = tokenizer(data.load_corpus(config).val.texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = classifier(inputs["input_ids"], inputs["attention_mask"])
+        got = loaded.eval()(inputs["input_ids"], inputs["attention_mask"])
+    assert isinstance(loaded, model.MeanPooled)
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
 def test_the_vocabulary_files_alone_make_the_same_tokenizer(tmp_path: Path) -> None:
     config, classifier, tokenizer = trained("tiny-roberta")
     model.save_checkpoint(classifier, tokenizer, tmp_path / "c")
