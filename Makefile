@@ -4,9 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export WANDB_SILENT ?= true
+# Tests and trainers run side by side: threads that spin would take each other's cores.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs clean
+.PHONY: help demo test test-slow test-all lint format docs clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +31,10 @@ demo: $(VENV)/.train ## train four small runs offline, compare them, name the re
 test: $(VENV)/.dev ## the fast tests
 	@$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-all: $(VENV)/.dev ## every test, the slow ones too
-	@$(BIN)/python -m pytest -n 2
+test-slow: $(VENV)/.dev ## the slow tests alone
+	@$(BIN)/python -m pytest -n 2 -m slow
+
+test-all: test test-slow ## every test
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
