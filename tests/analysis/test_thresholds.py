@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from goemo_report.analysis.thresholds import (
     as_logged,
-    best_global,
-    best_per_class,
     choices,
     export_thresholds,
     fixed,
@@ -23,6 +21,7 @@ from goemo_report.analysis.thresholds import (
 )
 from goemo_report.metrics import score
 from goemo_report.predictions import Predictions
+from goemo_report.tuning import best_global, best_per_class
 from tests.numbers import make_predictions
 
 
