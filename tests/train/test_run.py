@@ -17,7 +17,8 @@ from sklearn.metrics import f1_score, roc_auc_score
 from goemo_report import contract
 from goemo_report.predictions import read_predictions
 from goemo_train.config import TrainConfig
-from goemo_train.train import State, _out_of_patience
+from goemo_train.run import State
+from goemo_train.train import _out_of_patience
 from tests.train.conftest import RUN_ID, Finished, goemo_train, log_records
 
 
