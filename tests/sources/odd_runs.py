@@ -49,9 +49,8 @@ def odd(root: Path) -> None:
 
 def many_files(root: Path) -> None:
     """An artifact whose manifest the client puts into a file of its own."""
-    from wandb.sdk.interface import interface
-
     import wandb
+    from wandb.sdk.interface import interface
 
     interface.MANIFEST_FILE_SIZE_THRESHOLD = 2
     run = wandb.init(project="odd-project", id="many", name="many", dir=str(root))
