@@ -14,6 +14,7 @@ from goemo_report.metrics import Scores, score
 from goemo_report.tuning import best_per_class
 from goemo_train import checkpoint, data, model
 from goemo_train.config import TrainConfig
+from goemo_train.dropout import use_cheap_dropout
 from goemo_train.evaluate import (
     autocast,
     evaluation_row,
@@ -67,6 +68,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     if config.bias_start == "log-odds":
         model.start_bias(classifier, corpus.train.truth)
     classifier.to(device)
+    if device.type == "cpu":
+        use_cheap_dropout(classifier.plain)
     torch.manual_seed(config.random_seed + world.rank)  # each process its own dropout
     tokens, val, test = (
         data.tokenise(split, tokenizer, config.max_seq_length)
