@@ -29,6 +29,7 @@ Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
 Pooling = Literal["default", "mean"]
 Updates = Literal["auto", "batch", "all"]
+Compile = Literal["auto", "on", "off"]
 BiasStart = Literal["zero", "log-odds"]
 Mode = Literal["online", "offline", "disabled"]
 
@@ -57,6 +58,7 @@ class TrainConfig:
     threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
     precision: Annotated[Precision, "of training (auto: bf16 on GPU, else fp32)"] = "auto"
     eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"
+    compile: Annotated[Compile, "torch.compile of the encoder's layers (auto: on GPU)"] = "auto"
     patience: Annotated[int, "stop after N epochs without a better one (0: no)", (0, 10**9)] = 0
     checkpoint_every: Annotated[int, "save every N steps as well (0: no)", (0, 10**9)] = 0
     keep_checkpoints: Annotated[int, "training states that are kept", (1, 10**6)] = 2

@@ -78,10 +78,16 @@ def rankings(
     }
 
 
-@contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
+def number_format(device: torch.device, precision: str) -> torch.dtype:
     """bf16 where it is asked for; `auto` asks for it on GPU."""
     half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if half else torch.float32
+
+
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """The matrix products of the block in this precision."""
+    half = number_format(device, precision) == torch.bfloat16
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
         yield
 

@@ -190,6 +190,12 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
     return Classifier(plain), tokenizer
 
 
+def encoder_layers(plain: Any) -> list[nn.Module]:
+    """The layers of an encoder from the embeddings on: its longest list of modules."""
+    lists = [m for m in plain.modules() if isinstance(m, nn.ModuleList)]
+    return list(max(lists, key=len, default=()))
+
+
 def _set_dropout(described: Any, dropout: float) -> None:
     for name in DROPOUT_NAMES:
         if hasattr(described, name):

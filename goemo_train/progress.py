@@ -75,7 +75,8 @@ class Progress:
             f"epoch {row['epoch']}: train loss {row['train/loss']:.4f}, "
             f"val loss {row['val/loss']:.4f}, val AUC {row['val/auc']:.4f} micro "
             f"{row['val/macro_auc']:.4f} macro, {row['train/epoch_time']:.1f} s, "
-            f"{row['train/samples_per_sec']:.0f} texts/s{' (best so far)' if best else ''}"
+            f"{row['train/samples_per_sec']:.0f} texts/s, MFU {row['train/mfu']:.0%}"
+            f"{' (best so far)' if best else ''}"
         )
 
     @contextmanager

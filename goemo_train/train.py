@@ -19,12 +19,15 @@ from goemo_train.evaluate import (
     autocast,
     evaluation_row,
     export,
+    number_format,
     predict,
     rankings,
     write_per_class,
 )
+from goemo_train.flops import matmul_flops, training_flops
 from goemo_train.optimiser import Optimiser, learning_rate
 from goemo_train.progress import Interrupted, Interruption, Progress
+from goemo_train.rehearsal import compile_layers
 from goemo_train.run import Run, State, check_disk, open_run, write_json
 from goemo_train.tracking import Tracker, run_config
 from goemo_train.world import World
@@ -76,7 +79,10 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         for split in (corpus.train, corpus.val, corpus.test)
     )
     sample = tokens.head(TRAIN_AUC_SAMPLE, config.random_seed)
+    early = []  # warnings from before the run
     truncated = tokens.truncated + val.truncated + test.truncated
+    if truncated:
+        early = [f"{truncated} texts are longer than {config.max_seq_length} tokens and were cut"]
 
     # Optimiser and schedule.
     batches_per_epoch = -(-len(tokens) // config.batch_size)
@@ -84,6 +90,9 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     if config.warmup_steps < 0:
         config = replace(config, warmup_steps=steps // 10)
     optimiser = Optimiser(classifier, config, device)
+    if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
+        compile_layers(classifier, tokens, config.precision, early.append)
+    flops = training_flops(classifier.plain, tokens.lengths)
     network = world.wrap(classifier)  # after the optimiser chose which gradients are sparse
 
     # The run.
@@ -102,6 +111,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         "train_auc_samples": len(sample),
         "steps": steps,
     }
+    peak = matmul_flops(device, number_format(device, config.precision))
+    measured["matmul_tflops"] = peak / 1e12
     logged = run_config(config, measured)
     directory.mkdir(parents=True, exist_ok=True)
     record = {"id": run_id, "name": name, "settings": asdict(config), "config": logged}
@@ -114,10 +125,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         if config.resume:
             run.restore()
         state = run.state
-        if truncated:
-            run.warn(
-                f"{truncated} texts are longer than {config.max_seq_length} tokens and were cut"
-            )
+        for text in early:
+            run.warn(text)
         while state.epoch <= config.num_epochs and not _out_of_patience(state, config):
             order = data.training_batches(
                 tokens.lengths, config.batch_size, config.random_seed, state.epoch
@@ -150,11 +159,11 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
                         now = time.perf_counter()
                         state.epoch_time, started = state.epoch_time + now - started, now
                         run.save()
-            now = time.perf_counter()
+            losses, norms = torch.stack(state.losses).cpu(), torch.stack(state.norms).cpu()
+            now = time.perf_counter()  # the device has done all of its work
             state.epoch_time, started = state.epoch_time + now - started, now
 
             # What the epoch came to.
-            losses, norms = torch.stack(state.losses).cpu(), torch.stack(state.norms).cpu()
             if not torch.isfinite(losses).all():
                 run.warn(f"the training loss is not finite in epoch {state.epoch}")
                 raise GoemoError(
@@ -175,6 +184,7 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
                 "train/grad_norm": float(norms.mean()),
                 "train/epoch_time": state.epoch_time,
                 "train/samples_per_sec": len(tokens) / state.epoch_time,
+                "train/mfu": flops / (state.epoch_time * peak * world.size),
             }
             if row["val/auc"] > state.best_auc:
                 state.best_epoch, state.best_auc = state.epoch, row["val/auc"]

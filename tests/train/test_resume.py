@@ -21,7 +21,7 @@ ARGUMENTS = (
     *("--dataset=demo", "--model=tiny-bert", "--num-epochs=4", "--limit=1000"),
     *("--checkpoint-every=9", "--learning-rate=4e-3"),
 )
-TIMES = {"train/epoch_time", "train/samples_per_sec"}
+TIMES = {"train/epoch_time", "train/samples_per_sec", "train/mfu"}
 
 
 def result(output: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], dict[str, Any]]:

@@ -1,0 +1,79 @@
+"""What is tried before training leaves no trace, and compiling has a way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from goemo_train import data, model
+from goemo_train.config import TrainConfig
+from goemo_train.data import Tokens
+from goemo_train.model import Classifier, encoder_layers
+from goemo_train.rehearsal import compile_layers, rehearse
+
+
+@pytest.fixture
+def parts() -> tuple[Classifier, Tokens]:
+    torch.manual_seed(1)
+    config = TrainConfig(model="tiny-bert", model_name="tiny-bert", dataset="demo", limit=60)
+    corpus = data.load_corpus(config)
+    classifier, tokenizer = model.load(config, corpus.labels)
+    return classifier, data.tokenise(corpus.train, tokenizer, 64)
+
+
+def logits(classifier: Classifier, tokens: Tokens) -> torch.Tensor:
+    ids, mask, _ = tokens.batch(np.arange(5), torch.device("cpu"))
+    with torch.no_grad():
+        found: torch.Tensor = classifier.eval()(ids, mask)
+    return found
+
+
+def test_a_rehearsal_leaves_no_trace(parts: tuple[Classifier, Tokens]) -> None:
+    classifier, tokens = parts
+    weights = {k: v.clone() for k, v in classifier.state_dict().items()}
+    random = torch.get_rng_state()
+    rehearse(classifier, tokens, np.arange(6), "fp32")
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(p.grad is None for p in classifier.parameters())
+    assert all(torch.equal(v, weights[k]) for k, v in classifier.state_dict().items())
+
+
+@pytest.mark.slow
+def test_compiled_layers_give_the_same_logits(parts: tuple[Classifier, Tokens]) -> None:
+    classifier, tokens = parts
+    expected = logits(classifier, tokens)
+    said: list[str] = []
+    compile_layers(classifier, tokens, "fp32", said.append)
+    assert said == []
+    assert all(layer._compiled_call_impl for layer in encoder_layers(classifier.plain))
+    torch.testing.assert_close(logits(classifier, tokens), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_cannot_be_compiled_is_trained_as_it_is(
+    parts: tuple[Classifier, Tokens], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    classifier, tokens = parts
+    expected = logits(classifier, tokens)
+
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/nowhere/c++"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing compiled before
+    torch.compiler.reset()
+    said: list[str] = []
+    compile_layers(classifier, tokens, "fp32", said.append)
+    (line,) = said
+    assert "trained as it is: " in line
+    assert "\n" not in line
+    assert not any(layer._compiled_call_impl for layer in encoder_layers(classifier.plain))
+    assert torch.equal(logits(classifier, tokens), expected)
+
+
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta"])
+def test_layers_are_found(name: str) -> None:
+    config = TrainConfig(model=name, model_name=name, dataset="demo", limit=9)
+    corpus = data.load_corpus(config)
+    classifier, _ = model.load(config, corpus.labels)
+    layers = encoder_layers(classifier.plain)
+    assert len(layers) == classifier.plain.config.num_hidden_layers
