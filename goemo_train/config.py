@@ -29,6 +29,7 @@ Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
 Pooling = Literal["default", "mean"]
 Updates = Literal["auto", "batch", "all"]
+LossName = Literal["bce", "weighted-bce", "focal", "asymmetric"]
 Compile = Literal["auto", "on", "off"]
 BiasStart = Literal["zero", "log-odds"]
 Mode = Literal["online", "offline", "disabled"]
@@ -45,10 +46,17 @@ class TrainConfig:
     limit: Annotated[int, "use only the first N texts of each split (0: all)", (0, 10**9)] = 0
     learning_rate: Annotated[float, "peak learning rate", (1e-12, 10)] = 2e-5
     batch_size: Annotated[int, "texts per optimiser step, over all processes", (1, 65536)] = 16
+    micro_batch_size: Annotated[int, "texts computed at once on a process (0: all)", (0, 65536)] = 0
+    auto_batch_size: Annotated[bool, "find the largest micro batch that fits"] = False
     num_epochs: Annotated[int, "passes over the training split", (1, 10000)] = 4
     dropout: Annotated[float, "dropout probability", (0, 0.999)] = 0.1
     max_seq_length: Annotated[int, "texts are cut after so many tokens", (3, 131072)] = 128
     warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)", (-1, 10**9)] = -1
+    loss: Annotated[LossName, "what is minimised"] = "bce"
+    label_smoothing: Annotated[float, "targets are 1 - N/2 and N/2", (0, 0.9)] = 0.0
+    layer_decay: Annotated[
+        float, "learning rate times N for each layer below the head", (0.1, 1)
+    ] = 1.0
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm", (1e-9, 1e9)] = 1.0
     random_seed: Annotated[int, "seed of every random choice", (0, 2**32 - 1)] = 42

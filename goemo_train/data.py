@@ -241,6 +241,19 @@ def training_batches(
     return batches
 
 
+def pieces(
+    rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], texts: int, padded_tokens: int
+) -> list[npt.NDArray[np.int64]]:
+    """A batch in as few parts as keep to so many texts and padded tokens; 0 is no limit.
+
+    A part of one text may be longer.
+    """
+    size = min(texts or len(rows), len(rows))
+    if padded_tokens:
+        size = min(size, max(1, padded_tokens // int(lengths[rows].max())))
+    return np.array_split(rows, -(-len(rows) // size))
+
+
 def evaluation_batches(
     lengths: npt.NDArray[np.int64], size: int
 ) -> Iterator[npt.NDArray[np.int64]]:

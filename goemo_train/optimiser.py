@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from goemo_train.config import TrainConfig
-from goemo_train.model import Classifier
+from goemo_train.model import Classifier, encoder_layers
 
 
 class Optimiser:
@@ -27,16 +27,22 @@ class Optimiser:
         rows = config.embedding_updates == "batch" or (
             config.embedding_updates == "auto" and device.type == "cpu"
         )
-        sparse = [words.weight] if rows and type(words) is nn.Embedding else []
+        sparse: list[Any] = [words.weight] if rows and type(words) is nn.Embedding else []
         words.sparse = bool(sparse)
         dense = [p for p in self.parameters if not any(p is q for q in sparse)]
-        groups = [
-            {"params": [p for p in dense if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in dense if p.ndim < 2], "weight_decay": 0.0},
+        scales = layer_scales(classifier.plain, config.layer_decay)
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for parameter in dense:
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((scales.get(parameter, 1.0), decay), []).append(parameter)
+        decayed = [
+            {"params": members, "weight_decay": decay, "scale": scale}
+            for (scale, decay), members in groups.items()
         ]
-        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, fused=True)]
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(decayed, fused=True)]
         if sparse:
-            self.parts.append(torch.optim.SparseAdam(sparse))
+            words_only = {"params": sparse, "scale": scales.get(sparse[0], 1.0)}
+            self.parts.append(torch.optim.SparseAdam([words_only]))
 
     def step(self, rate: float) -> torch.Tensor:
         """Clip, update and clear; gives the gradient norm before clipping."""
@@ -51,7 +57,7 @@ class Optimiser:
         torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["scale"]
             part.step()
             part.zero_grad(set_to_none=True)
         return norm
@@ -64,6 +70,17 @@ class Optimiser:
         """Take over what `state_dict` gave."""
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
+
+
+def layer_scales(plain: Any, decay: float) -> dict[nn.Parameter, float]:
+    """What the learning rate of each encoder parameter is multiplied by; the head has none.
+
+    The last layer has `decay`, each one below it once more, the embeddings most: Clark et al.
+    2020 (ELECTRA).
+    """
+    layers = encoder_layers(plain) if decay < 1 else []
+    parts = [*reversed(layers), *([plain.base_model.embeddings] if layers else [])]
+    return {p: decay**below for below, part in enumerate(parts, 1) for p in part.parameters()}
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:

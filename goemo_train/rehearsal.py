@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goemo_report.errors import GoemoError
+from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
 from goemo_train.evaluate import autocast
 from goemo_train.model import Classifier, encoder_layers
+from goemo_train.world import World
 
 Warn = Callable[[str], None]
 
@@ -27,6 +30,38 @@ def rehearse(
             logits = classifier.train()(ids, mask)
         logits.float().sum().backward()
     classifier.zero_grad(set_to_none=True)
+
+
+def fit_micro_batch(
+    classifier: Classifier, tokens: Tokens, config: TrainConfig, world: World
+) -> int:
+    """The most texts that a process can compute at once: half as many until the longest fit.
+
+    Memory that the optimiser will take, two numbers a parameter, is held meanwhile.
+
+    Raises:
+        GoemoError: not even one text fits.
+
+    """
+    size = config.micro_batch_size or -(-min(config.batch_size, len(tokens)) // world.size)
+    longest = np.argsort(-tokens.lengths, kind="stable")
+    moments = [torch.empty_like(p) for p in classifier.parameters() for _ in range(2)]
+    while True:
+        try:
+            rehearse(classifier, tokens, longest[:size], config.precision)
+            break
+        except torch.OutOfMemoryError as error:
+            classifier.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            if size == 1:
+                raise GoemoError(
+                    f"out of memory with one text of {tokens.lengths.max()} tokens",
+                    "Lower --max-seq-length, or take a smaller model",
+                ) from error
+            size = -(-size // 2)
+    del moments
+    smallest: int = min(world.gather(size))
+    return smallest
 
 
 def compile_layers(classifier: Classifier, tokens: Tokens, precision: str, warn: Warn) -> None:

@@ -144,10 +144,11 @@ class Run:
                 self.tracker.summarise({**reached, "warnings": self.state.warnings})
                 self.log_artifacts({})
             if isinstance(error, torch.OutOfMemoryError):
-                size = self.config.batch_size
+                size = self.config.micro_batch_size or self.config.batch_size
                 raise GoemoError(
-                    f"out of GPU memory at --batch-size {size}",
-                    f"Try --batch-size {max(1, size // 2)}, or a shorter --max-seq-length",
+                    f"out of GPU memory with {size} texts at once",
+                    f"Try --micro-batch-size {max(1, size // 2)}, which trains the same, or let "
+                    "--auto-batch-size find it",
                 ) from error
             raise
         finally:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import torch
-from torch.nn import functional
 
 from goemo_report.errors import GoemoError
 from goemo_report.metrics import Scores, score
@@ -25,14 +24,16 @@ from goemo_train.evaluate import (
     write_per_class,
 )
 from goemo_train.flops import matmul_flops, training_flops
+from goemo_train.losses import choose as choose_loss
 from goemo_train.optimiser import Optimiser, learning_rate
 from goemo_train.progress import Interrupted, Interruption, Progress
-from goemo_train.rehearsal import compile_layers
+from goemo_train.rehearsal import compile_layers, fit_micro_batch
 from goemo_train.run import Run, State, check_disk, open_run, write_json
 from goemo_train.tracking import Tracker, run_config
 from goemo_train.world import World
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
+CPU_TOKENS = 2048  # that a process computes at once on CPU; more only takes memory
 FALLS = 2  # epochs in a row of falling validation AUC before a warning
 
 
@@ -89,6 +90,12 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     steps = batches_per_epoch * config.num_epochs
     if config.warmup_steps < 0:
         config = replace(config, warmup_steps=steps // 10)
+    criterion = choose_loss(config, corpus.train.truth, device)
+    room = CPU_TOKENS if device.type == "cpu" else 0
+    if config.auto_batch_size:
+        fits = fit_micro_batch(classifier, tokens, config, world)
+        config = replace(config, micro_batch_size=fits)
+        progress.note(f"{fits} texts are computed at once, of {config.batch_size} a step")
     optimiser = Optimiser(classifier, config, device)
     if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
         compile_layers(classifier, tokens, config.precision, early.append)
@@ -136,18 +143,20 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
             with progress.epoch(state.epoch, config.num_epochs, len(order), state.batch) as show:
                 for rows in order[state.batch :]:
                     rate = learning_rate(state.step, steps, config)
-                    # This process's share of the batch; a share may be empty in the last one.
-                    mine = rows[world.rank :: world.size]
-                    weight = min(len(mine), 1) * world.size / (len(rows) * len(corpus.labels))
-                    ids, mask, truth = tokens.batch(mine if len(mine) else rows[:1], device)
-                    with autocast(device, config.precision):
-                        logits = network(ids, mask)
-                    loss = weight * functional.binary_cross_entropy_with_logits(
-                        logits.float(), truth, reduction="sum"
-                    )
-                    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                    loss = torch.zeros((), device=device)
+                    size = config.micro_batch_size * world.size
+                    for part in data.pieces(rows, tokens.lengths, size, room * world.size):
+                        # This process's share; of the last few texts it may be empty.
+                        mine = part[world.rank :: world.size]
+                        weight = min(len(mine), 1) * world.size / (len(rows) * len(corpus.labels))
+                        ids, mask, truth = tokens.batch(mine if len(mine) else part[:1], device)
+                        with autocast(device, config.precision):
+                            logits = network(ids, mask)
+                        share = weight * criterion(logits.float(), truth)
+                        share.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                        loss += share.detach()
                     norm = optimiser.step(rate)
-                    loss = world.sum(loss.detach() / world.size)
+                    loss = world.sum(loss / world.size)
                     state.losses.append(loss)  # read once an epoch: no wait for the device
                     state.norms.append(norm)
                     state.batch += 1

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from goemo_report.errors import GoemoError
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
 from goemo_train.model import Classifier, encoder_layers
-from goemo_train.rehearsal import compile_layers, rehearse
+from goemo_train.rehearsal import compile_layers, fit_micro_batch, rehearse
+from goemo_train.world import World
 
 
 @pytest.fixture
@@ -77,3 +79,28 @@ def test_layers_are_found(name: str) -> None:
     classifier, _ = model.load(config, corpus.labels)
     layers = encoder_layers(classifier.plain)
     assert len(layers) == classifier.plain.config.num_hidden_layers
+
+
+class Greedy(Classifier):
+    """A classifier that runs out of memory with more than so many texts at once."""
+
+    room = 5
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if len(ids) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(ids, mask)
+
+
+def test_the_micro_batch_is_halved_until_it_fits(parts: tuple[Classifier, Tokens]) -> None:
+    classifier, tokens = parts
+    config = TrainConfig(batch_size=32, model="tiny-bert")
+    assert fit_micro_batch(classifier, tokens, config, World()) == 32
+    greedy = Greedy(classifier.plain)
+    random = torch.get_rng_state()
+    assert fit_micro_batch(greedy, tokens, config, World()) == 4
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(p.grad is None for p in greedy.parameters())
+    greedy.room = 0
+    with pytest.raises(GoemoError, match="out of memory with one text of"):
+        fit_micro_batch(greedy, tokens, config, World())

@@ -1,0 +1,79 @@
+"""Losses against values counted by hand, against torch's own, and at the ends of the scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from goemo_train.config import TrainConfig
+from goemo_train.losses import ASYMMETRIC, FOCAL, choose, focused
+
+CPU = torch.device("cpu")
+NAMES = ("bce", "weighted-bce", "focal", "asymmetric")
+
+
+def logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def tensor(values: Any) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def loss_of(name: Any, **settings: Any) -> Any:
+    truth = np.array([[1, 0], [0, 0], [1, 1], [1, 0]], np.bool_)
+    return choose(TrainConfig(loss=name, **settings), truth, CPU)
+
+
+def test_by_hand() -> None:
+    logits, targets = tensor([[logit(0.8), logit(0.3)]]), tensor([[1.0, 0.0]])
+    plain = -math.log(0.8) - math.log(0.7)
+    focal = -(0.2**2) * math.log(0.8) - 0.3**2 * math.log(0.7)
+    asymmetric = -math.log(0.8) - 0.25**4 * math.log(0.75)
+    assert loss_of("bce")(logits, targets).item() == pytest.approx(plain, abs=1e-12)
+    assert loss_of("focal")(logits, targets).item() == pytest.approx(focal, abs=1e-12)
+    assert loss_of("asymmetric")(logits, targets).item() == pytest.approx(asymmetric, abs=1e-12)
+    # 3.5 positives of 5, 1.5 of 5: roots of 1.5 / 3.5 and 3.5 / 1.5
+    weighted = -math.sqrt(1.5 / 3.5) * math.log(0.8) - math.log(0.7)
+    assert loss_of("weighted-bce")(logits, targets).item() == pytest.approx(weighted, abs=1e-6)
+
+
+def test_without_focus_it_is_bce() -> None:
+    torch.manual_seed(1)
+    logits, targets = 4 * torch.randn(50, 28, dtype=torch.float64), torch.rand(50, 28).double()
+    expected = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+    assert focused(logits, targets, 0, 0, 0).item() == pytest.approx(expected.item(), abs=1e-10)
+
+
+@pytest.mark.parametrize("parts", [FOCAL, ASYMMETRIC, (0.5, 1.0, 0.0)])
+def test_gradient(parts: tuple[float, float, float]) -> None:
+    torch.manual_seed(2)
+    logits = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    targets = (torch.rand(4, 5) < 0.3).double()
+    assert torch.autograd.gradcheck(lambda z: focused(z, targets, *parts), (logits,))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_finite_at_large_logits(name: str) -> None:
+    logits = torch.tensor([[-200.0, 200.0], [200.0, -200.0]], requires_grad=True)
+    loss = loss_of(name)(logits, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    loss.backward()
+    assert logits.grad is not None
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0, 0] < 0  # a sure miss is still pulled up
+    assert abs(float(logits.grad[1, 1])) < 1e-6  # and what is right is left alone
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoothing_moves_the_best_probability(name: str) -> None:
+    loss = loss_of(name, label_smoothing=0.2)
+    sure, less = (torch.full((1, 2), v) for v in (12.0, logit(0.9)))
+    assert loss(sure, torch.ones(1, 2)) > loss(less, torch.ones(1, 2))
+    loss = loss_of(name)
+    assert loss(sure, torch.ones(1, 2)) < loss(less, torch.ones(1, 2))
