@@ -90,8 +90,8 @@ def with_trainer(directory: str, padding: str, precision: str) -> tuple[float, i
         arguments = TrainingArguments(
             output, per_device_train_batch_size=32, num_train_epochs=1, learning_rate=2e-4,
             weight_decay=0.01, warmup_steps=-(-len(rows) // 32) // 10, max_grad_norm=1.0,
-            bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(), report_to=[], save_strategy="no",
-            logging_strategy="no", disable_tqdm=True, **grouped,
+            bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(), report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, **grouped,
         )  # fmt: skip
         trainer = Trainer(classifier.plain, arguments, train_dataset=rows,
                           data_collator=DataCollatorWithPadding(tokenizer))  # fmt: skip
