@@ -35,6 +35,7 @@ class State:
     best_epoch: int = 0
     best_auc: float = -1.0
     training_time: float = 0.0
+    peak: float = 0.0  # FLOPs a second that matrix products reach here
     epoch_time: float = 0.0
     losses: list[torch.Tensor] = field(default_factory=list)
     norms: list[torch.Tensor] = field(default_factory=list)

@@ -110,6 +110,17 @@ def dialect_run_files(evidence: Evidence) -> Iterator[str]:
         yield f"{listed(found)} {'is a file' if len(found) == 1 else 'are files'} of the run"
 
 
+@ARTIFACT.rule(
+    "artifact-files",
+    "error",
+    "The files of offline artifacts are on this machine as they were logged.",
+    "Copy artifacts/staging with the run logs, or upload the run and audit it online",
+)
+def artifact_files(evidence: Evidence) -> Iterator[str]:
+    """Weights and the like, which no other rule opens: their size and MD5."""
+    yield from evidence.damaged
+
+
 # --- Checkpoint -----------------------------------------------------------------------
 
 

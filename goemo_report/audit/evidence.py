@@ -67,7 +67,9 @@ class Evidence:
     """One run and what it left behind.
 
     `headers` has the header of each prediction file. `per_class` and `checkpoint_config` are
-    None where the run logged no such file, and the reason where it cannot be read.
+    None where the run logged no such file, and the reason where it cannot be read. `damaged`
+    says of the other files of offline artifacts, which are on this machine or nowhere, which
+    of them are not as they were logged; what W&B stores it has checked itself.
     """
 
     result: RunResult
@@ -75,6 +77,7 @@ class Evidence:
     headers: Mapping[Split, tuple[str, ...]]
     per_class: Table | str | None = None
     checkpoint_config: Mapping[str, Any] | str | None = None
+    damaged: tuple[str, ...] = ()
 
     @property
     def run(self) -> RunRecord:
@@ -150,7 +153,19 @@ def collect(
         if (file := _file(place[1], artifact.files)) is not None
     }
     pairs = [(found[place].reference, file) for place, file in wanted.items()]
-    fetched = dict(zip(wanted, source.fetch(pairs, progress), strict=True))
+    others = [
+        (place[0], artifact.reference, file)
+        for place, artifact in found.items()
+        if artifact.reference.kind == "artifact" and artifact.reference.version is None
+        for file in artifact.files
+        if file != wanted.get(place)
+    ]
+    places = source.fetch([*pairs, *(other[1:] for other in others)], progress)
+    fetched = dict(zip(wanted, places, strict=False))
+    damaged: dict[str, list[str]] = {}
+    for (run_id, _, _), local in zip(others, places[len(pairs) :], strict=True):
+        if isinstance(local, SkippedFile):
+            damaged.setdefault(run_id, []).append(f"{local.path}: {local.reason}")
     evidence = []
     for number, run in enumerate(runs):
         progress("reading files", number, len(runs))
@@ -172,7 +187,12 @@ def collect(
         )
         evidence.append(
             Evidence(
-                result, artifacts, headers, _read_per_class(files), _read_checkpoint_config(files)
+                result,
+                artifacts,
+                headers,
+                _read_per_class(files),
+                _read_checkpoint_config(files),
+                tuple(damaged.get(run.id, ())),
             )
         )
     progress("reading files", len(runs), len(runs))

@@ -17,8 +17,9 @@ _PIECE: Final = 1 << 20
 
 
 class StagedFiles:
-    """Looks for files where the client staged them, then by name in the staging folders
-    given, then by digest in wandb's cache. Nothing counts unless size and digest fit.
+    """Looks for files by name in the staging folders given, then where the client staged them,
+    then by digest in wandb's cache. Nothing counts unless size and digest fit, and a file of
+    that name in the folders given that does not fit is not made good by one from elsewhere.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -34,7 +35,7 @@ class StagedFiles:
         """The file with this digest, or why there is none; `path` is its name in the artifact."""
         name = PureWindowsPath(local_path).name  # takes both kinds of separator
         wrong: Path | None = None
-        for place in self._places(local_path, name, digest):
+        for place in self._index().get(name) or self._elsewhere(local_path, digest):
             try:
                 if not place.is_file():
                     continue
@@ -55,14 +56,12 @@ class StagedFiles:
     def manifest_file(self, local_path: str) -> Path | None:
         """Where the manifest of a very large artifact lies, by path or by name."""
         name = PureWindowsPath(local_path).name
-        return next((p for p in self._places(local_path, name, "") if p.is_file()), None)
+        places = (*self._index().get(name, ()), *self._elsewhere(local_path, ""))
+        return next((place for place in places if place.is_file()), None)
 
-    def _places(self, local_path: str, name: str, digest: str) -> Iterator[Path]:
-        if "\0" in local_path:
-            return
-        if Path(local_path).is_absolute():
+    def _elsewhere(self, local_path: str, digest: str) -> Iterator[Path]:
+        if Path(local_path).is_absolute() and "\0" not in local_path:
             yield Path(local_path)
-        yield from self._index().get(name, ())
         if (cached := _in_wandb_cache(digest)) is not None:
             yield cached
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from goemo_report.audit import (
     unused_waivers,
 )
 from goemo_report.errors import SettingsError
-from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery
+from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, RunRecord
 from goemo_report.render import render_block
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.logs import LogSource
@@ -32,10 +33,20 @@ from tests.memory_source import MemorySource
 class WatchedSource(LogSource):
     """Remembers which files were asked for."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, online: bool) -> None:
         super().__init__(root)
+        self.online = online
         self.fetched: list[str] = []
         self.calls = 0
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        logged = super().artifacts(runs)
+        if not self.online:
+            return logged
+        return {
+            run: tuple(dataclasses.replace(one, version="v0") for one in references)
+            for run, references in logged.items()
+        }
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
@@ -49,8 +60,16 @@ def findings(evidence: Evidence) -> dict[str, str]:
     return {f.rule.id: f.detail for f in audit(evidence).findings}
 
 
-def test_the_weights_are_not_fetched(trained_root: Path) -> None:
-    source = WatchedSource(trained_root)
+def test_weights_are_checked_on_this_machine(trained_root: Path) -> None:
+    source = WatchedSource(trained_root, online=False)
+    collect(source, source.list_runs(RunQuery()).runs)
+    assert source.calls == 1
+    assert "pytorch_model.bin" in source.fetched
+    assert len(source.fetched) == len(set(source.fetched))
+
+
+def test_weights_are_not_fetched_from_w_and_b(trained_root: Path) -> None:
+    source = WatchedSource(trained_root, online=True)
     collect(source, source.list_runs(RunQuery()).runs)
     assert source.calls == 1
     assert sorted(source.fetched) == [
@@ -102,6 +121,7 @@ def test_files_that_are_gone_are_findings(trained: Evidence) -> None:
     (evidence,) = collect(source, [trained.run])
     found = findings(evidence)
     assert found.keys() == {
+        "artifact-files",
         "predictions-val",
         "predictions-test",
         "per-class-columns",

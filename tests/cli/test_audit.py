@@ -44,6 +44,30 @@ def test_a_run_of_the_trainer_passes(finished: Finished) -> None:
     assert github.stdout == "::notice::goemo-report audit: 1 run checked, nothing found\n"
 
 
+def staged_weights(copied: Path) -> Path:
+    files = (p for p in copied.glob("artifacts/staging/**/*") if p.is_file())
+    return max(files, key=lambda path: path.stat().st_size)
+
+
+def test_weights_of_a_copy_are_judged_where_the_copy_is(finished: Finished, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(finished.output, copied)
+    gate = ("check", RUN_ID, "--wandb-dir", str(copied), "--require-artifacts")
+    assert invoke(RUN_ID, "--wandb-dir", copied, "--strict").exit_code == 0
+    assert CliRunner().invoke(goemo_report, gate).exit_code == 0
+    weights = staged_weights(copied)
+    content = bytearray(weights.read_bytes())
+    content[-9] ^= 1
+    weights.write_bytes(content)
+    result = invoke(RUN_ID, "--wandb-dir", copied)
+    assert result.exit_code == 3
+    assert "artifact-files" in result.stdout
+    assert f"{weights} is not the file that was logged" in " ".join(result.stdout.split())
+    failed = CliRunner().invoke(goemo_report, gate)
+    assert failed.exit_code == 3
+    assert "artifact-files" in failed.stdout
+
+
 def test_findings_make_exit_code_3(mixed_root: Path) -> None:
     result = invoke("otherdialect", "--wandb-dir", mixed_root)
     assert result.exit_code == 3
