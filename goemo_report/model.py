@@ -82,9 +82,11 @@ class RunRecord:
 
     @property
     def model_name(self) -> str:
-        """The config's model name, or what the run name says of it."""
+        """The config's model name, or what the run name says of it; empty for a report."""
         logged = self.config.get("model_name")
-        return str(logged) if logged else self.name
+        if logged or self.job_type == "report":
+            return str(logged or "")
+        return self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,10 @@ class MemorySource:
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         self.requests += 1
         return [
-            tuple(ArtifactFile(path, 1, "digest") for path in self.files[artifact.id])
+            tuple(
+                ArtifactFile(path, place.stat().st_size if place else 0, "digest")
+                for path, place in self.files[artifact.id].items()
+            )
             for artifact in artifacts
         ]
 

@@ -169,6 +169,7 @@ def run_client(root: Path, module: str, *arguments: str) -> subprocess.Completed
 
 # --- Synthetic data -------------------------------------------------------------------
 
+WEIGHTS = 512  # bytes of a checkpoint that loads nowhere
 _OPENERS = ("Honestly,", "Well,", "Today", "So", "Look,", "Right,", "Once again", "Hey,")
 _MIDDLES = ("the bus", "my neighbour", "that film", "this update", "our team", "the café")
 _ENDINGS = ("was late", "surprised everyone", "made me think", "did it again", "went quiet")
@@ -239,9 +240,10 @@ def _write_checkpoint(folder: Path, run: OfflineRun) -> Path:
     """Files with the names of a checkpoint; the weights are a few bytes and load nowhere."""
     folder.mkdir(parents=True)
     weights = "pytorch_model.bin" if run.dialect == "guide" else "model.safetensors"
-    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "labels": run.labels}))
+    kind = "distilbert" if "distil" in run.model else "roberta"
+    (folder / "config.json").write_text(json.dumps({"model_type": kind, "labels": run.labels}))
     (folder / weights).write_bytes(
-        np.random.default_rng([run.seed, zlib.crc32(run.model.encode())]).bytes(512)
+        np.random.default_rng([run.seed, zlib.crc32(run.model.encode())]).bytes(WEIGHTS)
     )
     (folder / "tokenizer_config.json").write_text("{}")
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\nhello\n")
@@ -256,7 +258,7 @@ def run_config(run: OfflineRun) -> dict[str, Any]:
     """The guide's whole config schema."""
     return {
         "model_name": run.model,
-        "model_params": 66_955_036 if "distil" in run.model else 355_388_444,
+        "model_params": WEIGHTS // 4,
         "num_labels": len(run.labels),
         "learning_rate": 2e-5 if "distil" in run.model else 1e-5,
         "batch_size": 16,
@@ -295,13 +297,16 @@ def _system() -> dict[str, Any]:
 def epoch_metrics(run: OfflineRun, epoch: int) -> dict[str, Any]:
     """The guide's training metrics, with curves that look like training."""
     left = 0.5**epoch * (1.5 - run.quality) + 0.001 * run.seed
+    best = 0.5**run.epochs * (1.5 - run.quality) + 0.001 * run.seed
+    truth, probabilities = predictions(run, "val")[1:]
+    auc = score(truth, probabilities, run.labels).overall["micro_auc"] or 0.0
     values = {
         "epoch": epoch,
         "train/loss": 0.08 + 0.3 * left,
         "train/loss_std": 0.02 + 0.05 * left,
         "val/loss": 0.09 + 0.28 * left,
         "train/auc": 0.97 - 0.3 * left,
-        "val/auc": 0.95 - 0.3 * left,
+        "val/auc": auc - 0.3 * (left - best),  # the predictions are those of the last epoch
         "train/macro_auc": 0.93 - 0.3 * left,
         "val/macro_auc": 0.90 - 0.3 * left,
         "train/learning_rate": 2e-5 * (1 - epoch / (run.epochs + 1)),

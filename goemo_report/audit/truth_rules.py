@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from goemo_report.analysis.truth import LoggedCheck, check_logged, same
-from goemo_report.audit.evidence import Evidence, listed
+from goemo_report.analysis.truth import TUNED, LoggedCheck, check_logged, same
+from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.registry import Check, RuleSet, Severity
 from goemo_report.audit.values import has_type, shown
 from goemo_report.contract import (
@@ -24,6 +24,7 @@ TRUTH = RuleSet("truth")
 
 _RELOG: Final = "Log what the exported predictions give, or export the predictions again"
 _TIME_TOLERANCE: Final = 0.02  # of the training time: hours are often rounded
+_PRECISION_TOLERANCE: Final = 0.01  # of an AUC computed in another precision
 _LARGEST: Final = 3  # differences that a finding spells out
 
 # --- Metrics --------------------------------------------------------------------------
@@ -35,6 +36,8 @@ def _of_log(split: Split, per_class: bool) -> Callable[[LoggedCheck], bool]:
 
     def wanted(check: LoggedCheck) -> bool:
         if check.place != "log" or not check.key.startswith(f"{split}/"):
+            return False
+        if check.key.endswith(TUNED):
             return False
         return (check.key.startswith(prefixes) and check.key not in overall) == per_class
 
@@ -92,6 +95,33 @@ for _split, _what in _WHAT.items():
         _RELOG,
         _metrics_rule(_split, per_class=True),
     )
+
+
+@TRUTH.rule(
+    "true-val-auc",
+    "error",
+    f"val/auc of the best epoch is within {_PRECISION_TOLERANCE} of the validation predictions'.",
+    "Export the validation predictions of the best epoch, each beside its own text",
+)
+def true_val_auc(evidence: Evidence) -> Iterator[str]:
+    """Half precision moves an AUC by a few thousandths, another epoch or order by more."""
+    for check in check_logged(evidence.result):
+        far = abs(check.difference or 0.0) > max(_PRECISION_TOLERANCE, check.allowed)
+        if check.place == "log" and check.key == "val/auc" and far:
+            yield _disagreement(evidence, check)
+
+
+@TRUTH.rule(
+    "true-tuned-f1",
+    "warning",
+    "Macro F1 logged at tuned thresholds is what thresholds tuned on validation give.",
+    "Tune on the exported validation predictions, as `goemo-report thresholds` does",
+)
+def true_tuned_f1(evidence: Evidence) -> Iterator[str]:
+    """Not a key of the guide, and rounded probabilities tune a little otherwise."""
+    for check in check_logged(evidence.result):
+        if check.place == "log" and check.key.endswith(TUNED) and not check.agrees:
+            yield _disagreement(evidence, check)
 
 
 @TRUTH.rule(
@@ -272,58 +302,6 @@ for _split in SPLITS:
         "Predict every text of the split, and log how many there are",
         _samples_rule(_split),
     )
-
-
-# --- Checkpoint -----------------------------------------------------------------------
-
-
-def _checkpoint_labels(config: Mapping[str, Any]) -> list[str] | None:
-    """Names of the outputs in their order; None where config.json has none of its own."""
-    names = config.get("id2label")
-    if not isinstance(names, Mapping) or not names:
-        return None
-    try:
-        ordered = [str(names[key]) for key in sorted(names, key=int)]
-    except (TypeError, ValueError):
-        return None
-    return None if all(name.startswith("LABEL_") for name in ordered) else ordered
-
-
-@TRUTH.rule(
-    "true-checkpoint-labels",
-    "error",
-    "The checkpoint's config.json has the run's labels, in their order.",
-    "Set num_labels, id2label and label2id before training and save again",
-)
-def true_checkpoint_labels(evidence: Evidence) -> Iterator[str]:
-    """Against the labels of the predictions, else of the run's config."""
-    config = evidence.checkpoint_config
-    if not isinstance(config, Mapping):
-        return
-    named, labels = _checkpoint_labels(config), evidence.labels
-    given = config.get("id2label")
-    number = len(given) if isinstance(given, Mapping) else config.get("num_labels")
-    if number is not None and number != len(labels):
-        yield f"config.json has {shown(number)} labels, the run {len(labels)}"
-    elif named is not None and set(named) != set(labels):
-        odd = [shown(name) for name in named if name not in labels]
-        yield f"config.json names {listed(odd)}"
-    elif named is not None and tuple(named) != labels:
-        first = next(i for i, (a, b) in enumerate(zip(named, labels, strict=True)) if a != b)
-        yield f"output {first} of the checkpoint is {named[first]}, in the run {labels[first]}"
-
-
-@TRUTH.rule(
-    "checkpoint-label-names",
-    "warning",
-    "The checkpoint's config.json names the emotions (id2label).",
-    "Set id2label and label2id before saving, or its users cannot tell the outputs apart",
-)
-def checkpoint_label_names(evidence: Evidence) -> Iterator[str]:
-    """LABEL_0, LABEL_1 ... are no names."""
-    config = evidence.checkpoint_config
-    if isinstance(config, Mapping) and _checkpoint_labels(config) is None:
-        yield "config.json has no id2label with emotions"
 
 
 # --- Epochs ---------------------------------------------------------------------------

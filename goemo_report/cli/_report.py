@@ -38,12 +38,10 @@ def load_and_compare(
     """
     from goemo_report.cli._runs import gather, with_run
     from goemo_report.compare import compare
-    from goemo_report.publish import without_reports
     from goemo_report.results import load_results
     from goemo_report.sources.cache import cache_directory
 
     source, listing = gather(settings, runs, query)
-    listing = without_reports(listing)
     if baseline is not None:
         source, listing, run = with_run(settings, source, listing, baseline)
         baseline = run.id

@@ -35,14 +35,20 @@ def _local_root(reference: str) -> Path | None:
 def gather(
     settings: Settings, references: Sequence[str], query: RunQuery
 ) -> tuple[RunSource, Listing]:
-    """Every run that was named or matches; run directories are sources of their own."""
+    """Every run that was named or matches; run directories are sources of their own.
+
+    Runs that publishing made are left out unless they are named.
+    """
+    from goemo_report.publish import without_reports
+
     directories = [reference for reference in references if _local_root(reference)]
     others = [reference for reference in references if reference not in directories]
     parts: list[tuple[RunSource, Listing]] = []
     if others or not directories or query != RunQuery():
         source = open_settled(settings)
         try:
-            parts.append((source, find_runs(source, others, query)))
+            listing = find_runs(source, others, query)
+            parts.append((source, listing if others else without_reports(listing)))
         except GoemoError as error:
             raise _about_paths(others, settings, error) or error from None
     for reference in directories:

@@ -6,14 +6,17 @@ import os
 import re
 
 _API_KEY = re.compile(r"wandb_v\d+_\w+")
+_COMMAND_START = re.compile(r"^(\s*)::", re.MULTILINE)
 _KEPT = frozenset("\u200d")  # joins emoji
 
 
 def printable(text: str) -> str:
     r"""Text without control characters: each shows as an escape such as `\x1b`.
 
-    Keeps a run name from moving the cursor, changing colours or reversing the line.
+    Keeps a run name from moving the cursor, changing colours or reversing the line, and from
+    being a command to GitHub Actions, which obeys lines that begin with `::` or hold `##[`.
     """
+    text = _COMMAND_START.sub(r"\1\\x3a:", text).replace("##[", r"\x23#[")
     if text.isprintable():
         return text
     return "".join(

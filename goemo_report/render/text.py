@@ -123,14 +123,18 @@ def plotly_text(text: str, limit: int = 44) -> str:
 def markdown_text(text: str) -> str:
     """Text for Markdown as GitHub reads it, also inside a table cell.
 
-    Nothing in it is markup, a link, a mention (`@name`) or a reference (`#1`).
+    Nothing in it is markup, a link, a mention (`@name`) or a reference (`#1`), and no line of
+    it a command to GitHub Actions, which reads what a job prints (`::error::`).
     """
     text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
     text = text.replace("@", f"@{_MARKDOWN_BREAK}")
     text = re.sub(r"#(?=\d)", f"#{_MARKDOWN_BREAK}", text)
     text = text.replace("://", "&#58;//").replace("www.", "www&#46;").replace("|", "&#124;")
-    return _BLOCK_START.sub(r"\1\\\2", text.strip())
+    text = text.strip()
+    if text.startswith("::"):
+        text = f"&#58;{text[1:]}"
+    return _BLOCK_START.sub(r"\1\\\2", text)
 
 
 def markdown_code(text: str, *, in_table: bool = True) -> str:

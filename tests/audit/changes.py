@@ -88,7 +88,8 @@ def metadata(evidence: Evidence, changes: Mapping[str, Any]) -> Evidence:
 def files(evidence: Evidence, role: Role, without: str, *added: str) -> Evidence:
     old = evidence.artifacts[role]
     kept = [file for file in old.files if file.path != without]
-    kept += [ArtifactFile(path, 1, "") for path in added]
+    size = sum(file.size for file in old.files if file.path == without)
+    kept += [ArtifactFile(path, size, "") for path in added]
     new = dataclasses.replace(old, files=tuple(kept))
     return dataclasses.replace(evidence, artifacts={**evidence.artifacts, role: new})
 

@@ -209,6 +209,12 @@ BREACHES: dict[str, Breach] = {
     "true-val-metrics": lambda e: changes.epoch(
         e, int(e.result.logged["best_epoch"]), {"val/macro_auc": 0.999}
     ),
+    "true-val-auc": lambda e: changes.epoch(
+        e, int(e.result.logged["best_epoch"]), {"val/auc": e.result.logged["val/auc"] + 0.1}
+    ),
+    "true-tuned-f1": _logged({"test/macro_f1_tuned": 0.987}),
+    "true-checkpoint-architecture": _config(model_name="distilbert-base-uncased"),
+    "true-model-params": _config(model_params=355_000_000),
     "true-val-per-class": _logged({"val/f1_joy": 0.987}),
     "true-per-class-csv": _cell,
     "true-metadata": _metadata(final_test_auc=0.111),

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from goemo_report.audit import RULES
 from goemo_report.cli import goemo_report
+from tests.sources.log_writer import exit_record, run_record, write_run
 from tests.train.conftest import RUN_ID, Finished, finished
 from tests.wandb_server import WandbServer
 from tests.wandb_server_fixtures import wandb_server
@@ -145,3 +146,32 @@ def test_the_same_verdict_from_a_server(
     cached = [path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert cached
     assert weights not in cached
+
+
+def test_the_runs_that_publishing_made_are_not_audited(finished: Finished, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(finished.output, copied)
+    offline = {"WANDB_MODE": "offline", "WANDB_DIR": str(copied), "WANDB_SILENT": "true"}
+    report = [COMMAND, "compare", "--wandb-dir", str(copied), "--publish", "-o", "out",
+              "--format", "json", "--resamples", "100"]  # fmt: skip
+    done = subprocess.run(report, env={**os.environ, **offline}, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    listed = CliRunner().invoke(
+        goemo_report, ["runs", "--wandb-dir", str(copied), "--format", "json"]
+    )
+    assert len(json.loads(listed.stdout)["runs"]) == 2
+    assert invoke("--wandb-dir", copied).exit_code == 0
+    gate = ("check", "--wandb-dir", str(copied), "--fail-under", "macro_f1=0")
+    assert CliRunner().invoke(goemo_report, gate).exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_a_run_name_is_no_command_to_github(tmp_path: Path, form: str) -> None:
+    hostile = run_record("hostile", display_name="::error title=x::y", project="##[group]z")
+    write_run(tmp_path, "hostile", [hostile, exit_record()])
+    for command in (["audit", "--format", form], ["runs"], ["show", "hostile"]):
+        done = CliRunner().invoke(goemo_report, [*command, "--wandb-dir", str(tmp_path)])
+        assert "error title=x" in done.stdout, done.output
+        assert not [line for line in done.stdout.splitlines() if line.lstrip().startswith("::")]
+        assert "##[" not in done.stdout
