@@ -255,8 +255,12 @@ def pieces(
 
 
 def evaluation_batches(
-    lengths: npt.NDArray[np.int64], size: int
+    lengths: npt.NDArray[np.int64], most_tokens: int
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of each batch, sorted by length."""
+    """Rows of each batch, sorted by length; a batch of several has so many padded tokens."""
     order = np.argsort(-lengths, kind="stable")
-    return (order[start : start + size] for start in range(0, len(order), size))
+    start = 0
+    while start < len(order):
+        size = max(1, most_tokens // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size

@@ -149,6 +149,23 @@ def test_batches_pad_little_and_differ_between_epochs() -> None:
     assert not np.array_equal(np.concatenate(batches), np.concatenate(other))
 
 
+@settings(max_examples=60, deadline=None)
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=300), most=st.integers(1, 400))
+def test_evaluation_batches_are_sorted_and_keep_to_their_tokens(
+    lengths: list[int], most: int
+) -> None:
+    array = np.array(lengths, np.int64)
+    batches = list(data.evaluation_batches(array, most))
+    order = np.concatenate(batches)
+    assert sorted(order.tolist()) == list(range(len(lengths)))
+    assert (np.diff(array[order]) <= 0).all()
+    padded = [len(batch) * int(array[batch].max()) for batch in batches]
+    assert all(size <= most or len(batch) == 1 for size, batch in zip(padded, batches, strict=True))
+    # None could take the next text as well.
+    for size, batch in zip(padded[:-1], batches, strict=False):
+        assert size + size // len(batch) > most
+
+
 def test_tokens_of_a_batch_are_the_tokenizers_own() -> None:
     config = TrainConfig(model="tiny-roberta", dataset="demo", limit=40)
     corpus = data.load_corpus(config)
