@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,13 @@ def load_corpus(config: TrainConfig) -> Corpus:
 
 
 def _as_split(rows: Rows, k: int, limit: int) -> Split:
+    counts = [len(ids) for _, ids in rows]
+    truth = np.zeros((len(rows), len(contract.EMOTIONS)), np.bool_)
+    flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
+    truth[np.repeat(np.arange(len(rows)), counts), flat] = True
     # Neutral is the last label: with k = 27 a text that has nothing else is dropped.
-    kept = [(text, [i for i in ids if i < k]) for text, ids in rows]
-    kept = [row for row in kept if row[1]][: limit or None]
-    truth = np.zeros((len(kept), k), np.bool_)
-    for row, (_, ids) in enumerate(kept):
-        truth[row, ids] = True
-    return Split([text for text, _ in kept], truth)
+    kept = np.flatnonzero(truth[:, :k].any(1))[: limit or None]
+    return Split([rows[row][0] for row in kept], truth[kept, :k])
 
 
 def _check_labels(path: Path) -> None:
@@ -120,25 +121,38 @@ def _read_tsv(path: Path, digest: Any) -> Rows:
         raise DataError(f"{path} cannot be read: {error.strerror}", "Check --dataset") from error
     digest.update(raw)
     rows = []
+    known: dict[str, tuple[int, ...]] = {}  # there are some hundred different sets of labels
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
         try:
-            columns = line.rstrip(b"\r").decode("utf-8").split("\t")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}: not UTF-8 ({error.reason})", "Save as UTF-8") from error
-        if len(columns) not in (2, 3):
-            raise DataError(
-                f"{where}: {len(columns)} columns", "A row is text, label ids, comment id"
-            )
-        ids = []
-        for part in columns[1].split(","):
-            if not (part.isascii() and part.isdigit() and int(part) < len(contract.EMOTIONS)):
-                raise DataError(f"{where}: unknown label id {part!r}", "Ids go from 0 to 27")
-            ids.append(int(part))
-        rows.append((columns[0], tuple(ids)))
+            rows.append(_row(line.rstrip(b"\r"), known))
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error.what}", error.remedy) from error
     return rows
+
+
+def _row(line: bytes, known: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
+    try:
+        columns = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 ({error.reason})", "Save as UTF-8") from error
+    if len(columns) not in (2, 3):
+        raise DataError(f"{len(columns)} columns", "A row is text, label ids, comment id")
+    text, labels = columns[:2]
+    if not text.strip():
+        raise DataError("the text is empty", "Remove the row")
+    if "\0" in text:
+        raise DataError("the text holds a NUL byte", "The file is damaged: get it again")
+    if labels not in known:
+        ids = labels.split(",")
+        for part in ids:
+            if not (part.isascii() and part.isdigit() and int(part) < len(contract.EMOTIONS)):
+                raise DataError(f"unknown label id {part!r}", "Ids go from 0 to 27")
+        known[labels] = tuple(map(int, ids))
+        if len(set(known[labels])) < len(ids):
+            raise DataError(f"a label id is listed twice in {labels!r}", "Name each label once")
+    return text, known[labels]
 
 
 def _from_hub() -> tuple[dict[str, Rows], str]:
@@ -157,7 +171,7 @@ def _from_hub() -> tuple[dict[str, Rows], str]:
     if names != contract.EMOTIONS:
         raise DataError(f"the labels of {HUB_NAME} changed", "Give --dataset a directory instead")
     splits: dict[str, Rows] = {
-        split: [(row["text"], tuple(row["labels"])) for row in found[hub]]
+        split: list(zip(found[hub]["text"][:], map(tuple, found[hub]["labels"][:]), strict=True))
         for split, hub in (("train", "train"), ("val", "validation"), ("test", "test"))
     }
     return splits, str(found["train"].version or found["train"].info.version or "unknown")
