@@ -1,7 +1,8 @@
 """Splits, tokens and batches.
 
-Texts are tokenised once and kept as one flat array. Batches are made from shuffled
-mega-batches that are sorted by length: nearly no padding, and still a random order.
+Texts are tokenised once, kept between runs, and lie end to end in one array. Batches are
+made from shuffled mega-batches that are sorted by length: nearly no padding, and still a
+random order.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tokenizers
 import torch
 
 from goemo_report import contract
 from goemo_report.errors import DataError
-from goemo_train import demo_corpus
+from goemo_train import demo_corpus, token_cache
 from goemo_train.config import TrainConfig
 
 HUB_NAME = "google-research-datasets/go_emotions"
 SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 MEGA_BATCH = 50  # batches that are sorted by length together
-CHUNK = 4096  # texts that are tokenised together; a tokenizer's own result is large
+CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +221,26 @@ class Tokens:
 
 
 def tokenise(split: Split, tokenizer: Any, max_length: int) -> Tokens:
-    """Tokens of a split, special tokens included, cut after `max_length`."""
-    rows: list[npt.NDArray[np.int32]] = []
-    truncated = 0
-    for start in range(0, len(split.texts), CHUNK):
-        encoded = tokenizer(
-            split.texts[start : start + CHUNK], truncation=True, max_length=max_length,
-            return_attention_mask=False, return_token_type_ids=False,
-        )  # fmt: skip
-        rows += [np.asarray(row, np.int32) for row in encoded["input_ids"]]
-        truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    """Tokens of a split, special tokens included, cut after `max_length`; kept between runs."""
+    tokenizer("", truncation=True, max_length=max_length)  # sets up the backend
+    backend, n = tokenizer.backend_tokenizer, len(split.texts)
+    state = (tokenizers.__version__, backend.to_str(), backend.encode_special_tokens)
+    numbers = token_cache.kept(lambda: _encode(split.texts, backend), *state, split.texts)
+    starts = np.concatenate(([0], np.cumsum(numbers[1 : n + 1], dtype=np.int64)))
     truth = split.truth.astype(np.float32)
-    return Tokens(np.concatenate(rows), starts, truth, truncated, tokenizer.pad_token_id)
+    return Tokens(numbers[n + 1 :], starts, truth, int(numbers[0]), tokenizer.pad_token_id)
+
+
+def _encode(texts: Sequence[str], backend: tokenizers.Tokenizer) -> npt.NDArray[np.int32]:
+    """How many texts were cut, the length of each, and the ids of all, end to end."""
+    lengths, truncated = [], 0
+    ids: list[npt.NDArray[np.int32]] = []
+    for start in range(0, len(texts), CHUNK):
+        encoded = backend.encode_batch_fast(texts[start : start + CHUNK])
+        lengths += [len(encoding) for encoding in encoded]
+        truncated += sum(bool(encoding.overflowing) for encoding in encoded)
+        ids.append(np.fromiter(chain.from_iterable(e.ids for e in encoded), np.int32))
+    return np.concatenate([np.array([truncated, *lengths], np.int32), *ids])
 
 
 def training_batches(
