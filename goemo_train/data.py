@@ -1,7 +1,8 @@
 """Splits, tokens and batches.
 
-Texts are tokenised once and kept as one flat array. Batches are made from shuffled
-mega-batches that are sorted by length: nearly no padding, and still a random order.
+Texts are tokenised once, kept between runs, and lie end to end in one array. Batches are
+made from shuffled mega-batches that are sorted by length: nearly no padding, and still a
+random order.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tokenizers
 import torch
 
 from goemo_report import contract
 from goemo_report.errors import DataError
-from goemo_train import demo_corpus
+from goemo_train import demo_corpus, token_cache
 from goemo_train.config import TrainConfig
 
 HUB_NAME = "google-research-datasets/go_emotions"
 SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 MEGA_BATCH = 50  # batches that are sorted by length together
-CHUNK = 4096  # texts that are tokenised together; a tokenizer's own result is large
+CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,13 @@ def load_corpus(config: TrainConfig) -> Corpus:
 
 
 def _as_split(rows: Rows, k: int, limit: int) -> Split:
+    counts = [len(ids) for _, ids in rows]
+    truth = np.zeros((len(rows), len(contract.EMOTIONS)), np.bool_)
+    flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
+    truth[np.repeat(np.arange(len(rows)), counts), flat] = True
     # Neutral is the last label: with k = 27 a text that has nothing else is dropped.
-    kept = [(text, [i for i in ids if i < k]) for text, ids in rows]
-    kept = [row for row in kept if row[1]][: limit or None]
-    truth = np.zeros((len(kept), k), np.bool_)
-    for row, (_, ids) in enumerate(kept):
-        truth[row, ids] = True
-    return Split([text for text, _ in kept], truth)
+    kept = np.flatnonzero(truth[:, :k].any(1))[: limit or None]
+    return Split([rows[row][0] for row in kept], truth[kept, :k])
 
 
 def _check_labels(path: Path) -> None:
@@ -120,25 +123,38 @@ def _read_tsv(path: Path, digest: Any) -> Rows:
         raise DataError(f"{path} cannot be read: {error.strerror}", "Check --dataset") from error
     digest.update(raw)
     rows = []
+    known: dict[str, tuple[int, ...]] = {}  # there are some hundred different sets of labels
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
         try:
-            columns = line.rstrip(b"\r").decode("utf-8").split("\t")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}: not UTF-8 ({error.reason})", "Save as UTF-8") from error
-        if len(columns) not in (2, 3):
-            raise DataError(
-                f"{where}: {len(columns)} columns", "A row is text, label ids, comment id"
-            )
-        ids = []
-        for part in columns[1].split(","):
-            if not (part.isascii() and part.isdigit() and int(part) < len(contract.EMOTIONS)):
-                raise DataError(f"{where}: unknown label id {part!r}", "Ids go from 0 to 27")
-            ids.append(int(part))
-        rows.append((columns[0], tuple(ids)))
+            rows.append(_row(line.rstrip(b"\r"), known))
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error.what}", error.remedy) from error
     return rows
+
+
+def _row(line: bytes, known: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
+    try:
+        columns = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 ({error.reason})", "Save as UTF-8") from error
+    if len(columns) not in (2, 3):
+        raise DataError(f"{len(columns)} columns", "A row is text, label ids, comment id")
+    text, labels = columns[:2]
+    if not text.strip():
+        raise DataError("the text is empty", "Remove the row")
+    if "\0" in text:
+        raise DataError("the text holds a NUL byte", "The file is damaged: get it again")
+    if labels not in known:
+        ids = labels.split(",")
+        for part in ids:
+            if not (part.isascii() and part.isdigit() and int(part) < len(contract.EMOTIONS)):
+                raise DataError(f"unknown label id {part!r}", "Ids go from 0 to 27")
+        known[labels] = tuple(map(int, ids))
+        if len(set(known[labels])) < len(ids):
+            raise DataError(f"a label id is listed twice in {labels!r}", "Name each label once")
+    return text, known[labels]
 
 
 def _from_hub() -> tuple[dict[str, Rows], str]:
@@ -157,7 +173,7 @@ def _from_hub() -> tuple[dict[str, Rows], str]:
     if names != contract.EMOTIONS:
         raise DataError(f"the labels of {HUB_NAME} changed", "Give --dataset a directory instead")
     splits: dict[str, Rows] = {
-        split: [(row["text"], tuple(row["labels"])) for row in found[hub]]
+        split: list(zip(found[hub]["text"][:], map(tuple, found[hub]["labels"][:]), strict=True))
         for split, hub in (("train", "train"), ("val", "validation"), ("test", "test"))
     }
     return splits, str(found["train"].version or found["train"].info.version or "unknown")
@@ -205,19 +221,26 @@ class Tokens:
 
 
 def tokenise(split: Split, tokenizer: Any, max_length: int) -> Tokens:
-    """Tokens of a split, special tokens included, cut after `max_length`."""
-    rows: list[npt.NDArray[np.int32]] = []
-    truncated = 0
-    for start in range(0, len(split.texts), CHUNK):
-        encoded = tokenizer(
-            split.texts[start : start + CHUNK], truncation=True, max_length=max_length,
-            return_attention_mask=False, return_token_type_ids=False,
-        )  # fmt: skip
-        rows += [np.asarray(row, np.int32) for row in encoded["input_ids"]]
-        truncated += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    """Tokens of a split, special tokens included, cut after `max_length`; kept between runs."""
+    tokenizer("", truncation=True, max_length=max_length)  # sets up the backend
+    backend, n = tokenizer.backend_tokenizer, len(split.texts)
+    state = (tokenizers.__version__, backend.to_str(), backend.encode_special_tokens)
+    numbers = token_cache.kept(lambda: _encode(split.texts, backend), *state, split.texts)
+    starts = np.concatenate(([0], np.cumsum(numbers[1 : n + 1], dtype=np.int64)))
     truth = split.truth.astype(np.float32)
-    return Tokens(np.concatenate(rows), starts, truth, truncated, tokenizer.pad_token_id)
+    return Tokens(numbers[n + 1 :], starts, truth, int(numbers[0]), tokenizer.pad_token_id)
+
+
+def _encode(texts: Sequence[str], backend: tokenizers.Tokenizer) -> npt.NDArray[np.int32]:
+    """How many texts were cut, the length of each, and the ids of all, end to end."""
+    lengths, truncated = [], 0
+    ids: list[npt.NDArray[np.int32]] = []
+    for start in range(0, len(texts), CHUNK):
+        encoded = backend.encode_batch_fast(texts[start : start + CHUNK])
+        lengths += [len(encoding) for encoding in encoded]
+        truncated += sum(bool(encoding.overflowing) for encoding in encoded)
+        ids.append(np.fromiter(chain.from_iterable(e.ids for e in encoded), np.int32))
+    return np.concatenate([np.array([truncated, *lengths], np.int32), *ids])
 
 
 def training_batches(
@@ -255,8 +278,12 @@ def pieces(
 
 
 def evaluation_batches(
-    lengths: npt.NDArray[np.int64], size: int
+    lengths: npt.NDArray[np.int64], most_tokens: int
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of each batch, sorted by length."""
+    """Rows of each batch, sorted by length; a batch of several has so many padded tokens."""
     order = np.argsort(-lengths, kind="stable")
-    return (order[start : start + size] for start in range(0, len(order), size))
+    start = 0
+    while start < len(order):
+        size = max(1, most_tokens // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size

@@ -22,8 +22,7 @@ from goemo_train.data import Split, Tokens
 from goemo_train.progress import Interrupted, Interruption
 from goemo_train.world import World
 
-EVAL_BATCH = 128
-MEMORY_TOKENS = 16384  # of one evaluation batch
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # of evaluation; on CPU so that caches hold them
 
 
 @torch.inference_mode()
@@ -39,8 +38,7 @@ def predict(
     classifier.eval()
     world = world or World()
     logits = torch.zeros(len(tokens), tokens.truth.shape[1], device=device)
-    size = max(1, min(EVAL_BATCH, MEMORY_TOKENS // int(tokens.lengths.max())))
-    batches = list(data.evaluation_batches(tokens.lengths, size))
+    batches = list(data.evaluation_batches(tokens.lengths, BATCH_TOKENS[device.type]))
     for rows in batches[world.rank :: world.size]:
         ids, mask, _ = tokens.batch(rows, device)
         with autocast(device, precision):

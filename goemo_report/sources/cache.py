@@ -3,6 +3,8 @@
     files/ab/ab12...      downloaded files, by MD5 (or XXH128) of their bytes
     manifests/ab/ab12...  artifact manifests, by the artifact's digest
     histories/ab/ab12...  histories of runs that have ended, by run and extent
+    scores/ab/ab12...     scores and statistics (goemo_report.caches)
+    tokens/ab12...        tokenised texts (goemo_train.token_cache)
 
 Every entry is written whole under another name and then renamed; nothing is ever changed in
 place. What cannot be read is treated as absent.
@@ -24,7 +26,7 @@ from typing import Any, Final, Protocol
 from goemo_report.files import write_whole
 
 PIECE: Final = 1 << 20
-_SUBFOLDERS: Final = ("files", "manifests", "histories", "scores")
+_SUBFOLDERS: Final = ("files", "manifests", "histories", "scores", "tokens")
 
 
 class Hasher(Protocol):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
 from goemo_train import data, demo_corpus, model
 from goemo_train.config import TrainConfig
+from goemo_train.progress import Progress
+from goemo_train.train import train
 
 LABELS = "\n".join(EMOTIONS) + "\n"
 REAL = Path(__file__).parents[3] / "shared/data/goemotions"
@@ -62,6 +65,13 @@ def test_without_neutral_texts_that_have_nothing_else_are_dropped(tmp_path: Path
         ("bad\t٣\ty\n".encode(), "unknown label id"),
         (b"a\t0\tx\n\nno columns\n", "line 3: 1 columns"),
         (b"a\t0\tx\textra\n", "line 1: 4 columns"),
+        (b"a\t0\tx\r\n\r\nbad\t28\ty\r\n", "line 3: unknown label id '28'"),
+        (b"a\t3,0,3\tx\n", "line 1: a label id is listed twice in '3,0,3'"),
+        (b"a\t3,\tx\n", "line 1: unknown label id ''"),
+        (b"a\t 3\tx\n", "line 1: unknown label id ' 3'"),
+        (b"a\t0\tx\n \t1\ty\n", "line 2: the text is empty"),
+        (b"a\0b\t1\ty\n", "line 1: the text holds a NUL byte"),
+        ("a\t0\tx\n".encode("utf-16"), "line 1: not UTF-8"),
         (b"ok\t0\tx\nbad \xff\t0\tx\n", "line 2: not UTF-8"),
         (b"", "train split .* has no text"),
     ],
@@ -98,13 +108,63 @@ def test_an_unreachable_hub_is_one_line_with_the_way_out(
     with pytest.raises(DataError, match="could not be had from the hub") as caught:
         data.load_corpus(TrainConfig(dataset="go_emotions"))
     assert "\n" not in str(caught.value)
-    assert "--dataset a directory" in caught.value.remedy
+    for way_out in ("--dataset a directory", "HF_HOME", "HF_HUB_OFFLINE=1"):
+        assert way_out in caught.value.remedy
+
+
+def test_other_sizes_are_said_and_logged_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [b"some text %d\t%d\tx\n" % (n, n) for n in range(9)]
+    three = b"".join(rows[:3])
+    corpus_directory(tmp_path, train_tsv=b"".join(rows), dev_tsv=three, test_tsv=three)
+    config = TrainConfig(model="tiny-bert", model_name="tiny", dataset=str(tmp_path), num_epochs=1,
+                         wandb_mode="disabled", output=str(tmp_path / "runs"))  # fmt: skip
+    train(config, Progress())
+    assert "not have the sizes of the official data set" in capsys.readouterr().err
+    record = json.loads(next(tmp_path.glob("runs/*/run.json")).read_text())
+    sizes = [record["config"][f"{split}_samples"] for split in ("train", "val", "test")]
+    assert sizes == [9, 3, 3]
+
+
+@pytest.mark.parametrize("exclude_neutral", [False, True])
+def test_the_hub_s_data_set_is_read_as_its_columns_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exclude_neutral: bool
+) -> None:
+    """A copy of the hub's layout on disk, through the same call."""
+    import datasets
+
+    texts = {"train": ["one", "two", "three"], "validation": ["four"], "test": ["five"]}
+    ids = {"train": [[0, 27], [27], [3]], "validation": [[5]], "test": [[10]]}
+    features = datasets.Features(
+        text=datasets.Value("string"),
+        labels=datasets.Sequence(datasets.ClassLabel(names=list(EMOTIONS))),
+        id=datasets.Value("string"),
+    )
+    for split, rows in texts.items():
+        columns = {"text": rows, "labels": ids[split], "id": rows}
+        part = datasets.Dataset.from_dict(columns, features=features)
+        part.to_parquet(tmp_path / "copy" / "simplified" / f"{split}-00000-of-00001.parquet")
+    files = "".join(f"  - split: {split}\n    path: simplified/{split}-*\n" for split in texts)
+    card = f"---\nconfigs:\n- config_name: simplified\n  data_files:\n{files}---\n"
+    (tmp_path / "copy" / "README.md").write_text(card)
+    monkeypatch.setattr(data, "HUB_NAME", str(tmp_path / "copy"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    config = TrainConfig(dataset="go_emotions", exclude_neutral=exclude_neutral)
+    corpus = data.load_corpus(config)
+    assert corpus.train.texts == (["one", "three"] if exclude_neutral else ["one", "two", "three"])
+    kept = [[0], [3]] if exclude_neutral else [[0, 27], [27], [3]]
+    assert [np.flatnonzero(row).tolist() for row in corpus.train.truth] == kept
+    assert (corpus.val.texts, corpus.test.texts) == (["four"], ["five"])
+    assert np.flatnonzero(corpus.test.truth).tolist() == [10]
+    assert corpus.name == "go_emotions"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data/goemotions")
 def test_the_official_splits() -> None:
     corpus = data.load_corpus(TrainConfig(dataset=os.fspath(REAL)))
     assert corpus.official
+    assert not data.load_corpus(TrainConfig(dataset=os.fspath(REAL), limit=5000)).official
     assert corpus.test.truth[:, EMOTIONS.index("grief")].sum() == 6
     assert corpus.test.truth[:, EMOTIONS.index("neutral")].sum() == 1787
 
@@ -147,6 +207,23 @@ def test_batches_pad_little_and_differ_between_epochs() -> None:
     assert padded < 1.1 * lengths.sum()  # random batches: 3.3 times
     other = data.training_batches(lengths, 16, 7, 2)
     assert not np.array_equal(np.concatenate(batches), np.concatenate(other))
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=300), most=st.integers(1, 400))
+def test_evaluation_batches_are_sorted_and_keep_to_their_tokens(
+    lengths: list[int], most: int
+) -> None:
+    array = np.array(lengths, np.int64)
+    batches = list(data.evaluation_batches(array, most))
+    order = np.concatenate(batches)
+    assert sorted(order.tolist()) == list(range(len(lengths)))
+    assert (np.diff(array[order]) <= 0).all()
+    padded = [len(batch) * int(array[batch].max()) for batch in batches]
+    assert all(size <= most or len(batch) == 1 for size, batch in zip(padded, batches, strict=True))
+    # None could take the next text as well.
+    for size, batch in zip(padded[:-1], batches, strict=False):
+        assert size + size // len(batch) > most
 
 
 def test_tokens_of_a_batch_are_the_tokenizers_own() -> None:
