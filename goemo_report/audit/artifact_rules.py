@@ -117,8 +117,9 @@ def dialect_run_files(evidence: Evidence) -> Iterator[str]:
     "Copy artifacts/staging with the run logs, or upload the run and audit it online",
 )
 def artifact_files(evidence: Evidence) -> Iterator[str]:
-    """Weights and the like, which no other rule opens: their size and MD5."""
-    yield from evidence.damaged
+    """By size and MD5; weights, which no other rule opens, too."""
+    for reasons in evidence.damaged.values():
+        yield from reasons
 
 
 # --- Checkpoint -----------------------------------------------------------------------
@@ -214,7 +215,8 @@ def checkpoint_config_json(evidence: Evidence) -> Iterator[str]:
     if isinstance(config, str):
         yield config
     elif config is None and checkpoint is not None and "config.json" in checkpoint.paths:
-        yield "config.json is too large to be one"
+        if "checkpoint" not in evidence.damaged:
+            yield "config.json is too large to be one"
 
 
 # --- Predictions and per-class metrics ------------------------------------------------
@@ -222,7 +224,9 @@ def checkpoint_config_json(evidence: Evidence) -> Iterator[str]:
 
 def _predictions_rule(split: Split) -> Check:
     def check(evidence: Evidence) -> Iterator[str]:
-        if PREDICTION_ROLES[split] in evidence.artifacts and split in evidence.result.problems:
+        role = PREDICTION_ROLES[split]
+        unread = role in evidence.artifacts and role not in evidence.damaged
+        if unread and split in evidence.result.problems:
             yield evidence.result.problems[split]
 
     return check
@@ -320,7 +324,7 @@ def per_class_columns(evidence: Evidence) -> Iterator[str]:
         missing = [key.name for key in PER_CLASS_COLUMNS if key.name not in table.header]
         if missing:
             yield f"{table.source} lacks {listed(missing)}"
-    elif "per-class-metrics" in evidence.artifacts:
+    elif {"per-class-metrics"} & evidence.artifacts.keys() - evidence.damaged.keys():
         yield f"{evidence.artifacts['per-class-metrics'].reference.name} holds no CSV file"
 
 

@@ -13,7 +13,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +57,11 @@ class LoggedArtifact:
     files: tuple[ArtifactFile, ...]
 
     @property
+    def is_offline(self) -> bool:
+        """Whether it has not been uploaded: W&B gives out versions."""
+        return self.reference.kind == "artifact" and self.reference.version is None
+
+    @property
     def paths(self) -> frozenset[str]:
         """Paths of its files."""
         return frozenset(file.path for file in self.files)
@@ -68,8 +73,8 @@ class Evidence:
 
     `headers` has the header of each prediction file. `per_class` and `checkpoint_config` are
     None where the run logged no such file, and the reason where it cannot be read. `damaged`
-    says of the other files of offline artifacts, which are on this machine or nowhere, which
-    of them are not as they were logged; what W&B stores it has checked itself.
+    says of offline artifacts, whose files are on this machine or nowhere, which files are not
+    as they were logged; what W&B stores it has checked itself.
     """
 
     result: RunResult
@@ -77,7 +82,7 @@ class Evidence:
     headers: Mapping[Split, tuple[str, ...]]
     per_class: Table | str | None = None
     checkpoint_config: Mapping[str, Any] | str | None = None
-    damaged: tuple[str, ...] = ()
+    damaged: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def run(self) -> RunRecord:
@@ -131,50 +136,25 @@ def epoch_of(row: Row) -> float | None:
 
 
 def collect(
-    source: RunSource, runs: Sequence[RunRecord], progress: Progress = silent
+    source: RunSource,
+    runs: Sequence[RunRecord],
+    progress: Progress = silent,
+    *,
+    whole: bool = True,
 ) -> list[Evidence]:
-    """Fetch and read what many runs left, in their order; requests are made for all at once."""
+    """Fetch and read what many runs left, in their order; requests are made for all at once.
+
+    `whole` checks the files of offline artifacts that no rule reads as well: the weights.
+    """
     logged = source.artifacts(runs)
     histories = source.histories(runs)
-    chosen = {
-        (run.id, role): reference
-        for run in runs
-        for role, reference in _newest(run, logged.get(run.id, ())).items()
-    }
-    unique = {reference.id: reference for reference in chosen.values()}
-    manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
-    found = {
-        place: LoggedArtifact(reference, manifests[reference.id])
-        for place, reference in chosen.items()
-    }
-    wanted = {
-        place: file
-        for place, artifact in found.items()
-        if (file := _file(place[1], artifact.files)) is not None
-    }
-    pairs = [(found[place].reference, file) for place, file in wanted.items()]
-    others = [
-        (place[0], artifact.reference, file)
-        for place, artifact in found.items()
-        if artifact.reference.kind == "artifact" and artifact.reference.version is None
-        for file in artifact.files
-        if file != wanted.get(place)
-    ]
-    places = source.fetch([*pairs, *(other[1:] for other in others)], progress)
-    fetched = dict(zip(wanted, places, strict=False))
-    damaged: dict[str, list[str]] = {}
-    for (run_id, _, _), local in zip(others, places[len(pairs) :], strict=True):
-        if isinstance(local, SkippedFile):
-            damaged.setdefault(run_id, []).append(f"{local.path}: {local.reason}")
+    found = _logged_artifacts(source, runs, logged)
+    fetched, damaged = _fetch(source, found, progress, whole=whole)
     evidence = []
     for number, run in enumerate(runs):
         progress("reading files", number, len(runs))
         artifacts = {role: found[run.id, role] for role in ARTIFACTS if (run.id, role) in found}
-        files = {
-            role: (wanted[run.id, role], fetched[run.id, role])
-            for role in artifacts
-            if (run.id, role) in wanted
-        }
+        files = {role: fetched[run.id, role] for role in artifacts if (run.id, role) in fetched}
         history = histories.get(run.id, ())
         splits, problems, headers = _read_splits(artifacts, files)
         result = RunResult(
@@ -185,18 +165,66 @@ def collect(
             tuple(logged.get(run.id, ())),
             problems,
         )
+        lost = damaged.get(run.id, {})
+        here = {
+            role: pair
+            for role, pair in files.items()
+            if role not in lost or not isinstance(pair[1], SkippedFile)
+        }
         evidence.append(
             Evidence(
                 result,
                 artifacts,
                 headers,
-                _read_per_class(files),
-                _read_checkpoint_config(files),
-                tuple(damaged.get(run.id, ())),
+                _read_per_class(here),
+                _read_checkpoint_config(here),
+                lost,
             )
         )
     progress("reading files", len(runs), len(runs))
     return evidence
+
+
+_Place = tuple[str, Role]
+"""A run's id and a role: where one artifact of many runs belongs."""
+
+
+def _logged_artifacts(
+    source: RunSource, runs: Sequence[RunRecord], logged: Mapping[str, Sequence[ArtifactRef]]
+) -> dict[_Place, LoggedArtifact]:
+    chosen = {
+        (run.id, role): reference
+        for run in runs
+        for role, reference in _newest(run, logged.get(run.id, ())).items()
+    }
+    unique = {reference.id: reference for reference in chosen.values()}
+    manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
+    return {
+        place: LoggedArtifact(reference, manifests[reference.id])
+        for place, reference in chosen.items()
+    }
+
+
+def _fetch(
+    source: RunSource, found: Mapping[_Place, LoggedArtifact], progress: Progress, *, whole: bool
+) -> tuple[dict[_Place, tuple[ArtifactFile, LocalFile]], dict[str, dict[Role, tuple[str, ...]]]]:
+    """The one file of each artifact that is read; and what is not as logged, by run and role."""
+    wanted: list[tuple[_Place, ArtifactFile, bool]] = []
+    for place, artifact in found.items():
+        read = _file(place[1], artifact.files)
+        others = artifact.files if whole and artifact.is_offline else ()
+        wanted += [(place, read, True)] if read is not None else []
+        wanted += [(place, file, False) for file in others if file != read]
+    local = source.fetch([(found[place].reference, file) for place, file, _ in wanted], progress)
+    fetched: dict[_Place, tuple[ArtifactFile, LocalFile]] = {}
+    damaged: dict[str, dict[Role, tuple[str, ...]]] = {}
+    for (place, file, is_read), here in zip(wanted, local, strict=True):
+        if is_read:
+            fetched[place] = file, here
+        if isinstance(here, SkippedFile) and found[place].is_offline:
+            of_run = damaged.setdefault(place[0], {})
+            of_run[place[1]] = (*of_run.get(place[1], ()), f"{here.path}: {here.reason}")
+    return fetched, damaged
 
 
 _Files = Mapping[Role, tuple[ArtifactFile, LocalFile]]

@@ -148,7 +148,9 @@ def command(
     note_skipped(listing.skipped)
     source, everything, reference = _with_baseline(settings, source, listing, baseline, max_drop)
     with progress() as bar:
-        evidence = {one.run.id: one for one in collect(source, everything.runs, bar)}
+        thorough = require_artifacts or require_audit
+        found = collect(source, everything.runs, bar, whole=thorough)
+    evidence = {one.run.id: one for one in found}
     judged = [evidence[run.id] for run in listing.runs]
     conditions = _judge(
         judged, limits, split, confidence is not None, evidence[reference.id] if reference else None

@@ -168,7 +168,9 @@ BREACHES: dict[str, Breach] = {
         f"artifact-{role}-name": _reference(role, name=f"best-{role}-otherid") for role in ARTIFACTS
     },
     **{f"artifact-{role}-type": _reference(role, type="file") for role in ARTIFACTS},
-    "artifact-files": lambda e: dataclasses.replace(e, damaged=("pytorch_model.bin: gone",)),
+    "artifact-files": lambda e: dataclasses.replace(
+        e, damaged={"checkpoint": ("pytorch_model.bin: gone",)}
+    ),
     "dialect-run-files": _run_files,
     "checkpoint-config": lambda e: changes.files(e, "checkpoint", "config.json"),
     "checkpoint-weights": lambda e: changes.files(e, "checkpoint", "pytorch_model.bin"),
