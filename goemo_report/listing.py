@@ -129,8 +129,12 @@ def timestamp(at: datetime | None) -> str | None:
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """One JSON document, ending in a line break. Bare NaN or Infinity is an error."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """One JSON document, ending in a line break. Bare NaN or Infinity is an error.
+
+    GitHub Actions obeys `##[...]` anywhere in what a job prints: it is written otherwise.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.replace("##[", "\\u0023#[") + "\n"
 
 
 def run_document(run: RunRecord) -> dict[str, Any]:

@@ -160,8 +160,11 @@ class _Parser(argparse.ArgumentParser):
         """One line, as all errors."""
         unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
         known = self._option_string_actions
-        close = difflib.get_close_matches(unknown[1], known, 1) if unknown else ()
-        raise SettingsError(message, f"Did you mean {close[0]}?" if close else "See --help")
+        typed = unknown[1] if unknown else "-"
+        close = [name for name in known if name.endswith(typed[1:])]  # --seed: --random-seed
+        close += difflib.get_close_matches(typed, known, 1)
+        hint = f"Did you mean {close[0]}?" if unknown and close else "See --help"
+        raise SettingsError(message, hint)
 
 
 def _boolean(text: str) -> bool:

@@ -212,11 +212,11 @@ for _key in CHECKPOINT_METADATA:
 def checkpoint_config_json(evidence: Evidence) -> Iterator[str]:
     """A JSON object of sane size whose file is still there."""
     config, checkpoint = evidence.checkpoint_config, evidence.artifacts.get("checkpoint")
+    holds_one = checkpoint is not None and "config.json" in checkpoint.paths
     if isinstance(config, str):
         yield config
-    elif config is None and checkpoint is not None and "config.json" in checkpoint.paths:
-        if "checkpoint" not in evidence.damaged:
-            yield "config.json is too large to be one"
+    elif config is None and holds_one and "checkpoint" not in evidence.damaged:
+        yield "config.json is too large to be one"
 
 
 # --- Predictions and per-class metrics ------------------------------------------------

@@ -143,7 +143,7 @@ def markdown_code(text: str, *, in_table: bool = True) -> str:
     A pipe ends a table cell even in a code span, so text with a pipe is no code span.
     """
     text = visible(text)
-    if in_table and "|" in text:
+    if (in_table and "|" in text) or "##[" in text:  # the latter a command to GitHub Actions
         return markdown_text(text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * (longest + 1)

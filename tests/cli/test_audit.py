@@ -166,7 +166,7 @@ def test_the_runs_that_publishing_made_are_not_audited(finished: Finished, tmp_p
     assert CliRunner().invoke(goemo_report, gate).exit_code == 0
 
 
-@pytest.mark.parametrize("form", ["table", "md"])
+@pytest.mark.parametrize("form", ["table", "md", "json"])
 def test_a_run_name_is_no_command_to_github(tmp_path: Path, form: str) -> None:
     hostile = run_record("hostile", display_name="::error title=x::y", project="##[group]z")
     write_run(tmp_path, "hostile", [hostile, exit_record()])
@@ -175,3 +175,7 @@ def test_a_run_name_is_no_command_to_github(tmp_path: Path, form: str) -> None:
         assert "error title=x" in done.stdout, done.output
         assert not [line for line in done.stdout.splitlines() if line.lstrip().startswith("::")]
         assert "##[" not in done.stdout
+    listed = CliRunner().invoke(
+        goemo_report, ["runs", "--format", "json", "--wandb-dir", str(tmp_path)]
+    )
+    assert json.loads(listed.stdout)["runs"][0]["project"] == "##[group]z"

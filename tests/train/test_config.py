@@ -46,6 +46,7 @@ def test_environment_is_what_it_is_to_wandb() -> None:
     ("text", "message"),
     [
         ("learning_rat = 1.0", "Did you mean --learning-rate"),
+        ("seed = 1", "Did you mean --random-seed"),
         ('learning_rate = "fast"', "invalid float value: 'fast'"),
         ("batch_size = 1.5", "invalid int value: '1.5'"),
         ("batch_size = [1, 2]", "invalid int value"),
