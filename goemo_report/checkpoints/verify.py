@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
-from goemo_report.checkpoints.hypotheses import Evidence, Trial, try_all
+from goemo_report.checkpoints.hypotheses import try_all, unexplained
+from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
 from goemo_report.listing import jsonable
@@ -48,7 +49,8 @@ class Verification:
     """How the probabilities of a file and of the checkpoint compare.
 
     `flips` are labels on another side of `threshold`, by emotion; `metrics` holds (file,
-    checkpoint) by name on the same rows. `trials` only where the check failed.
+    checkpoint) by name on the same rows. `trials` only where the check failed, and `suspicion`,
+    in words, for when none of them explains it.
     """
 
     run: RunRecord
@@ -72,6 +74,7 @@ class Verification:
     device: str
     notes: tuple[str, ...]
     trials: tuple[Trial, ...]
+    suspicion: str
 
     @property
     def agrees(self) -> bool:
@@ -89,10 +92,7 @@ class Verification:
         helping = next((trial for trial in self.trials if trial.helps), None)
         if helping is not None:
             return f"mostly {helping.name}: {helping.finding}; something else differs as well"
-        return (
-            "none of the usual mistakes explains it: the checkpoint is probably of another "
-            "epoch or run than the predictions"
-        )
+        return self.suspicion
 
     def document(self) -> dict[str, Any]:
         """What `verify --format json` prints."""
@@ -158,7 +158,20 @@ def verify(
     if options.tolerance is not None:
         tolerance, reason = options.tolerance, "as asked"
     largest = float(differences.max())
-    settings = (max_length, options.batch_size)
+    trials, suspicion = _explained(
+        Evidence(
+            checkpoint=loaded,
+            texts=wanted.texts,
+            stated=wanted.probabilities,
+            logits=logits,
+            tolerance=tolerance,
+            tolerances=TOLERANCES,
+            max_length=max_length,
+            batch_size=options.batch_size,
+        ),
+        largest,
+        progress,
+    )
     return Verification(
         run=run,
         artifact=loaded.name,
@@ -180,9 +193,8 @@ def verify(
         max_length=max_length,
         device=loaded.device,
         notes=tuple(checkpoint.notes_on(run, loaded)),
-        trials=_trials(loaded, wanted, logits, tolerance, settings, progress)
-        if largest > tolerance
-        else (),
+        trials=trials,
+        suspicion=suspicion,
     )
 
 
@@ -221,26 +233,13 @@ def tolerance_for(precision: Precision, probabilities: FloatArray) -> tuple[floa
     return tolerance, reason
 
 
-def _trials(
-    loaded: Checkpoint,
-    stated: Predictions,
-    logits: FloatArray,
-    tolerance: float,
-    settings: tuple[int, int],
-    progress: Progress,
-) -> tuple[Trial, ...]:
-    max_length, batch_size = settings
-    evidence = Evidence(
-        checkpoint=loaded,
-        texts=stated.texts,
-        stated=stated.probabilities,
-        logits=logits,
-        tolerance=tolerance,
-        tolerances=TOLERANCES,
-        max_length=max_length,
-        batch_size=batch_size,
-    )
-    return tuple(try_all(evidence, progress))
+def _explained(
+    evidence: Evidence, largest: float, progress: Progress
+) -> tuple[tuple[Trial, ...], str]:
+    """Hypotheses tried and what to suspect otherwise; nothing where nothing differs."""
+    if largest <= evidence.tolerance:
+        return (), ""
+    return tuple(try_all(evidence, progress)), unexplained(evidence)
 
 
 def _flips(predictions: Predictions, now: FloatArray, threshold: float) -> dict[str, int]:

@@ -86,7 +86,8 @@ def command(
 
     The checkpoint is fetched with its digests checked and loaded without running code that it
     may hold. Where the probabilities differ, the usual mistakes are tried out: label order,
-    maximum length, tokenizer, padding, dropout, half precision. The exit code is 3 then.
+    row order, maximum length, tokenizer, padding, dropout, half precision. The exit code is 3
+    then.
     Needs the extra goemo[train].
     """
     from goemo_report.checkpoints import checkpoint
