@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.checkpoints.checkpoint_files import Files, first_line
+from goemo_report.checkpoints.checkpoint_files import Files, damaged_weights, first_line
 from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.model import RunRecord
@@ -27,6 +27,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 BATCH_SIZE: Final = 32
 _OFFSET_POSITIONS: Final = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
+_CUT_OFF: Final = ("unexpected EOF", "PytorchStreamReader failed")  # torch's own words
 _LONGEST: Final = 512  # where nothing says how much a model reads
 
 
@@ -231,6 +232,12 @@ def _device(torch: Any, wanted: str) -> str:
 
 def _not_loaded(files: Files, what: str, error: Exception) -> DataError:
     text = str(error)
+    damaged = damaged_weights(files.directory) if what == "model" else None
+    if damaged or any(word in text for word in _CUT_OFF):
+        return DataError(
+            f"the weights of {files.label} are cut off or damaged ({damaged or first_line(error)})",
+            "Save the checkpoint again and log it again",
+        )
     if type(error).__name__ == "UnpicklingError" or "weights_only" in text.lower():
         return DataError(
             f"the weights of {files.label} are refused: the pickle holds more than tensors",

@@ -7,7 +7,9 @@ adapters or other pickles.
 from __future__ import annotations
 
 import json
+import pickletools
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ _RUNS_CODE: Final = (
     "kernel_config", "use_kernels",
 )  # fmt: skip
 """Keys of a config.json that name code to be imported or fetched; they are left out."""
+
+_PICKLES: Final = 5  # what torch wrote before it wrote zips: as many, then the numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,52 @@ def _without_code(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_code(v) for k, v in value.items() if k not in _RUNS_CODE}
     return [_without_code(item) for item in value] if isinstance(value, list) else value
+
+
+def damaged_weights(directory: Path) -> str | None:
+    """The first weights file in a directory that is cut off or no such file, None where all
+    look whole. Nothing in them is run."""
+    for path in sorted(directory.iterdir()):
+        if path.suffix == ".safetensors" and not _whole_safetensors(path):
+            return path.name
+        if path.suffix == ".bin" and not _whole_pickle(path):
+            return path.name
+    return None
+
+
+def _whole_safetensors(path: Path) -> bool:
+    """Whether the file is as long as its header says."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            return False
+        try:
+            header = json.loads(file.read(length))
+            ends = [t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"]
+            return bool(8 + length + max(ends, default=0) == size)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            return False
+
+
+def _whole_pickle(path: Path) -> bool:
+    """Whether a zip has its directory, which comes last, or a pickle its end."""
+    with path.open("rb") as file:
+        if file.peek(2)[:2] == b"PK":
+            return zipfile.is_zipfile(path)
+        try:
+            for number in range(_PICKLES):
+                if number and not file.peek(1):
+                    break
+                for _ in pickletools.genops(file):
+                    pass
+        except (
+            ValueError,
+            OverflowError,
+            MemoryError,
+        ):  # opcodes that there are not, lengths beyond the file
+            return False
+    return True
 
 
 def first_line(error: BaseException) -> str:
