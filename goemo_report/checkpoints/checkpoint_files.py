@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.contract import CHECKPOINT_WEIGHTS, artifact_role
+from goemo_report.contract import CHECKPOINT_WEIGHTS
 from goemo_report.errors import DataError, NotFoundError
+from goemo_report.logged import checkpoint_folder, newest
 from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
 from goemo_report.sources.base import Progress, RunSource, silent
 
@@ -67,17 +68,12 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
 
     Raises NotFoundError where the run logged none, DataError where it is not whole.
     """
-    logged = [
-        artifact
-        for artifact in source.artifacts([run]).get(run.id, ())
-        if (artifact.role or artifact_role(artifact.name, run.id)) == "checkpoint"
-    ]
-    if not logged:
+    artifact = newest(run, source.artifacts([run]).get(run.id, ()), "checkpoint")
+    if artifact is None:
         raise NotFoundError(
             f"run {run.name} logged no checkpoint",
             "`goemo-report show RUN` lists what it logged",
         )
-    artifact = logged[-1]
     chosen = _data_files(artifact, source.manifests([artifact])[0])
     local = source.fetch([(artifact, file) for file in chosen.values()], progress)
     with tempfile.TemporaryDirectory(prefix="goemo-checkpoint-") as folder:
@@ -96,13 +92,12 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
 
 def _data_files(artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> dict[str, ArtifactFile]:
     """The files that a loader needs, by bare name, from the folder that holds config.json."""
-    configs = sorted((f.path for f in files if f.path.rsplit("/", 1)[-1] == "config.json"), key=len)
-    if not configs:
+    folder = checkpoint_folder(files)
+    if folder is None:
         raise DataError(
             f"{artifact.qualified_name} holds no config.json",
             "A checkpoint is what transformers' save_pretrained writes",
         )
-    folder = configs[0].removesuffix("config.json")
     here = {f.path[len(folder) :]: f for f in files if f.path.startswith(folder)}
     chosen = {name: file for name, file in here.items() if _is_data(name)}
     weights = [name for name in chosen if name.endswith((".bin", ".safetensors"))]
