@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import CHECKPOINT_WEIGHTS
-from goemo_report.errors import DataError, NotFoundError
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError
 from goemo_report.logged import checkpoint_folder, newest
-from goemo_report.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
+from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
 from goemo_report.sources.base import Progress, RunSource, silent
 
 THRESHOLDS_FILE: Final = "thresholds.json"
@@ -66,7 +66,8 @@ class Files:
 def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> Iterator[Files]:
     """The newest checkpoint of a run, every file checked by its digest.
 
-    Raises NotFoundError where the run logged none, DataError where it is not whole.
+    Raises NotFoundError where the run logged none, DataError where it is not whole, and
+    ChangedFileError where its files are not those that were logged.
     """
     artifact = newest(run, source.artifacts([run]).get(run.id, ()), "checkpoint")
     if artifact is None:
@@ -76,6 +77,7 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
         )
     chosen = _data_files(artifact, source.manifests([artifact])[0])
     local = source.fetch([(artifact, file) for file in chosen.values()], progress)
+    require_unchanged(artifact, local)
     with tempfile.TemporaryDirectory(prefix="goemo-checkpoint-") as folder:
         directory = Path(folder)
         for name, path in zip(chosen, local, strict=True):
@@ -88,6 +90,16 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
         files = Files(artifact, directory)
         _disarm(files)
         yield files
+
+
+def require_unchanged(artifact: ArtifactRef, files: Sequence[LocalFile]) -> None:
+    """Raise ChangedFileError where fetched files of an artifact are not what was logged."""
+    changed = [file for file in files if isinstance(file, SkippedFile) and file.changed]
+    if changed:
+        raise ChangedFileError(
+            "; ".join(f"{artifact.qualified_name}: {file.path}: {file.reason}" for file in changed),
+            "Fetch the files again from where they were logged, or log them again",
+        )
 
 
 def _data_files(artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> dict[str, ArtifactFile]:

@@ -14,12 +14,13 @@ from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
 from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import DataError
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError
 from goemo_report.listing import jsonable
+from goemo_report.logged import newest
 from goemo_report.metrics import score
 from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions
-from goemo_report.results import load_results
+from goemo_report.results import PREDICTION_ROLES, SplitResult, load_results, prediction_file
 from goemo_report.sources.base import Progress, RunSource, silent
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -134,10 +135,11 @@ def verify(
 ) -> Verification:
     """Load the checkpoint of a run, predict a split again and compare.
 
-    Raises GoemoError where that cannot be done.
+    Raises ChangedFileError where its files or the predictions are not those that were logged,
+    another GoemoError where it cannot be done.
     """
     checkpoint.require_extra()
-    split = load_results(source, [run], [options.split], progress)[0].splits[options.split]
+    split = _stated(source, run, options.split, progress)
     predictions = split.predictions
     loaded = _load(source, run, predictions, options.device, progress)
     rows = min(options.limit or len(predictions), len(predictions))
@@ -196,6 +198,28 @@ def verify(
         trials=trials,
         suspicion=suspicion,
     )
+
+
+def _stated(source: RunSource, run: RunRecord, split: Split, progress: Progress) -> SplitResult:
+    try:
+        return load_results(source, [run], [split], progress)[0].splits[split]
+    except NotFoundError:  # which does not tell a changed file from a lost one
+        artifact = newest(run, source.artifacts([run]).get(run.id, ()), PREDICTION_ROLES[split])
+        if artifact is not None:
+            file = prediction_file(source.manifests([artifact])[0], split)
+            wanted = [] if file is None else [(artifact, file)]
+            checkpoint_files.require_unchanged(artifact, source.fetch(wanted, progress))
+        raise
+
+
+def changed_document(run: RunRecord, error: ChangedFileError) -> dict[str, Any]:
+    """What `verify --format json` prints where files are not what was logged."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": {"id": run.id, "name": run.name},
+        "agrees": False,
+        "explanation": error.what,
+    }
 
 
 def _load(

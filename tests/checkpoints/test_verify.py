@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,35 @@ class TestCommand:
         assert document["explanation"].startswith("maximum length: ")
         assert document["hypotheses"][0]["explains"] is True
         assert set(document["metrics"]["macro_f1"]) == {"file", "checkpoint"}
+
+    @pytest.mark.parametrize("pattern", ["pytorch_model.bin", "test_predictions.csv"])
+    def test_a_file_that_is_not_what_was_logged_is_a_finding(
+        self, finished: Finished, tmp_path: Path, pattern: str
+    ) -> None:
+        root = tmp_path / "copy"
+        shutil.copytree(finished.output, root)
+        original = next(finished.directory.rglob(pattern)).read_bytes()
+        staged = [
+            path
+            for path in (root / "artifacts" / "staging").rglob("*")
+            if path.is_file() and path.read_bytes() == original
+        ]
+        assert staged
+        for path in staged:
+            path.chmod(0o644)
+            path.write_bytes(original[:-9] + b"otherwise")
+        arguments = ("verify", RUN_ID, "--wandb-dir", root, "--limit", "9")
+        result = invoke(*arguments)
+        assert result.exit_code == 3, result.stderr
+        (line,) = result.stdout.splitlines()
+        assert line.startswith("differs     tiny-roberta-")
+        assert pattern in line
+        assert "is not the file that was logged" in line
+        result = invoke(*arguments, "--format", "json")
+        assert result.exit_code == 3
+        document = json.loads(result.stdout)
+        assert document["agrees"] is False
+        assert pattern in document["explanation"]
 
     def test_a_run_without_a_usable_checkpoint_is_an_error(self, offline_root: Path) -> None:
         result = invoke("verify", "robertalarges1", "--wandb-dir", offline_root)
