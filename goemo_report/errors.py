@@ -22,6 +22,10 @@ class DataError(GoemoError):
     """A file does not hold what it should; names the file, and row and column if known."""
 
 
+class ChangedFileError(DataError):
+    """A file is there, but its bytes are not those that were logged."""
+
+
 class NotFoundError(GoemoError):
     """A run, tag, artifact or file that was asked for does not exist."""
 

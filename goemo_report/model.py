@@ -99,10 +99,14 @@ class SkippedRun:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that could not be had, and why."""
+    """A file that could not be had, and why.
+
+    `changed`: it is there, but its bytes are not those that were logged.
+    """
 
     path: str
     reason: str
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

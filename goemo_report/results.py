@@ -18,11 +18,11 @@ from goemo_report.contract import (
     SPLITS,
     Role,
     Split,
-    artifact_role,
     canonical_metric,
 )
 from goemo_report.errors import DataError, NotFoundError
 from goemo_report.inference import InferredThreshold
+from goemo_report.logged import newest
 from goemo_report.metrics import Scores
 from goemo_report.model import (
     ArtifactFile,
@@ -213,7 +213,7 @@ def _find_files(
     chosen: dict[tuple[str, Split], ArtifactRef] = {}
     for run in runs:
         for split in splits:
-            reference = _newest(run, artifacts.get(run.id, ()), PREDICTION_ROLES[split])
+            reference = newest(run, artifacts.get(run.id, ()), PREDICTION_ROLES[split])
             if reference is not None:
                 chosen[run.id, split] = reference
     unique = {reference.id: reference for reference in chosen.values()}
@@ -238,17 +238,6 @@ def _find_files(
                 else (reference, file)
             )
     return found
-
-
-def _newest(run: RunRecord, artifacts: Sequence[ArtifactRef], role: Role) -> ArtifactRef | None:
-    """The newest artifact with a role; plain run files only where there is no artifact."""
-    fitting = [
-        reference
-        for reference in artifacts
-        if (reference.role or artifact_role(reference.name, run.id)) == role
-    ]
-    fitting.sort(key=lambda reference: reference.kind == "artifact")
-    return fitting[-1] if fitting else None
 
 
 def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile | None:

@@ -128,7 +128,7 @@ def artifact_files(evidence: Evidence) -> Iterator[str]:
 def _contents_rule(choices: tuple[str, ...], stand_ins: tuple[str, ...]) -> Check:
     def check(evidence: Evidence) -> Iterator[str]:
         checkpoint = evidence.artifacts.get("checkpoint")
-        if checkpoint is not None and not checkpoint.paths & {*choices, *stand_ins}:
+        if checkpoint is not None and not checkpoint.checkpoint_paths & {*choices, *stand_ins}:
             yield f"{checkpoint.reference.name} holds no {' or '.join(choices)}"
 
     return check
@@ -158,15 +158,18 @@ for _id, _content in zip(_CONTENT_IDS, ARTIFACTS["checkpoint"].contents, strict=
 @ARTIFACT.rule(
     "dialect-checkpoint",
     "note",
-    "The checkpoint has pytorch_model.bin and the tokenizer's own files.",
-    "None is needed: transformers loads model.safetensors and tokenizer.json as well",
+    "The checkpoint has pytorch_model.bin and the tokenizer's own files, at the artifact's top.",
+    "None is needed: transformers loads model.safetensors and tokenizer.json as well, and from "
+    "a folder of the artifact",
 )
 def dialect_checkpoint(evidence: Evidence) -> Iterator[str]:
     """What newer versions of transformers write instead."""
     checkpoint = evidence.artifacts.get("checkpoint")
     if checkpoint is None:
         return
-    paths = checkpoint.paths
+    paths = checkpoint.checkpoint_paths
+    if checkpoint.folder:
+        yield f"it lies in {checkpoint.folder} of {checkpoint.reference.name}"
     if "pytorch_model.bin" not in paths:
         found = sorted(paths & set(_STAND_INS["weights"]))
         if found:
@@ -212,7 +215,7 @@ for _key in CHECKPOINT_METADATA:
 def checkpoint_config_json(evidence: Evidence) -> Iterator[str]:
     """A JSON object of sane size whose file is still there."""
     config, checkpoint = evidence.checkpoint_config, evidence.artifacts.get("checkpoint")
-    holds_one = checkpoint is not None and "config.json" in checkpoint.paths
+    holds_one = checkpoint is not None and "config.json" in checkpoint.checkpoint_paths
     if isinstance(config, str):
         yield config
     elif config is None and holds_one and "checkpoint" not in evidence.damaged:

@@ -28,11 +28,11 @@ from goemo_report.contract import (
     Key,
     Role,
     Split,
-    artifact_role,
     canonical_metric,
 )
 from goemo_report.csvtable import Table, read_table
 from goemo_report.errors import DataError
+from goemo_report.logged import checkpoint_folder, newest
 from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, Row, RunRecord, SkippedFile
 from goemo_report.predictions import infer_threshold, read_predictions
 from goemo_report.results import (
@@ -65,6 +65,17 @@ class LoggedArtifact:
     def paths(self) -> frozenset[str]:
         """Paths of its files."""
         return frozenset(file.path for file in self.files)
+
+    @property
+    def folder(self) -> str:
+        """Where in the artifact a checkpoint lies, "" for the top."""
+        return checkpoint_folder(self.files) or ""
+
+    @property
+    def checkpoint_paths(self) -> frozenset[str]:
+        """Paths of a checkpoint's files below its folder."""
+        folder = self.folder
+        return frozenset(path[len(folder) :] for path in self.paths if path.startswith(folder))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -195,7 +206,8 @@ def _logged_artifacts(
     chosen = {
         (run.id, role): reference
         for run in runs
-        for role, reference in _newest(run, logged.get(run.id, ())).items()
+        for role in ARTIFACTS
+        if (reference := newest(run, logged.get(run.id, ()), role)) is not None
     }
     unique = {reference.id: reference for reference in chosen.values()}
     manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
@@ -230,23 +242,14 @@ def _fetch(
 _Files = Mapping[Role, tuple[ArtifactFile, LocalFile]]
 
 
-def _newest(run: RunRecord, references: Sequence[ArtifactRef]) -> dict[Role, ArtifactRef]:
-    """The newest artifact of each role; plain run files only where there is no artifact."""
-    found: dict[Role, ArtifactRef] = {}
-    for reference in sorted(references, key=lambda one: one.kind == "artifact"):
-        role = reference.role or artifact_role(reference.name, run.id)
-        if role is not None:
-            found[role] = reference
-    return found
-
-
 def _file(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
     """The one file of an artifact that is read; of a checkpoint a config.json of sane size."""
     for split, prediction_role in PREDICTION_ROLES.items():
         if role == prediction_role:
             return prediction_file(files, split)
     if role == "checkpoint":
-        configs = [file for file in files if file.path == "config.json"]
+        folder = checkpoint_folder(files)
+        configs = [] if folder is None else [f for f in files if f.path == f"{folder}config.json"]
         return next((file for file in configs if file.size <= _CONFIG_LIMIT), None)
     tables = [file for file in files if file.path.lower().endswith((".csv", ".csv.gz"))]
     exact = [file for file in tables if file.path == ARTIFACTS[role].contents[0]]

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.checkpoints.checkpoint_files import Files, first_line
+from goemo_report.checkpoints.checkpoint_files import Files, damaged_weights, first_line
 from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.model import RunRecord
@@ -27,6 +27,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 BATCH_SIZE: Final = 32
 _OFFSET_POSITIONS: Final = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
+_CUT_OFF: Final = ("unexpected EOF", "PytorchStreamReader failed")  # torch's own words
 _LONGEST: Final = 512  # where nothing says how much a model reads
 
 
@@ -89,6 +90,7 @@ class Checkpoint:
             return_attention_mask=False,
             return_token_type_ids=False,
         )["input_ids"]
+        self._require_ids(encoded)
         padding = self.tokenizer.pad_token_id
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
         logits = np.empty((len(texts), len(self.labels)))
@@ -113,6 +115,26 @@ class Checkpoint:
                 logits[rows] = found.double().cpu().numpy()[:, self.columns]
                 progress("predicting", min(start + batch_size, len(order)), len(order))
         return logits
+
+    def lengths(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Tokens of each text when it is not cut, special tokens included, (n,)."""
+        encoded = self.tokenizer(list(texts), return_attention_mask=False)["input_ids"]
+        return np.array([len(ids) for ids in encoded], np.int64)
+
+    def unknown(self, texts: Sequence[str]) -> float:
+        """The share of tokens that the vocabulary does not have."""
+        encoded = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        ids = [one for text in encoded for one in text]
+        return ids.count(self.tokenizer.unk_token_id) / max(1, len(ids))
+
+    def _require_ids(self, encoded: Sequence[Sequence[int]]) -> None:
+        known = getattr(self.model.config, "vocab_size", None)
+        largest = max((max(ids) for ids in encoded if ids), default=0)
+        if known is not None and largest >= known:
+            raise DataError(
+                f"the tokenizer of {self.name} gives token {largest}, its model knows {known}",
+                "Its vocabulary is another model's: save model and tokenizer together again",
+            )
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:
@@ -177,11 +199,18 @@ def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
     return loaded.limit if stated is None or not stated >= 1 else int(min(stated, loaded.limit))
 
 
+def lacking(loaded: Checkpoint) -> str:
+    """Which weights a checkpoint lacks."""
+    number = len(loaded.missing)
+    names = ", ".join(loaded.missing[:3]) + (", ..." if number > 3 else "")
+    weights = "1 weight, which is" if number == 1 else f"{number} weights, which are"
+    return f"the checkpoint lacks {weights} random: {names}"
+
+
 def notes_on(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:
     """What a user of the checkpoint should know."""
     if loaded.missing:
-        names = ", ".join(loaded.missing[:3]) + (", ..." if len(loaded.missing) > 3 else "")
-        yield f"the checkpoint lacks {len(loaded.missing)} weights, which are random: {names}"
+        yield lacking(loaded)
     if not loaded.named:
         yield "the checkpoint does not name its outputs: the canonical label order was taken"
     length = as_number(run.config.get("max_seq_length"))
@@ -203,6 +232,12 @@ def _device(torch: Any, wanted: str) -> str:
 
 def _not_loaded(files: Files, what: str, error: Exception) -> DataError:
     text = str(error)
+    damaged = damaged_weights(files.directory) if what == "model" else None
+    if damaged or any(word in text for word in _CUT_OFF):
+        return DataError(
+            f"the weights of {files.label} are cut off or damaged ({damaged or first_line(error)})",
+            "Save the checkpoint again and log it again",
+        )
     if type(error).__name__ == "UnpicklingError" or "weights_only" in text.lower():
         return DataError(
             f"the weights of {files.label} are refused: the pickle holds more than tensors",

@@ -6,80 +6,35 @@ far that is from the file. One explains the difference when it brings it below t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
+from goemo_report.checkpoints import noise
+from goemo_report.checkpoints.checkpoint import lacking, sigmoid
+from goemo_report.checkpoints.trial import (
+    SAMPLE,
+    Again,
+    Evidence,
+    FloatArray,
+    IntArray,
+    Judge,
+    Trial,
+    correlation,
+    sampled,
+    spread,
+)
 from goemo_report.sources.base import Progress, silent
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
-
-SAMPLE: Final = 192
-"""Texts on which hypotheses are tried."""
 COUNT: Final = 10
-_LENGTHS: Final = (32, 50, 64, 128, 256, 512)
-_MUCH: Final = 5.0
-_DROPOUT_PASSES: Final = 4
+_SHORTEST: Final = 3  # tokens; two of them are special
+_SAME: Final = 1e-5
+"""Below this no probability counts as another one, however small the tolerance."""
 _SHOWN: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One hypothesis: the differences that are left under it, and what it comes to.
-
-    `explains`: what is left is below the tolerance, or, for noise, of the size expected.
-    `helps`: it is a fifth or less of what it was.
-    """
-
-    name: str
-    finding: str
-    largest: float
-    mean: float
-    explains: bool
-    helps: bool
-
-    def document(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {
-            "hypothesis": self.name,
-            "finding": self.finding,
-            "max_difference": self.largest,
-            "mean_difference": self.mean,
-            "explains": self.explains,
-            "helps": self.helps,
-        }
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Evidence:
-    """What was predicted in the file (n, k) and again (n, k), and how.
-
-    `tolerances` by precision.
-    """
-
-    checkpoint: Checkpoint
-    texts: Sequence[str]
-    stated: FloatArray
-    logits: FloatArray
-    tolerance: float
-    tolerances: Mapping[str, float]
-    max_length: int
-    batch_size: int
-
-
-def sampled(differences: FloatArray, size: int = SAMPLE) -> IntArray:
-    """Rows to try hypotheses on, in order: the most different ones and an even spread."""
-    rows = len(differences)
-    if rows <= size:
-        return np.arange(rows)
-    worst = np.argsort(-differences, kind="stable")[: size // 2]
-    spread = np.linspace(0, rows - 1, size - len(worst)).astype(np.int64)
-    return np.unique(np.concatenate([worst, spread]))
+_UNRELATED: Final = 0.5
+_FEW: Final = 0.2
 
 
 def try_all(evidence: Evidence, progress: Progress = silent) -> list[Trial]:
@@ -88,7 +43,35 @@ def try_all(evidence: Evidence, progress: Progress = silent) -> list[Trial]:
     for done, trial in enumerate(_trials(evidence), start=1):
         progress("looking for what differs", done, COUNT)
         trials.append(trial)
+    exact = [trial.explains and trial.largest <= evidence.tolerance for trial in trials]
+    if any(exact):  # then size proves nothing
+        trials = [
+            trial if repeats else replace(trial, explains=False, helps=False)
+            for trial, repeats in zip(trials, exact, strict=True)
+        ]
     return sorted(trials, key=lambda trial: (not trial.explains, trial.mean))
+
+
+def unexplained(evidence: Evidence) -> str:
+    """What to suspect when no hypothesis explains the difference."""
+    now = sigmoid(evidence.logits)
+    none = "none of the usual mistakes explains it"
+    differs = np.abs(now - evidence.stated).max(axis=1) > evidence.tolerance
+    if differs.mean() <= _FEW:
+        return (
+            f"{none}, and it is in {np.count_nonzero(differs)} of {len(differs)} rows only: "
+            "probably their texts or probabilities were changed in the file"
+        )
+    together = correlation(now, evidence.stated)
+    if together >= _UNRELATED:
+        return f"{none}: the checkpoint is probably of another epoch or run than the predictions"
+    unknown = evidence.checkpoint.unknown(evidence.texts[:SAMPLE])
+    tokens = f", to which {unknown:.0%} of the tokens are unknown" if unknown >= 0.01 else ""
+    return (
+        f"{none}, and the checkpoint's predictions have little to do with the file's (correlation "
+        f"{together:.2f}): suspect the tokenizer{tokens}, whose vocabulary may be another "
+        "model's, then weights of another model"
+    )
 
 
 def _trials(evidence: Evidence) -> Iterator[Trial]:
@@ -96,7 +79,8 @@ def _trials(evidence: Evidence) -> Iterator[Trial]:
     rows = sampled(differences.max(axis=1))
     stated, logits = evidence.stated[rows], evidence.logits[rows]
     texts = [evidence.texts[row] for row in rows.tolist()]
-    judge = _Judge(stated, sigmoid(logits), evidence.tolerance)
+    even = np.isin(rows, spread(len(differences), SAMPLE // 2))
+    judge = Judge(stated, sigmoid(logits), evidence.tolerance, even)
     yield _label_order(judge, evidence.checkpoint.labels)
     yield _row_order(judge, evidence, rows)
     softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -110,7 +94,7 @@ def _trials(evidence: Evidence) -> Iterator[Trial]:
         settings = {"max_length": evidence.max_length, "batch_size": evidence.batch_size} | settings
         return sigmoid(evidence.checkpoint.predict(texts, **settings))
 
-    yield _length(judge, evidence, again)
+    yield _length(judge, evidence, texts, again)
     yield judge.trial(
         "tokenizer: case",
         "the file's texts were lower-cased first",
@@ -126,32 +110,15 @@ def _trials(evidence: Evidence) -> Iterator[Trial]:
         f"the file's texts were padded to {evidence.max_length} tokens without attention mask",
         again(masked=False),
     )
-    yield _dropout(judge, again)
+    if evidence.checkpoint.missing:  # what is random cannot be known by its size
+        yield judge.by_size("missing weights", lacking(evidence.checkpoint), True)
+        return
+    yield noise.dropout(judge, again)
     for precision in ("bf16", "fp16"):
-        yield _half(judge, precision, evidence.tolerances[precision], again)
+        yield noise.half(judge, precision, evidence.tolerances[precision], again)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Judge:
-    stated: FloatArray
-    now: FloatArray
-    tolerance: float
-
-    @property
-    def before(self) -> FloatArray:
-        return np.abs(self.now - self.stated)
-
-    def trial(
-        self, name: str, finding: str, probabilities: FloatArray, *, explains: bool | None = None
-    ) -> Trial:
-        left = np.abs(probabilities - self.stated)
-        if explains is None:
-            explains = bool(left.max() <= self.tolerance)
-        helps = explains or bool(left.mean() * _MUCH <= self.before.mean())
-        return Trial(name, finding, float(left.max()), float(left.mean()), explains, helps)
-
-
-def _label_order(judge: _Judge, labels: tuple[str, ...]) -> Trial:
+def _label_order(judge: Judge, labels: tuple[str, ...]) -> Trial:
     """Which output each column of the file is most like; a mistake permutes them."""
     apart = np.abs(judge.stated[:, :, None] - judge.now[:, None, :]).mean(axis=0)
     likest = np.where(
@@ -177,53 +144,62 @@ def _label_order(judge: _Judge, labels: tuple[str, ...]) -> Trial:
     return Trial(trial.name, trial.finding, trial.largest, trial.mean, False, False)
 
 
-def _row_order(judge: _Judge, evidence: Evidence, rows: IntArray) -> Trial:
-    """The text whose probabilities each row of the file is most like."""
+def _row_order(judge: Judge, evidence: Evidence, rows: IntArray) -> Trial:
+    """The text whose probabilities each row of the file holds: another one for each row.
+
+    Whatever is wrong, some text is nearer than the row's own; so nothing counts but a
+    permutation that leaves no difference.
+    """
     everything = sigmoid(evidence.logits)
-    nearest = np.array([int(np.abs(everything - row).max(axis=1).argmin()) for row in judge.stated])
+    nearest = rows.copy()
+    for place in np.flatnonzero(judge.before.max(axis=1) > judge.tolerance).tolist():
+        nearest[place] = np.abs(everything - judge.stated[place]).max(axis=1).argmin()
+    taken, times = np.unique(nearest, return_counts=True)
+    alike = [
+        np.count_nonzero(np.abs(everything - everything[row]).max(axis=1) <= judge.tolerance)
+        for row in taken.tolist()
+    ]
     moved = int(np.count_nonzero(nearest != rows))
     finding = f"{moved} of {len(rows)} rows sampled hold the probabilities of another text"
-    return judge.trial("row order", finding, everything[nearest])
+    left = np.abs(everything[nearest] - judge.stated)
+    explains = bool(moved and left.max() <= judge.tolerance and (times <= np.asarray(alike)).all())
+    return Trial("row order", finding, float(left.max()), float(left.mean()), explains, explains)
 
 
-def _length(judge: _Judge, evidence: Evidence, again: Callable[..., FloatArray]) -> Trial:
-    """The length that leaves least; short texts may not tell it from longer ones."""
+def _length(judge: Judge, evidence: Evidence, texts: Sequence[str], again: Again) -> Trial:
+    """The length that leaves least.
+
+    Texts that fit into the file's maximum are predicted alike when whole. So it is below the
+    length of the shortest text that is not, and the search goes down from there.
+    """
     limit = evidence.checkpoint.limit
-    lengths = sorted({n for n in (*_LENGTHS, limit) if n <= limit} - {evidence.max_length})
-    found = {n: again(max_length=n) for n in lengths or [limit]}
-    left = {n: float(np.abs(p - judge.stated).mean()) for n, p in found.items()}
-    best = min(found, key=lambda n: (left[n] > min(left.values()) + judge.tolerance / 10, n))
-    alike = any(n > best and np.allclose(p, found[best], atol=1e-6) for n, p in found.items())
-    more = " or more" if alike else ""
-    finding = f"the file's texts were cut after {best} tokens{more}, not {evidence.max_length}"
-    return judge.trial("maximum length", finding, found[best])
+    asked = min(evidence.max_length, limit)
+    lengths = np.minimum(evidence.checkpoint.lengths(texts), limit)
 
+    def cut(length: int) -> FloatArray:
+        found = judge.now.copy()
+        rows = np.flatnonzero(lengths > min(length, asked))
+        if len(rows):
+            found[rows] = again([texts[row] for row in rows.tolist()], max_length=length)
+        return found
 
-def _dropout(judge: _Judge, again: Callable[..., FloatArray]) -> Trial:
-    """Dropout is noise: not to be repeated, but known by its size and by what is left of it
-    on average over the texts, which is little."""
-    noise = [again(dropout=True) - judge.now for _ in range(_DROPOUT_PASSES)]
-    size = max(float(np.mean([np.abs(one).mean() for one in noise])), 1e-12)
-    steady = float(np.mean([np.abs(one.mean(axis=0)).mean() for one in noise]))
-    seen = judge.stated - judge.now
-    ratio = float(judge.before.mean() / size)
-    bias = float(np.abs(seen.mean(axis=0)).mean())
-    finding = f"differences are {ratio:.2g} times as large as dropout left on would make them"
-    fits = 0.7 < ratio < 1.4 and bias < 2 * steady and judge.before.max() > judge.tolerance
-    mean = float(judge.before.mean())
-    return Trial("dropout", finding, float(judge.before.max()), mean, bool(fits), bool(fits))
-
-
-def _half(
-    judge: _Judge, precision: str, tolerance: float, again: Callable[..., FloatArray]
-) -> Trial:
-    """Half precision rounds differently on each device: known by its size, or repeated."""
-    found = again(precision=precision)
-    size = float(np.abs(found - judge.now).mean())
-    ratio = float(judge.before.mean()) / max(size, 1e-12)
-    repeated = float(np.abs(found - judge.stated).max()) <= judge.tolerance
-    alike = 0.3 < ratio < 3 and float(judge.before.max()) <= tolerance
-    finding = f"differences are {ratio:.2g} times as large as {precision} makes them here"
-    if repeated:
-        finding = f"the file was predicted in {precision}"
-    return judge.trial("half precision", finding, found, explains=repeated or alike)
+    whole = cut(limit)
+    differs = np.abs(whole - judge.stated).max(axis=1) > max(judge.tolerance, _SAME)
+    longest = int(lengths.max())
+    if not differs.any():
+        finding = f"the file's texts were cut after {longest} tokens or more, not {asked}"
+        return judge.trial("maximum length", finding, whole)
+    best, least = asked, judge.now
+    left = float(judge.before.mean())
+    for length in range(int(lengths[differs].min()) - 1, _SHORTEST - 1, -1):
+        if length == asked:
+            continue
+        found = cut(length)
+        mean = float(np.abs(found - judge.stated).mean())
+        if mean < left:
+            best, least, left = length, found, mean
+        elif mean > 2 * left:  # texts are cut that were not
+            break
+    return judge.trial(
+        "maximum length", f"the file's texts were cut after {best} tokens, not {asked}", least
+    )

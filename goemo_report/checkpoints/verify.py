@@ -11,14 +11,16 @@ import numpy.typing as npt
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
-from goemo_report.checkpoints.hypotheses import Evidence, Trial, try_all
+from goemo_report.checkpoints.hypotheses import try_all, unexplained
+from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import DataError
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError
 from goemo_report.listing import jsonable
+from goemo_report.logged import newest
 from goemo_report.metrics import score
 from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions
-from goemo_report.results import load_results
+from goemo_report.results import PREDICTION_ROLES, SplitResult, load_results, prediction_file
 from goemo_report.sources.base import Progress, RunSource, silent
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -48,7 +50,8 @@ class Verification:
     """How the probabilities of a file and of the checkpoint compare.
 
     `flips` are labels on another side of `threshold`, by emotion; `metrics` holds (file,
-    checkpoint) by name on the same rows. `trials` only where the check failed.
+    checkpoint) by name on the same rows. `trials` only where the check failed, and `suspicion`,
+    in words, for when none of them explains it.
     """
 
     run: RunRecord
@@ -72,6 +75,7 @@ class Verification:
     device: str
     notes: tuple[str, ...]
     trials: tuple[Trial, ...]
+    suspicion: str
 
     @property
     def agrees(self) -> bool:
@@ -89,10 +93,7 @@ class Verification:
         helping = next((trial for trial in self.trials if trial.helps), None)
         if helping is not None:
             return f"mostly {helping.name}: {helping.finding}; something else differs as well"
-        return (
-            "none of the usual mistakes explains it: the checkpoint is probably of another "
-            "epoch or run than the predictions"
-        )
+        return self.suspicion
 
     def document(self) -> dict[str, Any]:
         """What `verify --format json` prints."""
@@ -134,10 +135,11 @@ def verify(
 ) -> Verification:
     """Load the checkpoint of a run, predict a split again and compare.
 
-    Raises GoemoError where that cannot be done.
+    Raises ChangedFileError where its files or the predictions are not those that were logged,
+    another GoemoError where it cannot be done.
     """
     checkpoint.require_extra()
-    split = load_results(source, [run], [options.split], progress)[0].splits[options.split]
+    split = _stated(source, run, options.split, progress)
     predictions = split.predictions
     loaded = _load(source, run, predictions, options.device, progress)
     rows = min(options.limit or len(predictions), len(predictions))
@@ -158,7 +160,20 @@ def verify(
     if options.tolerance is not None:
         tolerance, reason = options.tolerance, "as asked"
     largest = float(differences.max())
-    settings = (max_length, options.batch_size)
+    trials, suspicion = _explained(
+        Evidence(
+            checkpoint=loaded,
+            texts=wanted.texts,
+            stated=wanted.probabilities,
+            logits=logits,
+            tolerance=tolerance,
+            tolerances=TOLERANCES,
+            max_length=max_length,
+            batch_size=options.batch_size,
+        ),
+        largest,
+        progress,
+    )
     return Verification(
         run=run,
         artifact=loaded.name,
@@ -180,10 +195,31 @@ def verify(
         max_length=max_length,
         device=loaded.device,
         notes=tuple(checkpoint.notes_on(run, loaded)),
-        trials=_trials(loaded, wanted, logits, tolerance, settings, progress)
-        if largest > tolerance
-        else (),
+        trials=trials,
+        suspicion=suspicion,
     )
+
+
+def _stated(source: RunSource, run: RunRecord, split: Split, progress: Progress) -> SplitResult:
+    try:
+        return load_results(source, [run], [split], progress)[0].splits[split]
+    except NotFoundError:  # which does not tell a changed file from a lost one
+        artifact = newest(run, source.artifacts([run]).get(run.id, ()), PREDICTION_ROLES[split])
+        if artifact is not None:
+            file = prediction_file(source.manifests([artifact])[0], split)
+            wanted = [] if file is None else [(artifact, file)]
+            checkpoint_files.require_unchanged(artifact, source.fetch(wanted, progress))
+        raise
+
+
+def changed_document(run: RunRecord, error: ChangedFileError) -> dict[str, Any]:
+    """What `verify --format json` prints where files are not what was logged."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": {"id": run.id, "name": run.name},
+        "agrees": False,
+        "explanation": error.what,
+    }
 
 
 def _load(
@@ -221,26 +257,13 @@ def tolerance_for(precision: Precision, probabilities: FloatArray) -> tuple[floa
     return tolerance, reason
 
 
-def _trials(
-    loaded: Checkpoint,
-    stated: Predictions,
-    logits: FloatArray,
-    tolerance: float,
-    settings: tuple[int, int],
-    progress: Progress,
-) -> tuple[Trial, ...]:
-    max_length, batch_size = settings
-    evidence = Evidence(
-        checkpoint=loaded,
-        texts=stated.texts,
-        stated=stated.probabilities,
-        logits=logits,
-        tolerance=tolerance,
-        tolerances=TOLERANCES,
-        max_length=max_length,
-        batch_size=batch_size,
-    )
-    return tuple(try_all(evidence, progress))
+def _explained(
+    evidence: Evidence, largest: float, progress: Progress
+) -> tuple[tuple[Trial, ...], str]:
+    """Hypotheses tried and what to suspect otherwise; nothing where nothing differs."""
+    if largest <= evidence.tolerance:
+        return (), ""
+    return tuple(try_all(evidence, progress)), unexplained(evidence)
 
 
 def _flips(predictions: Predictions, now: FloatArray, threshold: float) -> dict[str, int]:

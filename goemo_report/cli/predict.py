@@ -83,7 +83,7 @@ def command(
     output: Path,
 ) -> None:
     """Predict the emotions of texts with a run's checkpoint; without TEXT, of the lines of
-    standard input.
+    standard input, blank ones left out.
 
     Each emotion is judged at its own threshold, tuned on the run's validation predictions, or
     else the one that the checkpoint brings. JSON holds all probabilities. Needs the extra
@@ -92,6 +92,9 @@ def command(
     from goemo_report.checkpoints import checkpoint
 
     checkpoint.require_extra()
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise click.UsageError(f"TEXT {number} is empty: give texts with something in them")
     texts = texts or _from_standard_input()
 
     from goemo_report.checkpoints.labelling import label_texts
@@ -130,9 +133,12 @@ def _from_standard_input() -> tuple[str, ...]:
         raise click.UsageError("give a TEXT, or texts on standard input, one a line")
     data = sys.stdin.buffer.read().decode("utf-8-sig", "replace")
     lines = data.replace("\r\n", "\n").split("\n")
-    texts = tuple(lines[:-1] if lines[-1] == "" else lines)
+    lines = lines[:-1] if lines[-1] == "" else lines
+    texts = tuple(line for line in lines if line.strip())
     if not texts:
-        raise click.UsageError("standard input is empty: give one text a line")
+        raise click.UsageError("standard input holds no text: give one text a line")
+    if blank := len(lines) - len(texts):
+        note(f"note: {blank} blank {'line was' if blank == 1 else 'lines were'} left out")
     return texts
 
 

@@ -86,30 +86,37 @@ def command(
 
     The checkpoint is fetched with its digests checked and loaded without running code that it
     may hold. Where the probabilities differ, the usual mistakes are tried out: label order,
-    maximum length, tokenizer, padding, dropout, half precision. The exit code is 3 then.
+    row order, maximum length, tokenizer, padding, dropout, half precision. The exit code is 3
+    then, and where a file is not what was logged.
     Needs the extra goemo[train].
     """
     from goemo_report.checkpoints import checkpoint
 
     checkpoint.require_extra()
 
-    from goemo_report.checkpoints.verify import Options, verify
+    from goemo_report.checkpoints.verify import Options, changed_document, verify
     from goemo_report.cli._runs import find_one
+    from goemo_report.errors import ChangedFileError
 
     source, record = find_one(settings, run)
     options = Options(split, limit, batch_size, device, max_seq_length, tolerance)
-    with progress() as bar:
-        found = verify(source, record, options, bar)
+    try:
+        with progress() as bar:
+            found = verify(source, record, options, bar)
+        agrees, lines, document = found.agrees, _lines(found), found.document()
+    except ChangedFileError as error:
+        agrees, document = False, changed_document(record, error)
+        lines = [f"{'differs':<12}{error.what}"]
     if form == "json":
         from goemo_report.listing import to_json
 
-        write(to_json(found.document()), output)
+        write(to_json(document), output)
     elif output != Path("-"):
-        write("\n".join(_lines(found)) + "\n", output)
+        write("\n".join(lines) + "\n", output)
     else:
-        for line in _lines(found):
+        for line in lines:
             say(line)
-    if not found.agrees:
+    if not agrees:
         ctx.exit(_FOUND_SOMETHING)
 
 

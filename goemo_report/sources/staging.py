@@ -45,7 +45,8 @@ class StagedFiles:
                 return SkippedFile(path, f"{place} cannot be checked: {error}")
             wrong = wrong or place
         if wrong is not None:
-            return SkippedFile(path, f"{wrong} is not the file that was logged: size or MD5 differ")
+            reason = f"{wrong} is not the file that was logged: size or MD5 differ"
+            return SkippedFile(path, reason, changed=True)
         staged = f"its staged copy {name} is gone" if name else "no staged copy was recorded"
         return SkippedFile(
             path,

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows has no flock: two processes may then fetch the same file twice
     fcntl = None  # type: ignore[assignment]  # the module or nothing, told apart below
 
-from goemo_report.errors import GoemoError, SourceError
+from goemo_report.errors import ChangedFileError, GoemoError, SourceError
 from goemo_report.model import LocalFile, SkippedFile
 from goemo_report.sources.base import Progress
 from goemo_report.sources.cache import file_digest
@@ -98,7 +98,8 @@ def download_all(
         try:
             return _download(item, transport, meter, stop)
         except GoemoError as error:
-            return SkippedFile(item.path, str(error))
+            changed = isinstance(error, ChangedFileError)
+            return SkippedFile(item.path, str(error), changed=changed)
         except OSError as error:
             return SkippedFile(item.path, f"cannot be written below {item.target.parent}: {error}")
 
@@ -129,7 +130,7 @@ def _download(item: Download, transport: Transport, meter: Meter, stop: threadin
             transport.notify(f"{item.path} arrived with wrong bytes; fetching it again")
             _start_over(file, meter)
     part.unlink(missing_ok=True)
-    raise SourceError(
+    raise ChangedFileError(
         f"{item.path} does not have the digest of its manifest after {_ROUNDS} downloads",
         "The stored file is damaged: upload it again",
     )

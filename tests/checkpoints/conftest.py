@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint
+from goemo_report.checkpoints.trial import Trial
 from goemo_report.model import ArtifactRef, RunRecord
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.sources.logs import LogSource
@@ -81,3 +82,8 @@ def tampered(finished: Finished, trained: RunRecord) -> Tampered:
 def artifact(role: Any, kind: str) -> ArtifactRef:
     name = f"tiny-roberta-{role}-{RUN_ID}"
     return ArtifactRef(name, name, kind, "v0", "", 1, role, RUN_ID)
+
+
+def blamed(trials: Sequence[Trial]) -> set[str]:
+    """What is named as a cause, or as part of one."""
+    return {trial.name for trial in trials if trial.explains or trial.helps}

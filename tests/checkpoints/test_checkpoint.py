@@ -60,8 +60,12 @@ def test_a_pickle_that_holds_more_than_tensors_is_refused(
     with pytest.raises(DataError, match="the pickle holds more than tensors") as caught:
         load(tampered({"pytorch_model.bin": weights}), trained)
     assert "\n" not in str(caught.value)
-    weights.write_bytes(pickle.dumps(Payload(witness)))
-    with pytest.raises(DataError):
+    for data in (pickle.dumps(Payload(witness)), pickle.dumps(Payload(witness), 2)):
+        weights.write_bytes(data)
+        with pytest.raises(DataError, match="the pickle holds more than tensors"):
+            load(tampered({"pytorch_model.bin": weights}), trained)
+    torch.save({"a": Payload(witness)}, weights, _use_new_zipfile_serialization=False)
+    with pytest.raises(DataError, match="the pickle holds more than tensors"):
         load(tampered({"pytorch_model.bin": weights}), trained)
     assert not witness.exists()
 
@@ -88,6 +92,42 @@ def test_code_beside_the_weights_is_never_seen(
         assert checkpoint.load(files, device="cpu").labels == EMOTIONS
     assert not witness.exists()
     assert not files.directory.exists()
+
+
+@pytest.mark.parametrize("kept", [0, 2, 10, 5000, -5])
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_weights_that_are_cut_off_are_called_so(
+    tampered: Tampered,
+    trained: RunRecord,
+    finished: Finished,
+    tmp_path: Path,
+    form: str,
+    kept: int,
+) -> None:
+    weights = torch.load(finished.directory / "checkpoint/pytorch_model.bin", weights_only=True)
+    name = "model.safetensors" if form == "safetensors" else "pytorch_model.bin"
+    path = tmp_path / name
+    if form == "safetensors":
+        save_file(weights, path, {"format": "pt"})
+    else:
+        torch.save(weights, path, _use_new_zipfile_serialization=form == "zip")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match="are cut off or damaged") as caught:
+        load(tampered({name: path}, drop=("pytorch_model.bin",)), trained)
+    assert caught.value.remedy == "Save the checkpoint again and log it again"
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [bytes(5000), b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", b"<html>"]
+)
+def test_weights_that_are_none_are_damaged(
+    tampered: Tampered, trained: RunRecord, tmp_path: Path, data: bytes
+) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"cut off or damaged \(pytorch_model\.bin\)"):
+        load(tampered({"pytorch_model.bin": path}), trained)
 
 
 def test_an_unknown_kind_of_model_is_refused(

@@ -81,13 +81,23 @@ class TestPredict:
         arguments = ("predict", RUN_ID, "--wandb-dir", finished.output, "--protocol", "fixed")
         result = invoke(*arguments, "--format", "json", stdin=lines)
         texts = [item["text"] for item in json.loads(result.stdout)["predictions"]]
-        assert texts == ["thanks \u00e9", "", "so [bold]angry[/bold]\x1b[2J", "\ufffd broken"]
+        assert texts == ["thanks \u00e9", "so [bold]angry[/bold]\x1b[2J", "\ufffd broken"]
         result = invoke(*arguments, stdin=lines)
         assert "\x1b" not in result.stdout
         heads = [line for line in result.stdout.splitlines() if not line.startswith("  ")]
-        assert len(heads) == 4
-        assert result.stderr == "thresholds: fixed 0.5\n"
-        assert invoke(*arguments, stdin="").exit_code == 2
+        assert len(heads) == 3
+        assert result.stderr == "note: 1 blank line was left out\nthresholds: fixed 0.5\n"
+        for nothing in ("", "\n", " \r\n\t\n"):
+            result = invoke(*arguments, stdin=nothing)
+            assert result.exit_code == 2
+            assert "standard input holds no text" in result.stderr
+
+    @pytest.mark.parametrize("text", ["", "  ", "\u00a0\n"])
+    def test_an_empty_text_is_refused(self, finished: Finished, text: str) -> None:
+        result = invoke("predict", RUN_ID, "--wandb-dir", finished.output, "fine", text)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert "TEXT 2 is empty" in result.stderr
 
     def test_a_file_of_thresholds_counts_before_validation(
         self, finished: Finished, tmp_path: Path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,40 +13,18 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
-from goemo_report.checkpoints.hypotheses import Evidence, FloatArray, Trial, sampled, try_all
-from goemo_report.checkpoints.verify import TOLERANCES, Options, precision_of, tolerance_for, verify
+from goemo_report.checkpoints.verify import Options, precision_of, tolerance_for, verify
 from goemo_report.cli import goemo_report
 from goemo_report.contract import EMOTIONS, prediction_columns
 from goemo_report.errors import DataError
 from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions, write_predictions
-from tests.checkpoints.conftest import Tampered
+from tests.checkpoints.conftest import Tampered, blamed
 from tests.train.conftest import RUN_ID, Finished
-
-ROWS = 48
 
 
 def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(goemo_report, list(map(str, arguments)))
-
-
-@pytest.fixture(scope="module")
-def texts(stated: Predictions) -> tuple[str, ...]:
-    """Longer than 32 tokens, most of them, and none like another."""
-    return tuple(" ".join(stated.texts[i : i + 5]) for i in range(ROWS))
-
-
-@pytest.fixture(scope="module")
-def logits(loaded: Checkpoint, texts: tuple[str, ...]) -> FloatArray:
-    return loaded.predict(texts)
-
-
-def first(
-    loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray, stated: FloatArray
-) -> Trial:
-    evidence = Evidence(loaded, texts, stated, logits, 1e-4, TOLERANCES, 128, 32)
-    return try_all(evidence)[0]
 
 
 class TestCommand:
@@ -69,6 +49,35 @@ class TestCommand:
         assert document["explanation"].startswith("maximum length: ")
         assert document["hypotheses"][0]["explains"] is True
         assert set(document["metrics"]["macro_f1"]) == {"file", "checkpoint"}
+
+    @pytest.mark.parametrize("pattern", ["pytorch_model.bin", "test_predictions.csv"])
+    def test_a_file_that_is_not_what_was_logged_is_a_finding(
+        self, finished: Finished, tmp_path: Path, pattern: str
+    ) -> None:
+        root = tmp_path / "copy"
+        shutil.copytree(finished.output, root)
+        original = next(finished.directory.rglob(pattern)).read_bytes()
+        staged = [
+            path
+            for path in (root / "artifacts" / "staging").rglob("*")
+            if path.is_file() and path.read_bytes() == original
+        ]
+        assert staged
+        for path in staged:
+            path.chmod(0o644)
+            path.write_bytes(original[:-9] + b"otherwise")
+        arguments = ("verify", RUN_ID, "--wandb-dir", root, "--limit", "9")
+        result = invoke(*arguments)
+        assert result.exit_code == 3, result.stderr
+        (line,) = result.stdout.splitlines()
+        assert line.startswith("differs     tiny-roberta-")
+        assert pattern in line
+        assert "is not the file that was logged" in line
+        result = invoke(*arguments, "--format", "json")
+        assert result.exit_code == 3
+        document = json.loads(result.stdout)
+        assert document["agrees"] is False
+        assert pattern in document["explanation"]
 
     def test_a_run_without_a_usable_checkpoint_is_an_error(self, offline_root: Path) -> None:
         result = invoke("verify", "robertalarges1", "--wandb-dir", offline_root)
@@ -98,6 +107,7 @@ class TestComparing:
         assert found.flips == {"admiration": 1}
         assert found.metrics["micro_auc"][0] != found.metrics["micro_auc"][1]
         assert found.explanation.startswith("none of the usual mistakes")
+        assert "in 2 of 30 rows only" in found.explanation
         wide = verify(
             tampered(predictions=csv), trained, Options(limit=30, device="cpu", tolerance=0.95)
         )
@@ -135,6 +145,56 @@ class TestComparing:
         found = verify(source, trained, Options(limit=60, device="cpu"))
         assert not found.agrees
         assert "another epoch or run" in found.explanation
+        assert blamed(found.trials) == set()
+
+    def test_a_shuffled_vocabulary_makes_the_tokenizer_a_suspect(
+        self, tampered: Tampered, trained: RunRecord, finished: Finished, tmp_path: Path
+    ) -> None:
+        """Were the file predicted with the checkpoint, its tokenizer would be the other one."""
+        changed: dict[str, Path | None] = {}
+        order: dict[str, str] = {}
+        for name in ("tokenizer.json", "vocab.json"):
+            described = json.loads((finished.directory / "checkpoint" / name).read_text("utf-8"))
+            known = described["model"]["vocab"] if name == "tokenizer.json" else described
+            if not order:
+                words = [word for word in known if not word.startswith("<")]
+                order = dict(zip(words, random.Random(0).sample(words, len(words)), strict=True))
+            old = dict(known)
+            known.update({word: old[other] for word, other in order.items()})
+            changed[name] = tmp_path / name
+            (tmp_path / name).write_text(json.dumps(described), "utf-8")
+        found = verify(tampered(changed), trained, Options(device="cpu"))
+        assert blamed(found.trials) == set()
+        assert "suspect the tokenizer" in found.explanation
+        assert "epoch" not in found.explanation
+
+    def test_weights_that_are_missing_are_the_explanation(
+        self, tampered: Tampered, trained: RunRecord, finished: Finished, tmp_path: Path
+    ) -> None:
+        weights = torch.load(finished.directory / "checkpoint/pytorch_model.bin", weights_only=True)
+        del weights["classifier.out_proj.weight"]
+        torch.save(weights, tmp_path / "cut.bin")
+        source = tampered({"pytorch_model.bin": tmp_path / "cut.bin"})
+        found = verify(source, trained, Options(limit=100, device="cpu"))
+        assert found.explanation == (
+            "missing weights: the checkpoint lacks 1 weight, which is random: "
+            "classifier.out_proj.weight"
+        )
+        assert blamed(found.trials) == {"missing weights"}
+
+    def test_a_vocabulary_that_is_larger_than_the_models_is_refused(
+        self, tampered: Tampered, trained: RunRecord, finished: Finished, tmp_path: Path
+    ) -> None:
+        described = json.loads(
+            (finished.directory / "checkpoint/tokenizer.json").read_text("utf-8")
+        )
+        vocabulary = described["model"]["vocab"]
+        moved = {w: n + 10**5 * (not w.startswith("<")) for w, n in vocabulary.items()}
+        described["model"]["vocab"] = moved
+        (tmp_path / "tokenizer.json").write_text(json.dumps(described), "utf-8")
+        source = tampered({"tokenizer.json": tmp_path / "tokenizer.json"})
+        with pytest.raises(DataError, match=r"gives token 1\d+, its model knows \d+"):
+            verify(source, trained, Options(limit=5, device="cpu"))
 
     def test_a_checkpoint_with_other_labels_is_refused(
         self, tampered: Tampered, trained: RunRecord, stated: Predictions, tmp_path: Path
@@ -172,81 +232,3 @@ class TestTolerance:
         assert exact == (1e-4, "predicted in fp32")
         assert rounded[0] == pytest.approx(6e-4)
         assert rounded[1] == "predicted in fp32, rounded to 3 decimals"
-
-
-class TestHypotheses:
-    def test_alphabetical_columns(
-        self, loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray
-    ) -> None:
-        order = [EMOTIONS.index(name) for name in sorted(EMOTIONS)]
-        found = first(loaded, texts, logits, sigmoid(logits)[:, order])
-        assert found.explains
-        assert found.finding == "the file's columns are in alphabetical order"
-
-    def test_shuffled_rows(
-        self, loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray
-    ) -> None:
-        found = first(loaded, texts, logits, np.roll(sigmoid(logits), 1, axis=0))
-        assert found.explains
-        assert found.name == "row order"
-        assert found.finding.startswith(f"{ROWS} of {ROWS} rows")
-
-    def test_softmax(self, loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray) -> None:
-        powers = np.exp(logits)
-        found = first(loaded, texts, logits, powers / powers.sum(axis=1, keepdims=True))
-        assert (found.name, found.explains) == ("softmax", True)
-
-    @pytest.mark.parametrize(
-        ("name", "settings"),
-        [
-            ("maximum length", {"max_length": 32}),
-            ("tokenizer: special tokens", {"special_tokens": False}),
-            ("padding", {"masked": False, "max_length": 128}),
-        ],
-    )
-    def test_other_ways_to_predict(
-        self,
-        loaded: Checkpoint,
-        texts: tuple[str, ...],
-        logits: FloatArray,
-        name: str,
-        settings: dict[str, int],
-    ) -> None:
-        wrong = sigmoid(loaded.predict(texts, **settings))  # type: ignore[arg-type] # a mix of kinds
-        assert np.abs(wrong - sigmoid(logits)).max() > 1e-4, "the mistake makes no difference"
-        found = first(loaded, texts, logits, wrong)
-        assert (found.name, found.explains) == (name, True)
-
-    def test_lower_case(self, loaded: Checkpoint, texts: tuple[str, ...]) -> None:
-        shouted = tuple(text.upper() for text in texts)
-        wrong = sigmoid(loaded.predict([text.lower() for text in shouted]))
-        found = first(loaded, shouted, loaded.predict(shouted), wrong)
-        assert (found.name, found.explains) == ("tokenizer: case", True)
-
-    def test_dropout_is_known_by_its_size(
-        self, loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray
-    ) -> None:
-        torch.manual_seed(7)
-        wrong = sigmoid(loaded.predict(texts, dropout=True))
-        found = first(loaded, texts, logits, wrong)
-        assert (found.name, found.explains) == ("dropout", True)
-        doubled = sigmoid(logits) + 2 * (wrong - sigmoid(logits))
-        assert not first(loaded, texts, logits, doubled).explains
-        size = np.abs(wrong - sigmoid(logits)).mean(axis=0)  # as large, but always upwards
-        assert not first(loaded, texts, logits, sigmoid(logits) + size).explains
-
-    def test_half_precision(
-        self, loaded: Checkpoint, texts: tuple[str, ...], logits: FloatArray
-    ) -> None:
-        wrong = sigmoid(loaded.predict(texts, precision="bf16"))
-        assert np.abs(wrong - sigmoid(logits)).max() > 1e-4
-        found = first(loaded, texts, logits, wrong)
-        assert (found.name, found.explains) == ("half precision", True)
-
-    def test_the_sample_holds_the_worst_rows_and_a_spread(self) -> None:
-        differences = np.zeros(1000)
-        differences[[3, 777]] = 1.0
-        rows = sampled(differences, 20)
-        assert {3, 777, 0, 999} <= set(rows.tolist())
-        assert len(rows) <= 20
-        assert np.array_equal(sampled(differences[:5], 20), np.arange(5))

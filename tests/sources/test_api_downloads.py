@@ -134,6 +134,7 @@ def test_lasting_corruption_is_a_reason_and_no_file(
     result = fetch_one(scripted_files, tmp_path)
     assert isinstance(result, SkippedFile)
     assert "does not have the digest" in result.reason
+    assert result.changed
     assert list(tmp_path.iterdir()) == []
 
 
