@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -145,11 +145,7 @@ def verify(
     rows = min(options.limit or len(predictions), len(predictions))
     wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
     max_length = options.max_length or checkpoint.max_length_of(run, loaded)
-    logits = loaded.predict(
-        wanted.texts, max_length=max_length, batch_size=options.batch_size, progress=progress
-    )
-    if not np.isfinite(logits).all():
-        raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
+    logits = _predicted(loaded, wanted.texts, max_length, options.batch_size, progress)
     inferred = split.threshold.value
     threshold = DEFAULT_THRESHOLD if inferred is None else inferred
     now = sigmoid(logits)
@@ -160,20 +156,9 @@ def verify(
     if options.tolerance is not None:
         tolerance, reason = options.tolerance, "as asked"
     largest = float(differences.max())
-    trials, suspicion = _explained(
-        Evidence(
-            checkpoint=loaded,
-            texts=wanted.texts,
-            stated=wanted.probabilities,
-            logits=logits,
-            tolerance=tolerance,
-            tolerances=TOLERANCES,
-            max_length=max_length,
-            batch_size=options.batch_size,
-        ),
-        largest,
-        progress,
-    )
+    settings = (tolerance, TOLERANCES, max_length, options.batch_size)
+    evidence = Evidence(loaded, wanted.texts, wanted.probabilities, logits, *settings)
+    trials, suspicion = _explained(evidence, largest, progress)
     return Verification(
         run=run,
         artifact=loaded.name,
@@ -210,6 +195,15 @@ def _stated(source: RunSource, run: RunRecord, split: Split, progress: Progress)
             wanted = [] if file is None else [(artifact, file)]
             checkpoint_files.require_unchanged(artifact, source.fetch(wanted, progress))
         raise
+
+
+def _predicted(
+    loaded: Checkpoint, texts: Sequence[str], max_length: int, batch_size: int, progress: Progress
+) -> FloatArray:
+    logits = loaded.predict(texts, max_length=max_length, batch_size=batch_size, progress=progress)
+    if not np.isfinite(logits).all():
+        raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
+    return logits
 
 
 def changed_document(run: RunRecord, error: ChangedFileError) -> dict[str, Any]:
