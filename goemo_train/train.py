@@ -119,14 +119,14 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         "steps": steps,
     }
     logged = run_config(config, measured)
-    directory.mkdir(parents=True, exist_ok=True)
     record = {"id": run_id, "name": name, "settings": asdict(config), "config": logged}
-    if world.main:
-        write_json(directory / "run.json", record)
     tracker = Tracker.start(config, logged, name, run_id)
     progress.note(f"run {name} ({run_id}): {len(tokens)} texts, {steps} steps on {device.type}")
     run = Run(name, config, directory, world, progress, tracker, classifier, optimiser)
     with run.marked(), Interruption() as stop:
+        directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
+        if world.main:
+            write_json(directory / "run.json", record)
         if config.resume:
             run.restore()
         state = run.state
