@@ -1,5 +1,8 @@
 """The thresholds with the best F1 on given predictions; the report and the trainer use these.
 
+    tuned = tuned_thresholds(validation.truth, validation.probabilities)
+    predicted = test.probabilities >= tuned.thresholds
+
 Tuning is exact: F1 is taken at every cut between two adjacent distinct probabilities. The
 threshold is the midpoint of the best cut; of equally good cuts the one nearest to 0.5, then
 the lower one.
@@ -7,7 +10,7 @@ the lower one.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +22,48 @@ from goemo_report.ranking import Ranking, rank_classes, rank_pairs
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+MINIMUM_SUPPORT: Final = 10
+"""A class with fewer positives has no threshold of its own: it keeps the one for all."""
+RULE: Final = (
+    "highest F1 of each class; of one with fewer than "
+    f"{MINIMUM_SUPPORT} positives, the threshold with the highest macro F1 of all"
+)
+"""How `tuned_thresholds` chooses, for files and reports."""
 _TOLERANCE: Final = 1e-12
 
 
-def best_per_class(
-    truth: BoolArray, probabilities: FloatArray, default: float = DEFAULT_THRESHOLD
-) -> FloatArray:
+class Tuned(NamedTuple):
+    """A threshold for each class, (k,), and which classes kept the one for all, (k,)."""
+
+    thresholds: FloatArray
+    kept_global: BoolArray
+
+
+def tuned_thresholds(
+    truth: BoolArray,
+    probabilities: FloatArray,
+    *,
+    minimum_support: int = MINIMUM_SUPPORT,
+    overall: float | None = None,
+) -> Tuned:
+    """The threshold of each class by RULE, from (n, k) arrays.
+
+    `overall` is the one for all classes, where it is known already.
+    """
+    few = np.count_nonzero(truth, axis=0) < max(minimum_support, 1)
+    thresholds = best_per_class(truth, probabilities)
+    if few.any():
+        thresholds[few] = best_global(truth, probabilities) if overall is None else overall
+    return Tuned(thresholds, few)
+
+
+def best_per_class(truth: BoolArray, probabilities: FloatArray) -> FloatArray:
     """The threshold with the best F1 of each class, (k,), from (n, k) arrays.
 
-    A class without positives gets the default.
+    However rare the class is: the bound of what tuning can reach, see `tuned_thresholds`. A
+    class without positives gets 0.5.
     """
-    thresholds = np.full(truth.shape[1], default)
+    thresholds = np.full(truth.shape[1], DEFAULT_THRESHOLD)
     for j, ranking in enumerate(rank_classes(truth, probabilities)):
         if ranking.positives:
             scores = probabilities[ranking.lowest, j]

@@ -191,9 +191,9 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
     """Refuse to start where states (3 x weights), checkpoint and staged copy do not fit."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
     needed = weights * (3 * (config.keep_checkpoints + 1) + 3)
-    free = shutil.disk_usage(directory).free
+    free = shutil.disk_usage(directory.parent).free
     if free < needed:
         raise GoemoError(
             f"{directory.parent} has {free / 1e9:.1f} GB left, the checkpoints need "

@@ -10,7 +10,7 @@ import torch
 
 from goemo_report.errors import GoemoError
 from goemo_report.metrics import Scores, score
-from goemo_report.tuning import best_per_class
+from goemo_report.tuning import RULE, tuned_thresholds
 from goemo_train import checkpoint, data, model
 from goemo_train.config import TrainConfig
 from goemo_train.dropout import use_cheap_dropout
@@ -119,14 +119,14 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         "steps": steps,
     }
     logged = run_config(config, measured)
-    directory.mkdir(parents=True, exist_ok=True)
     record = {"id": run_id, "name": name, "settings": asdict(config), "config": logged}
-    if world.main:
-        write_json(directory / "run.json", record)
     tracker = Tracker.start(config, logged, name, run_id)
     progress.note(f"run {name} ({run_id}): {len(tokens)} texts, {steps} steps on {device.type}")
     run = Run(name, config, directory, world, progress, tracker, classifier, optimiser)
     with run.marked(), Interruption() as stop:
+        directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
+        if world.main:
+            write_json(directory / "run.json", record)
         if config.resume:
             run.restore()
         state = run.state
@@ -234,13 +234,13 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         write_per_class(directory / "per_class_metrics.csv", scores)
 
         # Thresholds by validation; the test split only says what they are worth.
-        chosen = best_per_class(found["val"].truth, found["val"].probabilities, config.threshold)
+        chosen = tuned_thresholds(found["val"].truth, found["val"].probabilities).thresholds
         tuned = {
             split: score(p.truth, p.probabilities, corpus.labels, chosen).overall["macro_f1"]
             for split, p in found.items()
         }
         by_label = dict(zip(corpus.labels, chosen.tolist(), strict=True))
-        about = {"chosen_on": "val", "method": "highest F1 of each class", "thresholds": by_label,
+        about = {"chosen_on": "val", "method": RULE, "thresholds": by_label,
                  "val/macro_f1": tuned["val"], "test/macro_f1": tuned["test"]}  # fmt: skip
         write_json(directory / "checkpoint" / "thresholds.json", about)
         evaluation = {

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.metrics import ClassCounts, averages, count, sample_averages
 from goemo_report.predictions import Predictions
-from goemo_report.tuning import best_global, best_per_class
+from goemo_report.tuning import MINIMUM_SUPPORT, best_global, best_per_class, tuned_thresholds
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -24,8 +24,6 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
 
 SCHEMA_VERSION: Final = 1
-MINIMUM_SUPPORT: Final = 10
-"""A class with fewer positives in validation keeps the global threshold."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -124,12 +122,13 @@ def tuned_per_class(
     A class with fewer than `minimum_support` positives keeps the best global threshold, that
     of `overall` where it was tuned on the same predictions before.
     """
-    thresholds = best_per_class(predictions.truth, predictions.probabilities)
-    few = np.count_nonzero(predictions.truth, axis=0) < max(minimum_support, 1)
-    if few.any():
-        overall = overall or tuned_globally(predictions, tuned_on)
-        assert overall.thresholds is not None  # noqa: S101 # it was tuned
-        thresholds[few] = overall.thresholds[few]
+    kept = None if overall is None else overall.thresholds
+    thresholds, few = tuned_thresholds(
+        predictions.truth,
+        predictions.probabilities,
+        minimum_support=minimum_support,
+        overall=None if kept is None else float(kept[0]),
+    )
     return ThresholdChoice(
         "per-class",
         predictions.labels,

@@ -11,7 +11,7 @@ from goemo_report.analysis.ties import auc_slack
 from goemo_report.contract import PER_CLASS_STATISTICS, Split, canonical_metric
 from goemo_report.metrics import Scores, averages, count
 from goemo_report.results import RunResult, SplitResult, as_number
-from goemo_report.tuning import best_per_class
+from goemo_report.tuning import tuned_thresholds
 
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""
@@ -100,8 +100,8 @@ def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
         return {}
     if validation.labels != judged.labels:
         return {}
-    thresholds = best_per_class(validation.predictions.truth, validation.predictions.probabilities)
-    predicted = judged.predictions.probabilities >= thresholds
+    tuned = tuned_thresholds(validation.predictions.truth, validation.predictions.probabilities)
+    predicted = judged.predictions.probabilities >= tuned.thresholds
     return {TUNED: averages(count(judged.predictions.truth, predicted))["macro_f1"]}
 
 

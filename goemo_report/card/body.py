@@ -10,7 +10,7 @@ from typing import Any, Final
 from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
 from goemo_report.card.front import render_front_matter
 from goemo_report.card.limits import limitations
-from goemo_report.card.replicate import by_goemo_train, replicate_command
+from goemo_report.card.replicate import by_goemo_train, replicate_command, without_private_paths
 from goemo_report.card.wording import CITATION, DATA, EVALUATION_NOTE, INTENDED_USE, THRESHOLD_CODE
 from goemo_report.contract import (
     CONFIG_KEYS,
@@ -65,11 +65,22 @@ def _body(card: Card) -> Iterator[str]:
     yield "## Environment"
     yield _mapping("environment", _environment(card))
     yield "## Reproduce"
-    if not by_goemo_train(run):
-        yield "Another trainer made this run; this is what its logged config says:"
-    yield render_block(Code(replicate_command(run), "sh"), "md")
+    yield from _reproduce(card)
     yield "## Citation"
     yield render_block(Code(CITATION, "bibtex"), "md")
+
+
+def _reproduce(card: Card) -> Iterator[str]:
+    run = card.result.run
+    if not by_goemo_train(run):
+        yield "Another trainer made this run; this is what its logged config says:"
+    instead = without_private_paths(run, card.result.artifacts, card.base)
+    command = replicate_command(run, card.result.artifacts, instead)
+    yield render_block(Code(command, "sh"), "md")
+    local = [key for key, value in instead.items() if value != card.base]
+    if local:
+        options = " and ".join(f"`--{key}`" for key in local)
+        yield f"What {options} names was a directory of the machine that trained it: give your own."
 
 
 def _address(url: str) -> str:

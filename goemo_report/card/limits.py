@@ -26,7 +26,11 @@ def limitations(card: Card) -> Iterator[str]:
             + ("; use the tuned thresholds." if tuned is not None else ".")
         )
     if tuned is not None and tuned.never_predicted:
-        yield f"At the tuned thresholds it still never predicts {_names(tuned.never_predicted)}."
+        still = " still" if set(tuned.never_predicted) <= set(scores.never_predicted) else ""
+        yield (
+            f"At the tuned thresholds it{still} never predicts {_names(tuned.never_predicted)}."
+            + _without_own(card, tuned.never_predicted)
+        )
     best = tuned or scores
     f1 = dict(zip(best.labels, best.counts.f1.tolist(), strict=True))
     weak = [
@@ -49,6 +53,14 @@ def limitations(card: Card) -> Iterator[str]:
     if scores.overall["exact_match"] is not None:
         yield f"All labels of a text are right for {scores.overall['exact_match']:.1%} of texts."
     yield from _about_training(card)
+
+
+def _without_own(card: Card, silent: Sequence[str]) -> str:
+    """Which classes may be silent because they had too few positives to be tuned."""
+    kept = [name for name in silent if card.choice is not None and name in card.choice.fallback]
+    if not kept:
+        return ""
+    return f" Validation has too few positives to tune {_names(kept)}: see Thresholds."
 
 
 def _about_training(card: Card) -> Iterator[str]:

@@ -1,23 +1,33 @@
-"""The `goemo-train` command that trains a run again, from the run's own config."""
+"""The `goemo-train` command that trains a run again, from the run's own settings."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any, Final
 
-from goemo_report.contract import DATASET_NAME, EMOTIONS_WITHOUT_NEUTRAL, PHASE_TAGS, STATUS_TAGS
-from goemo_report.model import RunRecord
+from goemo_report.contract import (
+    CONFIG_KEYS,
+    DATASET_NAME,
+    EMOTIONS_WITHOUT_NEUTRAL,
+    MEASURED_KEYS,
+    PHASE_TAGS,
+    STATUS_TAGS,
+)
+from goemo_report.model import ArtifactRef, RunRecord
 
-# Options of goemo-train that decide the result, in the order of its help. A test holds
-# that the trainer takes them and that none is left out.
-SETTINGS: Final = (
-    "model", "model_name", "dataset", "exclude_neutral", "limit", "learning_rate", "batch_size",
-    "num_epochs", "dropout", "max_seq_length", "warmup_steps", "weight_decay", "max_grad_norm",
-    "random_seed", "pooling", "bias_start", "embedding_updates", "threshold", "precision",
-    "eval_precision", "patience", "phase", "status",
+GUIDE_SETTINGS: Final = (
+    "learning_rate", "batch_size", "num_epochs", "dropout", "max_seq_length", "warmup_steps",
+    "weight_decay", "random_seed",
 )  # fmt: skip
+"""The config keys of the guide that say how to train; its others say what was found."""
+_FOUND: Final = frozenset((*(key.name for key in CONFIG_KEYS), *MEASURED_KEYS)) - {*GUIDE_SETTINGS}
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_FIRST: Final = ("model", "model_name", "dataset")
+_LAST: Final = ("phase", "status")
 HUB_NAMES: Final[Mapping[str, str]] = {
     "roberta-large": "FacebookAI/roberta-large",
     "roberta-base": "FacebookAI/roberta-base",
@@ -33,6 +43,7 @@ HUB_NAMES: Final[Mapping[str, str]] = {
 }
 """Where the hub keeps the models that the guide's short names mean."""
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_SETTING: Final = re.compile(r"[a-z][a-z0-9_]*")
 _OTHER_TAGS: Final = frozenset((*PHASE_TAGS, *STATUS_TAGS))
 
 
@@ -48,33 +59,79 @@ def base_model(run: RunRecord) -> str | None:
     return named if _HUB_NAME.fullmatch(named) else None
 
 
-def replicate_command(run: RunRecord) -> str:
+def replicate_command(
+    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, str] = _NOTHING
+) -> str:
     """The command line, quoted for a POSIX shell; values that are no settings are left out.
 
-    A run of another trainer gets what the guide's config keys say.
+    Settings are the hyperparameters that the run's checkpoint among `artifacts` carries, else
+    what its config holds beside measured values. A run of another trainer gets what the guide's
+    config keys say. `instead` replaces settings.
     """
-    return " ".join(map(_quoted, replicate_arguments(run)))
+    return " ".join(map(_quoted, replicate_arguments(run, artifacts, instead)))
 
 
-def replicate_arguments(run: RunRecord) -> list[str]:
+def replicate_arguments(
+    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, str] = _NOTHING
+) -> list[str]:
     """The command as a list of arguments, `goemo-train` first."""
-    known = {key: run.config[key] for key in SETTINGS if key in run.config}
-    if not by_goemo_train(run):
-        known["model"] = base_model(run) or run.model_name
-        known["dataset"] = run.config.get("dataset_name") or DATASET_NAME
-        known["exclude_neutral"] = run.config.get("num_labels") == len(EMOTIONS_WITHOUT_NEUTRAL)
+    known = {**_settings(run, artifacts), "model_name": run.config.get("model_name")}
     for key, tags in (("phase", PHASE_TAGS), ("status", STATUS_TAGS)):
-        known.setdefault(key, next((tag for tag in run.tags if tag in tags), None))
+        tagged = next((tag for tag in run.tags if tag in tags), None)
+        known[key] = run.config.get(key, tagged)
+    known |= instead
     arguments = ["goemo-train"]
-    for key in SETTINGS:
+    for key in (*_FIRST, *sorted(set(known).difference(_FIRST, _LAST)), *_LAST):
         arguments += _option(key, known.get(key))
     for tag in run.tags:
         if tag not in _OTHER_TAGS and tag != run.model_name:
             arguments += _option("tag", tag)
+    if is_offline(run):
+        arguments += _option("wandb_mode", "offline")
     return arguments
 
 
+def is_offline(run: RunRecord) -> bool:
+    """Whether the run was logged to disk, and is read from there."""
+    return run.url is None and any(
+        PurePath(place).name.startswith("offline-run-") for place in run.origin.split(", ")
+    )
+
+
+def without_private_paths(
+    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), base: str | None = None
+) -> dict[str, str]:
+    """What to print instead of the paths among the settings where others can read it."""
+    settings = _settings(run, artifacts)
+    given = {key: str(settings.get(key) or "") for key in ("model", "dataset")}
+    directory = PurePath(given["dataset"]).name or "DIRECTORY"
+    names = {"model": base or run.model_name, "dataset": directory}
+    return {key: names[key] for key, value in given.items() if _is_path(value)}
+
+
+def _is_path(value: str) -> bool:
+    return bool(re.search(r"[/\\]|^[.~]", value)) and not _HUB_NAME.fullmatch(value)
+
+
+def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> dict[str, Any]:
+    if not by_goemo_train(run):
+        return {
+            "model": base_model(run) or run.model_name,
+            "dataset": run.config.get("dataset_name") or DATASET_NAME,
+            "exclude_neutral": run.config.get("num_labels") == len(EMOTIONS_WITHOUT_NEUTRAL),
+            **{key: run.config[key] for key in GUIDE_SETTINGS if key in run.config},
+        }
+    found: Any = {key: value for key, value in run.config.items() if key not in _FOUND}
+    for artifact in artifacts:  # the newest checkpoint is the last
+        if artifact.role == "checkpoint":
+            stated = artifact.metadata.get("hyperparameters")
+            if isinstance(stated, Mapping) and "model" in stated:
+                found = stated
+    return {key: value for key, value in found.items() if _SETTING.fullmatch(key)}
+
+
 def _option(key: str, value: Any) -> Iterator[str]:
+    """No flag for False: it is the trainer's default of every switch, which a test holds."""
     flag = "--" + key.replace("_", "-")
     if value is True:
         yield flag

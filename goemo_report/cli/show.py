@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, say, write
-from goemo_report.model import RunRecord
+from goemo_report.model import ArtifactRef, RunRecord
 from goemo_report.settings import Settings
 
 ORDER = 20
@@ -46,7 +47,7 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
 
     source, record = find_one(settings, run)
     if replicate:
-        _replicate(record, output)
+        _replicate(record, source.artifacts([record]).get(record.id, ()), output)
         return
     history = source.histories([record]).get(record.id, ())
     artifacts = source.artifacts([record]).get(record.id, ())
@@ -72,12 +73,12 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
             print_table(table, spare)
 
 
-def _replicate(run: RunRecord, output: Path) -> None:
+def _replicate(run: RunRecord, artifacts: Sequence[ArtifactRef], output: Path) -> None:
     from goemo_report.card.replicate import by_goemo_train, replicate_command
 
     if not by_goemo_train(run):
         note("note: another trainer made this run; the command holds what its config says")
-    write(replicate_command(run) + "\n", output)
+    write(replicate_command(run, artifacts) + "\n", output)
 
 
 def _heading(run: RunRecord) -> str:

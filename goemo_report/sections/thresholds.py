@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.analysis.curves import sweep
-from goemo_report.analysis.thresholds import MINIMUM_SUPPORT, Protocol
+from goemo_report.analysis.thresholds import Protocol
 from goemo_report.compare import Comparison
 from goemo_report.document import (
     Axis,
@@ -29,6 +29,7 @@ from goemo_report.sections._common import (
     sample,
     with_interval,
 )
+from goemo_report.tuning import MINIMUM_SUPPORT
 
 ORDER = 75
 _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (

@@ -21,7 +21,7 @@ from goemo_report.metrics import score
 from goemo_report.model import ArtifactRef
 from goemo_report.predictions import BoolArray
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.tuning import best_per_class
+from goemo_report.tuning import tuned_thresholds
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result
 
@@ -119,7 +119,7 @@ def test_a_figure_of_the_other_split_is_explained() -> None:
 def test_figures_at_tuned_thresholds_are_tuned_again() -> None:
     result = replace(run_result(RUN), history=())
     val, test = (result.splits[split].predictions for split in SPLITS)
-    thresholds = best_per_class(val.truth, val.probabilities)
+    thresholds = tuned_thresholds(val.truth, val.probabilities).thresholds
     logged = {}
     for split, made in (("val", val), ("test", test)):
         value = score(made.truth, made.probabilities, made.labels, thresholds).overall["macro_f1"]

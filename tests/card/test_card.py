@@ -146,6 +146,18 @@ def test_another_data_set_is_not_called_goemotions(result: RunResult) -> None:
     assert {item.dataset_type for item in evaluations(card).values()} == {"demo"}
 
 
+def test_the_command_names_no_private_path(result: RunResult) -> None:
+    config = {**result.run.config, "model": "/home/me/.venv/best", "dataset": "go_emotions"}
+    private = replace(result, run=replace(result.run, config=config))
+    text = render_card(Card(private))
+    assert "/home/me" not in text
+    assert "goemo-train --model roberta-large " in text
+    assert "What `--model` names was a directory of the machine that trained it" in text
+    text = render_card(Card(private, base="me/mine"))
+    assert "goemo-train --model me/mine " in text
+    assert "was a directory" not in text
+
+
 class TestCommand:
     @pytest.fixture(autouse=True)
     def nothing_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields, replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from goemo_report.card.replicate import (
-    SETTINGS,
     base_model,
     by_goemo_train,
     replicate_arguments,
     replicate_command,
+    without_private_paths,
 )
-from goemo_report.model import RunRecord
-from goemo_train.config import TrainConfig, parse, settle
+from goemo_report.contract import CONFIG_KEYS, MEASURED_KEYS, SYSTEM_KEYS
+from goemo_report.model import ArtifactRef, RunRecord
+from goemo_train.config import PRESETS, TrainConfig, parse, settle
 
 
 def run(config: dict[str, Any], tags: tuple[str, ...] = ()) -> RunRecord:
@@ -31,9 +32,90 @@ def trained(**settings: Any) -> tuple[TrainConfig, RunRecord]:
     return config, run(logged, config.tags)
 
 
-def test_every_setting_that_decides_the_result_is_replicated() -> None:
-    config, _ = trained()
-    assert set(SETTINGS) == {*config.hyperparameters(), "model_name", "phase", "status"}
+def another(name: str, value: Any) -> Any:
+    """A valid value of a setting that is not this one."""
+    hint, _, *bounds = get_args(get_type_hints(TrainConfig, include_extras=True)[name])
+    if choices := [choice for choice in get_args(hint) if choice != value]:
+        return choices[0]
+    if hint is bool:
+        return not value
+    if hint is str:
+        return f"{value} of mine"
+    low, high = bounds[0]
+    return hint(low if low != value else high)
+
+
+def checkpoint(config: TrainConfig) -> ArtifactRef:
+    metadata = {"hyperparameters": config.hyperparameters()}
+    return ArtifactRef("a", "c", "model", None, "d", 1, "checkpoint", "id", metadata)
+
+
+@pytest.mark.parametrize("name", TrainConfig().hyperparameters())
+def test_every_setting_that_decides_the_result_is_replicated(name: str) -> None:
+    """Whether the settings come from the checkpoint's metadata or from the config alone."""
+    default, _ = trained()
+    config, record = trained(**{name: another(name, getattr(default, name))})
+    assert getattr(config, name) != getattr(default, name)
+    for artifacts in ((), (checkpoint(config),)):
+        words = replicate_arguments(record, artifacts)
+        assert asdict(settle(parse(words[1:])[0], {})) == asdict(config)
+
+
+def test_a_switch_that_is_off_needs_no_flag() -> None:
+    switches = [item.name for item in fields(TrainConfig) if item.default in (True, False)
+                and isinstance(item.default, bool)]  # fmt: skip
+    assert switches
+    assert not any(getattr(TrainConfig(), name) for name in switches)
+    assert not any(name in recipe for name in switches for _, recipe in PRESETS)
+
+
+def test_what_was_measured_and_odd_keys_are_no_settings() -> None:
+    _, record = trained()
+    found: dict[str, Any] = {key.name: "x" for key in (*CONFIG_KEYS, *SYSTEM_KEYS)}
+    found |= dict.fromkeys(MEASURED_KEYS, 3)
+    logged = {**found, **record.config, "_wandb": "x", "--debug": "x", "a b": "x"}
+    words = replicate_arguments(replace(record, config=logged))
+    assert words == replicate_arguments(record)
+
+
+def test_the_checkpoint_says_what_is_a_setting() -> None:
+    """What somebody added to the config in W&B is none."""
+    config, record = trained(loss="focal")
+    logged = {**record.config, "reviewed_by": "me"}
+    words = replicate_arguments(replace(record, config=logged), (checkpoint(config),))
+    assert "--reviewed-by" not in words
+    assert words[words.index("--loss") + 1] == "focal"
+
+
+def test_an_offline_run_is_replicated_offline() -> None:
+    _, record = trained()
+    assert "--wandb-mode" not in replicate_command(record)
+    local = replace(record, origin="wandb/offline-run-20241210_143022-abc, wandb/offline-run-1-a")
+    assert replicate_command(local).endswith("--wandb-mode offline")
+    sent = replace(local, url="https://wandb.ai/me/p/runs/abc", origin="me/p/abc")
+    assert "--wandb-mode" not in replicate_command(sent)
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("/home/me/.venv/models/best", "best"),
+        ("../models/best", "best"),
+        ("~/best", "best"),
+        ("C:\\models\\best", "best"),
+        ("my models/best", "best"),
+        ("FacebookAI/roberta-large", None),
+        ("roberta-large", None),
+        ("tiny-bert", None),
+    ],
+)
+def test_private_paths_have_public_names(model: str, shown: str | None) -> None:
+    _, record = trained(model=model, model_name="best", dataset="/home/me/texts")
+    public = without_private_paths(record)
+    assert public.pop("dataset") == "texts"
+    assert public.get("model") == shown
+    assert without_private_paths(record, base="me/mine").get("model") == (shown and "me/mine")
+    assert "/home/me" not in replicate_command(record, (), without_private_paths(record))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from goemo_train.optimiser import Optimiser, learning_rate
 def test_no_other_threshold_has_a_higher_f1(rows: list[tuple[bool, float]]) -> None:
     truth = np.array([[t] for t, _ in rows])
     p = np.array([[q] for _, q in rows])
-    (chosen,) = best_per_class(truth, p, 0.5)
+    (chosen,) = best_per_class(truth, p)
     if not truth.any():
         assert chosen == 0.5
         return

@@ -70,6 +70,8 @@ def test_a_refused_key_is_one_line(wandb_server: WandbServer, tmp_path: Path) ->
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "--wandb-mode offline" in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.rglob("run.json"))
+    assert not list(tmp_path.glob("tiny-roberta-*"))
 
 
 @pytest.mark.slow  # the client asks for 19 s before it gives up
