@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
             seed, tags = config.random_seed, ", ".join(config.tag)
-            sys.stderr.write(f"run {number} of {len(configs)}: seed {seed}, {tags}\n")
+            _note(f"run {number} of {len(configs)}: seed {seed}, {tags}")
         codes.append(_guarded(config, debug=debug))
-        if codes[-1] > 127:  # interrupted
-            break
+        if codes[-1] > 127 or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
+            break  # interrupted, or the processes have lost each other
     return max(codes)
 
 
@@ -104,7 +104,7 @@ def _without_hub(config: TrainConfig) -> None:
     except (urllib.error.URLError, TimeoutError) as error:
         if isinstance(getattr(error, "reason", error), (TimeoutError, ConnectionError, gaierror)):
             os.environ["HF_HUB_OFFLINE"] = "1"
-            sys.stderr.write(f"{hub} cannot be reached: only what its cache holds is used\n")
+            _note(f"{hub} cannot be reached: only what its cache holds is used")
 
 
 def summary(outcome: Outcome, config: TrainConfig) -> str:
@@ -140,8 +140,18 @@ def _check_resume(flags: dict[str, Any]) -> None:
 
 
 def _fail(line: str, code: int) -> int:
-    sys.stderr.write(f"goemo-train: {line}\n")
+    world = sys.modules.get("goemo_train.world")  # not imported here, as it needs torch
+    if world is None:
+        _note(f"goemo-train: {line}")
+    elif world.speaks():
+        sys.stderr.write(f"goemo-train: {line}\n")
     return code
+
+
+def _note(line: str) -> None:
+    """Say it once, though several processes know it."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ def save_state(directory: Path, step: int, state: dict[str, Any], keep: int) -> 
     part = directory / "state.part"
     with part.open("wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    flush(part)
     target = directory / f"state-{step:08d}-{_digest(part)}.pt"
     part.rename(target)
+    flush(directory)  # before an older one goes
     for old in _states(directory)[keep:]:
         old.unlink()
     return target
@@ -40,6 +40,15 @@ def load_newest_state(directory: Path) -> tuple[dict[str, Any] | None, list[Path
             return torch.load(path, map_location="cpu", weights_only=True), damaged
         damaged.append(path)
     return None, damaged
+
+
+def flush(path: Path) -> None:
+    """Have what was written, or for a directory renamed, on the disk before going on."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def remove_states(directory: Path) -> None:

@@ -25,7 +25,7 @@ from goemo_train.world import World
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # of evaluation; on CPU so that caches hold them
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode, whose tensors FSDP could not use again in training
 def predict(
     classifier: nn.Module,
     tokens: Tokens,
@@ -39,12 +39,16 @@ def predict(
     world = world or World()
     logits = torch.zeros(len(tokens), tokens.truth.shape[1], device=device)
     batches = list(data.evaluation_batches(tokens.lengths, BATCH_TOKENS[device.type]))
-    for rows in batches[world.rank :: world.size]:
+    for turn, first in enumerate(range(0, len(batches), world.size)):
+        mine = first + world.rank  # FSDP wants as many calls of each process
+        rows = batches[min(mine, len(batches) - 1)]
         ids, mask, _ = tokens.batch(rows, device)
         with autocast(device, precision):
-            logits[torch.from_numpy(rows).to(device)] = classifier(ids, mask).float()
-        if stop and stop.signal and world.size == 1:
-            raise Interrupted(stop.signal)
+            found = classifier(ids, mask).float()
+        if mine < len(batches):
+            logits[torch.from_numpy(rows).to(device)] = found
+        if stop and (signal := world.stops(stop, turn)):
+            raise Interrupted(signal)
     world.sum(logits)  # each process filled in its own rows
     truth = torch.from_numpy(tokens.truth).to(device)
     loss = functional.binary_cross_entropy_with_logits(logits, truth).item()

@@ -26,6 +26,7 @@ from transformers import (
 
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_train import demo_corpus
+from goemo_train.checkpoint import flush
 from goemo_train.config import TrainConfig
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
@@ -33,7 +34,7 @@ POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
 DROPOUT_NAMES = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout",
     "dropout", "attention_dropout", "seq_classif_dropout", "classifier_dropout",
-    "embedding_dropout", "mlp_dropout", "hidden_dropout",
+    "embedding_dropout", "mlp_dropout", "hidden_dropout", "summary_last_dropout",
 )  # fmt: skip
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -58,6 +59,10 @@ class Classifier(nn.Module):
     def export(self) -> Any:
         """The model as a class that transformers loads by itself."""
         return self.plain
+
+    def exported_size(self) -> int:
+        """Parameters of what `export` gives."""
+        return sum(p.numel() for p in self.plain.parameters())
 
 
 class MeanPooled(Classifier):
@@ -90,6 +95,12 @@ class MeanPooled(Classifier):
         """The layer that makes the logits."""
         layer: nn.Linear = self.plain.classifier
         return layer
+
+    def exported_size(self) -> int:
+        """Those of the encoder and the head, of one more layer and of a pooler."""
+        layer = sum(p.numel() for p in self.plain.bert.encoder.layer[0].parameters())
+        width = self.plain.config.hidden_size
+        return super().exported_size() + layer + width * width + width
 
     @torch.no_grad()
     def export(self) -> Any:
@@ -173,7 +184,7 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
         raise GoemoError(f"{config.model} has no fast tokenizer with padding", "Use an encoder")
     limit = getattr(plain.config, "max_position_embeddings", config.max_seq_length)
     limit -= 2 if plain.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    if config.max_seq_length > limit:
+    if 0 < limit < config.max_seq_length:  # XLNet says -1: any
         raise SettingsError(
             f"--max-seq-length is {config.max_seq_length}", f"{config.model} reads at most {limit}"
         )
@@ -223,11 +234,14 @@ def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:
     plain.config.architectures = [type(plain).__name__]
     plain.config.save_pretrained(part)
     weights = {k: v.detach().cpu().contiguous() for k, v in plain.state_dict().items()}
-    torch.save(weights, part / "pytorch_model.bin")
+    with (part / "pytorch_model.bin").open("wb") as file:  # which tells why it cannot be written
+        torch.save(weights, file)
     tokenizer.save_pretrained(part)
     tokenizer.backend_tokenizer.model.save(str(part))
     special = json.dumps(tokenizer.special_tokens_map, indent=2, default=str)
     (part / "special_tokens_map.json").write_text(special + "\n", "utf-8")
+    for path in part.iterdir():
+        flush(path)
     shutil.rmtree(directory, ignore_errors=True)
     part.rename(directory)
 

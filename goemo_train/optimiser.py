@@ -6,9 +6,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
+from goemo_report.errors import GoemoError, SettingsError
 from goemo_train.config import TrainConfig
 from goemo_train.model import Classifier, encoder_layers
+from goemo_train.sharding import cut_as
 
 
 class Optimiser:
@@ -24,9 +27,12 @@ class Optimiser:
         self.parameters = list(classifier.parameters())
         self.max_norm = config.max_grad_norm
         words = classifier.plain.get_input_embeddings()
+        sharded = isinstance(words.weight, DTensor)  # its gradients cannot be sparse
         rows = config.embedding_updates == "batch" or (
-            config.embedding_updates == "auto" and device.type == "cpu"
+            config.embedding_updates == "auto" and device.type == "cpu" and not sharded
         )
+        if rows and sharded:
+            raise SettingsError("FSDP and --embedding-updates batch", "Leave it at auto or all")
         sparse: list[Any] = [words.weight] if rows and type(words) is nn.Embedding else []
         words.sparse = bool(sparse)
         dense = [p for p in self.parameters if not any(p is q for q in sparse)]
@@ -54,6 +60,8 @@ class Optimiser:
             elif parameter.grad is not None:
                 gradients.append(parameter.grad)
         norm = nn.utils.get_total_norm(gradients)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
         torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
         for part in self.parts:
             for group in part.param_groups:
@@ -67,9 +75,25 @@ class Optimiser:
         return [part.state_dict() for part in self.parts]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take over what `state_dict` gave."""
+        """Take over what `state_dict` gave, its tensors whole.
+
+        Raises:
+            GoemoError: word embeddings are not updated as they were.
+
+        """
+        if len(states) != len(self.parts):
+            raise GoemoError(
+                "the training state updates word embeddings in another way, as a CPU without "
+                "FSDP does and all else does not",
+                "Resume it on the kind of machine, and with the launcher, that began it",
+            )
         for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
+            own = [parameter for group in part.param_groups for parameter in group["params"]]
+            moments = {
+                index: {name: cut_as(own[index], value) for name, value in values.items()}
+                for index, values in state["state"].items()
+            }
+            part.load_state_dict({**state, "state": moments})
 
 
 def layer_scales(plain: Any, decay: float) -> dict[nn.Parameter, float]:

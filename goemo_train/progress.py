@@ -18,6 +18,7 @@ from rich.text import Text
 
 PLAIN_INTERVAL = 15.0  # seconds between plain lines
 BAR_INTERVAL = 0.5
+LAUNCHER_DELAY = 1.0  # seconds after Ctrl-C in which torchrun passes it on once more
 
 
 class Interrupted(Exception):  # noqa: N818 - what happened, not what is wrong
@@ -32,11 +33,12 @@ class Interrupted(Exception):  # noqa: N818 - what happened, not what is wrong
 class Interruption:
     """Notes the first SIGINT or SIGTERM, so that training stops between two steps.
 
-    The second one interrupts at once.
+    The second one interrupts at once, but not the copy of the first that a launcher sends.
     """
 
     def __init__(self) -> None:
         self.signal = 0
+        self._came = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -49,9 +51,10 @@ class Interruption:
             signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal:
+        now = time.monotonic()
+        if self.signal and now - self._came > LAUNCHER_DELAY:
             raise KeyboardInterrupt
-        self.signal = number
+        self.signal, self._came = self.signal or number, self._came or now
 
 
 class Progress:

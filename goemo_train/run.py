@@ -6,6 +6,7 @@ import errno
 import json
 import shlex
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -21,8 +22,11 @@ from goemo_train import checkpoint, model
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
 from goemo_train.optimiser import Optimiser
 from goemo_train.progress import Interrupted, Progress
+from goemo_train.sharding import cut_as, whole
 from goemo_train.tracking import Tracker, new_run_id
-from goemo_train.world import World
+from goemo_train.world import World, is_loss_of_a_process
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 
 
 @dataclass
@@ -68,14 +72,14 @@ class Run:
         """Keep all that `restore` needs, random states of all processes included."""
         cuda = self.world.device.type == "cuda"
         mine = (torch.get_rng_state(), torch.cuda.get_rng_state() if cuda else None)
-        random = self.world.gather(mine)
-        if self.world.main:
-            kept = {
-                "state": vars(self.state),
-                "model": self.classifier.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "random": random,
-            }
+        main = self.world.main
+        kept = {
+            "state": vars(self.state),
+            "model": whole(self.classifier.state_dict(), keep=main),
+            "optimiser": whole(self.optimiser.state_dict(), keep=main),
+            "random": self.world.gather(mine),
+        }
+        if main:
             keep = self.config.keep_checkpoints
             checkpoint.save_state(self.directory, self.state.step, kept, keep)
 
@@ -89,7 +93,8 @@ class Run:
         if kept is None:
             self.progress.warn("no whole training state is there: training starts again")
             return
-        self.classifier.load_state_dict(kept["model"])
+        own = self.classifier.state_dict()
+        self.classifier.load_state_dict({k: cut_as(own[k], v) for k, v in kept["model"].items()})
         self.optimiser.load_state_dict(kept["optimiser"])
         if len(kept["random"]) == self.world.size:
             cpu, cuda = kept["random"][self.world.rank]
@@ -99,7 +104,11 @@ class Run:
         else:
             processes = len(kept["random"])
             self.progress.warn(f"the run had {processes} processes: dropout goes on differently")
-        self.state = State(**kept["state"])
+        self.state = state = State(**kept["state"])
+        device = self.world.device
+        state.losses, state.norms = (
+            [value.to(device) for value in values] for values in (state.losses, state.norms)
+        )
         for row in self.state.history:
             self.tracker.log(row, row["epoch"])
 
@@ -127,15 +136,17 @@ class Run:
         """Finish the run in W&B: as failed, with what was trained, where the block fails."""
         code = 1
         try:
-            yield
-            code = 0
-        except BaseException as error:
-            if isinstance(error, Interrupted):  # between two steps: nothing is half done
-                code = 128 + error.signal
-                error.run = self.tracker.run_id
+            try:
+                yield
+                code = 0
+            except Interrupted as stopped:  # between two steps: nothing is half done
+                stopped.run = self.tracker.run_id
                 self.save()
-            if _is_full(self.directory, error):
-                again = f"--resume {self.tracker.run_id} --output {shlex.quote(self.config.output)}"
+                code = 128 + stopped.signal
+                raise
+        except BaseException as error:
+            again = f"--resume {self.tracker.run_id} --output {shlex.quote(self.config.output)}"
+            if _is_full(error):
                 raise GoemoError(
                     f"no room is left for {self.directory}", f"Make some, then: goemo-train {again}"
                 ) from error
@@ -151,12 +162,22 @@ class Run:
                     f"Try --micro-batch-size {max(1, size // 2)}, which trains the same, or let "
                     "--auto-batch-size find it",
                 ) from error
+            if is_loss_of_a_process(error):
+                raise GoemoError(
+                    "another process of the run was lost",
+                    f"Start all of them again, with the same launcher: goemo-train {again}",
+                ) from error
             raise
         finally:
+            # From here on Ctrl-C ends the waiting; SIGTERM, as launchers send it to those that
+            # are left when one process fails, does not.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             self.tracker.finish(code)
             if self.tracker.unsent:
                 where = shlex.quote(self.tracker.where)
                 self.progress.warn(f"W&B did not get everything. Send it with: wandb sync {where}")
+            if code > 128:  # a launcher that sees one process end ends the others
+                self.world.wait()
 
 
 def open_run(config: TrainConfig) -> tuple[TrainConfig, str, str, Path]:
@@ -189,6 +210,16 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     part.replace(path)
 
 
+def check_shared(directory: Path, world: World) -> None:
+    """Refuse to start where a process does not see what the main one writes."""
+    world.wait()
+    if not (directory / "run.json").exists():
+        raise GoemoError(
+            f"process {world.rank} does not see {directory}, which the first one made",
+            "Give an --output on a disk that all machines share",
+        )
+
+
 def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
     """Refuse to start where states (3 x weights), checkpoint and staged copy do not fit."""
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -202,9 +233,12 @@ def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
         )
 
 
-def _is_full(directory: Path, error: BaseException) -> bool:
-    """Whether an error came from a full disk; torch does not say so."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or (
-        "PytorchStreamWriter" in str(error) and shutil.disk_usage(directory).free < 2**26
-    )
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error came from a full disk; torch and tokenizers say it in their own way."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(f"(os error {number})" in str(error) for number in FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

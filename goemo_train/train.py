@@ -28,7 +28,7 @@ from goemo_train.losses import choose as choose_loss
 from goemo_train.optimiser import Optimiser, learning_rate
 from goemo_train.progress import Interrupted, Interruption, Progress
 from goemo_train.rehearsal import compile_layers, fit_micro_batch
-from goemo_train.run import Run, State, check_disk, open_run, write_json
+from goemo_train.run import Run, State, check_disk, check_shared, open_run, write_json
 from goemo_train.tracking import Tracker, run_config
 from goemo_train.world import World
 
@@ -71,9 +71,10 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     classifier, tokenizer = model.load(config, corpus.labels)
     if config.bias_start == "log-odds":
         model.start_bias(classifier, corpus.train.truth)
-    classifier.to(device)
+    parameters = classifier.exported_size()
     if device.type == "cpu":
         use_cheap_dropout(classifier.plain)
+    world.place(classifier)
     torch.manual_seed(config.random_seed + world.rank)  # each process its own dropout
     tokens, val, test = (
         data.tokenise(split, tokenizer, config.max_seq_length)
@@ -103,7 +104,6 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     network = world.wrap(classifier)  # after the optimiser chose which gradients are sparse
 
     # The run.
-    parameters = sum(p.numel() for p in classifier.export().parameters())
     if world.main:
         check_disk(directory, 4 * parameters, config)
     measured = {
@@ -123,10 +123,11 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     tracker = Tracker.start(config, logged, name, run_id)
     progress.note(f"run {name} ({run_id}): {len(tokens)} texts, {steps} steps on {device.type}")
     run = Run(name, config, directory, world, progress, tracker, classifier, optimiser)
-    with run.marked(), Interruption() as stop:
-        directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
+    with Interruption() as stop, run.marked():
         if world.main:
+            directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
             write_json(directory / "run.json", record)
+        check_shared(directory, world)
         if config.resume:
             run.restore()
         state = run.state
@@ -197,8 +198,9 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
             }
             if row["val/auc"] > state.best_auc:
                 state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
+                best = world.whole(classifier)
                 if world.main:
-                    model.save_checkpoint(classifier, tokenizer, directory / "checkpoint")
+                    model.save_checkpoint(best, tokenizer, directory / "checkpoint")
                     export(directory, "val", corpus.val, val_p, config.threshold, corpus.labels)
             tracker.log(row, state.epoch)
             progress.epoch_done(row, best=state.best_epoch == state.epoch)
@@ -222,9 +224,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
                 found[split] = export(
                     directory, split, texts, probabilities, config.threshold, corpus.labels
                 )
+        world.close()  # the rest is the main process's
         if not world.main:
-            world.wait()
-            world.close()
             return None
         scores = score(found["test"].truth, found["test"].probabilities, corpus.labels,
                        config.threshold)  # fmt: skip
@@ -258,8 +259,6 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
         run.log_artifacts(evaluation)
     write_json(directory / "run.json", {**record, "history": state.history, "summary": summary})
     checkpoint.remove_states(directory)
-    world.wait()
-    world.close()
     return Outcome(run, scores, float(tuned["test"] or 0.0))
 
 

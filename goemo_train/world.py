@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from goemo_report.errors import SettingsError
+from goemo_train import sharding
+from goemo_train.model import Classifier
 from goemo_train.progress import Interruption
+
+_GROUPS: list[Any] = []
+"""All groups there were. DDP must not be the last to know one: its destructor would wait, with
+the interpreter in its hands, for threads of the group that want the interpreter."""
 
 CHECKED_EVERY = 16  # steps between agreements to stop on GPU, where each one waits
 
@@ -26,11 +34,19 @@ class World:
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.main = self.rank == 0
         cuda = torch.cuda.is_available()
-        self.device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu")
-        if cuda:
-            torch.cuda.set_device(self.device)
         if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if cuda else "gloo")
+            _GROUPS.append(dist.group.WORLD)
+        local, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if cuda and local >= gpus:
+            raise SettingsError(
+                f"process {local + 1} of this machine has no GPU", f"Start at most {gpus} here"
+            )
+        self.device = torch.device(f"cuda:{local}" if cuda else "cpu")
+        if cuda:
+            torch.cuda.set_device(self.device)
+        self.sharded = sharding.wanted() and self.size > 1
+        self._unsharded: Classifier | None = None
 
     def share(self, value: Any) -> Any:
         """The main process's value, in all of them."""
@@ -59,12 +75,30 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    def place(self, classifier: Classifier) -> None:
+        """Move it to the device; with FSDP leave each process its part of it."""
+        if self.sharded:
+            self._unsharded = deepcopy(classifier).to("meta")
+        classifier.to(self.device)
+        if self.sharded:
+            sharding.shard(classifier, self.device, self.size)
+
+    def whole(self, classifier: Classifier) -> Classifier:
+        """The classifier as the main process can save it; all processes have to ask for it."""
+        if self._unsharded is None:
+            return classifier
+        weights = sharding.whole(classifier.state_dict(), keep=self.main)
+        if self.main:
+            self._unsharded.load_state_dict(weights, assign=True)
+        return self._unsharded
+
     def wrap(self, module: nn.Module) -> nn.Module:
         """The module, its gradients averaged over the processes."""
-        if self.size == 1:
+        if self.size == 1 or self.sharded:  # FSDP averages by itself
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+        # Static: a layer that the head does not use gets no gradient, and nobody waits for it.
+        return nn.parallel.DistributedDataParallel(module, device_ids=ids, static_graph=True)
 
     def stops(self, stop: Interruption, step: int) -> int:
         """The signal that came to any process; all of them stop after the same step."""
@@ -75,6 +109,25 @@ class World:
         return int(flag)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, once all are done with it."""
         if self.size > 1:
+            dist.barrier()
             dist.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Whether this process should say why the run failed: one line is enough for all.
+
+    Whoever fails first says it; the others fail because they lost it, or for the same reason.
+    """
+    if not dist.is_initialized():
+        return os.environ.get("LOCAL_RANK", "0") == "0"
+    try:
+        return dist.distributed_c10d._get_default_store().add("goemo-train failed", 1) == 1
+    except RuntimeError:  # the store went with the process that failed first
+        return False
+
+
+def is_loss_of_a_process(error: BaseException) -> bool:
+    """Whether an error says that another process is gone."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)

@@ -89,6 +89,15 @@ def test_the_vocabulary_files_alone_make_the_same_tokenizer(tmp_path: Path) -> N
     assert again(texts)["input_ids"] == tokenizer(texts)["input_ids"]
 
 
+@pytest.mark.parametrize("pooling", ["default", "mean"])
+def test_the_exported_size_is_that_of_the_export(pooling: Any) -> None:
+    config = TrainConfig(model="tiny-bert", model_name="tiny-bert", dataset="demo", limit=9,
+                         pooling=pooling)  # fmt: skip
+    classifier, _ = model.load(config, data.load_corpus(config).labels)
+    exported = sum(p.numel() for p in classifier.export().parameters())
+    assert classifier.exported_size() == exported
+
+
 def test_a_new_checkpoint_takes_the_place_of_the_old(tmp_path: Path) -> None:
     _, classifier, tokenizer = trained("tiny-bert")
     directory = tmp_path / "checkpoint"
