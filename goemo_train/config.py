@@ -111,6 +111,7 @@ PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("deberta-v3-*", {"learning_rate": 2e-5, "bias_start": "log-odds"}),
     ("modernbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds"}),
 )  # fmt: skip
+_IN_RECIPES = frozenset(key for _, recipe in PRESETS for key in recipe)
 
 _UNTELLING = {"model", "checkpoint", "best", "final", "weights", "snapshot", "0_transformer"}
 
@@ -193,7 +194,8 @@ def build_parser(*, series: bool = True) -> argparse.ArgumentParser:
         flag = "--" + item.name.replace("_", "-")
         choices = [c for p in (hint, *get_args(hint)) for c in get_args(p) if isinstance(c, str)]
         if item.default not in (None, "", (), False):
-            meaning += f" (default: {item.default})"
+            recipe = ", or the model's recipe" if item.name in _IN_RECIPES else ""
+            meaning += f" (default: {item.default}{recipe})"
         if hint is bool:
             parser.add_argument(flag, type=_boolean, nargs="?", const=True, help=meaning,
                                 metavar="BOOL")  # fmt: skip

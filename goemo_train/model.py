@@ -98,8 +98,8 @@ class MeanPooled(Classifier):
 
     def exported_size(self) -> int:
         """Those of the encoder and the head, of one more layer and of a pooler."""
-        layer = sum(p.numel() for p in self.plain.bert.encoder.layer[0].parameters())
-        width = self.plain.config.hidden_size
+        layer: int = sum(p.numel() for p in self.plain.bert.encoder.layer[0].parameters())
+        width = int(self.plain.config.hidden_size)
         return super().exported_size() + layer + width * width + width
 
     @torch.no_grad()

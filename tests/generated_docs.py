@@ -17,7 +17,7 @@ from goemo_report import contract
 from goemo_report.audit import RULES, SEVERITY_MEANINGS
 from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
-from goemo_train.config import build_parser
+from goemo_train.config import PRESETS, TrainConfig, build_parser
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 92
@@ -173,6 +173,30 @@ annotation; it shows ten of each severity a step. See [the quality gate](quality
 {rules}"""
 
 
+def training_page() -> str:
+    """docs/training.md: written by hand but for the table of recipes."""
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(RECIPES[0])
+    _, _, after = rest.partition(RECIPES[1])
+    return f"{before}{RECIPES[0]}\n{_recipes()}{RECIPES[1]}{after}"
+
+
+RECIPES = ("<!-- recipes: written by `make docs` -->", "<!-- end of recipes -->")
+
+
+def _recipes() -> str:
+    keys = list(dict.fromkeys(key for _, recipe in PRESETS for key in recipe))
+    lines = [
+        ["model"] + [f"`--{key.replace('_', '-')}`" for key in keys],
+        ["---"] * (len(keys) + 1),
+    ]
+    defaults = TrainConfig()
+    for pattern, recipe in PRESETS:
+        lines.append([f"`{pattern}`", *(f"{recipe[k]}" if k in recipe else "" for k in keys)])
+    lines.append(["any other", *(f"{getattr(defaults, key)}" for key in keys)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def _artifacts() -> Iterable[str]:
     for role, kind in contract.ARTIFACTS.items():
         yield f"### {role}\n"
@@ -224,6 +248,7 @@ PAGES = {
     "docs/audit.md": audit_page,
     "docs/commands.md": commands_page,
     "docs/contract.md": contract_page,
+    "docs/training.md": training_page,
 }
 
 if __name__ == "__main__":

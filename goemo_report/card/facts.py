@@ -12,6 +12,7 @@ from goemo_report.card.replicate import base_model
 from goemo_report.contract import (
     DATASET_NAME,
     DEFAULT_THRESHOLD,
+    SPLIT_SAMPLES,
     Split,
 )
 from goemo_report.metrics import Scores, score
@@ -72,6 +73,17 @@ class Card:
     def data_name(self) -> str:
         """The data set's name."""
         return "GoEmotions" if self.is_go_emotions else str(self.config["dataset_name"])
+
+    @property
+    def part(self) -> str:
+        """What the evaluated texts are of the official split; empty where they are all of it."""
+        official, rows = SPLIT_SAMPLES[self.split], self.scores.rows
+        if not self.is_go_emotions or rows == official:
+            return ""
+        name = "test" if self.split == "test" else "validation"
+        if rows < official:
+            return f"{rows:,} of the {official:,} {name} texts"
+        return f"{rows:,} {name} texts, not the official {official:,}"
 
     @property
     def predictions(self) -> Predictions:

@@ -12,6 +12,10 @@ from goemo_report.metrics import Scores
 from goemo_report.render.text import visible
 
 HUB_DATASET: Final = "google-research-datasets/go_emotions"
+OTHER_DATASET: Final = "other"
+"""Type of a data set whose name is none that the hub could have."""
+_PART: Final = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
+_HUB_NAME: Final = re.compile(f"(?:{_PART}/)?{_PART}")
 _NOT_YAML: Final = re.compile("[\ufffe\uffff]")
 
 
@@ -44,8 +48,11 @@ def front_matter(card: Card) -> dict[str, Any]:
 
 def _model_index(card: Card) -> dict[str, Any]:
     data: dict[str, Any] = {"type": HUB_DATASET, "name": card.data_name, "config": "simplified"}
+    if card.part:
+        data["name"] = f"{card.data_name} ({card.part})"
     if not card.is_go_emotions:
-        data = {"type": card.data_name, "name": card.data_name}
+        kind = card.data_name if _is_hub_name(card.data_name) else OTHER_DATASET
+        data = {"type": kind, "name": card.data_name}
     data["split"] = "test" if card.split == "test" else "validation"
     result: dict[str, Any] = {
         "task": {"type": "text-classification", "name": "Multi-label emotion classification"},
@@ -58,6 +65,10 @@ def _model_index(card: Card) -> dict[str, Any]:
     if card.result.run.url:
         result["source"] = {"name": "Weights & Biases", "url": card.result.run.url}
     return result
+
+
+def _is_hub_name(name: str) -> bool:
+    return bool(_HUB_NAME.fullmatch(name)) and len(name) <= 96 and not name.endswith(".git")
 
 
 def _hub_metrics(scores: Scores | None, threshold: str) -> Iterator[dict[str, Any]]:

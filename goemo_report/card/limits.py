@@ -69,6 +69,8 @@ def _about_training(card: Card) -> Iterator[str]:
         yield f"It was trained on {seen:,.0f} of the data set's {SPLIT_SAMPLES['train']:,} texts."
     if not card.is_go_emotions:
         yield "It was not trained on GoEmotions: its numbers do not compare with published ones."
+    if card.part:
+        yield f"It was evaluated on {card.part}: its numbers do not compare with those on all."
     cut, length = as_number(card.config.get("truncated_texts")), card.config.get("max_seq_length")
     if cut:
         yield f"{cut:,.0f} texts were cut after {markdown_text(str(length))} tokens."

@@ -12,8 +12,9 @@ import click
 from goemo_report.cli._text import one_line
 from goemo_report.errors import GoemoError
 
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
-"""Exit codes; the last two are the shell's own for SIGINT and SIGPIPE."""
+FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
+"""Exit codes; 3 is that of a check that worked and found fault, the last two
+are the shell's own for SIGINT and SIGPIPE."""
 
 _DEBUG = "goemo.debug"
 _Command = TypeVar("_Command", bound=Callable[..., object])

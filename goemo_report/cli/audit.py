@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, progress, say, write
 from goemo_report.model import RunQuery
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from goemo_report.audit import Audit
 
 ORDER = 60
-_FOUND_SOMETHING = 3
 
 
 @click.command(
@@ -66,7 +66,7 @@ def command(
     for name in unused_waivers(audits, waivers):
         note(f"note: every run keeps the waived rule {name}")
     if any(one.failed(strict=strict) for one in audits):
-        ctx.exit(_FOUND_SOMETHING)
+        ctx.exit(FOUND_SOMETHING)
 
 
 def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> None:

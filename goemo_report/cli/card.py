@@ -78,8 +78,11 @@ def command(
     source, record = find_one(settings, run)
     with progress() as bar:
         result = load_results(source, [record], SPLITS, bar)[0]
-    write(render_card(Card(result, license_id, base_model, name)), output)
+    card = Card(result, license_id, base_model, name)
+    write(render_card(card), output)
     for split, problem in result.problems.items():
         note(f"note: no {split} predictions: {problem}")
     if license_id == UNKNOWN_LICENSE:
         note("note: the card names no licence; give --license")
+    if card.base_model is None:
+        note("note: the card names no base model; give --base-model")

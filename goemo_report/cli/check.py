@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, progress, say, write
 from goemo_report.contract import SPLITS, Split
@@ -20,28 +22,30 @@ from goemo_report.sources.base import RunSource
 if TYPE_CHECKING:
     from goemo_report.audit import Evidence
     from goemo_report.document import Table
-    from goemo_report.quality.gate import Condition, Limit
+    from goemo_report.quality.gate import Condition
+    from goemo_report.quality.limits import Limit
 
 ORDER = 70
-_FOUND_SOMETHING = 3
-_CONFIDENCE = 0.95
 
 
 class Confidence(click.ParamType[float]):
-    """The one confidence that intervals have."""
+    """A confidence that intervals can have."""
 
     name = "number"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """0.95; usage error for anything else."""
+        """The number; usage error where no interval can have it."""
+        from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE
+
         try:
             number = float(str(value))
         except ValueError:
-            number = 0.0
-        if number != _CONFIDENCE:
-            self.fail(f"{value} is not {_CONFIDENCE}: all intervals are 95% intervals", param, ctx)
+            number = math.nan
+        if not 0.5 < number <= HIGHEST_CONFIDENCE:
+            wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}, such as 0.95"
+            self.fail(f"{value} is not {wanted}", param, ctx)
         return number
 
 
@@ -79,8 +83,9 @@ Examples:
 @click.option(
     "--confidence",
     type=Confidence(),
-    metavar="0.95",
-    help="Judge the worse bound of the 95% interval instead of the point value.",
+    metavar="LEVEL",
+    help="Judge the worse bound of the interval of this confidence (above 0.5, at most 0.999: "
+    "say 0.95) instead of the point value.",
 )
 @click.option("--require-artifacts", is_flag=True, help="Fail where the four are not complete.")
 @click.option("--require-audit", is_flag=True, help="Fail where `audit` finds an error.")
@@ -153,7 +158,7 @@ def command(
     evidence = {one.run.id: one for one in found}
     judged = [evidence[run.id] for run in listing.runs]
     conditions = _judge(
-        judged, limits, split, confidence is not None, evidence[reference.id] if reference else None
+        judged, limits, split, confidence, evidence[reference.id] if reference else None
     )
     for wanted, require in (
         (require_artifacts, gate.require_artifacts),
@@ -169,22 +174,21 @@ def command(
     if form == "json":
         from goemo_report.listing import to_json
 
-        interval = confidence is not None
-        about = gate.document(conditions, split=split, interval=interval, baseline=reference)
+        about = gate.document(conditions, split=split, confidence=confidence, baseline=reference)
         write(to_json(about), output)
     else:
-        _write(conditions, confidence is not None, form, output)
+        _write(conditions, confidence, form, output)
     if confidence is not None and form == "table":
-        note(f"note: {gate.RULES[True]}")
+        note(f"note: {gate.rule(confidence)}")
     failed = sum(not one.passed for one in conditions)
     if failed:
         note(f"{failed} of {len(conditions)} conditions failed")
-        ctx.exit(_FOUND_SOMETHING)
+        ctx.exit(FOUND_SOMETHING)
 
 
 def _limits(under: Sequence[str], over: Sequence[str], drop: Sequence[str]) -> list[Limit]:
     """Conditions on metrics; usage error for one that is not METRIC=VALUE."""
-    from goemo_report.quality.gate import parse_limit
+    from goemo_report.quality.limits import parse_limit
 
     try:
         return [
@@ -214,10 +218,11 @@ def _judge(
     evidence: Sequence[Evidence],
     limits: Sequence[Limit],
     split: Split,
-    interval: bool,
+    confidence: float | None,
     baseline: Evidence | None,
 ) -> list[Condition]:
-    from goemo_report.quality.gate import Judge, resolve
+    from goemo_report.quality.gate import Judge
+    from goemo_report.quality.limits import resolve
 
     results = [one.result for one in evidence]
     known = [*results, *([baseline.result] if baseline else [])]
@@ -225,7 +230,7 @@ def _judge(
         metrics = [resolve(limit, split, known) for limit in limits]
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    judge = Judge(split, interval=interval, baseline=baseline.result if baseline else None)
+    judge = Judge(split, confidence=confidence, baseline=baseline.result if baseline else None)
     return [
         judge.judge(result, limit, metric)
         for result in results
@@ -233,11 +238,13 @@ def _judge(
     ]
 
 
-def _write(conditions: Sequence[Condition], interval: bool, form: str, output: Path) -> None:
+def _write(
+    conditions: Sequence[Condition], confidence: float | None, form: str, output: Path
+) -> None:
     if form == "md":
         from goemo_report.render import render_block
 
-        write(render_block(_table(conditions, interval), "md"), output)
+        write(render_block(_table(conditions, confidence), "md"), output)
     elif output != Path("-"):
         write("".join(f"{_line(one)}\n" for one in conditions), output)
     else:
@@ -252,9 +259,9 @@ def _line(one: Condition) -> str:
     return printable(f"{result:<7} {one.run.name} ({one.run.id}): {one.text}: {one.detail}")
 
 
-def _table(conditions: Sequence[Condition], interval: bool) -> Table:
+def _table(conditions: Sequence[Condition], confidence: float | None) -> Table:
     from goemo_report.document import Cell, Column, Table
-    from goemo_report.quality.gate import RULES
+    from goemo_report.quality.gate import rule
 
     failed = sum(not one.passed for one in conditions)
     verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"
@@ -270,11 +277,12 @@ def _table(conditions: Sequence[Condition], interval: bool) -> Table:
         rows=tuple(
             (
                 Cell("ok", mark="good") if one.passed else Cell("failed", mark="bad"),
-                one.run.name,
+                f"{one.run.name} ({one.run.id})",
                 one.text,
                 one.detail,
             )
             for one in conditions
         ),
-        caption=f"Metrics are recomputed from the predictions at threshold 0.5; {RULES[interval]}.",
+        caption="Metrics are recomputed from the predictions at threshold 0.5; "
+        f"{rule(confidence)}.",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, say, write
 from goemo_report.settings import Settings
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from goemo_report.doctor import Check
 
 ORDER = 100
-_FOUND_SOMETHING = 3
 
 
 @click.command(
@@ -60,7 +60,7 @@ def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> 
         for check in diagnosis.checks:
             say(_line(check))
     if diagnosis.failed:
-        ctx.exit(_FOUND_SOMETHING)
+        ctx.exit(FOUND_SOMETHING)
 
 
 def _line(check: Check) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import progress, say, write
 from goemo_report.contract import SPLITS, Split
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from goemo_report.checkpoints.verify import Verification
 
 ORDER = 62
-_FOUND_SOMETHING = 3
 
 
 @click.command(
@@ -117,7 +117,7 @@ def command(
         for line in lines:
             say(line)
     if not agrees:
-        ctx.exit(_FOUND_SOMETHING)
+        ctx.exit(FOUND_SOMETHING)
 
 
 def _lines(found: Verification) -> list[str]:

@@ -18,6 +18,8 @@ import urllib3
 from goemo_report.errors import SourceError
 from goemo_report.sources.credentials import Credentials
 
+READ_OFFLINE: Final = "; `--wandb-dir DIR` reads offline runs without W&B"
+"""End of the remedy where a command could do without the server."""
 _STATUS_PAGE: Final = "https://status.wandb.com"
 
 
@@ -148,7 +150,7 @@ def transient_exception(error: Exception, host: str) -> TransientError:
         return TransientError(
             f"{host} cannot be reached ({why})",
             unreachable=True,
-            remedy="Check the network and WANDB_BASE_URL; `--wandb-dir DIR` reads offline runs",
+            remedy=f"Check the network and WANDB_BASE_URL{READ_OFFLINE}",
         )
     return TransientError(
         f"{host} dropped the connection",

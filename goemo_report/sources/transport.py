@@ -26,6 +26,7 @@ from goemo_report import __version__
 from goemo_report.errors import SettingsError, SourceError
 from goemo_report.sources.credentials import Credentials
 from goemo_report.sources.faults import (
+    READ_OFFLINE,
     RequestRefusedError,
     TransientError,
     hopeless_status,
@@ -197,8 +198,7 @@ class Transport:
         if key is None:
             raise SourceError(
                 f"no W&B API key is set for {self.credentials.host}",
-                "Run `wandb login`, or set WANDB_API_KEY; `--wandb-dir DIR` reads offline runs "
-                "without a key",
+                f"Run `wandb login`, or set WANDB_API_KEY{READ_OFFLINE}",
             )
         return HTTPBasicAuth("api", key.reveal())
 

@@ -1,4 +1,4 @@
-"""Paired differences between two runs: 95% intervals, p-values, verdicts."""
+"""Paired differences between two runs: intervals, p-values, verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.metrics import OVERALL_KEYS, sample_scores
-from goemo_report.statistics.distributions import Z, holm, normal_p
+from goemo_report.statistics.distributions import holm, normal_p, normal_quantile
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import RANKINGS, Analysis, percentiles
 from goemo_report.statistics.resampling import RATIOS, count_metrics, weighted_sums
@@ -54,7 +54,7 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Run minus baseline of one metric, its 95% interval, p-values and the verdict.
+    """Run minus baseline of one metric, its interval, p-values and the verdict.
 
     -1 <= low <= value <= high <= 1. `p_adjusted` is `p` for overall metrics; `p` is never 0,
     and 1 where too few positives allow no test. A metric that is undefined for either run has no
@@ -113,18 +113,20 @@ def paired(
     """Run minus baseline for every metric, on the same texts, true labels and labels.
 
     Raises ValueError when the two are not aligned row by row or were resampled differently.
+    Verdicts are at the confidence of the intervals.
     """
     _check_aligned(run, baseline)
+    alpha = round(1 - run.confidence, 12)
     parts = _counts_parts(run, baseline, randomisations) | _ranking_parts(run, baseline)
     found: dict[str, Difference | None] = {}
     for key in OVERALL_KEYS:
         value, low, high, p = (float(np.squeeze(part)) for part in parts[key])
-        found[key] = _difference(key, value, low, high, p, p)
+        found[key] = _difference(key, value, low, high, p, p, alpha=alpha)
     for name in (*RATIOS, *RANKINGS):
         values, lows, highs, p_values = parts[name]
         columns = zip(values, lows, highs, p_values, holm(p_values), strict=True)
         for label, column in zip(run.labels, columns, strict=True):
-            found[f"{name}_{label}"] = _difference(name, *map(float, column))
+            found[f"{name}_{label}"] = _difference(name, *map(float, column), alpha=alpha)
     return PairedDifferences(
         found,
         rows=len(run),
@@ -141,19 +143,23 @@ def _check_aligned(run: Analysis, baseline: Analysis) -> None:
         raise ValueError("the runs do not have the same texts and labels in the same order")
     if not np.array_equal(ours.truth, theirs.truth):
         raise ValueError("the runs do not agree on the true labels")
-    if (run.resamples, run.seed) != (baseline.resamples, baseline.seed):
+    if (run.resamples, run.seed, run.confidence) != (
+        baseline.resamples,
+        baseline.seed,
+        baseline.confidence,
+    ):
         raise ValueError("the runs were not resampled alike")
 
 
 def _difference(
-    key: str, value: float, low: float, high: float, p: float, adjusted: float
+    key: str, value: float, low: float, high: float, p: float, adjusted: float, *, alpha: float
 ) -> Difference | None:
     if np.isnan(value):
         return None
     # resampling and corrections for bias may leave out what was seen, or the possible
     low, high = max(min(low, value), -1.0), min(max(high, value), 1.0)
     verdict: Verdict = "tie"
-    if adjusted < ALPHA and (low > 0.0 or high < 0.0):
+    if adjusted < alpha and (low > 0.0 or high < 0.0):
         verdict = "win" if (value > 0.0) != (key in LOWER_IS_BETTER) else "loss"
     return Difference(value, low, high, p, adjusted, verdict)
 
@@ -167,7 +173,8 @@ def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Pa
     replicates = run.resampled - baseline.resampled
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
-    lows, highs = percentiles(np.stack([replicates.overall[key] for key in keys], axis=1))
+    stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
+    lows, highs = percentiles(stacked, run.confidence)
     extremes = _randomised(run, baseline, randomisations)
     parts: _Parts = {
         key: (value, low, high, extremes[key])
@@ -261,8 +268,8 @@ def _ranking_parts(run: Analysis, baseline: Analysis) -> _Parts:
             (f"macro_{name}", classes.mean()),
             (f"micro_{name}", micro),
         ):
-            parts[key] = _normal_part(influence)
-        parts[name] = _without_few(run, baseline, name, _normal_part(classes))
+            parts[key] = _normal_part(influence, run.confidence)
+        parts[name] = _without_few(run, baseline, name, _normal_part(classes, run.confidence))
     return parts
 
 
@@ -278,7 +285,8 @@ def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _
     few &= (ours != theirs).any(axis=0)
     value, low, high, p = part
     first, second = run.rankings[name][0], baseline.rankings[name][0]
-    (our_low, our_high), (their_low, their_high) = first.intervals(), second.intervals()
+    our_low, our_high = first.intervals(run.confidence)
+    their_low, their_high = second.intervals(run.confidence)
     below = np.hypot(first.estimates - our_low, their_high - second.estimates)
     above = np.hypot(our_high - first.estimates, second.estimates - their_low)
     return (
@@ -289,14 +297,15 @@ def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _
     )
 
 
-def _normal_part(difference: Influence) -> _Part:
+def _normal_part(difference: Influence, confidence: float) -> _Part:
     centre = difference.estimates - difference.bias
     errors = difference.standard_errors
     p_values = [
         float("nan") if np.isnan(c) else 1.0 if c == 0.0 else _normal_p(c, e)
         for c, e in zip(centre, errors, strict=True)
     ]
-    return difference.estimates, centre - Z * errors, centre + Z * errors, np.array(p_values)
+    margin = normal_quantile(confidence) * errors
+    return difference.estimates, centre - margin, centre + margin, np.array(p_values)
 
 
 def _normal_p(centre: float, error: float) -> float:

@@ -12,19 +12,27 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
-Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+"""Of every interval, unless another is asked for."""
 
 
-def wilson(proportion: FloatArray, trials: FloatArray) -> tuple[FloatArray, FloatArray]:
+def normal_quantile(confidence: float = CONFIDENCE) -> float:
+    """The z that a standard normal |Z| stays below with this probability."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def wilson(
+    proportion: FloatArray, trials: FloatArray, confidence: float = CONFIDENCE
+) -> tuple[FloatArray, FloatArray]:
     """Score interval of a proportion (Wilson 1927); [0, 1] where there were no trials.
 
     `trials` may be an effective number that is not whole.
     """
+    z = normal_quantile(confidence)
     known = trials > 0
     n = np.where(known, trials, 1.0)
-    spread = 1.0 + Z * Z / n
-    centre = (proportion + Z * Z / (2.0 * n)) / spread
-    half = Z * np.sqrt(proportion * (1.0 - proportion) / n + (Z / (2.0 * n)) ** 2) / spread
+    spread = 1.0 + z * z / n
+    centre = (proportion + z * z / (2.0 * n)) / spread
+    half = z * np.sqrt(proportion * (1.0 - proportion) / n + (z / (2.0 * n)) ** 2) / spread
     # the bounds are exactly 0 and 1 at those proportions, which rounding would miss
     low = np.where(known & (proportion > 0.0), centre - half, 0.0)
     high = np.where(known & (proportion < 1.0), centre + half, 1.0)

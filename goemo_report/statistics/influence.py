@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from goemo_report.metrics import ratio
 from goemo_report.ranking import Ranking
-from goemo_report.statistics.distributions import wilson
+from goemo_report.statistics.distributions import CONFIDENCE, wilson
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -82,8 +82,8 @@ class Influence:
             np.maximum(extra, 0.0),
         )
 
-    def intervals(self) -> tuple[FloatArray, FloatArray]:
-        """95% bounds of metrics between 0 and 1, (c,) each; nan where undefined.
+    def intervals(self, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray]:
+        """Bounds of metrics between 0 and 1, (c,) each; nan where undefined.
 
         The estimate itself is always inside.
 
@@ -95,7 +95,7 @@ class Influence:
         with np.errstate(divide="ignore", invalid="ignore"):
             trials = centre * (1.0 - centre) / np.square(errors)
         exact = errors == 0.0
-        low, high = wilson(centre, np.where(exact, 1.0, trials))
+        low, high = wilson(centre, np.where(exact, 1.0, trials), confidence)
         undefined = np.isnan(self.estimates)
         low = np.where(undefined, np.nan, np.where(exact, centre, low))
         high = np.where(undefined, np.nan, np.where(exact, centre, high))

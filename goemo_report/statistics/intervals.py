@@ -1,4 +1,4 @@
-"""95% intervals, paired differences and verdicts. Seeded, vectorised and pure.
+"""Intervals, paired differences and verdicts. Seeded, vectorised and pure.
 
     run = analyse(predictions, predicted)            # predicted labels at some threshold
     run.intervals["macro_f1"]                        # Interval(low, high)
@@ -9,11 +9,13 @@ Keys are those of `Scores.overall` and `{statistic}_{emotion}` for CLASS_STATIST
 compared in pairs on the same texts, in the same order, with the same true labels, and on the
 same labels: align the predictions first (`Predictions.take`).
 
-Coverage of every method is measured in `benchmarks/coverage.py`.
+Intervals have a confidence of 95% unless another is given. Coverage of every method is measured
+in `benchmarks/coverage.py`, at 95%.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -24,7 +26,7 @@ import numpy.typing as npt
 from goemo_report.metrics import OVERALL_KEYS
 from goemo_report.predictions import Predictions
 from goemo_report.ranking import rank_classes, rank_pairs
-from goemo_report.statistics.distributions import wilson
+from goemo_report.statistics.distributions import CONFIDENCE, wilson
 from goemo_report.statistics.influence import (
     Influence,
     auc_influence,
@@ -40,6 +42,9 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
 RESAMPLES: Final = 1000
+_IN_A_TAIL: Final = 25  # resamples beyond each bound, as 1000 leave at 95%
+HIGHEST_CONFIDENCE: Final = 0.999
+"""Beyond it the bootstrap would need more resamples than memory should hold."""
 _DRAWING: Final = Lock()  # of the threads that want the same weights, one draws them
 RANKINGS: Final = ("auc", "average_precision")
 CLASS_STATISTICS: Final = (*RATIOS, *RANKINGS)
@@ -70,22 +75,29 @@ METHODS: Final[Mapping[str, str]] = {
 
 
 class Interval(NamedTuple):
-    """A 95% interval."""
+    """An interval that holds the value of all texts with some confidence."""
 
     low: float
     high: float
 
 
 class MetricIntervals(Mapping[str, Interval | None]):
-    """95% intervals by metric key; None where the metric is undefined."""
+    """Intervals by metric key; None where the metric is undefined."""
 
     def __init__(
-        self, intervals: Mapping[str, Interval | None], *, rows: int, resamples: int, seed: int
+        self,
+        intervals: Mapping[str, Interval | None],
+        *,
+        rows: int,
+        resamples: int,
+        seed: int,
+        confidence: float = CONFIDENCE,
     ) -> None:
         self._intervals = intervals
         self.rows = rows
         self.resamples = resamples
         self.seed = seed
+        self.confidence = confidence
 
     def __getitem__(self, key: str) -> Interval | None:
         return self._intervals[key]
@@ -99,7 +111,10 @@ class MetricIntervals(Mapping[str, Interval | None]):
     @property
     def signature(self) -> str:
         """How the intervals were made, in one line."""
-        return f"95% intervals|texts:{self.rows}|bootstrap:{self.resamples}|seed:{self.seed}"
+        return (
+            f"{percent(self.confidence)} intervals|texts:{self.rows}|"
+            f"bootstrap:{self.resamples}|seed:{self.seed}"
+        )
 
 
 class Analysis:
@@ -110,7 +125,13 @@ class Analysis:
     """
 
     def __init__(
-        self, predictions: Predictions, predicted: BoolArray, *, resamples: int, seed: int
+        self,
+        predictions: Predictions,
+        predicted: BoolArray,
+        *,
+        resamples: int,
+        seed: int,
+        confidence: float = CONFIDENCE,
     ) -> None:
         if not len(predictions):
             raise ValueError("no texts to resample")
@@ -121,6 +142,7 @@ class Analysis:
         self.labels = predictions.labels
         self.resamples = resamples
         self.seed = seed
+        self.confidence = confidence
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -163,7 +185,8 @@ class Analysis:
         tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
         trials = {"f1": self.class_texts, "precision": predicted, "recall": support}
         bounds = {
-            name: wilson(tp / np.maximum(number, 1.0), number) for name, number in trials.items()
+            name: wilson(tp / np.maximum(number, 1.0), number, self.confidence)
+            for name, number in trials.items()
         }
         low, high = bounds["f1"]  # of tp among the union, J; F1 = 2 J / (1 + J)
         bounds["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
@@ -183,18 +206,20 @@ class Analysis:
 
     @Once
     def intervals(self) -> MetricIntervals:
-        """95% intervals of every metric."""
+        """Intervals of every metric."""
         low: dict[str, Any] = {}
         high: dict[str, Any] = {}
         for name, bounds in self.class_bounds.items():
             low[name], high[name] = bounds
             low[f"macro_{name}"], high[f"macro_{name}"] = self._macro_bounds(name)
         for name, (classes, macro, micro) in self.rankings.items():
-            low[name], high[name] = classes.intervals()
+            low[name], high[name] = classes.intervals(self.confidence)
             for average, influence in (("macro", macro), ("micro", micro)):
-                low[f"{average}_{name}"], high[f"{average}_{name}"] = influence.intervals()
+                key = f"{average}_{name}"
+                low[key], high[key] = influence.intervals(self.confidence)
         rest = [key for key in self.resampled.overall if key not in low]
-        bounds = percentiles(np.stack([self.resampled.overall[key] for key in rest], axis=1))
+        replicates = np.stack([self.resampled.overall[key] for key in rest], axis=1)
+        bounds = percentiles(replicates, self.confidence)
         seen = np.array([self.point.overall[key][0] for key in rest])
         low.update(zip(rest, np.minimum(bounds[0], seen), strict=True))
         high.update(zip(rest, np.maximum(bounds[1], seen), strict=True))
@@ -202,10 +227,16 @@ class Analysis:
         for name in CLASS_STATISTICS:
             for j, label in enumerate(self.labels):
                 found[f"{name}_{label}"] = _interval(low[name][j], high[name][j])
-        return MetricIntervals(found, rows=len(self), resamples=self.resamples, seed=self.seed)
+        return MetricIntervals(
+            found,
+            rows=len(self),
+            resamples=self.resamples,
+            seed=self.seed,
+            confidence=self.confidence,
+        )
 
     def macro_interval(self, name: str) -> Interval:
-        """95% interval of macro F1, precision or recall alone (`f1`, `precision`, `recall`)."""
+        """Interval of macro F1, precision or recall alone (`f1`, `precision`, `recall`)."""
         return Interval(*self._macro_bounds(name))
 
     def _macro_bounds(self, name: str) -> tuple[float, float]:
@@ -225,12 +256,21 @@ def analyse(
     predictions: Predictions,
     predicted: BoolArray | None = None,
     *,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> Analysis:
-    """Statistics of one run at the labels `predicted`, (n, k); None takes those of the file."""
+    """Statistics of one run at the labels `predicted`, (n, k); None takes those of the file.
+
+    Without `resamples` there are RESAMPLES, and more where the confidence needs them. Raises
+    ValueError for a confidence that is not above 0.5 and at most HIGHEST_CONFIDENCE.
+    """
+    if not 0.5 < confidence <= HIGHEST_CONFIDENCE:
+        raise ValueError(f"confidence {confidence}: not in (0.5, {HIGHEST_CONFIDENCE}]")
     labels = predictions.predicted if predicted is None else predicted
-    return Analysis(predictions, labels, resamples=resamples, seed=seed)
+    needed = math.ceil(round(2 * _IN_A_TAIL / (1 - confidence), 6))
+    number = max(RESAMPLES, needed) if resamples is None else resamples
+    return Analysis(predictions, labels, resamples=number, seed=seed, confidence=confidence)
 
 
 def intervals(
@@ -244,10 +284,16 @@ def intervals(
     return analyse(predictions, predicted, resamples=resamples, seed=seed).intervals
 
 
-def percentiles(replicates: FloatArray) -> Bounds:
-    """The 2.5% and 97.5% quantiles of (m, c) replicates, (c,) each."""
-    low, high = np.quantile(replicates, [0.025, 0.975], axis=0)
+def percentiles(replicates: FloatArray, confidence: float = CONFIDENCE) -> Bounds:
+    """The quantiles of (m, c) replicates that leave out as many below as above, (c,) each."""
+    tail = round((1 - confidence) / 2, 12)
+    low, high = np.quantile(replicates, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def percent(confidence: float) -> str:
+    """`95%`."""
+    return f"{100 * confidence:g}%"
 
 
 def correlations(replicates: FloatArray) -> FloatArray:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import GoemoError, NotFoundError
+from goemo_report.errors import GoemoError, NotFoundError, SourceError
 from goemo_report.model import ArtifactRef
 from goemo_report.sources.api import ApiSource
 from goemo_report.sources.base import RunSource
+from goemo_report.sources.faults import READ_OFFLINE
 from goemo_report.sources.transport import Notify
 from goemo_report.sources.upload import Remainder, Sent, log_of_remainder, wandb_sync
 from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
@@ -65,7 +66,7 @@ def sync(
     Nothing is sent of a run that is already whole on the server. `project` overrides the
     logs' own. Raises GoemoError where the server does not let anybody in.
     """
-    remote.viewer()  # a wrong key is told before the client marks anything as synced
+    _check_key(remote)
     records = [local.run for local in runs]
     histories, artifacts = source.histories(records), source.artifacts(records)
     waiting = []
@@ -90,6 +91,14 @@ def sync(
         if not item.found.arrival.complete:
             _unmark(item.logged.local)
     return [_told(item) for item in everything]
+
+
+def _check_key(remote: ApiSource) -> None:
+    """A missing or wrong key is told before the client marks anything as synced."""
+    try:
+        remote.viewer()
+    except GoemoError as error:
+        raise SourceError(error.what, error.remedy.removesuffix(READ_OFFLINE)) from error
 
 
 def _told(item: _Sending) -> Arrival:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # it is public
 
 from goemo_report.analysis.thresholds import tuned_per_class
 from goemo_report.card.body import render_card
@@ -18,7 +19,7 @@ from goemo_report.card.facts import Card
 from goemo_report.card.front import HUB_DATASET
 from goemo_report.card.limits import limitations
 from goemo_report.cli import goemo_report
-from goemo_report.contract import EMOTIONS
+from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics import score
 from goemo_report.results import RunResult, load_results
 from goemo_report.sources.logs import LogSource
@@ -156,6 +157,41 @@ def test_the_command_names_no_private_path(result: RunResult) -> None:
     text = render_card(Card(private, base="me/mine"))
     assert "goemo-train --model me/mine " in text
     assert "was a directory" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("demo", "demo"),
+        ("me/my-texts_2.0", "me/my-texts_2.0"),
+        ("my own texts", "other"),
+        ("../texts", "other"),
+        ("a/b/c", "other"),
+        ("two--dashes", "other"),
+        ("texts.git", "other"),
+        ("t" * 97, "other"),
+    ],
+)
+def test_the_type_of_a_data_set_is_a_name_that_the_hub_takes(
+    result: RunResult, name: str, kind: str
+) -> None:
+    run = replace(result.run, config={**result.run.config, "dataset_name": name})
+    for found in evaluations(parsed(Card(replace(result, run=run)))).values():
+        assert (found.dataset_type, found.dataset_name) == (kind, name)
+        validate_repo_id(found.dataset_type)
+
+
+def test_a_part_of_the_official_split_is_said(
+    result: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = result.splits["test"].scores.rows
+    names = {item.dataset_name for item in evaluations(parsed(Card(result))).values()}
+    assert names == {f"GoEmotions ({rows} of the 5,427 test texts)"}
+    assert f"evaluated on {rows} of the 5,427 test texts" in "\n".join(limitations(Card(result)))
+    monkeypatch.setitem(SPLIT_SAMPLES, "test", rows)
+    names = {item.dataset_name for item in evaluations(parsed(Card(result))).values()}
+    assert names == {"GoEmotions"}
+    assert "evaluated on" not in "\n".join(limitations(Card(result)))
 
 
 class TestCommand:

@@ -63,6 +63,16 @@ def test_a_drop_below_the_baseline(offline_root: Path, tmp_path: Path) -> None:
     assert condition["low"] < condition["value"] < condition["high"]
 
 
+def test_any_confidence(offline_root: Path) -> None:
+    runs = ("robertalarges1", "--wandb-dir", offline_root, "--fail-under", "macro_f1=0.1")
+    for level, words in (("0.8", "80%"), ("0.99", "99%")):
+        result = invoke(*runs, "--confidence", level)
+        assert f"{words} interval from" in result.stdout
+        assert f"bounds of the {words} interval" in result.stderr
+    document: Any = json.loads(invoke(*runs, "--confidence", "0.9", "--format", "json").stdout)
+    assert document["confidence"] == 0.9
+
+
 def test_a_confidence_says_its_rule(offline_root: Path) -> None:
     runs = ("robertalarges1", "--wandb-dir", offline_root, "--confidence", "0.95")
     result = invoke(*runs, "--fail-under", "macro_f1=0.1")
@@ -79,7 +89,10 @@ def test_a_confidence_says_its_rule(offline_root: Path) -> None:
         (["--fail-under", "f1_yoy=0.4"], "Similar: f1_joy"),
         (["--max-drop", "0.1"], "--baseline RUN"),
         (["--baseline", "robertalarges2", "--require-audit"], "--max-drop METRIC=VALUE"),
-        (["--fail-under", "auc=0.1", "--confidence", "0.9"], "95% intervals"),
+        (["--fail-under", "auc=0.1", "--confidence", "95"], "above 0.5 and at most 0.999"),
+        (["--fail-under", "auc=0.1", "--confidence", "0.5"], "above 0.5 and at most 0.999"),
+        (["--fail-under", "auc=0.1", "--confidence", "nan"], "above 0.5 and at most 0.999"),
+        (["--fail-under", "macro_f1=45"], "Did you mean macro_f1=0.45?"),
         (["--fail-under", "hamming_loss=0.1"], "--fail-over hamming_loss=0.1"),
     ],
 )
@@ -118,6 +131,7 @@ def test_junit_and_summary(offline_root: Path, tmp_path: Path) -> None:
     )
     assert result.exit_code == 3
     assert "### Quality gate: 2 of 4 failed" in result.stdout
+    assert "(robertalarges1)" in result.stdout
     suites = ET.parse(tmp_path / "gate.xml").getroot()
     assert (suites.get("tests"), suites.get("failures")) == ("4", "2")
 

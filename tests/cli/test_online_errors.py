@@ -84,6 +84,17 @@ def test_no_key(online: Online) -> None:
     assert_error(done, "no W&B API key is set", "wandb login")
 
 
+def test_sync_is_not_told_to_read(online: Online, offline_root: Path) -> None:
+    arguments = ("sync", "robertalarges1", "--wandb-dir", str(offline_root))
+    done = online(*arguments, without="WANDB_API_KEY")
+    assert_error(done, "no W&B API key is set", "Run `wandb login`, or set WANDB_API_KEY$")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    done = online(*arguments, WANDB_BASE_URL=url, WANDB_HTTP_TIMEOUT="2")
+    assert_error(done, "cannot be reached", "Check the network and WANDB_BASE_URL$")
+
+
 def test_wrong_key(online: Online) -> None:
     assert_error(online("runs", WANDB_API_KEY=WRONG_KEY), "refused the API key", "--relogin")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -12,18 +13,16 @@ import pytest
 from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, Split
 from goemo_report.errors import SettingsError
 from goemo_report.metrics import OVERALL_KEYS
-from goemo_report.quality.gate import (
-    Condition,
-    Judge,
+from goemo_report.quality.gate import Condition, Judge, document
+from goemo_report.quality.junit import junit_xml
+from goemo_report.quality.limits import (
     Kind,
     Limit,
     UnknownMetricError,
-    document,
     parse_limit,
     recomputed_key,
     resolve,
 )
-from goemo_report.quality.junit import junit_xml
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.intervals import analyse
 from tests.offline_runs import OfflineRun
@@ -51,12 +50,12 @@ def judge(
     metric: str,
     value: float,
     *,
-    interval: bool = False,
+    confidence: float | None = None,
     baseline: RunResult | None = None,
 ) -> Condition:
     limit = Limit(kind, metric, value)
     known = [result, *([baseline] if baseline else [])]
-    return Judge("test", interval=interval, baseline=baseline).judge(
+    return Judge("test", confidence=confidence, baseline=baseline).judge(
         result, limit, resolve(limit, "test", known)
     )
 
@@ -82,6 +81,28 @@ def test_limits(text: str, metric: str, value: float) -> None:
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(SettingsError, match="METRIC=VALUE"):
         parse_limit("fail-under", text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "remedy"),
+    [
+        ("fail-under", "macro_f1=45", "macro_f1=0.45?"),
+        ("fail-under", "val/f1_joy=50", "val/f1_joy=0.5?"),
+        ("fail-over", "hamming_loss=4.5", "hamming_loss=0.045?"),
+        ("max-drop", "2", "macro_f1=0.02?"),
+        ("fail-under", "auc=-0.1", "Correct VALUE"),
+        ("fail-under", "auc=1e9", "Correct VALUE"),
+    ],
+)
+def test_a_share_is_no_percentage(kind: Kind, text: str, remedy: str) -> None:
+    with pytest.raises(SettingsError, match="lies between 0 and 1") as caught:
+        parse_limit(kind, text)
+    assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["support_joy=40", "total_training_time=60", "auc=1"])
+def test_what_is_no_share_may_be_more_than_1(text: str) -> None:
+    assert parse_limit("fail-over", text).value >= 1
 
 
 def test_a_bare_drop_is_of_macro_f1() -> None:
@@ -173,8 +194,8 @@ def test_interval_bounds() -> None:
         ("fail-over", bounds.high, -1e-6),
     ]
     for kind, bound, worse in sides:
-        assert judge(run, kind, "recall_joy", bound, interval=True).passed
-        failing = judge(run, kind, "recall_joy", bound + worse, interval=True)
+        assert judge(run, kind, "recall_joy", bound, confidence=0.95).passed
+        failing = judge(run, kind, "recall_joy", bound + worse, confidence=0.95)
         assert not failing.passed
         assert "95% interval" in failing.detail
     assert (failing.low, failing.high) == bounds
@@ -187,8 +208,10 @@ def test_a_drop_at_the_limit_is_allowed() -> None:
     assert not judge(run, "max-drop", "recall_joy", 0.0999, baseline=baseline).passed
     assert judge(baseline, "max-drop", "recall_joy", 0, baseline=run).passed  # a gain
     failed = judge(run, "max-drop", "recall_joy", 0.05, baseline=baseline)
-    assert failed.detail == "-0.1000"
-    assert failed.text == "test/recall_joy at most 0.05 below old-20241210-143022"
+    assert failed.detail == "0.1000 below it"
+    assert failed.text == "test/recall_joy at most 0.05 below old-20241210-143022 (old)"
+    gain = judge(baseline, "max-drop", "recall_joy", 0, baseline=run)
+    assert gain.detail == "0.1000 above it"
 
 
 def test_a_loss_drops_when_it_rises() -> None:
@@ -201,20 +224,49 @@ def test_a_loss_drops_when_it_rises() -> None:
 def test_a_drop_by_its_interval_must_be_shown_to_be_small() -> None:
     baseline, run = joyful(15, 5, 0, name="old"), joyful(14, 6, 0)
     assert judge(run, "max-drop", "recall_joy", 0.06, baseline=baseline).passed
-    doubtful = judge(run, "max-drop", "recall_joy", 0.06, baseline=baseline, interval=True)
+    doubtful = judge(run, "max-drop", "recall_joy", 0.06, baseline=baseline, confidence=0.95)
     assert not doubtful.passed
     assert doubtful.low is not None
     assert doubtful.low < -0.06
     assert judge(
-        run, "max-drop", "recall_joy", -doubtful.low, baseline=baseline, interval=True
+        run, "max-drop", "recall_joy", -doubtful.low, baseline=baseline, confidence=0.95
     ).passed
+
+
+def test_another_confidence_judges_another_bound() -> None:
+    """A higher one asks for more; every level is that of `analyse`."""
+    baseline, run = joyful(15, 5, 0, name="old"), joyful(13, 7, 0)
+    lows, drops = [], []
+    for confidence in (0.6, 0.8, 0.95, 0.99):
+        found = judge(run, "fail-under", "recall_joy", 0.1, confidence=confidence)
+        assert f"{100 * confidence:g}% interval from" in found.detail
+        predictions = run.splits["test"].predictions
+        predicted = predictions.probabilities >= 0.5
+        bounds = analyse(predictions, predicted, confidence=confidence).intervals["recall_joy"]
+        assert (found.low, found.high) == bounds
+        drop = judge(run, "max-drop", "recall_joy", 0.5, baseline=baseline, confidence=confidence)
+        lows.append(found.low)
+        drops.append(drop.low)
+    assert lows == sorted(lows, key=lambda low: -(low or 0))
+    assert drops == sorted(drops, key=lambda low: -(low or 0))
+    assert len(set(lows)) == len(set(drops)) == 4
+
+
+def test_a_drop_reads_in_words() -> None:
+    baseline, run = joyful(15, 5, 0, name="old"), joyful(13, 7, 0)
+    found = judge(run, "max-drop", "recall_joy", 0.05, baseline=baseline, confidence=0.95)
+    assert re.fullmatch(
+        r"0\.1000 below it, 95% interval from 0\.\d{4} below it to 0\.\d{4} (above|below) it",
+        found.detail,
+    )
 
 
 def test_the_baseline_itself_does_not_drop() -> None:
     baseline = joyful(15, 5, 0)
-    for interval in (False, True):
-        same = judge(baseline, "max-drop", "f1_joy", 0, baseline=baseline, interval=interval)
+    for confidence in (None, 0.95):
+        same = judge(baseline, "max-drop", "f1_joy", 0, baseline=baseline, confidence=confidence)
         assert same.passed
+        assert same.detail == "the same (it is the baseline)"
 
 
 def test_runs_on_other_texts_cannot_be_compared() -> None:
@@ -268,7 +320,7 @@ def test_other_figures_count_as_logged() -> None:
     without = run_result(OfflineRun(run_id="other"), logged={})
     limit = Limit("fail-over", "total_training_time", 60)
     metric = resolve(limit, "test", [run, without])
-    condition = Judge("test", interval=True).judge(without, limit, metric)
+    condition = Judge("test", confidence=0.95).judge(without, limit, metric)
     assert not condition.passed
     assert "did not log" in condition.detail
 
@@ -300,9 +352,12 @@ def test_junit_is_valid_xml_with_every_condition() -> None:
 
 
 def test_the_document_says_how_it_was_judged() -> None:
-    found: Any = document(conditions(), split="test", interval=True, baseline=None)
+    found: Any = document(conditions(), split="test", confidence=0.9, baseline=None)
     assert found["passed"] is False
-    assert found["confidence"] == 0.95
+    assert found["confidence"] == 0.9
+    assert "90% interval" in found["rule"]
     assert "lower one" in found["rule"]
     assert found["conditions"][1]["value"] == pytest.approx(2 / 3)
-    assert document(conditions()[:1], split="test", interval=False, baseline=None)["passed"] is True
+    assert (
+        document(conditions()[:1], split="test", confidence=None, baseline=None)["passed"] is True
+    )

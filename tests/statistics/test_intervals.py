@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from goemo_report.metrics import (
     OVERALL_KEYS,
@@ -314,3 +315,29 @@ def test_no_texts_and_other_shapes_are_mistakes() -> None:
         analyse(empty)
     with pytest.raises(ValueError, match="predicted is"):
         analyse(made, made.predicted[:5])
+
+
+@pytest.mark.parametrize("confidence", [0.6, 0.8, 0.9, 0.99, 0.999])
+def test_wilson_at_any_confidence_is_scipys(confidence: float) -> None:
+    low, high = wilson(np.array([3 / 20]), np.array([20.0]), confidence)
+    expected = binomtest(3, 20).proportion_ci(confidence, method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_a_higher_confidence_is_a_wider_interval_of_every_metric() -> None:
+    made = make_predictions(200)
+    narrow, usual, wide = (analyse(made, confidence=level).intervals for level in (0.7, 0.95, 0.99))
+    for key, middle in usual.items():
+        inner, outer = narrow[key], wide[key]
+        if middle is None or inner is None or outer is None:
+            assert middle is inner is outer is None
+            continue
+        assert outer.low <= middle.low <= inner.low <= inner.high <= middle.high <= outer.high, key
+    assert wide.signature.startswith("99% intervals")
+    assert (usual.resamples, wide.resamples) == (1000, 5000)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.5, 1.0, 95, float("nan")])
+def test_what_is_no_confidence(confidence: float) -> None:
+    with pytest.raises(ValueError, match="confidence"):
+        analyse(make_predictions(20), confidence=confidence)

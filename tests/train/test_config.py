@@ -8,7 +8,7 @@ import pytest
 
 from goemo_report.errors import SettingsError
 from goemo_train.__main__ import main
-from goemo_train.config import TrainConfig, parse, settle, short_name
+from goemo_train.config import PRESETS, TrainConfig, build_parser, parse, settle, short_name
 
 
 def settled(*arguments: str, **environment: str) -> TrainConfig:
@@ -25,6 +25,14 @@ def test_flag_over_file_over_preset_over_default(tmp_path: Path) -> None:
     assert config.bias_start == "log-odds"  # preset
     assert config.batch_size == 16  # default
     assert config.tags == ("roberta-large", "training", "experimental", "x")
+
+
+def test_help_says_which_defaults_a_recipe_replaces() -> None:
+    options = {item.dest: item.help or "" for item in build_parser()._actions}
+    assert "(default: 16, or the model's recipe)" in options["batch_size"]
+    assert "(default: 0.1)" in options["dropout"]
+    named = {key for key, text in options.items() if "recipe" in text}
+    assert named == {key for _, recipe in PRESETS for key in recipe}
 
 
 def test_sweeps_write_underscores_equals_signs_and_booleans() -> None:

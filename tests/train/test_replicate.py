@@ -40,3 +40,11 @@ def test_a_run_without_a_checkpoint_has_its_config(
     kept = {key: value for key, value in record.config.items() if key not in missing}
     words = replicate_arguments(replace(record, config=kept))
     assert asdict(settle(parse(words[1:])[0], {})) == asdict(settings(finished))
+
+
+def test_a_card_without_a_base_model_says_so(finished: Finished) -> None:
+    arguments = ["card", RUN_ID, "--wandb-dir", str(finished.output), "--license", "mit"]
+    done = CliRunner().invoke(goemo_report, arguments)
+    assert done.stderr == "note: the card names no base model; give --base-model\n"
+    done = CliRunner().invoke(goemo_report, [*arguments, "--base-model", "me/mine"])
+    assert done.stderr == ""
