@@ -65,3 +65,11 @@ def mixed_root(make_once: MakeOnce) -> Path:
         OfflineRun(model="distilbert-base", seed=5, crash=True, epochs=12, run_id="killed"),
     )
     return make_once("mixed-runs", lambda root: make_runs(root, runs))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how often the resume tests killed a run."""
+    passed = terminalreporter.stats.get("passed", [])
+    kills = [n for report in passed for name, n in report.user_properties if name == "kills"]
+    if kills:
+        terminalreporter.write_line(f"resume tests: {sum(kills)} kills in {len(kills)} chains")

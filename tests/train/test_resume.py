@@ -5,28 +5,77 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.train.conftest import environment, goemo_train, log_records
+from tests.train.conftest import goemo_train, log_records
+from tests.train.forked import Forks, Trainer
 
 ARGUMENTS = (
-    *("--dataset=demo", "--model=tiny-bert", "--num-epochs=4", "--limit=1000"),
-    *("--checkpoint-every=9", "--learning-rate=4e-3"),
+    *("--dataset=demo", "--model=tiny-bert", "--num-epochs=5", "--limit=250"),
+    *("--checkpoint-every=3", "--learning-rate=4e-3"),
 )
 TIMES = {"train/epoch_time", "train/samples_per_sec", "train/mfu"}
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The run that nobody interrupts, and the seconds from its first step to its end."""
+
+    output: Path
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(tmp_path_factory.mktemp("forks")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    output = tmp_path_factory.mktemp("whole")
+    trainer = start(forks, output, ARGUMENTS)
+    began = time.perf_counter()
+    assert trainer.wait() == 0, trainer.stderr()
+    return Whole(output, time.perf_counter() - began)
+
+
+def start(
+    forks: Forks, output: Path, arguments: tuple[str, ...], mode: str = "disabled"
+) -> Trainer:
+    """A run that is about to take its first step."""
+    trainer = forks.start(*arguments, f"--output={output}", f"--wandb-mode={mode}")
+    trainer.wait_until_it_says("run ")
+    return trainer
+
+
+def run_directory(output: Path) -> Path:
+    (found,) = output.glob("*/run.json")
+    return found.parent
+
+
+def resumed(output: Path) -> tuple[str, ...]:
+    return (f"--resume={run_directory(output).name.rsplit('-', 1)[-1]}",)
+
+
+def resume(forks: Forks, output: Path, mode: str = "disabled") -> Trainer:
+    trainer = start(forks, output, resumed(output), mode)
+    assert trainer.wait() == 0, trainer.stderr()
+    return trainer
+
+
 def result(output: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], dict[str, Any]]:
     """Weights, history and summary, without what a clock measured."""
-    (directory,) = (path.parent for path in output.glob("*/run.json"))
+    directory = run_directory(output)
     record = json.loads((directory / "run.json").read_text())
     history = [{k: v for k, v in row.items() if k not in TIMES} for row in record["history"]]
     summary = {k: v for k, v in record["summary"].items() if k != "total_training_time"}
@@ -34,124 +83,190 @@ def result(output: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]],
     return weights, history, summary
 
 
-def start_and_kill(
-    root: Path, output: Path, arguments: tuple[str, ...], after: float, number: int, mode: str
-) -> int:
-    """Start a run and send it a signal so many seconds after training began."""
-    command = [sys.executable, "-m", "goemo_train", *arguments]
-    options = (f"--output={output}", f"--wandb-mode={mode}")
-    process = subprocess.Popen(
-        [*command, *options], env=environment(root), stderr=subprocess.PIPE, text=True,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stderr is not None
-    said = ""
-    for line in process.stderr:
-        said += line
-        if line.startswith("run "):
-            break
-    time.sleep(after)
-    process.send_signal(number)
-    said += process.stderr.read()
-    process.stderr.close()
-    code = process.wait(timeout=60)
-    assert code in (0, -number, 128 + number), said
-    if code == 128 + number:
-        assert "go on with: goemo-train --resume" in said
-    return code
-
-
-def resume(root: Path, output: Path, mode: str) -> None:
-    run_id = next(output.glob("*/run.json")).parent.name.rsplit("-", 1)[-1]
-    options = (f"--resume={run_id}", f"--output={output}", f"--wandb-mode={mode}")
-    done = goemo_train(root, *options)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("whole")
-    done = goemo_train(root, *ARGUMENTS, f"--output={root / 'runs'}", "--wandb-mode=disabled")
-    assert done.returncode == 0, done.stderr
-    return root / "runs"
-
-
-def assert_same(output: Path, expected: Path) -> None:
+def assert_same(output: Path, expected: Whole) -> None:
     weights, history, summary = result(output)
-    true_weights, true_history, true_summary = result(expected)
+    true_weights, true_history, true_summary = result(expected.output)
     assert weights.keys() == true_weights.keys()
     assert all(torch.equal(weights[name], true_weights[name]) for name in weights)
     assert history == true_history
     assert summary == true_summary
 
 
+def kill(trainer: Trainer, number: int) -> int:
+    """Send it a signal; gives its exit code, 0 where it was faster."""
+    trainer.send(number)
+    code = trainer.wait()
+    said = trainer.stderr()
+    assert code in (0, -number, 128 + number), said
+    if code == 128 + number:
+        assert "go on with: goemo-train --resume" in said
+    return code
+
+
 def is_finished(output: Path) -> bool:
     """Whether the run had written its summary when the signal came."""
-    return "summary" in json.loads(next(output.glob("*/run.json")).read_text("utf-8"))
+    return "summary" in json.loads((run_directory(output) / "run.json").read_text("utf-8"))
 
 
 def kill_again_and_again(
-    root: Path, expected: Path, signals: list[int], chance: random.Random
+    forks: Forks, output: Path, expected: Whole, signals: list[int], chance: random.Random
 ) -> int:
     """Kill a run at random points, resume it each time, and compare; gives the kills."""
-    output, kills = root / "runs", 0
+    kills = 0
     arguments: tuple[str, ...] = ARGUMENTS
     for number in signals:
-        code = start_and_kill(root, output, arguments, chance.uniform(0.0, 2.0), number, "disabled")
-        if code == 0:  # it was faster
+        trainer = start(forks, output, arguments)
+        time.sleep(chance.uniform(0, 0.4 * expected.seconds))
+        if kill(trainer, number) == 0:  # it was faster
             break
         kills += 1
         if is_finished(output):  # it was killed while it took its leave
             break
-        run_id = next(output.glob("*/run.json")).parent.name.rsplit("-", 1)[-1]
-        arguments = (f"--resume={run_id}",)
+        arguments = resumed(output)
     else:
-        resume(root, output, "disabled")
+        resume(forks, output)
     assert_same(output, expected)
     return kills
 
 
 def test_killed_twice_and_resumed_it_ends_with_the_same_bits(
-    tmp_path: Path, uninterrupted: Path
+    tmp_path: Path, forks: Forks, uninterrupted: Whole
 ) -> None:
-    signals = [signal.SIGKILL, signal.SIGTERM]
-    assert kill_again_and_again(tmp_path, uninterrupted, list(signals), random.Random(4)) >= 1
+    signals: list[int] = [signal.SIGKILL, signal.SIGTERM]
+    assert kill_again_and_again(forks, tmp_path, uninterrupted, signals, random.Random(4)) >= 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_at_random_points(tmp_path: Path, uninterrupted: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_at_random_points(
+    tmp_path: Path,
+    forks: Forks,
+    uninterrupted: Whole,
+    seed: int,
+    record_property: Callable[[str, object], None],
+) -> None:
     chance = random.Random(seed)
-    signals = chance.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], k=3)
-    kill_again_and_again(tmp_path, uninterrupted, list(signals), chance)
+    signals: list[int] = chance.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], k=5)
+    kills = kill_again_and_again(forks, tmp_path, uninterrupted, signals, chance)
+    record_property("kills", kills)  # summed at the end of the test session
+
+
+def kill_while_it_writes(trainer: Trainer, output: Path, name: str) -> None:
+    """Kill it while a file or directory of this name is there, which is renamed when whole."""
+    directory = run_directory(output)
+    while True:
+        while not (directory / name).exists():
+            assert not trainer.has_ended(), trainer.stderr()
+        trainer.send(signal.SIGSTOP)
+        if (directory / name).exists():
+            break
+        trainer.send(signal.SIGCONT)
+    trainer.send(signal.SIGKILL)
+    assert trainer.wait() == -signal.SIGKILL
+    assert (directory / name).exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["state.part", pytest.param("checkpoint.part", marks=pytest.mark.slow)]
+)
+def test_killed_while_it_writes(
+    tmp_path: Path, forks: Forks, uninterrupted: Whole, name: str
+) -> None:
+    trainer = start(forks, tmp_path, ARGUMENTS)
+    trainer.wait_until_it_says("epoch 2: ")
+    kill_while_it_writes(trainer, tmp_path, name)
+    said = resume(forks, tmp_path).stderr()
+    assert "warning" not in said.split("predicting with")[0]  # what was half written is unseen
+    assert_same(tmp_path, uninterrupted)
+    assert not list(run_directory(tmp_path).glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", *(pytest.param(d, marks=pytest.mark.slow) for d in ("emptied", "changed"))]
+)
+def test_the_state_before_a_damaged_one_is_used(
+    tmp_path: Path, forks: Forks, uninterrupted: Whole, damage: str
+) -> None:
+    trainer = start(forks, tmp_path, ARGUMENTS)
+    trainer.wait_until_it_says("epoch 2: ")
+    kill(trainer, signal.SIGKILL)
+    before, newest = sorted(run_directory(tmp_path).glob("state-*.pt"))
+    content = newest.read_bytes()
+    middle = len(content) // 2
+    newest.write_bytes(
+        {
+            "cut": content[:middle],
+            "emptied": b"",  # a file system that had the name, not yet the data
+            "changed": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        }[damage]
+    )
+    said = resume(forks, tmp_path).stderr()
+    assert f"{newest.name} is damaged and was passed over" in said
+    assert before.name not in said
+    assert_same(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_without_a_whole_state_training_starts_again(
+    tmp_path: Path, forks: Forks, uninterrupted: Whole
+) -> None:
+    kill(start(forks, tmp_path, ARGUMENTS), signal.SIGKILL)
+    for path in run_directory(tmp_path).glob("state-*.pt"):
+        path.write_bytes(b"")
+    said = resume(forks, tmp_path).stderr()
+    assert "no whole training state is there: training starts again" in said
+    assert_same(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize("what", ["state", pytest.param("checkpoint", marks=pytest.mark.slow)])
+def test_a_disk_that_fills_up_ends_with_the_command_that_goes_on(
+    tmp_path: Path, forks: Forks, uninterrupted: Whole, what: str
+) -> None:
+    """Files that may grow no further, from one moment on, are as a full disk."""
+    extra = () if what == "state" else ("--checkpoint-every=0",)
+    trainer = start(forks, tmp_path, (*ARGUMENTS, *extra))
+    trainer.wait_until_it_says("epoch 2: ")
+    directory = run_directory(tmp_path)
+    weights = (directory / "checkpoint" / "pytorch_model.bin").stat().st_size
+    size = 2 * weights if what == "state" else weights // 2  # a state is three times as large
+    resource.prlimit(trainer.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    assert trainer.wait() == 1
+    *_, last = trainer.stderr().splitlines()
+    (option,) = resumed(tmp_path)
+    assert last == (
+        f"goemo-train: error: no room is left for {directory}. Make some, then: goemo-train "
+        f"{option.replace('=', ' ')} --output {tmp_path}"
+    )
+    assert "Traceback" not in trainer.stderr()
+    resume(forks, tmp_path)
+    assert "damaged" not in trainer.stderr()
+    assert_same(tmp_path, uninterrupted)
 
 
 def test_a_terminated_offline_run_is_marked_failed_and_resumes_into_one_log(
-    tmp_path: Path, uninterrupted: Path
+    tmp_path: Path, forks: Forks, uninterrupted: Whole
 ) -> None:
-    output = tmp_path / "runs"
-    assert (
-        start_and_kill(tmp_path, output, ARGUMENTS, 1.5, signal.SIGTERM, "offline")
-        == 128 + signal.SIGTERM
-    )
-    (log,) = output.glob("wandb/offline-run-*/run-*.wandb")
+    trainer = start(forks, tmp_path, ARGUMENTS, "offline")
+    trainer.wait_until_it_says("epoch 2: ")
+    assert kill(trainer, signal.SIGTERM) == 128 + signal.SIGTERM
+    (log,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     records = log_records(log)
     (ended,) = (record["exit"] for record in records if record["type"] == "exit")
     assert ended["exit_code"] == 128 + signal.SIGTERM
     kept = {r["artifact"]["name"] for r in records if r["type"] == "artifact"}
-    epochs = [r for r in records if r["type"] == "history"]
-    assert len(kept) == (2 if epochs else 0)  # checkpoint and validation predictions
+    assert len(kept) == 2  # checkpoint and validation predictions
+    assert sum(r["type"] == "history" for r in records) >= 2
 
-    resume(tmp_path, output, "offline")
-    assert_same(output, uninterrupted)
-    (new,) = output.glob("wandb/offline-run-*/run-*.wandb")
+    resume(forks, tmp_path, "offline")
+    assert_same(tmp_path, uninterrupted)
+    (new,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     assert new.parent != log.parent
-    assert list(output.glob("wandb/superseded-offline-run-*"))
+    assert list(tmp_path.glob("wandb/superseded-offline-run-*"))
     rows = [r["history"]["item"] for r in log_records(new) if r["type"] == "history"]
-    assert [row["_step"] for row in rows] == [1, 2, 3, 4, 5]
-    done = goemo_train(tmp_path, f"--resume={new.stem.removeprefix('run-')}", f"--output={output}")
-    assert done.returncode == 1
-    assert "is finished" in done.stderr
+    assert [row["_step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    again = forks.start(*resumed(tmp_path), f"--output={tmp_path}")
+    assert again.wait() == 1
+    assert "is finished" in again.stderr()
 
 
 def test_a_full_disk_is_refused_before_training(tmp_path: Path) -> None:
