@@ -137,6 +137,8 @@ def command(
         raise click.UsageError(
             "Give a condition: --fail-under, --fail-over, --max-drop or a --require-..."
         )
+    if junit == output:
+        raise click.UsageError("--junit and --output name the same place: give each its own")
     typed = ctx.get_parameter_source("baseline") is ParameterSource.COMMANDLINE
     if max_drop and not baseline:
         raise click.UsageError("--max-drop needs --baseline RUN")

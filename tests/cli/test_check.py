@@ -124,6 +124,15 @@ def test_requirements_name_the_rules_that_are_broken(mixed_root: Path) -> None:
     assert invoke(*runs).exit_code == 0
 
 
+def test_junit_and_output_do_not_overwrite_each_other(offline_root: Path) -> None:
+    run = ("robertalarges1", "--wandb-dir", offline_root, "--fail-under", "macro_f1=0")
+    for place in (("--junit", "-"), ("--junit", "gate.xml", "-o", "gate.xml")):
+        result = invoke(*run, *place)
+        assert result.exit_code == 2
+        assert "give each its own" in result.stderr
+    assert not Path("gate.xml").exists()
+
+
 def test_junit_and_summary(offline_root: Path, tmp_path: Path) -> None:
     result = invoke(
         *("--tag", "final", "--wandb-dir", offline_root, "--fail-under", "macro_f1=0.6"),
