@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from goemo_report import contract
 from tests.train.conftest import environment, log_records
+from tests.train.forked import Forks
 from tests.wandb_server import WandbServer
 from tests.wandb_server.client import run_client
 
@@ -21,11 +25,18 @@ LOOK = """
 api = wandb.Api()
 runs = api.runs("{path}")
 result["runs"] = [
-    {{"name": r.name, "state": r.state, "tags": r.tags, "config": dict(r.config),
+    {{"name": r.name, "state": r.state, "sweep": r.sweep_name, "tags": r.tags,
+      "config": dict(r.config),
       "summary": {{k: v for k, v in r.summary.items() if not k.startswith("_")}},
       "history": list(r.scan_history()),
       "artifacts": [a.name.split(":")[0] for a in r.logged_artifacts()]}} for r in runs]
 """
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    with Forks(tmp_path_factory.mktemp("forks")) as found:
+        yield found
 
 
 def goemo(
@@ -108,6 +119,54 @@ def test_a_lost_connection_does_not_end_the_training(
     assert len(run["artifacts"]) == 4
 
 
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_a_resumed_run_goes_on_in_the_same_run(
+    wandb_server: WandbServer, tmp_path: Path, forks: Forks, number: signal.Signals
+) -> None:
+    arguments: tuple[str, ...] = (*SMALL, "--num-epochs=6", "--checkpoint-every=2")
+    options = ("--wandb-mode=online", f"--output={tmp_path / 'runs'}")
+    variables = wandb_server.env(tmp_path)
+    for _ in range(2):
+        trainer = forks.start(*arguments, *options, **variables)
+        trainer.wait_until_it_says("epoch ")
+        trainer.send(number)
+        assert trainer.wait() in (-number, 128 + number), trainer.stderr()
+        (found,) = (tmp_path / "runs").glob("*/run.json")
+        arguments = (f"--resume={found.parent.name.rsplit('-', 1)[-1]}",)
+    trainer = forks.start(*arguments, *options, **variables)
+    assert trainer.wait() == 0, trainer.stderr()
+    (run,) = run_client(wandb_server, LOOK.format(path=contract.PROJECT), tmp_path / "b")["runs"]
+    assert run["state"] == "finished"
+    assert [row["_step"] for row in run["history"]] == [1, 2, 3, 4, 5, 6, 7]
+    record = json.loads(found.read_text())
+    told = [row.get("val/auc") for row in run["history"]]
+    assert told == [*(row["val/auc"] for row in record["history"]), None]
+    assert run["summary"]["test/auc"] == record["summary"]["test/auc"]
+    assert found.parent.name.startswith(run["name"])
+    assert len(set(run["artifacts"])) == 4
+
+
+def test_a_series_is_as_many_runs(wandb_server: WandbServer, tmp_path: Path, forks: Forks) -> None:
+    trainer = forks.start(
+        *(*SMALL, "--num-epochs=1", "--ablate=dropout=0.0,0.3", "--seeds=13,42", "--tag=mine"),
+        *("--wandb-mode=online", f"--output={tmp_path / 'runs'}"),
+        **wandb_server.env(tmp_path),
+    )
+    assert trainer.wait() == 0, trainer.stderr()
+    runs = run_client(wandb_server, LOOK.format(path=contract.PROJECT), tmp_path / "b")["runs"]
+    assert {run["state"] for run in runs} == {"finished"}
+    found = {
+        (run["config"]["random_seed"], run["config"]["dropout"], run["tags"][-1]) for run in runs
+    }
+    assert found == {
+        (seed, dropout, f"dropout={dropout}") for seed in (13, 42) for dropout in (0.0, 0.3)
+    }
+    assert all(run["tags"][1:4] == ["ablation", "experimental", "mine"] for run in runs)
+    assert len({artifact for run in runs for artifact in run["artifacts"]}) == 4 * 4
+
+
 @pytest.mark.slow
 def test_a_sweep_agent_starts_the_trainer(wandb_server: WandbServer, tmp_path: Path) -> None:
     home = tmp_path / "agent"
@@ -128,18 +187,24 @@ def test_a_sweep_agent_starts_the_trainer(wandb_server: WandbServer, tmp_path: P
     line = next(line for line in made.stderr.splitlines() if "wandb agent" in line)
     path = line.split("wandb agent", 1)[1].strip()
     agent = subprocess.Popen(
-        [wandb, "agent", "--count", "1", path], cwd=home, env=variables,
+        [wandb, "agent", "--count", "2", path], cwd=home, env=variables,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
-        said = agent.communicate(timeout=120)[0]
+        said = agent.communicate(timeout=240)[0]
     except subprocess.TimeoutExpired:
         agent.kill()
         said = agent.communicate()[0]
     time.sleep(1)
     found = run_client(wandb_server, LOOK.format(path=contract.PROJECT), tmp_path / "b")
-    assert found["runs"], said
-    run = found["runs"][0]
-    assert run["state"] == "finished"
-    assert "sweep" in run["tags"]
-    assert 0.00005 <= run["config"]["learning_rate"] <= 0.0005
+    assert len(found["runs"]) == 2, said
+    for run in found["runs"]:
+        assert run["state"] == "finished"
+        assert run["sweep"] == path.rsplit("/", 1)[-1]
+        assert "sweep" in run["tags"]
+        assert 0.00005 <= run["config"]["learning_rate"] <= 0.0005
+        assert run["config"]["dropout"] in (0.0, 0.1, 0.2)
+        assert 0 < run["summary"]["val/auc"] < 1  # what the sweep maximises
+        assert len(run["artifacts"]) == 4
+    one, other = (run["config"] for run in found["runs"])
+    assert one["learning_rate"] != other["learning_rate"]
