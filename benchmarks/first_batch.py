@@ -41,7 +41,7 @@ def child(started: float, arguments: list[str]) -> None:
         return call
 
     gc.disable()  # as the command does for its imports
-    from goemo_train import __main__, data, model, train  # noqa: F401
+    from goemo_train import __main__, data, model, train  # noqa: F401 - imported to be timed
 
     spent["imports"] = [time.perf_counter() - started, time.process_time()]
 
@@ -57,7 +57,7 @@ def child(started: float, arguments: list[str]) -> None:
     model.load = timed("model", model.load)
     data.tokenise = timed("tokens", data.tokenise)
     batch = data.Tokens.batch
-    data.Tokens.batch = lambda *given: first(batch(*given))  # type: ignore[method-assign, assignment]
+    data.Tokens.batch = lambda *given: first(batch(*given))  # type: ignore[method-assign, assignment] # ends it
     __main__.main(arguments)
 
 

@@ -133,17 +133,7 @@ def command(
     must pass every condition.
     """
     limits = _limits(fail_under, fail_over, max_drop)
-    if not (limits or require_artifacts or require_audit):
-        raise click.UsageError(
-            "Give a condition: --fail-under, --fail-over, --max-drop or a --require-..."
-        )
-    if junit == output:
-        raise click.UsageError("--junit and --output name the same place: give each its own")
-    typed = ctx.get_parameter_source("baseline") is ParameterSource.COMMANDLINE
-    if max_drop and not baseline:
-        raise click.UsageError("--max-drop needs --baseline RUN")
-    if baseline and typed and not max_drop:
-        raise click.UsageError("--baseline needs --max-drop METRIC=VALUE")
+    _check_usage(ctx, limits)
 
     from goemo_report.audit import check_waivers, collect
     from goemo_report.cli._runs import gather
@@ -186,6 +176,22 @@ def command(
     if failed:
         note(f"{failed} of {len(conditions)} conditions failed")
         ctx.exit(FOUND_SOMETHING)
+
+
+def _check_usage(ctx: click.Context, limits: Sequence[Limit]) -> None:
+    """Usage error for options that do not fit together."""
+    given = ctx.params
+    if not (limits or given["require_artifacts"] or given["require_audit"]):
+        raise click.UsageError(
+            "Give a condition: --fail-under, --fail-over, --max-drop or a --require-..."
+        )
+    if given["junit"] == given["output"]:
+        raise click.UsageError("--junit and --output name the same place: give each its own")
+    typed = ctx.get_parameter_source("baseline") is ParameterSource.COMMANDLINE
+    if given["max_drop"] and not given["baseline"]:
+        raise click.UsageError("--max-drop needs --baseline RUN")
+    if given["baseline"] and typed and not given["max_drop"]:
+        raise click.UsageError("--baseline needs --max-drop METRIC=VALUE")
 
 
 def _limits(under: Sequence[str], over: Sequence[str], drop: Sequence[str]) -> list[Limit]:
