@@ -104,8 +104,10 @@ def without_private_paths(
     """What to print instead of the paths among the settings where others can read it."""
     settings = _settings(run, artifacts)
     given = {key: str(settings.get(key) or "") for key in ("model", "dataset")}
-    directory = PurePath(given["dataset"]).name or "DIRECTORY"
-    names = {"model": base or run.model_name, "dataset": directory}
+    # A directory of the official splits holds what the hub has under the data set's name.
+    official = run.config.get("dataset_name") == DATASET_NAME
+    dataset = DATASET_NAME if official else PurePath(given["dataset"]).name or "DIRECTORY"
+    names = {"model": base or run.model_name, "dataset": dataset}
     return {key: names[key] for key, value in given.items() if _is_path(value)}
 
 

@@ -180,7 +180,12 @@ class Judge:
             shown = _shown(found.value, limit, metric)
             if self.confidence and found.low is not None and found.high is not None:
                 low, high = (_shown(bound, limit, metric) for bound in (found.low, found.high))
-                shown += f", {percent(self.confidence)} interval from {low} to {high}"
+                alike = found.low == found.high
+                shown += (
+                    ", as in every resample: the predictions hardly differ"
+                    if alike
+                    else f", {percent(self.confidence)} interval from {low} to {high}"
+                )
             detail = f"{shown} ({found.reason})" if found.reason else shown
         return Condition(
             result.run,

@@ -123,6 +123,8 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
     close = difflib.get_close_matches(limit.metric, spellings, 4)
     close += difflib.get_close_matches(limit.metric.rpartition("/")[2], spellings, 4)
     names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], "f1_joy"]
-    raise UnknownMetricError(
-        f"--{limit.kind}: there is no metric {limit.metric!r}", f"Similar: {', '.join(names)}"
-    )
+    statistic, _, emotion = limit.metric.rpartition("/")[2].partition("_")
+    hint = f"Similar: {', '.join(names)}"
+    if statistic in CLASS_STATISTICS and not difflib.get_close_matches(emotion, EMOTIONS, 1):
+        hint = f"The emotions are {', '.join(EMOTIONS)}"
+    raise UnknownMetricError(f"--{limit.kind}: there is no metric {limit.metric!r}", hint)

@@ -111,8 +111,11 @@ def test_an_offline_run_is_replicated_offline() -> None:
 )
 def test_private_paths_have_public_names(model: str, shown: str | None) -> None:
     _, record = trained(model=model, model_name="best", dataset="/home/me/texts")
+    for name, told in (("go_emotions", "go_emotions"), ("mine", "texts")):
+        logged = replace(record, config={**record.config, "dataset_name": name})
+        assert without_private_paths(logged)["dataset"] == told
     public = without_private_paths(record)
-    assert public.pop("dataset") == "texts"
+    public.pop("dataset")
     assert public.get("model") == shown
     assert without_private_paths(record, base="me/mine").get("model") == (shown and "me/mine")
     assert "/home/me" not in replicate_command(record, (), without_private_paths(record))

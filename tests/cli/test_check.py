@@ -87,6 +87,7 @@ def test_a_confidence_says_its_rule(offline_root: Path) -> None:
         ([], "Give a condition"),
         (["--fail-under", "f1_joy"], "METRIC=VALUE"),
         (["--fail-under", "f1_yoy=0.4"], "Similar: f1_joy"),
+        (["--fail-under", "f1_happy=0.4"], "The emotions are admiration, amusement"),
         (["--max-drop", "0.1"], "--baseline RUN"),
         (["--baseline", "robertalarges2", "--require-audit"], "--max-drop METRIC=VALUE"),
         (["--fail-under", "auc=0.1", "--confidence", "95"], "above 0.5 and at most 0.999"),

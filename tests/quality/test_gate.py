@@ -269,6 +269,13 @@ def test_the_baseline_itself_does_not_drop() -> None:
         assert same.detail == "the same (it is the baseline)"
 
 
+def test_predictions_that_are_alike_have_no_interval_to_show() -> None:
+    one, other = joyful(15, 5, 0, name="one"), joyful(15, 5, 0, name="other")
+    alike = judge(one, "max-drop", "f1_joy", 0.1, baseline=other, confidence=0.95)
+    assert alike.passed
+    assert alike.detail == "the same, as in every resample: the predictions hardly differ"
+
+
 def test_runs_on_other_texts_cannot_be_compared() -> None:
     run, baseline = joyful(3, 1, 0), joyful(3, 1, 0, name="old")
     test = baseline.splits["test"]
