@@ -40,7 +40,9 @@ class TrainConfig:
     """What a run does; logged with the run and kept beside its checkpoints."""
 
     model: Annotated[str, "hub name, directory, tiny-bert or tiny-roberta"] = DEFAULT_MODEL
-    model_name: Annotated[str, "short name in run and artifacts (default: by --model)"] = ""
+    model_name: Annotated[
+        str, "name in run and artifacts (default: last part of --model, or what its config says)"
+    ] = ""
     dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = "go_emotions"
     exclude_neutral: Annotated[bool, "27 labels; texts with neutral alone are dropped"] = False
     limit: Annotated[int, "use only the first N texts of each split (0: all)", (0, 10**9)] = 0

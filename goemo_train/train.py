@@ -69,6 +69,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
     if config.dataset != "demo" and not config.limit and not corpus.official:
         progress.note("the splits do not have the sizes of the official data set")
     classifier, tokenizer = model.load(config, corpus.labels)
+    if config.model_name not in config.model:  # a directory called `model`, say
+        progress.note(f"the model is called {config.model_name}; --model-name calls it otherwise")
     if config.bias_start == "log-odds":
         model.start_bias(classifier, corpus.train.truth)
     parameters = classifier.exported_size()
