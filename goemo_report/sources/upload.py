@@ -38,8 +38,12 @@ class Remainder:
     """What has not arrived of a run: these steps and these (name, digest) of artifacts.
 
     `files` finds the staged file of an artifact's path where its recorded place is gone.
+    `entity` and `project` are where the run goes: the client takes them for the run, but sends
+    its artifacts where the log says.
     """
 
+    entity: str
+    project: str
     steps: Collection[int]
     artifacts: Collection[tuple[str, str]]
     summary: Mapping[str, Any]
@@ -73,6 +77,7 @@ def log_of_remainder(logs: Sequence[Path], remainder: Remainder, folder: Path) -
                         place = remainder.files.get((artifact.name, entry.path))
                         if place is not None and not Path(entry.local_path).exists():
                             entry.local_path = str(place)
+                    artifact.entity, artifact.project = remainder.entity, remainder.project
                     records.append(record.SerializeToString())
             elif kind not in {*_NOT_AGAIN, "final", "footer"}:
                 records.append(payload)

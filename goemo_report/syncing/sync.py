@@ -120,7 +120,7 @@ def _send(
             directories = []
             for number, item in enumerate(members):
                 item.attempts += 1
-                directories += _directories(source, item, Path(folder) / str(number))
+                directories += _directories(source, item, remote, Path(folder) / str(number))
             size = sum(a.size for item in members for a in item.logged.artifacts)
             sent = wandb_sync(
                 directories,
@@ -147,7 +147,7 @@ def _about(item: _Sending, sent: Sent, runs: int) -> Iterator[str]:
             yield line
 
 
-def _directories(source: RunSource, item: _Sending, folder: Path) -> list[Path]:
+def _directories(source: RunSource, item: _Sending, remote: ApiSource, folder: Path) -> list[Path]:
     """The run's own directories where the server has nothing, else a log of the remainder."""
     local = item.logged.local
     if not item.found.arrival.parts:
@@ -158,6 +158,8 @@ def _directories(source: RunSource, item: _Sending, folder: Path) -> list[Path]:
         if (reference.name, reference.digest) in item.found.missing_artifacts
     ]
     remainder = Remainder(
+        entity=remote.entity,
+        project=item.logged.project,
         steps=item.found.missing_steps,
         artifacts=item.found.missing_artifacts,
         summary=dict(local.run.summary),

@@ -159,6 +159,19 @@ def test_only_what_is_missing_is_sent(server: WandbServer, root: Path) -> None:
     assert set(server.run(RUN).tags) >= {"final"}
 
 
+def test_artifacts_go_where_the_run_goes(server: WandbServer, root: Path) -> None:
+    """The client sends them to the entity and the project of the log."""
+    server.store.entities.append("my-team")
+    source = LogSource(root)
+    local = LocalRun(source.find_run(RUN), find_logs(root, RUN))
+    remote = open_api([], entity="my-team", timeout=3)
+    [arrival] = sync(source, [local], remote, project="other", patience=QUICK, notify=print)
+    assert arrival.complete, arrival.problems
+    assert parts(arrival)["artifacts"] == (4, 4)
+    place = server.store.need_project("my-team", "other")
+    assert {artifact.collection.project for artifact in place.runs[RUN].outputs} == {place}
+
+
 @pytest.mark.slow
 def test_several_runs_and_an_unknown_entity(
     server: WandbServer, root: Path, monkeypatch: pytest.MonkeyPatch
@@ -188,6 +201,8 @@ def test_a_log_of_the_remainder_holds_it_and_nothing_else(
     original = read_run_log(logs[0], "original")
     wanted = original.artifacts[1]
     remainder = Remainder(
+        entity="my-team",
+        project="other",
         steps={3},
         artifacts={(wanted.name, wanted.digest)},
         summary={"a": 1.5, "nested": {"b": [1]}},
