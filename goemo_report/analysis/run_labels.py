@@ -21,6 +21,8 @@ _FIRST: Final = {
     "weight_decay": "decay",
 }
 """Keys that say most about a recipe, in this order, with their short names."""
+_LAST: Final = ("model_params", "steps", "truncated_texts", "warmup_steps")
+"""Keys that follow from other settings and tell nothing by themselves."""
 _MOST_KEYS: Final = 2
 _MOST_LETTERS: Final = 20
 
@@ -65,7 +67,9 @@ def _telling(runs: list[RunRecord]) -> list[str]:
     recipes = [recipe(run) for run in runs]
     differing = [key for key in config_differences(runs) if any(key in found for found in recipes)]
     order = list(_FIRST)
-    differing.sort(key=lambda key: order.index(key) if key in _FIRST else len(order))
+    differing.sort(
+        key=lambda key: order.index(key) if key in _FIRST else len(order) + (key in _LAST)
+    )
     chosen: list[str] = []
     kinds = 1
     for key in differing:
