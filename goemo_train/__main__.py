@@ -39,15 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(configs) > 1:
             seed, tags = config.random_seed, ", ".join(config.tag)
             _note(f"run {number} of {len(configs)}: seed {seed}, {tags}")
-        codes.append(_guarded(config, debug=debug))
+        codes.append(_guarded(config, debug=debug, last=number == len(configs)))
         if codes[-1] > 127 or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
             break  # interrupted, or the processes have lost each other
     return max(codes)
 
 
-def _guarded(config: TrainConfig, *, debug: bool) -> int:
+def _guarded(config: TrainConfig, *, debug: bool, last: bool) -> int:
     try:
-        return _run(config)
+        return _run(config, last=last)
     except GoemoError as error:
         if debug:
             raise
@@ -63,7 +63,7 @@ def _guarded(config: TrainConfig, *, debug: bool) -> int:
         return _fail(f"error: {what}. Run again with --debug for the traceback", 1)
 
 
-def _run(config: TrainConfig) -> int:
+def _run(config: TrainConfig, *, last: bool) -> int:
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise GoemoError(
@@ -82,7 +82,7 @@ def _run(config: TrainConfig) -> int:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        outcome = train(config, Progress())
+        outcome = train(config, Progress(), last=last)
     except Interrupted as stopped:
         again = f"goemo-train --resume {stopped.run} --output {shlex.quote(config.output)}"
         return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)

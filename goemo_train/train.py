@@ -46,8 +46,10 @@ class Outcome:
     tuned_macro_f1: float
 
 
-def train(config: TrainConfig, progress: Progress) -> Outcome | None:
+def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outcome | None:
     """Train, evaluate and log one run; None in all but the main process.
+
+    Where it is not the last run of a series, its processes stay together for the next one.
 
     Raises:
         GoemoError: something that the user can put right.
@@ -226,7 +228,8 @@ def train(config: TrainConfig, progress: Progress) -> Outcome | None:
                 found[split] = export(
                     directory, split, texts, probabilities, config.threshold, corpus.labels
                 )
-        world.close()  # the rest is the main process's
+        if last:
+            world.close()  # the rest is the main process's
         if not world.main:
             return None
         scores = score(found["test"].truth, found["test"].probabilities, corpus.labels,

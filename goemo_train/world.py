@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ _GROUPS: list[Any] = []
 the interpreter in its hands, for threads of the group that want the interpreter."""
 
 CHECKED_EVERY = 16  # steps between agreements to stop on GPU, where each one waits
+PATIENCE = timedelta(hours=6)  # with the main process, which sends a run before the next starts
 
 
 class World:
@@ -27,6 +29,9 @@ class World:
 
     Every process sees the same global batch and takes its share of it, so that a run is the
     same on one machine and on many. Only the main one writes files and talks to W&B.
+
+    A series of runs has one group: a second one would read, in the launcher's store, the
+    addresses that the first one left there.
     """
 
     def __init__(self) -> None:
@@ -35,7 +40,7 @@ class World:
         self.main = self.rank == 0
         cuda = torch.cuda.is_available()
         if self.size > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if cuda else "gloo")
+            dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
             _GROUPS.append(dist.group.WORLD)
         local, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if cuda and local >= gpus:

@@ -226,8 +226,8 @@ def test_a_failure_is_told_once_and_ends_all(
 
 @pytest.mark.slow
 def test_a_series_is_trained_by_the_same_group(tmp_path: Path, forks: Forks) -> None:
-    finish(start(forks, tmp_path, *SMALL, "--num-epochs=1", "--seeds=1,2"))
-    assert len(list(tmp_path.glob("*/run.json"))) == 2
+    finish(start(forks, tmp_path, *SMALL, "--num-epochs=1", "--seeds=1,2,3"))
+    assert len(list(tmp_path.glob("*/run.json"))) == 3
 
 
 @pytest.mark.parametrize(
