@@ -37,7 +37,8 @@ def fit_micro_batch(
 ) -> int:
     """The most texts that a process can compute at once: half as many until the longest fit.
 
-    Memory that the optimiser will take, two numbers a parameter, is held meanwhile.
+    Memory that will be taken is held meanwhile: by the optimiser two numbers a parameter, by
+    DDP one.
 
     Raises:
         GoemoError: not even one text fits.
@@ -45,7 +46,8 @@ def fit_micro_batch(
     """
     size = config.micro_batch_size or -(-min(config.batch_size, len(tokens)) // world.size)
     longest = np.argsort(-tokens.lengths, kind="stable")
-    moments = [torch.empty_like(p) for p in classifier.parameters() for _ in range(2)]
+    numbers = 2 + (world.size > 1)
+    held = [torch.empty_like(p) for p in classifier.parameters() for _ in range(numbers)]
     while True:
         try:
             rehearse(classifier, tokens, longest[:size], config.precision)
@@ -59,7 +61,7 @@ def fit_micro_batch(
                     "Lower --max-seq-length, or take a smaller model",
                 ) from error
             size = -(-size // 2)
-    del moments
+    del held
     smallest: int = min(world.gather(size))
     return smallest
 

@@ -21,7 +21,7 @@ _GROUPS: list[Any] = []
 the interpreter in its hands, for threads of the group that want the interpreter."""
 
 CHECKED_EVERY = 16  # steps between agreements to stop on GPU, where each one waits
-PATIENCE = timedelta(hours=6)  # with the main process, which sends a run before the next starts
+PATIENCE = timedelta(hours=1)  # with the main process, which sends a run before the next starts
 
 
 class World:
