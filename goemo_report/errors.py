@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class GoemoError(Exception):
-    """What failed, in one line, and the remedy, in another.
+    """What failed, and the remedy.
 
-    Command lines print both and end with exit code 1; nothing else is needed to act.
+    Command lines print both in one line and end with exit code 1.
     """
 
     def __init__(self, what: str, remedy: str = "") -> None:

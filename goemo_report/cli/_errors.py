@@ -1,4 +1,4 @@
-"""Errors become one line that says what, one that says what to do, and an exit code."""
+"""Errors become one line, what failed and what to do about it, and an exit code."""
 
 from __future__ import annotations
 
@@ -56,9 +56,8 @@ def report(error: BaseException, *, debug: bool) -> int:
         for line in "".join(traceback.format_exception(error)).splitlines():
             _say(one_line(line))
     what, remedy = _explain(error)
-    _say(click.style("error:", fg="red", bold=True) + " " + one_line(what))
-    if remedy:
-        _say(one_line(remedy))
+    line = f"{what.rstrip('.')}. {remedy}" if remedy else what
+    _say(click.style("error:", fg="red", bold=True) + " " + one_line(line))
     if isinstance(error, OSError):
         _silence_standard_output()  # what is buffered would fail again at exit
     return FAILED
