@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import glob
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ LOG_PATTERN: Final = "run-*.wandb"
 _CANDIDATES_SHOWN: Final = 8
 _FORMS: Final = (
     "A RUN is an id, a name, project/id, entity/project/id, an address "
-    "https://HOST/ENTITY/PROJECT/runs/ID, or an offline run directory"
+    "https://HOST/ENTITY/PROJECT/runs/ID, an offline run directory, or a results directory "
+    "of goemo-train"
 )
 
 
@@ -89,11 +92,28 @@ def _local(text: str) -> RunReference | None:
             f"{text} is a CSV, and a RUN is wanted",
             f"`goemo-report metrics {shlex.quote(text)}` reads the CSV",
         )
+    if exists and not logs and (results := _results(text, path)):
+        return results
     if logs or (looks_like_a_path and exists):
         return RunReference(text, log_run_id(logs[0]) if logs else path.name, path=path)
     if looks_like_a_path and not _server_path(text):
         raise NotFoundError(f"there is no run log or directory {text}", _FORMS)
     return None
+
+
+def _results(text: str, directory: Path) -> RunReference | None:
+    """The run whose results `goemo-train` keeps in a directory, its log beside that one.
+
+    A run that was resumed has several logs, each of which begins anew: the last one is whole.
+    A log that lies elsewhere, or of an online run, is left to the source to find.
+    """
+    try:
+        run = json.loads((directory / "run.json").read_text("utf-8"))["id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    pattern = f"wandb/offline-run-*-{glob.escape(str(run))}/{LOG_PATTERN}"
+    logs = sorted(directory.absolute().parent.glob(pattern))
+    return RunReference(text, str(run), path=logs[-1] if logs else None)
 
 
 def _server_path(text: str) -> bool:

@@ -77,6 +77,21 @@ def test_what_names_no_run_is_refused_with_the_forms(text: str) -> None:
     assert raised.value.remedy
 
 
+def test_a_results_directory_names_its_run(tmp_path: Path) -> None:
+    results = tmp_path / "tiny-bert-20260101-120000-abc"
+    results.mkdir()
+    assert parse_reference(str(results)).run == results.name  # not yet one
+    (results / "run.json").write_text('{"id": "abc"}')
+    assert parse_reference(str(results)) == RunReference(str(results), "abc")  # W&B has it
+    for started in ("20260101_120000", "20260102_090000"):  # resumed
+        log = tmp_path / "wandb" / f"offline-run-{started}-abc" / "run-abc.wandb"
+        log.parent.mkdir(parents=True)
+        log.touch()
+    assert parse_reference(str(results)) == RunReference(str(results), "abc", path=log)
+    (results / "run.json").write_text("[]")
+    assert parse_reference(str(results)).run == results.name
+
+
 def test_a_run_directory_and_its_log(small_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = small_log.parent
     for path in (small_log, directory):
