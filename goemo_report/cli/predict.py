@@ -131,7 +131,8 @@ def command(
 def _from_standard_input() -> tuple[str, ...]:
     if sys.stdin.isatty():
         raise click.UsageError("give a TEXT, or texts on standard input, one a line")
-    data = sys.stdin.buffer.read().decode("utf-8-sig", "replace")
+    raw = sys.stdin.buffer.read()
+    data = raw.decode("utf-8-sig", "replace")
     lines = data.replace("\r\n", "\n").split("\n")
     lines = lines[:-1] if lines[-1] == "" else lines
     texts = tuple(line for line in lines if line.strip())
@@ -139,6 +140,11 @@ def _from_standard_input() -> tuple[str, ...]:
         raise click.UsageError("standard input holds no text: give one text a line")
     if blank := len(lines) - len(texts):
         note(f"note: {blank} blank {'line was' if blank == 1 else 'lines were'} left out")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        note(f"note: line {line} is not UTF-8; bytes that cannot be read became \ufffd")
     return texts
 
 
