@@ -191,5 +191,7 @@ def _thresholds(card: Card) -> Iterator[str]:
     made = markdown_text(choice.description)
     yield f"{made[0].upper()}{made[1:]}. A label is predicted from its threshold on."
     values = zip(choice.labels, choice.thresholds.tolist(), strict=True)
-    pairs = json.dumps({label: round(value, 6) for label, value in values})
-    yield render_block(Code(THRESHOLD_CODE.replace("THRESHOLDS", pairs), "python"), "md")
+    length = as_number(card.config.get("max_seq_length"))
+    code = THRESHOLD_CODE.replace("LENGTH", "128" if length is None else f"{length:.0f}")
+    pairs = json.dumps(dict(values))  # to the last digit: some are a text's own probability
+    yield render_block(Code(code.replace("THRESHOLDS", pairs), "python"), "md")

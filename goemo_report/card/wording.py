@@ -21,13 +21,20 @@ EVALUATION_NOTE: Final = (
 )
 THRESHOLD_CODE: Final = """\
 import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+directory = "DIRECTORY"  # of the checkpoint, or its name on the hub
+texts = ["You made my day!", "Why would anyone do that?"]
 thresholds = THRESHOLDS
-# model and tokenizer: AutoModelForSequenceClassification, AutoTokenizer
-logits = model(**tokenizer(texts, return_tensors="pt", padding=True, truncation=True)).logits
-for row in torch.sigmoid(logits).tolist():
+
+model = AutoModelForSequenceClassification.from_pretrained(directory)
+tokenizer = AutoTokenizer.from_pretrained(directory)
+tokens = tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=LENGTH)
+with torch.no_grad():
+    probabilities = model(**tokens).logits.sigmoid().tolist()
+for text, row in zip(texts, probabilities):
     named = {model.config.id2label[i]: p for i, p in enumerate(row)}
-    print({label: p for label, p in named.items() if p >= thresholds[label]})"""
+    print(text, {label: p for label, p in named.items() if p >= thresholds[label]})"""
 CITATION: Final = """\
 @inproceedings{demszky-etal-2020-goemotions,
   title     = {{GoEmotions}: A Dataset of Fine-Grained Emotions},

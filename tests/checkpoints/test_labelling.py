@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,21 @@ class TestPredict:
             shown = [item["probability"] for item in found["emotions"]]
             assert shown == sorted(shown, reverse=True)
 
+    def test_the_code_of_the_card_names_the_same_emotions(
+        self, finished: Finished, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        read = (RUN_ID, "--wandb-dir", finished.output)
+        card = invoke("card", *read, "-o", "-").stdout
+        (code,) = re.findall(r"```python\n(.+?)\n```", card, re.DOTALL)
+        exec(code.replace('"DIRECTORY"', repr(str(finished.directory / "checkpoint"))), {})
+        printed = [line.rpartition(" {")[2] for line in capsys.readouterr().out.splitlines()]
+        texts = ["You made my day!", "Why would anyone do that?"]
+        found = json.loads(invoke("predict", *read, "--format", "json", "--", *texts).stdout)
+        for line, prediction in zip(printed, found["predictions"], strict=True):
+            assert set(re.findall(r"'(\w+)':", line)) == {
+                item["emotion"] for item in prediction["emotions"]
+            }
+
     def test_standard_input_is_one_text_a_line(self, finished: Finished) -> None:
         lines = "thanks \u00e9\r\n\r\nso [bold]angry[/bold]\x1b[2J\n".encode() + b"\xff broken"
         arguments = ("predict", RUN_ID, "--wandb-dir", finished.output, "--protocol", "fixed")
@@ -86,7 +102,11 @@ class TestPredict:
         assert "\x1b" not in result.stdout
         heads = [line for line in result.stdout.splitlines() if not line.startswith("  ")]
         assert len(heads) == 3
-        assert result.stderr == "note: 1 blank line was left out\nthresholds: fixed 0.5\n"
+        assert result.stderr.splitlines() == [
+            "note: 1 blank line was left out",
+            "note: line 4 is not UTF-8; bytes that cannot be read became \ufffd",
+            "thresholds: fixed 0.5",
+        ]
         for nothing in ("", "\n", " \r\n\t\n"):
             result = invoke(*arguments, stdin=nothing)
             assert result.exit_code == 2
