@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from goemo_report.cli import goemo_report
 
-PAGE = Path(__file__).parents[2] / "docs" / "quality-gate.md"
+PAGE = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(autouse=True)
