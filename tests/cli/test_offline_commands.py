@@ -195,7 +195,7 @@ class TestShow:
         assert "fits 2 runs" in result.stderr
         assert "/one" in result.stderr
         assert "/two" in result.stderr
-        assert "id" in result.stderr.splitlines()[1]
+        assert "Give the id" in result.stderr
 
     def test_an_output_file(self, offline_root: Path, tmp_path: Path) -> None:
         for form in ("json", "table"):
