@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from goemo_report.analysis.configs import SeedGroup
+from goemo_report.analysis.run_labels import run_labels
 from goemo_report.compare import Comparison
 from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
@@ -103,9 +104,12 @@ def group_values(comparison: Comparison, group: SeedGroup, key: str) -> list[flo
 
 
 def group_title(comparison: Comparison, group: SeedGroup) -> str:
-    """The group's model and the keys of its runs: `roberta-large (R3, R4)`."""
+    """Model, what tells it from other recipes, and keys: `roberta-large lr 1e-05 (R3, R4)`."""
     keys = ", ".join(comparison.keys[run_id] for run_id in group.run_ids)
-    return f"{group.name} ({keys})"
+    first = {other.run_ids[0] for other in comparison.groups}  # one run speaks for its recipe
+    labels = run_labels([run.run for run in comparison.runs if run.id in first])
+    label = labels[group.run_ids[0]]
+    return f"{group.name if label.endswith(group.run_ids[0]) else label} ({keys})"
 
 
 # --- Intervals and differences --------------------------------------------------------
