@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     codes = []
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
-            seed, tags = config.random_seed, ", ".join(config.tag)
-            _note(f"run {number} of {len(configs)}: seed {seed}, {tags}")
+            about = ", ".join((f"seed {config.random_seed}", *config.tag))
+            _note(f"run {number} of {len(configs)}: {about}")
         codes.append(_guarded(config, debug=debug, last=number == len(configs)))
         if codes[-1] > 127 or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
             break  # interrupted, or the processes have lost each other
@@ -134,6 +134,8 @@ def summary(outcome: Outcome, config: TrainConfig) -> str:
 
 
 def _check_resume(flags: dict[str, Any]) -> None:
+    if flags.get("resume") == "":
+        raise SettingsError("--resume is empty", "Give the id of the run to continue")
     foreign = sorted(set(flags) - KEPT_ON_RESUME) if flags.get("resume") else []
     if foreign:
         options = ", ".join("--" + name.replace("_", "-") for name in foreign)

@@ -240,7 +240,13 @@ def settle(flags: dict[str, Any], environment: dict[str, str] | None = None) -> 
     given["tag"] = tuple(given.get("tag", ()))
     model = given.get("model", TrainConfig.__dataclass_fields__["model"].default)
     named = given.get("model_name") or short_name(model)
-    given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or PROJECT
+    given["project"] = (
+        given.get("project")
+        or environment.get("WANDB_PROJECT")
+        or (
+            "" if given.get("resume") else PROJECT  # a resumed run has its own
+        )
+    )
     given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
     if not given.get("wandb_mode") and (mode := environment.get("WANDB_MODE")):
         given["wandb_mode"] = {"dryrun": "offline", "run": "online"}.get(mode, mode)
@@ -280,7 +286,10 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
 
     """
     flags = vars(build_parser().parse_args(normalise(arguments)))
-    ways = [[f"--random-seed={seed}" for seed in flags.pop("seeds", ())]]
+    seeds = flags.pop("seeds", ())
+    if len(set(seeds)) < len(seeds):
+        raise SettingsError(f"--seeds {','.join(seeds)} names a seed twice", "Name each seed once")
+    ways = [[f"--random-seed={seed}" for seed in seeds]]
     for text in flags.pop("ablate", ()):
         name, _, values = text.partition("=")
         if not _list(values):

@@ -163,6 +163,8 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
     }
     if config.model in TINY:
         plain, tokenizer = TINY[config.model](settings, config)
+    elif config.model.startswith("tiny-") and not Path(config.model).exists():
+        raise SettingsError(f"there is no model {config.model}", f"Take {' or '.join(TINY)}")
     else:
         try:
             described = AutoConfig.from_pretrained(config.model, **settings)
@@ -173,7 +175,7 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
             )
         except (OSError, ValueError, KeyError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            if Path(config.model).is_absolute() and not Path(config.model).exists():
+            if config.model.startswith(("/", ".", "~")) and not Path(config.model).exists():
                 reason = "there is no such directory"
             raise GoemoError(
                 f"the model {config.model} cannot be loaded: {reason}",

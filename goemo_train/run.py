@@ -187,20 +187,22 @@ def open_run(config: TrainConfig) -> tuple[TrainConfig, str, str, Path]:
         name = contract.run_name(config.model_name, datetime.now().astimezone())
         run_id = new_run_id()
         return config, run_id, name, output / f"{name}-{run_id}"
-    found = [p.parent for p in output.glob("*/run.json") if p.parent.name.endswith(config.resume)]
+    wanted = Path(config.resume).name  # an id, or the run's own directory
+    found = [p.parent for p in output.glob("*/run.json") if p.parent.name.endswith(wanted)]
     if len(found) != 1:
         raise NotFoundError(
-            f"{len(found)} runs below {output} have the id {config.resume}",
+            f"{len(found) or 'no'} runs below {output} have the id {config.resume}",
             "Give --resume the id that the run's summary named, and its --output",
         )
     record = json.loads((found[0] / "run.json").read_text("utf-8"))
     if "summary" in record:
         raise GoemoError(f"run {config.resume} is finished", "Start a new one without --resume")
     known = {item.name for item in fields(TrainConfig)}
-    settings = {k: v for k, v in record["settings"].items() if k in known - KEPT_ON_RESUME}
-    kept = {name: getattr(config, name) for name in KEPT_ON_RESUME}
+    settings = {k: v for k, v in record["settings"].items() if k in known}
+    # W&B's settings are the run's own where nothing else was asked for.
+    kept = {name: getattr(config, name) or settings.get(name) for name in KEPT_ON_RESUME}
     settings["tag"] = tuple(settings["tag"])
-    return TrainConfig(**settings, **kept), record["id"], record["name"], found[0]
+    return TrainConfig(**{**settings, **kept}), record["id"], record["name"], found[0]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -222,7 +224,12 @@ def check_shared(directory: Path, world: World) -> None:
 
 def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
     """Refuse to start where states (3 x weights), checkpoint and staged copy do not fit."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GoemoError(
+            f"--output {directory.parent} cannot be made: {error.strerror}", "Give another place"
+        ) from error
     needed = weights * (3 * (config.keep_checkpoints + 1) + 3)
     free = shutil.disk_usage(directory.parent).free
     if free < needed:

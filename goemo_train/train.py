@@ -125,13 +125,14 @@ def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outc
     logged = run_config(config, measured)
     record = {"id": run_id, "name": name, "settings": asdict(config), "config": logged}
     tracker = Tracker.start(config, logged, name, run_id)
-    progress.note(f"run {name} ({run_id}): {len(tokens)} texts, {steps} steps on {device.type}")
     run = Run(name, config, directory, world, progress, tracker, classifier, optimiser)
     with Interruption() as stop, run.marked():
         if world.main:
             directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
             write_json(directory / "run.json", record)
         check_shared(directory, world)
+        about = f"{len(tokens)} texts, {steps} steps on {device.type}"
+        progress.note(f"run {name} ({run_id}): {about}")
         if config.resume:
             run.restore()
         state = run.state
@@ -166,6 +167,7 @@ def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outc
                     state.step += 1
                     show(len(rows), loss)
                     if signal := world.stops(stop, state.step):
+                        state.epoch_time += time.perf_counter() - started
                         raise Interrupted(signal)
                     if config.checkpoint_every and state.step % config.checkpoint_every == 0:
                         now = time.perf_counter()

@@ -128,6 +128,8 @@ def test_a_series_is_every_seed_with_every_value() -> None:
             parse(("--ablate", wrong))
     with pytest.raises(SettingsError, match="argument --random-seed"):
         parse(("--seeds", "1,x"))
+    with pytest.raises(SettingsError, match="names a seed twice"):
+        parse(("--seeds", "1,2,1"))
 
 
 def test_help_needs_no_torch() -> None:

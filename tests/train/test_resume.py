@@ -52,8 +52,9 @@ def uninterrupted(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Who
 def start(
     forks: Forks, output: Path, arguments: tuple[str, ...], mode: str = "disabled"
 ) -> Trainer:
-    """A run that is about to take its first step."""
-    trainer = forks.start(*arguments, f"--output={output}", f"--wandb-mode={mode}")
+    """A run that is about to take its first step; a resumed one has its own mode."""
+    own = [] if arguments[0].startswith("--resume") else [f"--wandb-mode={mode}"]
+    trainer = forks.start(*arguments, f"--output={output}", *own)
     trainer.wait_until_it_says("run ")
     return trainer
 
@@ -67,8 +68,8 @@ def resumed(output: Path) -> tuple[str, ...]:
     return (f"--resume={run_directory(output).name.rsplit('-', 1)[-1]}",)
 
 
-def resume(forks: Forks, output: Path, mode: str = "disabled") -> Trainer:
-    trainer = start(forks, output, resumed(output), mode)
+def resume(forks: Forks, output: Path) -> Trainer:
+    trainer = start(forks, output, resumed(output))
     assert trainer.wait() == 0, trainer.stderr()
     return trainer
 
@@ -257,7 +258,11 @@ def test_a_terminated_offline_run_is_marked_failed_and_resumes_into_one_log(
     assert len(kept) == 2  # checkpoint and validation predictions
     assert sum(r["type"] == "history" for r in records) >= 2
 
-    resume(forks, tmp_path, "offline")
+    states = sorted(tmp_path.glob("*/state-*.pt"))
+    state = torch.load(states[-1], weights_only=True)["state"]
+    assert (state["epoch_time"] > 0) == (state["batch"] > 0)  # what was done of the epoch counts
+
+    resume(forks, tmp_path)
     assert_same(tmp_path, uninterrupted)
     (new,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     assert new.parent != log.parent

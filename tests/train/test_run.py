@@ -178,7 +178,10 @@ def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
         (("--batch-size=0",), 2, "--batch-size is 0"),
         (("--dataset=/nowhere",), 1, "neither go_emotions nor demo"),
         (("--resume=abc", "--dropout=0.2"), 2, "--resume and --dropout"),
-        (("--resume=abc",), 1, "0 runs below"),
+        (("--resume=abc",), 1, "no runs below"),
+        (("--resume=",), 2, "--resume is empty"),
+        (("--dataset=demo", "--model=tiny-bret"), 1, "Take tiny-bert or tiny-roberta"),
+        (("--dataset=demo", "--model=./nowhere/x"), 1, "there is no such directory"),
     ],
 )
 def test_errors_are_one_line(
