@@ -131,8 +131,8 @@ def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outc
             directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
             write_json(directory / "run.json", record)
         check_shared(directory, world)
-        about = f"{len(tokens)} texts, {steps} steps on {device.type}"
-        progress.note(f"run {name} ({run_id}): {about}")
+        work = f"{len(tokens)} texts, {steps} steps on {device.type}"
+        progress.note(f"run {name} ({run_id}): {work}")
         if config.resume:
             run.restore()
         state = run.state
