@@ -118,7 +118,7 @@ def summary(outcome: Outcome, config: TrainConfig) -> str:
         "run": f"{run.name} ({run.tracker.run_id})",
         "best epoch": f"{state.best_epoch} of {len(state.history)}, "
         f"{state.training_time:.0f} s of training",
-        "test": f"{', '.join(found)} at {config.threshold:g}",
+        "test": f"{', '.join(found)} at {run.config.threshold:g}",
         "tuned": f"macro F1 {outcome.tuned_macro_f1:.4f} on test, thresholds chosen on validation",
         "warnings": "; ".join(state.warnings) or "none",
         "results": str(run.directory),

@@ -188,7 +188,9 @@ def open_run(config: TrainConfig) -> tuple[TrainConfig, str, str, Path]:
         run_id = new_run_id()
         return config, run_id, name, output / f"{name}-{run_id}"
     wanted = Path(config.resume).name  # an id, or the run's own directory
-    found = [p.parent for p in output.glob("*/run.json") if p.parent.name.endswith(wanted)]
+    found = [
+        p.parent for p in output.glob("*/run.json") if f"-{p.parent.name}".endswith(f"-{wanted}")
+    ]
     if len(found) != 1:
         raise NotFoundError(
             f"{len(found) or 'no'} runs below {output} have the id {config.resume}",
