@@ -240,13 +240,8 @@ def settle(flags: dict[str, Any], environment: dict[str, str] | None = None) -> 
     given["tag"] = tuple(given.get("tag", ()))
     model = given.get("model", TrainConfig.__dataclass_fields__["model"].default)
     named = given.get("model_name") or short_name(model)
-    given["project"] = (
-        given.get("project")
-        or environment.get("WANDB_PROJECT")
-        or (
-            "" if given.get("resume") else PROJECT  # a resumed run has its own
-        )
-    )
+    project = "" if given.get("resume") else PROJECT  # a resumed run has its own
+    given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or project
     given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
     if not given.get("wandb_mode") and (mode := environment.get("WANDB_MODE")):
         given["wandb_mode"] = {"dryrun": "offline", "run": "online"}.get(mode, mode)
