@@ -27,7 +27,7 @@ class _Dropout(torch.autograd.Function):
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         # numpy compares 16-bit numbers four times as fast as torch.
         levels = bits.numpy().view(np.int16)[: x.numel()]
-        kept = (levels >= np.int32(dropped - LEVELS // 2)).view(np.uint8)
+        kept = (levels >= dropped - LEVELS // 2).view(np.uint8)  # a plain int: all in 16 bits
         mask = torch.from_numpy(kept).view(x.shape)  # a product with it is fast, with bool not
         ctx.save_for_backward(mask)
         ctx.scale = LEVELS / (LEVELS - dropped)

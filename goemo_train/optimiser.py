@@ -51,7 +51,10 @@ class Optimiser:
             self.parts.append(torch.optim.SparseAdam([words_only]))
 
     def step(self, rate: float) -> torch.Tensor:
-        """Clip, update and clear; gives the gradient norm before clipping."""
+        """Clip, update and clear; gives the gradient norm before clipping.
+
+        A step whose norm is not finite changes nothing.
+        """
         gradients = []
         for parameter in self.parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
@@ -62,11 +65,20 @@ class Optimiser:
         norm = nn.utils.get_total_norm(gradients)
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()
-        torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
+        beyond = ((norm + 1e-6) / self.max_norm).clamp(min=1.0)
+        # The fused kernel itself divides, and leaves everything as it is after an overflow: no
+        # pass over the gradients of its own, no wait for the device.
+        dense, *sparse = self.parts
+        dense.grad_scale, dense.found_inf = beyond, (~norm.isfinite()).float()  # type: ignore[attr-defined]  # GradScaler's
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate * group["scale"]
-            part.step()
+        dense.step()
+        if sparse and norm.isfinite():
+            (words,) = sparse[0].param_groups[0]["params"]
+            words.grad._values().div_(beyond)
+            sparse[0].step()
+        for part in self.parts:
             part.zero_grad(set_to_none=True)
         return norm
 

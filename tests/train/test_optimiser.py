@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,63 @@ def test_every_parameter_is_updated_at_its_rate_once() -> None:
     decays = {p: group.get("weight_decay", 0) for group in groups for p in group["params"]}
     assert decays[classifier.output().weight] == 0.3
     assert decays[classifier.output().bias] == 0
+
+
+def trained(classifier: model.Classifier) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
+
+
+@pytest.mark.parametrize("updates", ["batch", "all"])
+def test_a_gradient_that_is_not_finite_changes_nothing(updates: Any) -> None:
+    classifier, config = classifier_of("tiny-bert", embedding_updates=updates, max_grad_norm=0.5)
+    optimiser = Optimiser(classifier, config, CPU)
+
+    def step(scale: float) -> float:
+        ids = torch.tensor([[2, 9, 9, 3]])
+        (classifier(ids, torch.ones_like(ids)).sum() * scale).backward()
+        return float(optimiser.step(1e-3))
+
+    assert 0 < step(1.0) < float("inf")
+    weights, moments = trained(classifier), optimiser.state_dict()
+    copies = [{k: dict(v) for k, v in part["state"].items()} for part in deepcopy(moments)]
+    assert not np.isfinite(step(float("nan")))
+    assert not np.isfinite(step(float("inf")))
+    after = optimiser.state_dict()
+    for part, copy in zip(after, copies, strict=True):
+        for index, values in copy.items():
+            for name, value in values.items():
+                assert torch.equal(torch.as_tensor(part["state"][index][name]),
+                                   torch.as_tensor(value)), name  # fmt: skip
+    assert all(torch.equal(v, weights[k]) for k, v in trained(classifier).items())
+    assert np.isfinite(step(1.0))
+    assert any(not torch.equal(v, weights[k]) for k, v in trained(classifier).items())
+
+
+@pytest.mark.parametrize("norm", [0.1, 100.0])
+def test_steps_are_those_of_torch_s_own_clipping(norm: float) -> None:
+    both = []
+    for own in (True, False):
+        torch.manual_seed(0)
+        classifier, config = classifier_of(
+            "tiny-bert", embedding_updates="all", max_grad_norm=norm, weight_decay=0.1
+        )
+        classifier.eval()  # no dropout
+        optimiser = Optimiser(classifier, config, CPU)
+        (adam,) = optimiser.parts
+        for ids in (torch.tensor([[2, 9, 9, 3]]), torch.tensor([[2, 30, 11, 3]])):
+            classifier(ids, torch.ones_like(ids)).square().sum().backward()
+            if own:
+                optimiser.step(1e-3)
+            else:
+                torch.nn.utils.clip_grad_norm_(classifier.parameters(), norm)
+                for group in adam.param_groups:
+                    group["lr"] = 1e-3
+                adam.step()
+                adam.zero_grad()
+        both.append(trained(classifier))
+    for name, tensor in both[0].items():
+        if "key.bias" not in name:  # softmax does not see it: its gradient is rounding alone
+            assert torch.allclose(tensor, both[1][name], rtol=0, atol=1e-6), name
 
 
 def test_parts_keep_to_their_size_and_are_the_batch() -> None:
