@@ -8,7 +8,7 @@ import shlex
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from socket import gaierror
@@ -34,36 +34,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"error: {error}", 2)
     if len(configs) > 1:
         os.environ.pop("WANDB_RUN_ID", None)  # a sweep's id is for one run
-    codes = []
-    for number, config in enumerate(configs, 1):
+    codes: list[int] = []
+    done: list[Outcome] = []
+    for number, (config, flags) in enumerate(zip(configs, series, strict=True), 1):
         if len(configs) > 1:
-            about = ", ".join((f"seed {config.random_seed}", *config.tag))
-            _note(f"run {number} of {len(configs)}: {about}")
-        codes.append(_guarded(config, debug=debug, last=number == len(configs)))
+            _note(f"run {number} of {len(configs)}: {_what(config)}")
+        try:
+            codes.append(_run(config, flags, done, last=number == len(configs)))
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                raise
+            codes.append(_fail(*_explained(error)))
         if codes[-1] > 127 or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
-            break  # interrupted, or the processes have lost each other
+            # Interrupted, or the processes have lost each other.
+            if left := "; ".join(map(_what, configs[number:])):
+                _note(f"not begun: {left}")
+            break
+    if len(done) > 1 and done[0].run.tracker.where:
+        sys.stdout.write(f"{'series':<11}{_next(done)}\n")
+    if tracking := sys.modules.get("goemo_train.tracking"):
+        tracking.leave_unsent(max(codes))
     return max(codes)
 
 
-def _guarded(config: TrainConfig, *, debug: bool, last: bool) -> int:
-    try:
-        return _run(config, last=last)
-    except GoemoError as error:
-        if debug:
-            raise
-        return _fail(f"error: {error}", 1)
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        return _fail("interrupted", 130)
-    except Exception as error:
-        if debug:
-            raise
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        return _fail(f"error: {what}. Run again with --debug for the traceback", 1)
+def _what(config: TrainConfig) -> str:
+    return ", ".join((f"seed {config.random_seed}", *config.tag))
 
 
-def _run(config: TrainConfig, *, last: bool) -> int:
+def _explained(error: BaseException) -> tuple[str, int]:
+    """One line and the exit code."""
+    if isinstance(error, GoemoError):
+        return f"error: {error}", 1
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"error: {what}. Run again with --debug for the traceback", 1
+
+
+def _run(config: TrainConfig, given: Collection[str], done: list[Outcome], *, last: bool) -> int:
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise GoemoError(
@@ -74,7 +82,8 @@ def _run(config: TrainConfig, *, last: bool) -> int:
     gc.disable()  # looking for garbage in what is imported takes a fifth of the imports' time
     import transformers
 
-    from goemo_train.progress import Interrupted, Progress
+    from goemo_train.interruption import Interrupted
+    from goemo_train.progress import Progress
     from goemo_train.train import train
 
     gc.freeze()
@@ -83,12 +92,13 @@ def _run(config: TrainConfig, *, last: bool) -> int:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        outcome = train(config, Progress(), last=last)
+        outcome = train(config, Progress(), given=given, last=last)
     except Interrupted as stopped:
         again = f"goemo-train --resume {stopped.run} --output {shlex.quote(config.output)}"
         return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)
     if outcome:  # the main process
-        sys.stdout.write(summary(outcome, config))
+        done.append(outcome)
+        sys.stdout.write(summary(outcome))
     return 0
 
 
@@ -108,29 +118,40 @@ def _without_hub(config: TrainConfig) -> None:
             _note(f"{hub} cannot be reached: only what its cache holds is used")
 
 
-def summary(outcome: Outcome, config: TrainConfig) -> str:
+def summary(outcome: Outcome) -> str:
     """What the run came to, where everything is, and what to type next."""
-    run, overall, state = outcome.run, outcome.scores.overall, outcome.run.state
-    names = ("micro_auc", "macro_auc", "macro_f1", "micro_f1")
-    found = (f"{n.replace('_', ' ').replace('auc', 'AUC').replace('f1', 'F1')} {overall[n]:.4f}"
-             for n in names if overall[n] is not None)  # fmt: skip
+    run, state, found = outcome.run, outcome.run.state, outcome.evaluation
+    named = {"micro AUC": "micro_auc", "macro AUC": "macro_auc", "macro F1": "macro_f1",
+             "micro F1": "micro_f1"}  # fmt: skip
+    scores = ((name, found.scores.overall[key]) for name, key in named.items())
+    test = ", ".join(f"{name} {value:.4f}" for name, value in scores if value is not None)
+    tuned = found.tuned_macro_f1
     lines = {
         "run": f"{run.name} ({run.tracker.run_id})",
         "best epoch": f"{state.best_epoch} of {len(state.history)}, "
         f"{state.training_time:.0f} s of training",
-        "test": f"{', '.join(found)} at {run.config.threshold:g}",
-        "tuned": f"macro F1 {outcome.tuned_macro_f1:.4f} on test, thresholds chosen on validation",
+        "test": f"{test} at {run.config.threshold:g}",
+        "tuned": f"macro F1 {'undefined' if tuned is None else f'{tuned:.4f}'} on test, "
+        "thresholds chosen on validation",
         "warnings": "; ".join(state.warnings) or "none",
         "results": str(run.directory),
         "W&B": run.tracker.where or "disabled",
+        "next": _next([outcome]),
     }
-    if run.tracker.where:
-        where = f" --wandb-dir {shlex.quote(config.output)}" if run.tracker.offline else ""
-        lines["next"] = f"goemo-report compare {run.tracker.run_id}{where}"
-    else:
-        predictions = shlex.quote(str(run.directory / "test_predictions.csv"))
-        lines["next"] = f"goemo-report metrics {predictions}"
     return "".join(f"{key:<11}{value}\n" for key, value in lines.items())
+
+
+def _next(outcomes: list[Outcome]) -> str:
+    """The command that looks at these runs."""
+    runs = [outcome.run for outcome in outcomes]
+    if not runs[0].tracker.where:
+        return (
+            f"goemo-report metrics {shlex.quote(str(runs[0].directory / 'test_predictions.csv'))}"
+        )
+    ids = " ".join(run.tracker.run_id for run in runs)
+    offline = any(run.tracker.offline for run in runs)
+    where = f" --wandb-dir {shlex.quote(runs[0].config.output)}" if offline else ""
+    return f"goemo-report compare {ids}{where}"
 
 
 def _check_resume(flags: dict[str, Any]) -> None:

@@ -95,7 +95,12 @@ _NOT_HYPERPARAMETERS = {
     *("model_name", "phase", "status", "tag", "wandb_mode", "entity", "project"),
     *("output", "resume", "checkpoint_every", "keep_checkpoints"),
 }
-KEPT_ON_RESUME = frozenset({"wandb_mode", "entity", "project", "output", "resume"})
+KEPT_ON_RESUME = frozenset(
+    {
+        *("wandb_mode", "entity", "project", "output", "resume"),
+        *("checkpoint_every", "keep_checkpoints", "micro_batch_size", "auto_batch_size"),
+    }
+)
 """Options that may be given with --resume; all others come from the run itself."""
 
 # Recipes by the model's short name, first match wins. MiniLM and the tiny models were

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from goemo_report import contract
-from goemo_report.metrics import Scores, micro_roc_auc, per_class_rows, roc_auc
+from goemo_report.metrics import Scores, micro_roc_auc, per_class_rows, roc_auc, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
+from goemo_report.tuning import RULE, tuned_thresholds
 from goemo_train import data
-from goemo_train.data import Split, Tokens
-from goemo_train.progress import Interrupted, Interruption
+from goemo_train.data import Corpus, Tokens
+from goemo_train.interruption import Interrupted, Interruption
 from goemo_train.world import World
 
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # of evaluation; on CPU so that caches hold them
@@ -55,20 +57,6 @@ def predict(
     return logits.sigmoid().cpu().numpy(), loss
 
 
-def evaluation_row(scores: Scores) -> dict[str, Any]:
-    """The guide's test metrics, the per-class ones included, and the macro AUC beside them."""
-    row: dict[str, Any] = {}
-    for key in contract.OVERALL_METRICS:
-        name = key.name.removeprefix("test/")
-        row[key.name] = scores.overall["micro_auc" if name == "auc" else name]
-    row["test/macro_auc"] = scores.overall["macro_auc"]
-    for line in per_class_rows(scores):
-        for statistic in contract.PER_CLASS_STATISTICS:
-            column = "f1_score" if statistic == "f1" else statistic
-            row[contract.per_class_metric(statistic, line["emotion"])] = line[column]
-    return row
-
-
 def rankings(
     split: str, truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]
 ) -> dict[str, float]:
@@ -97,15 +85,55 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
 def export(
     directory: Path,
     split: str,
-    texts: Split,
+    corpus: Corpus,
     probabilities: npt.NDArray[np.float32],
     threshold: float,
-    labels: tuple[str, ...],
 ) -> Predictions:
     """Write the split's predictions; gives them as they read back, so that scores are theirs."""
-    path = directory / f"{split}_predictions.csv"
-    write_predictions(path, texts.texts, texts.truth, probabilities, threshold, labels)
+    path, texts = directory / f"{split}_predictions.csv", getattr(corpus, split)
+    write_predictions(path, texts.texts, texts.truth, probabilities, threshold, corpus.labels)
     return read_predictions(path)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a checkpoint scores on test, and the thresholds that validation suggests."""
+
+    scores: Scores
+    thresholds: dict[str, Any]  # what thresholds.json holds
+    row: dict[str, Any]  # the guide's keys, and the macro AUC and the thresholds beside them
+
+    @property
+    def tuned_macro_f1(self) -> float | None:
+        """Macro F1 on test at the thresholds that validation suggests."""
+        value: float | None = self.row["test/macro_f1_tuned"]
+        return value
+
+
+def evaluate(
+    found: Mapping[str, Predictions], labels: tuple[str, ...], threshold: float
+) -> Evaluation:
+    """Scores from the predictions of `val` and `test`, which say nothing of the thresholds."""
+    scores = score(found["test"].truth, found["test"].probabilities, labels, threshold)
+    chosen = tuned_thresholds(found["val"].truth, found["val"].probabilities).thresholds
+    tuned = {
+        f"{split}/macro_f1": score(p.truth, p.probabilities, labels, chosen).overall["macro_f1"]
+        for split, p in found.items()
+    }
+    by_label = dict(zip(labels, chosen.tolist(), strict=True))
+    row: dict[str, Any] = {}
+    for key in contract.OVERALL_METRICS:
+        name = key.name.removeprefix("test/")
+        row[key.name] = scores.overall["micro_auc" if name == "auc" else name]
+    row["test/macro_auc"] = scores.overall["macro_auc"]
+    for line in per_class_rows(scores):
+        for statistic in contract.PER_CLASS_STATISTICS:
+            column = "f1_score" if statistic == "f1" else statistic
+            row[contract.per_class_metric(statistic, line["emotion"])] = line[column]
+    row |= {f"{name}_tuned": value for name, value in tuned.items()}
+    row |= {f"threshold/{label}": value for label, value in by_label.items()}
+    about = {"chosen_on": "val", "method": RULE, "thresholds": by_label, **tuned}
+    return Evaluation(scores, about, row)
 
 
 def write_per_class(path: Path, scores: Scores) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ from transformers import (
 
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_train import demo_corpus
-from goemo_train.checkpoint import flush
 from goemo_train.config import TrainConfig
+from goemo_train.states import flush
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
 POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
@@ -224,28 +223,24 @@ def start_bias(model: Classifier, truth: npt.NDArray[np.bool_]) -> None:
 
 
 def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:
-    """Write the guide's checkpoint directory; it appears whole, in place of an older one.
+    """Write the guide's checkpoint directory, which is new, and have it on the disk.
 
     transformers by itself writes `model.safetensors` and one `tokenizer.json`; the guide
     wants `pytorch_model.bin` and the vocabulary files, so they are written here.
     """
-    part = directory.with_name(directory.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    directory.mkdir()
     plain = model.export()
     plain.config.architectures = [type(plain).__name__]
-    plain.config.save_pretrained(part)
+    plain.config.save_pretrained(directory)
     weights = {k: v.detach().cpu().contiguous() for k, v in plain.state_dict().items()}
-    with (part / "pytorch_model.bin").open("wb") as file:  # which tells why it cannot be written
+    with (directory / "pytorch_model.bin").open("wb") as file:  # tells why it cannot be written
         torch.save(weights, file)
-    tokenizer.save_pretrained(part)
-    tokenizer.backend_tokenizer.model.save(str(part))
+    tokenizer.save_pretrained(directory)
+    tokenizer.backend_tokenizer.model.save(str(directory))
     special = json.dumps(tokenizer.special_tokens_map, indent=2, default=str)
-    (part / "special_tokens_map.json").write_text(special + "\n", "utf-8")
-    for path in part.iterdir():
+    (directory / "special_tokens_map.json").write_text(special + "\n", "utf-8")
+    for path in directory.iterdir():
         flush(path)
-    shutil.rmtree(directory, ignore_errors=True)
-    part.rename(directory)
 
 
 def load_checkpoint(directory: Path) -> Classifier:

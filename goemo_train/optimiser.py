@@ -23,14 +23,12 @@ class Optimiser:
     for biases and LayerNorms, which have one dimension.
     """
 
-    def __init__(self, classifier: Classifier, config: TrainConfig, device: torch.device):
+    def __init__(self, classifier: Classifier, config: TrainConfig):
         self.parameters = list(classifier.parameters())
         self.max_norm = config.max_grad_norm
         words = classifier.plain.get_input_embeddings()
         sharded = isinstance(words.weight, DTensor)  # its gradients cannot be sparse
-        rows = config.embedding_updates == "batch" or (
-            config.embedding_updates == "auto" and device.type == "cpu" and not sharded
-        )
+        rows = config.embedding_updates == "batch"
         if rows and sharded:
             raise SettingsError("FSDP and --embedding-updates batch", "Leave it at auto or all")
         sparse: list[Any] = [words.weight] if rows and type(words) is nn.Embedding else []

@@ -1,32 +1,28 @@
-"""A run while it trains: its state, what is saved and restored, its directory and its end."""
+"""A run while it trains: its state, what is saved and restored, and its end."""
 
 from __future__ import annotations
 
-import errno
-import json
 import shlex
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from goemo_report import contract
-from goemo_report.errors import GoemoError, NotFoundError
-from goemo_train import checkpoint, model
-from goemo_train.config import KEPT_ON_RESUME, TrainConfig
+from goemo_report.errors import GoemoError
+from goemo_train import model, states
+from goemo_train.config import TrainConfig
+from goemo_train.directory import Opened, is_full, write_json
+from goemo_train.interruption import Interrupted
 from goemo_train.optimiser import Optimiser
-from goemo_train.progress import Interrupted, Progress
+from goemo_train.progress import Progress
 from goemo_train.sharding import cut_as, whole
-from goemo_train.tracking import Tracker, new_run_id
+from goemo_train.tracking import Tracker
 from goemo_train.world import World, is_loss_of_a_process
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 
 
 @dataclass
@@ -38,9 +34,9 @@ class State:
     step: int = 0
     best_epoch: int = 0
     best_auc: float = -1.0
-    training_time: float = 0.0
-    peak: float = 0.0  # FLOPs a second that matrix products reach here
-    epoch_time: float = 0.0
+    training_time: float = 0.0  # seconds
+    peak_flops: float = 0.0  # a second, that matrix products reach here
+    epoch_time: float = 0.0  # seconds
     losses: list[torch.Tensor] = field(default_factory=list)
     norms: list[torch.Tensor] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -61,6 +57,11 @@ class Run:
     optimiser: Optimiser
     state: State = field(default_factory=State)
 
+    @property
+    def best(self) -> Path:
+        """The directory of what belongs to the best epoch: its checkpoint and predictions."""
+        return self.directory / f"best-{self.state.best_epoch}"
+
     def warn(self, text: str) -> None:
         """Say once what may be wrong: on the screen, in W&B and in the summary."""
         if text not in self.state.warnings:
@@ -68,24 +69,36 @@ class Run:
             self.progress.warn(text)
             self.tracker.alert(text)
 
+    @contextmanager
+    def new_best(self) -> Iterator[Path]:
+        """A directory to fill for the best epoch; it appears whole."""
+        part = self.directory / "best.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        yield part
+        shutil.rmtree(self.best, ignore_errors=True)  # of an epoch that is done again
+        part.rename(self.best)
+        states.flush(self.directory)
+
     def save(self) -> None:
         """Keep all that `restore` needs, random states of all processes included."""
         cuda = self.world.device.type == "cuda"
         mine = (torch.get_rng_state(), torch.cuda.get_rng_state() if cuda else None)
-        main = self.world.main
+        main, state = self.world.main, self.state
         kept = {
-            "state": vars(self.state),
+            "state": vars(state),
             "model": whole(self.classifier.state_dict(), keep=main),
             "optimiser": whole(self.optimiser.state_dict(), keep=main),
             "random": self.world.gather(mine),
         }
         if main:
-            keep = self.config.keep_checkpoints
-            checkpoint.save_state(self.directory, self.state.step, kept, keep)
+            place = (state.step, state.epoch, state.best_epoch)
+            states.save_state(self.directory, *place, kept, self.config.keep_checkpoints)
+            self._remove_other_bests()
 
     def restore(self) -> None:
         """Go back to the newest whole state; log again the epochs that it knows."""
-        kept, damaged = checkpoint.load_newest_state(self.directory)
+        kept, damaged = states.load_newest_state(self.directory)
         self.world.wait()  # all have looked
         for path in damaged:
             self.progress.warn(f"{path.name} is damaged and was passed over")
@@ -111,6 +124,16 @@ class Run:
         )
         for row in self.state.history:
             self.tracker.log(row, row["epoch"])
+        if self.world.main:
+            self._remove_other_bests()  # such as that of an epoch whose state was not written
+            if (self.directory / "checkpoint").exists():  # it was about to end
+                (self.directory / "checkpoint").rename(self.best / "checkpoint")
+
+    def _remove_other_bests(self) -> None:
+        named = {f"best-{epoch}" for epoch in states.best_epochs(self.directory)}
+        for path in self.directory.glob("best-*"):
+            if path.name not in named:
+                shutil.rmtree(path)
 
     def log_artifacts(self, evaluation: Mapping[str, Any]) -> None:
         """The guide's four artifacts; the first two alone while nothing is evaluated."""
@@ -124,16 +147,16 @@ class Run:
             "random_seed": self.config.random_seed,
         }
         about = {"model_name": self.config.model_name, "threshold": self.config.threshold}
-        self.tracker.artifact("checkpoint", self.directory / "checkpoint", metadata)
-        self.tracker.artifact("val-predictions", self.directory / "val_predictions.csv", about)
+        place = self.directory if evaluation else self.best
+        self.tracker.artifact("checkpoint", self.best / "checkpoint", metadata)
+        self.tracker.artifact("val-predictions", place / "val_predictions.csv", about)
         if evaluation:
-            test, classes = "test_predictions.csv", "per_class_metrics.csv"
-            self.tracker.artifact("test-predictions", self.directory / test, about)
-            self.tracker.artifact("per-class-metrics", self.directory / classes, about)
+            self.tracker.artifact("test-predictions", place / "test_predictions.csv", about)
+            self.tracker.artifact("per-class-metrics", place / "per_class_metrics.csv", about)
 
     @contextmanager
-    def marked(self) -> Iterator[None]:
-        """Finish the run in W&B: as failed, with what was trained, where the block fails."""
+    def ended(self) -> Iterator[None]:
+        """End the run in W&B after the block: as failed, with what was trained, if it failed."""
         code = 1
         try:
             try:
@@ -145,28 +168,13 @@ class Run:
                 code = 128 + stopped.signal
                 raise
         except BaseException as error:
-            again = f"--resume {self.tracker.run_id} --output {shlex.quote(self.config.output)}"
-            if _is_full(error):
-                raise GoemoError(
-                    f"no room is left for {self.directory}", f"Make some, then: goemo-train {again}"
-                ) from error
-            if self.state.best_epoch and self.world.main:
-                reached = {"best_epoch": self.state.best_epoch,
-                           "final_epoch": len(self.state.history)}  # fmt: skip
-                self.tracker.summarise({**reached, "warnings": self.state.warnings})
-                self.log_artifacts({})
-            if isinstance(error, torch.OutOfMemoryError):
-                size = self.config.micro_batch_size or self.config.batch_size
-                raise GoemoError(
-                    f"out of GPU memory with {size} texts at once",
-                    f"Try --micro-batch-size {max(1, size // 2)}, which trains the same, or let "
-                    "--auto-batch-size find it",
-                ) from error
-            if is_loss_of_a_process(error):
-                raise GoemoError(
-                    "another process of the run was lost",
-                    f"Start all of them again, with the same launcher: goemo-train {again}",
-                ) from error
+            if self.world.main and not is_full(error):
+                reached: dict[str, Any] = {"warnings": self.state.warnings}
+                if self.state.best_epoch:
+                    reached |= {"best_epoch": self.state.best_epoch,
+                                "final_epoch": len(self.state.history)}  # fmt: skip
+                    self.log_artifacts({})
+                self.tracker.summarise(reached)
             raise
         finally:
             # From here on Ctrl-C ends the waiting; SIGTERM, as launchers send it to those that
@@ -179,75 +187,37 @@ class Run:
             if code > 128:  # a launcher that sees one process end ends the others
                 self.world.wait()
 
-
-def open_run(config: TrainConfig) -> tuple[TrainConfig, str, str, Path]:
-    """Settings, id, name and directory of a new run, or of the one to be resumed."""
-    output = Path(config.output)
-    if not config.resume:
-        name = contract.run_name(config.model_name, datetime.now().astimezone())
-        run_id = new_run_id()
-        return config, run_id, name, output / f"{name}-{run_id}"
-    wanted = Path(config.resume).name  # an id, or the run's own directory
-    found = [
-        p.parent for p in output.glob("*/run.json") if f"-{p.parent.name}".endswith(f"-{wanted}")
-    ]
-    if len(found) != 1:
-        raise NotFoundError(
-            f"{len(found) or 'no'} runs below {output} have the id {config.resume}",
-            "Give --resume the id that the run's summary named, and its --output",
-        )
-    record = json.loads((found[0] / "run.json").read_text("utf-8"))
-    if "summary" in record:
-        raise GoemoError(f"run {config.resume} is finished", "Start a new one without --resume")
-    known = {item.name for item in fields(TrainConfig)}
-    settings = {k: v for k, v in record["settings"].items() if k in known}
-    # W&B's settings are the run's own where nothing else was asked for.
-    kept = {name: getattr(config, name) or settings.get(name) for name in KEPT_ON_RESUME}
-    settings["tag"] = tuple(settings["tag"])
-    return TrainConfig(**{**settings, **kept}), record["id"], record["name"], found[0]
+    def close(self, record: Mapping[str, Any]) -> None:
+        """Write how it ended, and leave nothing that only a run in training needs."""
+        write_json(self.directory / "run.json", record)
+        states.remove_states(self.directory)
+        for path in self.directory.glob("best-*"):
+            shutil.rmtree(path)
+        (self.directory / "run.lock").unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-    part.replace(path)
-
-
-def check_shared(directory: Path, world: World) -> None:
-    """Refuse to start where a process does not see what the main one writes."""
-    world.wait()
-    if not (directory / "run.json").exists():
-        raise GoemoError(
-            f"process {world.rank} does not see {directory}, which the first one made",
-            "Give an --output on a disk that all machines share",
-        )
-
-
-def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
-    """Refuse to start where states (3 x weights), checkpoint and staged copy do not fit."""
+@contextmanager
+def explained(run: Opened, world: World) -> Iterator[None]:
+    """Say in one line what to do about a full disk, too little memory or a lost process."""
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GoemoError(
-            f"--output {directory.parent} cannot be made: {error.strerror}", "Give another place"
-        ) from error
-    needed = weights * (3 * (config.keep_checkpoints + 1) + 3)
-    free = shutil.disk_usage(directory.parent).free
-    if free < needed:
-        raise GoemoError(
-            f"{directory.parent} has {free / 1e9:.1f} GB left, the checkpoints need "
-            f"{needed / 1e9:.1f} GB",
-            "Make room, give another --output, or lower --keep-checkpoints",
-        )
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether an error came from a full disk; torch and tokenizers say it in their own way."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return True
-        if any(f"(os error {number})" in str(error) for number in FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        yield
+    except (GoemoError, Interrupted):
+        raise
+    except BaseException as error:
+        if is_full(error):
+            raise GoemoError(
+                f"no room is left for {run.directory}", f"Make some, then: {run.again}"
+            ) from error
+        if isinstance(error, torch.OutOfMemoryError):
+            size = world.texts_at_once(run.config)
+            raise GoemoError(
+                f"out of GPU memory with {size} texts at once",
+                f"Try --micro-batch-size {max(1, size // 2)}, which trains the same, or let "
+                "--auto-batch-size find it",
+            ) from error
+        if is_loss_of_a_process(error):
+            raise GoemoError(
+                "another process of the run was lost",
+                f"Start all of them again, with the same launcher: {run.again}",
+            ) from error
+        raise

@@ -115,7 +115,7 @@ class Tracker:
             )  # fmt: skip
         except wandb.Error as error:
             raise GoemoError(
-                f"W&B cannot start the run: {str(error).rstrip('.')}",
+                f"W&B cannot start the run: {' '.join(str(error).split()).rstrip('.')}",
                 "Run `wandb login`, check host, entity and project, or use --wandb-mode offline "
                 "(sync later) or disabled",
             ) from error
@@ -206,7 +206,8 @@ class Tracker:
             pass
         if done.is_alive():
             self.unsent = True
-            atexit.register(_leave, exit_code)  # before wandb's own, which would wait again
+            atexit.register(_leave, 1)  # should a traceback come; wandb's own would wait again
+            _waiting.append(self.run_id)
         if self.unsent:  # in a process of its own, where the run's id is not in use
             os.environ.pop("WANDB_SERVICE", None)
             config = replace(self.config, wandb_mode="offline", resume="")
@@ -236,6 +237,16 @@ def _answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+_waiting: list[str] = []
+"""Runs for which wandb still waits for its server."""
+
+
+def leave_unsent(exit_code: int) -> None:
+    """End the process here where wandb would go on waiting for a server that is gone."""
+    if _waiting:
+        _leave(exit_code)
 
 
 def _leave(exit_code: int) -> None:

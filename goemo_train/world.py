@@ -13,8 +13,9 @@ from torch import nn
 
 from goemo_report.errors import SettingsError
 from goemo_train import sharding
+from goemo_train.config import TrainConfig
+from goemo_train.interruption import Interruption
 from goemo_train.model import Classifier
-from goemo_train.progress import Interruption
 
 _GROUPS: list[Any] = []
 """All groups there were. DDP must not be the last to know one: its destructor would wait, with
@@ -104,6 +105,11 @@ class World:
         ids = [self.device.index] if self.device.type == "cuda" else None
         # Static: a layer that the head does not use gets no gradient, and nobody waits for it.
         return nn.parallel.DistributedDataParallel(module, device_ids=ids, static_graph=True)
+
+    def texts_at_once(self, config: TrainConfig) -> int:
+        """Texts that a process computes together."""
+        share = -(-config.batch_size // self.size)
+        return min(config.micro_batch_size or share, share)
 
     def stops(self, stop: Interruption, step: int) -> int:
         """The signal that came to any process; all of them stop after the same step."""

@@ -7,11 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.train.forked import Forks
 
 RUN_ID = "demo1234"
 
@@ -95,3 +99,12 @@ def finished(session_directory: Path) -> Finished:
             streams.write_text(json.dumps([done.stdout, done.stderr]))
     stdout, stderr = json.loads(streams.read_text())
     return Finished(root / "runs", stdout, stderr)
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """A process that has imported the trainer and forks at once, as often as asked."""
+    from tests.train.forked import Forks  # which imports this file
+
+    with Forks(tmp_path_factory.mktemp("forks")) as found:
+        yield found

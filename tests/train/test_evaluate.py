@@ -73,7 +73,7 @@ def one_step(updates: str, max_norm: float) -> tuple[torch.Tensor, dict[str, tor
     classifier, tokenizer = model.load(config, corpus.labels)
     torch.nn.init.normal_(classifier.output().weight, std=2.0)  # gradients worth comparing
     tokens = data.tokenise(corpus.train, tokenizer, 128)
-    optimiser = Optimiser(classifier, config, torch.device("cpu"))
+    optimiser = Optimiser(classifier, config)
     ids, mask, truth = tokens.batch(np.arange(8), torch.device("cpu"))
     binary_cross_entropy_with_logits(classifier(ids, mask), truth).backward()  # type: ignore[no-untyped-call]  # torch
     norm = optimiser.step(1e-3)

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train import checkpoint, data, model
+from goemo_train import data, model
 from goemo_train.config import TrainConfig
 
 
@@ -98,16 +98,6 @@ def test_the_exported_size_is_that_of_the_export(pooling: Any) -> None:
     assert classifier.exported_size() == exported
 
 
-def test_a_new_checkpoint_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    _, classifier, tokenizer = trained("tiny-bert")
-    directory = tmp_path / "checkpoint"
-    directory.mkdir()
-    (directory / "model.safetensors").write_bytes(b"stale: it would win over pytorch_model.bin")
-    model.save_checkpoint(classifier, tokenizer, directory)
-    assert not (directory / "model.safetensors").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
-
-
 def test_the_bias_starts_at_the_log_odds() -> None:
     _, classifier, _ = trained("tiny-roberta")
     truth = np.zeros((99, 28), np.bool_)
@@ -133,19 +123,3 @@ def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
         model.load(TrainConfig(model="tiny-bert", max_seq_length=129), EMOTIONS)
     with pytest.raises(SettingsError, match="made for BERT types"):
         model.load(TrainConfig(model="tiny-roberta", pooling="mean"), EMOTIONS)
-
-
-def test_a_damaged_state_is_passed_over(tmp_path: Path) -> None:
-    for step in (1, 2, 3):
-        checkpoint.save_state(tmp_path, step, {"x": torch.full((1000,), step)}, keep=2)
-    newest, older = sorted(tmp_path.glob("state-*.pt"), reverse=True)
-    assert newest.name.startswith("state-00000003-")
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1  # one flipped bit
-    newest.write_bytes(content)
-    state, damaged = checkpoint.load_newest_state(tmp_path)
-    assert damaged == [newest]
-    assert state is not None
-    assert int(state["x"][0]) == 2
-    older.write_bytes(older.read_bytes()[:-100])  # cut short
-    assert checkpoint.load_newest_state(tmp_path) == (None, [newest, older])

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +30,6 @@ result["runs"] = [
       "history": list(r.scan_history()),
       "artifacts": [a.name.split(":")[0] for a in r.logged_artifacts()]}} for r in runs]
 """
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("forks")) as found:
-        yield found
 
 
 def goemo(
@@ -117,6 +110,22 @@ def test_a_lost_connection_does_not_end_the_training(
     assert run["state"] == "finished"
     assert [row["_step"] for row in run["history"]] == [1, 2, 3]
     assert len(run["artifacts"]) == 4
+
+
+@pytest.mark.slow
+def test_a_series_fails_where_its_second_run_does(
+    wandb_server: WandbServer, tmp_path: Path, forks: Forks
+) -> None:
+    trainer = forks.start(
+        *(*SMALL, "--num-epochs=1", "--seeds=1,2,3", "--wandb-mode=online"),
+        f"--output={tmp_path / 'runs'}",
+        **wandb_server.env(tmp_path), WANDB_FINISH_TIMEOUT="5",
+    )  # fmt: skip
+    trainer.wait_until_it_says("run tiny-roberta-")
+    wandb_server.stop()
+    assert trainer.wait(timeout=240) == 1, trainer.stderr()
+    assert trainer.stderr().count("goemo-train: error: W&B cannot start the run") == 2
+    assert len(list((tmp_path / "runs").glob("*/checkpoint"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,10 @@ from goemo_train.config import TrainConfig
 from goemo_train.optimiser import Optimiser, layer_scales
 from tests.train.conftest import goemo_train
 
-CPU = torch.device("cpu")
-
 
 def classifier_of(name: str, **settings: Any) -> tuple[model.Classifier, TrainConfig]:
-    config = TrainConfig(model=name, model_name=name, dataset="demo", limit=9, **settings)
+    config = TrainConfig(model=name, model_name=name, dataset="demo", limit=9,
+                         **{"embedding_updates": "batch", **settings})  # fmt: skip
     return model.load(config, data.load_corpus(config).labels)[0], config
 
 
@@ -38,7 +37,7 @@ def test_lower_layers_learn_slower(pooling: Any) -> None:
 
 def test_every_parameter_is_updated_at_its_rate_once() -> None:
     classifier, config = classifier_of("tiny-bert", layer_decay=0.9, weight_decay=0.3)
-    optimiser = Optimiser(classifier, config, CPU)
+    optimiser = Optimiser(classifier, config)
     groups = [group for part in optimiser.parts for group in part.param_groups]
     members = [p for group in groups for p in group["params"]]
     assert len(members) == len(set(members)) == len(list(classifier.parameters()))
@@ -62,7 +61,7 @@ def trained(classifier: model.Classifier) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("updates", ["batch", "all"])
 def test_a_gradient_that_is_not_finite_changes_nothing(updates: Any) -> None:
     classifier, config = classifier_of("tiny-bert", embedding_updates=updates, max_grad_norm=0.5)
-    optimiser = Optimiser(classifier, config, CPU)
+    optimiser = Optimiser(classifier, config)
 
     def step(scale: float) -> float:
         ids = torch.tensor([[2, 9, 9, 3]])
@@ -94,7 +93,7 @@ def test_steps_are_those_of_torch_s_own_clipping(norm: float) -> None:
             "tiny-bert", embedding_updates="all", max_grad_norm=norm, weight_decay=0.1
         )
         classifier.eval()  # no dropout
-        optimiser = Optimiser(classifier, config, CPU)
+        optimiser = Optimiser(classifier, config)
         (adam,) = optimiser.parts
         for ids in (torch.tensor([[2, 9, 9, 3]]), torch.tensor([[2, 30, 11, 3]])):
             classifier(ids, torch.ones_like(ids)).square().sum().backward()

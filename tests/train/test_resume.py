@@ -8,36 +8,23 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from tests.train.conftest import goemo_train, log_records
 from tests.train.forked import Forks, Trainer
-
-ARGUMENTS = (
-    *("--dataset=demo", "--model=tiny-bert", "--num-epochs=5", "--limit=250"),
-    *("--checkpoint-every=3", "--learning-rate=4e-3"),
+from tests.train.resuming import (
+    ARGUMENTS,
+    Whole,
+    assert_same,
+    resume,
+    resumed,
+    run_directory,
+    start,
 )
-TIMES = {"train/epoch_time", "train/samples_per_sec", "train/mfu"}
-
-
-@dataclass(frozen=True)
-class Whole:
-    """The run that nobody interrupts, and the seconds from its first step to its end."""
-
-    output: Path
-    seconds: float
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("forks")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -47,50 +34,6 @@ def uninterrupted(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Who
     began = time.perf_counter()
     assert trainer.wait() == 0, trainer.stderr()
     return Whole(output, time.perf_counter() - began)
-
-
-def start(
-    forks: Forks, output: Path, arguments: tuple[str, ...], mode: str = "disabled"
-) -> Trainer:
-    """A run that is about to take its first step; a resumed one has its own mode."""
-    own = [] if arguments[0].startswith("--resume") else [f"--wandb-mode={mode}"]
-    trainer = forks.start(*arguments, f"--output={output}", *own)
-    trainer.wait_until_it_says("run ")
-    return trainer
-
-
-def run_directory(output: Path) -> Path:
-    (found,) = output.glob("*/run.json")
-    return found.parent
-
-
-def resumed(output: Path) -> tuple[str, ...]:
-    return (f"--resume={run_directory(output).name.rsplit('-', 1)[-1]}",)
-
-
-def resume(forks: Forks, output: Path) -> Trainer:
-    trainer = start(forks, output, resumed(output))
-    assert trainer.wait() == 0, trainer.stderr()
-    return trainer
-
-
-def result(output: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]], dict[str, Any]]:
-    """Weights, history and summary, without what a clock measured."""
-    directory = run_directory(output)
-    record = json.loads((directory / "run.json").read_text())
-    history = [{k: v for k, v in row.items() if k not in TIMES} for row in record["history"]]
-    summary = {k: v for k, v in record["summary"].items() if k != "total_training_time"}
-    weights = torch.load(directory / "checkpoint" / "pytorch_model.bin", weights_only=True)
-    return weights, history, summary
-
-
-def assert_same(output: Path, expected: Whole) -> None:
-    weights, history, summary = result(output)
-    true_weights, true_history, true_summary = result(expected.output)
-    assert weights.keys() == true_weights.keys()
-    assert all(torch.equal(weights[name], true_weights[name]) for name in weights)
-    assert history == true_history
-    assert summary == true_summary
 
 
 def kill(trainer: Trainer, number: int) -> int:
@@ -167,9 +110,7 @@ def kill_while_it_writes(trainer: Trainer, output: Path, name: str) -> None:
     assert (directory / name).exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["state.part", pytest.param("checkpoint.part", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["state.part", pytest.param("best.part", marks=pytest.mark.slow)])
 def test_killed_while_it_writes(
     tmp_path: Path, forks: Forks, uninterrupted: Whole, name: str
 ) -> None:
@@ -228,7 +169,8 @@ def test_a_disk_that_fills_up_ends_with_the_command_that_goes_on(
     trainer = start(forks, tmp_path, (*ARGUMENTS, *extra))
     trainer.wait_until_it_says("epoch 2: ")
     directory = run_directory(tmp_path)
-    weights = (directory / "checkpoint" / "pytorch_model.bin").stat().st_size
+    saved, *_ = directory.glob("best-*/checkpoint/pytorch_model.bin")
+    weights = saved.stat().st_size
     size = 2 * weights if what == "state" else weights // 2  # a state is three times as large
     resource.prlimit(trainer.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     assert trainer.wait() == 1
@@ -282,3 +224,13 @@ def test_a_full_disk_is_refused_before_training(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "lower --keep-checkpoints" in done.stderr
+
+
+def test_an_interrupted_series_names_what_was_not_begun(tmp_path: Path, forks: Forks) -> None:
+    trainer = start(forks, tmp_path, (*ARGUMENTS, "--seeds=1,2", "--ablate=dropout=0.1,0.2"))
+    trainer.wait_until_it_says("epoch 1: ")  # "run 1 of 4" comes before it listens
+    trainer.send(signal.SIGTERM)
+    assert trainer.wait() == 128 + signal.SIGTERM
+    *_, again, left = trainer.stderr().splitlines()
+    assert "go on with: goemo-train --resume" in again
+    assert left == "not begun: seed 1, dropout=0.2; seed 2, dropout=0.1; seed 2, dropout=0.2"

@@ -16,9 +16,6 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from goemo_report import contract
 from goemo_report.predictions import read_predictions
-from goemo_train.config import TrainConfig
-from goemo_train.run import State
-from goemo_train.train import _out_of_patience
 from tests.train.conftest import RUN_ID, Finished, goemo_train, log_records
 
 
@@ -164,9 +161,13 @@ def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
     done = goemo_train(
         tmp_path,
         *("--dataset=demo", "--model=tiny-roberta", "--num-epochs=1", "--limit=100"),
-        *("--wandb-mode=disabled", "--seeds=1,2", f"--output={tmp_path / 'runs'}"),
+        *("--wandb-mode=offline", "--seeds=1,2", f"--output={tmp_path / 'runs'}"),
     )
     assert done.returncode == 0, done.stderr
+    paths = sorted((tmp_path / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    ids = " ".join(json.loads(path.read_text())["id"] for path in paths)
+    last = done.stdout.splitlines()[-1]
+    assert last == f"series     goemo-report compare {ids} --wandb-dir {tmp_path / 'runs'}"
     records = [json.loads(p.read_text()) for p in (tmp_path / "runs").glob("*/run.json")]
     assert sorted(record["config"]["random_seed"] for record in records) == [1, 2]
     assert records[0]["history"][0]["train/loss"] != records[1]["history"][0]["train/loss"]
@@ -203,14 +204,6 @@ def test_without_network_the_hub_is_not_asked_again_and_again(tmp_path: Path) ->
     assert first.startswith("http://127.0.0.1:9 cannot be reached")
     assert "roberta-base cannot be loaded" in last
     assert "HF_HOME must hold it" in last
-
-
-def test_early_stopping_waits_for_its_epochs() -> None:
-    config = TrainConfig(patience=2)
-    rows = [{"val/auc": auc} for auc in (0.8, 0.9, 0.89, 0.88)]
-    assert not _out_of_patience(State(history=rows[:3], best_epoch=2), config)
-    assert _out_of_patience(State(history=rows, best_epoch=2), config)
-    assert not _out_of_patience(State(history=rows, best_epoch=2), TrainConfig())
 
 
 def test_a_loss_that_is_not_finite_fails_the_run_with_the_remedy(tmp_path: Path) -> None:

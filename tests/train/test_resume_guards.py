@@ -1,0 +1,136 @@
+"""What a resumed run may change, what it refuses, and that its checkpoint is the best epoch's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goemo_report.contract import EMOTIONS
+from goemo_report.metrics import micro_roc_auc
+from goemo_report.predictions import read_predictions
+from goemo_train import demo_corpus
+from goemo_train.data import SPLIT_FILES
+from tests.train.forked import Forks, Trainer
+from tests.train.resuming import ARGUMENTS, resumed, run_directory, start
+from tests.train.test_distributed import free_port
+
+
+def record(output: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((run_directory(output) / "run.json").read_text())
+    return value
+
+
+def interrupted(forks: Forks, output: Path, *arguments: str) -> None:
+    trainer = start(forks, output, (*ARGUMENTS, *arguments))
+    trainer.wait_until_it_says("epoch 2: ")
+    trainer.send(signal.SIGTERM)
+    assert trainer.wait() == 128 + signal.SIGTERM, trainer.stderr()
+
+
+def refused(trainer: Trainer) -> str:
+    assert trainer.wait() == 1, trainer.stderr()
+    last = trainer.stderr().splitlines()[-1]
+    assert last.startswith("goemo-train: error: ")
+    return last
+
+
+def test_a_checkpoint_whose_state_was_not_written_is_not_the_best(
+    tmp_path: Path, forks: Forks
+) -> None:
+    """Training on is not bit-equal here: other processes draw other dropout."""
+    trainer = start(forks, tmp_path, (*ARGUMENTS, "--checkpoint-every=0", "--learning-rate=2e-3"))
+    directory = run_directory(tmp_path)
+    while not list(directory.glob("state-*.pt")):
+        assert not trainer.has_ended(), trainer.stderr()
+    (directory / "state.part").mkdir()  # no state after this one
+    assert trainer.wait() == 1, trainer.stderr()
+    (directory / "state.part").rmdir()
+    assert (directory / "best-2").exists()  # the first epochs are each better than before
+    options = (*resumed(tmp_path), f"--output={tmp_path}", "--wandb-mode=disabled")
+    for process in forks.start_group(2, free_port(), *options):
+        assert process.wait() == 0, process.stderr()
+    found = read_predictions(directory / "val_predictions.csv")
+    after = record(tmp_path)
+    best = after["history"][after["summary"]["best_epoch"] - 1]
+    auc = micro_roc_auc(found.truth, found.probabilities)
+    assert auc == pytest.approx(best["val/auc"], abs=1e-6)
+    assert not list(directory.glob("best-*"))
+    assert (directory / "checkpoint" / "thresholds.json").exists()
+
+
+def test_a_run_is_trained_by_one_process(tmp_path: Path, forks: Forks) -> None:
+    trainer = start(forks, tmp_path, (*ARGUMENTS, "--num-epochs=500"))
+    again = forks.start(*resumed(tmp_path), f"--output={tmp_path}")
+    assert f"another process trains {run_directory(tmp_path)}" in refused(again)
+    assert not trainer.has_ended()
+    trainer.send(signal.SIGKILL)  # which leaves the lock's file, not the lock
+    trainer.wait()
+    trainer = start(forks, tmp_path, resumed(tmp_path))
+    trainer.send(signal.SIGTERM)
+    assert trainer.wait() == 128 + signal.SIGTERM, trainer.stderr()
+
+
+def test_other_data_are_refused(tmp_path: Path, forks: Forks) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "labels.txt").write_text("\n".join(EMOTIONS) + "\n")
+    for split, rows in demo_corpus.generate().items():
+        lines = (f"{text}\t{','.join(map(str, ids))}\tid\n" for text, ids in rows[:200])
+        (data / SPLIT_FILES[split]).write_text("".join(lines))
+    output = tmp_path / "runs"
+    interrupted(forks, output, f"--dataset={data}")
+    before = record(output)
+    with (data / "dev.tsv").open("a") as file:
+        file.write("one more text\t3\tid\n")
+    last = refused(forks.start(*resumed(output), f"--output={output}"))
+    assert f"began with dataset_version {before['config']['dataset_version']}" in last
+    assert record(output) == before
+    shutil.rmtree(data)
+    assert "is neither" in refused(forks.start(*resumed(output), f"--output={output}"))
+
+
+def test_what_changes_no_result_may_be_given_anew(tmp_path: Path, forks: Forks) -> None:
+    interrupted(forks, tmp_path)
+    assert len(list(run_directory(tmp_path).glob("state-*.pt"))) == 2
+    options = ("--keep-checkpoints=1", "--micro-batch-size=9", "--checkpoint-every=2")
+    trainer = start(forks, tmp_path, (*resumed(tmp_path), *options))
+    trainer.wait_until_it_says("epoch 4: ")
+    trainer.send(signal.SIGTERM)
+    assert trainer.wait() in (0, 128 + signal.SIGTERM)
+    assert len(list(run_directory(tmp_path).glob("state-*.pt"))) <= 1
+    settings = record(tmp_path)["settings"]
+    assert (settings["micro_batch_size"], settings["checkpoint_every"]) == (9, 2)
+    assert settings["learning_rate"] == 4e-3  # its own, not the recipe's
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"id": "x"}'])
+def test_a_damaged_record_is_one_line(tmp_path: Path, forks: Forks, content: str) -> None:
+    directory = tmp_path / "model-abcd1234"
+    directory.mkdir()
+    (directory / "run.json").write_text(content)
+    last = refused(forks.start("--resume=abcd1234", f"--output={tmp_path}"))
+    assert f"{directory / 'run.json'} is damaged. Start a new run" in last
+
+
+def test_what_was_done_is_what_is_logged(tmp_path: Path, forks: Forks) -> None:
+    interrupted(forks, tmp_path)
+    config = record(tmp_path)["config"]
+    settled = ("precision", "eval_precision", "compile", "embedding_updates")
+    assert [config[name] for name in settled] == ["fp32", "fp32", "off", "batch"]
+
+
+def test_what_is_no_number_is_null(tmp_path: Path, forks: Forks) -> None:
+    trainer = forks.start(
+        *("--dataset=demo", "--model=tiny-roberta", "--limit=3", "--num-epochs=2"),
+        *("--wandb-mode=disabled", f"--output={tmp_path}"),
+    )
+    assert trainer.wait() == 0, trainer.stderr()
+    text = (run_directory(tmp_path) / "run.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["summary"]["best_epoch"] >= 1
+    assert np.isfinite(json.loads(text)["history"][0]["val/loss"])

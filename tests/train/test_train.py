@@ -1,0 +1,127 @@
+"""What a run does while it trains, step by step, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from goemo_report.errors import GoemoError
+from goemo_train import losses, prepare, world
+from goemo_train import train as training
+from goemo_train.config import TrainConfig
+from goemo_train.progress import Progress
+from goemo_train.train import Outcome, train
+
+
+def run(output: Path, **settings: Any) -> Outcome:
+    given = {"model": "tiny-roberta", "limit": 64, "num_epochs": 1, **settings}
+    config = TrainConfig(model_name=given["model"], dataset="demo", wandb_mode="disabled",
+                         output=str(output), **given)  # fmt: skip
+    outcome = train(config, Progress(quiet=True))
+    assert outcome is not None
+    return outcome
+
+
+@pytest.fixture
+def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int]], None]:
+    """Has the loss of these steps, counted from 1, be no number."""
+
+    def lose(steps: set[int]) -> None:
+        own, turns = losses.choose, iter(range(1, 10**6))
+
+        def choose(*arguments: Any) -> Any:
+            loss = own(*arguments)
+            return lambda *tensors: loss(*tensors) * (np.nan if next(turns) in steps else 1.0)
+
+        monkeypatch.setattr(prepare, "choose_loss", choose)
+
+    return lose
+
+
+def test_steps_that_are_not_finite_are_left_out_and_told(
+    tmp_path: Path, losing: Callable[[set[int]], None]
+) -> None:
+    losing({2, 5})
+    outcome = run(tmp_path, batch_size=8, num_epochs=2)
+    warning, *_ = outcome.run.state.warnings
+    assert warning.startswith("2 of the 8 steps of epoch 1 were left out")
+    record = json.loads((outcome.run.directory / "run.json").read_text())
+    assert warning in record["summary"]["warnings"]
+    assert all(np.isfinite(row["train/loss"]) for row in record["history"])
+    weights = torch.load(outcome.run.directory / "checkpoint" / "pytorch_model.bin")
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_a_run_that_diverges_ends_soon_and_keeps_a_good_state(
+    tmp_path: Path, losing: Callable[[set[int]], None]
+) -> None:
+    losing(set(range(3, 1000)))
+    with pytest.raises(GoemoError, match=r"not finite in epoch 1\. Lower --learning-rate"):
+        run(tmp_path, batch_size=1, checkpoint_every=2)
+    (newest, _) = sorted(tmp_path.glob("*/state-*.pt"), reverse=True)
+    assert newest.name.startswith("state-00000008-")  # the tenth step was one too many
+    kept = torch.load(newest)
+    assert all(tensor.isfinite().all() for tensor in kept["model"].values())
+
+
+def falling(monkeypatch: pytest.MonkeyPatch, aucs: list[float]) -> None:
+    """Has the validation AUCs of the epochs be these."""
+    turns = iter(aucs)
+
+    def rankings(split: str, *_: Any) -> dict[str, float]:
+        auc = next(turns) if split == "val" else 0.5
+        return {f"{split}/auc": auc, f"{split}/macro_auc": 0.5}
+
+    monkeypatch.setattr(training, "rankings", rankings)
+
+
+@pytest.mark.parametrize(
+    ("aucs", "told"), [((0.7, 0.9, 0.8, 0.7, 0.6), True), ((0.9, 0.8, 0.85, 0.8, 0.85), False)]
+)
+def test_a_falling_auc_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aucs: tuple[float, ...], told: bool
+) -> None:
+    falling(monkeypatch, list(aucs))
+    state = run(tmp_path, num_epochs=5).run.state
+    assert ("the validation AUC has fallen 2 epochs in a row" in state.warnings) == told
+    assert state.best_epoch == aucs.index(0.9) + 1
+
+
+def test_training_stops_when_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    falling(monkeypatch, [0.8, 0.9, 0.89, 0.9, 0.95, 0.96])
+    outcome = run(tmp_path, num_epochs=6, patience=2)
+    assert len(outcome.run.state.history) == 4  # an equal one is no better
+    assert outcome.run.state.best_epoch == 2
+    record = json.loads((outcome.run.directory / "run.json").read_text())
+    assert (record["summary"]["best_epoch"], record["summary"]["final_epoch"]) == (2, 4)
+
+
+@pytest.mark.parametrize(("micro", "told"), [(0, 8), (3, 3), (100, 8)])
+def test_too_little_memory_names_what_to_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, micro: int, told: int
+) -> None:
+    def step(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training, "train_step", step)
+    expected = f"with {told} texts at once. Try --micro-batch-size {told // 2}, which"
+    with pytest.raises(GoemoError, match=expected):
+        run(tmp_path, batch_size=8, micro_batch_size=micro)
+
+
+def test_too_little_memory_before_the_first_step_is_told_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(world.World, "place", place)
+    with pytest.raises(GoemoError, match="out of GPU memory with 16 texts at once"):
+        run(tmp_path)
+    assert not list(tmp_path.iterdir())
