@@ -27,7 +27,7 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 Phase = Literal["training", "evaluation", "ablation"]
 Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
-Pooling = Literal["default", "mean"]
+Pooling = Literal["default", "mean", "auto"]
 Updates = Literal["auto", "batch", "all"]
 LossName = Literal["bce", "weighted-bce", "focal", "asymmetric"]
 Compile = Literal["auto", "on", "off"]
@@ -51,7 +51,7 @@ class TrainConfig:
     micro_batch_size: Annotated[int, "texts computed at once on a process (0: all)", (0, 65536)] = 0
     auto_batch_size: Annotated[bool, "find the largest micro batch that fits"] = False
     num_epochs: Annotated[int, "passes over the training split", (1, 10000)] = 4
-    dropout: Annotated[float, "dropout probability", (0, 0.999)] = 0.1
+    dropout: Annotated[float, "dropout probability where the model uses dropout", (0, 0.999)] = 0.1
     max_seq_length: Annotated[int, "texts are cut after so many tokens", (3, 131072)] = 128
     warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)", (-1, 10**9)] = -1
     loss: Annotated[LossName, "what is minimised"] = "bce"
@@ -62,7 +62,7 @@ class TrainConfig:
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm", (1e-9, 1e9)] = 1.0
     random_seed: Annotated[int, "seed of every random choice", (0, 2**32 - 1)] = 42
-    pooling: Annotated[Pooling, "the model's own, or mean over tokens (BERT types)"] = "default"
+    pooling: Annotated[Pooling, "the model's own, or mean of tokens (auto: if a BERT)"] = "default"
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
     embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
     threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
@@ -103,7 +103,7 @@ KEPT_ON_RESUME = frozenset({"wandb_mode", "entity", "project", "output", "resume
 PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("tiny-*", {"learning_rate": 3e-3, "batch_size": 32, "num_epochs": 8,
                 "bias_start": "log-odds"}),
-    ("*minilm*", {"learning_rate": 3e-4, "batch_size": 32, "num_epochs": 3, "pooling": "mean",
+    ("*minilm*", {"learning_rate": 3e-4, "batch_size": 32, "num_epochs": 3, "pooling": "auto",
                   "bias_start": "log-odds"}),
     ("roberta-large*", {"learning_rate": 1e-5, "bias_start": "log-odds"}),
     ("roberta-base*", {"learning_rate": 3e-5, "bias_start": "log-odds"}),
@@ -111,7 +111,8 @@ PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bert-base-*", {"learning_rate": 5e-5, "bias_start": "log-odds"}),
     ("deberta-v3-large*", {"learning_rate": 8e-6, "bias_start": "log-odds"}),
     ("deberta-v3-*", {"learning_rate": 2e-5, "bias_start": "log-odds"}),
-    ("modernbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds"}),
+    ("modernbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds",
+                      "dropout": 0.0}),
 )  # fmt: skip
 _IN_RECIPES = frozenset(key for _, recipe in PRESETS for key in recipe)
 

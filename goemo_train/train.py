@@ -71,6 +71,7 @@ def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outc
     if config.dataset != "demo" and not config.limit and not corpus.official:
         progress.note("the splits do not have the sizes of the official data set")
     classifier, tokenizer = model.load(config, corpus.labels)
+    config = replace(config, pooling=classifier.pooling)  # auto is known now
     if config.model_name not in config.model:  # a directory called `model`, say
         progress.note(f"the model is called {config.model_name}; --model-name calls it otherwise")
     if config.bias_start == "log-odds":
