@@ -23,6 +23,7 @@ from goemo_report.contract import PROJECT
 from goemo_report.errors import SettingsError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+HUB_NAME = "google-research-datasets/go_emotions"
 
 Phase = Literal["training", "evaluation", "ablation"]
 Status = Literal["baseline", "experimental", "final"]
