@@ -14,8 +14,9 @@ from pathlib import Path
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
+from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train.config import KEPT_ON_RESUME, TrainConfig, parse, settle
+from goemo_train.config import HUB_NAME, KEPT_ON_RESUME, TrainConfig, parse, settle
 
 if TYPE_CHECKING:
     from goemo_train.train import Outcome
@@ -94,10 +95,10 @@ def _run(config: TrainConfig, *, last: bool) -> int:
 
 def _without_hub(config: TrainConfig) -> None:
     """Use the hub's cache alone where the hub does not answer, rather than wait for retries."""
-    given = (config.model, config.dataset)
-    if os.environ.get("HF_HUB_OFFLINE") or all(
-        Path(name).is_dir() or name.startswith("tiny-") or name == "demo" for name in given
-    ):
+    here = config.dataset == "demo" or Path(config.dataset).is_dir()
+    there = config.dataset in (DATASET_NAME, HUB_NAME)  # what is neither is refused unasked
+    local = config.model.startswith(("tiny-", "/", ".", "~")) or Path(config.model).is_dir()
+    if os.environ.get("HF_HUB_OFFLINE") or (here and local) or not (here or there):
         return
     hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
