@@ -14,8 +14,10 @@ from pathlib import Path
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
+from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train.config import KEPT_ON_RESUME, TrainConfig, parse, settle
+from goemo_train.config import HUB_NAME, KEPT_ON_RESUME, TrainConfig, parse, settle
+from goemo_train.directory import open_run
 
 if TYPE_CHECKING:
     from goemo_train.train import Outcome
@@ -77,7 +79,8 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Outcome], *, la
         raise GoemoError(
             f"training needs {' and '.join(missing)}", "Install it: pip install 'goemo[train]'"
         )
-    _without_hub(config)  # before the imports, which read the environment
+    wanted = open_run(config, given).config if config.resume else config
+    _without_hub(wanted)  # before the imports, which read the environment
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's: fewer page faults, 3% faster
     gc.disable()  # looking for garbage in what is imported takes a fifth of the imports' time
     import transformers
@@ -104,10 +107,10 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Outcome], *, la
 
 def _without_hub(config: TrainConfig) -> None:
     """Use the hub's cache alone where the hub does not answer, rather than wait for retries."""
-    given = (config.model, config.dataset)
-    if os.environ.get("HF_HUB_OFFLINE") or all(
-        Path(name).is_dir() or name.startswith("tiny-") or name == "demo" for name in given
-    ):
+    here = config.dataset == "demo" or Path(config.dataset).is_dir()
+    there = config.dataset in (DATASET_NAME, HUB_NAME)  # what is neither is refused unasked
+    local = config.model.startswith(("tiny-", "/", ".", "~")) or Path(config.model).is_dir()
+    if os.environ.get("HF_HUB_OFFLINE") or (here and local) or not (here or there):
         return
     hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:

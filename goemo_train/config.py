@@ -12,22 +12,24 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatch
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from goemo_report.contract import PROJECT
+from goemo_report.contract import DATASET_NAME, PROJECT
 from goemo_report.errors import SettingsError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+HUB_NAME = "google-research-datasets/go_emotions"
+MADE = ("demo", "tiny-bert", "tiny-roberta")  # on the spot, whatever lies in the directory
 
 Phase = Literal["training", "evaluation", "ablation"]
 Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
-Pooling = Literal["default", "mean"]
+Pooling = Literal["default", "mean", "auto"]
 Updates = Literal["auto", "batch", "all"]
 LossName = Literal["bce", "weighted-bce", "focal", "asymmetric"]
 Compile = Literal["auto", "on", "off"]
@@ -43,7 +45,7 @@ class TrainConfig:
     model_name: Annotated[
         str, "name in run and artifacts (default: last part of --model, or what its config says)"
     ] = ""
-    dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = "go_emotions"
+    dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = DATASET_NAME
     exclude_neutral: Annotated[bool, "27 labels; texts with neutral alone are dropped"] = False
     limit: Annotated[int, "use only the first N texts of each split (0: all)", (0, 10**9)] = 0
     learning_rate: Annotated[float, "peak learning rate", (1e-12, 10)] = 2e-5
@@ -51,7 +53,7 @@ class TrainConfig:
     micro_batch_size: Annotated[int, "texts computed at once on a process (0: all)", (0, 65536)] = 0
     auto_batch_size: Annotated[bool, "find the largest micro batch that fits"] = False
     num_epochs: Annotated[int, "passes over the training split", (1, 10000)] = 4
-    dropout: Annotated[float, "dropout probability", (0, 0.999)] = 0.1
+    dropout: Annotated[float, "dropout probability where the model uses dropout", (0, 0.999)] = 0.1
     max_seq_length: Annotated[int, "texts are cut after so many tokens", (3, 131072)] = 128
     warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)", (-1, 10**9)] = -1
     loss: Annotated[LossName, "what is minimised"] = "bce"
@@ -62,7 +64,7 @@ class TrainConfig:
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm", (1e-9, 1e9)] = 1.0
     random_seed: Annotated[int, "seed of every random choice", (0, 2**32 - 1)] = 42
-    pooling: Annotated[Pooling, "the model's own, or mean over tokens (BERT types)"] = "default"
+    pooling: Annotated[Pooling, "the model's own, or mean of tokens (auto: if a BERT)"] = "default"
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
     embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
     threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
@@ -108,7 +110,7 @@ KEPT_ON_RESUME = frozenset(
 PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("tiny-*", {"learning_rate": 3e-3, "batch_size": 32, "num_epochs": 8,
                 "bias_start": "log-odds"}),
-    ("*minilm*", {"learning_rate": 3e-4, "batch_size": 32, "num_epochs": 3, "pooling": "mean",
+    ("*minilm*", {"learning_rate": 3e-4, "batch_size": 32, "num_epochs": 3, "pooling": "auto",
                   "bias_start": "log-odds"}),
     ("roberta-large*", {"learning_rate": 1e-5, "bias_start": "log-odds"}),
     ("roberta-base*", {"learning_rate": 3e-5, "bias_start": "log-odds"}),
@@ -116,7 +118,8 @@ PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bert-base-*", {"learning_rate": 5e-5, "bias_start": "log-odds"}),
     ("deberta-v3-large*", {"learning_rate": 8e-6, "bias_start": "log-odds"}),
     ("deberta-v3-*", {"learning_rate": 2e-5, "bias_start": "log-odds"}),
-    ("modernbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds"}),
+    ("modernbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds",
+                      "dropout": 0.0}),
 )  # fmt: skip
 _IN_RECIPES = frozenset(key for _, recipe in PRESETS for key in recipe)
 
@@ -128,14 +131,14 @@ def short_name(model: str) -> str:
 
     A directory called `model` or the like is named by its own config's `_name_or_path`.
     """
-    path = Path(model)
-    name = path.resolve().name if path.is_dir() else model.rstrip("/").rsplit("/", 1)[-1]
-    if path.is_dir() and name.lower() in _UNTELLING:
+    path = Path(model).resolve() if Path(model).is_dir() else Path(model)
+    name = path.name
+    if name.lower() in _UNTELLING and path.is_dir():
         try:
             origin = json.loads((path / "config.json").read_text("utf-8")).get("_name_or_path")
         except (OSError, ValueError):
             origin = None
-        name = str(origin or path.resolve().parent.name).rstrip("/").rsplit("/", 1)[-1]
+        name = Path(origin or path.parent).name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
 
 
@@ -152,6 +155,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"cannot read {path}: {error.strerror}", "Check --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}", "Correct the file") from error
+    for name in (key for key, value in table.items() if isinstance(value, dict)):
+        raise SettingsError(f"{path} has a table [{name}]", "All keys stand at the top level")
+    if "resume" in table:
+        raise SettingsError(f"{path} names a run to resume", "Give --resume on the command line")
     tags = table.pop("tag", [])
     settings = [*table.items(), *(("tag", t) for t in (tags if isinstance(tags, list) else [tags]))]
     try:
@@ -166,13 +173,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """One line, as all errors."""
-        unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
-        known = self._option_string_actions
-        typed = unknown[1] if unknown else "-"
-        close = [name for name in known if name.endswith(typed[1:])]  # --seed: --random-seed
-        close += difflib.get_close_matches(typed, known, 1)
-        hint = f"Did you mean {close[0]}?" if unknown and close else "See --help"
-        raise SettingsError(message, hint)
+        if unknown := re.search(r"unrecognized arguments: (--[\w-]+)", message):
+            typed, known = unknown[1], self._option_string_actions
+            close = [name for name in known if name.endswith(typed[1:])]  # --seed: --random-seed
+            close += difflib.get_close_matches(typed, known, 1)
+            hint = f"Did you mean {close[0]}?" if close else "See --help"
+            raise SettingsError(f"there is no option {typed}", hint)
+        raise SettingsError(message, "See --help")
 
 
 def _boolean(text: str) -> bool:
@@ -180,10 +187,6 @@ def _boolean(text: str) -> bool:
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
     return values[text.lower()]
-
-
-def _list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def build_parser(*, series: bool = True) -> argparse.ArgumentParser:
@@ -214,7 +217,7 @@ def build_parser(*, series: bool = True) -> argparse.ArgumentParser:
             parser.add_argument(flag, type=hint, help=meaning, metavar=hint.__name__.upper())
     if not series:
         return parser
-    parser.add_argument("--seeds", type=_list, metavar="A,B,C", help="one run for each seed")
+    parser.add_argument("--seeds", metavar="A,B,C", help="one run for each seed")
     parser.add_argument("--ablate", action="append", metavar="OPTION=A,B,C",
                         help="one run for each value of an option; may be given again")  # fmt: skip
     parser.add_argument("--config", metavar="FILE.toml", help="read settings from this file")
@@ -224,47 +227,59 @@ def build_parser(*, series: bool = True) -> argparse.ArgumentParser:
 
 def normalise(arguments: Iterable[str]) -> list[str]:
     """Options with underscores become options with dashes; values stay as they are."""
-    dashed = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        dashed.append((name.replace("_", "-") if name.startswith("--") else name) + equals + value)
-    return dashed
+    return [re.sub("^--[^=]+", lambda name: name[0].replace("_", "-"), a) for a in arguments]
 
 
-def settle(flags: dict[str, Any], environment: dict[str, str] | None = None) -> TrainConfig:
+def settle(
+    flags: dict[str, Any], environment: MutableMapping[str, str] | None = None
+) -> TrainConfig:
     """The settings of a run from its flags; `config` names a TOML file.
+
+    An empty mode or run id in the environment is taken out of it: wandb would refuse it.
 
     Raises:
         SettingsError: a value cannot be used.
 
     """
-    environment = dict(os.environ) if environment is None else environment
-    flags = dict(flags)
-    toml = flags.pop("config", None)
-    given = {**(read_toml(Path(toml)) if toml else {}), **flags}
-    given["tag"] = tuple(given.get("tag", ()))
-    model = given.get("model", TrainConfig.__dataclass_fields__["model"].default)
-    named = given.get("model_name") or short_name(model)
-    project = "" if given.get("resume") else PROJECT  # a resumed run has its own
-    given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or project
-    given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
-    if not given.get("wandb_mode") and (mode := environment.get("WANDB_MODE")):
-        given["wandb_mode"] = {"dryrun": "offline", "run": "online"}.get(mode, mode)
-        if given["wandb_mode"] not in get_args(Mode):
-            raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
-    config = TrainConfig(**{**preset(short_name(model)), **given, "model_name": named})
+    environment = os.environ if environment is None else environment
+    for name in ("WANDB_MODE", "WANDB_RUN_ID"):
+        if environment.get(name) == "":
+            del environment[name]
+    mode = environment.get("WANDB_MODE")
+    mode = {"dryrun": "offline", "run": "online"}.get(mode or "", mode)
+    if mode not in (None, *get_args(Mode)):
+        raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
+    toml = flags.get("config")
+    given: dict[str, Any] = {
+        "model": DEFAULT_MODEL,
+        "dataset": DATASET_NAME,
+        "output": "runs",
+        "tag": (),
+    }
+    given |= {**(read_toml(_expanded(toml)) if toml else {}), **flags}
+    given.pop("config", None)
+    given |= {"tag": tuple(given["tag"]), "output": str(_expanded(given["output"]))}
+    for name in ("model", "dataset"):  # so that the run resumes from any directory
+        if given[name] not in MADE and (path := _expanded(given[name])).is_dir():
+            given[name] = str(path.absolute())
+    if not given.get("resume"):  # a resumed run has its own
+        given["wandb_mode"] = given.get("wandb_mode") or mode
+        given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or PROJECT
+        given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
+    found = short_name(given["model"])
+    name = given["model_name"] = given.get("model_name") or found
+    config = TrainConfig(**{**(preset(name) or preset(found)), **given})
     check(config)
     return config
 
 
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - it leaves the ~ of an unknown user
+
+
 def check(config: TrainConfig) -> None:
     """Refuse values that cannot train, naming the option and the range."""
-    for name, hint in get_type_hints(TrainConfig, include_extras=True).items():
-        value = getattr(config, name)
-        for low, high in get_args(hint)[2:]:
-            if not low <= value <= high:  # NaN fails too
-                flag = "--" + name.replace("_", "-")
-                raise SettingsError(f"{flag} is {value}", f"Give a value from {low:g} to {high:g}")
+    _check_ranges({item.name: getattr(config, item.name) for item in fields(config)})
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", config.model_name):
         raise SettingsError(
             f"--model-name is {config.model_name!r}",
@@ -273,6 +288,15 @@ def check(config: TrainConfig) -> None:
     for tag in config.tags:
         if not 1 <= len(tag) <= 64:
             raise SettingsError(f"the tag {tag[:70]!r} has {len(tag)} characters", "W&B takes 1-64")
+
+
+def _check_ranges(values: Mapping[str, Any]) -> None:
+    hints = get_type_hints(TrainConfig, include_extras=True)
+    for name, value in values.items():
+        for low, high in get_args(hints[name])[2:]:
+            if not low <= value <= high:  # NaN fails too
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} is {value}", f"Give a value from {low:g} to {high:g}")
 
 
 def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
@@ -286,23 +310,32 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
 
     """
     flags = vars(build_parser().parse_args(normalise(arguments)))
-    seeds = flags.pop("seeds", ())
-    if len(set(seeds)) < len(seeds):
-        raise SettingsError(f"--seeds {','.join(seeds)} names a seed twice", "Name each seed once")
-    ways = [[f"--random-seed={seed}" for seed in seeds]]
-    for text in flags.pop("ablate", ()):
-        name, _, values = text.partition("=")
-        if not _list(values):
-            raise SettingsError(
-                f"--ablate {text} names no values", "Write --ablate dropout=0.0,0.3"
-            )
-        ways.append([f"--{name.replace('_', '-')}={value}" for value in _list(values)])
+    seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
+    ways = [] if seeds is None else [_way(f"--seeds {seeds}", "random-seed", seeds)]
+    ways += [_way(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
+    if ablated:
         flags = {"phase": "ablation", **flags}
     series = []
-    for extra in product(*filter(None, ways)):
+    for extra in product(*ways):
         changed = vars(build_parser(series=False).parse_args(extra))
         tags = [e.removeprefix("--") for e in extra if "random-seed" not in e]
         if tags:
             changed["tag"] = [*flags.get("tag", ()), *tags]
         series.append({**flags, **changed})
     return series
+
+
+def _way(typed: str, name: str, values: str) -> list[str]:
+    """An option with each of its values; errors say what was typed."""
+    parts = [value.strip() for value in values.split(",") if value.strip()]
+    if not parts:
+        raise SettingsError(f"{typed} names no values", "List them with commas: A,B,C")
+    if len(set(parts)) < len(parts):
+        raise SettingsError(f"{typed} names a value twice", "Name each value once")
+    way = [f"--{name.replace('_', '-')}={value}" for value in parts]
+    try:
+        for option in way:
+            _check_ranges(vars(build_parser(series=False).parse_args([option])))
+    except SettingsError as error:
+        raise SettingsError(f"{typed}: {error.what}", error.remedy) from error
+    return way

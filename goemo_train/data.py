@@ -22,11 +22,11 @@ import torch
 from goemo_report import contract
 from goemo_report.errors import DataError
 from goemo_train import demo_corpus, token_cache
-from goemo_train.config import TrainConfig
+from goemo_train.config import HUB_NAME, TrainConfig
 
-HUB_NAME = "google-research-datasets/go_emotions"
 SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
-MEGA_BATCH = 50  # batches that are sorted by length together
+MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter
+LABEL_IDS = {str(number): number for number in range(len(contract.EMOTIONS))}
 CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
 
 
@@ -48,12 +48,8 @@ class Corpus:
     labels: tuple[str, ...]
     name: str
     version: str
-
-    @property
-    def official(self) -> bool:
-        """Whether the splits have the sizes of the official data set."""
-        sizes = {split: len(getattr(self, split).texts) for split in SPLIT_FILES}
-        return sizes == contract.SPLIT_SAMPLES
+    official: bool
+    """Whether the splits have the sizes of the official data set, neutral texts included."""
 
 
 Rows = Sequence[tuple[str, tuple[int, ...]]]
@@ -88,7 +84,9 @@ def load_corpus(config: TrainConfig) -> Corpus:
     for split, part in parts.items():
         if not part.texts:
             raise DataError(f"the {split} split of {config.dataset} has no text", "Add some rows")
-    return Corpus(**parts, labels=labels, name=name, version=version)
+    sizes = {split: len(rows) for split, rows in splits.items()}
+    official = sizes == contract.SPLIT_SAMPLES and not config.limit
+    return Corpus(**parts, labels=labels, name=name, version=version, official=official)
 
 
 def _as_split(rows: Rows, k: int, limit: int) -> Split:
@@ -124,35 +122,42 @@ def _read_tsv(path: Path, digest: Any) -> Rows:
     digest.update(raw)
     rows = []
     known: dict[str, tuple[int, ...]] = {}  # there are some hundred different sets of labels
+    widths: tuple[int, ...] = (2, 3)  # of the first row; that of all others is the same
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
+        if not (line := line.rstrip(b"\r")):
             continue
         try:
-            rows.append(_row(line.rstrip(b"\r"), known))
+            rows.append(_row(line, widths, known))
+            widths = (line.count(b"\t") + 1,)
         except DataError as error:
             raise DataError(f"{path}, line {number}: {error.what}", error.remedy) from error
     return rows
 
 
-def _row(line: bytes, known: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
+def _row(
+    line: bytes, widths: tuple[int, ...], known: dict[str, tuple[int, ...]]
+) -> tuple[str, tuple[int, ...]]:
     try:
         columns = line.decode("utf-8").split("\t")
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 ({error.reason})", "Save as UTF-8") from error
-    if len(columns) not in (2, 3):
-        raise DataError(f"{len(columns)} columns", "A row is text, label ids, comment id")
+    if len(columns) not in widths:
+        raise DataError(
+            f"{len(columns)} columns, not {' or '.join(map(str, widths))}",
+            "All rows are text, label ids, comment id, or all are without the last",
+        )
     text, labels = columns[:2]
     if not text.strip():
         raise DataError("the text is empty", "Remove the row")
     if "\0" in text:
         raise DataError("the text holds a NUL byte", "The file is damaged: get it again")
     if labels not in known:
-        ids = labels.split(",")
-        for part in ids:
-            if not (part.isascii() and part.isdigit() and int(part) < len(contract.EMOTIONS)):
-                raise DataError(f"unknown label id {part!r}", "Ids go from 0 to 27")
-        known[labels] = tuple(map(int, ids))
-        if len(set(known[labels])) < len(ids):
+        try:
+            known[labels] = ids = tuple(LABEL_IDS[part] for part in labels.split(","))
+        except KeyError as error:
+            what = f"unknown label id {error.args[0][:20]!r}"
+            raise DataError(what, "Ids go from 0 to 27") from error
+        if len(set(ids)) < len(ids):
             raise DataError(f"a label id is listed twice in {labels!r}", "Name each label once")
     return text, known[labels]
 
@@ -253,8 +258,9 @@ def training_batches(
     chance = np.random.default_rng((seed, epoch))
     order = chance.permutation(len(lengths))
     batches: list[npt.NDArray[np.int64]] = []
-    for start in range(0, len(order), size * MEGA_BATCH):
-        mega = order[start : start + size * MEGA_BATCH]
+    together = size * max(1, min(MEGA_BATCH, len(order) // (4 * size)))
+    for start in range(0, len(order), together):
+        mega = order[start : start + together]
         mega = mega[np.argsort(-lengths[mega], kind="stable")]
         batches += [mega[i : i + size] for i in range(0, len(mega), size)]
     chance.shuffle(batches)

@@ -7,21 +7,23 @@ import fcntl
 import json
 import math
 import os
+import secrets
 import shlex
 import shutil
+import string
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
-from goemo_report.files import whole_file
+from goemo_report.files import flush, whole_file
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
-from goemo_train.states import flush
-from goemo_train.tracking import new_run_id
-from goemo_train.world import World
+
+if TYPE_CHECKING:
+    from goemo_train.world import World
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 SAME_ON_RESUME = ("dataset_name", "dataset_version", "train_samples", "val_samples",
@@ -44,6 +46,12 @@ class Opened:
         if not (self.directory / "run.json").exists():
             return "the same command"
         return f"goemo-train --resume {self.id} --output {shlex.quote(self.config.output)}"
+
+
+def new_run_id() -> str:
+    """The id that a sweep agent chose, or eight random characters as W&B's own."""
+    alphabet = string.ascii_lowercase + string.digits
+    return os.environ.get("WANDB_RUN_ID") or "".join(secrets.choice(alphabet) for _ in range(8))
 
 
 def open_run(config: TrainConfig, given: Collection[str]) -> Opened:

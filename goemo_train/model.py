@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,16 +24,17 @@ from transformers import (
 )
 
 from goemo_report.errors import GoemoError, SettingsError
+from goemo_report.files import flush
 from goemo_train import demo_corpus
-from goemo_train.config import TrainConfig
-from goemo_train.states import flush
+from goemo_train.config import Pooling, TrainConfig
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
 POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
 DROPOUT_NAMES = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout",
     "dropout", "attention_dropout", "seq_classif_dropout", "classifier_dropout",
-    "embedding_dropout", "mlp_dropout", "hidden_dropout", "summary_last_dropout",
+    "classifier_dropout_prob", "embedding_dropout", "mlp_dropout", "hidden_dropout",
+    "summary_last_dropout",
 )  # fmt: skip
 
 Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -41,6 +42,8 @@ Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 class Classifier(nn.Module):
     """Ids and mask (b, t) to logits (b, k), through the model's own head."""
+
+    pooling: ClassVar[Pooling] = "default"
 
     def __init__(self, plain: Any) -> None:
         super().__init__()
@@ -73,6 +76,8 @@ class MeanPooled(Classifier):
     passes it on. `export` writes that; what the first token still adds is trained as well, so
     that both give the same logits up to rounding.
     """
+
+    pooling = "mean"
 
     def __init__(self, plain: BertForSequenceClassification) -> None:
         super().__init__(plain)
@@ -191,14 +196,13 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
         )
     if _is_export(plain):  # its scaled layer cannot be trained as it is
         return _undo_export(plain), tokenizer
-    if config.pooling == "mean":
-        if not isinstance(plain, BertForSequenceClassification):
-            raise SettingsError(
-                f"--pooling mean is made for BERT types, {config.model} is a "
-                f"{plain.config.model_type}",
-                "Leave it at default",
-            )
+    if config.pooling != "default" and isinstance(plain, BertForSequenceClassification):
         return MeanPooled(plain), tokenizer
+    if config.pooling == "mean":
+        raise SettingsError(
+            f"--pooling mean is made for BERT types, {config.model} is a {plain.config.model_type}",
+            "Give --pooling default",
+        )
     return Classifier(plain), tokenizer
 
 
@@ -209,9 +213,19 @@ def encoder_layers(plain: Any) -> list[nn.Module]:
 
 
 def _set_dropout(described: Any, dropout: float) -> None:
-    for name in DROPOUT_NAMES:
-        if hasattr(described, name):
-            setattr(described, name, dropout)
+    """Set the rates that are above zero in the model's config or by default in its type.
+
+    Rates that are zero by design stay, and those at None follow another. A model without any
+    (ModernBERT) has its classifier's set.
+    """
+    usual = type(described)()  # what was trained with --dropout 0 has zeros of its own
+    rates = [name for name in DROPOUT_NAMES if getattr(described, name, None) is not None]
+    used = [name for name in rates if getattr(described, name) or getattr(usual, name, 0)]
+    used = used or [name for name in rates if name == "classifier_dropout"]
+    if dropout and not used:
+        raise SettingsError(f"a {described.model_type} has no dropout to set", "Give --dropout 0")
+    for name in used:
+        setattr(described, name, dropout)
 
 
 def start_bias(model: Classifier, truth: npt.NDArray[np.bool_]) -> None:

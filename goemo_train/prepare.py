@@ -44,6 +44,14 @@ class Work:
     steps: int
     warnings: list[str]
 
+    def about(self) -> str:
+        """What is trained and how, in a line."""
+        config = self.config
+        return (
+            f"{len(self.tokens)} texts, {config.num_epochs} epochs of {config.batch_size} a step, "
+            f"learning rate {config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
+        )
+
     def measured(self) -> dict[str, Any]:
         """What the run's config says of data and model."""
         return {
@@ -72,6 +80,7 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
     if config.dataset != "demo" and not config.limit and not corpus.official:
         progress.note("the splits do not have the sizes of the official data set")
     classifier, tokenizer = model.load(config, corpus.labels)
+    config = replace(config, pooling=classifier.pooling)
     if config.model_name not in config.model:  # a directory called `model`, say
         progress.note(f"the model is called {config.model_name}; --model-name calls it otherwise")
     if config.bias_start == "log-odds":

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from goemo_report.errors import GoemoError
+from goemo_report.files import flush
 from goemo_train import model, states
 from goemo_train.config import TrainConfig
 from goemo_train.directory import Opened, is_full, write_json
@@ -78,7 +79,7 @@ class Run:
         yield part
         shutil.rmtree(self.best, ignore_errors=True)  # of an epoch that is done again
         part.rename(self.best)
-        states.flush(self.directory)
+        flush(self.directory)
 
     def save(self) -> None:
         """Keep all that `restore` needs, random states of all processes included."""

@@ -10,12 +10,13 @@ the one before it is used.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+
+from goemo_report.files import flush
 
 _NAME = re.compile(r"state-\d{8}-\d{5}-(?P<best>\d{5})-(?P<digest>[0-9a-f]{16})\.pt")
 
@@ -73,15 +74,6 @@ def remove_states(directory: Path) -> None:
     """Remove all states of a run that has come to its end."""
     for path in _states(directory):
         path.unlink()
-
-
-def flush(path: Path) -> None:
-    """Have what was written, or for a directory renamed, on the disk before going on."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _states(directory: Path) -> list[Path]:

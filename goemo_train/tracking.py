@@ -10,8 +10,6 @@ from __future__ import annotations
 import atexit
 import os
 import platform
-import secrets
-import string
 import sys
 import time
 import urllib.error
@@ -29,7 +27,7 @@ import transformers
 from goemo_report import contract
 from goemo_report.contract import ARTIFACTS, Role
 from goemo_report.errors import GoemoError
-from goemo_train.config import TrainConfig
+from goemo_train.config import Mode, TrainConfig
 
 DESCRIPTIONS: dict[Role, str] = {
     "checkpoint": "Best checkpoint by validation micro AUC",
@@ -37,12 +35,6 @@ DESCRIPTIONS: dict[Role, str] = {
     "test-predictions": "Test predictions with probabilities",
     "per-class-metrics": "Per-class metrics on the test split",
 }
-
-
-def new_run_id() -> str:
-    """The id that a sweep agent chose, or eight random characters as W&B's own."""
-    alphabet = string.ascii_lowercase + string.digits
-    return os.environ.get("WANDB_RUN_ID") or "".join(secrets.choice(alphabet) for _ in range(8))
 
 
 def system_information() -> dict[str, Any]:
@@ -126,6 +118,14 @@ class Tracker:
                 if old != Path(run.dir).parent:
                     old.rename(old.with_name(f"superseded-{old.name}"))
         return cls(run, config, run_id)
+
+    def settled(self) -> TrainConfig:
+        """The settings with the mode, entity and project that W&B took, to resume in."""
+        if self.run is None:
+            return replace(self.config, wandb_mode="disabled")
+        mode: Mode = "offline" if self.run.offline else "online"
+        entity = self.config.entity if self.run.offline else str(self.run.entity)
+        return replace(self.config, wandb_mode=mode, entity=entity)
 
     @property
     def offline(self) -> bool:

@@ -90,15 +90,14 @@ def train(
         tracker = Tracker.start(replace(config, wandb_mode=mode), logged, opened.name, opened.id)
         run = Run(opened.name, config, directory, world, progress, tracker, work.classifier,
                   work.optimiser)  # fmt: skip
-        record = new_record(opened, config, logged)
+        record = new_record(opened, tracker.settled(), logged)
         with Interruption() as stop, run.ended():
             if world.main:
                 directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
                 lock = lock or hold(directory)
                 write_json(directory / "run.json", record)
             check_shared(directory, world)
-            about = f"{len(work.tokens)} texts, {work.steps} steps on {world.device.type}"
-            progress.note(f"run {opened.name} ({opened.id}): {about}")
+            progress.note(f"run {opened.name} ({opened.id}): {work.about()} on {world.device.type}")
             if config.resume:
                 run.restore()
             for text in work.warnings:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from goemo_report.errors import SettingsError
 from goemo_train.__main__ import main
 from goemo_train.config import PRESETS, TrainConfig, build_parser, parse, settle, short_name
+
+ROOT = Path(__file__).parents[2]
 
 
 def settled(*arguments: str, **environment: str) -> TrainConfig:
@@ -30,7 +35,7 @@ def test_flag_over_file_over_preset_over_default(tmp_path: Path) -> None:
 def test_help_says_which_defaults_a_recipe_replaces() -> None:
     options = {item.dest: item.help or "" for item in build_parser()._actions}
     assert "(default: 16, or the model's recipe)" in options["batch_size"]
-    assert "(default: 0.1)" in options["dropout"]
+    assert "(default: 0.01)" in options["weight_decay"]
     named = {key for key, text in options.items() if "recipe" in text}
     assert named == {key for _, recipe in PRESETS for key in recipe}
 
@@ -48,6 +53,25 @@ def test_environment_is_what_it_is_to_wandb() -> None:
     assert settled("--wandb-mode", "disabled", WANDB_MODE="offline").wandb_mode == "disabled"
     assert settled().wandb_mode is None
     assert settled().project == "goemotions-emotion-classification"
+    with pytest.raises(SettingsError, match="WANDB_MODE is on"):
+        settled(WANDB_MODE="on")
+
+
+def test_a_resumed_run_takes_nothing_from_the_environment() -> None:
+    shell = {"WANDB_MODE": "offline", "WANDB_PROJECT": "p", "WANDB_ENTITY": "e"}
+    config = settled("--resume=abc", **shell)
+    assert (config.wandb_mode, config.project, config.entity) == (None, "", "")
+    config = settled("--resume=abc", "--project=mine", "--wandb-mode=online", **shell)
+    assert (config.wandb_mode, config.project, config.entity) == ("online", "mine", "")
+
+
+def test_an_empty_mode_is_none_to_wandb_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    for name in ("WANDB_MODE", "WANDB_RUN_ID"):
+        monkeypatch.setenv(name, "")
+    assert settle({}).wandb_mode is None
+    wandb.Settings().update_from_env_vars(dict(os.environ))  # which raises where one is empty
 
 
 @pytest.mark.parametrize(
@@ -60,7 +84,8 @@ def test_environment_is_what_it_is_to_wandb() -> None:
         ("batch_size = [1, 2]", "invalid int value"),
         ('exclude_neutral = "maybe"', "not true or false"),
         ('phase = "training "', "invalid choice: 'training '"),
-        ("seeds = [1, 2]", "unrecognized arguments: --seeds"),
+        ("seeds = [1, 2]", "there is no option --seeds"),
+        ("[train]\ndropout = 0.3", r"has a table \[train\]. All keys stand at the top level"),
         ("phase = ", "not valid TOML"),
     ],
 )
@@ -108,7 +133,44 @@ def test_short_names(tmp_path: Path) -> None:
     assert short_name(str(telling)) == "encoder"
     (telling / "config.json").write_text('{"_name_or_path": "owner/MiniLM-L6"}')
     assert short_name(str(telling) + "/") == "MiniLM-L6"
-    assert settled("--model", str(telling)).pooling == "mean"  # the preset of MiniLM
+    assert settled("--model", str(telling)).pooling == "auto"  # the preset of MiniLM
+
+
+def test_a_recipe_goes_by_the_given_name_then_by_the_model(tmp_path: Path) -> None:
+    (tmp_path / "encoder").mkdir()
+    named = settled("--model", str(tmp_path / "encoder"), "--model-name", "all-MiniLM-L6-v2")
+    assert (named.learning_rate, named.pooling) == (3e-4, "auto")
+    assert settled("--model=roberta-large", "--model-name=mine").learning_rate == 1e-5
+
+
+def test_directories_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("encoder", "data", "demo", "tiny-bert"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a.toml").write_text('model = "~/encoder"\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "data")
+    config = settled("--config=~/a.toml", "--dataset=.", "--output=~/runs")
+    assert config.model == str(tmp_path / "encoder")
+    assert config.dataset == str(tmp_path / "data")
+    assert config.output == str(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    made = settled("--model=tiny-bert", "--dataset=demo")
+    assert (made.model, made.dataset) == ("tiny-bert", "demo")  # as the trainer reads them
+    assert settled("--model=roberta-base", "--dataset=nope").dataset == "nope"
+
+
+@pytest.mark.parametrize("dataset", ["demoo", "./nope"])
+def test_what_no_hub_has_is_refused_without_asking_one(
+    dataset: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert main([f"--dataset={dataset}", "--wandb-mode=disabled"]) == 1
+    said = capsys.readouterr().err
+    assert f"--dataset {dataset} is neither go_emotions nor demo nor a directory" in said
+    assert "cannot be reached" not in said
 
 
 def test_a_series_is_every_seed_with_every_value() -> None:
@@ -123,13 +185,40 @@ def test_a_series_is_every_seed_with_every_value() -> None:
         (42, 0.0, ("a", "dropout=0.0", "pooling=mean"), "ablation"),
         (42, 0.3, ("a", "dropout=0.3", "pooling=mean"), "ablation"),
     ]
-    for wrong in ("dropuot=0.1,0.2", "dropout=high", "dropout=", "dropout", "seeds=1,2"):
-        with pytest.raises(SettingsError):
-            parse(("--ablate", wrong))
-    with pytest.raises(SettingsError, match="argument --random-seed"):
-        parse(("--seeds", "1,x"))
-    with pytest.raises(SettingsError, match="names a seed twice"):
-        parse(("--seeds", "1,2,1"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("ablate", "dropuot=0.1,0.2", ": there is no option --dropuot. Did you mean --dropout?"),
+        ("ablate", "dropout=high", ": argument --dropout: invalid float value: 'high'"),
+        ("ablate", "dropout=0.1,2", ": --dropout is 2.0. Give a value from 0 to 0.999"),
+        ("ablate", "dropout=", " names no values"),
+        ("ablate", "dropout", " names no values"),
+        ("ablate", "seeds=1,2", ": there is no option --seeds"),
+        ("ablate", "dropout=0.1,0.1", " names a value twice"),
+        ("seeds", "1,x", ": argument --random-seed: invalid int value: 'x'"),
+        ("seeds", "1,2,1", " names a value twice"),
+        ("seeds", ",", " names no values"),
+    ],
+)
+def test_a_series_is_refused_in_the_words_that_were_typed(
+    option: str, value: str, message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse((f"--{option}", value))
+    assert str(caught.value).startswith(f"--{option} {value}{message}")
+
+
+def test_the_sweep_searches_what_the_command_line_has_and_no_seed() -> None:
+    sweep = yaml.safe_load((ROOT / "sweep.yaml").read_text())
+    searched: dict[str, Any] = {}
+    for name, choice in sweep["parameters"].items():
+        values = choice.get("values") or [choice[k] for k in ("value", "min", "max") if k in choice]
+        searched[name] = {getattr(settled(f"--{name}={value}"), name) for value in values}
+        assert searched[name] == set(values)
+    assert len(searched["random_seed"]) == 1
+    assert len(searched["learning_rate"]) == 2
 
 
 def test_help_needs_no_torch() -> None:

@@ -55,6 +55,19 @@ def test_without_neutral_texts_that_have_nothing_else_are_dropped(tmp_path: Path
     assert len(load(tmp_path, limit=2).train.texts) == 2
 
 
+@pytest.mark.parametrize("exclude_neutral", [False, True])
+def test_the_official_sizes_are_those_of_all_texts(tmp_path: Path, exclude_neutral: bool) -> None:
+    sizes = {"train_tsv": 43410, "dev_tsv": 5426, "test_tsv": 5427}
+    files = {name: b"a\t27\n" + b"b\t3\n" * (size - 1) for name, size in sizes.items()}
+    corpus_directory(tmp_path, **files)
+    corpus = load(tmp_path, exclude_neutral=exclude_neutral)
+    assert corpus.official
+    assert len(corpus.test.texts) == 5427 - exclude_neutral
+    assert not load(tmp_path, limit=5427).official
+    corpus_directory(tmp_path, **{**files, "dev_tsv": b"b\t3\n" * 5425})
+    assert not load(tmp_path, exclude_neutral=exclude_neutral).official
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -64,7 +77,12 @@ def test_without_neutral_texts_that_have_nothing_else_are_dropped(tmp_path: Path
         (b"bad\tjoy\ty\n", "unknown label id 'joy'"),
         ("bad\t٣\ty\n".encode(), "unknown label id"),
         (b"a\t0\tx\n\nno columns\n", "line 3: 1 columns"),
-        (b"a\t0\tx\textra\n", "line 1: 4 columns"),
+        (b"a\t0\tx\textra\n", "line 1: 4 columns, not 2 or 3"),
+        (b"a\t0\tx\nsome text cut\t2", "line 2: 2 columns, not 3"),  # of 27
+        (b"a\t0\nb\t2\tx\n", "line 2: 3 columns, not 2"),
+        (b"a\t0\tx\n\t\t\n", "line 2: the text is empty"),
+        (b"a\t0\tx\n  \n", "line 2: 1 columns, not 3"),
+        (b"a\t" + b"9" * 5000 + b"\tx\n", "line 1: unknown label id '9{20}'"),
         (b"a\t0\tx\r\n\r\nbad\t28\ty\r\n", "line 3: unknown label id '28'"),
         (b"a\t3,0,3\tx\n", "line 1: a label id is listed twice in '3,0,3'"),
         (b"a\t3,\tx\n", "line 1: unknown label id ''"),
@@ -207,6 +225,17 @@ def test_batches_pad_little_and_differ_between_epochs() -> None:
     assert padded < 1.1 * lengths.sum()  # random batches: 3.3 times
     other = data.training_batches(lengths, 16, 7, 2)
     assert not np.array_equal(np.concatenate(batches), np.concatenate(other))
+
+
+@pytest.mark.parametrize(("n", "size", "most"), [(1000, 32, 0.25), (4000, 512, 0.2)])
+def test_texts_of_few_batches_meet_others_in_the_next_epoch(n: int, size: int, most: float) -> None:
+    lengths = np.random.default_rng(0).lognormal(2.95, 0.45, n).astype(int).clip(3, 128)
+    together = np.zeros((2, n), np.int64)  # the batch of each text
+    for epoch in (0, 1):
+        for number, rows in enumerate(data.training_batches(lengths, size, 42, epoch + 1)):
+            together[epoch, rows] = number
+    same = [np.equal.outer(row, row) for row in together]
+    assert (same[0] & same[1]).sum() / same[0].sum() < most
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_train import data, model
-from goemo_train.config import TrainConfig
+from goemo_train.config import TrainConfig, parse, settle
+from goemo_train.progress import Progress
+from goemo_train.train import train
 
 
 def trained(name: str, pooling: str = "default") -> tuple[TrainConfig, model.Classifier, Any]:
@@ -108,12 +112,95 @@ def test_the_bias_starts_at_the_log_odds() -> None:
     assert bias[1].item() == pytest.approx(np.log(0.5 / 99.5), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta"])
-def test_dropout_is_set_everywhere(name: str) -> None:
-    classifier, _ = model.load(TrainConfig(model=name, dropout=0.37), EMOTIONS)
-    rates = [m.p for m in classifier.modules() if isinstance(m, torch.nn.Dropout)]
-    assert rates
-    assert set(rates) == {0.37}
+def encoder(directory: Path, kind: str, **settings: Any) -> str:
+    """A small model of this type on disk, with the tokenizer of tiny-bert unless it has one."""
+    small = {"vocab_size": 600, "hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 24,
+             "num_attention_heads": 2, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24,
+             "pad_token_id": 0}  # fmt: skip
+    described = AutoConfig.for_model(kind, **{**small, **settings})
+    made: Any = AutoModelForSequenceClassification.from_config(described)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    made.save_pretrained(directory)
+    if not (directory / "spm.model").exists():
+        trained("tiny-bert")[2].save_pretrained(directory)
+    return str(directory)
+
+
+def rates(name: str, dropout: float) -> dict[str, float]:
+    classifier, _ = model.load(TrainConfig(model=name, dropout=dropout), EMOTIONS)
+    modules = classifier.plain.named_modules()
+    return {name: m.p for name, m in modules if isinstance(m, torch.nn.Dropout)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_design"),  # the modules that drop nothing out whatever is asked for
+    [
+        ("bert", set()),
+        ("roberta", set()),
+        ("distilbert", set()),
+        ("deberta-v2", {"pooler.dropout"}),
+        ("modernbert", {"model.embeddings.drop", "model.layers.0.mlp.drop",
+                        "model.layers.1.mlp.drop"}),
+    ],
+)  # fmt: skip
+def test_dropout_is_set_where_it_is_not_zero_by_design(
+    tmp_path: Path, kind: str, by_design: set[str]
+) -> None:
+    found = rates(encoder(tmp_path, kind), 0.37)
+    assert by_design < set(found)
+    assert {name for name, rate in found.items() if rate == 0} == by_design
+    assert set(found.values()) <= {0.0, 0.37}
+    assert set(rates(str(tmp_path), 0.0).values()) == {0.0}
+
+
+def test_dropout_comes_back_to_what_was_trained_without(tmp_path: Path) -> None:
+    classifier, tokenizer = model.load(TrainConfig(model="tiny-bert", dropout=0.0), EMOTIONS)
+    model.save_checkpoint(classifier, tokenizer, tmp_path / "c")
+    assert set(rates(str(tmp_path / "c"), 0.2).values()) == {0.2}
+
+
+def test_a_model_that_has_no_dropout_says_so(tmp_path: Path) -> None:
+    name = encoder(tmp_path, "llama", num_key_value_heads=2)
+    with pytest.raises(SettingsError, match="a llama has no dropout to set"):
+        rates(name, 0.1)
+    assert set(rates(name, 0.0).values()) <= {0.0}
+
+
+def test_auto_pooling_is_the_mean_where_the_model_can_have_it(tmp_path: Path) -> None:
+    name = encoder(tmp_path / "MiniLMv2-distilled-from-RoBERTa", "roberta")
+    (flags,) = parse(["--model", name])
+    classifier, _ = model.load(settle(flags, {}), EMOTIONS)
+    assert classifier.pooling == "default"
+    classifier, _ = model.load(TrainConfig(model="tiny-bert", pooling="auto"), EMOTIONS)
+    assert classifier.pooling == "mean"
+
+
+def test_what_auto_came_to_is_logged(tmp_path: Path) -> None:
+    train(TrainConfig(model="tiny-bert", model_name="tiny-bert", dataset="demo", limit=40,
+                      pooling="auto", num_epochs=1, wandb_mode="disabled", output=str(tmp_path)),
+          Progress(quiet=True))  # fmt: skip
+    record = json.loads(next(tmp_path.glob("*/run.json")).read_text())
+    assert record["settings"]["pooling"] == record["config"]["pooling"] == "mean"
+
+
+def test_a_deberta_of_the_hub_loads_from_its_sentencepiece_model(tmp_path: Path) -> None:
+    """Its files: config, weights and spm.model."""
+    tmp_path = tmp_path / "deberta-v3-tiny"
+    tmp_path.mkdir()
+    texts, spm = data.load_corpus(TrainConfig(dataset="demo")).val.texts, io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=spm, vocab_size=120, minloglevel=2,
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]",
+        eos_piece="[SEP]", unk_piece="[UNK]",
+    )  # fmt: skip
+    (tmp_path / "spm.model").write_bytes(spm.getvalue())
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
+    name = encoder(tmp_path, "deberta-v2", vocab_size=121)
+    _, tokenizer = model.load(TrainConfig(model=name), EMOTIONS)
+    ids = tokenizer(texts[0])["input_ids"]
+    assert (ids[0], ids[-1]) == (1, 2)
+    assert ids[1:-1] == sentencepiece.SentencePieceProcessor(str(tmp_path / "spm.model")).encode(
+        texts[0]
+    )
 
 
 def test_what_cannot_be_loaded_is_refused(tmp_path: Path) -> None:
