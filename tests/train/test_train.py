@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_train import losses, prepare, world
+from goemo_train import losses, prepare, states, world
 from goemo_train import train as training
 from goemo_train.config import TrainConfig
 from goemo_train.progress import Progress
@@ -125,3 +125,37 @@ def test_too_little_memory_before_the_first_step_is_told_alike(
     with pytest.raises(GoemoError, match="out of GPU memory with 16 texts at once"):
         run(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def checkpoint_of(directory: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(directory / "checkpoint" / "pytorch_model.bin")
+    return weights
+
+
+def test_a_checkpoint_whose_state_was_not_written_is_not_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second epoch comes out worse when it is done again, as it may on a GPU."""
+    falling(monkeypatch, [0.5, 0.9])
+    own = states.save_state
+
+    def lost(directory: Path, step: int, epoch: int, *rest: Any) -> None:
+        if epoch == 3:  # the second is over, its checkpoint written
+            raise OSError("the machine is gone")
+        own(directory, step, epoch, *rest)
+
+    monkeypatch.setattr(states, "save_state", lost)
+    with pytest.raises(OSError, match="gone"):
+        run(tmp_path, num_epochs=3)
+    (first,) = tmp_path.glob("*/best-1")
+    assert first.with_name("best-2").exists()
+    weights, directory = checkpoint_of(first), first.parent
+
+    monkeypatch.setattr(states, "save_state", own)
+    falling(monkeypatch, [0.4, 0.3])
+    outcome = run(tmp_path, resume=directory.name)
+    assert [row["val/auc"] for row in outcome.run.state.history] == [0.5, 0.4, 0.3]
+    assert outcome.run.state.best_epoch == 1
+    final = checkpoint_of(directory)
+    assert all(torch.equal(final[name], tensor) for name, tensor in weights.items())
+    assert not list(directory.glob("best-*"))
