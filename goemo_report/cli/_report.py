@@ -14,7 +14,7 @@ from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.compare import Comparison, Options
+    from goemo_report.comparison import Comparison, Options
     from goemo_report.document import Report
 
 ENDINGS = {"html": "html", "md": "md", "json": "json", "csv": "csv", "latex": "tex"}

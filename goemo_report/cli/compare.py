@@ -168,7 +168,7 @@ def command(
     created_at = creation_time(os.environ, datetime.now(UTC))
     _check_sections(sections)
 
-    from goemo_report.compare import Options
+    from goemo_report.comparison import Options
 
     options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
     comparison = load_and_compare(

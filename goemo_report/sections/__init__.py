@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Protocol, cast
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Report, Section
 from goemo_report.errors import SettingsError
 from goemo_report.reportdata import report_data, signature

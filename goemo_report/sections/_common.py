@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.run_labels import run_labels
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
 from goemo_report.statistics.differences import LOWER_IS_BETTER as LOWER_IS_BETTER

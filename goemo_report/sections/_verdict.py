@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from goemo_report.analysis.configs import SeedGroup
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Callout
 from goemo_report.results import RunResult
 from goemo_report.sections._common import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.analysis.configs import seed_of
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import SPLITS
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult

@@ -7,7 +7,7 @@ from typing import Final
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.configs import SeedGroup
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.sections._common import (
     METRIC_TITLES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.analysis.truth import check_logged
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Facts, Section
 from goemo_report.sections._common import (
     AT_HALF,

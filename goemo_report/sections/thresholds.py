@@ -6,7 +6,7 @@ from typing import Final
 
 from goemo_report.analysis.curves import sweep
 from goemo_report.analysis.thresholds import Protocol
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import (
     Axis,
     Block,
