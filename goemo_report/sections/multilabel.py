@@ -28,7 +28,7 @@ from goemo_report.document import (
 )
 from goemo_report.metrics import BoolArray, FloatArray, IntArray
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.sections._common import AT_HALF, key_column, listed, run_cell, sample
+from goemo_report.sections._common import AT_HALF, key_column, listed, plural, run_cell, sample
 from goemo_report.sections._label_pairs import confusions, cooccurrences
 
 ORDER = 100
@@ -220,7 +220,7 @@ def _by_length(comparison: Comparison) -> list[Block]:
             comparison.short(run),
             tuple(_bin_name(item) for item in bins[run.id]),
             tuple(round(item.micro_f1, 4) for item in bins[run.id]),
-            notes=tuple(f"{item.texts:,} texts" for item in bins[run.id]),
+            notes=tuple(plural(item.texts, "text") for item in bins[run.id]),
             colour=comparison.colours[run.id],
         )
         for run in comparison.runs
