@@ -179,13 +179,7 @@ class Comparison:
     @cached_property
     def lead(self) -> PairedDifferences | None:
         """Best run minus the next best; None where they are not paired or there is only one."""
-        if not self.others:
-            return None
-        second = self.ranked[1]
-        if self.best is not self.baseline and second is self.baseline:
-            return self.differences.get(self.best.id)
-        alignment = align(self.on_split(self.best).predictions, self.on_split(second).predictions)
-        return self.difference(self.best, second, alignment) if alignment.paired else None
+        return self._against(self.ranked[1]) if self.others else None
 
     @property
     def rival(self) -> RunResult | None:
@@ -197,11 +191,24 @@ class Comparison:
         return self.ranked[1]
 
     @cached_property
+    def contender(self) -> RunResult | None:
+        """The rival, or the best run of another recipe where the rival is a seed of the same."""
+        rival, own = self.rival, self.group(self.best)
+        if rival is None or self.group(rival) is not own:
+            return rival
+        return next((run for run in self.ranked if self.group(run) is not own), rival)
+
+    @cached_property
     def headline(self) -> PairedDifferences | None:
-        """Best run minus its rival at 0.5; None where they are not paired or there is none."""
-        if self.rival is self.baseline and self.best is not self.baseline:
+        """Best run minus its contender at 0.5; None where they are not paired or there is none."""
+        return self._against(self.contender) if self.contender else None
+
+    def _against(self, other: RunResult) -> PairedDifferences | None:
+        """Best run minus another one at 0.5; None where they are not paired."""
+        if other is self.baseline:
             return self.differences.get(self.best.id)
-        return self.lead
+        alignment = align(self.on_split(self.best).predictions, self.on_split(other).predictions)
+        return self.difference(self.best, other, alignment) if alignment.paired else None
 
     @cached_property
     def tuned_headline(self) -> PairedDifferences | None:
@@ -209,7 +216,7 @@ class Comparison:
 
         The thresholds count as given, as in `tuned_intervals`.
         """
-        run, rival = self.best, self.rival
+        run, rival = self.best, self.contender
         if rival is None:
             return None
         choice, other = self.protocol(run, "per-class"), self.protocol(rival, "per-class")
@@ -300,7 +307,7 @@ class Comparison:
     def prepare(self) -> None:
         """Compute all statistics now, telling `progress`."""
         _ = self.intervals, self.differences, self.protocols, self.tuned_intervals, self.lead
-        _ = self.tuned_headline
+        _ = self.headline, self.tuned_headline
 
     def _kept(self, codec: Codec[_T], runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
         """What follows from all splits of these runs, from the cache where it is known."""
