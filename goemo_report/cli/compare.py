@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._group import ARGUMENTS
-from goemo_report.cli._options import Command, FileName, reads_runs
+from goemo_report.cli._options import Command, FileName, OutputFile, reads_runs
 from goemo_report.cli._output import note_skipped, say, write
 from goemo_report.cli._report import (
     DEFAULT_FORMATS,
@@ -45,7 +46,7 @@ Examples:
   goemo-report compare --tag final --publish
 """,
 )
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@run_argument("[RUN]...", nargs=-1)
 @click.option(
     "--format",
     "formats",
@@ -111,13 +112,13 @@ Examples:
 @click.option(
     "--summary",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
 )
 @click.option(
     "--export-thresholds",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Also write the thresholds of each run, tuned on validation, as JSON.",
 )
 @click.option(
