@@ -340,12 +340,7 @@ class Comparison:
     @cached_property
     def ranked(self) -> tuple[RunResult, ...]:
         """Runs by macro F1 at 0.5, best first."""
-        return tuple(
-            sorted(
-                self.runs,
-                key=lambda run: -self.macro_f1(run),
-            )
-        )
+        return tuple(sorted(self.runs, key=lambda run: -self.macro_f1(run)))
 
     @property
     def best(self) -> RunResult:
