@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import threading
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goemo_report.errors import DataError
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader  # the type has no public name before Python 3.13
@@ -24,6 +26,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_SMALL = 64 << 20
 _GZIP_RATIO = 50
 _GZIP_LIMIT = 1 << 30
+_COMMAND = re.compile(r"(^|[\r\n])(?=[^\S\r\n]*::)")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _FIELD_LIMIT_LOCK = threading.Lock()
 
@@ -98,7 +101,7 @@ class Table:
             raise DataError(f"{self.source} has a header but no rows", "Write one row a text")
         if set(map(len, self.rows)) != {width}:
             row = next(i for i, cells in enumerate(self.rows) if len(cells) != width)
-            what = f"{count_of(len(self.rows[row]), 'field')} where the header has {width}"
+            what = f"{plural(len(self.rows[row]), 'field')} where the header has {width}"
             raise self.refusal(row, "", what, "Quote texts that hold commas, quotes or new lines")
 
     def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
@@ -138,11 +141,15 @@ def _starts(text: str) -> list[int]:
     return starts
 
 
+def obeyed_by_none(text: str) -> str:
+    """A CSV cell that is no command to GitHub Actions, should a job print it.
+
+    The runner obeys lines that begin with `::` and whatever follows `##[`: an apostrophe parts
+    them, as it does formulas.
+    """
+    return _COMMAND.sub(r"\1'", text).replace("##[", "#'#[")
+
+
 def shown(text: str, limit: int = 40) -> str:
     """Text from a file for a message: quoted, escaped and cut to `limit` characters."""
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
-
-
-def count_of(number: int, noun: str) -> str:
-    """The number and its noun, in the plural where it takes one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

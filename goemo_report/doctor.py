@@ -20,6 +20,7 @@ from goemo_report.sources.base import RunSource
 from goemo_report.sources.cache import Cache
 from goemo_report.sources.credentials import find_credentials
 from goemo_report.sources.transport import Notify
+from goemo_report.wording import plural
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -183,13 +184,13 @@ def _entity(source: ApiSource) -> Iterator[Check]:
             "Check --entity or WANDB_ENTITY",
         )
     else:
-        yield Check("entity", "ok", f"{source.entity} has {len(projects)} projects")
+        yield Check("entity", "ok", f"{source.entity} has {plural(len(projects), 'project')}")
 
 
 def _project(source: ApiSource) -> Iterator[Check]:
     count = source.project().count_runs()
     if count:
-        yield Check("project", "ok", f"{source.project().path} has {count} runs")
+        yield Check("project", "ok", f"{source.project().path} has {plural(count, 'run')}")
     else:
         yield Check("project", "warning", f"{source.project().path} has no runs", "Check --project")
 
@@ -261,7 +262,7 @@ def _cache(cache: Cache) -> Check:
     sizes = cache.sizes()
     count = sum(files for files, _ in sizes.values())
     total = sum(size for _, size in sizes.values())
-    detail = f"{cache.root} holds {count} files, {_size(total)}"
+    detail = f"{cache.root} holds {plural(count, 'file')}, {_size(total)}"
     try:
         cache.root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache.root):

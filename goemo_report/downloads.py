@@ -89,6 +89,8 @@ def download(
         for artifact, files in zip(chosen, source.manifests(chosen), strict=True)
     ]
     wanted = [(target, file) for target in targets for file in target.wanted]
+    if wanted:
+        root.mkdir(parents=True, exist_ok=True)  # where it cannot be, nothing need be fetched
     fetched = source.fetch([(target.artifact, file) for target, file in wanted], progress)
     for (target, file), local in zip(wanted, fetched, strict=True):
         if isinstance(local, SkippedFile):

@@ -15,7 +15,14 @@ class GoemoError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.what}. {self.remedy}" if self.remedy else self.what
+        return sentences(self.what, self.remedy)
+
+
+def sentences(what: str, remedy: str) -> str:
+    """What failed and the remedy in one line, with one mark between the two."""
+    if not remedy:
+        return what
+    return f"{what} {remedy}" if what.endswith(("!", "?")) else f"{what.rstrip('., ')}. {remedy}"
 
 
 class DataError(GoemoError):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from goemo_report.csvtable import obeyed_by_none
 from goemo_report.errors import NotFoundError
 from goemo_report.model import ArtifactFile, ArtifactRef, History, Listing, RunQuery, RunRecord
 from goemo_report.sources.base import RunSource
@@ -66,7 +67,7 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
         meant = _meant(query.any_tags[0], tags)
         return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
     return NotFoundError(
-        f"none of {len(runs)} runs in {where} matches {conditions}",
+        f"no run in {where} matches {conditions}",
         "`goemo-report runs` lists the runs with their tags, states and models",
     )
 
@@ -230,7 +231,7 @@ def _field(value: Any) -> str:
     if value is None:
         return ""
     is_nested = isinstance(value, list | dict)
-    text = json.dumps(value, ensure_ascii=False) if is_nested else str(value)
+    text = obeyed_by_none(json.dumps(value, ensure_ascii=False) if is_nested else str(value))
     if isinstance(value, str) and text.startswith(_FORMULA) and text != "-Infinity":
         text = f"'{text}"  # a spreadsheet would run it
     if text != text.strip() or any(mark in text for mark in ',"\r\n'):

@@ -26,10 +26,11 @@ from goemo_report.contract import (
     prediction_columns,
     probability_column,
 )
-from goemo_report.csvtable import Table, count_of, read_table, shown
+from goemo_report.csvtable import Table, read_table, shown
 from goemo_report.errors import DataError
 from goemo_report.files import write_whole
 from goemo_report.inference import InferredThreshold, infer
+from goemo_report.wording import listed, plural
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -135,9 +136,8 @@ class _Columns:
                 if emotion not in emotions and emotion != NEUTRAL
             ]
         if missing or labels is None:
-            listed = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
             raise DataError(
-                f"{source} lacks {count_of(len(missing), 'column')}: {listed}",
+                f"{source} lacks {plural(len(missing), 'column')}: {listed(missing, 4)}",
                 "A prediction CSV has text, true_labels, pred_labels and one pred_probs_ column "
                 "for each of the 28 emotions (or 27, without neutral)",
             )
@@ -243,8 +243,8 @@ def write_predictions(
         raise DataError(f"{path.name}: {len(labels)} labels", "Use the 28 or the 27 of GoEmotions")
     if truth.shape != shape or probabilities.shape != shape:
         raise DataError(
-            f"{path.name}: {shape[0]} texts x {shape[1]} labels, but truth is {truth.shape} and "
-            f"probabilities are {probabilities.shape}",
+            f"{path.name}: {plural(shape[0], 'text')} x {plural(shape[1], 'label')}, but truth is "
+            f"{truth.shape} and probabilities are {probabilities.shape}",
             "Give one row a text and one column a label",
         )
     if not ((probabilities >= 0) & (probabilities <= 1)).all():

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Cell, Report, Table, Value
 from goemo_report.listing import jsonable, timestamp
 from goemo_report.model import Listing

@@ -10,7 +10,7 @@ from typing import Any
 from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.truth import check_logged
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.metrics import METRICS_VERSION, per_class_rows
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.differences import RANDOMISATIONS

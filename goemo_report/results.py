@@ -153,7 +153,7 @@ def load_results(
     if runs and not results:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)
         raise NotFoundError(
-            f"none of {len(runs)} runs can be used ({reasons})",
+            f"no run can be used ({reasons})",
             "A run needs its predictions as a CSV artifact; `goemo-report show RUN` lists "
             "what it logged",
         )

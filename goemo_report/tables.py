@@ -17,6 +17,7 @@ from goemo_report.contract import (
 from goemo_report.document import Cell, Column, Table, Value
 from goemo_report.listing import jsonable
 from goemo_report.model import ArtifactFile, ArtifactRef, History, RunRecord
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from goemo_report.metrics import Scores  # numpy is not needed to list runs
@@ -122,7 +123,9 @@ def history_table(history: History) -> Table:
         Column(key, key, kind="integer" if key == "epoch" else "number", digits=4) for key in keys
     )
     rows = tuple(tuple(_number(row.get(key)) for key in keys) for row in epochs)
-    caption = f"{len(epochs)} epochs; --format json has all {len(history)} steps with every value"
+    number, steps = plural(len(epochs), "epoch"), plural(len(history), "step")
+    whole = "all " if len(history) > 1 else ""
+    caption = f"{number}; --format json has every value of {whole}{steps}"
     return Table("history", "History", columns, rows, caption=caption)
 
 
@@ -162,7 +165,7 @@ def overall_table(scores: Scores) -> Table:
         ),
     )
     caption = (
-        f"{scores.rows:,} texts, predicted at {_shown(scores.threshold)} or more; "
+        f"{plural(scores.rows, 'text')}, predicted at {_shown(scores.threshold)} or more; "
         f"exact match {overall['exact_match']:.4f}, Hamming loss {overall['hamming_loss']:.4f}, "
         f"Jaccard {overall['jaccard']:.4f} (samples)"
     )

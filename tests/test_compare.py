@@ -12,7 +12,7 @@ from goemo_report.compare import compare
 from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.model import SkippedRun
-from goemo_report.results import LoadedRuns
+from goemo_report.results import LoadedRuns, RunResult
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.synthetic import run_result
 
@@ -90,6 +90,17 @@ def test_the_environment_does_not_split_a_seed_group() -> None:
     one = run_result(OfflineRun(seed=1))
     elsewhere = OfflineRun(seed=2, config={"gpu_type": "A100", "system/python_version": "3.12"})
     assert len(seed_groups([one.run, run_result(elsewhere).run])) == 1
+
+
+def test_the_path_of_the_data_does_not_split_a_seed_group() -> None:
+    def made(seed: int, **config: str) -> RunResult:
+        return run_result(OfflineRun(seed=seed, config=config))
+
+    known = {"dataset_name": "d", "dataset_version": "sha256:1"}
+    one, other = made(1, dataset="../d", **known), made(2, dataset="/data/d", **known)
+    assert len(seed_groups([one.run, other.run])) == 1
+    changed = made(2, dataset="/data/d", **known | {"dataset_version": "sha256:2"})
+    assert len(seed_groups([one.run, changed.run])) == 2
 
 
 def test_runs_without_a_config_are_groups_of_their_own() -> None:

@@ -298,6 +298,16 @@ def test_a_directory_in_the_way_is_said_and_left(shelf: Shelf, root: Path) -> No
     assert files_below(root) == {"data/b": b"2"}
 
 
+def test_a_root_that_cannot_be_made_ends_before_anything_is_fetched(
+    shelf: Shelf, root: Path
+) -> None:
+    root.write_text("a file")
+    shelf.add("data", {"a": b"1", "b": b"2"})
+    with pytest.raises(OSError, match="File exists"):
+        download(shelf, RUN, root=root)
+    assert shelf.fetched == []
+
+
 def test_a_role_that_was_never_logged(shelf: Shelf, root: Path) -> None:
     shelf.add("bert-val-predictions-r1", {"val.csv": b"v"})
     done = download(shelf, RUN, ["val-predictions", "checkpoint"], root)

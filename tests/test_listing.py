@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goemo_report.csvtable import obeyed_by_none
 from goemo_report.listing import (
     jsonable,
     run_document,
@@ -80,8 +81,19 @@ def test_times_are_written_in_utc() -> None:
 def test_csv_gives_every_text_back(rows: list[list[str]]) -> None:
     read = list(csv.reader(io.StringIO(to_csv(["a", "b"], rows), newline="")))
     formula = ("=", "+", "-", "@")
-    written = [["'" + v if v.startswith(formula) else v for v in row] for row in rows]
+    guarded = [[obeyed_by_none(v) for v in row] for row in rows]
+    written = [["'" + v if v.startswith(formula) else v for v in row] for row in guarded]
     assert read[1:] == [[v if v != "'-Infinity" else "-Infinity" for v in row] for row in written]
+
+
+def test_csv_holds_no_command_to_github_actions() -> None:
+    hostile = run(id="::error::a", config={"b": "x\n  ::set-output name=c::d", "e": ["##[group]"]})
+    text = runs_csv([hostile])
+    assert not [line for line in text.splitlines() if line.lstrip().startswith("::")]
+    assert "##[" not in text
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["id"], row["config.e"]) == ("'::error::a", """["#'#[group]"]""")
+    assert row["config.b"] == "x\n'  ::set-output name=c::d"
 
 
 def test_runs_csv_has_a_column_for_every_key_of_any_run() -> None:

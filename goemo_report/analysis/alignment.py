@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.predictions import BoolArray, Predictions
+from goemo_report.wording import plural
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 _Pairs: TypeAlias = tuple[IntArray, IntArray]
@@ -74,13 +75,13 @@ class Alignment:
             )
         if not self.paired:
             return (
-                f"not paired: only {self.matched:,} texts in common "
-                f"({self.total:,} and {self.other_total:,} texts)"
+                f"not paired: only {plural(self.matched, 'text')} in common "
+                f"(of {self.total:,} and {self.other_total:,})"
             )
         words = (
-            f"paired on all {self.matched:,} texts"
+            f"paired on all {plural(self.matched, 'text')}"
             if self.complete
-            else f"paired on {self.matched:,} common texts of {self.total:,} and "
+            else f"paired on {plural(self.matched, 'common text')} of {self.total:,} and "
             f"{self.other_total:,}"
         )
         if self.same_labels:

@@ -68,11 +68,16 @@ def is_environment(key: str) -> bool:
 
 
 def recipe(run: RunRecord) -> dict[str, Any]:
-    """The config without seeds and environment: runs of one recipe differ by chance alone."""
+    """The config without seeds and environment: runs of one recipe differ by chance alone.
+
+    Where the data set is told by name and version, the path that it was read from is left out.
+    """
+    config = flat_config(run)
+    path = {"dataset"} if {"dataset_name", "dataset_version"} <= config.keys() else set()
     return {
         key: value
-        for key, value in flat_config(run).items()
-        if key not in SEED_KEYS and not is_environment(key)
+        for key, value in config.items()
+        if key not in SEED_KEYS and key not in path and not is_environment(key)
     }
 
 

@@ -12,6 +12,7 @@ from goemo_report.contract import PER_CLASS_STATISTICS, Split, canonical_metric
 from goemo_report.metrics import Scores, averages, count
 from goemo_report.results import RunResult, SplitResult, as_number
 from goemo_report.tuning import tuned_thresholds
+from goemo_report.wording import plural
 
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""
@@ -299,14 +300,12 @@ def sample_problems(result: RunResult) -> list[str]:
     for split, found in result.splits.items():
         logged = config.get(f"{split}_samples")
         if isinstance(logged, int) and logged != found.rows:
-            problems.append(
-                f"config says {logged:,} {split} texts, the predictions hold {found.rows:,}"
-            )
+            stated = plural(logged, f"{split} text")
+            problems.append(f"config says {stated}, the predictions hold {found.rows:,}")
         count = config.get("num_labels")
         if isinstance(count, int) and count != len(found.labels):
-            problems.append(
-                f"config says {count} labels, the {split} predictions hold {len(found.labels)}"
-            )
+            stated, held = plural(count, "label"), len(found.labels)
+            problems.append(f"config says {stated}, the {split} predictions hold {held}")
         without = [
             label
             for label, support in zip(found.labels, found.scores.counts.support, strict=True)

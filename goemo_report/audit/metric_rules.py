@@ -19,6 +19,7 @@ from goemo_report.contract import (
     per_class_metric,
 )
 from goemo_report.results import as_number
+from goemo_report.wording import plural
 
 METRICS = RuleSet("metrics")
 
@@ -83,7 +84,8 @@ def epoch_step(evidence: Evidence) -> Iterator[str]:
         return
     epochs = expected_epochs(evidence, set(evidence.epoch_rows()))
     if len(rows) > len(epochs):
-        yield f"training metrics are logged at {len(rows)} steps in {len(epochs)} epochs"
+        steps, of = plural(len(rows), "step"), plural(len(epochs), "epoch")
+        yield f"training metrics are logged at {steps} in {of}"
         return
     apart = [
         f"epoch {epoch:g} at step {step:g}"

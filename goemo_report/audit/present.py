@@ -8,6 +8,7 @@ from typing import Any, Final
 from goemo_report.audit.judge import RULES, Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.document import Cell, Column, Mark, Table
+from goemo_report.wording import plural
 
 SCHEMA_VERSION: Final = 1
 
@@ -28,9 +29,7 @@ _COLUMNS: Final = (
 def verdict(audit: Audit) -> str:
     """One line on a run: how many rules were asked and what they found."""
     counts = [
-        f"{len(found)} {severity}{'' if len(found) == 1 else 's'}"
-        for severity in SEVERITIES
-        if (found := audit.of(severity))
+        plural(len(found), severity) for severity in SEVERITIES if (found := audit.of(severity))
     ]
     if audit.waived:
         counts.append(f"{len(audit.waived)} waived")

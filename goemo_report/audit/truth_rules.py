@@ -19,6 +19,7 @@ from goemo_report.contract import (
 from goemo_report.csvtable import Table
 from goemo_report.metrics import Scores, per_class_rows
 from goemo_report.results import as_number
+from goemo_report.wording import plural
 
 TRUTH = RuleSet("truth")
 
@@ -141,7 +142,7 @@ def true_per_class_csv(evidence: Evidence) -> Iterator[str]:
     if wrong and test.scores is not test.as_logged and not _csv_differences(table, test.scores):
         yield "the CSV holds the figures at threshold 0.5, pred_labels were made otherwise"
     elif len(wrong) > _LARGEST:
-        yield f"{len(wrong) - _LARGEST} more cells differ"
+        yield f"cells that differ besides: {len(wrong) - _LARGEST}"
 
 
 def _csv_differences(table: Table, scores: Scores) -> list[tuple[str, str, float]]:
@@ -289,7 +290,7 @@ def _samples_rule(split: Split) -> Check:
         found = evidence.result.splits.get(split)
         logged = evidence.run.config.get(f"{split}_samples")
         if found is not None and has_type(logged, int) and logged != found.rows:
-            yield f"{split}_samples is {logged}, the predictions hold {found.rows} texts"
+            yield f"{split}_samples is {logged}, the predictions hold {plural(found.rows, 'text')}"
 
     return check
 

@@ -23,6 +23,7 @@ from goemo_report.render import render_block
 from goemo_report.render.text import markdown_code, markdown_text
 from goemo_report.results import as_number
 from goemo_report.statistics.intervals import MetricIntervals
+from goemo_report.wording import plural
 
 _ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transformers_version")
 
@@ -54,7 +55,7 @@ def _body(card: Card) -> Iterator[str]:
     yield "## Training configuration"
     yield _mapping("configuration", _configuration(card))
     yield "## Results"
-    yield f"On {card.scores.rows:,} texts of the {_split_name(card)}. {EVALUATION_NOTE}"
+    yield f"On {plural(card.scores.rows, 'text')} of the {_split_name(card)}. {EVALUATION_NOTE}"
     yield _table(_overall(card))
     yield "### Per emotion"
     yield _table(_per_class(card))

@@ -19,6 +19,7 @@ from goemo_report.metrics import Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.statistics.intervals import MetricIntervals, intervals
+from goemo_report.wording import plural
 
 UNKNOWN_LICENSE: Final = "unknown"
 METRICS: Final = (
@@ -83,7 +84,7 @@ class Card:
         name = "test" if self.split == "test" else "validation"
         if rows < official:
             return f"{rows:,} of the {official:,} {name} texts"
-        return f"{rows:,} {name} texts, not the official {official:,}"
+        return f"{plural(rows, f'{name} text')}, not the official {official:,}"
 
     @property
     def predictions(self) -> Predictions:

@@ -21,6 +21,7 @@ from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.model import RunRecord
 from goemo_report.results import as_number
 from goemo_report.sources.base import Progress, silent
+from goemo_report.wording import listed
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -202,9 +203,8 @@ def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
 def lacking(loaded: Checkpoint) -> str:
     """Which weights a checkpoint lacks."""
     number = len(loaded.missing)
-    names = ", ".join(loaded.missing[:3]) + (", ..." if number > 3 else "")
     weights = "1 weight, which is" if number == 1 else f"{number} weights, which are"
-    return f"the checkpoint lacks {weights} random: {names}"
+    return f"the checkpoint lacks {weights} random: {listed(loaded.missing, 3)}"
 
 
 def notes_on(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:

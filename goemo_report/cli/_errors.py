@@ -10,13 +10,14 @@ from typing import TypeVar
 import click
 
 from goemo_report.cli._text import one_line
-from goemo_report.errors import GoemoError
+from goemo_report.errors import GoemoError, sentences
 
 FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
 """Exit codes; 3 is that of a check that worked and found fault, the last two
 are the shell's own for SIGINT and SIGPIPE."""
 
 _DEBUG = "goemo.debug"
+_ERROR = click.style("error:", fg="red", bold=True)
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -56,11 +57,19 @@ def report(error: BaseException, *, debug: bool) -> int:
         for line in "".join(traceback.format_exception(error)).splitlines():
             _say(one_line(line))
     what, remedy = _explain(error)
-    line = f"{what.rstrip('.')}. {remedy}" if remedy else what
-    _say(click.style("error:", fg="red", bold=True) + " " + one_line(line))
+    _say(f"{_ERROR} {one_line(sentences(what, remedy))}")
     if isinstance(error, OSError):
         _silence_standard_output()  # what is buffered would fail again at exit
     return FAILED
+
+
+def report_usage(error: click.UsageError, group: click.Context) -> int:
+    """Say on standard error what was typed wrongly, and where help is; gives the exit code."""
+    at = (error.ctx or group).command_path
+    if error.ctx in {None, group} and group.invoked_subcommand:
+        at = f"{group.command_path} {group.invoked_subcommand}"
+    _say(f"{_ERROR} {one_line(sentences(error.format_message(), f'See `{at} --help`'))}")
+    return error.exit_code
 
 
 def _explain(error: BaseException) -> tuple[str, str]:

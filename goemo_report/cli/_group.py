@@ -50,15 +50,22 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep what was typed: reports carry the command that made them."""
         ctx.meta[ARGUMENTS] = tuple(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            ctx.exit(_errors.report_usage(error, ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; every error but click's own becomes lines and an exit code."""
+        """Run the command; every error becomes one line and an exit code."""
         try:
             try:
                 return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # a full disk or a closed pipe is met here, not at exit
+        except click.UsageError as error:
+            ctx.exit(_errors.report_usage(error, ctx))
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - nothing gets past here

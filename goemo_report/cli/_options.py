@@ -158,13 +158,30 @@ def format_option(*choices: str) -> Callable[[_Command], _Command]:
     )
 
 
+class OutputFile(click.Path):
+    """A file to write, `-` for standard output; its directory is there before work begins.
+
+    It is not made: a mistyped path would become a tree of folders.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; usage error where no directory can take it."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no directory {path.parent} for {path.name}", param, ctx)
+        return path
+
+
 def output_option(command: _Command) -> _Command:
     """`--output`, for a command that prints one document."""
     return click.option(
         "--output",
         "-o",
         metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        type=OutputFile(),
         default="-",
         help="Write to FILE instead of standard output.",
     )(command)

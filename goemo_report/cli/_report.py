@@ -12,9 +12,10 @@ from goemo_report.cli._output import note, progress, spinner, write
 from goemo_report.contract import Split
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
-    from goemo_report.compare import Comparison, Options
+    from goemo_report.comparison import Comparison, Options
     from goemo_report.document import Report
 
 ENDINGS = {"html": "html", "md": "md", "json": "json", "csv": "csv", "latex": "tex"}
@@ -149,7 +150,8 @@ def publish_report(
     if done.is_offline:
         note(f"published offline as {done.artifact}: {done.where} (`goemo-report sync` uploads it)")
     else:
-        note(f"published as {done.artifact}, made from {done.inputs} artifacts: {done.where}")
+        inputs = plural(done.inputs, "artifact")
+        note(f"published as {done.artifact}, made from {inputs}: {done.where}")
 
 
 def _above_runs(directory: Path) -> Path:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, progress, say, write
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from goemo_report.audit import Audit
@@ -30,7 +32,7 @@ Examples:
   goemo-report audit --tag final --format github
 """,
 )
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@run_argument("[RUN]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings are findings too.")
 @reads_runs(filters=True)
 @format_option("table", "json", "md", "github")
@@ -77,7 +79,7 @@ def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> No
 
         write(to_json(present.document(audits, strict=strict)), output)
     elif form == "github":
-        runs = f"{len(audits)} run{'' if len(audits) == 1 else 's'}"
+        runs = plural(len(audits), "run")
         quiet = f"::notice::goemo-report audit: {runs} checked, nothing found\n"
         write(present.github_annotations(audits) or quiet, output)
     elif form == "md":

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, output_option, reads_runs
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import SPLITS
@@ -37,7 +38,7 @@ Examples:
   goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large
 """,
 )
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option(
     "--license",
     "license_id",

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import (
+    Command,
+    OutputFile,
+    format_option,
+    output_option,
+    reads_runs,
+)
 from goemo_report.cli._output import note, note_skipped, progress, say, write
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import SettingsError
 from goemo_report.model import Listing, RunQuery, RunRecord
 from goemo_report.settings import Settings
 from goemo_report.sources.base import RunSource
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from goemo_report.audit import Evidence
@@ -59,7 +67,7 @@ Examples:
   goemo-report check --tag final --require-artifacts --require-audit --junit gate.xml
 """,
 )
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@run_argument("[RUN]...", nargs=-1)
 @click.option(
     "--fail-under",
     metavar="METRIC=VALUE",
@@ -99,7 +107,7 @@ Examples:
 @click.option(
     "--junit",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Also write the conditions as JUnit XML.",
 )
 @reads_runs(filters=True)
@@ -174,7 +182,7 @@ def command(
         note(f"note: {gate.rule(confidence)}")
     failed = sum(not one.passed for one in conditions)
     if failed:
-        note(f"{failed} of {len(conditions)} conditions failed")
+        note(f"{failed} of {plural(len(conditions), 'condition')} failed")
         ctx.exit(FOUND_SOMETHING)
 
 
@@ -183,7 +191,7 @@ def _check_usage(ctx: click.Context, limits: Sequence[Limit]) -> None:
     given = ctx.params
     if not (limits or given["require_artifacts"] or given["require_audit"]):
         raise click.UsageError(
-            "Give a condition: --fail-under, --fail-over, --max-drop or a --require-..."
+            "Give a condition: --fail-under, --fail-over, --max-drop or a --require option"
         )
     if given["junit"] == given["output"]:
         raise click.UsageError("--junit and --output name the same place: give each its own")

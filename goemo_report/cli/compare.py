@@ -11,8 +11,9 @@ from pathlib import Path
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._group import ARGUMENTS
-from goemo_report.cli._options import Command, FileName, reads_runs
+from goemo_report.cli._options import Command, FileName, OutputFile, reads_runs
 from goemo_report.cli._output import note_skipped, say, write
 from goemo_report.cli._report import (
     DEFAULT_FORMATS,
@@ -45,7 +46,7 @@ Examples:
   goemo-report compare --tag final --publish
 """,
 )
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@run_argument("[RUN]...", nargs=-1)
 @click.option(
     "--format",
     "formats",
@@ -111,13 +112,13 @@ Examples:
 @click.option(
     "--summary",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
 )
 @click.option(
     "--export-thresholds",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     help="Also write the thresholds of each run, tuned on validation, as JSON.",
 )
 @click.option(
@@ -168,7 +169,7 @@ def command(
     created_at = creation_time(os.environ, datetime.now(UTC))
     _check_sections(sections)
 
-    from goemo_report.compare import Options
+    from goemo_report.comparison import Options
 
     options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
     comparison = load_and_compare(

@@ -70,7 +70,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     _follow(runs, runs_dir)
     note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
 
-    from goemo_report.compare import Options
+    from goemo_report.comparison import Options
 
     created_at = creation_time(environ, datetime.now(UTC))
     ids = [run.id for run in runs]

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, reads_runs
 from goemo_report.cli._output import note, progress, say
 from goemo_report.contract import ROLES, Role
 from goemo_report.settings import Settings
+from goemo_report.wording import listed, plural
 
 if TYPE_CHECKING:
     from goemo_report.downloads import Download
@@ -33,7 +35,7 @@ Examples:
   goemo-report download wandb/offline-run-20241210_143022-abc123 --only checkpoint
 """,
 )
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option(
     "--only",
     multiple=True,
@@ -77,8 +79,12 @@ def command(
 def _report(item: Download) -> None:
     if item.written or item.kept:
         say(f"{item.directory}  ({_count(item)})")
+    reasons: dict[str, list[str]] = {}
     for missing in item.skipped:
-        note(f"error: {item.artifact.qualified_name}/{missing.path}: {missing.reason}")
+        reasons.setdefault(missing.reason, []).append(missing.path)
+    for reason, paths in reasons.items():
+        what = paths[0] if len(paths) == 1 else f"{len(paths)} files ({listed(paths, 3)})"
+        note(f"error: {item.artifact.qualified_name}/{what}: {reason}")
 
 
 def _count(item: Download) -> str:
@@ -88,11 +94,7 @@ def _count(item: Download) -> str:
     parts = []
     if item.written:
         size = show(sum(file.size for file in item.written), Column("size", "size", kind="bytes"))
-        parts.append(f"{_files(len(item.written))} written, {size}")
+        parts.append(f"{plural(len(item.written), 'file')} written, {size}")
     if item.kept:
-        parts.append(f"{_files(len(item.kept))} already there")
+        parts.append(f"{plural(len(item.kept), 'file')} already there")
     return ", ".join(parts)
-
-
-def _files(number: int) -> str:
-    return f"{number} file{'s' if number != 1 else ''}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
 from goemo_report.settings import Settings
+from goemo_report.wording import listed
 
 if TYPE_CHECKING:
     from goemo_report.document import Table
@@ -32,7 +33,7 @@ Examples:
   goemo-report metrics abc123 --wandb-dir wandb --format csv -o per_class.csv
 """,
 )
-@click.argument("run", metavar="RUN|FILE.csv")
+@run_argument("RUN|FILE.csv")
 @click.option(
     "--split",
     type=click.Choice(SPLITS),
@@ -96,14 +97,9 @@ def _note_oddities(predictions: Predictions, scores: Scores) -> None:
     if inferred.value != scores.threshold or inferred.contradictions:
         note(f"note: the file's own pred_labels: {inferred.description}")
     if scores.without_auc:
-        note(f"note: no AUC for lack of positives or negatives: {_names(scores.without_auc)}")
+        note(f"note: no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}")
     if scores.never_predicted:
-        note(f"note: never predicted: {_names(scores.never_predicted)}")
-
-
-def _names(labels: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(labels) - limit} more" if len(labels) > limit else ""
-    return ", ".join(labels[:limit]) + more
+        note(f"note: never predicted: {listed(scores.never_predicted, 8)}")
 
 
 def _tables(scores: Scores) -> tuple[Table, Table]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, progress, say, write
 from goemo_report.cli._text import one_line
@@ -31,7 +32,7 @@ Examples:
   goemo-report predict abc123 --thresholds thresholds.json "What a day."
 """,
 )
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option(
     "--protocol",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, say, write
 from goemo_report.model import ArtifactRef, RunRecord
@@ -26,7 +27,7 @@ Examples:
   goemo-report show abc123 --wandb-dir wandb --replicate
 """,
 )
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option(
     "--replicate",
     is_flag=True,

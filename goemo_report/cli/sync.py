@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, say, write
 from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from goemo_report.sources.base import RunSource
@@ -30,7 +32,7 @@ Examples:
   goemo-report sync --tag final --wandb-dir wandb --entity my-team
 """,
 )
-@click.argument("runs", metavar="[RUN|DIR]...", nargs=-1)
+@run_argument("[RUN|DIR]...", nargs=-1)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -92,7 +94,7 @@ def command(
             say(line)
     if not all(arrival.complete for arrival in arrivals):
         missing = sum(not arrival.complete for arrival in arrivals)
-        note(f"error: {missing} of {len(arrivals)} runs are not whole on the server")
+        note(f"error: not whole on the server: {missing} of {plural(len(arrivals), 'run')}")
         ctx.exit(1)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, output_option, reads_runs
 from goemo_report.cli._output import note, progress, write
 from goemo_report.settings import Settings
@@ -26,7 +27,7 @@ Examples:
   goemo-report thresholds abc123 --wandb-dir runs --protocol global
 """,
 )
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option(
     "--protocol",
     type=click.Choice(("per-class", "global", "fixed")),

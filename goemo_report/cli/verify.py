@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import progress, say, write
 from goemo_report.contract import SPLITS, Split
 from goemo_report.settings import Settings
+from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from goemo_report.checkpoints.verify import Verification
@@ -29,7 +31,7 @@ Examples:
   goemo-report verify abc123 --split val --device cuda --batch-size 128 --format json
 """,
 )
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option(
     "--split",
     type=click.Choice(SPLITS),
@@ -122,20 +124,22 @@ def command(
 
 def _lines(found: Verification) -> list[str]:
     row, emotion = found.where
-    rows = f"{found.rows:,}" + (f" of {found.of_rows:,}" if found.rows < found.of_rows else "")
+    rows = plural(found.of_rows, "text")
+    rows = f"{found.rows:,} of {rows}" if found.rows < found.of_rows else rows
     flips = ", ".join(f"{name} {n}" for name, n in list(found.flips.items())[:8])
-    how = f"{len(found.labels)} labels, at most {found.max_length} tokens, on {found.device}"
+    longest = plural(found.max_length, "token")
+    how = f"{len(found.labels)} labels, at most {longest}, on {found.device}"
     pairs = [
         ("run", f"{found.run.name} ({found.run.id})"),
         ("checkpoint", found.artifact),
         ("predictions", found.file),
-        ("predicted", f"{rows} texts, {how}"),
+        ("predicted", f"{rows}, {how}"),
         ("largest", f"{found.largest:.2g} (row {row}, {emotion})"),
         ("mean", f"{found.mean:.2g}"),
         ("tolerance", f"{found.tolerance:g} ({found.tolerance_reason})"),
         (
             "flips",
-            f"{sum(found.flips.values())} labels at threshold {found.threshold:g}"
+            f"{plural(sum(found.flips.values()), 'label')} at threshold {found.threshold:g}"
             + (f": {flips}" if flips else ""),
         ),
         *(("metric", _metric(name, *pair)) for name, pair in found.metrics.items()),

@@ -92,9 +92,10 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
     with_interval = sum(
         any(row[index].low is not None for row in rows) for index in range(len(table.columns))
     )
-    if any(name.startswith("w") for name in names):
+    filled = any(name.startswith("w") for name in names)
+    if filled:
         names.append("fill")
-    if with_interval >= _STACK_FROM:
+    if with_interval >= (1 if filled else _STACK_FROM):  # long text leaves no room beside a number
         names.append("stack")
     if len(table.columns) >= _DENSE_FROM:
         names.append("dense")

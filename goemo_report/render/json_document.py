@@ -62,6 +62,7 @@ def render_json_block(block: Block) -> str:
 
 def _dump(value: Json) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1)
+    text = text.replace("##[", "\\u0023#[")  # GitHub Actions would obey it
     return text.encode("utf-8", "replace").decode("utf-8") + "\n"
 
 

@@ -42,6 +42,7 @@ from goemo_report.render.text import (
     safe_link,
     visible,
 )
+from goemo_report.wording import plural
 
 FOLD_FROM: Final = 32
 """Tables with more rows than this are folded."""
@@ -59,6 +60,8 @@ def render_markdown(report: Report) -> str:
     if report.subtitle:
         parts.append(f"*{markdown_text(report.subtitle)}*")
     parts.append(f"Written {show_date(report.created_at)}.")
+    if report.palette_names:
+        parts.append(f"Runs: {'; '.join(map(markdown_text, report.palette_names))}.")
     for section in report.sections:
         parts += _section(section, targets)
     parts.append("---")
@@ -182,7 +185,7 @@ def _table(table: Table, targets: frozenset[str], *, fold: bool) -> list[str]:
     limit = table.page_size if table.browse and fold else None
     rows = _rows(table, limit, targets)
     if fold and (table.collapsed or table.browse or len(table.rows) > FOLD_FROM):
-        rows = [_fold(f"{table.title}: {len(table.rows)} rows", "\n\n".join(rows))]
+        rows = [_fold(f"{table.title}: {plural(len(table.rows), 'row')}", "\n\n".join(rows))]
     return [head, markdown_text(table.caption), *rows]
 
 
@@ -204,7 +207,9 @@ def _rows(table: Table, limit: int | None, targets: frozenset[str] = frozenset()
         lines.append("| " + " | ".join(cells) + " |")
     parts = ["\n".join(lines)]
     if limit is not None and len(table.rows) > limit:
-        parts.append(f"{len(table.rows) - limit} more rows are in the JSON and the HTML report.")
+        parts.append(
+            f"{plural(len(table.rows) - limit, 'more row')} in the JSON and the HTML report."
+        )
     if notes:
         told = [f"<sup>{letter}</sup> {markdown_text(note)}" for note, letter in notes.items()]
         parts.append("  \n".join(told))

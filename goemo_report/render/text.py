@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
+from goemo_report.csvtable import obeyed_by_none
+
 # Controls, direction overrides and isolates, line separators, lone surrogates, specials.
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
@@ -158,6 +160,7 @@ def csv_text(text: str) -> str:
     apostrophe before it, as OWASP advises; line breaks stay, quoted.
     """
     text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+    text = obeyed_by_none(text)
     return f"'{text}" if text.startswith(_FORMULA_START) else text
 
 

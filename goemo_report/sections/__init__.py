@@ -13,11 +13,11 @@ from datetime import datetime
 from functools import cache
 from typing import Protocol, cast
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Report, Section
 from goemo_report.errors import SettingsError
 from goemo_report.reportdata import report_data, signature
-from goemo_report.sections._common import texts_range
+from goemo_report.sections._common import plural, texts_range
 
 
 class SectionModule(Protocol):
@@ -69,12 +69,11 @@ def build_report(
         for name, module in modules.items()
         if (only is None or name in only) and (section := module.build(comparison)) is not None
     )
-    runs = len(comparison.runs)
     texts = texts_range(comparison)
     where = "" if comparison.same_texts else " (not the same ones for all)"
     return Report(
         title="GoEmotions report",
-        subtitle=f"{runs} {'run' if runs == 1 else 'runs'} on {texts} "
+        subtitle=f"{plural(len(comparison.runs), 'run')} on {texts} "
         f"{comparison.split} texts{where}, recomputed from the predictions",
         created_at=created_at,
         sections=sections,

@@ -8,15 +8,19 @@ from typing import Any, Final
 
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.run_labels import run_labels
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
 from goemo_report.statistics.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 from goemo_report.statistics.intervals import Interval
+from goemo_report.wording import listed as listed
+from goemo_report.wording import plural as plural
 
+TUNED_F1: Final = "tuned_macro_f1"
 METRIC_TITLES: Final[dict[str, str]] = {
     "macro_f1": "macro F1",
+    TUNED_F1: "macro F1, tuned",
     "micro_f1": "micro F1",
     "weighted_f1": "weighted F1",
     "samples_f1": "samples F1",
@@ -56,6 +60,13 @@ def run_cell(comparison: Comparison, run: RunResult) -> Cell:
     return Cell(comparison.name(run), link=run.run.url, note=note)
 
 
+def called(comparison: Comparison, run: RunResult) -> str:
+    """A run's name with what tells it from others of its model: `bert-20241210 (lr 1e-05)`."""
+    label = comparison.short(run).removeprefix(f"{comparison.keys[run.id]} {run.run.model_name}")
+    name = comparison.name(run)
+    return name if label.strip() in {"", run.id} else f"{name} ({label.strip()})"
+
+
 def key_column() -> Column:
     """The column of the runs' short keys, which wide tables and legends use."""
     return Column("key", "key")
@@ -80,27 +91,20 @@ def plain(value: Any) -> Value:
     return str(value)
 
 
-def plural(count: int, noun: str, plural_noun: str | None = None) -> str:
-    """A count with its noun: `1 run`, `3 runs`."""
-    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
-
-
-def listed(words: Iterable[str], limit: int | None = None) -> str:
-    """Words as a list in a sentence: `a, b and c`, or `a, b and 5 more`."""
-    items = list(words)
-    if limit is not None and len(items) > limit:
-        rest = len(items) - limit
-        return f"{', '.join(items[:limit])} and {rest:,} more"
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
-
-
 def group_values(comparison: Comparison, group: SeedGroup, key: str) -> list[float]:
-    """One metric of one run a seed; runs in which it is undefined are left out."""
-    runs = {run.id: run for run in comparison.runs}
-    values = [comparison.on_split(runs[i]).scores.overall[key] for i in group.counted]
-    return [value for value in values if value is not None]
+    """One metric of one run a seed; runs in which it is undefined are left out.
+
+    `TUNED_F1` is macro F1 at each run's own thresholds, tuned on its validation split.
+    """
+
+    def value(run: RunResult) -> float | None:
+        if key != TUNED_F1:
+            return comparison.on_split(run).scores.overall[key]
+        tuned = comparison.protocol(run, "per-class")
+        return tuned.overall["macro_f1"] if tuned else None
+
+    found = [value(run) for run in comparison.runs if run.id in group.counted]
+    return [one for one in found if one is not None]
 
 
 def group_title(comparison: Comparison, group: SeedGroup) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from goemo_report.analysis.configs import SeedGroup
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Callout
 from goemo_report.results import RunResult
 from goemo_report.sections._common import (
+    TUNED_F1,
+    called,
     group_title,
     group_values,
     interval_text,
@@ -19,7 +22,7 @@ from goemo_report.sections._common import (
     signed,
 )
 from goemo_report.statistics.differences import ALPHA, Difference
-from goemo_report.statistics.seeds import seed_difference
+from goemo_report.statistics.seeds import seed_difference, sweep_chance, wins
 
 
 def verdict(comparison: Comparison) -> Callout:
@@ -28,15 +31,15 @@ def verdict(comparison: Comparison) -> Callout:
     value = f"macro F1 {comparison.macro_f1(best):.3f}"
     rival = comparison.rival
     if rival is None:
-        return Callout("verdict", f"{comparison.name(best)} reaches {value}.")
+        return Callout("verdict", f"{called(comparison, best)} reaches {value}.")
     if comparison.alike and comparison.group(best) is comparison.group(rival):
         return _of_recipes(comparison, rival)
     lines: list[str] = []
     second = comparison.ranked[1]
     if not comparison.baseline_is_chosen:
-        text = f"{comparison.name(best)} is best with {value}, {_ahead(comparison, second)}."
+        text = f"{called(comparison, best)} is best with {value}, {_ahead(comparison, second)}."
     elif best is base:
-        text = f"No run beats the baseline {comparison.name(base)} ({value})."
+        text = f"No run beats the baseline {called(comparison, base)} ({value})."
         lines.append(f"It is {_ahead(comparison, second)}.")
     else:
         found = comparison.differences.get(best.id)
@@ -46,14 +49,14 @@ def verdict(comparison: Comparison) -> Callout:
         if macro is not None and not comparison.alike:
             gain, where = macro.value, " on common texts"
         text = (
-            f"{comparison.name(best)} is best with {value}: {signed(gain)}{where} against the "
-            f"baseline {comparison.name(base)}, {noise(macro)}."
+            f"{called(comparison, best)} is best with {value}: {signed(gain)}{where} against the "
+            f"baseline {called(comparison, base)}, {noise(macro)}."
         )
         if second is not base:
             lines.append(f"It is {_ahead(comparison, second)}.")
     if comparison.alike and any(len(group.run_ids) > 1 for group in comparison.groups):
-        lines.append(_recipes(comparison))
-    return Callout("verdict", text, (*lines, *_gains(comparison)))
+        lines += _recipes(comparison)
+    return Callout("verdict", text, (*lines, *_tuned(comparison), *_gains(comparison)))
 
 
 def noise(found: Difference | None) -> str:
@@ -66,16 +69,26 @@ def noise(found: Difference | None) -> str:
     return f"more than noise (95% interval {bounds})"
 
 
+def _tuned(comparison: Comparison) -> list[str]:
+    """The lead at thresholds tuned on validation, where it was paired."""
+    found, other = comparison.tuned_headline, comparison.contender
+    macro = found["macro_f1"] if found else None
+    if macro is None or other is None:
+        return []
+    against = f"against {called(comparison, other)}"
+    return [f"At tuned thresholds: {signed(macro.value)} {against}, {noise(macro)}."]
+
+
 def _ahead(comparison: Comparison, second: RunResult) -> str:
     """How far the best run is ahead of the next one; signs are those of best minus next."""
     macro = comparison.lead["macro_f1"] if comparison.lead else None
     same = comparison.group(comparison.best) is comparison.group(second)
     seed = f" (same recipe, {_seeds(comparison, comparison.best, second)})" if same else ""
     if macro is not None and not comparison.alike:  # own values are about other texts
-        gap = f"{signed(macro.value)} on common texts against {comparison.name(second)}{seed}"
+        gap = f"{signed(macro.value)} on common texts against {called(comparison, second)}{seed}"
         return f"{gap}, {noise(macro)}"
     ahead = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
-    return f"{ahead:.3f} ahead of {comparison.name(second)}{seed}, {noise(macro)}"
+    return f"{ahead:.3f} ahead of {called(comparison, second)}{seed}, {noise(macro)}"
 
 
 # --- Recipes: means over seeds --------------------------------------------------------
@@ -103,7 +116,8 @@ def _of_recipes(comparison: Comparison, rival: RunResult) -> Callout:
             f"{fmean(values):.3f} on average, from {min(values):.3f} to {max(values):.3f}."
         )
         return Callout("verdict", text, (chance,))
-    return Callout("verdict", _recipes(comparison), (chance, *_gains(comparison)))
+    text, *tuned = _recipes(comparison)
+    return Callout("verdict", text, (*tuned, chance, *_gains(comparison)))
 
 
 def _seeds(comparison: Comparison, run: RunResult, other: RunResult) -> str:
@@ -115,7 +129,7 @@ def _seeds(comparison: Comparison, run: RunResult, other: RunResult) -> str:
     return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
 
 
-def _recipes(comparison: Comparison) -> str:
+def _recipes(comparison: Comparison) -> list[str]:
     """The best recipe by its mean over seeds, against the baseline's or the next one."""
 
     def mean(group: SeedGroup) -> float:
@@ -127,17 +141,44 @@ def _recipes(comparison: Comparison) -> str:
         other, role = comparison.group(comparison.baseline), "the baseline's"
     ours = group_values(comparison, best, "macro_f1")
     theirs = group_values(comparison, other, "macro_f1")
-    found = seed_difference(ours, theirs)
     text = (
         f"Over seeds, {group_title(comparison, best)} is the best recipe with a mean macro F1 of "
-        f"{mean(best):.3f} (n = {len(ours)}): {signed(found.value)} against {role}, "
+        f"{mean(best):.3f} (n = {len(ours)}): {signed(mean(best) - mean(other))} against {role}, "
         f"{group_title(comparison, other)}, with {mean(other):.3f} (n = {len(theirs)})"
+        f"{over_seeds(ours, theirs)}"
     )
+    ours, theirs = (group_values(comparison, group, TUNED_F1) for group in (best, other))
+    if (len(ours), len(theirs)) != (len(best.counted), len(other.counted)):
+        return [text]
+    gap = signed(fmean(ours) - fmean(theirs))
+    means = f"{fmean(ours):.3f} against {fmean(theirs):.3f}, {gap}"
+    return [text, f"Mean macro F1 at tuned thresholds: {means}{over_seeds(ours, theirs)}"]
+
+
+def over_seeds(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """What seeds say of a difference in means: whose runs beat whose, and if it may be chance."""
+    found, n, m = seed_difference(ours, theirs), len(ours), len(theirs)
     if found.p is None or found.low is None or found.high is None:
-        return f"{text}; no p-value: {found.reason}."
+        return f"; no p-value: {found.reason}."
     bounds = f"95% interval {interval_text(found.low, found.high, signed=True)}"
-    words = "more than the spread over seeds" if found.p < ALPHA else "which may be chance of seeds"
-    return f"{text}, {words} (Welch's {bounds}, {p_text(found.p)})."
+    test = f"(Welch's {bounds}, {p_text(found.p)})"
+    won = wins(ours, theirs)
+    beats = f"its runs win {won} of {n * m} pairings with the others"
+    if won == n * m:
+        beats = f"each of its {n} runs beats each of the {m} others"
+    elif not won:
+        beats = f"each of the {m} others beats each of its {n} runs"
+    if found.p < ALPHA:
+        return f", more than the spread over seeds {test}: {beats}."
+    beats = f". {beats[0].upper()}{beats[1:]}"
+    chance = sweep_chance(n, m)
+    if 0 < won < n * m:
+        return f"{beats}, which may be chance in training {test}."
+    equal = f"one of two equal recipes would do so in {chance.numerator} of {chance.denominator}"
+    if chance < ALPHA:
+        return f"{beats}; {equal} comparisons, but the spread over seeds is wide {test}."
+    seeds = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
+    return f"{beats}, but {equal} comparisons: {seeds} cannot rule out chance {test}."
 
 
 # --- Emotions -------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import recipe
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult
 from goemo_report.sections._common import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.sections._common import run_cell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.analysis.calibration import BINS, Reliability, class_ece, reliability
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table
 from goemo_report.sections._common import key_column, run_cell, run_columns, sample
 

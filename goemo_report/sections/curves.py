@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.analysis.curves import Curve, Steps, precision_recall_curve, roc_curve, steps
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table, Value
 from goemo_report.results import RunResult
 from goemo_report.sections._common import key_column, listed, number, run_cell, sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.document import (
     Axis,

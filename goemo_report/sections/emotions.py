@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.analysis.groups import group_of
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.document import (
     Axis,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.predictions import BoolArray, Predictions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from goemo_report.analysis.groups import Grouped, GroupScores, roll_up, score_groups
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.document import Block, Cell, Column, Section, Table, Value
 from goemo_report.sections._common import AT_HALF, key_column, run_cell, run_columns, sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.reference_board import REFERENCE_BOARD, SAMPLING_ERROR, PublishedResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from goemo_report import __version__
 from goemo_report.analysis.truth import TOLERANCE
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Code, Prose, Section
 from goemo_report.metrics import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.reportdata import signature

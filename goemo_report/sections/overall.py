@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import (
     Axis,
     Block,

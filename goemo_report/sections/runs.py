@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.analysis.configs import seed_of
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import SPLITS
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.results import RunResult
@@ -14,7 +14,7 @@ ORDER = 30
 
 def build(comparison: Comparison) -> Section:
     """The run table and the runs that were left out."""
-    blocks: list[Block] = [_table(comparison)]
+    blocks: list[Block] = [_table(comparison), _read(comparison)]
     problems = [
         f"{comparison.name(run)}: {split} predictions: {reason}"
         for run in comparison.runs
@@ -43,50 +43,65 @@ def build(comparison: Comparison) -> Section:
 
 
 def _table(comparison: Comparison) -> Table:
-    columns = (
-        key_column(),
-        Column("run", "run"),
-        Column("model", "model"),
-        Column("seed", "seed"),
-        Column("tags", "tags"),
-        Column("state", "state"),
-        Column("created", "created", "date"),
-        Column("epochs", "best / last epoch", help="as logged"),
-        Column("training_time", "training time", "duration", help="as logged"),
-        *(Column(f"{split}_texts", f"{split} texts", "integer") for split in SPLITS),
-        Column("labels", "labels", "integer"),
-        Column("threshold", "threshold of pred_labels", help="inferred from the predictions"),
-        Column("paired", "rows shared with the baseline"),
-    )
     return Table(
         id="compared-runs",
         title="Compared runs",
-        columns=columns,
-        rows=tuple(_row(comparison, run) for run in comparison.runs),
+        columns=(
+            key_column(),
+            Column("run", "run"),
+            Column("model", "model"),
+            Column("seed", "seed"),
+            Column("tags", "tags"),
+            Column("state", "state"),
+            Column("created", "created", "date"),
+        ),
+        rows=tuple(
+            (
+                comparison.keys[result.id],
+                run_cell(comparison, result),
+                result.run.model_name,
+                plain(seed_of(result.run)),
+                listed(result.run.tags).replace(" and ", ", "),
+                Cell(result.run.state, mark=None if result.run.state == "finished" else "warning"),
+                result.run.created_at,
+            )
+            for result in comparison.runs
+        ),
         row_header=1,
         caption=f"Source: {comparison.source}." if comparison.source else "",
     )
 
 
+def _read(comparison: Comparison) -> Table:
+    return Table(
+        id="runs-read",
+        title="What was read of them",
+        columns=(
+            key_column(),
+            Column("run", "run"),
+            Column("epochs", "best / last epoch", help="as logged"),
+            Column("training_time", "training time", "duration", help="as logged"),
+            *(Column(f"{split}_texts", f"{split} texts", "integer") for split in SPLITS),
+            Column("labels", "labels", "integer"),
+            Column("threshold", "threshold of pred_labels", help="inferred from the predictions"),
+            Column("paired", "rows shared with the baseline"),
+        ),
+        rows=tuple(_row(comparison, run) for run in comparison.runs),
+        row_header=1,
+    )
+
+
 def _row(comparison: Comparison, result: RunResult) -> tuple[Value | Cell, ...]:
-    run, found = result.run, comparison.on_split(result)
-    state = Cell(run.state) if run.state == "finished" else Cell(run.state, mark="warning")
-    threshold = Cell(found.threshold.description)
-    if found.threshold.contradictions:
-        threshold = Cell(found.threshold.description, mark="warning")
+    found = comparison.on_split(result)
+    doubtful = bool(found.threshold.contradictions)
     return (
         comparison.keys[result.id],
         run_cell(comparison, result),
-        run.model_name,
-        plain(seed_of(run)),
-        listed(run.tags).replace(" and ", ", "),
-        state,
-        run.created_at,
         _epochs(result),
         result.logged.get("total_training_time"),
         *(result.splits[split].rows if split in result.splits else None for split in SPLITS),
         len(found.labels),
-        threshold,
+        Cell(found.threshold.description, mark="warning" if doubtful else None),
         _pairing(comparison, result),
     )
 

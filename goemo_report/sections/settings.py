@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.analysis.configs import config_differences, flat_config, is_environment
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Column, Section, Table
 from goemo_report.sections._common import key_column, plain, plural, run_cell
 

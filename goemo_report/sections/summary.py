@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.analysis.truth import check_logged
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Facts, Section
 from goemo_report.sections._common import (
     AT_HALF,
@@ -77,6 +77,13 @@ def _warnings(comparison: Comparison) -> list[str]:
             f"The runs were not judged on the same {comparison.split} texts ({sizes}), so their "
             "values and places are not directly comparable; differences are taken on common texts."
         )
+    losses = _losses(comparison)
+    if len(losses) > 1:
+        warnings.append(
+            f"The runs were trained with different losses ({'; '.join(losses)}). A loss shifts the "
+            "probabilities, so that 0.5 means something else for each and F1 at 0.5 is no fair "
+            "comparison: compare AUC, and macro F1 at tuned thresholds."
+        )
     for run in comparison.runs:
         found = comparison.on_split(run)
         name = comparison.name(run)
@@ -98,3 +105,13 @@ def _warnings(comparison: Comparison) -> list[str]:
             warnings.append(f"{name}: {comparison.alignments[run.id].note}.")
     warnings += [f"{item.name} was left out: {item.reason}." for item in comparison.skipped]
     return warnings
+
+
+def _losses(comparison: Comparison) -> list[str]:
+    """Each loss that runs were trained with, after their keys; without a `loss` it is BCE."""
+    by_loss: dict[str, list[str]] = {}
+    for run in comparison.runs:
+        by_loss.setdefault(str(run.run.config.get("loss", "bce")), []).append(
+            comparison.keys[run.id]
+        )
+    return [f"{', '.join(keys)} {loss}" for loss, keys in by_loss.items()]

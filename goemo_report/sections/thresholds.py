@@ -6,7 +6,7 @@ from typing import Final
 
 from goemo_report.analysis.curves import sweep
 from goemo_report.analysis.thresholds import Protocol
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.document import (
     Axis,
     Block,
@@ -123,7 +123,7 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
 
 def _pair(comparison: Comparison) -> Block | None:
     """Whether the best run keeps its lead at tuned thresholds, paired as at 0.5."""
-    rival, fixed, tuned = comparison.rival, comparison.headline, comparison.tuned_headline
+    rival, fixed, tuned = comparison.contender, comparison.headline, comparison.tuned_headline
     if rival is None:
         return None
     names = f"{comparison.name(comparison.best)} minus {comparison.name(rival)}"
@@ -144,9 +144,18 @@ def _pair(comparison: Comparison) -> Block | None:
             Column("p", "p", "pvalue"),
         ),
         rows=tuple(rows),
-        caption=f"{names}, paired on the same texts. Each run has its own tuned thresholds, which "
-        "count as given. Other pairs are compared at 0.5 only.",
+        caption=f"{names}{_whose(comparison, rival)}, paired on the same texts. Each run has its "
+        "own tuned thresholds, which count as given. Other pairs are compared at 0.5 only.",
     )
+
+
+def _whose(comparison: Comparison, rival: RunResult) -> str:
+    """What the two runs are to their recipes, where a recipe has several."""
+    ours, theirs = comparison.group(comparison.best), comparison.group(rival)
+    if ours is theirs:
+        return " (runs of one recipe)"
+    several = max(len(ours.run_ids), len(theirs.run_ids)) > 1
+    return ", one run of each recipe (Seeds has the means of both)" if several else ""
 
 
 def _sweeps(comparison: Comparison) -> list[Block]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from goemo_report.analysis.truth import best_epoch
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import canonical_metric
 from goemo_report.document import (
     Axis,

@@ -11,7 +11,7 @@ from goemo_report.analysis.truth import (
     overlap,
     sample_problems,
 )
-from goemo_report.compare import Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import SPLITS, Split
 from goemo_report.document import (
     Block,

@@ -32,7 +32,12 @@ from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.cache import Cache
 from goemo_report.sources.credentials import Credentials, find_credentials, stored_default
 from goemo_report.sources.project import Project, batches, in_parallel
-from goemo_report.sources.references import RunReference, choose, parse_reference
+from goemo_report.sources.references import (
+    RunReference,
+    choose,
+    parse_reference,
+    there_are,
+)
 from goemo_report.sources.transport import Notify, Transport
 
 
@@ -177,7 +182,7 @@ class ApiSource:
             f"no run {named.run!r} in {project.path} on {self.credentials.host}",
             f"Did you mean {' or '.join(close)}?"
             if close
-            else f"`goemo-report runs` lists the {len(set(names.values()))} runs there are",
+            else f"`goemo-report runs` lists {there_are(len(set(names.values())))}",
         )
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:

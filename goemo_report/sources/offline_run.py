@@ -28,8 +28,9 @@ from goemo_report.sources.run_log import (
     update,
 )
 from goemo_report.sources.staging import StagedFiles, md5_of
+from goemo_report.sources.trainer_record import TrainerRecord, record_beside
 
-_DIRECTORY_TIME: Final = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-")
+_DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")
 _CONFIG_OF_THE_CLIENT: Final = ("_wandb", "wandb_version")
 _TYPES_OF_THE_CLIENT: Final = "wandb-"  # artifacts that nobody logged, such as wandb-history
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
@@ -41,7 +42,7 @@ class OfflineRun:
 
     Config and summary are joined key by key and the history step by step, the later value
     winning; of name, tags and the like the last that is not empty holds. The state is the
-    last log's.
+    last log's. Where no log got to a name, the trainer's own record stands in.
     """
 
     logs: tuple[RunLog, ...]
@@ -79,17 +80,19 @@ class OfflineRun:
     def record(self) -> RunRecord:
         """The run as every source shows it. Raises SourceError for values that are no JSON."""
         last = self.logs[-1]
-        config = self._mapping("config")
+        noted = None if self._last("name") else record_beside(last.directory, last.id)
+        noted = noted or TrainerRecord(last.id)
+        config = self._mapping("config") or dict(noted.config)
         for key in _CONFIG_OF_THE_CLIENT:
             config.pop(key, None)
         return RunRecord(
             id=last.id,
-            name=self._last("name") or last.id,
-            entity=self._last("entity"),
-            project=self._last("project") or "",
+            name=self._last("name") or noted.name or last.id,
+            entity=self._last("entity") or noted.entity,
+            project=self._last("project") or noted.project,
             url=None,
             state=_state(last),
-            tags=self._last("tags") or (),
+            tags=self._last("tags") or noted.tags,
             created_at=_started(self.logs[0]),
             config=config,
             summary=self._mapping("summary"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import glob
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from goemo_report.errors import NotFoundError
 from goemo_report.model import RunRecord
+from goemo_report.sources.trainer_record import read_record
 
 LOG_PATTERN: Final = "run-*.wandb"
 """File name of a run log; the star stands for the run id."""
@@ -107,13 +107,12 @@ def _results(text: str, directory: Path) -> RunReference | None:
     A run that was resumed has several logs, each of which begins anew: the last one is whole.
     A log that lies elsewhere, or of an online run, is left to the source to find.
     """
-    try:
-        run = json.loads((directory / "run.json").read_text("utf-8"))["id"]
-    except (OSError, ValueError, KeyError, TypeError):
+    record = read_record(directory)
+    if record is None:
         return None
-    pattern = f"wandb/offline-run-*-{glob.escape(str(run))}/{LOG_PATTERN}"
+    pattern = f"wandb/offline-run-*-{glob.escape(record.id)}/{LOG_PATTERN}"
     logs = sorted(directory.absolute().parent.glob(pattern))
-    return RunReference(text, str(run), path=logs[-1] if logs else None)
+    return RunReference(text, record.id, path=logs[-1] if logs else None)
 
 
 def _server_path(text: str) -> bool:
@@ -169,7 +168,12 @@ def _unknown(reference: RunReference, runs: Sequence[RunRecord], where: str) -> 
     meant = list({id(named[name]): named[name] for name in close}.values())[:3]
     if meant:
         return NotFoundError(what, f"Did you mean {' or '.join(map(_introduce, meant))}?")
-    return NotFoundError(what, f"`goemo-report runs` lists the {len(runs)} runs there are")
+    return NotFoundError(what, f"`goemo-report runs` lists {there_are(len(runs))}")
+
+
+def there_are(number: int) -> str:
+    """The runs of a place, in words."""
+    return "the one run there is" if number == 1 else f"the {number:,} runs there are"
 
 
 def _introduce(run: RunRecord) -> str:

@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from goemo_report.statistics.distributions import student_p, student_quantile
 
@@ -78,3 +79,17 @@ def seed_difference(values: Sequence[float], others: Sequence[float]) -> SeedDif
     half = student_quantile(df) * error
     t = difference / error
     return SeedDifference(difference, t, df, student_p(t, df), difference - half, difference + half)
+
+
+def wins(values: Sequence[float], others: Sequence[float]) -> int:
+    """In how many of the pairings of one value with one of the others it is the larger."""
+    return sum(value > other for value in values for other in others)
+
+
+def sweep_chance(n: int, others: int) -> Fraction:
+    """How often one of two equal groups of seeds wins every pairing by chance alone.
+
+    Of all orders of the n + m runs, which are equally likely then, two have one group on top:
+    the smallest two-sided p of a rank test (Wilcoxon, 1945).
+    """
+    return Fraction(2, math.comb(n + others, n))

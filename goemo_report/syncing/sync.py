@@ -22,6 +22,7 @@ from goemo_report.sources.faults import READ_OFFLINE
 from goemo_report.sources.transport import Notify
 from goemo_report.sources.upload import Remainder, Sent, log_of_remainder, wandb_sync
 from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
+from goemo_report.wording import plural
 
 SCHEMA_VERSION: Final = 1
 _ATTEMPTS: Final = 3
@@ -81,7 +82,7 @@ def sync(
         if not waiting:
             break
         if attempt:
-            notify(f"sending what is missing of {len(waiting)} runs again")
+            notify(f"sending what is missing of {plural(len(waiting), 'run')} again")
         before = [item.found for item in waiting]
         alive = _send(source, waiting, remote, patience)
         _settle(waiting, remote, patience)

@@ -67,7 +67,7 @@ def test_too_little_in_common_is_not_paired() -> None:
     one = table([("a", "joy"), ("b", "fear"), ("c", "love")])
     alignment = align(one, table([("a", "joy"), ("y", "fear"), ("z", "love")]))
     assert not alignment.paired
-    assert "only 1 texts in common" in alignment.note
+    assert "only 1 text in common" in alignment.note
 
 
 def test_labels_that_only_one_has_are_left_out() -> None:

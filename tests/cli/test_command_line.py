@@ -16,6 +16,7 @@ from goemo_report import __version__
 from goemo_report.cli import goemo_report
 from goemo_report.cli._text import one_line, printable
 from goemo_report.errors import DataError, GoemoError
+from tests.sources.log_writer import write_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("numpy", "wandb", "rich", "jinja2", "plotly", "torch", "transformers", "pandas")
@@ -127,8 +128,34 @@ class TestUsage:
     def test_wrong_usage_ends_with_2_and_names_the_fault(self, arguments: list[str]) -> None:
         result = CliRunner().invoke(goemo_report, arguments)
         assert result.exit_code == 2
-        assert "Error: " in result.stderr
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert line.endswith("--help`")
         assert "Traceback" not in result.output
+
+    def test_wrong_usage_names_the_option_and_the_commands_own_help(self) -> None:
+        result = CliRunner().invoke(goemo_report, ["runs", "--frmat", "csv"])
+        assert result.stderr == (
+            "error: No such option '--frmat'. Did you mean '--format'? "
+            "See `goemo-report runs --help`\n"
+        )
+
+    def test_run_ids_of_offline_runs_are_completed(self, tmp_path: Path) -> None:
+        for run in ("abc1", "abd2", "$(x)"):
+            write_run(tmp_path, run, [])
+
+        def completed(*words: str) -> list[str]:
+            typed = ["goemo-report", *words]
+            environ = {"COMP_WORDS": " ".join(typed), "COMP_CWORD": str(len(typed) - 1)}
+            shell = {"_GOEMO_REPORT_COMPLETE": "bash_complete", **environ}
+            result = CliRunner().invoke(goemo_report, env=shell, prog_name="goemo-report")
+            return [line for line in result.stdout.splitlines() if line.startswith("plain,")]
+
+        given = ("--wandb-dir", str(tmp_path))
+        assert completed("show", *given, "ab") == ["plain,abc1", "plain,abd2"]
+        assert completed("compare", *given, "abc1", "abd") == ["plain,abd2"]
+        assert completed("show", *given, "$") == []
+        assert completed("show", "ab") == []  # W&B is not asked
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_shell_completion_is_there(self, shell: str) -> None:
@@ -185,6 +212,15 @@ class TestErrors:
         assert result.exit_code == 1
         assert result.stderr == "error: x.csv is empty. Write something\n"
         assert result.stdout == "data\n"
+
+    @pytest.mark.parametrize(
+        "what", ["it lacks a", "it lacks a.", "it lacks a, ...", "it lacks a, "]
+    )
+    def test_an_error_and_its_remedy_are_two_sentences(self, failing: Fail, what: str) -> None:
+        assert self.outcome(failing, GoemoError(what, "Add it")).stderr == (
+            "error: it lacks a. Add it\n"
+        )
+        assert str(GoemoError(what, "Add it")) == "it lacks a. Add it"
 
     def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(self, failing: Fail) -> None:
         result = self.outcome(failing, KeyError("k"))

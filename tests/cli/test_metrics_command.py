@@ -81,6 +81,7 @@ def test_the_table_goes_to_stdout_and_notes_to_stderr(predictions: Path) -> None
 
 def test_a_file_is_written_whole(predictions: Path, tmp_path: Path) -> None:
     target = tmp_path / "new" / "out.json"
+    target.parent.mkdir()
     result = metrics(predictions, "--format", "json", "-o", target)
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -114,9 +115,22 @@ def test_what_is_no_prediction_file_is_one_error(
 def test_an_unwritable_output_is_said(predictions: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     result = metrics(predictions, "--format", "json", "-o", tmp_path / "file" / "out.json")
-    assert result.exit_code == 1
-    assert "error: " in result.stderr
-    assert "Traceback" not in result.output
+    assert result.exit_code == 2
+    assert f"there is no directory {tmp_path / 'file'} for out.json" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_missing_directory_is_not_made(predictions: Path, tmp_path: Path) -> None:
+    result = metrics(predictions, "-o", tmp_path / "mistyped" / "deep" / "out.txt")
+    assert result.exit_code == 2
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_the_columns_that_a_file_lacks_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,true_labels\nhi,joy\n", "utf-8")
+    line = metrics(tmp_path / "x.csv").stderr
+    assert "lacks 28 columns: pred_labels, pred_probs_admiration, pred_probs_amusement, " in line
+    assert "pred_probs_anger and 24 more. A prediction CSV has" in line
 
 
 def test_a_prediction_file_needs_no_wandb_no_rich_and_no_templates(predictions: Path) -> None:

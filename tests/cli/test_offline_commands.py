@@ -382,6 +382,24 @@ class TestDownload:
         assert not (folder / "pytorch_model.bin").exists()
         assert not json.loads((folder / "goemo-artifact.json").read_text("utf-8"))["complete"]
 
+    def test_one_cause_is_one_line(self, offline_root: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("x")
+        result = invoke("download", IDS[0], "--wandb-dir", offline_root, "--root", "file/below")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines() == [
+            "error: file/below: Not a directory. Choose another place, or move what is there"
+        ]
+        name = f"distilbert-base-checkpoint-{IDS[0]}"
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / name).write_text("x")  # in the way of every file of this artifact
+        result = invoke(
+            "download", IDS[0], "--wandb-dir", offline_root, "--root", "d", "--only", "checkpoint"
+        )
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert " files (" in line
+        assert f"d/{name}" in line
+
     def test_a_role_that_the_run_lacks(self, mixed_root: Path) -> None:
         result = invoke(
             "download", "otherdialect", "--wandb-dir", mixed_root, "--only", "per-class-metrics"

@@ -326,7 +326,7 @@ def test_seeds_give_mean_spread_and_range(comparison: Comparison) -> None:
 def test_a_single_seed_has_no_p_value(comparison: Comparison) -> None:
     section = built(seeds.build(compare(FOUR[:3])))
     found = table(section, "seeds-differences")
-    assert column(found, "p") == [None, None]
+    assert set(column(found, "p")) == {None}
     assert "at least two seeds" in str(column(found, "note")[0])
     assert seeds.build(compare([FOUR[0], FOUR[2]])) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from datetime import UTC, datetime
@@ -196,6 +197,41 @@ class TestUnfinished:
         run = only_run(tmp_path)
         assert (run.id, run.name, run.state, run.config) == ("begun", "begun", "unfinished", {})
         assert run.created_at == datetime(2024, 2, 29, 12).astimezone(UTC)
+
+    def test_a_run_killed_at_once_has_the_name_that_its_trainer_noted(self, tmp_path: Path) -> None:
+        for number in (1, 2):
+            write_run(tmp_path, f"killed{number}", [])
+        results = tmp_path / "bert-20240101-000000-killed1"
+        results.mkdir()
+        noted = {
+            "id": "killed1",
+            "name": "bert-20240101-000000",
+            "settings": {"project": "p", "tag": ["mine"]},
+            "config": {"model_name": "bert", "phase": "training", "status": "final", "x": 1},
+        }
+        (results / "run.json").write_text(json.dumps(noted), "utf-8")
+        run = listed(tmp_path)["killed1"]
+        assert (run.name, run.project, run.state) == ("bert-20240101-000000", "p", "unfinished")
+        assert run.tags == ("bert", "training", "final", "mine")
+        assert run.model_name == "bert"
+        assert LogSource(tmp_path).find_run("bert-20240101-000000").id == "killed1"
+        assert listed(tmp_path)["killed2"].name == "killed2"
+        for broken in ("", "[]", "{", '{"id": "killed1", "settings": []}'):
+            (results / "run.json").write_text(broken, "utf-8")
+            assert listed(tmp_path)["killed1"].name == "killed1"
+
+    def test_what_a_log_says_goes_before_the_trainers_note(self, tmp_path: Path) -> None:
+        write_run(tmp_path, "r", [run_record("r", display_name="logged", project="p")])
+        results = tmp_path / "bert-r"
+        results.mkdir()
+        (results / "run.json").write_text('{"id": "r", "name": "noted", "config": {"x": 1}}')
+        assert (only_run(tmp_path).name, only_run(tmp_path).config) == ("logged", {})
+
+    def test_a_log_set_aside_keeps_its_start(self, tmp_path: Path) -> None:
+        old = write_run(tmp_path, "again", [], at="20240229_120000").parent
+        old.rename(old.with_name(f"superseded-{old.name}"))
+        write_run(tmp_path, "again", [exit_record()], at="20240229_130000")
+        assert only_run(tmp_path).created_at == datetime(2024, 2, 29, 12).astimezone(UTC)
 
 
 class TestDamage:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goemo_report.statistics.seeds import seed_difference, summarise_seeds
+from goemo_report.statistics.seeds import (
+    seed_difference,
+    summarise_seeds,
+    sweep_chance,
+    wins,
+)
 
 
 def test_summary_by_hand() -> None:
@@ -24,6 +31,20 @@ def test_one_seed_has_no_spread() -> None:
     assert found.sd is None
     with pytest.raises(ValueError, match="no seeds"):
         summarise_seeds([])
+
+
+def test_pairings_by_hand() -> None:
+    assert wins([0.4, 0.6], [0.3, 0.5]) == 3
+    assert wins([0.4, 0.5], [0.4]) == 1  # a tie is no win
+
+
+def test_a_sweep_is_as_likely_as_counting_every_order_says() -> None:
+    for n, m in ((2, 2), (2, 3), (3, 3), (4, 4)):
+        orders = [list(one) for one in combinations(range(n + m), n)]
+        won = [wins(one, [k for k in range(n + m) if k not in one]) for one in orders]
+        sweeps = won.count(0) + won.count(n * m)
+        assert sweep_chance(n, m) == Fraction(sweeps, len(orders))
+    assert sweep_chance(2, 2) == Fraction(1, 3)
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # SciPy's, for equal values

@@ -1,0 +1,55 @@
+"""What `goemo-train` notes of a run beside its log: all there is where the run was killed.
+
+W&B's client keeps an offline run's records in memory for a while. A run that was killed before
+it wrote any has an empty log; its trainer had written `<output>/<name>-<id>/run.json`.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+RECORD: Final = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerRecord:
+    """A run as its trainer began it."""
+
+    id: str
+    name: str = ""
+    project: str = ""
+    entity: str | None = None
+    tags: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_record(directory: Path) -> TrainerRecord | None:
+    """The record in a results directory; None where there is none that is whole."""
+    try:
+        found = json.loads((directory / RECORD).read_text("utf-8"))
+        config, settings = found.get("config") or {}, found.get("settings") or {}
+        tags = (config.get("model_name"), config.get("phase"), config.get("status"))
+        return TrainerRecord(
+            id=str(found["id"]),
+            name=str(found.get("name") or ""),
+            project=str(settings.get("project") or ""),
+            entity=settings.get("entity") or None,
+            tags=tuple(dict.fromkeys(str(tag) for tag in (*tags, *settings.get("tag", ())) if tag)),
+            config=dict(config),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def record_beside(log_directory: Path, run_id: str) -> TrainerRecord | None:
+    """The record of the run whose log lies in `<output>/wandb/<log_directory>`."""
+    for path in sorted(log_directory.parent.parent.glob(f"*-{glob.escape(run_id)}/{RECORD}")):
+        found = read_record(path.parent)
+        if found is not None and found.id == run_id:
+            return found
+    return None

@@ -1,0 +1,21 @@
+"""Counts and lists as messages and reports say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def plural(count: int, noun: str, plural_noun: str | None = None) -> str:
+    """A count with its noun: `1 run`, `3 runs`."""
+    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
+
+
+def listed(words: Iterable[str], limit: int | None = None) -> str:
+    """Words as a list in a sentence: `a, b and c`, or `a, b and 5 more`."""
+    items = list(words)
+    if limit is not None and len(items) > limit:
+        rest = len(items) - limit
+        return f"{', '.join(items[:limit])} and {rest:,} more"
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
