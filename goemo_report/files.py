@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,15 +36,6 @@ def write_whole(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target) as file:
         file.write(data)
-
-
-def flush(path: Path) -> None:
-    """Have what was written, or for a directory renamed, on the disk before going on."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
-from goemo_report.files import flush, whole_file
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
 
 if TYPE_CHECKING:
@@ -123,12 +122,20 @@ def new_record(run: Opened, config: TrainConfig, logged: Mapping[str, Any]) -> d
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all, and to the disk; what is no number is null."""
-    text = json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
-    with whole_file(path) as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n", "utf-8")
+    flush(part)
+    part.replace(path)
     flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have what was written, or for a directory renamed, on the disk before going on."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _finite(value: Any) -> Any:

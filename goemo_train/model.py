@@ -24,9 +24,9 @@ from transformers import (
 )
 
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_report.files import flush
 from goemo_train import demo_corpus
 from goemo_train.config import Pooling, TrainConfig
+from goemo_train.directory import flush
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
 POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees

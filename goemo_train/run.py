@@ -14,10 +14,9 @@ from typing import Any
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_report.files import flush
 from goemo_train import model, states
 from goemo_train.config import TrainConfig
-from goemo_train.directory import Opened, is_full, write_json
+from goemo_train.directory import Opened, flush, is_full, write_json
 from goemo_train.interruption import Interrupted
 from goemo_train.optimiser import Optimiser
 from goemo_train.progress import Progress

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import torch
 
-from goemo_report.files import flush
+from goemo_train.directory import flush
 
 _NAME = re.compile(r"state-\d{8}-\d{5}-(?P<best>\d{5})-(?P<digest>[0-9a-f]{16})\.pt")
 
