@@ -15,14 +15,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
-
-if TYPE_CHECKING:
-    from goemo_train.world import World
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 SAME_ON_RESUME = ("dataset_name", "dataset_version", "train_samples", "val_samples",
@@ -144,16 +141,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def check_shared(directory: Path, world: World) -> None:
-    """Refuse to start where a process does not see what the main one writes."""
-    world.wait()
-    if not (directory / "run.json").exists():
-        raise GoemoError(
-            f"process {world.rank} does not see {directory}, which the first one made",
-            "Give an --output on a disk that all machines share",
-        )
 
 
 def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:

@@ -221,3 +221,13 @@ def explained(run: Opened, world: World) -> Iterator[None]:
                 f"Start all of them again, with the same launcher: {run.again}",
             ) from error
         raise
+
+
+def check_shared(directory: Path, world: World) -> None:
+    """Refuse to start where a process does not see what the main one writes."""
+    world.wait()
+    if not (directory / "run.json").exists():
+        raise GoemoError(
+            f"process {world.rank} does not see {directory}, which the first one made",
+            "Give an --output on a disk that all machines share",
+        )

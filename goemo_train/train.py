@@ -18,7 +18,6 @@ from goemo_train.config import TrainConfig
 from goemo_train.directory import (
     check_disk,
     check_same,
-    check_shared,
     hold,
     new_record,
     open_run,
@@ -39,7 +38,7 @@ from goemo_train.interruption import Interrupted, Interruption
 from goemo_train.optimiser import learning_rate
 from goemo_train.prepare import Work, prepare
 from goemo_train.progress import Progress
-from goemo_train.run import Run, State, explained
+from goemo_train.run import Run, State, check_shared, explained
 from goemo_train.tracking import Tracker, run_config
 from goemo_train.world import World
 
