@@ -166,7 +166,7 @@ def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outc
                     state.batch += 1
                     state.step += 1
                     show(len(rows), loss)
-                    if signal := world.stops(stop, state.step):
+                    if signal := world.stops(stop):
                         state.epoch_time += time.perf_counter() - started
                         raise Interrupted(signal)
                     if config.checkpoint_every and state.step % config.checkpoint_every == 0:
