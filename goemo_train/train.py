@@ -103,7 +103,7 @@ def train(config: TrainConfig, progress: Progress, *, last: bool = True) -> Outc
         progress.note(f"{fits} texts are computed at once, of {config.batch_size} a step")
     optimiser = Optimiser(classifier, config, device)
     if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
-        compile_layers(classifier, tokens, config.precision, early.append)
+        compile_layers(classifier, tokens, config, early.append)
     flops = training_flops(classifier.plain, tokens.lengths)
     network = world.wrap(classifier)  # after the optimiser chose which gradients are sparse
 
