@@ -204,18 +204,21 @@ class Tokens:
 
     def batch(
         self, rows: npt.NDArray[np.int64], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Ids and attention mask (b, longest of the batch), and truth (b, k), on the device."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Ids and their mask (b, longest of the batch), and truth (b, k), on the device.
+
+        The mask is True at tokens, and None where nothing is padded: the host knows that, and
+        would have to wait for the device to read it there.
+        """
         lengths = self.lengths[rows]
         mask = np.arange(lengths.max())[None, :] < lengths[:, None]
         ids = np.full(mask.shape, self.pad, np.int64)
         flat = np.concatenate([self.ids[self.starts[r] : self.starts[r + 1]] for r in rows])
         ids[mask] = flat  # row by row, as the texts lie end to end
-        arrays = (ids, mask.astype(np.int64), self.truth[rows])
-        tensors = [torch.from_numpy(array) for array in arrays]
+        tensors = [torch.from_numpy(array) for array in (ids, mask, self.truth[rows])]
         if device.type == "cuda":
             tensors = [t.pin_memory().to(device, non_blocking=True) for t in tensors]
-        return tensors[0], tensors[1], tensors[2]
+        return tensors[0], None if mask.all() else tensors[1], tensors[2]
 
     def head(self, n: int, seed: int) -> Tokens:
         """A random sample of at most `n` texts, always the same for a seed."""

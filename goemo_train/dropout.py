@@ -69,7 +69,8 @@ def attention(
         return mixed.transpose(1, 2).contiguous(), None
     scores = (query * (scaling or query.size(-1) ** -0.5)) @ key.transpose(2, 3)
     if attention_mask is not None:
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+        # A sum, as its gradient costs nothing; that of a fill is one more pass over all scores.
+        scores = scores + torch.where(attention_mask, 0.0, torch.finfo(scores.dtype).min)
     weights = drop(scores.softmax(-1).to(value.dtype), dropout)
     return (weights @ value).transpose(1, 2).contiguous(), None
 

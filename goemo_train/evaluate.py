@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def predict(
     world = world or World()
     logits = torch.zeros(len(tokens), tokens.truth.shape[1], device=device)
     batches = list(data.evaluation_batches(tokens.lengths, BATCH_TOKENS[device.type]))
-    for turn, first in enumerate(range(0, len(batches), world.size)):
+    for first in range(0, len(batches), world.size):
         mine = first + world.rank  # FSDP wants as many calls of each process
         rows = batches[min(mine, len(batches) - 1)]
         ids, mask, _ = tokens.batch(rows, device)
@@ -49,7 +50,7 @@ def predict(
             found = classifier(ids, mask).float()
         if mine < len(batches):
             logits[torch.from_numpy(rows).to(device)] = found
-        if stop and (signal := world.stops(stop, turn)):
+        if stop and (signal := world.stops(stop)):
             raise Interrupted(signal)
     world.sum(logits)  # each process filled in its own rows
     truth = torch.from_numpy(tokens.truth).to(device)
@@ -69,9 +70,11 @@ def rankings(
 
 
 def number_format(device: torch.device, precision: str) -> torch.dtype:
-    """bf16 where it is asked for; `auto` asks for it on GPU."""
-    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    return torch.bfloat16 if half else torch.float32
+    """bf16 where it is asked for; `auto`: as accelerate launches, else on a GPU made for it."""
+    if precision == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "bf16" if native else "fp32")
+    return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,12 +35,15 @@ DROPOUT_NAMES = (
     "classifier_dropout_prob", "embedding_dropout", "mlp_dropout", "hidden_dropout",
     "summary_last_dropout",
 )  # fmt: skip
-
-Forward = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+READY_MASK = ("albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
+"""Types whose attention takes a boolean mask (b, 1, t, t) as it is."""
 
 
 class Classifier(nn.Module):
-    """Ids and mask (b, t) to logits (b, k), through the model's own head."""
+    """Ids and mask (b, t) to logits (b, k), through the model's own head.
+
+    The mask is True at tokens; None: nothing is padded.
+    """
 
     pooling: ClassVar[Pooling] = "default"
 
@@ -49,10 +51,21 @@ class Classifier(nn.Module):
         super().__init__()
         self.plain = plain
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Logits (b, k)."""
-        logits: torch.Tensor = self.plain(input_ids=ids, attention_mask=mask).logits
+        logits: torch.Tensor = self.plain(
+            input_ids=ids, attention_mask=self._ready(ids, mask)
+        ).logits
         return logits
+
+    def _ready(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor | None:
+        """The mask as the model takes it without a look at its values: on GPU that waits."""
+        config = self.plain.config
+        if config.model_type not in READY_MASK or config._attn_implementation == "eager":
+            return torch.ones_like(ids) if mask is None else mask.long()
+        if mask is None:
+            return None
+        return mask.bool()[:, None, None].expand(-1, -1, mask.size(1), -1).contiguous()
 
     def output(self) -> nn.Linear:
         """The layer that makes the logits."""
@@ -85,11 +98,13 @@ class MeanPooled(Classifier):
         plain.bert.pooler = None
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Logits (b, k)."""
-        tokens = self.plain.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        ready = self._ready(ids, mask)
+        tokens = self.plain.bert(input_ids=ids, attention_mask=ready).last_hidden_state
         with torch.autocast(tokens.device.type, enabled=False):
-            tokens, weights = tokens.float(), mask.unsqueeze(-1).float()
+            weights = torch.ones_like(ids) if mask is None else mask
+            tokens, weights = tokens.float(), weights.unsqueeze(-1).float()
             mean = (tokens * weights).sum(1) / weights.sum(1)
             pooled = self.norm(tokens[:, 0] / MEAN_SCALE + mean)
             logits: torch.Tensor = self.plain.classifier(self.plain.dropout(pooled))

@@ -106,8 +106,8 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
         config = replace(config, micro_batch_size=fits)
         progress.note(f"{fits} texts are computed at once, of {config.batch_size} a step")
     optimiser = Optimiser(classifier, config)
-    if config.compile == "on":
-        compile_layers(classifier, tokens, config.precision, warnings.append)
+    if config.compile == "on" and not compile_layers(classifier, tokens, config, warnings.append):
+        config = replace(config, compile="off")
     return Work(
         config, corpus, tokens, val, test, tokens.head(TRAIN_AUC_SAMPLE, config.random_seed),
         tokenizer, classifier, flops=training_flops(classifier.plain, tokens.lengths),

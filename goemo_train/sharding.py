@@ -32,16 +32,18 @@ def wanted() -> bool:
         SettingsError: it asks for what is not done here.
 
     """
-    sharded = _on("ACCELERATE_USE_FSDP")
-    names = [name for name in (f"ACCELERATE_USE_{part}" for part in _OTHER) if _on(name)]
-    names += [name for name in _NOT_DONE if sharded and _on(name)]
+    sharded = asks("ACCELERATE_USE_FSDP")
+    names = [name for name in (f"ACCELERATE_USE_{part}" for part in _OTHER) if asks(name)]
+    names += [name for name in _NOT_DONE if sharded and asks(name)]
     strategy = _strategy()
     if sharded and _value(strategy, "true") not in _RESHARD:
         names.append(strategy)
+    if _value("ACCELERATE_MIXED_PRECISION", "no") not in ("no", "bf16"):
+        names.append("ACCELERATE_MIXED_PRECISION")
     if names:
         raise SettingsError(
             f"accelerate sets {names[0]}={os.environ[names[0]]}, which goemo-train does not do",
-            "Launch without it: DDP and fully sharded FSDP are supported",
+            "Launch without it: DDP, fully sharded FSDP and bf16 are supported",
         )
     if sharded:  # or transformers would leave the weights of all but the first process empty
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
@@ -54,7 +56,7 @@ def shard(classifier: Classifier, device: torch.device, processes: int) -> None:
     lists = [m for m in classifier.modules() if isinstance(m, nn.ModuleList)]
     layers = [m for m in classifier.modules() if type(m).__name__ in named]
     layers = layers or [layer for modules in lists for layer in modules]
-    if _on("FSDP_ACTIVATION_CHECKPOINTING"):
+    if asks("FSDP_ACTIVATION_CHECKPOINTING"):
         classifier.plain.gradient_checkpointing_enable({"use_reentrant": False})
     mesh = init_device_mesh(device.type, (processes,))
     for layer in reversed(layers):  # inner ones first
@@ -93,5 +95,6 @@ def _value(name: str, default: str) -> str:
     return os.environ.get(name, default).lower()
 
 
-def _on(name: str) -> bool:
+def asks(name: str) -> bool:
+    """Whether accelerate sets this variable to yes."""
     return _value(name, "") not in ("", "0", "false", "no", "none")

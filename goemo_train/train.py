@@ -132,7 +132,7 @@ def train_epoch(run: Run, work: Work, stop: Interruption) -> None:
             state.batch += 1
             state.step += 1
             show(len(rows), loss)
-            if signal := world.stops(stop, state.step):
+            if signal := world.stops(stop):
                 state.epoch_time += time.perf_counter() - started
                 raise Interrupted(signal)
             if config.checkpoint_every and state.step % config.checkpoint_every == 0:

@@ -18,10 +18,10 @@ from goemo_train.interruption import Interruption
 from goemo_train.model import Classifier
 
 _GROUPS: list[Any] = []
-"""All groups there were. DDP must not be the last to know one: its destructor would wait, with
-the interpreter in its hands, for threads of the group that want the interpreter."""
+"""All groups there were, the newest one that of the hosts. DDP must not be the last to know one:
+its destructor would wait, with the interpreter in its hands, for threads of the group that want
+the interpreter."""
 
-CHECKED_EVERY = 16  # steps between agreements to stop on GPU, where each one waits
 PATIENCE = timedelta(hours=1)  # with the main process, which sends a run before the next starts
 
 
@@ -31,18 +31,22 @@ class World:
     Every process sees the same global batch and takes its share of it, so that a run is the
     same on one machine and on many. Only the main one writes files and talks to W&B.
 
-    A series of runs has one group: a second one would read, in the launcher's store, the
-    addresses that the first one left there.
+    There is a group for tensors, and one of the hosts for all else: it has more patience, never
+    waits for a GPU, and says at once that a process is gone. A series of runs has the same two:
+    others would read, in the launcher's store, the addresses that the first ones left there.
     """
 
     def __init__(self) -> None:
         self.rank = int(os.environ.get("RANK", "0"))
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.main = self.rank == 0
-        cuda = torch.cuda.is_available()
+        cuda = torch.cuda.is_available() and not sharding.asks("ACCELERATE_USE_CPU")
+        self.sharded = sharding.wanted() and self.size > 1
         if self.size > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+            dist.init_process_group("nccl" if cuda else "gloo")
             _GROUPS.append(dist.group.WORLD)
+            _GROUPS.append(dist.new_group(backend="gloo", timeout=PATIENCE))
+        self._hosts = _GROUPS[-1] if self.size > 1 else None
         local, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if cuda and local >= gpus:
             raise SettingsError(
@@ -51,7 +55,6 @@ class World:
         self.device = torch.device(f"cuda:{local}" if cuda else "cpu")
         if cuda:
             torch.cuda.set_device(self.device)
-        self.sharded = sharding.wanted() and self.size > 1
         self._unsharded: Classifier | None = None
 
     def share(self, value: Any) -> Any:
@@ -59,7 +62,7 @@ class World:
         if self.size == 1:
             return value
         box = [value]
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, group=self._hosts)
         return box[0]
 
     def gather(self, value: Any) -> list[Any]:
@@ -67,7 +70,7 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self._hosts)
         return values
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -79,15 +82,22 @@ class World:
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(self._hosts)
+
+    def texts_at_once(self, config: TrainConfig) -> int:
+        """The most texts of a step that a process computes at once."""
+        share = -(-config.batch_size // self.size)
+        return min(config.micro_batch_size or share, share)
 
     def place(self, classifier: Classifier) -> None:
-        """Move it to the device; with FSDP leave each process its part of it."""
-        if self.sharded:
-            self._unsharded = deepcopy(classifier).to("meta")
-        classifier.to(self.device)
-        if self.sharded:
-            sharding.shard(classifier, self.device, self.size)
+        """Move it to the device; with FSDP layer by layer, leaving each process its part."""
+        if not self.sharded:
+            classifier.to(self.device)
+            return
+        empty = {id(p): nn.Parameter(torch.empty_like(p, device="meta"))
+                 for p in classifier.parameters()}  # fmt: skip
+        self._unsharded = deepcopy(classifier, empty)  # no weight is copied
+        sharding.shard(classifier, self.device, self.size)
 
     def whole(self, classifier: Classifier) -> Classifier:
         """The classifier as the main process can save it; all processes have to ask for it."""
@@ -106,23 +116,18 @@ class World:
         # Static: a layer that the head does not use gets no gradient, and nobody waits for it.
         return nn.parallel.DistributedDataParallel(module, device_ids=ids, static_graph=True)
 
-    def texts_at_once(self, config: TrainConfig) -> int:
-        """Texts that a process computes together."""
-        share = -(-config.batch_size // self.size)
-        return min(config.micro_batch_size or share, share)
-
-    def stops(self, stop: Interruption, step: int) -> int:
+    def stops(self, stop: Interruption) -> int:
         """The signal that came to any process; all of them stop after the same step."""
-        if self.size == 1 or (self.device.type == "cuda" and step % CHECKED_EVERY):
-            return stop.signal if self.size == 1 else 0
-        flag = torch.tensor(stop.signal, device=self.device)
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        if self.size == 1:
+            return stop.signal
+        flag = torch.tensor(stop.signal)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._hosts)
         return int(flag)
 
     def close(self) -> None:
         """Leave the group, once all are done with it."""
         if self.size > 1:
-            dist.barrier()
+            self.wait()
             dist.destroy_process_group()
 
 
@@ -140,5 +145,6 @@ def speaks() -> bool:
 
 
 def is_loss_of_a_process(error: BaseException) -> bool:
-    """Whether an error says that another process is gone."""
-    return isinstance(error, dist.DistError) or "gloo" in str(error)
+    """Whether an error says that another process is gone; gloo's name its place in the source."""
+    known = isinstance(error, dist.DistError) or "gloo/transport/" in str(error)
+    return dist.is_initialized() and isinstance(error, RuntimeError) and known

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -121,6 +122,9 @@ def serve() -> None:
             file = os.open(request["stderr"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             for number, target in ((0, os.open(os.devnull, os.O_RDONLY)), (1, file), (2, file)):
                 os.dup2(target, number)
+            if prepare := os.environ.get("PREPARE"):  # module:function, what a test changes
+                module, _, name = prepare.partition(":")
+                getattr(import_module(module), name)()
             sys.exit(program.main(request["arguments"]))
         Path(request["stderr"]).touch()
         print(pid, flush=True)

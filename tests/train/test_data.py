@@ -264,7 +264,8 @@ def test_tokens_of_a_batch_are_the_tokenizers_own() -> None:
     ids, mask, truth = tokens.batch(rows, torch.device("cpu"))
     expected = tokenizer([corpus.train.texts[r] for r in rows], padding=True, return_tensors="pt")
     assert torch.equal(ids, expected["input_ids"])
-    assert torch.equal(mask, expected["attention_mask"])
+    assert mask is not None
+    assert torch.equal(mask.long(), expected["attention_mask"])
     assert np.array_equal(truth.numpy() > 0, corpus.train.truth[rows])
 
 

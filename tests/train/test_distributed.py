@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,9 +16,11 @@ from typing import Any
 import pytest
 import torch
 from transformers import XLNetConfig, XLNetForSequenceClassification, XLNetTokenizer
+from transformers.models.bert.modeling_bert import BertIntermediate
 
 from goemo_report.errors import SettingsError
 from goemo_train import demo_corpus, sharding
+from goemo_train.model import Classifier
 from tests.train.conftest import environment, goemo_train
 from tests.train.forked import Forks, Trainer
 
@@ -41,12 +44,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with Forks(tmp_path_factory.mktemp("forks")) as found:
-        yield found
 
 
 def start(
@@ -88,6 +85,37 @@ def assert_as_one(one: Path, many: Path) -> None:
     assert mine["summary"]["test/support_joy"] == theirs["summary"]["test/support_joy"]
 
 
+def say_sizes() -> None:
+    """A trainer that says how many texts it computes at once."""
+    forward = Classifier.forward
+
+    def said(self: Classifier, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        if self.training:
+            sys.stderr.write(f"at once: {len(ids)}\n")
+        return forward(self, ids, mask)
+
+    Classifier.forward = said  # type: ignore[method-assign]  # in a process of its own
+
+
+def run_out_once() -> None:
+    """The same, whose first process runs out of memory once, in the model's second layer."""
+    say_sizes()
+    forward, calls = BertIntermediate.forward, [0]
+
+    def failing(self: BertIntermediate, hidden_states: torch.Tensor) -> torch.Tensor:
+        calls[0] += 1
+        if calls[0] == 2 and os.environ["RANK"] == "0":
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(self, hidden_states)
+
+    BertIntermediate.forward = failing  # type: ignore[method-assign]  # as above
+
+
+def sizes(trainer: Trainer) -> list[int]:
+    lines = trainer.stderr().splitlines()
+    return [int(line.rpartition(" ")[2]) for line in lines if line.startswith("at once: ")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
@@ -121,6 +149,25 @@ def test_two_processes_are_as_one(tmp_path: Path, forks: Forks) -> None:
     finish([forks.start(*AS_ONE, f"--output={tmp_path / 'one'}")])
     finish(start(forks, tmp_path / "two", *AS_ONE))
     assert_as_one(tmp_path / "one", tmp_path / "two")
+
+
+def test_micro_batches_are_of_each_process_and_change_nothing(tmp_path: Path, forks: Forks) -> None:
+    finish([forks.start(*AS_ONE, f"--output={tmp_path / 'one'}")])
+    prepared = {"PREPARE": f"{__name__}:say_sizes"}
+    group = start(forks, tmp_path / "two", *AS_ONE, "--micro-batch-size=5", extra=prepared)
+    finish(group)
+    assert_as_one(tmp_path / "one", tmp_path / "two")
+    # Of 25 texts three parts, of 9, 8 and 8.
+    assert [max(sizes(process)) for process in group] == [5, 4]
+
+
+def test_all_processes_halve_where_one_runs_out_of_memory(tmp_path: Path, forks: Forks) -> None:
+    prepared = {"PREPARE": f"{__name__}:run_out_once"}
+    group = start(forks, tmp_path, *SMALL, "--num-epochs=1", "--auto-batch-size", extra=prepared)
+    finish(group)
+    for process in group:
+        assert sizes(process)[:2] == [13, 7]
+        assert max(sizes(process)[2:]) <= 7
 
 
 @pytest.mark.slow
@@ -207,17 +254,18 @@ def test_a_killed_process_ends_the_others_with_one_line(tmp_path: Path, forks: F
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "extra", "message"),
     [
-        (("--dataset=/nowhere",), "neither go_emotions nor demo"),  # in each of them
-        (("--keep-checkpoints=1000000",), "lower --keep-checkpoints"),  # in the main one
-        (("--batch-size=0",), "--batch-size is 0"),  # before they know each other
+        (("--dataset=/nowhere",), {}, "neither go_emotions nor demo"),  # in each of them
+        (("--keep-checkpoints=1000000",), {}, "lower --keep-checkpoints"),  # in the main one
+        (("--batch-size=0",), {}, "--batch-size is 0"),  # before they know each other
+        (("--auto-batch-size",), FSDP, "FSDP and --auto-batch-size"),
     ],
 )
 def test_a_failure_is_told_once_and_ends_all(
-    tmp_path: Path, forks: Forks, arguments: tuple[str, ...], message: str
+    tmp_path: Path, forks: Forks, arguments: tuple[str, ...], extra: dict[str, str], message: str
 ) -> None:
-    group = start(forks, tmp_path, *SMALL, *arguments)
+    group = start(forks, tmp_path, *SMALL, *arguments, extra=extra)
     assert all(process.wait() in (1, 2) for process in group)
     said = "".join(process.stderr() for process in group).splitlines()
     (line,) = [line for line in said if line.startswith("goemo-train:")]
@@ -234,6 +282,7 @@ def test_a_series_is_trained_by_the_same_group(tmp_path: Path, forks: Forks) -> 
     ("name", "value"),
     [
         ("ACCELERATE_USE_DEEPSPEED", "true"),
+        ("ACCELERATE_MIXED_PRECISION", "fp16"),
         ("FSDP_OFFLOAD_PARAMS", "true"),
         ("FSDP_SHARDING_STRATEGY", "HYBRID_SHARD"),
         ("FSDP_IGNORED_MODULES", "plain.classifier"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from goemo_report.tuning import best_per_class
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
-from goemo_train.evaluate import predict
+from goemo_train.evaluate import number_format, predict
 from goemo_train.optimiser import Optimiser, learning_rate
 
 
@@ -54,6 +55,39 @@ def test_predictions_come_in_the_order_of_the_texts_without_effect_of_padding() 
     assert np.abs(got - logits.sigmoid().numpy()).max() < 1e-6
     truth = torch.from_numpy(corpus.train.truth).float()
     assert loss == pytest.approx(binary_cross_entropy_with_logits(logits, truth).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "launched", "expected"),
+    [
+        ("cpu", "auto", None, torch.float32),
+        ("cpu", "bf16", "no", torch.bfloat16),
+        ("cpu", "auto", "bf16", torch.bfloat16),
+        ("cuda", "fp32", "bf16", torch.float32),
+        ("cuda", "auto", "bf16", torch.bfloat16),
+        ("cuda", "auto", "no", torch.float32),
+    ],
+)
+def test_precision_is_what_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, device: str, precision: str, launched: str | None,
+    expected: torch.dtype,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launched:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: True)
+    assert number_format(torch.device(device), precision) == expected
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, torch.float32), (8, torch.bfloat16)])
+def test_a_gpu_that_only_emulates_bf16_computes_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, major: int, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: SimpleNamespace(major=major))
+    monkeypatch.setattr("torch.cuda._check_bf16_tensor_supported", lambda _: True)  # emulated
+    assert number_format(torch.device("cuda"), "auto") == expected
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:

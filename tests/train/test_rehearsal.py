@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch._dynamo.utils import counters
 
 from goemo_report.errors import GoemoError
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
-from goemo_train.data import Tokens
+from goemo_train.data import Tokens, training_batches
 from goemo_train.model import Classifier, encoder_layers
 from goemo_train.rehearsal import compile_layers, fit_micro_batch, rehearse
 from goemo_train.world import World
@@ -33,11 +36,12 @@ def logits(classifier: Classifier, tokens: Tokens) -> torch.Tensor:
     return found
 
 
-def test_a_rehearsal_leaves_no_trace(parts: tuple[Classifier, Tokens]) -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_a_rehearsal_leaves_no_trace(parts: tuple[Classifier, Tokens], training: bool) -> None:
     classifier, tokens = parts
     weights = {k: v.clone() for k, v in classifier.state_dict().items()}
     random = torch.get_rng_state()
-    rehearse(classifier, tokens, np.arange(6), "fp32")
+    rehearse(classifier.train(training), tokens, np.arange(6), "fp32")
     assert torch.equal(torch.get_rng_state(), random)
     assert all(p.grad is None for p in classifier.parameters())
     assert all(torch.equal(v, weights[k]) for k, v in classifier.state_dict().items())
@@ -48,7 +52,7 @@ def test_compiled_layers_give_the_same_logits(parts: tuple[Classifier, Tokens]) 
     classifier, tokens = parts
     expected = logits(classifier, tokens)
     said: list[str] = []
-    compile_layers(classifier, tokens, "fp32", said.append)
+    compile_layers(classifier, tokens, TrainConfig(), said.append)
     assert said == []
     assert all(layer._compiled_call_impl for layer in encoder_layers(classifier.plain))
     torch.testing.assert_close(logits(classifier, tokens), expected, atol=1e-5, rtol=1e-5)
@@ -64,12 +68,37 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing compiled before
     torch.compiler.reset()
     said: list[str] = []
-    compile_layers(classifier, tokens, "fp32", said.append)
+    compile_layers(classifier, tokens, TrainConfig(), said.append)
     (line,) = said
     assert "trained as it is: " in line
     assert "\n" not in line
     assert not any(layer._compiled_call_impl for layer in encoder_layers(classifier.plain))
     assert torch.equal(logits(classifier, tokens), expected)
+
+
+def test_nothing_is_left_to_be_compiled_after_the_rehearsals(
+    parts: tuple[Classifier, Tokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, tokens = parts
+    compiled = nn.Module.compile
+
+    def without_code(module: nn.Module, **options: Any) -> None:  # all but the C++ compiler
+        compiled(module, backend="eager", **options)
+
+    monkeypatch.setattr(nn.Module, "compile", without_code)
+    torch.compiler.reset()
+    said: list[str] = []
+    compile_layers(classifier, tokens, TrainConfig(), said.append)
+    assert said == []
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs >= 6  # padded, not padded, one text; in training and in evaluation
+    batches = training_batches(tokens.lengths, 8, 1, 1)
+    batches += [np.array([3]), np.array([5, 5]), np.array([7] * 9), np.arange(20)]
+    for training in (True, False):
+        classifier.train(training)
+        for rows in batches:
+            rehearse(classifier, tokens, rows, "fp32")
+    assert counters["stats"]["unique_graphs"] == graphs
 
 
 @pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta"])
@@ -86,7 +115,7 @@ class Greedy(Classifier):
 
     room = 5
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         if len(ids) > self.room:
             raise torch.OutOfMemoryError("out of memory")
         return super().forward(ids, mask)
