@@ -68,7 +68,9 @@ class TrainConfig:
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
     embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
     threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
-    precision: Annotated[Precision, "of training (auto: bf16 on GPU, else fp32)"] = "auto"
+    precision: Annotated[
+        Precision, "of training (auto: accelerate's, else bf16 where a GPU has it)"
+    ] = "auto"
     eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"
     compile: Annotated[Compile, "torch.compile of the encoder's layers (auto: on GPU)"] = "auto"
     patience: Annotated[int, "stop after N epochs without a better one (0: no)", (0, 10**9)] = 0

@@ -16,16 +16,12 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
-    BertTokenizer,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-    RobertaTokenizer,
 )
 
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train import demo_corpus
 from goemo_train.config import Pooling, TrainConfig
 from goemo_train.directory import flush
+from goemo_train.tiny import TINY
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
 POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
@@ -181,7 +177,7 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
         "problem_type": "multi_label_classification",
     }
     if config.model in TINY:
-        plain, tokenizer = TINY[config.model](settings, config)
+        plain, tokenizer = TINY[config.model](settings, config.dropout)
     elif config.model.startswith("tiny-") and not Path(config.model).exists():
         raise SettingsError(f"there is no model {config.model}", f"Take {' or '.join(TINY)}")
     else:
@@ -275,49 +271,3 @@ def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:
 def load_checkpoint(directory: Path) -> Classifier:
     """A saved checkpoint, loaded as anyone would load it."""
     return Classifier(AutoModelForSequenceClassification.from_pretrained(directory))
-
-
-def _tiny_bert(settings: dict[str, Any], config: TrainConfig) -> tuple[Any, Any]:
-    words = sorted({word for text in _demo_texts() for word in _words(text)})
-    letters = sorted(set("abcdefghijklmnopqrstuvwxyz0123456789'") | set(".,!?-"))
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*specials, *letters, *(f"##{letter}" for letter in letters), *words]
-    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = BertTokenizer(vocab=vocabulary, model_max_length=128)
-    described = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=96, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=192, max_position_embeddings=128, initializer_range=0.08, **settings,
-    )  # fmt: skip
-    _set_dropout(described, config.dropout)
-    return BertForSequenceClassification(described), tokenizer
-
-
-def _tiny_roberta(settings: dict[str, Any], config: TrainConfig) -> tuple[Any, Any]:
-    from tokenizers import ByteLevelBPETokenizer
-
-    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator(
-        _demo_texts(), vocab_size=600, special_tokens=specials, show_progress=False
-    )
-    state = json.loads(trained.to_str())["model"]
-    merges = [tuple(m.split()) if isinstance(m, str) else tuple(m) for m in state["merges"]]
-    tokenizer = RobertaTokenizer(vocab=state["vocab"], merges=merges, model_max_length=128)  # type: ignore[arg-type]  # pairs
-    described = RobertaConfig(
-        vocab_size=len(tokenizer), hidden_size=48, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=96, max_position_embeddings=130, pad_token_id=1, bos_token_id=0,
-        eos_token_id=2, type_vocab_size=1, initializer_range=0.08, **settings,
-    )  # fmt: skip
-    _set_dropout(described, config.dropout)
-    return RobertaForSequenceClassification(described), tokenizer
-
-
-TINY = {"tiny-bert": _tiny_bert, "tiny-roberta": _tiny_roberta}
-
-
-def _demo_texts() -> list[str]:
-    return [text for text, _ in demo_corpus.generate()["train"]]
-
-
-def _words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in text).split()

@@ -90,6 +90,7 @@ def compile_layers(classifier: Classifier, tokens: Tokens, config: TrainConfig, 
     be compiled) goes wrong in the rehearsals: padded, without padding and with one text, as
     each is compiled by itself, in training and in evaluation.
     """
+    torch.compiler.reset()  # the runs of a series count by themselves
     layers = encoder_layers(classifier.plain)
     for layer in layers:
         layer.compile(dynamic=True)

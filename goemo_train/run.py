@@ -95,6 +95,7 @@ class Run:
             place = (state.step, state.epoch, state.best_epoch)
             states.save_state(self.directory, *place, kept, self.config.keep_checkpoints)
             self._remove_other_bests()
+        self.world.wait()  # for the disk, as long as it takes
 
     def restore(self) -> None:
         """Go back to the newest whole state; log again the epochs that it knows."""
