@@ -104,6 +104,10 @@ class Run:
         for path in damaged:
             self.progress.warn(f"{path.name} is damaged and was passed over")
             path.unlink(missing_ok=True)
+        if self.world.main:
+            self._remove_other_bests()  # such as that of an epoch whose state was not written
+            if kept is None:
+                shutil.rmtree(self.directory / "checkpoint", ignore_errors=True)
         if kept is None:
             self.progress.warn("no whole training state is there: training starts again")
             return
@@ -125,14 +129,12 @@ class Run:
         )
         for row in self.state.history:
             self.tracker.log(row, row["epoch"])
-        if self.world.main:
-            self._remove_other_bests()  # such as that of an epoch whose state was not written
-            if (self.directory / "checkpoint").exists():  # it was about to end
-                (self.directory / "checkpoint").rename(self.best / "checkpoint")
+        if self.world.main and (self.directory / "checkpoint").exists():  # it was about to end
+            (self.directory / "checkpoint").rename(self.best / "checkpoint")
 
     def _remove_other_bests(self) -> None:
         named = {f"best-{epoch}" for epoch in states.best_epochs(self.directory)}
-        for path in self.directory.glob("best-*"):
+        for path in self.directory.glob("best[.-]*"):
             if path.name not in named:
                 shutil.rmtree(path)
 
@@ -192,8 +194,7 @@ class Run:
         """Write how it ended, and leave nothing that only a run in training needs."""
         write_json(self.directory / "run.json", record)
         states.remove_states(self.directory)
-        for path in self.directory.glob("best-*"):
-            shutil.rmtree(path)
+        self._remove_other_bests()
         (self.directory / "run.lock").unlink(missing_ok=True)
 
 

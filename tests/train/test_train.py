@@ -16,6 +16,7 @@ from goemo_train import losses, prepare, states, world
 from goemo_train import train as training
 from goemo_train.config import TrainConfig
 from goemo_train.progress import Progress
+from goemo_train.run import Run
 from goemo_train.train import Outcome, train
 
 
@@ -159,3 +160,29 @@ def test_a_checkpoint_whose_state_was_not_written_is_not_the_best(
     final = checkpoint_of(directory)
     assert all(torch.equal(final[name], tensor) for name, tensor in weights.items())
     assert not list(directory.glob("best-*"))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_killed_at_its_very_end_a_run_ends_when_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    def killed(*_: Any) -> None:
+        raise OSError("the machine is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "close", killed)
+        with pytest.raises(OSError, match="gone"):
+            run(tmp_path, num_epochs=2)
+    (directory,) = tmp_path.iterdir()
+    weights = checkpoint_of(directory)
+    if damaged:
+        for path in directory.glob("state-*.pt"):
+            path.write_bytes(b"")
+    outcome = run(tmp_path, resume=directory.name)
+    assert len(outcome.run.state.history) == 2
+    again = checkpoint_of(directory)
+    assert all(torch.equal(again[name], tensor) for name, tensor in weights.items())
+    assert {path.name for path in directory.iterdir()} == {
+        *("checkpoint", "run.json", "per_class_metrics.csv"),
+        *("val_predictions.csv", "test_predictions.csv"),
+    }
