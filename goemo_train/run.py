@@ -191,7 +191,11 @@ class Run:
                 self.world.wait()
 
     def close(self, record: Mapping[str, Any]) -> None:
-        """Write how it ended, and leave nothing that only a run in training needs."""
+        """Write how it ended, and leave nothing that only a run in training needs.
+
+        Not before W&B has it all: a run that could not be sent is read again from its files.
+        """
+        (self.best / "checkpoint").rename(self.directory / "checkpoint")
         write_json(self.directory / "run.json", record)
         states.remove_states(self.directory)
         self._remove_other_bests()

@@ -269,5 +269,4 @@ def log_evaluation(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     run.tracker.log(row, len(state.history) + 1)  # after training, as the guide's 2nd call
     run.tracker.summarise(summary)
     run.log_artifacts(row)
-    (run.best / "checkpoint").rename(run.directory / "checkpoint")
     return summary

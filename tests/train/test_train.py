@@ -16,7 +16,6 @@ from goemo_train import losses, prepare, states, world
 from goemo_train import train as training
 from goemo_train.config import TrainConfig
 from goemo_train.progress import Progress
-from goemo_train.run import Run
 from goemo_train.train import Outcome, train
 
 
@@ -170,7 +169,7 @@ def test_killed_at_its_very_end_a_run_ends_when_resumed(
         raise OSError("the machine is gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "close", killed)
+        patched.setattr("goemo_train.run.write_json", killed)
         with pytest.raises(OSError, match="gone"):
             run(tmp_path, num_epochs=2)
     (directory,) = tmp_path.iterdir()
