@@ -80,6 +80,7 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Outcome], *, la
             f"training needs {' and '.join(missing)}", "Install it: pip install 'goemo[train]'"
         )
     wanted = open_run(config, given).config if config.resume else config
+    check_model(wanted.model)
     _without_hub(wanted)  # before the imports, which read the environment
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's: fewer page faults, 3% faster
     gc.disable()  # looking for garbage in what is imported takes a fifth of the imports' time
@@ -158,12 +159,12 @@ def _next(outcomes: list[Outcome]) -> str:
 
 
 def _check_resume(flags: dict[str, Any]) -> None:
-    if flags.get("resume") == "":
-        raise SettingsError("--resume is empty", "Give the id of the run to continue")
     foreign = sorted(set(flags) - KEPT_ON_RESUME) if flags.get("resume") else []
     if foreign:
-        options = ", ".join("--" + name.replace("_", "-") for name in foreign)
-        raise SettingsError(f"--resume and {options}", "A resumed run keeps its own settings")
+        options = " and ".join("--" + name.replace("_", "-") for name in foreign)
+        raise SettingsError(
+            f"{options} cannot be given with --resume", "A resumed run keeps its own settings"
+        )
 
 
 def _fail(line: str, code: int) -> int:

@@ -169,6 +169,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         )
     except SettingsError as error:
         raise SettingsError(f"{path}: {error.what}", error.remedy) from error
+    _check_empty(vars(given))
     return vars(given)
 
 
@@ -298,7 +299,17 @@ def _check_ranges(values: Mapping[str, Any]) -> None:
         for low, high in get_args(hints[name])[2:]:
             if not low <= value <= high:  # NaN fails too
                 flag = "--" + name.replace("_", "-")
-                raise SettingsError(f"{flag} is {value}", f"Give a value from {low:g} to {high:g}")
+                raise SettingsError(f"{flag} is {value}", f"Give a value from {low} to {high}")
+
+
+def check_model(name: str) -> None:
+    """Refuse what can be no model, before data are read."""
+    unknown = name.startswith("tiny-") and name not in MADE
+    if (unknown or name.startswith(("/", "."))) and not Path(name).is_dir():
+        raise SettingsError(
+            f"--model {name}: there is no such model or directory",
+            f"Give a hub name, a directory, {' or '.join(MADE[1:])}",
+        )
 
 
 def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
@@ -312,11 +323,21 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
 
     """
     flags = vars(build_parser().parse_args(normalise(arguments)))
+    _check_empty(flags)
     seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
     ways = [] if seeds is None else [_way(f"--seeds {seeds}", "random-seed", seeds)]
     ways += [_way(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
     if ablated:
         flags = {"phase": "ablation", **flags}
+    varied = [way[0].partition("=")[0].removeprefix("--").replace("-", "_") for way in ways]
+    for name in varied:
+        option = "--" + name.replace("_", "-")
+        if name in _NOT_HYPERPARAMETERS:
+            raise SettingsError(f"{option} changes no result", "Ablate a setting of the method")
+        if varied.count(name) > 1 or name in flags:
+            raise SettingsError(
+                f"{option} is given more than once", "Give it once, or vary it once"
+            )
     series = []
     for extra in product(*ways):
         changed = vars(build_parser(series=False).parse_args(extra))
@@ -325,6 +346,13 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
             changed["tag"] = [*flags.get("tag", ()), *tags]
         series.append({**flags, **changed})
     return series
+
+
+def _check_empty(flags: Mapping[str, Any]) -> None:
+    for name, value in flags.items():
+        if value == "":
+            option = "--" + name.replace("_", "-")
+            raise SettingsError(f"{option} is empty", "Give a value, or leave it out")
 
 
 def _way(typed: str, name: str, values: str) -> list[str]:

@@ -51,6 +51,11 @@ class Corpus:
     official: bool
     """Whether the splits have the sizes of the official data set, neutral texts included."""
 
+    def leaked(self, split: str) -> int:
+        """How many texts of `val` or `test` stand in the training split as well."""
+        known = {text.strip() for text in self.train.texts}
+        return sum(text.strip() in known for text in getattr(self, split).texts)
+
 
 Rows = Sequence[tuple[str, tuple[int, ...]]]
 

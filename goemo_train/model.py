@@ -178,8 +178,6 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
     }
     if config.model in TINY:
         plain, tokenizer = TINY[config.model](settings, config.dropout)
-    elif config.model.startswith("tiny-") and not Path(config.model).exists():
-        raise SettingsError(f"there is no model {config.model}", f"Take {' or '.join(TINY)}")
     else:
         try:
             described = AutoConfig.from_pretrained(config.model, **settings)
@@ -190,8 +188,6 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
             )
         except (OSError, ValueError, KeyError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            if config.model.startswith(("/", ".", "~")) and not Path(config.model).exists():
-                reason = "there is no such directory"
             raise GoemoError(
                 f"the model {config.model} cannot be loaded: {reason}",
                 "Give --model a hub name or a directory of config, weights and tokenizer; without "

@@ -22,6 +22,7 @@ from goemo_train.tiny import TINY
 from goemo_train.world import World
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
+MOST_LEAKED = 0.02  # of a split, before a warning; of the official ones it is under 0.01
 THREADS = torch.get_num_threads()
 
 
@@ -63,6 +64,8 @@ class Work:
             "train_samples": len(self.tokens),
             "val_samples": len(self.val),
             "test_samples": len(self.test),
+            "leaked_val_texts": self.corpus.leaked("val"),
+            "leaked_test_texts": self.corpus.leaked("test"),
             "truncated_texts": self.tokens.truncated + self.val.truncated + self.test.truncated,
             "train_auc_samples": len(self.sample),
             "steps": self.steps,
@@ -99,6 +102,12 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
     if truncated := tokens.truncated + val.truncated + test.truncated:
         texts = "1 text is" if truncated == 1 else f"{truncated} texts are"
         warnings.append(f"{texts} longer than {config.max_seq_length} tokens and cut")
+    for split in ("val", "test"):
+        leaked, texts = corpus.leaked(split), len(getattr(corpus, split).texts)
+        if leaked > MOST_LEAKED * texts:
+            warnings.append(
+                f"{leaked} of {texts} {split} texts stand in the training split as well"
+            )
     steps = -(-len(tokens) // config.batch_size) * config.num_epochs
     if config.warmup_steps < 0:
         config = replace(config, warmup_steps=steps // 10)

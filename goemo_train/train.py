@@ -256,7 +256,8 @@ def log_evaluation(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     """Write and log what the checkpoint scores, with the artifacts; gives the summary."""
     state, missed = run.state, evaluation.scores.never_predicted
     if missed:
-        run.warn(f"{len(missed)} classes are never predicted on test: {', '.join(missed)}")
+        classes = "1 class is" if len(missed) == 1 else f"{len(missed)} classes are"
+        run.warn(f"{classes} never predicted on test: {', '.join(missed)}")
     write_per_class(run.directory / "per_class_metrics.csv", evaluation.scores)
     write_json(run.best / "checkpoint" / "thresholds.json", evaluation.thresholds)
     row = {

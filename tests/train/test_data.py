@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
-from goemo_train import data, demo_corpus, model
+from goemo_train import data, demo_corpus, model, prepare
 from goemo_train.config import TrainConfig
 from goemo_train.progress import Progress
 from goemo_train.train import train
+from goemo_train.world import World
 
 LABELS = "\n".join(EMOTIONS) + "\n"
 REAL = Path(__file__).parents[3] / "shared/data/goemotions"
@@ -294,3 +295,19 @@ def test_a_sample_keeps_texts_and_truth_together() -> None:
         b = tokens.ids[tokens.starts[theirs] : tokens.starts[theirs + 1]]
         assert np.array_equal(a, b)
         assert np.array_equal(sample.truth[mine], tokens.truth[theirs])
+
+
+def test_texts_of_the_training_split_are_found_again(tmp_path: Path) -> None:
+    rows = {"train": ["a b", "c", "d"], "val": [" c ", "e"], "test": ["f", "a b", "d", "d"]}
+    (tmp_path / "labels.txt").write_text("\n".join(EMOTIONS))
+    for split, texts in rows.items():
+        lines = "".join(f"{text}\t3\tid\n" for text in texts)
+        (tmp_path / data.SPLIT_FILES[split]).write_text(lines)
+    corpus = data.load_corpus(TrainConfig(dataset=str(tmp_path)))
+    assert (corpus.leaked("val"), corpus.leaked("test")) == (1, 3)
+    work = prepare.prepare(
+        TrainConfig(dataset=str(tmp_path), model="tiny-bert", model_name="tiny-bert"),
+        World(), Progress(quiet=True),
+    )  # fmt: skip
+    assert work.measured()["leaked_test_texts"] == 3
+    assert "3 of 4 test texts stand in the training split as well" in work.warnings

@@ -178,11 +178,16 @@ def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
     [
         (("--batch-size=0",), 2, "--batch-size is 0"),
         (("--dataset=/nowhere",), 1, "neither go_emotions nor demo"),
-        (("--resume=abc", "--dropout=0.2"), 2, "--resume and --dropout"),
+        (("--resume=abc", "--dropout=0.2"), 2, "--dropout cannot be given with --resume"),
         (("--resume=abc",), 1, "no runs below"),
         (("--resume=",), 2, "--resume is empty"),
-        (("--dataset=demo", "--model=tiny-bret"), 1, "Take tiny-bert or tiny-roberta"),
-        (("--dataset=demo", "--model=./nowhere/x"), 1, "there is no such directory"),
+        (("--dataset=demo", "--model=tiny-bret"), 1, "a directory, tiny-bert or tiny-roberta"),
+        (("--dataset=demo", "--model=./nowhere/x"), 1, "no such model or directory"),
+        (("--model=", "--dataset=demo"), 2, "--model is empty"),
+        (("--seeds=3,4", "--ablate=random-seed=1,2"), 2, "--random-seed is given more than once"),
+        (("--seeds=3,4", "--random-seed=1"), 2, "--random-seed is given more than once"),
+        (("--ablate=output=a,b",), 2, "--output changes no result"),
+        (("--random-seed=-1",), 2, "Give a value from 0 to 4294967295"),
     ],
 )
 def test_errors_are_one_line(
