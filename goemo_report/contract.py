@@ -159,7 +159,9 @@ CONFIG_KEYS: Final[tuple[Key, ...]] = (
     Key("transformers_version", str, "transformers version"),
 )
 
-MEASURED_KEYS: Final[tuple[str, ...]] = ("truncated_texts", "train_auc_samples", "steps")
+MEASURED_KEYS: Final[tuple[str, ...]] = (
+    *("truncated_texts", "leaked_val_texts", "leaked_test_texts", "train_auc_samples", "steps"),
+)
 """What `goemo-train` also finds out and logs in the config, beside its settings."""
 
 SYSTEM_KEYS: Final[tuple[Key, ...]] = (

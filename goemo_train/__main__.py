@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train.config import HUB_NAME, KEPT_ON_RESUME, TrainConfig, parse, settle
+from goemo_train.config import HUB_NAME, KEPT_ON_RESUME, TrainConfig, check_model
 from goemo_train.directory import open_run
+from goemo_train.options import parse, settle
 
 if TYPE_CHECKING:
     from goemo_train.train import Outcome

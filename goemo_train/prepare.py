@@ -102,12 +102,10 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
     if truncated := tokens.truncated + val.truncated + test.truncated:
         texts = "1 text is" if truncated == 1 else f"{truncated} texts are"
         warnings.append(f"{texts} longer than {config.max_seq_length} tokens and cut")
-    for split in ("val", "test"):
-        leaked, texts = corpus.leaked(split), len(getattr(corpus, split).texts)
-        if leaked > MOST_LEAKED * texts:
-            warnings.append(
-                f"{leaked} of {texts} {split} texts stand in the training split as well"
-            )
+    for name, part in (("val", val), ("test", test)):
+        if (leaked := corpus.leaked(name)) > MOST_LEAKED * len(part):
+            found = f"{leaked} of {len(part)} {name} texts"
+            warnings.append(f"{found} stand in the training split as well")
     steps = -(-len(tokens) // config.batch_size) * config.num_epochs
     if config.warmup_steps < 0:
         config = replace(config, warmup_steps=steps // 10)

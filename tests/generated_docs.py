@@ -17,7 +17,8 @@ from goemo_report import contract
 from goemo_report.audit import RULES, SEVERITY_MEANINGS
 from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
-from goemo_train.config import PRESETS, TrainConfig, build_parser
+from goemo_train.config import PRESETS, TrainConfig
+from goemo_train.options import build_parser
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 92

@@ -11,7 +11,8 @@ import yaml
 
 from goemo_report.errors import SettingsError
 from goemo_train.__main__ import main
-from goemo_train.config import PRESETS, TrainConfig, build_parser, parse, settle, short_name
+from goemo_train.config import PRESETS, TrainConfig, short_name
+from goemo_train.options import build_parser, parse, settle
 
 ROOT = Path(__file__).parents[2]
 
