@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
-import math
 import os
 import secrets
 import shlex
-import shutil
 import string
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +17,9 @@ from typing import IO, Any
 
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
+from goemo_train import best
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 SAME_ON_RESUME = ("dataset_name", "dataset_version", "train_samples", "val_samples",
                   "test_samples", "num_labels", "model_params", "steps")  # fmt: skip
 
@@ -74,6 +72,8 @@ def open_run(config: TrainConfig, given: Collection[str]) -> Opened:
     except (ValueError, KeyError, TypeError) as error:
         raise GoemoError(f"{path} is damaged", "Start a new run without --resume") from error
     if "summary" in record:
+        with suppress(GoemoError), hold(found[0]):  # or the process that ends it does that
+            tidy(found[0], record["summary"]["best_epoch"])
         raise GoemoError(f"run {config.resume} is finished", "Start a new one without --resume")
     known = {item.name for item in fields(TrainConfig)}
     own = {key: value for key, value in settings.items() if key in known}
@@ -101,6 +101,14 @@ def hold(directory: Path) -> IO[str]:
     return lock
 
 
+def tidy(directory: Path, best_epoch: int) -> None:
+    """Leave of a run that came to its end what it came to; may be done again."""
+    best.finish(directory, best_epoch)
+    for pattern in ("state-*.pt", "*.part", ".*.part", "run.lock"):
+        for path in directory.glob(pattern):
+            path.unlink()
+
+
 def check_same(run: Opened, logged: Mapping[str, Any]) -> None:
     """Refuse to resume a run with another model or other data than it began with."""
     for key in SAME_ON_RESUME:
@@ -115,60 +123,3 @@ def check_same(run: Opened, logged: Mapping[str, Any]) -> None:
 def new_record(run: Opened, config: TrainConfig, logged: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` holds from the start on."""
     return {"id": run.id, "name": run.name, "settings": asdict(config), "config": logged}
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all, and to the disk; what is no number is null."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n", "utf-8")
-    flush(part)
-    part.replace(path)
-    flush(path.parent)
-
-
-def flush(path: Path) -> None:
-    """Have what was written, or for a directory renamed, on the disk before going on."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def check_disk(directory: Path, weights: int, config: TrainConfig) -> None:
-    """Refuse to start where not all fits: states of 3 times the weights (bytes), one of them
-    half written; for each a checkpoint, should every one have its own; one staged copy."""
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GoemoError(
-            f"--output {directory.parent} cannot be made: {error.strerror}", "Give another place"
-        ) from error
-    needed = weights * (4 * (config.keep_checkpoints + 1) + 1)
-    own = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    free = shutil.disk_usage(directory.parent).free + own
-    if free < needed:
-        raise GoemoError(
-            f"{directory.parent} has {free / 1e6:,.0f} MB for the run, its checkpoints need "
-            f"{needed / 1e6:,.0f} MB",
-            "Make room, give another --output, or lower --keep-checkpoints",
-        )
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether an error came from a full disk; torch and tokenizers say it in their own way."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return True
-        if any(f"(os error {number})" in str(error) for number in FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

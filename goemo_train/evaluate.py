@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ from goemo_report import contract
 from goemo_report.metrics import Scores, micro_roc_auc, per_class_rows, roc_auc, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.tuning import RULE, tuned_thresholds
-from goemo_train import data
+from goemo_train import data, launcher
 from goemo_train.data import Corpus, Tokens
+from goemo_train.disk import flush, write_whole
 from goemo_train.interruption import Interrupted, Interruption
 from goemo_train.world import World
 
@@ -73,7 +74,7 @@ def number_format(device: torch.device, precision: str) -> torch.dtype:
     """bf16 where it is asked for; `auto`: as accelerate launches, else on a GPU made for it."""
     if precision == "auto":
         native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "bf16" if native else "fp32")
+        precision = launcher.mixed_precision() or ("bf16" if native else "fp32")
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
@@ -95,6 +96,7 @@ def export(
     """Write the split's predictions; gives them as they read back, so that scores are theirs."""
     path, texts = directory / f"{split}_predictions.csv", getattr(corpus, split)
     write_predictions(path, texts.texts, texts.truth, probabilities, threshold, corpus.labels)
+    flush(path)
     return read_predictions(path)
 
 
@@ -141,10 +143,9 @@ def evaluate(
 
 def write_per_class(path: Path, scores: Scores) -> None:
     """Write the guide's per-class CSV, whole or not at all."""
+    text = io.StringIO()
     columns = [key.name for key in contract.PER_CLASS_COLUMNS]
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(per_class_rows(scores))
-    part.replace(path)
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(per_class_rows(scores))
+    write_whole(path, text.getvalue())

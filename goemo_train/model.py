@@ -20,7 +20,7 @@ from transformers import (
 
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_train.config import Pooling, TrainConfig
-from goemo_train.directory import flush
+from goemo_train.disk import flush
 from goemo_train.tiny import TINY
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm

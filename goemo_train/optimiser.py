@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from goemo_report.errors import GoemoError, SettingsError
+from goemo_report.errors import SettingsError
 from goemo_train.config import TrainConfig
 from goemo_train.model import Classifier, encoder_layers
-from goemo_train.sharding import cut_as
+from goemo_train.sharding import own_part
 
 
 class Optimiser:
@@ -30,7 +30,11 @@ class Optimiser:
         sharded = isinstance(words.weight, DTensor)  # its gradients cannot be sparse
         rows = config.embedding_updates == "batch"
         if rows and sharded:
-            raise SettingsError("FSDP and --embedding-updates batch", "Leave it at auto or all")
+            raise SettingsError(
+                "FSDP does not go with --embedding-updates batch",
+                "Resume the run with the launcher that began it" if config.resume
+                else "Leave it at auto or all",
+            )  # fmt: skip
         sparse: list[Any] = [words.weight] if rows and type(words) is nn.Embedding else []
         words.sparse = bool(sparse)
         dense = [p for p in self.parameters if not any(p is q for q in sparse)]
@@ -85,22 +89,11 @@ class Optimiser:
         return [part.state_dict() for part in self.parts]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take over what `state_dict` gave, its tensors whole.
-
-        Raises:
-            GoemoError: word embeddings are not updated as they were.
-
-        """
-        if len(states) != len(self.parts):
-            raise GoemoError(
-                "the training state updates word embeddings in another way, as a CPU without "
-                "FSDP does and all else does not",
-                "Resume it on the kind of machine, and with the launcher, that began it",
-            )
+        """Take over what `state_dict` gave, its tensors whole."""
         for part, state in zip(self.parts, states, strict=True):
             own = [parameter for group in part.param_groups for parameter in group["params"]]
             moments = {
-                index: {name: cut_as(own[index], value) for name, value in values.items()}
+                index: {name: own_part(own[index], value) for name, value in values.items()}
                 for index, values in state["state"].items()
             }
             part.load_state_dict({**state, "state": moments})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,13 +13,14 @@ from typing import Any
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_train import model, states
+from goemo_train import best, model, states
 from goemo_train.config import TrainConfig
-from goemo_train.directory import Opened, flush, is_full, write_json
+from goemo_train.directory import Opened
+from goemo_train.disk import is_full
 from goemo_train.interruption import Interrupted
 from goemo_train.optimiser import Optimiser
 from goemo_train.progress import Progress
-from goemo_train.sharding import cut_as, whole
+from goemo_train.sharding import gathered, own_part
 from goemo_train.tracking import Tracker
 from goemo_train.world import World, is_loss_of_a_process
 
@@ -60,7 +60,7 @@ class Run:
     @property
     def best(self) -> Path:
         """The directory of what belongs to the best epoch: its checkpoint and predictions."""
-        return self.directory / f"best-{self.state.best_epoch}"
+        return best.of_epoch(self.directory, self.state.best_epoch)
 
     def warn(self, text: str) -> None:
         """Say once what may be wrong: on the screen, in W&B and in the summary."""
@@ -69,17 +69,6 @@ class Run:
             self.progress.warn(text)
             self.tracker.alert(text)
 
-    @contextmanager
-    def new_best(self) -> Iterator[Path]:
-        """A directory to fill for the best epoch; it appears whole."""
-        part = self.directory / "best.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        yield part
-        shutil.rmtree(self.best, ignore_errors=True)  # of an epoch that is done again
-        part.rename(self.best)
-        flush(self.directory)
-
     def save(self) -> None:
         """Keep all that `restore` needs, random states of all processes included."""
         cuda = self.world.device.type == "cuda"
@@ -87,14 +76,14 @@ class Run:
         main, state = self.world.main, self.state
         kept = {
             "state": vars(state),
-            "model": whole(self.classifier.state_dict(), keep=main),
-            "optimiser": whole(self.optimiser.state_dict(), keep=main),
+            "model": gathered(self.classifier.state_dict(), keep=main),
+            "optimiser": gathered(self.optimiser.state_dict(), keep=main),
             "random": self.world.gather(mine),
         }
         if main:
             place = (state.step, state.epoch, state.best_epoch)
             states.save_state(self.directory, *place, kept, self.config.keep_checkpoints)
-            self._remove_other_bests()
+            best.keep(self.directory, states.best_epochs(self.directory))
         self.world.wait()  # for the disk, as long as it takes
 
     def restore(self) -> None:
@@ -104,15 +93,13 @@ class Run:
         for path in damaged:
             self.progress.warn(f"{path.name} is damaged and was passed over")
             path.unlink(missing_ok=True)
-        if self.world.main:
-            self._remove_other_bests()  # such as that of an epoch whose state was not written
-            if kept is None:
-                shutil.rmtree(self.directory / "checkpoint", ignore_errors=True)
+        if self.world.main:  # not the best of an epoch whose state was not written
+            best.keep(self.directory, states.best_epochs(self.directory))
         if kept is None:
             self.progress.warn("no whole training state is there: training starts again")
             return
         own = self.classifier.state_dict()
-        self.classifier.load_state_dict({k: cut_as(own[k], v) for k, v in kept["model"].items()})
+        self.classifier.load_state_dict({k: own_part(own[k], v) for k, v in kept["model"].items()})
         self.optimiser.load_state_dict(kept["optimiser"])
         if len(kept["random"]) == self.world.size:
             cpu, cuda = kept["random"][self.world.rank]
@@ -129,14 +116,6 @@ class Run:
         )
         for row in self.state.history:
             self.tracker.log(row, row["epoch"])
-        if self.world.main and (self.directory / "checkpoint").exists():  # it was about to end
-            (self.directory / "checkpoint").rename(self.best / "checkpoint")
-
-    def _remove_other_bests(self) -> None:
-        named = {f"best-{epoch}" for epoch in states.best_epochs(self.directory)}
-        for path in self.directory.glob("best[.-]*"):
-            if path.name not in named:
-                shutil.rmtree(path)
 
     def log_artifacts(self, evaluation: Mapping[str, Any]) -> None:
         """The guide's four artifacts; the first two alone while nothing is evaluated."""
@@ -173,7 +152,7 @@ class Run:
         except BaseException as error:
             if self.world.main and not is_full(error):
                 reached: dict[str, Any] = {"warnings": self.state.warnings}
-                if self.state.best_epoch:
+                if self.best.exists():
                     reached |= {"best_epoch": self.state.best_epoch,
                                 "final_epoch": len(self.state.history)}  # fmt: skip
                     self.log_artifacts({})
@@ -189,17 +168,6 @@ class Run:
                 self.progress.warn(f"W&B did not get everything. Send it with: wandb sync {where}")
             if code > 128:  # a launcher that sees one process end ends the others
                 self.world.wait()
-
-    def close(self, record: Mapping[str, Any]) -> None:
-        """Write how it ended, and leave nothing that only a run in training needs.
-
-        Not before W&B has it all: a run that could not be sent is read again from its files.
-        """
-        (self.best / "checkpoint").rename(self.directory / "checkpoint")
-        write_json(self.directory / "run.json", record)
-        states.remove_states(self.directory)
-        self._remove_other_bests()
-        (self.directory / "run.lock").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -218,8 +186,8 @@ def explained(run: Opened, world: World) -> Iterator[None]:
             size = world.texts_at_once(run.config)
             raise GoemoError(
                 f"out of GPU memory with {size} texts at once",
-                f"Try --micro-batch-size {max(1, size // 2)}, which trains the same, or let "
-                "--auto-batch-size find it",
+                f"Try --micro-batch-size {max(1, size // 2)}, which trains the same"
+                + ("" if run.config.auto_batch_size else ", or let --auto-batch-size find it"),
             ) from error
         if is_loss_of_a_process(error):
             raise GoemoError(

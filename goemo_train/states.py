@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import torch
 
-from goemo_train.directory import flush
+from goemo_train.disk import flush
 
 _NAME = re.compile(r"state-\d{8}-\d{5}-(?P<best>\d{5})-(?P<digest>[0-9a-f]{16})\.pt")
 
@@ -68,12 +68,6 @@ def load_newest_state(directory: Path) -> tuple[dict[str, Any] | None, list[Path
 def best_epochs(directory: Path) -> set[int]:
     """The best epochs that the states name."""
     return {int(match["best"]) for p in _states(directory) if (match := _NAME.fullmatch(p.name))}
-
-
-def remove_states(directory: Path) -> None:
-    """Remove all states of a run that has come to its end."""
-    for path in _states(directory):
-        path.unlink()
 
 
 def _states(directory: Path) -> list[Path]:

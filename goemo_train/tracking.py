@@ -217,6 +217,11 @@ class Tracker:
             )
             writer.start()
             writer.join()
+            if writer.exitcode:
+                raise GoemoError(
+                    "W&B did not get everything, and no offline run could be written",
+                    f"The results lie in {self.config.output}",
+                )
 
 
 def _write_offline(

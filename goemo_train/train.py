@@ -13,16 +13,10 @@ import numpy.typing as npt
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_train import data, model
+from goemo_train import best, data, model
 from goemo_train.config import TrainConfig
-from goemo_train.directory import (
-    check_disk,
-    check_same,
-    hold,
-    new_record,
-    open_run,
-    write_json,
-)
+from goemo_train.directory import check_same, hold, new_record, open_run, tidy
+from goemo_train.disk import check_disk, write_json
 from goemo_train.evaluate import (
     Evaluation,
     autocast,
@@ -76,11 +70,12 @@ def train(
     opened = open_run(config, given) if world.main else None
     lock = hold(opened.directory) if opened and config.resume else None
     opened = world.share(opened)
+    if not world.main:
+        progress = Progress(quiet=True)
     with explained(opened, world):
-        if not world.main:
-            progress = Progress(quiet=True)
         work = prepare(opened.config, world, progress)
-        config, directory = work.config, opened.directory
+    config, directory = work.config, opened.directory
+    with explained(replace(opened, config=config), world):
         if world.main:
             check_disk(directory, 4 * work.parameters, config)
         logged = run_config(config, work.measured())
@@ -110,7 +105,9 @@ def train(
             if evaluation is None:
                 return None
             summary = log_evaluation(run, evaluation)
-        run.close({**record, "history": run.state.history, "summary": summary})
+        history = run.state.history
+        write_json(directory / "run.json", {**record, "history": history, "summary": summary})
+        tidy(directory, run.state.best_epoch)  # now that W&B has it all
         return Outcome(run, evaluation)
 
 
@@ -198,13 +195,12 @@ def end_epoch(run: Run, work: Work, stop: Interruption) -> None:
         "train/mfu": work.flops / (state.epoch_time * state.peak_flops * world.size),
     }
     if not state.best_epoch or row["val/auc"] > state.best_auc:
-        state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
-        best = world.whole(work.classifier)
+        whole = world.whole(work.classifier)
         if world.main:
-            with run.new_best() as directory:
-                model.save_checkpoint(best, work.tokenizer, directory / "checkpoint")
+            with best.new(run.directory, state.epoch) as directory:
+                model.save_checkpoint(whole, work.tokenizer, directory / "checkpoint")
                 export(directory, "val", work.corpus, val_p, config.threshold)
-    run.tracker.log(row, state.epoch)
+        state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
     run.progress.epoch_done(row, best=state.best_epoch == state.epoch)
     state.history.append(row)
     recent = [line["val/auc"] for line in state.history[-FALLS - 1 :]]
@@ -214,6 +210,7 @@ def end_epoch(run: Run, work: Work, stop: Interruption) -> None:
     state.epoch, state.batch, state.epoch_time = state.epoch + 1, 0, 0.0
     state.losses, state.norms = [], []
     run.save()
+    run.tracker.log(row, len(state.history))  # not before: an epoch that is done again may differ
 
 
 def _finite_steps(state: State) -> torch.Tensor:

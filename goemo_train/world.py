@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import nn
 
 from goemo_report.errors import SettingsError
-from goemo_train import sharding
+from goemo_train import launcher, sharding
 from goemo_train.config import TrainConfig
 from goemo_train.interruption import Interruption
 from goemo_train.model import Classifier
@@ -40,8 +40,8 @@ class World:
         self.rank = int(os.environ.get("RANK", "0"))
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.main = self.rank == 0
-        cuda = torch.cuda.is_available() and not sharding.asks("ACCELERATE_USE_CPU")
-        self.sharded = sharding.wanted() and self.size > 1
+        cuda = torch.cuda.is_available() and not launcher.asks("ACCELERATE_USE_CPU")
+        self.sharded = launcher.sharded() and self.size > 1
         if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if cuda else "gloo")
             _GROUPS.append(dist.group.WORLD)
@@ -103,7 +103,7 @@ class World:
         """The classifier as the main process can save it; all processes have to ask for it."""
         if self._unsharded is None:
             return classifier
-        weights = sharding.whole(classifier.state_dict(), keep=self.main)
+        weights = sharding.gathered(classifier.state_dict(), keep=self.main)
         if self.main:
             self._unsharded.load_state_dict(weights, assign=True)
         return self._unsharded

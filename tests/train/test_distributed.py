@@ -19,7 +19,7 @@ from transformers import XLNetConfig, XLNetForSequenceClassification, XLNetToken
 from transformers.models.bert.modeling_bert import BertIntermediate
 
 from goemo_report.errors import SettingsError
-from goemo_train import demo_corpus, sharding
+from goemo_train import demo_corpus, launcher
 from goemo_train.model import Classifier
 from tests.train.conftest import environment, goemo_train
 from tests.train.forked import Forks, Trainer
@@ -283,6 +283,8 @@ def test_a_series_is_trained_by_the_same_group(tmp_path: Path, forks: Forks) -> 
     [
         ("ACCELERATE_USE_DEEPSPEED", "true"),
         ("ACCELERATE_MIXED_PRECISION", "fp16"),
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4"),
+        ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR"),
         ("FSDP_OFFLOAD_PARAMS", "true"),
         ("FSDP_SHARDING_STRATEGY", "HYBRID_SHARD"),
         ("FSDP_IGNORED_MODULES", "plain.classifier"),
@@ -291,12 +293,15 @@ def test_a_series_is_trained_by_the_same_group(tmp_path: Path, forks: Forks) -> 
 def test_what_is_not_done_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    assert not sharding.wanted()
+    assert not launcher.sharded()
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     monkeypatch.setenv("FSDP_VERSION", "1")
     monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
     monkeypatch.setenv("FSDP_SHARDING_STRATEGY", "SHARD_GRAD_OP")
-    assert sharding.wanted()
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")  # as its launcher does
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "NO")
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "false")
+    assert launcher.sharded()
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"{name}={value}"):
-        sharding.wanted()
+        launcher.sharded()

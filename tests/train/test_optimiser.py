@@ -84,27 +84,38 @@ def test_a_gradient_that_is_not_finite_changes_nothing(updates: Any) -> None:
     assert any(not torch.equal(v, weights[k]) for k, v in trained(classifier).items())
 
 
-@pytest.mark.parametrize("norm", [0.1, 100.0])
-def test_steps_are_those_of_torch_s_own_clipping(norm: float) -> None:
-    both = []
+@pytest.mark.parametrize("updates", ["batch", "all"])
+def test_steps_are_those_of_torch_s_own_clipping(updates: str) -> None:
+    norm, both = 200.0, []
     for own in (True, False):
         torch.manual_seed(0)
         classifier, config = classifier_of(
-            "tiny-bert", embedding_updates="all", max_grad_norm=norm, weight_decay=0.1
+            "tiny-bert",
+            embedding_updates=updates if own else "all",
+            max_grad_norm=norm,
+            weight_decay=0.1,
         )
         classifier.eval()  # no dropout
         optimiser = Optimiser(classifier, config)
-        (adam,) = optimiser.parts
-        for ids in (torch.tensor([[2, 9, 9, 3]]), torch.tensor([[2, 30, 11, 3]])):
-            classifier(ids, torch.ones_like(ids)).square().sum().backward()
+        dense = optimiser.parts[0]
+        words = classifier.plain.get_input_embeddings().weight
+        # A batch's words are not decayed; all of them occur in both steps.
+        ids = torch.tensor([[2, 9, 9, 3]])
+        for factor in (1, -100):  # Adam alone would not see the scale of one step
+            classifier(ids, torch.ones_like(ids)).square().sum().mul(factor).backward()
             if own:
                 optimiser.step(1e-3)
-            else:
-                torch.nn.utils.clip_grad_norm_(classifier.parameters(), norm)
-                for group in adam.param_groups:
-                    group["lr"] = 1e-3
-                adam.step()
-                adam.zero_grad()
+                continue
+            before = torch.nn.utils.clip_grad_norm_(classifier.parameters(), norm)
+            assert (before > norm) == (factor == -100), before
+            for group in dense.param_groups:
+                group["lr"] = 1e-3
+            kept = words.detach().clone()
+            dense.step()
+            if updates == "batch":  # AdamW without its decay
+                with torch.no_grad():
+                    words.add_(kept, alpha=1e-3 * 0.1)
+            dense.zero_grad()
         both.append(trained(classifier))
     for name, tensor in both[0].items():
         if "key.bias" not in name:  # softmax does not see it: its gradient is rounding alone

@@ -47,5 +47,3 @@ def test_the_end_of_an_epoch_is_newer_than_its_last_step(tmp_path: Path) -> None
     assert states.best_epochs(tmp_path) == {1}
     save(tmp_path, 18, epoch=3, best=2)
     assert states.best_epochs(tmp_path) == {1, 2}
-    states.remove_states(tmp_path)
-    assert not list(tmp_path.iterdir())

@@ -12,17 +12,18 @@ import pytest
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_train import losses, prepare, states, world
+from goemo_train import losses, model, prepare, states, world
 from goemo_train import train as training
 from goemo_train.config import TrainConfig
+from goemo_train.disk import write_json
 from goemo_train.progress import Progress
 from goemo_train.train import Outcome, train
 
 
 def run(output: Path, **settings: Any) -> Outcome:
     given = {"model": "tiny-roberta", "limit": 64, "num_epochs": 1, **settings}
-    config = TrainConfig(model_name=given["model"], dataset="demo", wandb_mode="disabled",
-                         output=str(output), **given)  # fmt: skip
+    given = {"wandb_mode": "disabled", **given}
+    config = TrainConfig(model_name=given["model"], dataset="demo", output=str(output), **given)
     outcome = train(config, Progress(quiet=True))
     assert outcome is not None
     return outcome
@@ -161,27 +162,69 @@ def test_a_checkpoint_whose_state_was_not_written_is_not_the_best(
     assert not list(directory.glob("best-*"))
 
 
+FINISHED = {
+    *("checkpoint", "run.json", "per_class_metrics.csv"),
+    *("val_predictions.csv", "test_predictions.csv"),
+}
+
+
 @pytest.mark.parametrize("damaged", [False, True])
-def test_killed_at_its_very_end_a_run_ends_when_resumed(
+def test_killed_before_its_last_line_a_run_ends_when_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    def write(path: Path, value: Any) -> None:
+        if "summary" in value:
+            raise OSError("the machine is gone")
+        write_json(path, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "write_json", write)
+        with pytest.raises(OSError, match="gone"):
+            run(tmp_path, num_epochs=3)
+    (directory,) = tmp_path.iterdir()
+    if damaged:  # the newest: training goes on from the one before
+        max(directory.glob("state-*.pt")).write_bytes(b"")
+    outcome = run(tmp_path, resume=directory.name)
+    expected = run(tmp_path / "whole", num_epochs=3)
+    assert outcome.run.state.best_epoch == expected.run.state.best_epoch
+    final, true = checkpoint_of(directory), checkpoint_of(expected.run.directory)
+    assert all(torch.equal(final[name], tensor) for name, tensor in true.items())
+    assert {path.name for path in directory.iterdir()} == FINISHED
+
+
+def test_killed_after_its_last_line_a_run_is_tidied_when_it_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: Any) -> None:
         raise OSError("the machine is gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr("goemo_train.run.write_json", killed)
+        patched.setattr(training, "tidy", killed)
         with pytest.raises(OSError, match="gone"):
-            run(tmp_path, num_epochs=2)
+            run(tmp_path, num_epochs=3)
     (directory,) = tmp_path.iterdir()
-    weights = checkpoint_of(directory)
-    if damaged:
-        for path in directory.glob("state-*.pt"):
-            path.write_bytes(b"")
-    outcome = run(tmp_path, resume=directory.name)
-    assert len(outcome.run.state.history) == 2
-    again = checkpoint_of(directory)
-    assert all(torch.equal(again[name], tensor) for name, tensor in weights.items())
-    assert {path.name for path in directory.iterdir()} == {
-        *("checkpoint", "run.json", "per_class_metrics.csv"),
-        *("val_predictions.csv", "test_predictions.csv"),
-    }
+    (directory / ".val_predictions.csv.0a.part").touch()  # as a kill leaves it
+    assert len(list(directory.glob("state-*.pt"))) == 2
+    for _ in range(2):
+        with pytest.raises(GoemoError, match="is finished"):
+            run(tmp_path, resume=directory.name)
+        assert {path.name for path in directory.iterdir()} == FINISHED
+    assert (directory / "checkpoint" / "thresholds.json").exists()
+
+
+def test_what_fails_while_the_best_is_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, turns = model.save_checkpoint, iter(range(1, 9))
+
+    def save(*arguments: Any) -> None:
+        if next(turns) == 2:
+            raise PermissionError("not allowed")
+        own(*arguments)
+
+    falling(monkeypatch, [0.5, 0.9])
+    monkeypatch.setattr(model, "save_checkpoint", save)
+    with pytest.raises(PermissionError, match="not allowed"):
+        run(tmp_path, num_epochs=2, wandb_mode="offline")
+    (state,) = tmp_path.glob("*/state-*.pt")
+    assert "-00001-" in state.name
