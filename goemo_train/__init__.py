@@ -1,1 +1,1 @@
-"""A slim trainer that fine-tunes encoders on GoEmotions and logs them as the guide says."""
+"""The trainer: it fine-tunes encoders on GoEmotions and logs them as the guide says."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,30 +85,44 @@ def train(
         run = Run(opened.name, config, directory, world, progress, tracker, work.classifier,
                   work.optimiser)  # fmt: skip
         record = new_record(opened, tracker.settled(), logged)
-        with Interruption() as stop, run.ended():
-            if world.main:
-                directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
-                lock = lock or hold(directory)
-                write_json(directory / "run.json", record)
-            check_shared(directory, world)
-            progress.note(f"run {opened.name} ({opened.id}): {work.about()} on {world.device.type}")
-            if config.resume:
-                run.restore()
-            for text in work.warnings:
-                run.warn(text)
-            while run.state.epoch <= config.num_epochs and not _out_of_patience(run.state, config):
-                train_epoch(run, work, stop)
-                end_epoch(run, work, stop)
-            evaluation = evaluate_checkpoint(run, work, stop)
-            if last:
-                world.close()  # the rest is the main process's
-            if evaluation is None:
-                return None
-            summary = log_evaluation(run, evaluation)
-        history = run.state.history
-        write_json(directory / "run.json", {**record, "history": history, "summary": summary})
-        tidy(directory, run.state.best_epoch)  # now that W&B has it all
-        return Outcome(run, evaluation)
+        with Interruption() as stop:
+            with run.ended():
+                lock = begin(run, record) or lock
+                about = f"{work.about()} on {world.device.type}"
+                progress.note(f"run {opened.name} ({opened.id}): {about}")
+                evaluation = train_and_evaluate(run, work, stop)
+                if last:
+                    world.close()  # the rest is the main process's
+                if evaluation is None:
+                    return None
+                summary = log_evaluation(run, evaluation)
+            history = run.state.history
+            write_json(directory / "run.json", {**record, "history": history, "summary": summary})
+            tidy(directory, run.state.best_epoch)  # now that W&B has it all
+            return Outcome(run, evaluation)
+
+
+def begin(run: Run, record: Mapping[str, Any]) -> IO[str] | None:
+    """Write the run's record, for all processes to see; the lock of one that is new."""
+    lock = None
+    if run.world.main:
+        run.directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
+        lock = None if run.config.resume else hold(run.directory)
+        write_json(run.directory / "run.json", record)
+    check_shared(run.directory, run.world)
+    return lock
+
+
+def train_and_evaluate(run: Run, work: Work, stop: Interruption) -> Evaluation | None:
+    """All epochs that are left, and what the best of them scores; that in the main process."""
+    if work.config.resume:
+        run.restore()
+    for text in work.warnings:
+        run.warn(text)
+    while not _is_over(run.state, work.config):
+        train_epoch(run, work, stop)
+        end_epoch(run, work, stop)
+    return evaluate_checkpoint(run, work, stop)
 
 
 def train_epoch(run: Run, work: Work, stop: Interruption) -> None:
@@ -230,9 +244,9 @@ def _diverged(what: str) -> GoemoError:
     return GoemoError(what, "Lower --learning-rate, or train with --precision fp32")
 
 
-def _out_of_patience(state: State, config: TrainConfig) -> bool:
+def _is_over(state: State, config: TrainConfig) -> bool:
     waited = len(state.history) - state.best_epoch
-    return 0 < config.patience <= waited
+    return state.epoch > config.num_epochs or 0 < config.patience <= waited
 
 
 def evaluate_checkpoint(run: Run, work: Work, stop: Interruption) -> Evaluation | None:

@@ -61,9 +61,9 @@ def result(output: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]],
     return weights, history, summary
 
 
-def assert_same(output: Path, expected: Whole) -> None:
+def assert_same(output: Path, expected: Path) -> None:
     weights, history, summary = result(output)
-    true_weights, true_history, true_summary = result(expected.output)
+    true_weights, true_history, true_summary = result(expected)
     assert weights.keys() == true_weights.keys()
     assert all(torch.equal(weights[name], true_weights[name]) for name in weights)
     assert history == true_history

@@ -69,7 +69,7 @@ def kill_again_and_again(
         arguments = resumed(output)
     else:
         resume(forks, output)
-    assert_same(output, expected)
+    assert_same(output, expected.output)
     return kills
 
 
@@ -119,7 +119,7 @@ def test_killed_while_it_writes(
     kill_while_it_writes(trainer, tmp_path, name)
     said = resume(forks, tmp_path).stderr()
     assert "warning" not in said.split("predicting with")[0]  # what was half written is unseen
-    assert_same(tmp_path, uninterrupted)
+    assert_same(tmp_path, uninterrupted.output)
     assert not list(run_directory(tmp_path).glob("*.part"))
 
 
@@ -145,7 +145,7 @@ def test_the_state_before_a_damaged_one_is_used(
     said = resume(forks, tmp_path).stderr()
     assert f"{newest.name} is damaged and was passed over" in said
     assert before.name not in said
-    assert_same(tmp_path, uninterrupted)
+    assert_same(tmp_path, uninterrupted.output)
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_without_a_whole_state_training_starts_again(
         path.write_bytes(b"")
     said = resume(forks, tmp_path).stderr()
     assert "no whole training state is there: training starts again" in said
-    assert_same(tmp_path, uninterrupted)
+    assert_same(tmp_path, uninterrupted.output)
 
 
 @pytest.mark.parametrize("what", ["state", pytest.param("checkpoint", marks=pytest.mark.slow)])
@@ -183,7 +183,7 @@ def test_a_disk_that_fills_up_ends_with_the_command_that_goes_on(
     assert "Traceback" not in trainer.stderr()
     resume(forks, tmp_path)
     assert "damaged" not in trainer.stderr()
-    assert_same(tmp_path, uninterrupted)
+    assert_same(tmp_path, uninterrupted.output)
 
 
 def test_a_terminated_offline_run_is_marked_failed_and_resumes_into_one_log(
@@ -205,7 +205,7 @@ def test_a_terminated_offline_run_is_marked_failed_and_resumes_into_one_log(
     assert (state["epoch_time"] > 0) == (state["batch"] > 0)  # what was done of the epoch counts
 
     resume(forks, tmp_path)
-    assert_same(tmp_path, uninterrupted)
+    assert_same(tmp_path, uninterrupted.output)
     (new,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     assert new.parent != log.parent
     assert list(tmp_path.glob("wandb/superseded-offline-run-*"))

@@ -162,6 +162,45 @@ def test_a_checkpoint_whose_state_was_not_written_is_not_the_best(
     assert not list(directory.glob("best-*"))
 
 
+@pytest.mark.parametrize(("keep", "names"), [(1, {"best-3"}), (2, {"best-2", "best-3"})])
+def test_a_best_epoch_is_kept_as_long_as_a_state_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int, names: set[str]
+) -> None:
+    def evaluate(*_: Any) -> None:
+        raise OSError("stop here")
+
+    falling(monkeypatch, [0.5, 0.8, 0.9])
+    monkeypatch.setattr(training, "evaluate_checkpoint", evaluate)
+    with pytest.raises(OSError, match="stop"):
+        run(tmp_path, num_epochs=3, keep_checkpoints=keep)
+    (directory,) = tmp_path.iterdir()
+    assert {path.name for path in directory.glob("best*")} == names
+
+
+def test_speeds_follow_from_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "matmul_flops", lambda *_: 2e9)
+    outcome = run(tmp_path, num_epochs=2)
+    tokens = prepare.prepare(outcome.run.config, world.World(), Progress(quiet=True))
+    for row in outcome.run.state.history:
+        assert row["train/samples_per_sec"] * row["train/epoch_time"] == pytest.approx(64)
+        assert row["train/mfu"] * row["train/epoch_time"] * 2e9 == pytest.approx(tokens.flops)
+
+
+def test_a_warning_is_given_once_though_the_run_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(*_: Any) -> None:
+        raise OSError("stop here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "evaluate_checkpoint", evaluate)
+        with pytest.raises(OSError, match="stop"):
+            run(tmp_path, max_seq_length=6)
+    (directory,) = tmp_path.iterdir()
+    warnings = run(tmp_path, resume=directory.name).run.state.warnings
+    assert sum("longer than 6 tokens" in text for text in warnings) == 1
+
+
 FINISHED = {
     *("checkpoint", "run.json", "per_class_metrics.csv"),
     *("val_predictions.csv", "test_predictions.csv"),
