@@ -268,7 +268,8 @@ def log_evaluation(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     state, missed = run.state, evaluation.scores.never_predicted
     if missed:
         classes = "1 class is" if len(missed) == 1 else f"{len(missed)} classes are"
-        run.warn(f"{classes} never predicted on test: {', '.join(missed)}")
+        more = f" and {len(missed) - 6} more" if len(missed) > 6 else ""
+        run.warn(f"{classes} never predicted on test: {', '.join(missed[:6])}{more}")
     write_per_class(run.directory / "per_class_metrics.csv", evaluation.scores)
     write_json(run.best / "checkpoint" / "thresholds.json", evaluation.thresholds)
     row = {
