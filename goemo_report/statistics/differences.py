@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.metrics import OVERALL_KEYS, sample_scores
-from goemo_report.statistics.distributions import holm, normal_p, normal_quantile
+from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
-from goemo_report.statistics.intervals import RANKINGS, Analysis, percentiles
-from goemo_report.statistics.resampling import RATIOS, count_metrics, weighted_sums
+from goemo_report.statistics.intervals import RANKINGS, Analysis, Bounds, percentiles
+from goemo_report.statistics.resampling import RATIOS, Metrics, count_metrics, weighted_sums
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Verdict = Literal["win", "tie", "loss"]
@@ -26,6 +27,7 @@ PRIOR_TEXTS: Final = 5
 MINIMUM_POSITIVES: Final = 3
 """With fewer positives (or negatives) of a class there is no test of its AUC or average
 precision: one or two texts show no spread, and a small error would be chance."""
+_TIED: Final = 1e-12  # differences that are equal but for rounding
 LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 
 VERDICT_RULE: Final = (
@@ -34,7 +36,15 @@ VERDICT_RULE: Final = (
     "otherwise tie"
 )
 DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
-    "overall": "difference of overall metrics: percentile bootstrap on the same resamples",
+    "overall": (
+        "difference of micro, weighted and samples averages, exact match, Hamming loss and "
+        "Jaccard: percentile bootstrap on the same resamples, Wilson's interval where all of "
+        "them are alike"
+    ),
+    "macro": (
+        "difference of macro F1, precision and recall: what random swaps of the two runs' outputs "
+        "reach in 95% of cases, or the margin of the bootstrap's standard error where that is wider"
+    ),
     "class": (
         "difference of F1, precision and recall of a class: Wilson margins of both runs combined "
         "with their bootstrap correlation (MOVER)"
@@ -45,7 +55,8 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "as if independent, without a test (p = 1, tie)"
     ),
     "p": (
-        "p: paired randomisation test (the two runs' outputs are swapped text by text at random); "
+        "p: paired randomisation test (the two runs' outputs are swapped text by text at random), "
+        "for exact match of all swaps (McNemar's exact test); "
         "for AUC and average precision the normal test of the interval"
     ),
     "p_adjusted": "adjusted p: Holm over the classes, for each per-class metric",
@@ -67,6 +78,11 @@ class Difference:
     p: float
     p_adjusted: float
     verdict: Verdict
+
+    @property
+    def same(self) -> bool:
+        """Whether the two runs are alike on every text, so that there is nothing to estimate."""
+        return self.value == self.low == self.high == 0.0
 
 
 class PairedDifferences(Mapping[str, Difference | None]):
@@ -171,19 +187,64 @@ _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
 def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Parts:
     point = run.point - baseline.point
     replicates = run.resampled - baseline.resampled
+    swapped = _swapped(run, baseline, randomisations)
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
-    lows, highs = percentiles(stacked, run.confidence)
-    extremes = _randomised(run, baseline, randomisations)
+    bounds = percentiles(stacked, run.confidence)
     parts: _Parts = {
-        key: (value, low, high, extremes[key])
-        for key, value, low, high in zip(keys, values, lows, highs, strict=True)
+        key: (value, low, high, _p_value(swapped.overall[key], value))
+        for key, value, low, high in zip(keys, values, *bounds, strict=True)
     }
     for name in RATIOS:
+        classes = point.per_class[name][0]
         low, high = _class_bounds(run, baseline, name)
-        parts[name] = (point.per_class[name][0], low, high, extremes[name])
+        parts[name] = (classes, low, high, _p_value(swapped.per_class[name], classes))
+        key = f"macro_{name}"
+        value, p = parts[key][0], parts[key][3]
+        margin = _margin(swapped.overall[key], replicates.overall[key], run.confidence)
+        if margin <= _TIED:  # no swap and no resample moves it
+            margin = float(np.linalg.norm(high - low)) / (2 * len(low))
+        parts[key] = (value, value - margin, value + margin, p)
+    exact = run.exact.astype(int) - baseline.exact
+    parts["exact_match"] = (*parts["exact_match"][:3], _sign_test(exact))
+    if (run.predicted != baseline.predicted).any():
+        for key in [key for key in keys if parts[key][2] - parts[key][1] <= _TIED]:
+            value, p = parts[key][0], parts[key][3]
+            parts[key] = (value, *_share_bounds(run, baseline, key, value), p)
     return parts
+
+
+def _margin(swapped: FloatArray, replicates: FloatArray, confidence: float) -> float:
+    """What swaps reach by chance, or the margin of the bootstrap's standard error if wider.
+
+    Resamples rarely show a class that few texts carry or are predicted to, and macro averages
+    fall with it: their percentiles are off centre. The margin of the swaps leaves zero out
+    exactly where p is below 1 - confidence.
+    """
+    reached = np.sort(np.abs(swapped))[::-1]
+    beyond = math.ceil(round(1 - confidence, 12) * (1 + len(reached)) - 1) - 1
+    error = float(replicates.std())
+    return max(float(reached[max(beyond, 0)]) + _TIED, normal_quantile(confidence) * error)
+
+
+def _share_bounds(run: Analysis, baseline: Analysis, key: str, value: float) -> Bounds:
+    """Wilson interval of a difference, where no resample and no swap shows another."""
+    trials = np.array(min(run.trials(key), baseline.trials(key)))
+    low, high = wilson(np.abs(value), trials, run.confidence)
+    if abs(value) <= _TIED:
+        return -high, high
+    return (low, high) if value > 0.0 else (-high, -low)
+
+
+def _sign_test(gaps: npt.NDArray[np.int64]) -> FloatArray:
+    """Two-sided exact p of gaps that are -1, 0 or 1 (McNemar 1947, the binomial test)."""
+    more, less = int(np.count_nonzero(gaps > 0)), int(np.count_nonzero(gaps < 0))
+    number, term, total = more + less, 1, 0
+    for i in range(min(more, less) + 1):
+        total += term
+        term = term * (number - i) // (i + 1)
+    return np.array(max(min(2 * total / 2**number, 1.0), sys.float_info.min))
 
 
 def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatArray, FloatArray]:
@@ -213,8 +274,8 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
     )
 
 
-def _randomised(run: Analysis, baseline: Analysis, randomisations: int) -> dict[str, Any]:
-    """Two-sided p-values of the paired randomisation test (Noreen 1989; Yeh 2000).
+def _swapped(run: Analysis, baseline: Analysis, randomisations: int) -> Metrics:
+    """Differences under the paired randomisation test (Noreen 1989; Yeh 2000).
 
     Under no difference each text's two outputs could as well be swapped. Only texts with
     different outputs matter: a swap moves the difference of their counts from one run to the
@@ -237,11 +298,7 @@ def _randomised(run: Analysis, baseline: Analysis, randomisations: int) -> dict[
     gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
     means = (gaps.sum(axis=0) - 2.0 * weighted_sums(swaps, gaps)) / len(run)
     swapped.overall.update(zip(scores, means.T, strict=True))
-    observed = run.point - baseline.point
-    return {
-        **{key: _p_value(swapped.overall[key], observed.overall[key]) for key in swapped.overall},
-        **{name: _p_value(swapped.per_class[name], observed.per_class[name]) for name in RATIOS},
-    }
+    return swapped
 
 
 def _coin_flips(repeats: int, number: int, seed: int) -> npt.NDArray[np.uint8]:
@@ -254,7 +311,7 @@ def _coin_flips(repeats: int, number: int, seed: int) -> npt.NDArray[np.uint8]:
 
 def _p_value(swapped: FloatArray, observed: FloatArray) -> FloatArray:
     """Share of swaps at least as extreme, the observed one counted in; ties within rounding."""
-    extreme = np.abs(swapped) >= np.abs(observed) - 1e-12
+    extreme = np.abs(swapped) >= np.abs(observed) - _TIED
     result: FloatArray = (1.0 + extreme.sum(axis=0)) / (1.0 + len(swapped))
     return result
 
