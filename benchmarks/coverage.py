@@ -136,11 +136,11 @@ def measure(
     resamples: int = 1000,
     randomisations: int = RANDOMISATIONS,
     texts: int = TEXTS,
-    population: int = 8 * TEXTS,
+    population: int | None = None,
 ) -> Coverage:
-    """Draw samples of so many texts from a population, and count."""
+    """Draw samples from a population, by default of eight times as many texts, and count."""
     generator = np.random.default_rng(seed)
-    truth = make_truth(population, generator)
+    truth = make_truth(population or 8 * texts, generator)
     shared = generator.normal(size=truth.shape)
     better = System(
         system.weakest + system.ahead,
@@ -264,7 +264,8 @@ def main() -> None:
     for name, system in systems.items():
         print(f"\n== {name}: {chosen.samples} samples of {chosen.texts:,} texts")
         seed = chosen.seed + list(SYSTEMS).index(name)
-        report(measure(system, chosen.samples, seed=seed, texts=chosen.texts))
+        found = measure(system, chosen.samples, seed=seed, texts=chosen.texts, population=8 * TEXTS)
+        report(found)
 
 
 if __name__ == "__main__":

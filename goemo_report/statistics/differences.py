@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.metrics import OVERALL_KEYS, sample_scores
+from goemo_report.metrics import OVERALL_KEYS
 from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import RANKINGS, Analysis, Bounds, percentiles
-from goemo_report.statistics.resampling import RATIOS, Metrics, count_metrics, weighted_sums
+from goemo_report.statistics.resampling import RATIOS
+from goemo_report.statistics.swaps import TIED, p_value, sign_test, swap_margin, swapped
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Verdict = Literal["win", "tie", "loss"]
@@ -27,7 +27,6 @@ PRIOR_TEXTS: Final = 5
 MINIMUM_POSITIVES: Final = 3
 """With fewer positives (or negatives) of a class there is no test of its AUC or average
 precision: one or two texts show no spread, and a small error would be chance."""
-_TIED: Final = 1e-12  # differences that are equal but for rounding
 LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 
 VERDICT_RULE: Final = (
@@ -187,64 +186,41 @@ _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
 def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Parts:
     point = run.point - baseline.point
     replicates = run.resampled - baseline.resampled
-    swapped = _swapped(run, baseline, randomisations)
+    by_chance = swapped(run, baseline, randomisations)
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
     bounds = percentiles(stacked, run.confidence)
     parts: _Parts = {
-        key: (value, low, high, _p_value(swapped.overall[key], value))
+        key: (value, low, high, p_value(by_chance.overall[key], value))
         for key, value, low, high in zip(keys, values, *bounds, strict=True)
     }
     for name in RATIOS:
         classes = point.per_class[name][0]
         low, high = _class_bounds(run, baseline, name)
-        parts[name] = (classes, low, high, _p_value(swapped.per_class[name], classes))
+        parts[name] = (classes, low, high, p_value(by_chance.per_class[name], classes))
         key = f"macro_{name}"
         value, p = parts[key][0], parts[key][3]
-        margin = _margin(swapped.overall[key], replicates.overall[key], run.confidence)
-        if margin <= _TIED:  # no swap and no resample moves it
+        margin = swap_margin(by_chance.overall[key], replicates.overall[key], run.confidence)
+        if margin <= TIED:  # no swap and no resample moves it
             margin = float(np.linalg.norm(high - low)) / (2 * len(low))
         parts[key] = (value, value - margin, value + margin, p)
     exact = run.exact.astype(int) - baseline.exact
-    parts["exact_match"] = (*parts["exact_match"][:3], _sign_test(exact))
+    parts["exact_match"] = (*parts["exact_match"][:3], sign_test(exact))
     if (run.predicted != baseline.predicted).any():
-        for key in [key for key in keys if parts[key][2] - parts[key][1] <= _TIED]:
+        for key in [key for key in keys if parts[key][2] - parts[key][1] <= TIED]:
             value, p = parts[key][0], parts[key][3]
             parts[key] = (value, *_share_bounds(run, baseline, key, value), p)
     return parts
-
-
-def _margin(swapped: FloatArray, replicates: FloatArray, confidence: float) -> float:
-    """What swaps reach by chance, or the margin of the bootstrap's standard error if wider.
-
-    Resamples rarely show a class that few texts carry or are predicted to, and macro averages
-    fall with it: their percentiles are off centre. The margin of the swaps leaves zero out
-    exactly where p is below 1 - confidence.
-    """
-    reached = np.sort(np.abs(swapped))[::-1]
-    beyond = math.ceil(round(1 - confidence, 12) * (1 + len(reached)) - 1) - 1
-    error = float(replicates.std())
-    return max(float(reached[max(beyond, 0)]) + _TIED, normal_quantile(confidence) * error)
 
 
 def _share_bounds(run: Analysis, baseline: Analysis, key: str, value: float) -> Bounds:
     """Wilson interval of a difference, where no resample and no swap shows another."""
     trials = np.array(min(run.trials(key), baseline.trials(key)))
     low, high = wilson(np.abs(value), trials, run.confidence)
-    if abs(value) <= _TIED:
+    if abs(value) <= TIED:
         return -high, high
     return (low, high) if value > 0.0 else (-high, -low)
-
-
-def _sign_test(gaps: npt.NDArray[np.int64]) -> FloatArray:
-    """Two-sided exact p of gaps that are -1, 0 or 1 (McNemar 1947, the binomial test)."""
-    more, less = int(np.count_nonzero(gaps > 0)), int(np.count_nonzero(gaps < 0))
-    number, term, total = more + less, 1, 0
-    for i in range(min(more, less) + 1):
-        total += term
-        term = term * (number - i) // (i + 1)
-    return np.array(max(min(2 * total / 2**number, 1.0), sys.float_info.min))
 
 
 def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatArray, FloatArray]:
@@ -272,48 +248,6 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
         value - np.where(same, 0.0, combined(ours - low, other_high - theirs)),
         value + np.where(same, 0.0, combined(high - ours, theirs - other_low)),
     )
-
-
-def _swapped(run: Analysis, baseline: Analysis, randomisations: int) -> Metrics:
-    """Differences under the paired randomisation test (Noreen 1989; Yeh 2000).
-
-    Under no difference each text's two outputs could as well be swapped. Only texts with
-    different outputs matter: a swap moves the difference of their counts from one run to the
-    other, so that all swaps are one matrix product.
-    """
-    k = len(run.labels)
-    apart = np.flatnonzero((run.predicted != baseline.predicted).any(axis=1))
-    swaps = _coin_flips(randomisations, len(apart), run.seed)
-    moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
-    shifts = weighted_sums(swaps, moved)
-    tp, predicted = shifts[:, :k], shifts[:, k:]
-    support = run.sums[:, 2 * k : 3 * k]
-    swapped = count_metrics(run.sums[:, :k] + tp, run.sums[:, k : 2 * k] + predicted, support)
-    swapped = swapped - count_metrics(
-        baseline.sums[:, :k] - tp, baseline.sums[:, k : 2 * k] - predicted, support
-    )
-    truth = run.predictions.truth[apart]
-    scores = sample_scores(truth, run.predicted[apart])
-    others = sample_scores(truth, baseline.predicted[apart])
-    gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
-    means = (gaps.sum(axis=0) - 2.0 * weighted_sums(swaps, gaps)) / len(run)
-    swapped.overall.update(zip(scores, means.T, strict=True))
-    return swapped
-
-
-def _coin_flips(repeats: int, number: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Zeros and ones, (repeats, number)."""
-    size = (number + 7) // 8
-    drawn = np.random.default_rng([seed, number, 1]).bytes(repeats * size)
-    bits = np.frombuffer(drawn, np.uint8).reshape(repeats, size)
-    return np.unpackbits(bits, axis=1, count=number)
-
-
-def _p_value(swapped: FloatArray, observed: FloatArray) -> FloatArray:
-    """Share of swaps at least as extreme, the observed one counted in; ties within rounding."""
-    extreme = np.abs(swapped) >= np.abs(observed) - _TIED
-    result: FloatArray = (1.0 + extreme.sum(axis=0)) / (1.0 + len(swapped))
-    return result
 
 
 def _ranking_parts(run: Analysis, baseline: Analysis) -> _Parts:

@@ -13,8 +13,9 @@ from scipy.stats import binomtest
 
 from goemo_report.metrics import OVERALL_KEYS, score_predicted
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import _p_value, _sign_test, _swapped, paired
+from goemo_report.statistics.differences import paired
 from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
+from goemo_report.statistics.swaps import p_value, sign_test, swapped
 from tests.numbers import make_predictions
 
 
@@ -120,9 +121,9 @@ def test_p_is_that_of_all_swaps() -> None:
 
 
 def test_p_counts_the_observed_swap() -> None:
-    swapped = np.array([0.1, -0.3, 0.2, 0.3 - 1e-15])
-    assert _p_value(swapped, np.array(0.3)) == (1 + 2) / 5
-    assert _p_value(swapped, np.array(0.5)) == 1 / 5
+    by_chance = np.array([0.1, -0.3, 0.2, 0.3 - 1e-15])
+    assert p_value(by_chance, np.array(0.3)) == (1 + 2) / 5
+    assert p_value(by_chance, np.array(0.5)) == 1 / 5
 
 
 def test_the_test_keeps_its_level_when_nothing_differs() -> None:
@@ -137,9 +138,9 @@ def test_the_test_keeps_its_level_when_nothing_differs() -> None:
         )
         made = replace(base, truth=truth)
         runs = analyse(made, first), analyse(made, second)
-        swapped, observed = _swapped(*runs, randomisations=199), runs[0].point - runs[1].point
+        by_chance, observed = swapped(*runs, randomisations=199), runs[0].point - runs[1].point
         rejected += [
-            _p_value(swapped.overall[key], observed.overall[key][0]) <= 0.05
+            p_value(by_chance.overall[key], observed.overall[key][0]) <= 0.05
             for key in ("macro_f1", "micro_f1")
         ]
     # 300 x 0.05 = 15; the 99.9% point of that binomial is 28
@@ -294,7 +295,7 @@ def test_the_interval_of_a_macro_difference_agrees_with_its_p(won: int, verdict:
 def test_p_of_exact_match_is_mcnemars(more: int, less: int) -> None:
     gaps = np.repeat([1, -1, 0], [more, less, 50])
     expected = binomtest(more, more + less).pvalue if more + less else 1.0
-    assert float(_sign_test(gaps)) == pytest.approx(expected, rel=1e-9)
+    assert float(sign_test(gaps)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_exact_match_is_tested_exactly() -> None:
