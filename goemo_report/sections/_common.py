@@ -134,6 +134,8 @@ def difference_cell(difference: Difference | None) -> Cell:
     """A difference with its interval, marked by its verdict: better, worse, or neither."""
     if difference is None:
         return Cell(None)
+    if difference.same:
+        return Cell(difference.value, note="same on every text")
     marks: dict[str, Mark | None] = {"win": "good", "loss": "bad", "tie": None}
     return Cell(
         difference.value,

@@ -29,7 +29,7 @@ def build(comparison: Comparison) -> Section:
         "Summary",
         tuple(blocks),
         method=f"Ranked by macro F1 on the {comparison.split} split, {AT_HALF}; paired "
-        "on the same texts: percentile bootstrap interval, randomisation test "
+        "on the same texts: interval and p from a randomisation test "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "
         "excludes zero and p < 0.05. That is about the texts. Over seeds: Welch's t "
         "test on one value a seed, see Seeds.",

@@ -10,11 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.metrics import OVERALL_KEYS, sample_scores
-from goemo_report.statistics.distributions import holm, normal_p, normal_quantile
+from goemo_report.metrics import OVERALL_KEYS
+from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
-from goemo_report.statistics.intervals import RANKINGS, Analysis, percentiles
-from goemo_report.statistics.resampling import RATIOS, count_metrics, weighted_sums
+from goemo_report.statistics.intervals import RANKINGS, Analysis, Bounds, percentiles
+from goemo_report.statistics.resampling import RATIOS
+from goemo_report.statistics.swaps import TIED, p_value, sign_test, swap_margin, swapped
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Verdict = Literal["win", "tie", "loss"]
@@ -34,7 +35,15 @@ VERDICT_RULE: Final = (
     "otherwise tie"
 )
 DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
-    "overall": "difference of overall metrics: percentile bootstrap on the same resamples",
+    "overall": (
+        "difference of micro, weighted and samples averages, exact match, Hamming loss and "
+        "Jaccard: percentile bootstrap on the same resamples, Wilson's interval where all of "
+        "them are alike"
+    ),
+    "macro": (
+        "difference of macro F1, precision and recall: what random swaps of the two runs' outputs "
+        "reach in 95% of cases, or the margin of the bootstrap's standard error where that is wider"
+    ),
     "class": (
         "difference of F1, precision and recall of a class: Wilson margins of both runs combined "
         "with their bootstrap correlation (MOVER)"
@@ -45,7 +54,8 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "as if independent, without a test (p = 1, tie)"
     ),
     "p": (
-        "p: paired randomisation test (the two runs' outputs are swapped text by text at random); "
+        "p: paired randomisation test (the two runs' outputs are swapped text by text at random), "
+        "for exact match of all swaps (McNemar's exact test); "
         "for AUC and average precision the normal test of the interval"
     ),
     "p_adjusted": "adjusted p: Holm over the classes, for each per-class metric",
@@ -67,6 +77,11 @@ class Difference:
     p: float
     p_adjusted: float
     verdict: Verdict
+
+    @property
+    def same(self) -> bool:
+        """Whether the two runs are alike on every text, so that there is nothing to estimate."""
+        return self.value == self.low == self.high == 0.0
 
 
 class PairedDifferences(Mapping[str, Difference | None]):
@@ -171,19 +186,41 @@ _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
 def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Parts:
     point = run.point - baseline.point
     replicates = run.resampled - baseline.resampled
+    by_chance = swapped(run, baseline, randomisations)
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
-    lows, highs = percentiles(stacked, run.confidence)
-    extremes = _randomised(run, baseline, randomisations)
+    bounds = percentiles(stacked, run.confidence)
     parts: _Parts = {
-        key: (value, low, high, extremes[key])
-        for key, value, low, high in zip(keys, values, lows, highs, strict=True)
+        key: (value, low, high, p_value(by_chance.overall[key], value))
+        for key, value, low, high in zip(keys, values, *bounds, strict=True)
     }
     for name in RATIOS:
+        classes = point.per_class[name][0]
         low, high = _class_bounds(run, baseline, name)
-        parts[name] = (point.per_class[name][0], low, high, extremes[name])
+        parts[name] = (classes, low, high, p_value(by_chance.per_class[name], classes))
+        key = f"macro_{name}"
+        value, p = parts[key][0], parts[key][3]
+        margin = swap_margin(by_chance.overall[key], replicates.overall[key], run.confidence)
+        if margin <= TIED:  # no swap and no resample moves it
+            margin = float(np.linalg.norm(high - low)) / (2 * len(low))
+        parts[key] = (value, value - margin, value + margin, p)
+    exact = run.exact.astype(int) - baseline.exact
+    parts["exact_match"] = (*parts["exact_match"][:3], sign_test(exact))
+    if (run.predicted != baseline.predicted).any():
+        for key in [key for key in keys if parts[key][2] - parts[key][1] <= TIED]:
+            value, p = parts[key][0], parts[key][3]
+            parts[key] = (value, *_share_bounds(run, baseline, key, value), p)
     return parts
+
+
+def _share_bounds(run: Analysis, baseline: Analysis, key: str, value: float) -> Bounds:
+    """Wilson interval of a difference, where no resample and no swap shows another."""
+    trials = np.array(min(run.trials(key), baseline.trials(key)))
+    low, high = wilson(np.abs(value), trials, run.confidence)
+    if abs(value) <= TIED:
+        return -high, high
+    return (low, high) if value > 0.0 else (-high, -low)
 
 
 def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatArray, FloatArray]:
@@ -211,52 +248,6 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
         value - np.where(same, 0.0, combined(ours - low, other_high - theirs)),
         value + np.where(same, 0.0, combined(high - ours, theirs - other_low)),
     )
-
-
-def _randomised(run: Analysis, baseline: Analysis, randomisations: int) -> dict[str, Any]:
-    """Two-sided p-values of the paired randomisation test (Noreen 1989; Yeh 2000).
-
-    Under no difference each text's two outputs could as well be swapped. Only texts with
-    different outputs matter: a swap moves the difference of their counts from one run to the
-    other, so that all swaps are one matrix product.
-    """
-    k = len(run.labels)
-    apart = np.flatnonzero((run.predicted != baseline.predicted).any(axis=1))
-    swaps = _coin_flips(randomisations, len(apart), run.seed)
-    moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
-    shifts = weighted_sums(swaps, moved)
-    tp, predicted = shifts[:, :k], shifts[:, k:]
-    support = run.sums[:, 2 * k : 3 * k]
-    swapped = count_metrics(run.sums[:, :k] + tp, run.sums[:, k : 2 * k] + predicted, support)
-    swapped = swapped - count_metrics(
-        baseline.sums[:, :k] - tp, baseline.sums[:, k : 2 * k] - predicted, support
-    )
-    truth = run.predictions.truth[apart]
-    scores = sample_scores(truth, run.predicted[apart])
-    others = sample_scores(truth, baseline.predicted[apart])
-    gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
-    means = (gaps.sum(axis=0) - 2.0 * weighted_sums(swaps, gaps)) / len(run)
-    swapped.overall.update(zip(scores, means.T, strict=True))
-    observed = run.point - baseline.point
-    return {
-        **{key: _p_value(swapped.overall[key], observed.overall[key]) for key in swapped.overall},
-        **{name: _p_value(swapped.per_class[name], observed.per_class[name]) for name in RATIOS},
-    }
-
-
-def _coin_flips(repeats: int, number: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Zeros and ones, (repeats, number)."""
-    size = (number + 7) // 8
-    drawn = np.random.default_rng([seed, number, 1]).bytes(repeats * size)
-    bits = np.frombuffer(drawn, np.uint8).reshape(repeats, size)
-    return np.unpackbits(bits, axis=1, count=number)
-
-
-def _p_value(swapped: FloatArray, observed: FloatArray) -> FloatArray:
-    """Share of swaps at least as extreme, the observed one counted in; ties within rounding."""
-    extreme = np.abs(swapped) >= np.abs(observed) - 1e-12
-    result: FloatArray = (1.0 + extreme.sum(axis=0)) / (1.0 + len(swapped))
-    return result
 
 
 def _ranking_parts(run: Analysis, baseline: Analysis) -> _Parts:

@@ -61,7 +61,7 @@ METHODS: Final[Mapping[str, str]] = {
     ),
     "bootstrap": (
         "micro, weighted and samples averages, exact match, Hamming loss and Jaccard: "
-        "percentile bootstrap over texts"
+        "percentile bootstrap over texts, Wilson score interval where all resamples are alike"
     ),
     "auc": (
         "AUC: influence of each text (DeLong; texts as clusters for micro), variance raised for "
@@ -172,11 +172,37 @@ class Analysis:
         return self.outcomes.resampled(weights)
 
     @property
+    def exact(self) -> BoolArray:
+        """Texts whose labels are all right, (n,)."""
+        right: BoolArray = (self.predictions.truth == self.predicted).all(axis=1)
+        return right
+
+    @property
     def class_texts(self) -> FloatArray:
         """Texts that carry each class or are predicted to, (k,)."""
         k = len(self.labels)
         tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
         return predicted + support - tp
+
+    def trials(self, key: str) -> float:
+        """Of how many an overall metric is the share: decisions for micro and weighted, or texts.
+
+        For F1 it is the share of tp among tp + fp + fn that is a share.
+        """
+        average, _, name = key.partition("_")
+        if average not in ("micro", "weighted"):
+            return float(len(self))
+        tp, predicted, support = self.sums[0, : 3 * len(self.labels)].reshape(3, -1).sum(axis=1)
+        return float(
+            {"precision": predicted, "recall": support}.get(name, predicted + support - tp)
+        )
+
+    def _share_bounds(self, key: str, value: float) -> list[Any]:
+        """Wilson interval of an overall metric that is the same in all resamples: 0 or 1, often."""
+        f1 = key in ("micro_f1", "weighted_f1")
+        share = np.array(value / (2 - value) if f1 else value)
+        ends = wilson(share, np.array(self.trials(key)), self.confidence)
+        return [2 * end / (1 + end) if f1 else end for end in ends]
 
     @Once
     def class_bounds(self) -> Mapping[str, Bounds]:
@@ -220,9 +246,11 @@ class Analysis:
         rest = [key for key in self.resampled.overall if key not in low]
         replicates = np.stack([self.resampled.overall[key] for key in rest], axis=1)
         bounds = percentiles(replicates, self.confidence)
-        seen = np.array([self.point.overall[key][0] for key in rest])
-        low.update(zip(rest, np.minimum(bounds[0], seen), strict=True))
-        high.update(zip(rest, np.maximum(bounds[1], seen), strict=True))
+        for key, *ends in zip(rest, *bounds, strict=True):
+            value = self.point.overall[key][0]
+            if ends[1] - ends[0] < 1e-12:  # but for rounding
+                ends = self._share_bounds(key, value)
+            low[key], high[key] = min(ends[0], value), max(ends[1], value)
         found = {key: _interval(low[key], high[key]) for key in OVERALL_KEYS}
         for name in CLASS_STATISTICS:
             for j, label in enumerate(self.labels):

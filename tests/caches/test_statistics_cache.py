@@ -63,7 +63,7 @@ def refuse_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(intervals.Analysis, "resampled", property(refused))
-    monkeypatch.setattr(differences, "_randomised", refused)
+    monkeypatch.setattr(differences, "swapped", refused)
     monkeypatch.setattr(thresholds, "best_per_class", refused)
 
 

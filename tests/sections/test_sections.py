@@ -253,6 +253,17 @@ def test_differences_carry_interval_p_and_verdict(comparison: Comparison) -> Non
         assert cell.mark == marks[expected.verdict]
 
 
+def test_no_difference_on_any_text_is_said_in_words() -> None:
+    twin = replace(FOUR[0], run=replace(FOUR[0].run, id="twin"))
+    section = built(differences.build(compare([FOUR[0], twin])))
+    for cell in (
+        *cells(table(section, "differences-overall"), "macro_f1"),
+        *cells(table(section, "differences-emotions"), "twin"),
+    ):
+        assert (cell.value, cell.low, cell.high) == (0.0, None, None)
+        assert cell.note == "same on every text"
+
+
 def test_runs_that_cannot_be_paired_get_no_verdict() -> None:
     found = FOUR[1].splits["test"].predictions
     shuffled = replace(found, truth=found.truth[::-1].copy())

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from goemo_report.metrics import OVERALL_KEYS, score_predicted
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import _p_value, _randomised, paired
+from goemo_report.statistics.differences import paired
 from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
+from goemo_report.statistics.swaps import p_value, sign_test, swapped
 from tests.numbers import make_predictions
 
 
@@ -119,9 +121,9 @@ def test_p_is_that_of_all_swaps() -> None:
 
 
 def test_p_counts_the_observed_swap() -> None:
-    swapped = np.array([0.1, -0.3, 0.2, 0.3 - 1e-15])
-    assert _p_value(swapped, np.array(0.3)) == (1 + 2) / 5
-    assert _p_value(swapped, np.array(0.5)) == 1 / 5
+    by_chance = np.array([0.1, -0.3, 0.2, 0.3 - 1e-15])
+    assert p_value(by_chance, np.array(0.3)) == (1 + 2) / 5
+    assert p_value(by_chance, np.array(0.5)) == 1 / 5
 
 
 def test_the_test_keeps_its_level_when_nothing_differs() -> None:
@@ -135,8 +137,12 @@ def test_the_test_keeps_its_level_when_nothing_differs() -> None:
             (generator.random(truth.shape) < np.where(truth, 0.5, 0.03)) for _ in range(2)
         )
         made = replace(base, truth=truth)
-        p_values = _randomised(analyse(made, first), analyse(made, second), randomisations=199)
-        rejected += [p_values[key] <= 0.05 for key in ("macro_f1", "micro_f1")]
+        runs = analyse(made, first), analyse(made, second)
+        by_chance, observed = swapped(*runs, randomisations=199), runs[0].point - runs[1].point
+        rejected += [
+            p_value(by_chance.overall[key], observed.overall[key][0]) <= 0.05
+            for key in ("macro_f1", "micro_f1")
+        ]
     # 300 x 0.05 = 15; the 99.9% point of that binomial is 28
     assert (rejected <= 28).all()
     assert (rejected >= 3).all()
@@ -255,3 +261,78 @@ def test_a_class_that_both_predict_alike_differs_by_nothing() -> None:
         other = found[f"{name}_{first.labels[20]}"]
         assert other is not None
         assert other.low < other.high
+
+
+@pytest.mark.parametrize(("won", "verdict"), [(5, "tie"), (6, "win")])
+def test_the_interval_of_a_macro_difference_agrees_with_its_p(won: int, verdict: str) -> None:
+    """One right prediction more in each of so many emotions, which is p = 2 / 2**won.
+
+    Four resamples in ten lack such a text, so that the percentiles would lie below the value.
+    """
+    made = make_predictions(600)
+    truth = np.zeros_like(made.truth)
+    truth[np.arange(560), np.arange(560) % 28] = True  # 20 texts each
+    made = replace(made, truth=truth)
+    nothing = np.zeros_like(truth)
+    some = nothing.copy()
+    some[np.arange(won), np.arange(won)] = True
+    found = paired(analyse(made, some), analyse(made, nothing))
+    for key, value in (
+        ("macro_precision", won / 28),
+        ("macro_recall", won / 20 / 28),
+        ("macro_f1", won * (2 / 21) / 28),
+    ):
+        difference = found[key]
+        assert difference is not None
+        assert difference.value == pytest.approx(value)
+        assert difference.p == pytest.approx(2 / 2**won, abs=0.01)
+        assert difference.verdict == verdict
+        assert (difference.low > 0.0) == (verdict == "win")
+        assert difference.low + difference.high == pytest.approx(2 * value)
+
+
+@pytest.mark.parametrize(("more", "less"), [(0, 0), (1, 0), (5, 16), (320, 280), (1500, 0)])
+def test_p_of_exact_match_is_mcnemars(more: int, less: int) -> None:
+    gaps = np.repeat([1, -1, 0], [more, less, 50])
+    expected = binomtest(more, more + less).pvalue if more + less else 1.0
+    assert float(sign_test(gaps)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_exact_match_is_tested_exactly() -> None:
+    made = make_predictions(400, threshold=0.3)
+    predicted = made.predicted.copy()
+    wrong = np.flatnonzero((predicted != made.truth).any(axis=1))[:14]
+    right = np.flatnonzero((predicted == made.truth).all(axis=1))[:4]
+    predicted[wrong] = made.truth[wrong]
+    predicted[right, 0] ^= True
+    found = paired(analyse(made, predicted, resamples=50), analyse(made, resamples=50))
+    difference = found["exact_match"]
+    assert difference is not None
+    assert difference.value == pytest.approx(10 / 400)
+    assert difference.p == pytest.approx(binomtest(4, 18).pvalue)
+
+
+def test_a_difference_of_zero_has_a_width_unless_the_runs_are_alike() -> None:
+    """The second run adds one wrong label: no text has another recall."""
+    made = make_predictions(300, threshold=0.3)
+    more = made.predicted.copy()
+    row = int(np.flatnonzero(~made.truth[:, 3] & ~more[:, 3] & (more != made.truth).any(axis=1))[0])
+    more[row, 3] = True
+    found = paired(analyse(made, more, resamples=50), analyse(made, resamples=50))
+    square = 1.959964**2
+    for key, trials in (
+        ("micro_recall", made.truth.sum()),
+        ("exact_match", 300),
+        ("samples_recall", 300),
+    ):
+        difference = found[key]
+        assert difference is not None
+        bound = square / (trials + square)  # Wilson, of no text in so many
+        assert (difference.low, difference.value, difference.high) == pytest.approx(
+            (-bound, 0.0, bound), abs=1e-6
+        )
+        assert not difference.same
+    assert (macro := found["macro_recall"]) is not None
+    assert macro.low < 0.0 < macro.high
+    assert (alike := found[f"f1_{made.labels[4]}"]) is not None
+    assert alike.same

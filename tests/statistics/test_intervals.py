@@ -341,3 +341,25 @@ def test_a_higher_confidence_is_a_wider_interval_of_every_metric() -> None:
 def test_what_is_no_confidence(confidence: float) -> None:
     with pytest.raises(ValueError, match="confidence"):
         analyse(make_predictions(20), confidence=confidence)
+
+
+def test_a_figure_of_zero_or_one_has_another_end() -> None:
+    """All resamples are alike, and yet a few texts do not show that it is always so."""
+    made = make_predictions(400)
+    labels, square = int(made.truth.sum()), 1.959964**2
+    bound = square / (labels + square)  # Wilson, of none
+    nothing = analyse(made, np.zeros_like(made.truth), resamples=50).intervals
+    for key, high in (
+        ("micro_recall", bound),
+        ("micro_f1", 2 * bound / (1 + bound)),
+        ("micro_precision", 1.0),
+        ("samples_f1", square / (400 + square)),
+    ):
+        assert nothing[key] == pytest.approx((0.0, high), abs=1e-6), key
+    everything = analyse(made, made.truth, resamples=50).intervals
+    for key, low in (
+        ("micro_f1", 2 * (1 - bound) / (2 - bound)),
+        ("exact_match", 400 / (400 + square)),
+    ):
+        assert everything[key] == pytest.approx((low, 1.0), abs=1e-6), key
+    assert everything["hamming_loss"] == pytest.approx((0.0, square / (400 + square)), abs=1e-6)
