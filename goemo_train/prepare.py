@@ -18,12 +18,10 @@ from goemo_train.losses import choose as choose_loss
 from goemo_train.optimiser import Optimiser
 from goemo_train.progress import Progress
 from goemo_train.rehearsal import compile_layers, fit_micro_batch
-from goemo_train.tiny import TINY
 from goemo_train.world import World
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
 MOST_LEAKED = 0.02  # of a split, before a warning; of the official ones it is under 0.01
-THREADS = torch.get_num_threads()
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,6 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
     """Data, model and optimiser of a run, on the process's device."""
     device = world.device
     torch.manual_seed(config.random_seed)
-    # With more threads the tiny models only wait for each other.
-    torch.set_num_threads(1 if config.model in TINY else THREADS)
     config = _settled(config, world)
     progress.note(f"reading {config.dataset}")
     corpus = data.load_corpus(config)

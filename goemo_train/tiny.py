@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -61,3 +64,15 @@ def _demo_texts() -> list[str]:
 
 def _words(text: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in text).split()
+
+
+@contextmanager
+def threads_for(model: str) -> Iterator[None]:
+    """One thread for a tiny model in the block: more of them only wait for each other."""
+    before = torch.get_num_threads()
+    if model in TINY:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

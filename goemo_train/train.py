@@ -33,6 +33,7 @@ from goemo_train.optimiser import learning_rate
 from goemo_train.prepare import Work, prepare
 from goemo_train.progress import Progress
 from goemo_train.run import Run, State, check_shared, explained
+from goemo_train.tiny import threads_for
 from goemo_train.tracking import Tracker, run_config
 from goemo_train.world import World
 
@@ -72,10 +73,10 @@ def train(
     opened = world.share(opened)
     if not world.main:
         progress = Progress(quiet=True)
-    with explained(opened, world):
+    with explained(opened, world), threads_for(opened.config.model):
         work = prepare(opened.config, world, progress)
     config, directory = work.config, opened.directory
-    with explained(replace(opened, config=config), world):
+    with explained(replace(opened, config=config), world), threads_for(config.model):
         if world.main:
             check_disk(directory, 4 * work.parameters, config)
         logged = run_config(config, work.measured())
