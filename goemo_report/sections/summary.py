@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goemo_report.analysis.truth import check_logged
+from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Facts, Section
 from goemo_report.sections._common import (
@@ -76,6 +76,16 @@ def _warnings(comparison: Comparison) -> list[str]:
         warnings.append(
             f"The runs were not judged on the same {comparison.split} texts ({sizes}), so their "
             "values and places are not directly comparable; differences are taken on common texts."
+        )
+    leaked: dict[str, list[str]] = {}
+    for run in comparison.runs:
+        for leak in leaks(run):
+            if leak.large:
+                leaked.setdefault(str(leak), []).append(comparison.keys[run.id])
+    for what, keys in leaked.items():
+        warnings.append(
+            f"{', '.join(keys)}: {what}. Scores on texts that were seen before say little "
+            "about new ones."
         )
     losses = _losses(comparison)
     if len(losses) > 1:

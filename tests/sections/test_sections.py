@@ -475,6 +475,30 @@ def test_epochs_are_whole_numbers() -> None:
 def test_leaked_texts_are_counted(comparison: Comparison) -> None:
     found = table(truth.build(comparison), "truth-overlap")
     assert column(found, "leaked") == [120]  # the synthetic splits share their texts
+    assert cells(found, "leaked")[0].mark == "warning"
+    assert "Overlap with training cannot be seen" in found.caption
+    said = "R1, R2, R3, R4: 120 of 120 test texts (100%) also stand in the validation split."
+    assert said in callouts(summary.build(comparison))
+
+
+def test_a_few_common_texts_are_no_warning_and_training_is_as_logged() -> None:
+    def board(**config: object) -> tuple[Section, str]:
+        run = replace(FOUR[0], splits={"test": FOUR[0].splits["test"]})
+        logged = {**run.run.config, **config}
+        found = compare([replace(run, run=replace(run.run, config=logged))])
+        return truth.build(found), callouts(summary.build(found))
+
+    few, text = board(leaked_test_texts=2)  # of 120, which is below 2%
+    assert [(one.value, one.mark) for one in cells(table(few, "truth-overlap"), "leaked_test")] == [
+        (2, None)
+    ]
+    assert "stand in" not in text
+    assert "cannot be seen" not in table(few, "truth-overlap").caption
+    many, text = board(leaked_test_texts=3)
+    assert cells(table(many, "truth-overlap"), "leaked_test")[0].mark == "warning"
+    assert "R1: 3 of 120 test texts (2%) also stand in the training split." in text
+    _, text = board(leaked_test_texts=10**400)
+    assert "stand in" not in text
 
 
 def a_run(name: str) -> RunResult:
