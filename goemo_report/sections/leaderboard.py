@@ -218,13 +218,13 @@ def _published_row(item: PublishedResult) -> _Row:
     if item.bound:
         threshold = Cell(f"{item.threshold}: a bound, not a result", mark="warning")
     return (
-        Cell(item.model, note=item.note),
+        item.model,
         Cell(item.source, link=item.link),
         threshold,
         Cell(item.macro_f1, mark="muted" if item.bound else None),
         Cell(item.micro_f1, mark="muted" if item.bound else None),
-        item.micro_auc,
-        item.macro_auc,
+        None,
+        None,
     )
 
 

@@ -149,7 +149,10 @@ def _warnings(comparison: Comparison) -> list[str]:
             warnings.append(f"{name} is {run.run.state}, not finished.")
         if run is not comparison.baseline and not comparison.alignments[run.id].paired:
             warnings.append(f"{name}: {comparison.alignments[run.id].note}.")
-    warnings += [f"{item.name} was left out: {item.reason}." for item in comparison.skipped]
+    warnings += [
+        f"{item.name} was left out: {item.reason}. {item.remedy}".strip()
+        for item in comparison.skipped
+    ]
     return warnings
 
 
