@@ -375,9 +375,9 @@ def test_the_figures_are_drawn_before_the_page_counts_as_loaded(
     """`chromium --headless --print-to-pdf` prints at the load event."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.add_init_script(
-        "addEventListener('load', () => { window.atLoad = document.documentElement.dataset.figures })"
+        "addEventListener('load', () => { atLoad = document.documentElement.dataset.figures })"
     )
     page.goto((folder / "three.html").as_uri(), wait_until="load")
-    assert page.evaluate("window.atLoad") == "drawn"
+    assert page.evaluate("atLoad") == "drawn"
     assert page.locator("iframe").count() == 0
     page.close()

@@ -27,6 +27,7 @@ from goemo_report.sections import (
     multilabel,
     overall,
     seeds,
+    settings,
     summary,
     thresholds,
     truth,
@@ -556,3 +557,20 @@ def test_hostile_names_stay_plain_text() -> None:
     name = "<script>alert(1)</script> | [x](javascript:1)"
     found = table(overall.build(compare([a_run(name)])), "overall-scores")
     assert column(found, "run") == [name]  # renderers escape, sections do not touch it
+
+
+def test_where_the_same_data_lay_is_no_difference_and_versions_stand_once() -> None:
+    def run(path: str, version: str) -> RunResult:
+        of = FOUR[0 if path == "a" else 1]
+        data = {"dataset": path, "dataset_name": "d", "dataset_version": version}
+        config = {**of.run.config, **data, "cuda_version": "12", "system/cuda_version": "12"}
+        return replace(of, run=replace(of.run, config=config))
+
+    def keys(version: str, identifier: str) -> list[str]:
+        found = settings.build(compare([run("a", "1"), run("b", version)]))
+        return [item.key for item in table(found, identifier).columns]
+
+    assert "dataset" not in keys("1", "config-differences")
+    assert "dataset" in keys("2", "config-differences")
+    titles = [key.removeprefix("system/") for key in keys("1", "environment")]
+    assert titles.count("cuda_version") == 1
