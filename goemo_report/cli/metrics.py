@@ -115,17 +115,15 @@ def _unlabelled(predictions: Predictions) -> list[int]:
     """Rows without a true label: with neutral, GoEmotions has none."""
     if "neutral" not in predictions.labels:
         return []
-    rows: list[int] = (~predictions.truth.any(axis=1)).nonzero()[0].tolist()
-    return rows
+    return [row for row, truth in enumerate(predictions.truth) if not truth.any()]
 
 
 def _contradicting(predictions: Predictions, inferred: InferredThreshold) -> list[int]:
     """Rows whose labels are not those at the threshold that fits best."""
-    if not inferred.contradictions:
+    if not inferred.contradictions or inferred.value is None:
         return []
-    at = predictions.probabilities >= inferred.value
-    rows: list[int] = (at != predictions.predicted).any(axis=1).nonzero()[0].tolist()
-    return rows
+    odd = (predictions.probabilities >= inferred.value) != predictions.predicted
+    return [row for row, wrong in enumerate(odd) if wrong.any()]
 
 
 def _tables(scores: Scores) -> tuple[Table, Table]:

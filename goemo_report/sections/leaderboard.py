@@ -174,8 +174,8 @@ def _recipe_rows(comparison: Comparison, group: SeedGroup) -> Iterable[_Row]:
         values = group_values(comparison, group, key)
         if len(values) == len(group.counted):
             source = f"this report, mean of {len(values)} seeds, sd {stdev(values):.3f}"
-            means = [fmean(group_values(comparison, group, other)) for other in others]
-            yield (name, source, threshold, fmean(values), *(means or [None] * 3))
+            means = (fmean(group_values(comparison, group, other)) for other in others)
+            yield (name, source, threshold, fmean(values), *(means if others else (None,) * 3))
 
 
 def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:

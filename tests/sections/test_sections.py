@@ -169,10 +169,11 @@ def test_equal_runs_are_not_told_apart() -> None:
     assert "Same recipe, and the predictions are identical" in text
     found = table(leaderboard.build(comparison), "leaderboard-runs")
     assert column(found, "verdict") == ["baseline", "same seed"]
-    other = replace(FOUR[2], splits={"test": FOUR[2].splits["test"]})
-    part = other.splits["test"].predictions.take(np.arange(90), np.arange(28))
+    found_test = FOUR[2].splits["test"]
+    part = found_test.predictions.take(np.arange(90), np.arange(28))
     scores = score(part.truth, part.probabilities, part.labels)
-    other.splits["test"] = replace(other.splits["test"], predictions=part, scores=scores)
+    some = replace(found_test, predictions=part, scores=scores)
+    other = replace(FOUR[2], splits={"test": some})
     again = replace(other, run=replace(other.run, id="b", name="b"))
     text = callouts(summary.build(compare([FOUR[0], other, again])))  # not on the same texts
     assert "b is best" in text
