@@ -35,7 +35,7 @@ def verdict(comparison: Comparison) -> Callout:
     if rival is None:
         return Callout("verdict", f"{called(comparison, best)} reaches {value}.")
     if comparison.alike and comparison.group(best) is comparison.group(rival):
-        return _of_recipes(comparison, rival)
+        return _of_recipes(comparison)
     lines: list[str] = []
     second = comparison.ranked[1]
     if not comparison.baseline_is_chosen:
@@ -98,14 +98,14 @@ def _ahead(comparison: Comparison, second: RunResult) -> str:
 # --- Recipes: means over seeds --------------------------------------------------------
 
 
-def _of_recipes(comparison: Comparison, rival: RunResult) -> Callout:
+def _of_recipes(comparison: Comparison) -> Callout:
     """The verdict where the two runs in question are seeds of one recipe."""
     best = comparison.best
     same = [run for run in comparison.ranked if comparison.group(run) is comparison.group(best)]
     last = same[-1]
     top, bottom = comparison.macro_f1(best), comparison.macro_f1(last)
     chance = (
-        f"Same recipe, {same_recipe(comparison, best, rival)}: macro F1 of its {len(same)} runs "
+        f"Same recipe, {same_recipe(comparison, best, last)}: macro F1 of its {len(same)} runs "
         f"ranges over {top - bottom:.3f}, from {comparison.name(last)} ({bottom:.3f}) to "
         f"{comparison.name(best)} ({top:.3f}). That is chance in training, not a better model."
     )
