@@ -13,7 +13,7 @@ from goemo_report.comparison import FIRST_RUN, Comparison, Options
 from goemo_report.contract import Split
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.model import SkippedRun
-from goemo_report.results import LoadedRuns, RunResult
+from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
 
 __all__ = ["Comparison", "Options", "compare"]
@@ -40,24 +40,27 @@ def compare(
     is the baseline that was asked for. With a directory `cache`, statistics that were computed
     before are taken from there.
     """
-    left_out = list(skipped)
+    absent = list(skipped)
     if isinstance(results, LoadedRuns):
-        left_out[:0] = [item for item in results.skipped if item not in left_out]
+        absent[:0] = [item for item in results.skipped if item not in absent]
     usable: list[RunResult] = []
     for result in results:
         if split in result.splits:
             usable.append(result)
         else:
             reason = result.problems.get(split, f"logged no {split} predictions")
-            left_out.append(SkippedRun(result.run.name, reason))
+            absent.append(left_out(result.run, reason))
     if not usable:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in left_out) or "no runs"
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in absent) or "no runs"
         raise NotFoundError(
             f"no run has usable {split} predictions ({reasons})",
-            "Try the other split with --split, or log the predictions",
+            next(
+                (item.remedy for item in absent if item.remedy),
+                "Try the other split with --split, or log the predictions",
+            ),
         )
     usable.sort(key=_creation)
-    chosen, rule = _choose_baseline(usable, baseline, left_out)
+    chosen, rule = _choose_baseline(usable, baseline, absent)
     reference = chosen.splits[split].predictions
     return Comparison(
         runs=tuple(usable),
@@ -70,7 +73,7 @@ def compare(
             if run is not chosen
         },
         groups=seed_groups([result.run for result in usable]),
-        skipped=tuple(left_out),
+        skipped=tuple(absent),
         source=source,
         options=options or Options(),
         progress=progress,

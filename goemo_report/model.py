@@ -74,6 +74,8 @@ class RunRecord:
     group: str | None = None
     notes: str = ""
     step_count: int | None = None
+    results: Path | None = None
+    """The directory on this machine that `goemo-train` left its results in, if it is there."""
 
     @property
     def path(self) -> str:
@@ -95,6 +97,7 @@ class SkippedRun:
 
     name: str
     reason: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """GoEmotions results that others reported in papers, READMEs and notebooks.
 
-Figures are as read from the sources named; those not read are left out.
+Figures are as read from the sources named; what cannot be looked up and cited is left out.
 
 All are on the 28 labels and the "simplified" test split of 5,427 texts, unless a note says
 otherwise. A row whose thresholds were tuned on the test split is a bound, not a result.
@@ -21,15 +21,10 @@ class PublishedResult:
     threshold: str
     macro_f1: float | None = None
     micro_f1: float | None = None
-    micro_auc: float | None = None
-    macro_auc: float | None = None
     link: str | None = None
     bound: bool = False
-    note: str = ""
 
 
-_OFFLINE: Final = "README of the project, not online here"
-_OFFLINE_NOTES: Final = "model_performance.md of the project, not online here"
 _FOCAL: Final = "https://github.com/Kevin-Li-2025/goemotions-roberta-large-focal"
 _SAMLOWE: Final = "https://github.com/samlowe/go_emotions-dataset"
 _LIGHT: Final = "https://github.com/amnyarkhan/goemotions-lightweight-transformer-evaluation"
@@ -108,30 +103,6 @@ REFERENCE_BOARD: Final[tuple[PublishedResult, ...]] = (
         macro_f1=0.4148,
         micro_f1=0.466,
         link="https://github.com/duyanh0208/goemotions-emotion-classification",
-    ),
-    PublishedResult(
-        "RoBERTa-large",
-        _OFFLINE,
-        "none (ranking)",
-        micro_auc=0.957,
-        note="split not named",
-    ),
-    PublishedResult(
-        "DistilBERT",
-        _OFFLINE,
-        "none (ranking)",
-        micro_auc=0.948,
-        note="split not named",
-    ),
-    PublishedResult(
-        "RoBERTa-large, later re-run",
-        _OFFLINE_NOTES,
-        "fixed 0.5",
-        macro_f1=0.160,
-        micro_f1=0.400,
-        micro_auc=0.9045,
-        macro_auc=0.829,
-        note="18 of 28 emotions were never predicted",
     ),
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
@@ -143,7 +144,7 @@ def load_results(
             usable, problems = _read_run(run, splits, found, local)
             if not usable:
                 reason = "; ".join(dict.fromkeys(problems.values()))
-                skipped.append(SkippedRun(run.name, reason))
+                skipped.append(left_out(run, reason))
                 continue
             history = histories.get(run.id, ())
             logged = logged_metrics(run, history)
@@ -238,6 +239,15 @@ def _find_files(
                 else (reference, file)
             )
     return found
+
+
+def left_out(run: RunRecord, reason: str) -> SkippedRun:
+    """A run that is left out, with its state, and how to finish it on this machine."""
+    if run.state in {"finished", "running"}:
+        return SkippedRun(run.name, reason)
+    output = quote(str(run.results.parent)) if run.results is not None else ""
+    remedy = f"Finish it with `goemo-train --resume {run.id} --output {output}`"
+    return SkippedRun(run.name, f"is {run.state}, {reason}", remedy if output else "")
 
 
 def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile | None:

@@ -419,11 +419,17 @@
       for (const entry of entries) if (entry.isIntersecting) { watch.unobserve(entry.target); show(entry.target); }
     }, { rootMargin: "700px" });
     plots.forEach((plot) => watch.observe(plot));
-    const later = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+    /* A frame that is being written holds back the page's load event, and with it whoever prints
+       or shoots the page without a window, until all figures are there. */
+    const hold = document.body.appendChild(make("iframe", { hidden: true }));
+    hold.contentDocument?.open();
+    const later = (work) => (window.requestIdleCallback ?? setTimeout)(work, { timeout: 50 });
     const rest = () => {
       const plot = plots.find((one) => !one.matches(".drawn, .failed") && one.clientWidth);
-      if (!plot) { root.dataset.figures = "drawn"; return; }
-      show(plot).then(() => later(rest));
+      if (plot) return void show(plot).then(() => later(rest));
+      root.dataset.figures = "drawn";
+      hold.contentDocument?.close();
+      hold.remove();
     };
     later(rest);
     $$(".choice").forEach((choice) => {

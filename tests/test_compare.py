@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,12 @@ def test_runs_without_the_split_are_left_out_with_the_reason() -> None:
         "torn",
     ]
     assert compare([only_val], split="val").runs == (only_val,)
+    cut = replace(only_val.run, state="unfinished", results=Path("/my runs/n-x"))
+    with pytest.raises(NotFoundError) as caught:
+        compare([replace(only_val, run=cut)])
+    assert caught.value.remedy == (
+        f"Finish it with `goemo-train --resume {cut.id} --output '/my runs'`"
+    )
     with pytest.raises(NotFoundError, match="no run has usable test predictions"):
         compare([only_val, damaged])
 

@@ -17,6 +17,9 @@ from goemo_report.wording import plural
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""
 
+LEAK_LIMIT: Final = 0.02
+"""Share of leaked texts that is too large for chance: GoEmotions has below 1% of each kind."""
+
 TUNED: Final = "macro_f1_tuned"
 """What `goemo-train` logs for each split beside the guide's metrics."""
 
@@ -291,6 +294,41 @@ def overlap(result: RunResult) -> Overlap:
         if text in known["val"]
     ]
     return Overlap(repeated, conflicting, len(pairs), sum(key in seen for seen, key in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Rows of a split whose texts also stand in another one, `count` of `rows`."""
+
+    split: Split
+    other: str
+    count: int
+    rows: int
+
+    @property
+    def large(self) -> bool:
+        """Whether it is more than the repeats that short comments bring."""
+        return self.count > LEAK_LIMIT * self.rows
+
+    def __str__(self) -> str:
+        part = f"{self.count:,} of {plural(self.rows, f'{self.split} text')}"
+        return f"{part} ({self.count / self.rows:.0%}) also stand in the {self.other} split"
+
+
+def leaks(result: RunResult) -> tuple[Leak, ...]:
+    """Texts between splits: test in validation as counted here, in training as a run logged it.
+
+    No predictions tell which texts a run was trained on.
+    """
+    found = []
+    for split, held in result.splits.items():
+        count = result.run.config.get(f"leaked_{split}_texts")
+        if type(count) is int and 0 <= count <= held.rows:
+            found.append(Leak(split, "training", count, held.rows))
+    between = overlap(result).leaked
+    if between is not None:
+        found.append(Leak("test", "validation", between, result.splits["test"].rows))
+    return tuple(found)
 
 
 def sample_problems(result: RunResult) -> list[str]:

@@ -122,6 +122,18 @@ def artifact_files(evidence: Evidence) -> Iterator[str]:
         yield from reasons
 
 
+@ARTIFACT.rule(
+    "artifact-copies",
+    "warning",
+    "The files in the trainer's results directory are those that were logged.",
+    "Take the logged files with `goemo-report download`, and hand in those",
+)
+def artifact_copies(evidence: Evidence) -> Iterator[str]:
+    """The logged files alone are read; these are the ones that people open."""
+    for name in evidence.edited:
+        yield f"{name} in {evidence.run.name}-{evidence.run.id} is not the file that was logged"
+
+
 # --- Checkpoint -----------------------------------------------------------------------
 
 

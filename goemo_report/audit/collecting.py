@@ -36,6 +36,7 @@ from goemo_report.results import (
     prediction_file,
 )
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.staging import counting_reader
 
 _CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
 
@@ -84,6 +85,7 @@ def collect(
                 _read_per_class(here),
                 _read_checkpoint_config(here),
                 lost,
+                _edited(run, artifacts, whole=whole),
             )
         )
     progress("reading files", len(runs), len(runs))
@@ -131,6 +133,26 @@ def _fetch(
             of_run = damaged.setdefault(place[0], {})
             of_run[place[1]] = (*of_run.get(place[1], ()), f"{here.path}: {here.reason}")
     return fetched, damaged
+
+
+def _edited(
+    run: RunRecord, artifacts: Mapping[Role, LoggedArtifact], *, whole: bool
+) -> tuple[str, ...]:
+    """Files of the results directory, which people open and hand on, that are not as logged."""
+    read, edited = counting_reader(lambda _: None), []
+    for role, artifact in artifacts.items() if run.results is not None else ():
+        if role == "checkpoint" and not whole:
+            continue
+        for file in artifact.files:
+            name = f"checkpoint/{file.path}" if role == "checkpoint" else file.path
+            place = Path(run.results or "", name)
+            try:
+                same = place.stat().st_size == file.size and read(place, file.digest)
+            except (OSError, ValueError):  # not there: there is no copy to hand on
+                continue
+            if not same:
+                edited.append(name)
+    return tuple(edited)
 
 
 _Files = Mapping[Role, tuple[ArtifactFile, LocalFile]]

@@ -65,7 +65,8 @@ class Evidence:
     `headers` has the header of each prediction file. `per_class` and `checkpoint_config` are
     None where the run logged no such file, and the reason where it cannot be read. `damaged`
     says of offline artifacts, whose files are on this machine or nowhere, which files are not
-    as they were logged; what W&B stores it has checked itself.
+    as they were logged; what W&B stores it has checked itself. `edited` has the files in the
+    trainer's results directory that differ from the logged ones.
     """
 
     result: RunResult
@@ -74,6 +75,7 @@ class Evidence:
     per_class: Table | str | None = None
     checkpoint_config: Mapping[str, Any] | str | None = None
     damaged: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
+    edited: tuple[str, ...] = ()
 
     @property
     def run(self) -> RunRecord:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from goemo_report.analysis.truth import TUNED, LoggedCheck, check_logged, same
+from goemo_report.analysis.truth import LEAK_LIMIT, TUNED, LoggedCheck, check_logged, leaks, same
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.registry import Check, RuleSet, Severity
 from goemo_report.audit.values import has_type, shown
@@ -303,6 +303,17 @@ for _split in SPLITS:
         "Predict every text of the split, and log how many there are",
         _samples_rule(_split),
     )
+
+
+@TRUTH.rule(
+    "true-splits",
+    "warning",
+    f"At most {LEAK_LIMIT:.0%} of the texts of a split also stand in another, as far as is known.",
+    "Split the data so that no text is in two splits, and train again",
+)
+def true_splits(evidence: Evidence) -> Iterator[str]:
+    """Overlap with training is known only where the run logged it."""
+    yield from (str(leak) for leak in leaks(evidence.result) if leak.large)
 
 
 # --- Epochs ---------------------------------------------------------------------------

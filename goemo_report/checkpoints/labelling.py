@@ -32,11 +32,15 @@ PROTOCOLS: Final[tuple[Protocol, ...]] = ("per-class", "global", "fixed")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Thresholds:
-    """One threshold (k,) for each of `labels`, and in words where they come from."""
+    """One threshold (k,) for each of `labels`, and in words where they come from.
+
+    `run` is the id of the run that they were tuned on, where a file says so.
+    """
 
     labels: tuple[str, ...]
     values: FloatArray
     description: str
+    run: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -148,6 +152,8 @@ def label_texts(
     if not np.isfinite(logits).all():
         raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
     notes = tuple(checkpoint.notes_on(run, loaded))
+    if chosen.run not in {"", run.id}:
+        notes = (*notes, f"these thresholds were tuned on run {chosen.run}, not on {run.id}")
     return Labelling(run, loaded.name, tuple(texts), sigmoid(logits), chosen, notes)
 
 
@@ -192,17 +198,24 @@ def parse_thresholds(document: Any, run: RunRecord, name: str) -> Thresholds:
     """Thresholds by label, in canonical order. Raises DataError."""
     found: Any = None
     said = f"from {name}"
+    tuned_on = ""
     if isinstance(document, Mapping):
+        version = document.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{name} has the schema_version {version!r}, only {SCHEMA_VERSION} is known",
+                "Write it anew with `goemo-report thresholds RUN`",
+            )
         found = document.get("thresholds")
         entries = document.get("entries")
         if isinstance(entries, list) and (entry := _entry(entries, run)) is not None:
-            found = _by_label(entry)
+            found, tuned_on = _by_label(entry), str(entry.get("run") or "")
             said = f"{entry.get('description')}, from {name}"
     if isinstance(found, Mapping):
         for labels in LABEL_SETS:
             if set(labels) == set(found) and all(_is_threshold(v) for v in found.values()):
                 values = np.array([found[label] for label in labels], np.float64)
-                return Thresholds(labels, values, said)
+                return Thresholds(labels, values, said, tuned_on)
     raise DataError(
         f"{name} holds no thresholds for run {run.id}",
         "It should be what `goemo-report thresholds RUN` writes: one number from 0 to 1 for "

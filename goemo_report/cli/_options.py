@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -67,6 +68,20 @@ _HEADINGS = {
 
 class Command(click.Command):
     """A command whose help lists shared options under headings of their own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse options with an empty value: an unset variable would mean this directory."""
+        takes = {
+            name
+            for one in self.params
+            if isinstance(one, click.Option) and not one.is_flag
+            for name in one.opts
+        }
+        for option, value in pairwise([*args, "-"]):
+            name, given, inline = option.partition("=")
+            if name in takes and (inline if given else value) == "":
+                raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then the shared ones."""

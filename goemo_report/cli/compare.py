@@ -54,7 +54,7 @@ Examples:
     type=click.Choice(tuple(ENDINGS)),
     default=DEFAULT_FORMATS,
     show_default=True,
-    help="Format to write; repeatable.",
+    help="Format to write; repeatable: --format html --format md.",
 )
 @click.option(
     "--output",

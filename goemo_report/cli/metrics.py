@@ -13,10 +13,11 @@ from goemo_report.cli._options import Command, format_option, output_option, rea
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
 from goemo_report.settings import Settings
-from goemo_report.wording import listed
+from goemo_report.wording import listed, plural
 
 if TYPE_CHECKING:
     from goemo_report.document import Table
+    from goemo_report.inference import InferredThreshold
     from goemo_report.metrics import Scores
     from goemo_report.predictions import Predictions
 
@@ -96,10 +97,33 @@ def _note_oddities(predictions: Predictions, scores: Scores) -> None:
     inferred = infer_threshold(predictions)
     if inferred.value != scores.threshold or inferred.contradictions:
         note(f"note: the file's own pred_labels: {inferred.description}")
+    for what, rows in (
+        ("no true label", _unlabelled(predictions)),
+        ("no text", [row for row, text in enumerate(predictions.texts) if not text.strip()]),
+        ("pred_labels that contradict it", _contradicting(predictions, inferred)),
+    ):
+        if rows:
+            first = listed([f"{row + 1:,}" for row in rows], 5)
+            note(f"note: {plural(len(rows), 'row')} with {what}: {first} (below the header)")
     if scores.without_auc:
         note(f"note: no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}")
     if scores.never_predicted:
         note(f"note: never predicted: {listed(scores.never_predicted, 8)}")
+
+
+def _unlabelled(predictions: Predictions) -> list[int]:
+    """Rows without a true label: with neutral, GoEmotions has none."""
+    if "neutral" not in predictions.labels:
+        return []
+    return [row for row, truth in enumerate(predictions.truth) if not truth.any()]
+
+
+def _contradicting(predictions: Predictions, inferred: InferredThreshold) -> list[int]:
+    """Rows whose labels are not those at the threshold that fits best."""
+    if not inferred.contradictions or inferred.value is None:
+        return []
+    odd = (predictions.probabilities >= inferred.value) != predictions.predicted
+    return [row for row, wrong in enumerate(odd) if wrong.any()]
 
 
 def _tables(scores: Scores) -> tuple[Table, Table]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note_skipped, write
@@ -40,6 +41,9 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     source = open_settled(settings)
     found = listing.find_runs(source, (), query)
     note_skipped(found.skipped)
+    typed = click.get_current_context().get_parameter_source("form")
+    if output.suffix in {".csv", ".json"} and typed is ParameterSource.DEFAULT:
+        form = output.suffix[1:]
     if form == "json":
         write(listing.to_json(listing.runs_document(found.runs)), output)
     elif form == "csv":

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from statistics import fmean
 from typing import Any, Final
+
+import numpy as np
 
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.run_labels import run_labels
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import RANKING_METRIC, Comparison
 from goemo_report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
 from goemo_report.statistics.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
@@ -91,7 +94,9 @@ def plain(value: Any) -> Value:
     return str(value)
 
 
-def group_values(comparison: Comparison, group: SeedGroup, key: str) -> list[float]:
+def group_values(
+    comparison: Comparison, group: SeedGroup, key: str = RANKING_METRIC
+) -> list[float]:
     """One metric of one run a seed; runs in which it is undefined are left out.
 
     `TUNED_F1` is macro F1 at each run's own thresholds, tuned on its validation split.
@@ -105,6 +110,42 @@ def group_values(comparison: Comparison, group: SeedGroup, key: str) -> list[flo
 
     found = [value(run) for run in comparison.runs if run.id in group.counted]
     return [one for one in found if one is not None]
+
+
+def same_recipe(comparison: Comparison, run: RunResult, other: RunResult) -> str:
+    """Whether two runs of one recipe have different seeds, in words; empty for two recipes."""
+    if comparison.group(run) is not comparison.group(other):
+        return ""
+    of_seed = comparison.group(run).by_seed.values()
+    known = [ids for ids in of_seed if run.id in ids or other.id in ids]
+    if len(known) == 2:
+        return "other seed"
+    return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
+
+
+def identical(comparison: Comparison, run: RunResult, other: RunResult) -> bool:
+    """Whether two runs give the same probabilities to the same texts, bit by bit."""
+    ours, theirs = comparison.on_split(run).predictions, comparison.on_split(other).predictions
+    same = (ours.texts, ours.labels) == (theirs.texts, theirs.labels)
+    return same and np.array_equal(ours.probabilities, theirs.probabilities)
+
+
+def verdict_word(comparison: Comparison, run: RunResult) -> str:
+    """The verdict of a run against the baseline; seeds of one recipe are not told apart."""
+    found = comparison.differences.get(run.id)
+    macro = found["macro_f1"] if found else None
+    if run is comparison.baseline:
+        return "baseline"
+    if macro is None:
+        return "not paired"
+    return same_recipe(comparison, run, comparison.baseline) or macro.verdict
+
+
+def best_recipe(comparison: Comparison) -> SeedGroup | None:
+    """The recipe with the best mean macro F1, where any has several seeds on the same texts."""
+    if not comparison.alike or all(len(group.counted) < 2 for group in comparison.groups):
+        return None
+    return max(comparison.groups, key=lambda group: fmean(group_values(comparison, group)))
 
 
 def group_title(comparison: Comparison, group: SeedGroup) -> str:
@@ -130,8 +171,11 @@ def with_interval(value: float | None, interval: Interval | None, mark: Mark | N
     return Cell(number(value), low=interval.low, high=interval.high, mark=mark)
 
 
-def difference_cell(difference: Difference | None) -> Cell:
-    """A difference with its interval, marked by its verdict: better, worse, or neither."""
+def difference_cell(difference: Difference | None, chance: str = "") -> Cell:
+    """A difference with its interval, marked by its verdict: better, worse, or neither.
+
+    `chance` says why a run is not told apart (`other seed`) and stands for the verdict.
+    """
     if difference is None:
         return Cell(None)
     if difference.same:
@@ -141,8 +185,8 @@ def difference_cell(difference: Difference | None) -> Cell:
         difference.value,
         low=difference.low,
         high=difference.high,
-        mark=marks[difference.verdict],
-        note=f"{difference.verdict}, {p_text(difference.p_adjusted)}",
+        mark=None if chance else marks[difference.verdict],
+        note=f"{chance or difference.verdict}, {p_text(difference.p_adjusted)}",
     )
 
 

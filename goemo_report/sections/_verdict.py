@@ -14,11 +14,13 @@ from goemo_report.sections._common import (
     called,
     group_title,
     group_values,
+    identical,
     interval_text,
     listed,
     of_class,
     p_text,
     plural,
+    same_recipe,
     signed,
 )
 from goemo_report.statistics.differences import ALPHA, Difference
@@ -33,7 +35,7 @@ def verdict(comparison: Comparison) -> Callout:
     if rival is None:
         return Callout("verdict", f"{called(comparison, best)} reaches {value}.")
     if comparison.alike and comparison.group(best) is comparison.group(rival):
-        return _of_recipes(comparison, rival)
+        return _of_recipes(comparison)
     lines: list[str] = []
     second = comparison.ranked[1]
     if not comparison.baseline_is_chosen:
@@ -82,8 +84,10 @@ def _tuned(comparison: Comparison) -> list[str]:
 def _ahead(comparison: Comparison, second: RunResult) -> str:
     """How far the best run is ahead of the next one; signs are those of best minus next."""
     macro = comparison.lead["macro_f1"] if comparison.lead else None
-    same = comparison.group(comparison.best) is comparison.group(second)
-    seed = f" (same recipe, {_seeds(comparison, comparison.best, second)})" if same else ""
+    same = same_recipe(comparison, comparison.best, second)
+    seed = f" (same recipe, {same})" if same else ""
+    if identical(comparison, comparison.best, second):
+        return f"level with {called(comparison, second)}{seed}: identical predictions"
     if macro is not None and not comparison.alike:  # own values are about other texts
         gap = f"{signed(macro.value)} on common texts against {called(comparison, second)}{seed}"
         return f"{gap}, {noise(macro)}"
@@ -94,16 +98,19 @@ def _ahead(comparison: Comparison, second: RunResult) -> str:
 # --- Recipes: means over seeds --------------------------------------------------------
 
 
-def _of_recipes(comparison: Comparison, rival: RunResult) -> Callout:
+def _of_recipes(comparison: Comparison) -> Callout:
     """The verdict where the two runs in question are seeds of one recipe."""
     best = comparison.best
-    gap = comparison.macro_f1(best) - comparison.macro_f1(rival)
-    base = " (the baseline)" if rival is comparison.baseline else ""
+    same = [run for run in comparison.ranked if comparison.group(run) is comparison.group(best)]
+    last = same[-1]
+    top, bottom = comparison.macro_f1(best), comparison.macro_f1(last)
     chance = (
-        f"Same recipe, {_seeds(comparison, best, rival)}: {comparison.name(best)} (macro F1 "
-        f"{comparison.macro_f1(best):.3f}) and {comparison.name(rival)}{base} differ by {gap:.3f}. "
-        "That is chance in training, not a better model."
+        f"Same recipe, {same_recipe(comparison, best, last)}: macro F1 of its {len(same)} runs "
+        f"ranges over {top - bottom:.3f}, from {comparison.name(last)} ({bottom:.3f}) to "
+        f"{comparison.name(best)} ({top:.3f}). That is chance in training, not a better model."
     )
+    if identical(comparison, best, last):
+        chance = "Same recipe, and the predictions are identical: they are one result."
     if len(comparison.groups) == 1:
         (group,) = comparison.groups
         values = [comparison.macro_f1(run) for run in comparison.runs]
@@ -111,22 +118,14 @@ def _of_recipes(comparison: Comparison, rival: RunResult) -> Callout:
         differ = "differ only in the seed"
         if seeds < len(values):
             differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
+        who = "Both" if len(values) == 2 else f"All {len(values)}"
         text = (
-            f"All {len(values)} runs have the same recipe and {differ}: macro F1 "
+            f"{who} runs have the same recipe and {differ}: macro F1 "
             f"{fmean(values):.3f} on average, from {min(values):.3f} to {max(values):.3f}."
         )
         return Callout("verdict", text, (chance,))
     text, *tuned = _recipes(comparison)
     return Callout("verdict", text, (*tuned, chance, *_gains(comparison)))
-
-
-def _seeds(comparison: Comparison, run: RunResult, other: RunResult) -> str:
-    """Whether two runs of one recipe have different seeds, in words."""
-    of_seed = comparison.group(run).by_seed.values()
-    known = [ids for ids in of_seed if run.id in ids or other.id in ids]
-    if len(known) == 2:
-        return "other seed"
-    return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
 
 
 def _recipes(comparison: Comparison) -> list[str]:

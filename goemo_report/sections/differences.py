@@ -31,7 +31,9 @@ from goemo_report.sections._common import (
     of_class,
     resampling_text,
     run_cell,
+    same_recipe,
     sample,
+    verdict_word,
 )
 from goemo_report.statistics.differences import (
     DIFFERENCE_METHODS,
@@ -78,7 +80,8 @@ def build(comparison: Comparison) -> Section | None:
         "Differences to the baseline",
         tuple(blocks),
         lead=f"Run minus {comparison.name(comparison.baseline)} ({comparison.baseline_rule}), on "
-        "the same texts. Better and worse mark what is more than noise.",
+        "the same texts. Better and worse mark what is more than noise; "
+        "seeds of one recipe are not marked: they differ by chance in training.",
         method=f"{sample(comparison)}, {AT_HALF}. {methods}. "
         f"{resampling_text(comparison)}; {SMALLEST_P}. Verdict: {VERDICT_RULE}.",
     )
@@ -94,7 +97,7 @@ def _overall(comparison: Comparison) -> Table:
             (
                 comparison.keys[run.id],
                 run_cell(comparison, run),
-                macro.verdict if macro else "not paired",
+                verdict_word(comparison, run),
                 *cells[:1],
                 macro.p if macro else None,
                 *cells[1:],
@@ -125,7 +128,7 @@ def _overall(comparison: Comparison) -> Table:
 def _overall_cell(comparison: Comparison, run: RunResult, key: str) -> Cell:
     found = comparison.differences.get(run.id)
     if found is not None:
-        return difference_cell(found[key])
+        return difference_cell(found[key], same_recipe(comparison, run, comparison.baseline))
     value = comparison.on_split(run).scores.overall[key]
     base = comparison.on_split(comparison.baseline).scores.overall[key]
     return Cell(None if value is None or base is None else value - base, mark="muted")
@@ -140,7 +143,7 @@ def class_difference(comparison: Comparison, run: RunResult, label: str) -> Diff
 def _class_cell(comparison: Comparison, run: RunResult, label: str) -> Cell:
     found = class_difference(comparison, run, label)
     if found is not None:
-        return difference_cell(found)
+        return difference_cell(found, same_recipe(comparison, run, comparison.baseline))
     value = of_class(comparison, run, "f1", label)
     base = of_class(comparison, comparison.baseline, "f1", label)
     return Cell(None if value is None or base is None else value - base, mark="muted")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import fmean, stdev
 
+from goemo_report.analysis.configs import SeedGroup
 from goemo_report.comparison import Comparison
 from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
 from goemo_report.document import Block, Callout, Cell, Column, Section, Table, Value
@@ -12,10 +14,16 @@ from goemo_report.results import RunResult
 from goemo_report.sections._common import (
     AT_HALF,
     INTERVALS,
+    TUNED_F1,
+    best_recipe,
     difference_cell,
+    group_title,
+    group_values,
     key_column,
     run_cell,
+    same_recipe,
     sample,
+    verdict_word,
     with_interval,
 )
 
@@ -58,10 +66,8 @@ def _leaderboard(comparison: Comparison) -> Table:
                 run_cell(comparison, run),
                 *((comparison.on_split(run).rows,) if differ else ()),
                 with_interval(overall["macro_f1"], intervals["macro_f1"]),
-                difference_cell(macro),
-                macro.verdict
-                if macro
-                else ("baseline" if run is comparison.baseline else "\u2013"),
+                difference_cell(macro, same_recipe(comparison, run, comparison.baseline)),
+                verdict_word(comparison, run),
                 with_interval(tuned.overall["macro_f1"], comparison.tuned_intervals[run.id])
                 if tuned
                 else Cell(None, note="no validation predictions"),
@@ -107,7 +113,10 @@ def _published(comparison: Comparison) -> list[Block]:
                 "and no run here is.",
             )
         ]
-    rows = [*(row for run in whole for row in _own_rows(comparison, run))]
+    if len(whole) == len(comparison.runs) and best_recipe(comparison) is not None:
+        rows = [row for group in comparison.groups for row in _recipe_rows(comparison, group)]
+    else:
+        rows = [row for run in whole for row in _own_rows(comparison, run)]
     rows += [_published_row(item) for item in REFERENCE_BOARD]
     rows.sort(key=_by_macro_f1)
     table = Table(
@@ -150,11 +159,32 @@ def _is_whole(comparison: Comparison, run: RunResult) -> bool:
     return found.labels == EMOTIONS and found.rows == SPLIT_SAMPLES["test"]
 
 
+def _recipe_rows(comparison: Comparison, group: SeedGroup) -> Iterable[_Row]:
+    """Means over the seeds of a recipe; a single run has its own values."""
+    if len(group.counted) < 2:
+        run = next(run for run in comparison.runs if run.id in group.counted)
+        yield from _own_rows(comparison, run)
+        return
+    best = group is best_recipe(comparison)
+    name = Cell(group_title(comparison, group), mark="best" if best else None)
+    for key, threshold, others in (
+        ("macro_f1", "fixed 0.5", ("micro_f1", "micro_auc", "macro_auc")),
+        (TUNED_F1, "per class, tuned on validation", ()),
+    ):
+        values = group_values(comparison, group, key)
+        if len(values) == len(group.counted):
+            source = f"this report, mean of {len(values)} seeds, sd {stdev(values):.3f}"
+            means = (fmean(group_values(comparison, group, other)) for other in others)
+            yield (name, source, threshold, fmean(values), *(means if others else (None,) * 3))
+
+
 def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
     overall = comparison.on_split(run).scores.overall
     intervals = comparison.intervals[run.id]
     name = Cell(
-        comparison.name(run), link=run.run.url, mark="best" if _best(comparison, run) else None
+        comparison.name(run),
+        link=run.run.url,
+        mark="best" if _best(comparison, run) else None,
     )
     yield (
         name,
@@ -179,7 +209,8 @@ def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
 
 
 def _best(comparison: Comparison, run: RunResult) -> bool:
-    return run is comparison.best
+    recipe = best_recipe(comparison)
+    return run is comparison.best if recipe is None else run.id in recipe.run_ids
 
 
 def _published_row(item: PublishedResult) -> _Row:
@@ -187,13 +218,13 @@ def _published_row(item: PublishedResult) -> _Row:
     if item.bound:
         threshold = Cell(f"{item.threshold}: a bound, not a result", mark="warning")
     return (
-        Cell(item.model, note=item.note),
+        item.model,
         Cell(item.source, link=item.link),
         threshold,
         Cell(item.macro_f1, mark="muted" if item.bound else None),
         Cell(item.micro_f1, mark="muted" if item.bound else None),
-        item.micro_auc,
-        item.macro_auc,
+        None,
+        None,
     )
 
 

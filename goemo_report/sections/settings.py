@@ -19,6 +19,9 @@ def build(comparison: Comparison) -> Section:
     }
     blocks: list[Block] = []
     chosen = [key for key in differences if not is_environment(key)]
+    same_data = {"dataset_name", "dataset_version"} <= common.keys() and "dataset" in chosen
+    if same_data:  # read from several places
+        chosen.remove("dataset")
     if len(records) > 1 and chosen:
         blocks.append(_by_run(comparison, "config-differences", "What differs", chosen))
     elif len(records) > 1:
@@ -37,6 +40,12 @@ def build(comparison: Comparison) -> Section:
     environment = list(
         dict.fromkeys(key for run in records for key in flat_config(run) if is_environment(key))
     )
+    columns = config_columns(comparison)
+    environment = [
+        key
+        for key in environment
+        if not key.startswith("system/") or columns.get(key.removeprefix("system/")) != columns[key]
+    ] + ["dataset"] * same_data
     if environment:
         blocks.append(_by_run(comparison, "environment", "Environment", environment))
     words = plural(len(chosen), "config key")
@@ -48,6 +57,15 @@ def build(comparison: Comparison) -> Section:
         lead=lead if len(records) > 1 else "",
         method="As logged in the runs' configs. A dash: the run did not log the key.",
     )
+
+
+def config_columns(comparison: Comparison) -> dict[str, list[object]]:
+    """The value of each config key in every run, None where it was not logged."""
+    flat = [flat_config(run.run) for run in comparison.runs]
+    return {
+        key: [config.get(key) for config in flat]
+        for key in dict.fromkeys(k for c in flat for k in c)
+    }
 
 
 def _by_run(comparison: Comparison, identifier: str, title: str, keys: list[str]) -> Table:

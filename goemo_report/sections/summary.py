@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from goemo_report.analysis.truth import check_logged
+from statistics import fmean, stdev
+from typing import Final
+
+from goemo_report.analysis.configs import SeedGroup
+from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import Comparison
 from goemo_report.document import Block, Callout, Cell, Facts, Section
+from goemo_report.results import RunResult
 from goemo_report.sections._common import (
     AT_HALF,
+    METRIC_TITLES,
     SMALLEST_P,
+    TUNED_F1,
+    best_recipe,
+    group_title,
+    group_values,
     listed,
     plural,
     resampling_text,
@@ -36,8 +46,39 @@ def build(comparison: Comparison) -> Section:
     )
 
 
+_HEADLINE: Final = ("macro_f1", "micro_f1", "micro_auc", "macro_auc")
+
+
 def _facts(comparison: Comparison) -> Facts:
-    run = comparison.best
+    recipe = best_recipe(comparison)
+    if recipe is not None and len(recipe.counted) > 1:
+        items = _of_seeds(comparison, recipe)
+    else:
+        alone = recipe.counted if recipe is not None else (comparison.best.id,)
+        items = _of_run(comparison, next(run for run in comparison.runs if run.id in alone))
+    left = plural(len(comparison.skipped), "run") + " left out"
+    items.append(("runs compared", Cell(len(comparison.runs)), left))
+    return Facts("summary-facts", tuple(items))
+
+
+def _of_seeds(comparison: Comparison, group: SeedGroup) -> list[tuple[str, Cell, str]]:
+    """Means over the seeds of a recipe: the luckiest seed is nobody's result."""
+    seeds = len(group.counted)
+    where = f"mean \u00b1 sd, {seeds} seeds; {comparison.split} split"
+    items = [("best recipe", Cell(group_title(comparison, group)), "by mean macro F1 at 0.5")]
+    if len(comparison.groups) == 1:
+        items = [("recipe", Cell(group_title(comparison, group)), f"{seeds} seeds")]
+    for key in (*_HEADLINE, TUNED_F1):
+        values = group_values(comparison, group, key)
+        if len(values) == seeds:
+            text = f"{fmean(values):.3f} \u00b1 {stdev(values):.3f}"
+            how = "no threshold" if key.endswith("auc") else "threshold 0.5"
+            how = "one threshold per emotion, tuned on validation" if key == TUNED_F1 else how
+            items.append((METRIC_TITLES[key], Cell(text), f"{where}, {how}"))
+    return items
+
+
+def _of_run(comparison: Comparison, run: RunResult) -> list[tuple[str, Cell, str]]:
     found = comparison.on_split(run)
     intervals = comparison.intervals[run.id]
     where = f"{comparison.split} split, n = {found.rows:,}"
@@ -45,13 +86,10 @@ def _facts(comparison: Comparison) -> Facts:
     items: list[tuple[str, Cell, str]] = [
         ("best run", Cell(comparison.name(run), link=run.run.url), "by macro F1 at 0.5")
     ]
-    for key, title, how in (
-        ("macro_f1", "macro F1", half),
-        ("micro_f1", "micro F1", half),
-        ("micro_auc", "micro AUC", ranking),
-        ("macro_auc", "macro AUC", ranking),
-    ):
-        items.append((title, with_interval(found.scores.overall[key], intervals[key]), how))
+    for key in _HEADLINE:
+        how = ranking if key.endswith("auc") else half
+        cell = with_interval(found.scores.overall[key], intervals[key])
+        items.append((METRIC_TITLES[key], cell, how))
     tuned = comparison.protocol(run, "per-class")
     if tuned is not None:
         items.append(
@@ -61,9 +99,7 @@ def _facts(comparison: Comparison) -> Facts:
                 f"{where}, one threshold per emotion, tuned on validation",
             )
         )
-    left = plural(len(comparison.skipped), "run") + " left out"
-    items.append(("runs compared", Cell(len(comparison.runs)), left))
-    return Facts("summary-facts", tuple(items))
+    return items
 
 
 def _warnings(comparison: Comparison) -> list[str]:
@@ -76,6 +112,16 @@ def _warnings(comparison: Comparison) -> list[str]:
         warnings.append(
             f"The runs were not judged on the same {comparison.split} texts ({sizes}), so their "
             "values and places are not directly comparable; differences are taken on common texts."
+        )
+    leaked: dict[str, list[str]] = {}
+    for run in comparison.runs:
+        for leak in leaks(run):
+            if leak.large:
+                leaked.setdefault(str(leak), []).append(comparison.keys[run.id])
+    for what, keys in leaked.items():
+        warnings.append(
+            f"{', '.join(keys)}: {what}. Scores on texts that were seen before say little "
+            "about new ones."
         )
     losses = _losses(comparison)
     if len(losses) > 1:
@@ -103,7 +149,10 @@ def _warnings(comparison: Comparison) -> list[str]:
             warnings.append(f"{name} is {run.run.state}, not finished.")
         if run is not comparison.baseline and not comparison.alignments[run.id].paired:
             warnings.append(f"{name}: {comparison.alignments[run.id].note}.")
-    warnings += [f"{item.name} was left out: {item.reason}." for item in comparison.skipped]
+    warnings += [
+        f"{item.name} was left out: {item.reason}. {item.remedy}".strip()
+        for item in comparison.skipped
+    ]
     return warnings
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from goemo_report.analysis.truth import (
+    LEAK_LIMIT,
     TOLERANCE,
+    Leak,
     LoggedCheck,
     Overlap,
     check_logged,
+    leaks,
     not_checkable,
     overlap,
     sample_problems,
@@ -80,20 +83,23 @@ def _unchecked(comparison: Comparison) -> tuple[str, ...]:
 
 def _overlaps(comparison: Comparison) -> Table:
     """Repeated and leaked texts; runs on the same texts share a row."""
-    groups: dict[tuple[tuple[str, ...], ...], list[RunResult]] = {}
+    groups: dict[tuple[object, ...], list[RunResult]] = {}
     for run in comparison.runs:
-        key = tuple(run.splits[s].predictions.texts if s in run.splits else () for s in SPLITS)
-        groups.setdefault(key, []).append(run)
+        texts = [run.splits[s].predictions.texts if s in run.splits else () for s in SPLITS]
+        groups.setdefault((*texts, leaks(run)), []).append(run)
+    seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run))
     rows: list[tuple[Value | Cell, ...]] = []
     for runs in groups.values():
         found = overlap(runs[0])
-        leaked = Cell(found.leaked, mark="warning" if found.leaked else None)
+        between = {(leak.split, leak.other): leak for leak in leaks(runs[0])}
+        trained = (_leak_cell(between.get((s, "training"))) for s in SPLITS)
         rows.append(
             (
                 ", ".join(comparison.keys[run.id] for run in runs),
                 *(value for s in SPLITS for value in _repeats(found, s)),
-                leaked,
+                _leak_cell(between.get(("test", "validation"))),
                 found.leaked_with_labels,
+                *(trained if seen else ()),
             )
         )
     return Table(
@@ -111,11 +117,23 @@ def _overlaps(comparison: Comparison) -> Table:
             ),
             Column("leaked", "test texts also in val", "integer"),
             Column("leaked_with_labels", "with the same labels", "integer"),
+            *(
+                Column(f"leaked_{s}", f"{s} texts also in training, as logged", "integer")
+                for s in SPLITS
+                if seen
+            ),
         ),
         rows=tuple(rows),
-        caption="By exact text. Repeats are part of GoEmotions (short comments such as thanks); a "
-        "large number between splits would make tuning on validation too kind.",
+        caption="By exact text. Repeats are part of GoEmotions (short comments such as thanks); "
+        f"above {LEAK_LIMIT:.0%} between splits is marked: it flatters the scores, or tuning."
+        + ("" if seen else " Overlap with training cannot be seen in predictions."),
     )
+
+
+def _leak_cell(leak: Leak | None) -> Cell:
+    if leak is None:
+        return Cell(None)
+    return Cell(leak.count, mark="warning" if leak.large else None)
 
 
 def _repeats(found: Overlap, split: Split) -> tuple[int | None, int | None]:

@@ -28,7 +28,7 @@ from goemo_report.sources.run_log import (
     update,
 )
 from goemo_report.sources.staging import StagedFiles, md5_of
-from goemo_report.sources.trainer_record import TrainerRecord, record_beside
+from goemo_report.sources.trainer_record import TrainerRecord, record_beside, results_beside
 
 _DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")
 _CONFIG_OF_THE_CLIENT: Final = ("_wandb", "wandb_version")
@@ -85,9 +85,10 @@ class OfflineRun:
         config = self._mapping("config") or dict(noted.config)
         for key in _CONFIG_OF_THE_CLIENT:
             config.pop(key, None)
+        name = self._last("name") or noted.name or last.id
         return RunRecord(
             id=last.id,
-            name=self._last("name") or noted.name or last.id,
+            name=name,
             entity=self._last("entity") or noted.entity,
             project=self._last("project") or noted.project,
             url=None,
@@ -101,6 +102,7 @@ class OfflineRun:
             group=self._last("group"),
             notes=self._last("notes") or "",
             step_count=len(last.history) if len(self.logs) == 1 else len(self.history),
+            results=results_beside(last.directory, last.id, name),
         )
 
     @cached_property

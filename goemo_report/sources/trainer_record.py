@@ -46,6 +46,12 @@ def read_record(directory: Path) -> TrainerRecord | None:
         return None
 
 
+def results_beside(log_directory: Path, run_id: str, name: str) -> Path | None:
+    """The results directory of the run whose log lies in `<output>/wandb/<log_directory>`."""
+    found = log_directory.parent.parent / f"{name}-{run_id}"
+    return found if "/" not in f"{name}{run_id}" and found.is_dir() else None
+
+
 def record_beside(log_directory: Path, run_id: str) -> TrainerRecord | None:
     """The record of the run whose log lies in `<output>/wandb/<log_directory>`."""
     for path in sorted(log_directory.parent.parent.glob(f"*-{glob.escape(run_id)}/{RECORD}")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,10 @@ def test_files_that_are_gone_are_findings(trained: Evidence, version: str | None
         (dataclasses.replace(one.reference, version=version), {f.path: None for f in one.files})
         for one in trained.artifacts.values()
     ]
-    source.add(trained.run, *references)
-    source.history[trained.run.id] = trained.result.history
-    (evidence,) = collect(source, [trained.run])
+    run = dataclasses.replace(trained.run, results=None)
+    source.add(run, *references)
+    source.history[run.id] = trained.result.history
+    (evidence,) = collect(source, [run])
     lines = [(f.rule.id, f.detail) for f in audit(evidence).findings]
     if version is None:  # one rule says that files are missing, and not what would be in them
         files = [file.path for one in trained.artifacts.values() for file in one.files]
@@ -130,6 +132,23 @@ def test_files_that_are_gone_are_findings(trained: Evidence, version: str | None
         assert {rule for rule, _ in lines} == {
             "predictions-val", "predictions-test", "per-class-columns", "checkpoint-config-json",
         }  # fmt: skip
+
+
+def test_an_edited_copy_is_a_finding(trained_root: Path, tmp_path: Path) -> None:
+    source = LogSource(trained_root)
+    (run,) = source.list_runs(RunQuery()).runs
+    assert run.results == trained_root / f"{run.name}-{run.id}"
+    shutil.copytree(run.results, copy := tmp_path / "copy")
+    (copy / "val_predictions.csv").unlink()
+    for name in ("test_predictions.csv", "checkpoint/config.json"):
+        path = copy / name
+        path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    (evidence,) = collect(source, [dataclasses.replace(run, results=copy)])
+    lines = [(f.rule.id, f.detail.split()[0]) for f in audit(evidence).findings]
+    assert sorted(lines) == [
+        ("artifact-copies", "checkpoint/config.json"),
+        ("artifact-copies", "test_predictions.csv"),
+    ]
 
 
 @pytest.mark.parametrize(

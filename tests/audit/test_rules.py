@@ -231,6 +231,8 @@ BREACHES: dict[str, Breach] = {
     "checkpoint-label-names": lambda e: changes.checkpoint_config(
         e, {"id2label": {str(i): f"LABEL_{i}" for i in range(28)}}
     ),
+    "artifact-copies": lambda e: dataclasses.replace(e, edited=("test_predictions.csv",)),
+    "true-splits": _config(leaked_test_texts=30),
     "true-best-epoch": lambda e: changes.epoch(
         e, 3 - int(e.result.logged["best_epoch"]), {"val/auc": 0.9999}
     ),

@@ -131,6 +131,7 @@ class TestPredict:
         )
         (found,) = json.loads(result.stdout)["predictions"]
         assert [item["emotion"] for item in found["emotions"]] == ["neutral"]
+        assert "note: these thresholds were tuned on run another, not on" in result.stderr
         target.write_text('{"entries": []}')
         result = invoke(
             *("predict", RUN_ID, "--wandb-dir", finished.output, "--thresholds", target, "hello")
@@ -167,4 +168,10 @@ class TestPredict:
 )
 def test_what_are_no_thresholds_is_refused(trained: RunRecord, document: object) -> None:
     with pytest.raises(DataError, match="holds no thresholds"):
+        parse_thresholds(document, trained, "t.json")
+
+
+def test_thresholds_of_an_unknown_version_are_refused(trained: RunRecord) -> None:
+    document = {"schema_version": 9, "thresholds": dict.fromkeys(EMOTIONS, 0.5)}
+    with pytest.raises(DataError, match="schema_version 9, only 1 is known"):
         parse_thresholds(document, trained, "t.json")

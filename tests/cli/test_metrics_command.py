@@ -168,3 +168,28 @@ def test_a_terminal_without_unicode_is_served(predictions: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "\\u2013" in done.stdout
+
+
+def test_damaged_rows_are_named(predictions: Path) -> None:
+    def notes(rows: list[list[str]]) -> str:
+        with predictions.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+        return metrics(predictions).stderr
+
+    rows = list(csv.reader(predictions.read_text("utf-8").splitlines()))
+    assert "row" not in notes(rows)
+    true, predicted = rows[0].index("true_labels"), rows[0].index("pred_labels")
+    rows[1][0], rows[2][true], rows[4][predicted] = "", "", "grief"
+    said = notes(rows)
+    assert "note: 1 row with no true label: 2 (below the header)" in said
+    assert "note: 1 row with no text: 1 (below the header)" in said
+    assert "note: 1 row with pred_labels that contradict it: 4 (below the header)" in said
+
+
+@pytest.mark.parametrize("given", [["--wandb-dir", ""], ["--entity="], ["-o", ""]])
+def test_an_empty_value_is_refused_and_not_taken_for_this_directory(
+    predictions: Path, given: list[str]
+) -> None:
+    result = metrics(predictions, *given)
+    assert result.exit_code == 2
+    assert f"{given[0].rstrip('=')} is empty: give a value, or leave it out" in result.stderr

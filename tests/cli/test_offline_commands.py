@@ -42,6 +42,15 @@ def run_directory(root: Path, run_id: str) -> Path:
 
 
 class TestRuns:
+    def test_the_ending_of_the_file_says_the_format(
+        self, offline_root: Path, tmp_path: Path
+    ) -> None:
+        read = ("runs", "--wandb-dir", offline_root)
+        invoke(*read, "-o", tmp_path / "x.csv")
+        assert (tmp_path / "x.csv").read_text() == invoke(*read, "--format", "csv").output
+        invoke(*read, "--format", "table", "-o", tmp_path / "y.csv")
+        assert "," not in (tmp_path / "y.csv").read_text().splitlines()[0]
+
     def test_json_has_every_run_with_config_and_summary(self, offline_root: Path) -> None:
         result = invoke("runs", "--wandb-dir", offline_root, "--format", "json")
         assert result.exit_code == 0, result.stderr

@@ -367,3 +367,17 @@ def test_paper_names_the_group_of_curves_that_it_shows(three: Opened) -> None:
     assert choice.is_visible()
     assert choice.locator("select").evaluate("one => getComputedStyle(one).appearance") == "none"
     page.emulate_media(media="screen")
+
+
+def test_the_figures_are_drawn_before_the_page_counts_as_loaded(
+    browser: Browser, folder: Path
+) -> None:
+    """`chromium --headless --print-to-pdf` prints at the load event."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.add_init_script(
+        "addEventListener('load', () => { atLoad = document.documentElement.dataset.figures })"
+    )
+    page.goto((folder / "three.html").as_uri(), wait_until="load")
+    assert page.evaluate("atLoad") == "drawn"
+    assert page.locator("iframe").count() == 0
+    page.close()

@@ -27,6 +27,7 @@ from goemo_report.sections import (
     multilabel,
     overall,
     seeds,
+    settings,
     summary,
     thresholds,
     truth,
@@ -77,17 +78,45 @@ def test_seeds_of_one_recipe_are_not_told_apart_but_recipes_are(comparison: Comp
     assert f"{np.mean(strong):.3f} (n = 2): +{np.mean(strong) - np.mean(weak):.3f}" in text
     assert f"p = {welch.pvalue:.3f}" in text or (welch.pvalue < 0.001 and "p < 0.001" in text)
     gap = abs(strong[0] - strong[1])
-    assert "Same recipe, other seed" in text
-    assert f"differ by {gap:.3f}. That is chance in training" in text
+    assert "Same recipe, other seed: macro F1 of its 2 runs ranges over " in text
+    assert f"over {gap:.3f}, from " in text
+    board = table(leaderboard.build(comparison), "leaderboard-runs")
+    verdicts = dict(zip(column(board, "key"), column(board, "verdict"), strict=True))
+    assert verdicts == {"R1": "baseline", "R2": "other seed", "R3": "win", "R4": "win"}
 
 
 def test_seeds_of_one_recipe_alone_get_their_mean_and_range() -> None:
     pair = compare(FOUR[2:], baseline=FOUR[2].id)
     text = callouts(summary.build(pair))
     values = [pair.macro_f1(run) for run in pair.runs]
-    assert "All 2 runs have the same recipe and differ only in the seed" in text
+    assert "Both runs have the same recipe and differ only in the seed" in text
     assert f"{np.mean(values):.3f} on average, from {min(values):.3f}" in text
     assert "No run beats" not in text
+    three = compare([*FOUR[2:], run_result(replace(STANDARD_RUNS[2], seed=77), number=7)])
+    low, _, high = sorted(three.macro_f1(run) for run in three.runs)
+    assert f"its 3 runs ranges over {high - low:.3f}, from " in callouts(summary.build(three))
+    assert set(column(table(leaderboard.build(three), "leaderboard-runs"), "verdict")) == {
+        "baseline",
+        "other seed",
+    }
+
+
+def test_means_over_seeds_stand_for_a_recipe_and_not_its_luckiest_run() -> None:
+    def tiles(runs: tuple[RunResult, ...]) -> dict[str, object]:
+        blocks = summary.build(compare(runs)).blocks
+        facts = next(block for block in blocks if isinstance(block, Facts))
+        return {name: getattr(value, "value", value) for name, value, _ in facts.items}
+
+    def words(pair: tuple[RunResult, ...]) -> str:
+        values = [compare(pair).macro_f1(run) for run in pair]
+        return f"{np.mean(values):.3f} \u00b1 {np.std(values, ddof=1):.3f}"
+
+    assert tiles(FOUR[2:])["macro F1"] == words(FOUR[2:])
+    assert tiles(FOUR[2:])["recipe"] == "roberta-large (R1, R2)"
+    assert tiles(FOUR)["macro F1"] == words(FOUR[2:])
+    assert tiles(FOUR)["best recipe"] == "roberta-large (R3, R4)"
+    alone = compare(FOUR[:3])  # the better recipe has one seed: nothing to average
+    assert tiles(FOUR[:3])["macro F1"] == alone.macro_f1(alone.best)
 
 
 def test_runs_on_other_texts_are_said_to_be_so() -> None:
@@ -136,11 +165,20 @@ def test_equal_runs_are_not_told_apart() -> None:
     twins = [replace(FOUR[0], run=replace(FOUR[0].run, id=name, name=name)) for name in "ab"]
     comparison = compare(twins)
     text = callouts(summary.build(comparison))
-    assert "All 2 runs have the same recipe and logged 1 seed" in text
-    assert "Same recipe, same seed: a" in text
-    assert "differ by 0.000" in text
+    assert "Both runs have the same recipe and logged 1 seed" in text
+    assert "Same recipe, and the predictions are identical" in text
     found = table(leaderboard.build(comparison), "leaderboard-runs")
-    assert column(found, "verdict") == ["baseline", "tie"]
+    assert column(found, "verdict") == ["baseline", "same seed"]
+    found_test = FOUR[2].splits["test"]
+    part = found_test.predictions.take(np.arange(90), np.arange(28))
+    scores = score(part.truth, part.probabilities, part.labels)
+    some = replace(found_test, predictions=part, scores=scores)
+    other = replace(FOUR[2], splits={"test": some})
+    again = replace(other, run=replace(other.run, id="b", name="b"))
+    text = callouts(summary.build(compare([FOUR[0], other, again])))  # not on the same texts
+    assert "b is best" in text
+    assert "143002 (same recipe, same seed): identical predictions" in text
+    assert "may be noise" not in text
 
 
 def test_the_summary_warns() -> None:
@@ -152,7 +190,8 @@ def test_the_summary_warns() -> None:
     assert f"{weak.run.name} is crashed, not finished" in text
 
 
-def test_the_facts_carry_intervals(comparison: Comparison) -> None:
+def test_the_facts_carry_intervals() -> None:
+    comparison = compare((FOUR[0], FOUR[2]))
     facts = next(block for block in summary.build(comparison).blocks if isinstance(block, Facts))
     named = {name: value for name, value, _ in facts.items}
     interval = comparison.analyses[comparison.best.id].intervals["macro_f1"]
@@ -186,8 +225,7 @@ def test_reported_rows_name_source_and_threshold_and_mark_bounds(whole: RunResul
     found = table(section, "reference-board")
     assert len(found.rows) == len(REFERENCE_BOARD) + 1  # 120 texts do not belong here
     for cell in cells(found, "source"):
-        where = ("this report", "of the project, not online here")
-        assert cell.link or str(cell.value).endswith(where)
+        assert cell.link or cell.value == "this report"  # what nobody can look up is left out
     assert all(column(found, "source"))
     assert all(column(found, "threshold"))
     for threshold in column(found, "threshold"):
@@ -207,6 +245,16 @@ def test_without_a_run_on_the_whole_split_no_reported_results_are_shown(
 def test_whole_runs_stand_among_the_reported_ones(whole: RunResult) -> None:
     found = table(leaderboard.build(compare([whole])), "reference-board")
     assert column(found, "source").count("this report") == 1  # no validation, no tuned row
+    seeds = [
+        whole,
+        replace(
+            whole, run=replace(whole.run, id="b", config={**whole.run.config, "random_seed": 8})
+        ),
+    ]
+    found = table(leaderboard.build(compare(seeds)), "reference-board")
+    assert [name for name in column(found, "source") if str(name).startswith("this")] == [
+        "this report, mean of 2 seeds, sd 0.000"
+    ]
     shown = [value for value in column(found, "macro_f1") if value is not None]
     assert shown == sorted(shown, reverse=True)  # type: ignore[type-var]  # floats
 
@@ -240,7 +288,8 @@ def test_every_overall_metric_has_its_interval(comparison: Comparison) -> None:
                 assert cell.low <= value <= cell.high
 
 
-def test_differences_carry_interval_p_and_verdict(comparison: Comparison) -> None:
+def test_differences_carry_interval_p_and_verdict() -> None:
+    comparison = compare((FOUR[0], FOUR[2], FOUR[3]))
     found = table(built(differences.build(comparison)), "differences-overall")
     for row, run in enumerate(comparison.others):
         expected = comparison.differences[run.id]["macro_f1"]
@@ -486,6 +535,30 @@ def test_epochs_are_whole_numbers() -> None:
 def test_leaked_texts_are_counted(comparison: Comparison) -> None:
     found = table(truth.build(comparison), "truth-overlap")
     assert column(found, "leaked") == [120]  # the synthetic splits share their texts
+    assert cells(found, "leaked")[0].mark == "warning"
+    assert "Overlap with training cannot be seen" in found.caption
+    said = "R1, R2, R3, R4: 120 of 120 test texts (100%) also stand in the validation split."
+    assert said in callouts(summary.build(comparison))
+
+
+def test_a_few_common_texts_are_no_warning_and_training_is_as_logged() -> None:
+    def board(**config: object) -> tuple[Section, str]:
+        run = replace(FOUR[0], splits={"test": FOUR[0].splits["test"]})
+        logged = {**run.run.config, **config}
+        found = compare([replace(run, run=replace(run.run, config=logged))])
+        return truth.build(found), callouts(summary.build(found))
+
+    few, text = board(leaked_test_texts=2)  # of 120, which is below 2%
+    assert [(one.value, one.mark) for one in cells(table(few, "truth-overlap"), "leaked_test")] == [
+        (2, None)
+    ]
+    assert "stand in" not in text
+    assert "cannot be seen" not in table(few, "truth-overlap").caption
+    many, text = board(leaked_test_texts=3)
+    assert cells(table(many, "truth-overlap"), "leaked_test")[0].mark == "warning"
+    assert "R1: 3 of 120 test texts (2%) also stand in the training split." in text
+    _, text = board(leaked_test_texts=10**400)
+    assert "stand in" not in text
 
 
 def a_run(name: str) -> RunResult:
@@ -496,3 +569,20 @@ def test_hostile_names_stay_plain_text() -> None:
     name = "<script>alert(1)</script> | [x](javascript:1)"
     found = table(overall.build(compare([a_run(name)])), "overall-scores")
     assert column(found, "run") == [name]  # renderers escape, sections do not touch it
+
+
+def test_where_the_same_data_lay_is_no_difference_and_versions_stand_once() -> None:
+    def run(path: str, version: str) -> RunResult:
+        of = FOUR[0 if path == "a" else 1]
+        data = {"dataset": path, "dataset_name": "d", "dataset_version": version}
+        config = {**of.run.config, **data, "cuda_version": "12", "system/cuda_version": "12"}
+        return replace(of, run=replace(of.run, config=config))
+
+    def keys(version: str, identifier: str) -> list[str]:
+        found = settings.build(compare([run("a", "1"), run("b", version)]))
+        return [item.key for item in table(found, identifier).columns]
+
+    assert "dataset" not in keys("1", "config-differences")
+    assert "dataset" in keys("2", "config-differences")
+    titles = [key.removeprefix("system/") for key in keys("1", "environment")]
+    assert titles.count("cuda_version") == 1
