@@ -143,10 +143,10 @@ def preset(name: str) -> dict[str, Any]:
 def check(config: TrainConfig) -> None:
     """Refuse values that cannot train, naming the option and the range."""
     check_ranges({item.name: getattr(config, item.name) for item in fields(config)})
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", config.model_name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", config.model_name):
         raise SettingsError(
             f"--model-name is {config.model_name!r}",
-            "Use at most 64 letters, digits, dots, dashes and underscores, as W&B artifacts do",
+            "Use at most 64 letters, digits, dots, dashes and underscores, a letter or digit first",
         )
     for tag in config.tags:
         if not 1 <= len(tag) <= 64:

@@ -106,6 +106,8 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
         ("--batch-size", "0"),
         ("--dropout", "1.5"),
         ("--model-name", "a/b"),
+        ("--model-name=-rf",),
+        ("--model-name", ".."),
         ("--tag", ""),
         ("--threshold", "-0.1"),
     ],
