@@ -419,17 +419,17 @@
       for (const entry of entries) if (entry.isIntersecting) { watch.unobserve(entry.target); show(entry.target); }
     }, { rootMargin: "700px" });
     plots.forEach((plot) => watch.observe(plot));
-    /* A frame that is being written holds back the page's load event, and with it whoever prints
-       or shoots the page without a window, until all figures are there. */
-    const hold = document.body.appendChild(make("iframe", { hidden: true }));
-    hold.contentDocument?.open();
+    /* A browser without a window prints or shoots the page at its load event. A frame that is being
+       written holds that back until all figures are there; no reader is kept waiting. */
+    const windowless = /Headless/.test(navigator.userAgent);
+    const hold = windowless && document.body.appendChild(make("iframe", { hidden: true }));
+    if (hold) hold.contentDocument?.open();
     const later = (work) => (window.requestIdleCallback ?? setTimeout)(work, { timeout: 50 });
     const rest = () => {
       const plot = plots.find((one) => !one.matches(".drawn, .failed") && one.clientWidth);
       if (plot) return void show(plot).then(() => later(rest));
       root.dataset.figures = "drawn";
-      hold.contentDocument?.close();
-      hold.remove();
+      if (hold) { hold.contentDocument?.close(); hold.remove(); }
     };
     later(rest);
     $$(".choice").forEach((choice) => {
