@@ -117,14 +117,14 @@ def test_a_series_fails_where_its_second_run_does(
     wandb_server: WandbServer, tmp_path: Path, forks: Forks
 ) -> None:
     trainer = forks.start(
-        *(*SMALL, "--num-epochs=1", "--seeds=1,2,3", "--wandb-mode=online"),
+        *(*SMALL, "--num-epochs=1", "--seeds=1,2", "--wandb-mode=online"),
         f"--output={tmp_path / 'runs'}",
         **wandb_server.env(tmp_path), WANDB_FINISH_TIMEOUT="5",
     )  # fmt: skip
     trainer.wait_until_it_says("run tiny-roberta-")
     wandb_server.stop()
     assert trainer.wait(timeout=240) == 1, trainer.stderr()
-    assert trainer.stderr().count("goemo-train: error: W&B cannot start the run") == 2
+    assert trainer.stderr().count("goemo-train: error: W&B cannot start the run") == 1
     assert len(list((tmp_path / "runs").glob("*/checkpoint"))) == 1
 
 
