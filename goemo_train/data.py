@@ -51,10 +51,11 @@ class Corpus:
     official: bool
     """Whether the splits have the sizes of the official data set, neutral texts included."""
 
-    def leaked(self, split: str) -> int:
-        """How many texts of `val` or `test` stand in the training split as well."""
+    def leaked(self) -> dict[str, int]:
+        """How many texts of `val` and of `test` stand in the training split as well."""
         known = {text.strip() for text in self.train.texts}
-        return sum(text.strip() in known for text in getattr(self, split).texts)
+        parts = {"val": self.val, "test": self.test}
+        return {name: sum(t.strip() in known for t in p.texts) for name, p in parts.items()}
 
 
 Rows = Sequence[tuple[str, tuple[int, ...]]]

@@ -6,22 +6,18 @@ import os
 
 from goemo_report.errors import SettingsError
 
-_ALWAYS = {  # what is done, or asks for nothing
-    "ACCELERATE_USE_DEEPSPEED": ("false",),
-    "ACCELERATE_USE_MEGATRON_LM": ("false",),
-    "ACCELERATE_USE_PARALLELISM_CONFIG": ("false",),
-    "ACCELERATE_MIXED_PRECISION": ("no", "bf16"),
+_NO = ("", "0", "false", "no", "none")
+_ALWAYS: dict[str, tuple[str, ...]] = {  # what else than no is done
+    "ACCELERATE_USE_DEEPSPEED": (),
+    "ACCELERATE_USE_MEGATRON_LM": (),
+    "ACCELERATE_USE_PARALLELISM_CONFIG": (),
+    "ACCELERATE_MIXED_PRECISION": ("bf16",),
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("1",),
-    "ACCELERATE_DYNAMO_BACKEND": ("no",),
+    "ACCELERATE_DYNAMO_BACKEND": (),
 }
-_SHARDED = {
-    "FSDP_OFFLOAD_PARAMS": ("false",),
-    "FSDP_ACTIVATION_CHECKPOINTING_OFFLOAD": ("false",),
-    "FSDP_IGNORED_MODULES": ("",),
-}
+_SHARDED = ("FSDP_OFFLOAD_PARAMS", "FSDP_ACTIVATION_CHECKPOINTING_OFFLOAD", "FSDP_IGNORED_MODULES")
 _RESHARD = {"full_shard": True, "1": True, "true": True,
             "shard_grad_op": False, "2": False, "false": False}  # fmt: skip
-_NO = ("", "0", "false", "no", "none")
 
 
 def asks(name: str) -> bool:
@@ -42,14 +38,15 @@ def sharded() -> bool:
 
     """
     wanted = asks("ACCELERATE_USE_FSDP")
-    done = {**_ALWAYS, **(_SHARDED | {_strategy(): tuple(_RESHARD)} if wanted else {})}
-    for name, values in done.items():
-        value = _value(name)
-        if value not in values and not (value in _NO and values[0] in _NO) and value:
-            raise SettingsError(
-                f"accelerate sets {name}={os.environ[name]}, which goemo-train does not do",
-                "Launch without it: DDP, fully sharded FSDP and bf16 are supported",
-            )
+    refused = [name for name, done in _ALWAYS.items() if _value(name) not in (*_NO, *done)]
+    if wanted:
+        refused += [name for name in _SHARDED if asks(name)]
+        refused += [_strategy()] if _value(_strategy()) not in ("", *_RESHARD) else []
+    if refused:
+        raise SettingsError(
+            f"accelerate sets {refused[0]}={os.environ[refused[0]]}, which goemo-train does not do",
+            "Launch without it: DDP, fully sharded FSDP and bf16 are supported",
+        )
     if wanted:  # or transformers would leave the weights of all but the first process empty
         os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     return wanted

@@ -42,6 +42,7 @@ class Work:
     parameters: int
     flops: float  # of an epoch
     steps: int
+    leaked: dict[str, int]  # texts of a split that stand in the training split as well
     warnings: list[str]
 
     def about(self) -> str:
@@ -62,8 +63,8 @@ class Work:
             "train_samples": len(self.tokens),
             "val_samples": len(self.val),
             "test_samples": len(self.test),
-            "leaked_val_texts": self.corpus.leaked("val"),
-            "leaked_test_texts": self.corpus.leaked("test"),
+            "leaked_val_texts": self.leaked["val"],
+            "leaked_test_texts": self.leaked["test"],
             "truncated_texts": self.tokens.truncated + self.val.truncated + self.test.truncated,
             "train_auc_samples": len(self.sample),
             "steps": self.steps,
@@ -98,9 +99,10 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
     if truncated := tokens.truncated + val.truncated + test.truncated:
         texts = "1 text is" if truncated == 1 else f"{truncated} texts are"
         warnings.append(f"{texts} longer than {config.max_seq_length} tokens and cut")
+    leaked = corpus.leaked()
     for name, part in (("val", val), ("test", test)):
-        if (leaked := corpus.leaked(name)) > MOST_LEAKED * len(part):
-            found = f"{leaked} of {len(part)} {name} texts"
+        if leaked[name] > MOST_LEAKED * len(part):
+            found = f"{leaked[name]} of {len(part)} {name} texts"
             warnings.append(f"{found} stand in the training split as well")
     steps = -(-len(tokens) // config.batch_size) * config.num_epochs
     if config.warmup_steps < 0:
@@ -117,7 +119,7 @@ def prepare(config: TrainConfig, world: World, progress: Progress) -> Work:
         tokenizer, classifier, flops=training_flops(classifier.plain, tokens.lengths),
         network=world.wrap(classifier),  # after the optimiser chose which gradients are sparse
         optimiser=optimiser, loss=choose_loss(config, corpus.train.truth, device),
-        parameters=parameters, steps=steps, warnings=warnings,
+        parameters=parameters, steps=steps, leaked=leaked, warnings=warnings,
     )  # fmt: skip
 
 

@@ -71,6 +71,10 @@ def test_a_run_that_diverges_ends_soon_and_keeps_a_good_state(
     assert all(tensor.isfinite().all() for tensor in kept["model"].values())
 
 
+def gone(*_: Any) -> None:
+    raise OSError("the machine is gone")
+
+
 def falling(monkeypatch: pytest.MonkeyPatch, aucs: list[float]) -> None:
     """Has the validation AUCs of the epochs be these."""
     turns = iter(aucs)
@@ -166,12 +170,9 @@ def test_a_checkpoint_whose_state_was_not_written_is_not_the_best(
 def test_a_best_epoch_is_kept_as_long_as_a_state_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int, names: set[str]
 ) -> None:
-    def evaluate(*_: Any) -> None:
-        raise OSError("stop here")
-
     falling(monkeypatch, [0.5, 0.8, 0.9])
-    monkeypatch.setattr(training, "evaluate_checkpoint", evaluate)
-    with pytest.raises(OSError, match="stop"):
+    monkeypatch.setattr(training, "evaluate_checkpoint", gone)
+    with pytest.raises(OSError, match="gone"):
         run(tmp_path, num_epochs=3, keep_checkpoints=keep)
     (directory,) = tmp_path.iterdir()
     assert {path.name for path in directory.glob("best*")} == names
@@ -189,12 +190,9 @@ def test_speeds_follow_from_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_warning_is_given_once_though_the_run_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def evaluate(*_: Any) -> None:
-        raise OSError("stop here")
-
     with monkeypatch.context() as patched:
-        patched.setattr(training, "evaluate_checkpoint", evaluate)
-        with pytest.raises(OSError, match="stop"):
+        patched.setattr(training, "evaluate_checkpoint", gone)
+        with pytest.raises(OSError, match="gone"):
             run(tmp_path, max_seq_length=6)
     (directory,) = tmp_path.iterdir()
     warnings = run(tmp_path, resume=directory.name).run.state.warnings
@@ -234,11 +232,8 @@ def test_killed_before_its_last_line_a_run_ends_when_resumed(
 def test_killed_after_its_last_line_a_run_is_tidied_when_it_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: Any) -> None:
-        raise OSError("the machine is gone")
-
     with monkeypatch.context() as patched:
-        patched.setattr(training, "tidy", killed)
+        patched.setattr(training, "tidy", gone)
         with pytest.raises(OSError, match="gone"):
             run(tmp_path, num_epochs=3)
     (directory,) = tmp_path.iterdir()
