@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import EMOTIONS
-from goemo_report.metrics import OVERALL_KEYS, Scores, score
+from goemo_report.metrics.scores import OVERALL_KEYS, Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import RANDOMISATIONS, PairedDifferences, paired
 from goemo_report.statistics.intervals import CLASS_STATISTICS, Analysis, analyse, percentiles

@@ -29,7 +29,7 @@ import numpy as np
 
 from goemo_report.contract import EMOTIONS, PROJECT
 from goemo_report.predictions import write_predictions
-from goemo_report.sources.queries import RUNS_PER_PAGE
+from goemo_report.sources.wandb_api.queries import RUNS_PER_PAGE
 from tests.wandb_server import WandbServer
 from tests.wandb_server.seeding import SeedArtifact, SeedRun
 
@@ -59,7 +59,7 @@ print(json.dumps([
 """
 
 READING = """
-from goemo_report.model import RunQuery
+from goemo_report.sources.model import RunQuery
 from goemo_report.results import load_results
 from goemo_report.sources import open_source
 source = open_source()

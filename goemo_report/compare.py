@@ -12,9 +12,9 @@ from goemo_report.analysis.configs import seed_groups
 from goemo_report.comparison import FIRST_RUN, Comparison, Options
 from goemo_report.contract import Split
 from goemo_report.errors import NotFoundError, SettingsError
-from goemo_report.model import SkippedRun
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import SkippedRun
 
 __all__ = ["Comparison", "Options", "compare"]
 

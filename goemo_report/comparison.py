@@ -19,7 +19,6 @@ import numpy as np
 from goemo_report.analysis.alignment import Alignment, IntArray, align
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.run_labels import run_labels
-from goemo_report.analysis.thresholds import Protocol, ProtocolResult, choices
 from goemo_report.caches.statistics_cache import (
     DIFFERENCES,
     INTERVALS,
@@ -29,10 +28,10 @@ from goemo_report.caches.statistics_cache import (
     kept,
 )
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
-from goemo_report.model import SkippedRun
 from goemo_report.predictions import BoolArray, Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import SkippedRun
 from goemo_report.statistics.differences import PairedDifferences, paired
 from goemo_report.statistics.intervals import (
     RESAMPLES,
@@ -41,6 +40,7 @@ from goemo_report.statistics.intervals import (
     MetricIntervals,
     analyse,
 )
+from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""

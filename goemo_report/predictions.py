@@ -26,11 +26,10 @@ from goemo_report.contract import (
     prediction_columns,
     probability_column,
 )
-from goemo_report.csvtable import Table, read_table, shown
 from goemo_report.errors import DataError
-from goemo_report.files import write_whole
-from goemo_report.inference import InferredThreshold, infer
-from goemo_report.wording import listed, plural
+from goemo_report.formats.csv_table import Table, read_table, shown
+from goemo_report.formats.files import write_whole
+from goemo_report.formats.wording import listed, plural
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -211,11 +210,6 @@ def _is_probability(cell: str) -> bool:
         return cell.isascii() and "_" not in cell and 0.0 <= float(cell) <= 1.0
     except ValueError:
         return False
-
-
-def infer_threshold(predictions: Predictions) -> InferredThreshold:
-    """The threshold that made `predicted`, inferred from the data; see `InferredThreshold`."""
-    return infer(predictions.probabilities, predictions.predicted)
 
 
 # --- Writing --------------------------------------------------------------------------

@@ -22,10 +22,13 @@ from goemo_report.contract import (
     canonical_metric,
 )
 from goemo_report.errors import DataError, NotFoundError
-from goemo_report.inference import InferredThreshold
-from goemo_report.logged import newest
-from goemo_report.metrics import Scores
-from goemo_report.model import (
+from goemo_report.metrics.scores import Scores
+from goemo_report.predictions import (
+    Predictions,
+    read_predictions,
+)
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,
@@ -34,13 +37,9 @@ from goemo_report.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.predictions import (
-    Predictions,
-    infer_threshold,
-    read_predictions,
-)
-from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.cache import Cache, is_digest
+from goemo_report.sources.newest import newest
+from goemo_report.sources.store import Cache, is_digest
+from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _CSV_ENDINGS: Final = (".csv", ".csv.gz")
@@ -294,7 +293,7 @@ def _result(
     split: Split, scored: ScoredPredictions, artifact: ArtifactRef, file: ArtifactFile
 ) -> SplitResult:
     predictions = scored.predictions
-    threshold = infer_threshold(predictions)
+    threshold = infer_threshold(predictions.probabilities, predictions.predicted)
     return SplitResult(
         split, predictions, scored.scores, scored.as_logged, threshold, artifact, file
     )

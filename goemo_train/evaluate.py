@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional
 
 from goemo_report import contract
-from goemo_report.metrics import Scores, micro_roc_auc, per_class_rows, roc_auc, score
+from goemo_report.metrics.scores import Scores, micro_roc_auc, per_class_rows, roc_auc, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
-from goemo_report.tuning import RULE, tuned_thresholds
+from goemo_report.thresholds.tune import RULE, tuned_thresholds
 from goemo_train import data, launcher
 from goemo_train.data import Corpus, Tokens
 from goemo_train.disk import flush, write_whole

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from goemo_report.errors import NotFoundError
-from goemo_report.model import (
+from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,
@@ -16,7 +17,6 @@ from goemo_report.model import (
     RunRecord,
     SkippedFile,
 )
-from goemo_report.sources.base import Progress, silent
 
 Logged = tuple[ArtifactRef, Mapping[str, Path | None]]
 

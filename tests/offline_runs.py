@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report import contract
-from goemo_report.metrics import Scores, per_class_rows, score
+from goemo_report.metrics.scores import Scores, per_class_rows, score
 from goemo_report.predictions import write_predictions
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from click.testing import CliRunner
 
 from goemo_report.cli import goemo_report as main
 from goemo_report.contract import PROJECT
-from goemo_report.model import RunQuery
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.model import RunQuery
+from goemo_report.sources.offline_logs.source import LogSource
 from goemo_train.options import parse, settle
 from tests.conftest import MakeOnce
 from tests.documented_lines import PAGES_BY_HAND, mentioned, whole_lines
@@ -34,7 +34,7 @@ from tests.sources.online import point_at
 from tests.train.conftest import RUN_ID, Finished, environment, finished
 from tests.train.forked import Forks
 from tests.wandb_server import SeedArtifact, SeedRun, WandbServer
-from tests.wandb_server_fixtures import wandb_server
+from tests.wandb_server.fixtures import wandb_server
 
 __all__ = ["finished", "wandb_server"]
 

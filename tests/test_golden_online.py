@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.wandb_server import WandbServer
-from tests.wandb_server_fixtures import wandb_server
+from tests.wandb_server.fixtures import wandb_server
 
 __all__ = ["wandb_server"]
 

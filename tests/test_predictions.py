@@ -15,14 +15,19 @@ from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, prediction
 from goemo_report.errors import DataError
 from goemo_report.predictions import (
     Predictions,
-    infer_threshold,
     read_predictions,
     write_predictions,
 )
+from goemo_report.thresholds.infer import InferredThreshold
+from goemo_report.thresholds.infer import infer_threshold as infer_from_arrays
 from tests.numbers import make_predictions
 
 HEADER = list(prediction_columns())
 ROW = ["a text", "joy,love", "joy", *(["0.25"] * 28)]
+
+
+def infer_threshold(predictions: Predictions) -> InferredThreshold:
+    return infer_from_arrays(predictions.probabilities, predictions.predicted)
 
 
 def write_rows(path: Path, *rows: list[str], end: str = "\n") -> Path:
@@ -266,7 +271,7 @@ any_text = st.text(st.characters(codec="utf-8"), max_size=30)
 def test_a_small_file_that_unpacks_to_a_great_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("goemo_report.csvtable._GZIP_SMALL", 1 << 20)
+    monkeypatch.setattr("goemo_report.formats.csv_table._GZIP_SMALL", 1 << 20)
     bomb = tmp_path / "p.csv.gz"
     bomb.write_bytes(gzip.compress(b"\n" * (9 << 20)))
     assert bomb.stat().st_size < 20_000

@@ -12,9 +12,9 @@ import pytest
 from goemo_report.analysis.truth import check_logged
 from goemo_report.contract import EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError
-from goemo_report.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
 from goemo_report.results import as_number, load_results, logged_metrics, prediction_file
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
+from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
 from tests.offline_runs import OfflineRun, write_prediction_file
 from tests.synthetic import run_result

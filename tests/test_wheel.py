@@ -38,7 +38,7 @@ def test_wheel_ships_templates_schema_and_types(wheel: Path) -> None:
     for template in (REPOSITORY / "templates").iterdir():
         assert f"goemo_report/templates/{template.name}" in names
     assert {
-        "goemo_report/render/report.schema.json",
+        "goemo_report/report/render/report.schema.json",
         "goemo_report/py.typed",
         "goemo_train/__main__.py",
     } <= names

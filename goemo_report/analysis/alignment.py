@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from goemo_report.formats.wording import plural
 from goemo_report.predictions import BoolArray, Predictions
-from goemo_report.wording import plural
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 _Pairs: TypeAlias = tuple[IntArray, IntArray]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from goemo_report.model import RunRecord
+from goemo_report.sources.model import RunRecord
 
 SEED_KEYS: Final = ("random_seed", "seed")
 ENVIRONMENT_KEYS: Final = frozenset(

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.metrics import BoolArray, FloatArray, IntArray, ratio
+from goemo_report.metrics.scores import BoolArray, FloatArray, IntArray, ratio
 
 MAX_POINTS: Final = 200
 GRID: Final[FloatArray] = np.round(np.arange(0.01, 1.0, 0.01), 2)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.metrics import (
+from goemo_report.metrics.scores import (
     BoolArray,
     FloatArray,
     IntArray,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from goemo_report.analysis.configs import config_differences, recipe, seed_of
-from goemo_report.model import RunRecord
+from goemo_report.sources.model import RunRecord
 
 _FIRST: Final = {
     "learning_rate": "lr",

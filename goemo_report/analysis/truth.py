@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from goemo_report.analysis.ties import auc_slack
 from goemo_report.contract import PER_CLASS_STATISTICS, Split, canonical_metric
-from goemo_report.metrics import Scores, averages, count
+from goemo_report.formats.wording import plural
+from goemo_report.metrics.scores import Scores, averages, count
 from goemo_report.results import RunResult, SplitResult, as_number
-from goemo_report.tuning import tuned_thresholds
-from goemo_report.wording import plural
+from goemo_report.thresholds.tune import tuned_thresholds
 
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""

@@ -19,7 +19,7 @@ from goemo_report.contract import (
     Role,
     Split,
 )
-from goemo_report.csvtable import Table
+from goemo_report.formats.csv_table import Table
 from goemo_report.results import PREDICTION_ROLES
 
 ARTIFACT = RuleSet("artifacts")

@@ -23,11 +23,9 @@ from goemo_report.contract import (
     Role,
     Split,
 )
-from goemo_report.csvtable import Table, read_table
 from goemo_report.errors import DataError
-from goemo_report.logged import checkpoint_folder, newest
-from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
-from goemo_report.predictions import infer_threshold, read_predictions
+from goemo_report.formats.csv_table import Table, read_table
+from goemo_report.predictions import read_predictions
 from goemo_report.results import (
     PREDICTION_ROLES,
     RunResult,
@@ -36,7 +34,10 @@ from goemo_report.results import (
     prediction_file,
 )
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.staging import counting_reader
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
+from goemo_report.sources.newest import checkpoint_folder, newest
+from goemo_report.sources.offline_logs.staging import counting_reader
+from goemo_report.thresholds.infer import infer_threshold
 
 _CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
 
@@ -203,7 +204,7 @@ def _read_split(
 ) -> SplitResult:
     name = f"{reference.qualified_name}/{file.path}"
     scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
-    threshold = infer_threshold(scored.predictions)
+    threshold = infer_threshold(scored.predictions.probabilities, scored.predictions.predicted)
     return SplitResult(
         split, scored.predictions, scored.scores, scored.as_logged, threshold, reference, file
     )

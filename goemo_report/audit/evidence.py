@@ -18,13 +18,13 @@ from goemo_report.contract import (
     Split,
     canonical_metric,
 )
-from goemo_report.csvtable import Table
-from goemo_report.logged import checkpoint_folder
-from goemo_report.model import ArtifactFile, ArtifactRef, Row, RunRecord
+from goemo_report.formats.csv_table import Table
 from goemo_report.results import (
     RunResult,
     as_number,
 )
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, Row, RunRecord
+from goemo_report.sources.newest import checkpoint_folder
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")
 

@@ -15,7 +15,7 @@ from goemo_report.audit.registry import SEVERITIES, Rule, Severity
 from goemo_report.audit.run_rules import CONFIG, RUN
 from goemo_report.audit.truth_rules import TRUTH
 from goemo_report.errors import SettingsError
-from goemo_report.model import RunRecord
+from goemo_report.sources.model import RunRecord
 
 RULES: Final[tuple[Rule, ...]] = (
     *RUN.rules,

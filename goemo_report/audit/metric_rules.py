@@ -18,8 +18,8 @@ from goemo_report.contract import (
     canonical_metric,
     per_class_metric,
 )
+from goemo_report.formats.wording import plural
 from goemo_report.results import as_number
-from goemo_report.wording import plural
 
 METRICS = RuleSet("metrics")
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from goemo_report.audit.judge import RULES, Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
-from goemo_report.document import Cell, Column, Mark, Table
-from goemo_report.wording import plural
+from goemo_report.formats.wording import plural
+from goemo_report.report.document import Cell, Column, Mark, Table
 
 SCHEMA_VERSION: Final = 1
 

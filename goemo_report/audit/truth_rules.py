@@ -16,10 +16,10 @@ from goemo_report.contract import (
     SPLITS,
     Split,
 )
-from goemo_report.csvtable import Table
-from goemo_report.metrics import Scores, per_class_rows
+from goemo_report.formats.csv_table import Table
+from goemo_report.formats.wording import plural
+from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.results import as_number
-from goemo_report.wording import plural
 
 TRUTH = RuleSet("truth")
 

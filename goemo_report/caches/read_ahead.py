@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from goemo_report.caches.score_cache import cached_scores, is_kept
 from goemo_report.errors import GoemoError
 from goemo_report.predictions import read_predictions
-from goemo_report.sources.cache import is_digest
+from goemo_report.sources.store import is_digest
 
 BYTES_PER_HELPER: Final = 24 << 20
 """A helper takes as long to start as 12 MB take to read."""

@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.files import write_whole
-from goemo_report.metrics import METRICS_VERSION, ClassCounts, Scores, score, score_predicted
+from goemo_report.formats.files import write_whole
+from goemo_report.metrics.scores import METRICS_VERSION, ClassCounts, Scores, score, score_predicted
 from goemo_report.predictions import Predictions
-from goemo_report.sources.cache import cache_directory, is_digest
+from goemo_report.sources.store import cache_directory, is_digest
 
 FORMAT: Final = 1
 """Of the entries, and of what reading a prediction file means."""

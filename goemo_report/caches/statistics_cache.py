@@ -16,13 +16,13 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from goemo_report.analysis.thresholds import ProtocolResult, ThresholdChoice
-from goemo_report.files import write_whole
-from goemo_report.metrics import METRICS_VERSION, ClassCounts
-from goemo_report.sources.cache import is_digest
+from goemo_report.formats.files import write_whole
+from goemo_report.metrics.scores import METRICS_VERSION, ClassCounts
+from goemo_report.sources.store import is_digest
 from goemo_report.statistics import STATISTICS_VERSION
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference, PairedDifferences
 from goemo_report.statistics.intervals import Interval, MetricIntervals
+from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
 
 FORMAT: Final = 1
 """Of the entries."""

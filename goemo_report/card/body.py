@@ -18,12 +18,12 @@ from goemo_report.contract import (
     SPLIT_SAMPLES,
     SYSTEM_KEYS,
 )
-from goemo_report.document import Cell, Code, Column, Table
-from goemo_report.render import render_block
-from goemo_report.render.text import markdown_code, markdown_text
+from goemo_report.formats.wording import plural
+from goemo_report.report.document import Cell, Code, Column, Table
+from goemo_report.report.render import render_block
+from goemo_report.report.render.text import markdown_code, markdown_text
 from goemo_report.results import as_number
 from goemo_report.statistics.intervals import MetricIntervals
-from goemo_report.wording import plural
 
 _ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transformers_version")
 

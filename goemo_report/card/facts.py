@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from goemo_report.analysis.thresholds import ThresholdChoice, tuned_per_class
 from goemo_report.card.replicate import base_model
 from goemo_report.contract import (
     DATASET_NAME,
@@ -15,11 +14,12 @@ from goemo_report.contract import (
     SPLIT_SAMPLES,
     Split,
 )
-from goemo_report.metrics import Scores, score
+from goemo_report.formats.wording import plural
+from goemo_report.metrics.scores import Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.statistics.intervals import MetricIntervals, intervals
-from goemo_report.wording import plural
+from goemo_report.thresholds.protocols import ThresholdChoice, tuned_per_class
 
 UNKNOWN_LICENSE: Final = "unknown"
 METRICS: Final = (

@@ -9,7 +9,7 @@ from goemo_report.card.facts import Card
 from goemo_report.contract import (
     SPLIT_SAMPLES,
 )
-from goemo_report.render.text import markdown_text
+from goemo_report.report.render.text import markdown_text
 from goemo_report.results import as_number
 
 _RARE: Final = 50

@@ -17,7 +17,7 @@ from goemo_report.contract import (
     PHASE_TAGS,
     STATUS_TAGS,
 )
-from goemo_report.model import ArtifactRef, RunRecord
+from goemo_report.sources.model import ArtifactRef, RunRecord
 
 GUIDE_SETTINGS: Final = (
     "learning_rate", "batch_size", "num_epochs", "dropout", "max_seq_length", "warmup_steps",

@@ -18,10 +18,10 @@ import numpy.typing as npt
 from goemo_report.checkpoints.checkpoint_files import Files, damaged_weights, first_line
 from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
-from goemo_report.model import RunRecord
+from goemo_report.formats.wording import listed
 from goemo_report.results import as_number
 from goemo_report.sources.base import Progress, silent
-from goemo_report.wording import listed
+from goemo_report.sources.model import RunRecord
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Precision = Literal["fp32", "bf16", "fp16"]

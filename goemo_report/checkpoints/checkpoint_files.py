@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from goemo_report.contract import CHECKPOINT_WEIGHTS
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError
-from goemo_report.logged import checkpoint_folder, newest
-from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
+from goemo_report.sources.newest import checkpoint_folder, newest
 
 THRESHOLDS_FILE: Final = "thresholds.json"
 _DATA_FILES: Final = frozenset({

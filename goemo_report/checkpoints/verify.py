@@ -15,13 +15,13 @@ from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError
-from goemo_report.listing import jsonable
-from goemo_report.logged import newest
-from goemo_report.metrics import score
-from goemo_report.model import RunRecord
+from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
+from goemo_report.report.listing import jsonable
 from goemo_report.results import PREDICTION_ROLES, SplitResult, load_results, prediction_file
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import RunRecord
+from goemo_report.sources.newest import newest
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def complete_runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     """Ids below the directory of offline runs, from file names alone; W&B is not asked."""
     from goemo_report.settings import load_settings
-    from goemo_report.sources.folders import scan
+    from goemo_report.sources.offline_logs.folders import scan
     from goemo_report.sources.references import log_run_id
 
     found = [CompletionItem(typed, type="file")]

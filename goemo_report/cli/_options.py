@@ -16,8 +16,8 @@ from click.core import ParameterSource
 
 from goemo_report.cli._errors import debug_option
 from goemo_report.errors import GoemoError
-from goemo_report.model import RunQuery, RunState
 from goemo_report.settings import Settings, load_settings
+from goemo_report.sources.model import RunQuery, RunState
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

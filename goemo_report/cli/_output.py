@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from goemo_report.cli._text import one_line, printable
-from goemo_report.files import write_whole
-from goemo_report.model import SkippedFile, SkippedRun
+from goemo_report.formats.files import write_whole
 from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import SkippedFile, SkippedRun
 
 
 def is_rich(stream: object) -> bool:

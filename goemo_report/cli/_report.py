@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from goemo_report.cli._output import note, progress, spinner, write
 from goemo_report.contract import Split
-from goemo_report.model import RunQuery
+from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
-from goemo_report.wording import plural
+from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
     from goemo_report.comparison import Comparison, Options
-    from goemo_report.document import Report
+    from goemo_report.report.document import Report
 
 ENDINGS = {"html": "html", "md": "md", "json": "json", "csv": "csv", "latex": "tex"}
 """File endings of the formats."""
@@ -40,7 +40,7 @@ def load_and_compare(
     from goemo_report.cli._runs import gather, with_run
     from goemo_report.compare import compare
     from goemo_report.results import load_results
-    from goemo_report.sources.cache import cache_directory
+    from goemo_report.sources.store import cache_directory
 
     source, listing = gather(settings, runs, query)
     if baseline is not None:
@@ -74,7 +74,7 @@ def build(
     comparison: Comparison, created_at: datetime, command: str, only: Sequence[str] = ()
 ) -> Report:
     """The report as values; on a terminal a line moves meanwhile."""
-    from goemo_report.sections import build_report
+    from goemo_report.report.sections import build_report
 
     with spinner() as moving:
         moving("computing the report")
@@ -83,15 +83,15 @@ def build(
 
 def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
     """Every format, before any file is written."""
-    from goemo_report.render import render
+    from goemo_report.report.render import render
 
     return {form: render(report, form) for form in formats}
 
 
 def thresholds_of(comparison: Comparison) -> str:
     """JSON of every threshold that can be applied, by run id."""
-    from goemo_report.analysis.thresholds import export_thresholds
-    from goemo_report.listing import to_json
+    from goemo_report.report.listing import to_json
+    from goemo_report.thresholds.protocols import export_thresholds
 
     return to_json(
         export_thresholds(
@@ -105,7 +105,7 @@ def thresholds_of(comparison: Comparison) -> str:
 
 def short_form(report: Report) -> str:
     """The report as a few lines of Markdown."""
-    from goemo_report.render import render_summary
+    from goemo_report.report.render import render_summary
 
     return render_summary(report)
 
@@ -129,8 +129,8 @@ def publish_report(
     command: str,
 ) -> None:
     """Log the report to W&B; offline where the runs were read offline."""
-    from goemo_report.publish import date_of, publication
-    from goemo_report.sources.publishing import publish
+    from goemo_report.report.publish import date_of, publication
+    from goemo_report.sources.wandb_api.publishing import publish
 
     report = build(comparison, date_of(comparison), "", sections)
     documents = rendered(report, ("html", "json"))

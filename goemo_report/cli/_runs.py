@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from goemo_report.errors import GoemoError, NotFoundError
-from goemo_report.listing import find_runs
-from goemo_report.model import Listing, RunQuery, RunRecord
+from goemo_report.report.listing import find_runs
 from goemo_report.settings import Settings
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.joined import JoinedSource
+from goemo_report.sources.model import Listing, RunQuery, RunRecord
 from goemo_report.sources.references import parse_reference
 
 
@@ -39,7 +39,7 @@ def gather(
 
     Runs that publishing made are left out unless they are named.
     """
-    from goemo_report.publish import without_reports
+    from goemo_report.report.publish import without_reports
 
     directories = [reference for reference in references if _local_root(reference)]
     others = [reference for reference in references if reference not in directories]
@@ -100,7 +100,7 @@ def _about_paths(
     references: Sequence[str], settings: Settings, error: GoemoError
 ) -> NotFoundError | None:
     """A clearer error where a RUN that was not found is a path, None where it is not."""
-    from goemo_report.sources.folders import scan
+    from goemo_report.sources.offline_logs.folders import scan
 
     for text in references:
         path = Path(text).expanduser()

@@ -13,8 +13,8 @@ import click
 
 from goemo_report.cli._output import is_rich
 from goemo_report.cli._text import printable
-from goemo_report.document import Column, Table
-from goemo_report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
+from goemo_report.report.document import Column, Table
+from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
 
 if TYPE_CHECKING:
     from rich.console import Console

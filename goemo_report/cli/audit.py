@@ -12,9 +12,9 @@ from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, progress, say, write
-from goemo_report.model import RunQuery
+from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
-from goemo_report.wording import plural
+from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
     from goemo_report.audit import Audit
@@ -75,7 +75,7 @@ def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> No
     from goemo_report.audit import present
 
     if form == "json":
-        from goemo_report.listing import to_json
+        from goemo_report.report.listing import to_json
 
         write(to_json(present.document(audits, strict=strict)), output)
     elif form == "github":
@@ -114,8 +114,8 @@ def _plain(one: Audit) -> str:
 
 def _markdown(one: Audit) -> str:
     from goemo_report.audit import present
-    from goemo_report.render import render_block
-    from goemo_report.render.text import markdown_text
+    from goemo_report.report.render import render_block
+    from goemo_report.report.render.text import markdown_text
 
     parts = [f"## {markdown_text(one.run.name)}\n\n{markdown_text(present.verdict(one))}\n"]
     return "\n".join([*parts, *(render_block(table, "md") for table in present.tables(one))])

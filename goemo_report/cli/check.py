@@ -22,16 +22,16 @@ from goemo_report.cli._options import (
 from goemo_report.cli._output import note, note_skipped, progress, say, write
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import SettingsError
-from goemo_report.model import Listing, RunQuery, RunRecord
+from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
 from goemo_report.sources.base import RunSource
-from goemo_report.wording import plural
+from goemo_report.sources.model import Listing, RunQuery, RunRecord
 
 if TYPE_CHECKING:
     from goemo_report.audit import Evidence
-    from goemo_report.document import Table
-    from goemo_report.quality.gate import Condition
-    from goemo_report.quality.limits import Limit
+    from goemo_report.audit.gate import Condition
+    from goemo_report.audit.limits import Limit
+    from goemo_report.report.document import Table
 
 ORDER = 70
 
@@ -143,9 +143,8 @@ def command(
     limits = _limits(fail_under, fail_over, max_drop)
     _check_usage(ctx, limits)
 
-    from goemo_report.audit import check_waivers, collect
+    from goemo_report.audit import check_waivers, collect, gate
     from goemo_report.cli._runs import gather
-    from goemo_report.quality import gate
 
     waivers = settings.file.values.get("waive", {})
     check_waivers(waivers)
@@ -168,11 +167,11 @@ def command(
     order = [run.id for run in listing.runs]
     conditions.sort(key=lambda one: order.index(one.run.id))
     if junit is not None:
-        from goemo_report.quality.junit import junit_xml
+        from goemo_report.audit.junit import junit_xml
 
         write(junit_xml(conditions), junit)
     if form == "json":
-        from goemo_report.listing import to_json
+        from goemo_report.report.listing import to_json
 
         about = gate.document(conditions, split=split, confidence=confidence, baseline=reference)
         write(to_json(about), output)
@@ -204,7 +203,7 @@ def _check_usage(ctx: click.Context, limits: Sequence[Limit]) -> None:
 
 def _limits(under: Sequence[str], over: Sequence[str], drop: Sequence[str]) -> list[Limit]:
     """Conditions on metrics; usage error for one that is not METRIC=VALUE."""
-    from goemo_report.quality.limits import parse_limit
+    from goemo_report.audit.limits import parse_limit
 
     try:
         return [
@@ -237,8 +236,8 @@ def _judge(
     confidence: float | None,
     baseline: Evidence | None,
 ) -> list[Condition]:
-    from goemo_report.quality.gate import Judge
-    from goemo_report.quality.limits import resolve
+    from goemo_report.audit.gate import Judge
+    from goemo_report.audit.limits import resolve
 
     results = [one.result for one in evidence]
     known = [*results, *([baseline.result] if baseline else [])]
@@ -258,7 +257,7 @@ def _write(
     conditions: Sequence[Condition], confidence: float | None, form: str, output: Path
 ) -> None:
     if form == "md":
-        from goemo_report.render import render_block
+        from goemo_report.report.render import render_block
 
         write(render_block(_table(conditions, confidence), "md"), output)
     elif output != Path("-"):
@@ -276,8 +275,8 @@ def _line(one: Condition) -> str:
 
 
 def _table(conditions: Sequence[Condition], confidence: float | None) -> Table:
-    from goemo_report.document import Cell, Column, Table
-    from goemo_report.quality.gate import rule
+    from goemo_report.audit.gate import rule
+    from goemo_report.report.document import Cell, Column, Table
 
     failed = sum(not one.passed for one in conditions)
     verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"

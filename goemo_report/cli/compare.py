@@ -28,8 +28,8 @@ from goemo_report.cli._report import (
     write_all,
 )
 from goemo_report.contract import SPLITS, Split
-from goemo_report.model import RunQuery
 from goemo_report.settings import Settings, creation_time
+from goemo_report.sources.model import RunQuery
 
 ORDER = 30
 
@@ -200,7 +200,7 @@ def command(
 
 def _check_sections(sections: Sequence[str]) -> None:
     if sections:
-        from goemo_report.sections import section_ids
+        from goemo_report.report.sections import section_ids
 
         known = section_ids()
         for section in sections:

@@ -17,11 +17,11 @@ from goemo_report.cli._options import Command
 from goemo_report.cli._output import note, note_skipped, say, spinner
 from goemo_report.cli._report import DEFAULT_FORMATS, build, load_and_compare, rendered, write_all
 from goemo_report.contract import PROJECT
-from goemo_report.model import RunQuery
 from goemo_report.settings import Settings, creation_time
+from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
-    from goemo_report.demo import DemoRun
+    from goemo_report.demo.runs import DemoRun
 
 ORDER = 120
 
@@ -61,7 +61,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     Two tiny models with two seeds each learn a corpus that goemo generates, tracked as
     offline W&B runs. Needs no account and no network, but the [train] extra.
     """
-    from goemo_report import demo
+    from goemo_report.demo import runs as demo
 
     demo.check_trainer()
     began = time.monotonic()
@@ -90,7 +90,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
 
 def _follow(runs: Sequence[DemoRun], directory: Path) -> None:
     """Say run by run what is trained, on a terminal with a line that moves."""
-    from goemo_report.demo import Finished, train
+    from goemo_report.demo.runs import Finished, train
 
     done = 0
     with spinner() as moving:

@@ -13,7 +13,7 @@ from goemo_report.cli._output import note, say, write
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.doctor import Check
+    from goemo_report.sources.doctor import Check
 
 ORDER = 100
 
@@ -39,10 +39,10 @@ def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> 
     space; with --wandb-dir the offline runs instead of the server. The exit code is 3 when
     something failed.
     """
-    from goemo_report import doctor
+    from goemo_report.sources import doctor
 
     if settings.wandb_dir is not None:
-        from goemo_report.sources.logs import LogSource
+        from goemo_report.sources.offline_logs.source import LogSource
 
         source = LogSource(settings.wandb_dir, project=settings.explicit_project)
         diagnosis = doctor.diagnose_offline(source, settings.wandb_dir)
@@ -51,7 +51,7 @@ def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> 
             entity=settings.entity, project=settings.project, notify=note
         )
     if form == "json":
-        from goemo_report.listing import to_json
+        from goemo_report.report.listing import to_json
 
         write(to_json(diagnosis.document()), output)
     elif output != Path("-"):

@@ -11,11 +11,11 @@ from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, reads_runs
 from goemo_report.cli._output import note, progress, say
 from goemo_report.contract import ROLES, Role
+from goemo_report.formats.wording import listed, plural
 from goemo_report.settings import Settings
-from goemo_report.wording import listed, plural
 
 if TYPE_CHECKING:
-    from goemo_report.downloads import Download
+    from goemo_report.sources.downloads import Download
 
 ORDER = 40
 
@@ -62,7 +62,7 @@ def command(
     others are still downloaded, and the exit code is 1.
     """
     from goemo_report.cli._runs import find_one
-    from goemo_report.downloads import download
+    from goemo_report.sources.downloads import download
 
     source, record = find_one(settings, run)
     roles = tuple(dict.fromkeys(role for name in only for role in _SHORTHANDS[name]))
@@ -88,8 +88,8 @@ def _report(item: Download) -> None:
 
 
 def _count(item: Download) -> str:
-    from goemo_report.document import Column
-    from goemo_report.render.numbers import show
+    from goemo_report.report.document import Column
+    from goemo_report.report.render.numbers import show
 
     parts = []
     if item.written:

@@ -12,14 +12,14 @@ from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
+from goemo_report.formats.wording import listed, plural
 from goemo_report.settings import Settings
-from goemo_report.wording import listed, plural
 
 if TYPE_CHECKING:
-    from goemo_report.document import Table
-    from goemo_report.inference import InferredThreshold
-    from goemo_report.metrics import Scores
+    from goemo_report.metrics.scores import Scores
     from goemo_report.predictions import Predictions
+    from goemo_report.report.document import Table
+    from goemo_report.thresholds.infer import InferredThreshold
 
 ORDER = 50
 
@@ -61,8 +61,8 @@ def command(
     denominator is 0; an AUC without positives or negatives is not defined: null in JSON, left
     out of the macro mean.
     """
-    from goemo_report import listing
-    from goemo_report.metrics import score
+    from goemo_report.metrics.scores import score
+    from goemo_report.report import listing
 
     predictions = _read(run, split, settings)
     scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
@@ -92,9 +92,9 @@ def _read(run: str, split: Split, settings: Settings) -> Predictions:
 
 
 def _note_oddities(predictions: Predictions, scores: Scores) -> None:
-    from goemo_report.predictions import infer_threshold
+    from goemo_report.thresholds.infer import infer_threshold
 
-    inferred = infer_threshold(predictions)
+    inferred = infer_threshold(predictions.probabilities, predictions.predicted)
     if inferred.value != scores.threshold or inferred.contradictions:
         note(f"note: the file's own pred_labels: {inferred.description}")
     for what, rows in (
@@ -127,7 +127,7 @@ def _contradicting(predictions: Predictions, inferred: InferredThreshold) -> lis
 
 
 def _tables(scores: Scores) -> tuple[Table, Table]:
-    from goemo_report import tables
+    from goemo_report.report import tables
 
     return tables.overall_table(scores), tables.per_class_table(scores)
 
@@ -145,7 +145,7 @@ def _print(scores: Scores, output: Path) -> None:
 
 
 def _write_markdown(scores: Scores, output: Path) -> None:
-    from goemo_report.render import render_block
+    from goemo_report.report.render import render_block
 
     titled = zip(("Overall", "Per class"), _tables(scores), strict=True)
     tables = [replace(table, title=title) for title, table in titled]

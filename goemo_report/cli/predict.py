@@ -16,8 +16,8 @@ from goemo_report.cli._text import one_line
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.analysis.thresholds import Protocol
     from goemo_report.checkpoints.labelling import Labelling
+    from goemo_report.thresholds.protocols import Protocol
 
 ORDER = 70
 
@@ -117,7 +117,7 @@ def command(
     for text in found.notes:
         note(f"note: {text}")
     if form == "json":
-        from goemo_report.listing import to_json
+        from goemo_report.report.listing import to_json
 
         write(to_json(found.document()), output)
         return

@@ -9,8 +9,8 @@ from click.core import ParameterSource
 
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note_skipped, write
-from goemo_report.model import RunQuery
 from goemo_report.settings import Settings
+from goemo_report.sources.model import RunQuery
 
 ORDER = 10
 
@@ -34,9 +34,9 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     The newest run comes last. JSON and CSV hold the whole config and summary of each run;
     values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
     """
-    from goemo_report import listing, tables
     from goemo_report.cli._runs import open_settled
     from goemo_report.cli._table import plain, print_table
+    from goemo_report.report import listing, tables
 
     source = open_settled(settings)
     found = listing.find_runs(source, (), query)

@@ -10,8 +10,8 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, say, write
-from goemo_report.model import ArtifactRef, RunRecord
 from goemo_report.settings import Settings
+from goemo_report.sources.model import ArtifactRef, RunRecord
 
 ORDER = 20
 
@@ -42,9 +42,9 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
     RUN is an id, a name, project/id, entity/project/id, a run URL or an offline run
     directory. JSON holds the complete history, one object a step.
     """
-    from goemo_report import listing, tables
     from goemo_report.cli._runs import find_one
     from goemo_report.cli._table import plain, print_table
+    from goemo_report.report import listing, tables
 
     source, record = find_one(settings, run)
     if replicate:
@@ -84,7 +84,7 @@ def _replicate(run: RunRecord, artifacts: Sequence[ArtifactRef], output: Path) -
 
 def _heading(run: RunRecord) -> str:
     from goemo_report.cli._table import facts
-    from goemo_report.listing import timestamp
+    from goemo_report.report.listing import timestamp
 
     pairs = [
         ("run", run.name),

@@ -11,9 +11,9 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, note_skipped, say, write
-from goemo_report.model import RunQuery
+from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
-from goemo_report.wording import plural
+from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
     from goemo_report.sources.base import RunSource
@@ -60,7 +60,7 @@ def command(
     summary, tags, state and each artifact (by digest) are compared with the log, and what is
     missing is sent again by itself. The exit code is 1 while anything is missing.
     """
-    from goemo_report.sources.api import ApiSource
+    from goemo_report.sources.wandb_api.source import ApiSource
     from goemo_report.syncing import sync
 
     is_named = runs or query != RunQuery() or settings.origins.get("wandb_dir") == "flag"
@@ -83,7 +83,7 @@ def command(
             notify=note,
         )
     if form == "json":
-        from goemo_report.listing import to_json
+        from goemo_report.report.listing import to_json
 
         write(to_json(sync.sync_document(arrivals)), output)
     else:
@@ -103,8 +103,8 @@ def _chosen(
 ) -> list[tuple[RunSource, list[LocalRun]]]:
     """The offline runs to send, by the directory that they are read from."""
     from goemo_report.errors import NotFoundError
-    from goemo_report.listing import find_runs
-    from goemo_report.sources.logs import LogSource
+    from goemo_report.report.listing import find_runs
+    from goemo_report.sources.offline_logs.source import LogSource
     from goemo_report.sources.references import parse_reference
 
     paths = {
@@ -130,7 +130,7 @@ def _chosen(
 
 
 def _with_logs(root: Path, runs: Sequence[object]) -> list[LocalRun]:
-    from goemo_report.model import RunRecord
+    from goemo_report.sources.model import RunRecord
     from goemo_report.syncing.arrival import LocalRun
     from goemo_report.syncing.sync import find_logs
 

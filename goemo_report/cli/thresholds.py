@@ -13,7 +13,7 @@ from goemo_report.cli._output import note, progress, write
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.analysis.thresholds import Protocol
+    from goemo_report.thresholds.protocols import Protocol
 
 ORDER = 68
 
@@ -44,10 +44,10 @@ def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> N
     They are tuned on the validation predictions: per class for the best F1 of the class (a
     class with fewer than 10 positives keeps the global one), global for the best macro F1.
     """
-    from goemo_report.analysis.thresholds import export_thresholds
     from goemo_report.checkpoints.labelling import choice_of
     from goemo_report.cli._runs import find_one
-    from goemo_report.listing import to_json
+    from goemo_report.report.listing import to_json
+    from goemo_report.thresholds.protocols import export_thresholds
 
     source, record = find_one(settings, run)
     with progress() as bar:

@@ -12,8 +12,8 @@ from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import progress, say, write
 from goemo_report.contract import SPLITS, Split
+from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
-from goemo_report.wording import plural
 
 if TYPE_CHECKING:
     from goemo_report.checkpoints.verify import Verification
@@ -110,7 +110,7 @@ def command(
         agrees, document = False, changed_document(record, error)
         lines = [f"{'differs':<12}{error.what}"]
     if form == "json":
-        from goemo_report.listing import to_json
+        from goemo_report.report.listing import to_json
 
         write(to_json(document), output)
     elif output != Path("-"):

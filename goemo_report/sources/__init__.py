@@ -22,9 +22,9 @@ def open_source(
     entities are W&B's and play no part there. Without it the W&B API.
     """
     if wandb_dir is not None:
-        from goemo_report.sources.logs import LogSource
+        from goemo_report.sources.offline_logs.source import LogSource
 
         return LogSource(wandb_dir, project=project)
-    from goemo_report.sources.api import ApiSource
+    from goemo_report.sources.wandb_api.source import ApiSource
 
     return ApiSource(entity=entity, project=project or PROJECT)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from goemo_report.model import (
+from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,

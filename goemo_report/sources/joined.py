@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from goemo_report.errors import NotFoundError
-from goemo_report.model import (
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,
@@ -15,7 +16,6 @@ from goemo_report.model import (
     RunQuery,
     RunRecord,
 )
-from goemo_report.sources.base import Progress, RunSource, silent
 
 
 class JoinedSource:

@@ -12,8 +12,8 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from goemo_report.errors import NotFoundError
-from goemo_report.model import RunRecord
-from goemo_report.sources.trainer_record import read_record
+from goemo_report.sources.model import RunRecord
+from goemo_report.sources.offline_logs.trainer_record import read_record
 
 LOG_PATTERN: Final = "run-*.wandb"
 """File name of a run log; the star stands for the run id."""

@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.metrics import OVERALL_KEYS
+from goemo_report.metrics.scores import OVERALL_KEYS
 from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import RANKINGS, Analysis, Bounds, percentiles
+from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swap_margin, swapped
 from goemo_report.statistics.resampling import RATIOS
-from goemo_report.statistics.swaps import TIED, p_value, sign_test, swap_margin, swapped
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Verdict = Literal["win", "tie", "loss"]

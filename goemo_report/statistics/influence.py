@@ -20,8 +20,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.metrics import ratio
-from goemo_report.ranking import Ranking
+from goemo_report.metrics.rankings import Ranking
+from goemo_report.metrics.scores import ratio
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]

@@ -23,9 +23,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.metrics import OVERALL_KEYS
+from goemo_report.metrics.rankings import rank_classes, rank_pairs
+from goemo_report.metrics.scores import OVERALL_KEYS
 from goemo_report.predictions import Predictions
-from goemo_report.ranking import rank_classes, rank_pairs
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
 from goemo_report.statistics.influence import (
     Influence,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.listing import jsonable
-from goemo_report.model import ArtifactRef, History, RunRecord
+from goemo_report.report.listing import jsonable
+from goemo_report.sources.model import ArtifactRef, History, RunRecord
 
 _SHOWN: Final = 3
 

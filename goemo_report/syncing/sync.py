@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import GoemoError, NotFoundError, SourceError
-from goemo_report.model import ArtifactRef
-from goemo_report.sources.api import ApiSource
+from goemo_report.formats.wording import plural
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.faults import READ_OFFLINE
-from goemo_report.sources.transport import Notify
-from goemo_report.sources.upload import Remainder, Sent, log_of_remainder, wandb_sync
+from goemo_report.sources.model import ArtifactRef
+from goemo_report.sources.wandb_api.faults import READ_OFFLINE
+from goemo_report.sources.wandb_api.source import ApiSource
+from goemo_report.sources.wandb_api.transport import Notify
+from goemo_report.sources.wandb_api.upload import Remainder, Sent, log_of_remainder, wandb_sync
 from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
-from goemo_report.wording import plural
 
 SCHEMA_VERSION: Final = 1
 _ATTEMPTS: Final = 3

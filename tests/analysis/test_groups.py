@@ -7,7 +7,7 @@ import pytest
 
 from goemo_report.analysis.groups import group_of, roll_up, score_groups
 from goemo_report.contract import EKMAN, EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, SENTIMENT
-from goemo_report.metrics import score
+from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from tests.offline_runs import OfflineRun, predictions
 

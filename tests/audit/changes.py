@@ -8,9 +8,9 @@ from typing import Any
 
 from goemo_report.audit import Evidence
 from goemo_report.contract import Role
-from goemo_report.csvtable import Table
-from goemo_report.model import ArtifactFile
+from goemo_report.formats.csv_table import Table
 from goemo_report.results import logged_metrics
+from goemo_report.sources.model import ArtifactFile
 
 GONE = object()
 """A value that takes its key away."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from goemo_report.audit import Evidence, collect
-from goemo_report.model import RunQuery
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.model import RunQuery
+from goemo_report.sources.offline_logs.source import LogSource
 from tests.train.conftest import Finished, finished
 
 __all__ = ["finished"]

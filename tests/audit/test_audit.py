@@ -22,10 +22,10 @@ from goemo_report.audit import (
     unused_waivers,
 )
 from goemo_report.errors import SettingsError
-from goemo_report.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, RunRecord
-from goemo_report.render import render_block
+from goemo_report.report.render import render_block
 from goemo_report.sources.base import Progress, silent
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, RunRecord
+from goemo_report.sources.offline_logs.source import LogSource
 from tests.audit import changes
 from tests.audit.changes import GONE
 from tests.memory_source import MemorySource

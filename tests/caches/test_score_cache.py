@@ -13,7 +13,7 @@ from goemo_report.caches import score_cache
 from goemo_report.caches.score_cache import cached_scores, known_scores
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
-from goemo_report.metrics import score
+from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 
 DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from goemo_report.analysis import thresholds
 from goemo_report.caches import statistics_cache
 from goemo_report.compare import Comparison, Options, compare
-from goemo_report.render import render
+from goemo_report.report.render import render
+from goemo_report.report.sections import build_report
 from goemo_report.results import RunResult
-from goemo_report.sections import build_report
 from goemo_report.statistics import differences, intervals
+from goemo_report.thresholds import protocols as thresholds
 from tests.offline_runs import STANDARD_RUNS
 from tests.synthetic import run_result
 

@@ -13,16 +13,16 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # it is public
 
-from goemo_report.analysis.thresholds import tuned_per_class
 from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card
 from goemo_report.card.front import HUB_DATASET
 from goemo_report.card.limits import limitations
 from goemo_report.cli import goemo_report
 from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
-from goemo_report.metrics import score
+from goemo_report.metrics.scores import score
 from goemo_report.results import RunResult, load_results
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.offline_logs.source import LogSource
+from goemo_report.thresholds.protocols import tuned_per_class
 
 HUB_METRICS = {"roc_auc", "f1", "precision", "recall", "accuracy"}
 HOSTILE = "a: b # c\n---\nlicense: mit\n\"'{{x}} <script>|*_`[l](u) \x1b[2J\u202e\ufffe\U0001f600"

@@ -17,7 +17,7 @@ from goemo_report.card.replicate import (
     without_private_paths,
 )
 from goemo_report.contract import CONFIG_KEYS, MEASURED_KEYS, SYSTEM_KEYS
-from goemo_report.model import ArtifactRef, RunRecord
+from goemo_report.sources.model import ArtifactRef, RunRecord
 from goemo_train.config import PRESETS, TrainConfig
 from goemo_train.options import parse, settle
 

@@ -12,9 +12,9 @@ import pytest
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint
 from goemo_report.checkpoints.trial import Trial
-from goemo_report.model import ArtifactRef, RunRecord
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.model import ArtifactRef, RunRecord
+from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
 from tests.train.conftest import RUN_ID, Finished, finished
 

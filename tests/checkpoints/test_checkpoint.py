@@ -15,8 +15,8 @@ from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
-from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions
+from goemo_report.sources.model import RunRecord
 from tests.checkpoints.conftest import Tampered
 from tests.memory_source import MemorySource
 from tests.train.conftest import Finished

@@ -10,8 +10,8 @@ import pytest
 
 from goemo_report.audit import Evidence, audit, collect
 from goemo_report.checkpoints import checkpoint_files
-from goemo_report.logged import checkpoint_folder, newest
-from goemo_report.model import ArtifactFile, RunRecord
+from goemo_report.sources.model import ArtifactFile, RunRecord
+from goemo_report.sources.newest import checkpoint_folder, newest
 from tests.checkpoints.conftest import artifact
 from tests.memory_source import MemorySource
 from tests.train.conftest import RUN_ID, Finished

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from goemo_report.analysis.thresholds import tuned_globally, tuned_per_class
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.checkpoints.labelling import label_texts, parse_thresholds
 from goemo_report.cli import goemo_report
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
-from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.sources.model import RunRecord
+from goemo_report.thresholds.protocols import tuned_globally, tuned_per_class
 from tests.checkpoints.conftest import Tampered
 from tests.train.conftest import RUN_ID, Finished
 

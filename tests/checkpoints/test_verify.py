@@ -17,8 +17,8 @@ from goemo_report.checkpoints.verify import Options, precision_of, tolerance_for
 from goemo_report.cli import goemo_report
 from goemo_report.contract import EMOTIONS, prediction_columns
 from goemo_report.errors import DataError
-from goemo_report.model import RunRecord
 from goemo_report.predictions import Predictions, write_predictions
+from goemo_report.sources.model import RunRecord
 from tests.checkpoints.conftest import Tampered, blamed
 from tests.train.conftest import RUN_ID, Finished
 

@@ -18,7 +18,7 @@ from goemo_report.cli import goemo_report
 from tests.sources.log_writer import exit_record, run_record, write_run
 from tests.train.conftest import RUN_ID, Finished, finished
 from tests.wandb_server import WandbServer
-from tests.wandb_server_fixtures import wandb_server
+from tests.wandb_server.fixtures import wandb_server
 
 __all__ = ["finished", "wandb_server"]
 

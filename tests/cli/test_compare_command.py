@@ -7,8 +7,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from goemo_report.cli import goemo_report
-from goemo_report.model import RunQuery
-from goemo_report.sources.logs import LogSource
+from goemo_report.sources.model import RunQuery
+from goemo_report.sources.offline_logs.source import LogSource
 
 
 def test_a_login_in_an_address_stays_out_of_the_report(offline_root: Path) -> None:

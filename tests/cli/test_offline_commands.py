@@ -326,8 +326,8 @@ class TestCompare:
         def fail(*_: object) -> str:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("goemo_report.render.json_document.render_json", fail)
-        monkeypatch.setattr("goemo_report.render.render", fail)
+        monkeypatch.setattr("goemo_report.report.render.json_document.render_json", fail)
+        monkeypatch.setattr("goemo_report.report.render.render", fail)
         result = invoke("compare", "--wandb-dir", offline_root)
         assert result.exit_code == 1
         assert not (tmp_path / "reports").exists()

@@ -16,8 +16,8 @@ import pytest
 from goemo_report.contract import PROJECT
 from tests.sources.online import predictions_of, put, some_runs
 from tests.wandb_server import WandbServer
+from tests.wandb_server.fixtures import wandb_server
 from tests.wandb_server.seeding import SeedRun
-from tests.wandb_server_fixtures import wandb_server
 
 __all__ = ["wandb_server"]
 

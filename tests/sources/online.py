@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from goemo_report.contract import PROJECT
-from goemo_report.sources.api import ApiSource
+from goemo_report.sources.wandb_api.source import ApiSource
 from tests.wandb_server import WandbServer
 from tests.wandb_server.seeding import SeedArtifact, SeedRun
 

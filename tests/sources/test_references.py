@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import NotFoundError
-from goemo_report.model import RunRecord
+from goemo_report.sources.model import RunRecord
 from goemo_report.sources.references import RunReference, choose, parse_reference
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from goemo_report.contract import EMOTIONS
-from goemo_report.metrics import OVERALL_KEYS
+from goemo_report.metrics.scores import OVERALL_KEYS
 from goemo_report.statistics.intervals import CLASS_STATISTICS
 
 SAMPLES = 400

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from goemo_report.metrics import OVERALL_KEYS, score_predicted
+from goemo_report.metrics.scores import OVERALL_KEYS, score_predicted
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import paired
 from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
-from goemo_report.statistics.swaps import p_value, sign_test, swapped
+from goemo_report.statistics.randomisation import p_value, sign_test, swapped
 from tests.numbers import make_predictions
 
 

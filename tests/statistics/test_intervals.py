@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from goemo_report.metrics import (
+from goemo_report.metrics.rankings import rank_classes, rank_pairs
+from goemo_report.metrics.scores import (
     OVERALL_KEYS,
     average_precision,
     micro_average_precision,
@@ -17,7 +18,6 @@ from goemo_report.metrics import (
     score_predicted,
 )
 from goemo_report.predictions import Predictions
-from goemo_report.ranking import rank_classes, rank_pairs
 from goemo_report.statistics.distributions import (
     holm,
     normal_p,

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SourceError
-from goemo_report.model import RunQuery
-from goemo_report.sources.leveldb_log import read_log
-from goemo_report.sources.logs import LogSource
-from goemo_report.sources.run_log import read_run_log
-from goemo_report.sources.upload import Remainder, framed, log_of_remainder
+from goemo_report.sources.model import RunQuery
+from goemo_report.sources.offline_logs.leveldb_log import read_log
+from goemo_report.sources.offline_logs.run_log import read_run_log
+from goemo_report.sources.offline_logs.source import LogSource
+from goemo_report.sources.wandb_api.upload import Remainder, framed, log_of_remainder
 from goemo_report.syncing.arrival import Arrival, LocalRun
 from goemo_report.syncing.sync import Patience, find_logs, sync, sync_document
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
-from tests.wandb_server_fixtures import wandb_server
+from tests.wandb_server.fixtures import wandb_server
 
 __all__ = ["wandb_server"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from goemo_report.tuning import best_per_class
+from goemo_report.thresholds.tune import best_per_class
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.evaluate import number_format, predict

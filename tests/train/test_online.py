@@ -17,7 +17,7 @@ from tests.train.forked import Forks
 from tests.wandb_server import WandbServer
 from tests.wandb_server.client import run_client
 
-pytest_plugins = ["tests.wandb_server_fixtures"]
+pytest_plugins = ["tests.wandb_server.fixtures"]
 
 SMALL = ("--dataset=demo", "--model=tiny-roberta", "--num-epochs=2", "--limit=200")
 LOOK = """

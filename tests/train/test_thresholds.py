@@ -14,8 +14,8 @@ from goemo_report.cli import goemo_report
 from goemo_report.compare import compare
 from goemo_report.contract import EMOTIONS, SPLITS
 from goemo_report.results import RunResult, load_results
-from goemo_report.sources.logs import LogSource
-from goemo_report.tuning import MINIMUM_SUPPORT
+from goemo_report.sources.offline_logs.source import LogSource
+from goemo_report.thresholds.tune import MINIMUM_SUPPORT
 from tests.train.conftest import RUN_ID, Finished
 
 

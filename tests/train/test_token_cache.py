@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from goemo_report.sources.cache import cache_directory
+from goemo_report.sources.store import cache_directory
 from goemo_train import data, token_cache
 from goemo_train.data import Split, Tokens
 

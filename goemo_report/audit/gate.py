@@ -1,0 +1,310 @@
+"""The quality gate: conditions on runs, each with its outcome. Pure but for the evidence given.
+
+Numbers are recomputed from the predictions at threshold 0.5. A condition on the point value
+asks for `value >= limit`; on the interval bound, the worse end of the interval is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from goemo_report.analysis.alignment import align
+from goemo_report.audit import Evidence, artifact_rules, audit
+from goemo_report.audit.limits import CLASS_KEYS, Limit, Metric
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.metrics.scores import OVERALL_KEYS, Scores, score
+from goemo_report.predictions import Predictions
+from goemo_report.results import RunResult
+from goemo_report.sources.model import RunRecord
+from goemo_report.statistics.differences import paired
+from goemo_report.statistics.intervals import Analysis, analyse, percent
+
+SCHEMA_VERSION: Final = 1
+
+_SLACK: Final = 1e-9  # 0.46 - 0.45 is a little more than 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on one run: what was asked, what was found, whether that will do."""
+
+    run: RunRecord
+    kind: str
+    text: str
+    passed: bool
+    detail: str
+    metric: str | None = None
+    limit: float | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+# --- Metrics --------------------------------------------------------------------------
+
+
+class _Found(NamedTuple):
+    """A figure with its interval, or the reason why there is none."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+class Judge:
+    """Judges conditions; what several conditions need is computed once.
+
+    With a confidence it judges by the bounds of that interval instead of point values.
+    """
+
+    def __init__(
+        self, split: Split, *, confidence: float | None = None, baseline: RunResult | None = None
+    ) -> None:
+        self.split = split
+        self.confidence = confidence
+        self.baseline = baseline
+        self._analysis = cache(self._analyse)
+        self._difference = cache(self._differences)
+
+    def judge(self, result: RunResult, limit: Limit, metric: Metric) -> Condition:
+        """The outcome of one condition on one run."""
+        if limit.kind == "max-drop":
+            return self._drop(result, limit, metric)
+        under = limit.kind == "fail-under"
+        found = self._figure(result, metric)
+        judged = (found.low if under else found.high) if self.confidence else found.value
+        judged = found.value if judged is None else judged
+        passed = judged is not None and (
+            judged >= limit.value - _SLACK if under else judged <= limit.value + _SLACK
+        )
+        text = f"{metric.name} at {'least' if under else 'most'} {limit.value:g}"
+        return self._condition(result, limit, metric, text, passed, found)
+
+    def _figure(self, result: RunResult, metric: Metric) -> _Found:
+        if metric.split is None:
+            logged = result.logged.get(metric.key)
+            if logged is None or math.isnan(logged):
+                return _Found(reason=f"the run did not log {metric.key}")
+            return _Found(logged, reason="as logged")
+        split = result.splits.get(metric.split)
+        if split is None:
+            return _Found(reason=_lacks(result, metric.split))
+        value, reason = _value(split.scores, metric.key)
+        if value is None or not self.confidence or metric.key.startswith("support_"):
+            return _Found(value, reason=reason)
+        bounds = self._analysis(result, metric.split).intervals[metric.key]
+        return _Found(value) if bounds is None else _Found(value, bounds.low, bounds.high)
+
+    def _analyse(self, result: RunResult, split: Split) -> Analysis:
+        return self._analysed(result.splits[split].predictions)
+
+    def _analysed(self, predictions: Predictions) -> Analysis:
+        predicted = predictions.probabilities >= DEFAULT_THRESHOLD
+        if self.confidence is None:
+            return analyse(predictions, predicted)
+        return analyse(predictions, predicted, confidence=self.confidence)
+
+    def _drop(self, result: RunResult, limit: Limit, metric: Metric) -> Condition:
+        baseline = self.baseline
+        if baseline is None:
+            raise SettingsError("--max-drop needs --baseline", "Name the run to compare with")
+        better = metric.lower_is_better
+        word = "above" if better else "below"
+        text = f"{metric.name} at most {limit.value:g} {word} {baseline.run.name} ({baseline.id})"
+        if result.id == baseline.id:
+            found = _Found(0.0, reason="it is the baseline")
+        elif metric.split is None:
+            found = _logged_change(result, baseline, metric)
+        else:
+            known = self._difference(result, metric.split)
+            undefined = _Found(reason=f"{metric.name} is not defined for both runs")
+            found = known if isinstance(known, _Found) else known.get(metric.key, undefined)
+        worst = found.value
+        if self.confidence and found.low is not None and found.high is not None:
+            worst = found.high if better else found.low
+        passed = worst is not None and (-worst if better else worst) >= -limit.value - _SLACK
+        return self._condition(result, limit, metric, text, passed, found)
+
+    def _differences(self, result: RunResult, split: Split) -> Mapping[str, _Found] | _Found:
+        """Run minus baseline of every metric, on the texts and labels that both have.
+
+        One answer to all where the two cannot be compared.
+        """
+        baseline = self.baseline
+        if baseline is None or split not in baseline.splits:
+            problem = _lacks(baseline, split) if baseline else "none was given"
+            raise NotFoundError(f"the baseline cannot be used: {problem}", "Choose another run")
+        if split not in result.splits:
+            return _Found(reason=_lacks(result, split))
+        ours, theirs = result.splits[split].predictions, baseline.splits[split].predictions
+        common = align(ours, theirs)
+        if not common.paired:
+            return _Found(reason=common.note)
+        ours = ours.take(common.rows, common.columns)
+        theirs = theirs.take(common.other_rows, common.other_columns)
+        if self.confidence:
+            differences = paired(self._analysed(ours), self._analysed(theirs))
+            return {
+                key: _Found(found.value, found.low, found.high)
+                for key, found in differences.items()
+                if found is not None
+            }
+        first, second = (score(one.truth, one.probabilities, one.labels) for one in (ours, theirs))
+        keys = (*OVERALL_KEYS, *CLASS_KEYS)
+        values = {key: (_value(first, key)[0], _value(second, key)[0]) for key in keys}
+        return {
+            key: _Found(one - other)
+            for key, (one, other) in values.items()
+            if one is not None and other is not None
+        }
+
+    def _condition(
+        self,
+        result: RunResult,
+        limit: Limit,
+        metric: Metric,
+        text: str,
+        passed: bool,
+        found: _Found,
+    ) -> Condition:
+        detail = found.reason
+        if found.value is not None:
+            shown = _shown(found.value, limit, metric)
+            if self.confidence and found.low is not None and found.high is not None:
+                low, high = (_shown(bound, limit, metric) for bound in (found.low, found.high))
+                alike = found.low == found.high
+                shown += (
+                    ", as in every resample: the predictions hardly differ"
+                    if alike
+                    else f", {percent(self.confidence)} interval from {low} to {high}"
+                )
+            detail = f"{shown} ({found.reason})" if found.reason else shown
+        return Condition(
+            result.run,
+            limit.kind,
+            text,
+            passed,
+            detail,
+            metric.name,
+            limit.value,
+            found.value,
+            found.low,
+            found.high,
+        )
+
+
+def _lacks(result: RunResult, split: Split) -> str:
+    """Why a run has no predictions on a split."""
+    return result.problems.get(split, f"logged no {split} predictions")
+
+
+def _logged_change(result: RunResult, baseline: RunResult, metric: Metric) -> _Found:
+    ours, theirs = result.logged.get(metric.key), baseline.logged.get(metric.key)
+    if ours is None or theirs is None:
+        return _Found(reason=f"not both runs logged {metric.key}")
+    if not math.isfinite(ours - theirs):
+        return _Found(reason=f"{metric.key} is not a number in both runs")
+    return _Found(ours - theirs, reason="as logged")
+
+
+def _value(scores: Scores, key: str) -> tuple[float | None, str]:
+    """A metric of scores, and why it has no value."""
+    if key in OVERALL_KEYS:
+        value = scores.overall[key]
+        return value, "" if value is not None else f"{key} is not defined on these texts"
+    statistic, _, emotion = key.rpartition("_")
+    if emotion not in scores.labels:
+        return None, f"the run has no label {emotion}"
+    source = scores if statistic in {"auc", "average_precision"} else scores.counts
+    found = float(np.asarray(getattr(source, statistic))[scores.labels.index(emotion)])
+    return (None, f"{emotion} has no positive text") if math.isnan(found) else (found, "")
+
+
+def _shown(value: float, limit: Limit, metric: Metric) -> str:
+    """A figure, or how far a run is from the baseline, in words."""
+    whole = metric.key.startswith("support_") or metric.key.endswith("_epoch")
+    size = f"{abs(value):g}" if whole else _number(abs(value), limit.value)
+    if limit.kind != "max-drop":
+        return f"-{size}" if value < 0 else size
+    return f"{size} {'below' if value < 0 else 'above'} it" if value else "the same"
+
+
+def _number(value: float, limit: float) -> str:
+    """Four decimals, and more where these would hide on which side of the limit it is."""
+    text = f"{value:.4f}"
+    hides = math.isclose(float(text), limit) and not math.isclose(value, limit)
+    return f"{value:.8f}" if hides else text
+
+
+# --- Artifacts and audit --------------------------------------------------------------
+
+
+def require_artifacts(evidence: Evidence, waivers: Mapping[str, str]) -> Condition:
+    """All four artifacts are there, named, typed, whole and readable."""
+    found = audit(evidence, waivers, artifact_rules())
+    return _audited(evidence, "artifacts", "the four artifacts are complete", found.of("error"))
+
+
+def require_audit(evidence: Evidence, waivers: Mapping[str, str]) -> Condition:
+    """The audit finds no error."""
+    found = audit(evidence, waivers)
+    return _audited(evidence, "audit", "the audit finds no error", found.of("error"))
+
+
+def _audited(evidence: Evidence, kind: str, text: str, errors: Sequence[Any]) -> Condition:
+    rules = list(dict.fromkeys(finding.rule.id for finding in errors))
+    detail = f"errors: {', '.join(rules)}" if rules else "no error"
+    return Condition(evidence.run, kind, text, not rules, detail)
+
+
+def rule(confidence: float | None) -> str:
+    """What is judged, in words."""
+    if confidence is None:
+        return "point values are judged"
+    return (
+        f"bounds of the {percent(confidence)} interval are judged: the lower one against "
+        "--fail-under, the upper one against --fail-over, the worse end of the paired difference "
+        "against --max-drop"
+    )
+
+
+def document(
+    conditions: Sequence[Condition],
+    *,
+    split: Split,
+    confidence: float | None,
+    baseline: RunRecord | None,
+) -> dict[str, Any]:
+    """What `check --format json` prints."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "passed": all(one.passed for one in conditions),
+        "split": split,
+        "threshold": DEFAULT_THRESHOLD,
+        "rule": rule(confidence),
+        "confidence": confidence,
+        "baseline": None if baseline is None else {"id": baseline.id, "name": baseline.name},
+        "conditions": [
+            {
+                "run": {"id": one.run.id, "name": one.run.name},
+                "kind": one.kind,
+                "condition": one.text,
+                "metric": one.metric,
+                "limit": one.limit,
+                "value": one.value,
+                "low": one.low,
+                "high": one.high,
+                "passed": one.passed,
+                "detail": one.detail,
+            }
+            for one in conditions
+        ],
+    }

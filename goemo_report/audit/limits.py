@@ -1,0 +1,130 @@
+"""Conditions on metrics as they are typed, and the metrics that they mean."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from goemo_report.contract import EMOTIONS, SPLITS, Split, canonical_metric
+from goemo_report.errors import SettingsError
+from goemo_report.metrics.scores import OVERALL_KEYS
+from goemo_report.results import RunResult
+from goemo_report.statistics.differences import LOWER_IS_BETTER
+from goemo_report.statistics.intervals import CLASS_STATISTICS
+
+DEFAULT_METRIC: Final = "macro_f1"
+
+Kind = Literal["fail-under", "fail-over", "max-drop"]
+
+CLASS_KEYS: Final = tuple(
+    f"{statistic}_{emotion}" for statistic in (*CLASS_STATISTICS, "support") for emotion in EMOTIONS
+)
+_AVERAGE_LAST: Final = re.compile(
+    r"(?P<statistic>f1|precision|recall|auc|average_precision)_(?P<average>micro|macro|weighted|samples)"
+)
+
+
+class UnknownMetricError(SettingsError):
+    """A condition names a metric that no run has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One condition as it was typed: `metric` in any spelling."""
+
+    kind: Kind
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric that a condition means: recomputed on a split, or as the run logged it."""
+
+    key: str
+    split: Split | None
+
+    @property
+    def name(self) -> str:
+        """What to call it: with its split, or the logged key."""
+        return f"{self.split}/{self.key}" if self.split else self.key
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is the better one."""
+        return self.key in LOWER_IS_BETTER or self.key.endswith("loss")
+
+
+def parse_limit(kind: Kind, text: str) -> Limit:
+    """A condition as typed, METRIC=VALUE; of --max-drop VALUE alone is that of the macro F1.
+
+    Raises SettingsError for anything else.
+    """
+    name, equals, number = text.rpartition("=")
+    name = name.strip()
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not equals and kind == "max-drop":
+        name = DEFAULT_METRIC
+    if not name or not math.isfinite(value):
+        raise SettingsError(f"--{kind} {text} is not METRIC=VALUE", "Write it as macro_f1=0.45")
+    if kind == "max-drop" and value < 0:
+        raise SettingsError(f"--{kind} {text}: a drop is not negative", "Give 0 or more")
+    key = recomputed_key(name.removeprefix("test/").removeprefix("val/"))
+    if key and not key.startswith("support_") and not 0 <= value <= 1:
+        meant = f"Did you mean {name}={value / 100:g}?" if 1 < value <= 100 else "Correct VALUE"
+        raise SettingsError(f"--{kind} {text}: {name} lies between 0 and 1", meant)
+    return Limit(kind, name, value)
+
+
+def recomputed_key(name: str) -> str | None:
+    """Key of a metric that predictions define, from the guide's or another spelling."""
+    key = canonical_metric(f"test/{name}").removeprefix("test/")
+    flipped = _AVERAGE_LAST.fullmatch(key)
+    if flipped:
+        key = f"{flipped['average']}_{flipped['statistic']}"
+    key = "micro_auc" if key == "auc" else key
+    return key if key in OVERALL_KEYS or key in CLASS_KEYS else None
+
+
+def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Metric:
+    """The metric that a condition means. Raises UnknownMetricError naming similar ones.
+
+    A prefix `test/` or `val/` decides the split. What predictions do not define is looked up
+    among the logged figures of all runs.
+    """
+    prefix, slash, rest = limit.metric.partition("/")
+    on = next((one for one in SPLITS if slash and prefix == one), None)
+    key = recomputed_key(rest if on else limit.metric)
+    if key is not None:
+        metric = Metric(key, on or split)
+    else:
+        metric = Metric(_logged_key(limit, split, results), None)
+    if limit.kind == "fail-under" and metric.lower_is_better:
+        raise SettingsError(
+            f"--fail-under {limit.metric}: the lower {metric.name}, the better",
+            f"Write --fail-over {limit.metric}={limit.value:g}",
+        )
+    return metric
+
+
+def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str:
+    logged = {key for result in results for key in result.logged}
+    for name in (limit.metric, f"{split}/{limit.metric}"):
+        if canonical_metric(name) in logged:
+            return canonical_metric(name)
+    spellings = {key: key for key in (*OVERALL_KEYS, *CLASS_KEYS, "auc", *sorted(logged))}
+    close = difflib.get_close_matches(limit.metric, spellings, 4)
+    close += difflib.get_close_matches(limit.metric.rpartition("/")[2], spellings, 4)
+    names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], "f1_joy"]
+    statistic, _, emotion = limit.metric.rpartition("/")[2].partition("_")
+    hint = f"Similar: {', '.join(names)}"
+    if statistic in CLASS_STATISTICS and not difflib.get_close_matches(emotion, EMOTIONS, 1):
+        hint = f"The emotions are {', '.join(EMOTIONS)}"
+    raise UnknownMetricError(f"--{limit.kind}: there is no metric {limit.metric!r}", hint)

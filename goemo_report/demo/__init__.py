@@ -1,0 +1,1 @@
+"""The demonstration: small runs trained offline."""

@@ -1,0 +1,1 @@
+"""How values become text and files, and tables are read: no idea of runs or metrics."""

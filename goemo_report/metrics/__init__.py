@@ -1,0 +1,1 @@
+"""Multi-label metrics: counts, rankings and the scores that follow from them."""

@@ -1,1 +1,0 @@
-"""The quality gate: conditions on runs, and their result for CI systems."""

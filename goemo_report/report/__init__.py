@@ -1,0 +1,1 @@
+"""The report: sections, their values, and how they are rendered."""

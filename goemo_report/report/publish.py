@@ -1,0 +1,125 @@
+"""A comparison as something to publish: the same comparison gives the same bytes.
+
+W&B makes a new version of an artifact when its bytes are new. So the published files carry
+neither the time of writing nor the command typed (the run's config holds both): their date is
+that of the newest run compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from goemo_report.comparison import Comparison
+from goemo_report.report.document import Cell, Report, Table, Value
+from goemo_report.report.listing import jsonable, timestamp
+from goemo_report.sources.model import Listing
+from goemo_report.sources.wandb_api.publishing import JOB_TYPE, Publication
+
+_UNDATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_NOT_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST: Final = 100
+
+
+def without_reports(listing: Listing) -> Listing:
+    """Leave out the runs that publishing itself made, unless there is nothing else."""
+    runs = tuple(run for run in listing.runs if run.job_type != JOB_TYPE)
+    return replace(listing, runs=runs) if runs else listing
+
+
+def date_of(comparison: Comparison) -> datetime:
+    """When the newest run compared was created."""
+    known = [run.run.created_at for run in comparison.runs if run.run.created_at is not None]
+    dates = [at if at.tzinfo else at.replace(tzinfo=UTC) for at in known]
+    return max(dates, default=_UNDATED)
+
+
+def publication(
+    comparison: Comparison,
+    report: Report,
+    documents: dict[str, str],
+    *,
+    stem: str,
+    created_at: datetime,
+    command: str,
+) -> Publication:
+    """What to send of a report that was built with `date_of` and without its command.
+
+    `documents` holds its html and its json.
+    """
+    name = _NOT_NAME.sub("-", stem).strip("-.")[:_LONGEST] or "comparison"
+    columns, rows = _leaderboard(report)
+    return Publication(
+        name=f"report-{name}",
+        run_name=f"report-{name}-{created_at:%Y%m%d-%H%M%S}",
+        config={
+            "command": command,
+            "written_at": timestamp(created_at),
+            "split": comparison.split,
+            "baseline": comparison.baseline.id,
+            "runs": [run.run.path for run in comparison.runs],
+            "signature": report.signature,
+        },
+        files={f"{name}.{form}": text.encode("utf-8") for form, text in documents.items()},
+        html=documents["html"],
+        columns=columns,
+        rows=rows,
+        inputs=tuple(_inputs(comparison)),
+    )
+
+
+def _inputs(comparison: Comparison) -> Iterator[str]:
+    for run in comparison.runs:
+        for split in run.splits.values():
+            artifact, record = split.artifact, run.run
+            if artifact.kind == "artifact" and artifact.version and record.entity:
+                yield f"{record.entity}/{record.project}/{artifact.qualified_name}"
+
+
+def _leaderboard(report: Report) -> tuple[list[str], list[list[Any]]]:
+    """The first table of the leaderboard; an interval takes two columns of its own."""
+    table = next(
+        (
+            block
+            for section in report.sections
+            if section.id == "leaderboard"
+            for block in section.blocks
+            if isinstance(block, Table)
+        ),
+        None,
+    )
+    if table is None:
+        return ["run"], []
+    cells = [[_cell(value) for value in row] for row in table.rows]
+    bounded = [
+        any(row[j].low is not None or row[j].high is not None for row in cells)
+        for j in range(len(table.columns))
+    ]
+    columns = list(
+        _spread(
+            ([column.title, f"{column.title}, 95% low", f"{column.title}, 95% high"], wide)
+            for column, wide in zip(table.columns, bounded, strict=True)
+        )
+    )
+    rows = [
+        list(
+            _spread(
+                ([jsonable(cell.value), cell.low, cell.high], wide)
+                for cell, wide in zip(row, bounded, strict=True)
+            )
+        )
+        for row in cells
+    ]
+    return columns, rows
+
+
+def _spread(items: Iterable[tuple[list[Any], bool]]) -> Iterator[Any]:
+    for values, wide in items:
+        yield from values if wide else values[:1]
+
+
+def _cell(value: Value | Cell) -> Cell:
+    return value if isinstance(value, Cell) else Cell(value)

@@ -1,0 +1,74 @@
+"""Axes of figures as Plotly's JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from goemo_report.report.document import Axis, Plot
+from goemo_report.report.render.text import plotly_text
+
+MAX_TICKS: Final = 12
+
+
+def axis(one: Axis, plot: Plot) -> dict[str, Any]:
+    """Title, scale, bounds and ticks of one axis of a plot."""
+    result: dict[str, Any] = {"title": {"text": plotly_text(one.title, limit=80)}}
+    if one.scale == "category":
+        result |= {"type": "category", "showgrid": plot.horizontal and plot.connect}
+        if one.categories:
+            names = [plotly_text(name) for name in one.categories]
+            result |= {"categoryorder": "array", "categoryarray": names}
+    elif one.scale == "log":
+        result |= {"type": "log", **_log_ticks(one, plot)}
+    elif ticks := _integer_ticks(one, plot):
+        result["tickvals"] = ticks
+    if one.scale != "category" and (one.low is not None or one.high is not None):
+        bounds = [one.low, one.high]
+        if one.scale == "log":
+            bounds = [math.log10(bound) if bound else None for bound in bounds]
+        result["range"] = bounds
+    if one.percent:
+        result["tickformat"] = ".0%"
+    return result
+
+
+def _integer_ticks(axis: Axis, plot: Plot) -> list[int]:
+    """Ticks at the integers themselves where an axis has few, such as epochs."""
+    values = {v for series in plot.series for v in (series.x if axis is plot.x else series.y)}
+    whole = sorted(v for v in values if isinstance(v, int) and not isinstance(v, bool))
+    return whole if len(whole) == len(values) and len(whole) <= MAX_TICKS else []
+
+
+def _log_ticks(axis: Axis, plot: Plot) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 times the powers of ten that the values span."""
+    values = [
+        value
+        for series in plot.series
+        for value in (series.x if axis is plot.x else series.y)
+        if isinstance(value, (int, float)) and value > 0 and math.isfinite(value)
+    ]
+    if not values or max(values) > 1e6 * min(values):
+        return {}
+    low, high = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
+    ticks = [factor * 10.0**power for power in range(low, high + 1) for factor in (1, 2, 5)]
+    return {"tickvals": ticks, "ticktext": [f"{tick:,.15g}" for tick in ticks]}
+
+
+def diagonal(plot: Plot) -> dict[str, Any]:
+    """The line y = x over the axes' fixed bounds, 0 to 1 where none are given."""
+    low = max(_or(plot.x.low, 0.0), _or(plot.y.low, 0.0))
+    high = min(_or(plot.x.high, 1.0), _or(plot.y.high, 1.0))
+    return {
+        "type": "line",
+        "x0": low,
+        "y0": low,
+        "x1": high,
+        "y1": high,
+        "layer": "below",
+        "line": {"width": 1, "dash": "dot"},
+    }
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,181 @@
+"""Hostile text made harmless, once for each format.
+
+Run names, data-set texts and artifact names may hold anything. `visible` shows control
+and direction characters instead of obeying them; the `*_text` functions escape what is
+left for one format.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from markupsafe import Markup, escape
+
+from goemo_report.formats.csv_table import obeyed_by_none
+
+# Controls, direction overrides and isolates, line separators, lone surrogates, specials.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+_SPACES: Final = re.compile(r"[\t\n\r]+")
+_LINK_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
+_NOT_ANCHOR: Final = re.compile(r"[^\w.-]+")
+
+_MARKDOWN_SPECIAL: Final = re.compile(r"([\\`*_\[\]~$])")
+# What would start a heading, a list or a rule at the start of a line.
+_BLOCK_START: Final = re.compile(
+    r"^(#{0,5}(?=#)|\d+(?=[.)])|)([#+.)-](?=\s|$)|-(?=[- ]*$)|=(?=[= ]*$))"
+)
+_MARKDOWN_BREAK: Final = "\u200b"
+_FORMULA_START: Final = ("=", "+", "-", "@", "\t", "\r")
+
+_LATEX: Final[dict[str, str]] = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "\u2212": "$-$",
+    "\u2013": "--",
+    "\u2014": "---",
+    "\u2018": "`",
+    "\u2019": "'",
+    "\u201c": "``",
+    "\u201d": "''",
+    "\u2026": r"\dots{}",
+    "\u00d7": r"$\times$",
+    "\u00b1": r"$\pm$",
+    "\u2264": r"$\le$",
+    "\u2265": r"$\ge$",
+    "\u2192": r"$\rightarrow$",
+    "\u2605": r"$\star$",
+    "\u25b2": r"$\blacktriangle$",
+    "\u25bc": r"$\blacktriangledown$",
+    "\u0394": r"$\Delta$",
+}
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    """Text in which nothing is hidden: control and direction characters become their
+    code, as in `U+202E` written with a backslash.
+
+    Line breaks and tabs become one space, unless `lines` keeps them.
+    """
+    if not lines:
+        text = _SPACES.sub(" ", text)
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def safe_link(link: str | None) -> str | None:
+    """The link if a reader can follow it without harm, else None.
+
+    Only `#anchor` and absolute http and https addresses pass; white space and control
+    characters, which browsers drop before they read the scheme, do not.
+    """
+    if not link or _LINK_CONTROL.search(link):
+        return None
+    if link.startswith("#"):
+        return link
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return None
+    return link if parts.scheme in {"http", "https"} and parts.netloc else None
+
+
+def anchor(text: str) -> str:
+    """An id that works in HTML and behind `#`: word characters, dots and dashes."""
+    return _NOT_ANCHOR.sub("-", text.strip()).strip("-") or "x"
+
+
+def html_text(text: str) -> Markup:
+    """Text for HTML content and quoted attributes."""
+    return escape(visible(text))
+
+
+def plotly_text(text: str, limit: int = 44) -> str:
+    """Text for a figure: Plotly reads a few tags and entities in it, so both are escaped.
+
+    Long names are shortened in the middle; the table behind the figure has them whole.
+    """
+    text = visible(text)
+    if len(text) > limit:
+        text = f"{text[: limit // 2]}\u2026{text[-(limit // 2 - 1) :]}"
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("$", "&#36;")  # or it would be TeX
+
+
+def markdown_text(text: str) -> str:
+    """Text for Markdown as GitHub reads it, also inside a table cell.
+
+    Nothing in it is markup, a link, a mention (`@name`) or a reference (`#1`), and no line of
+    it a command to GitHub Actions, which reads what a job prints (`::error::`).
+    """
+    text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
+    text = text.replace("@", f"@{_MARKDOWN_BREAK}")
+    text = re.sub(r"#(?=\d)", f"#{_MARKDOWN_BREAK}", text)
+    text = text.replace("://", "&#58;//").replace("www.", "www&#46;").replace("|", "&#124;")
+    text = text.strip()
+    if text.startswith("::"):
+        text = f"&#58;{text[1:]}"
+    return _BLOCK_START.sub(r"\1\\\2", text)
+
+
+def markdown_code(text: str, *, in_table: bool = True) -> str:
+    """A code span that holds any text, also inside a table cell.
+
+    A pipe ends a table cell even in a code span, so text with a pipe is no code span.
+    """
+    text = visible(text)
+    if (in_table and "|" in text) or "##[" in text:  # the latter a command to GitHub Actions
+        return markdown_text(text)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if not text or text[0] in " `" or text[-1] in " `" else ""
+    return f"{fence}{pad}{text}{pad}{fence}" if text else ""
+
+
+def csv_text(text: str) -> str:
+    """Text for a CSV cell that a spreadsheet shows and does not run.
+
+    A cell that starts with `=`, `+`, `-`, `@`, a tab or a carriage return gets an
+    apostrophe before it, as OWASP advises; line breaks stay, quoted.
+    """
+    text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+    text = obeyed_by_none(text)
+    return f"'{text}" if text.startswith(_FORMULA_START) else text
+
+
+def latex_text(text: str) -> str:
+    """Text for LaTeX; characters that plain pdflatex lacks are shown by their code."""
+    escaped = "".join(_latex_character(character) for character in visible(text))
+    return re.sub(r"(?<![-{])-(?=-)", "-{}", escaped) if "--" in text else escaped
+
+
+def _latex_character(character: str) -> str:
+    known = _LATEX.get(character)
+    if known is not None:
+        return known
+    if " " <= character < "\x7f" or (
+        "\xc0" <= character <= "\u017f" and character not in "\xd7\xf7"
+    ):
+        return character
+    return f"{{[}}U+{ord(character):04X}{{]}}"

@@ -1,0 +1,86 @@
+"""The report's sections, one module each: a new analysis is one new file here.
+
+A section module has `ORDER`, an integer, and `build(comparison) -> Section | None`; None
+where it has nothing to say. Its id is the module's name. Names with `_` are helpers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Protocol, cast
+
+from goemo_report.comparison import Comparison
+from goemo_report.errors import SettingsError
+from goemo_report.report.data import report_data, signature
+from goemo_report.report.document import Report, Section
+from goemo_report.report.sections._common import plural, texts_range
+
+
+class SectionModule(Protocol):
+    """What a module in this package offers."""
+
+    ORDER: int
+
+    def build(self, comparison: Comparison) -> Section | None:
+        """The section of a comparison, None where it has nothing to say."""
+        ...
+
+
+@cache
+def _modules() -> dict[str, SectionModule]:
+    names = [
+        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+    ]
+    modules = {
+        name: cast("SectionModule", importlib.import_module(f"{__name__}.{name}")) for name in names
+    }
+    ordered = sorted(modules.items(), key=lambda item: (item[1].ORDER, item[0]))
+    return {name.replace("_", "-"): module for name, module in ordered}
+
+
+def section_ids() -> tuple[str, ...]:
+    """Ids of all sections in the order of the report."""
+    return tuple(_modules())
+
+
+def build_report(
+    comparison: Comparison,
+    *,
+    created_at: datetime,
+    command: str,
+    only: Sequence[str] | None = None,
+) -> Report:
+    """The report of a comparison; `only` limits it to sections with these ids.
+
+    Raises SettingsError for an id that no section has.
+    """
+    modules = _modules()
+    unknown = [name for name in only or () if name not in modules]
+    if unknown:
+        raise SettingsError(
+            f"there is no section {', '.join(unknown)}", f"Sections: {', '.join(modules)}"
+        )
+    sections = tuple(
+        section
+        for name, module in modules.items()
+        if (only is None or name in only) and (section := module.build(comparison)) is not None
+    )
+    texts = texts_range(comparison)
+    where = "" if comparison.same_texts else " (not the same ones for all)"
+    return Report(
+        title="GoEmotions report",
+        subtitle=f"{plural(len(comparison.runs), 'run')} on {texts} "
+        f"{comparison.split} texts{where}, recomputed from the predictions",
+        created_at=created_at,
+        sections=sections,
+        signature=signature(comparison),
+        command=command,
+        palette_names=tuple(comparison.short(run) for run in comparison.runs),
+        data=report_data(
+            comparison, created_at=created_at, command=command, statistics=only is None
+        ),
+    )

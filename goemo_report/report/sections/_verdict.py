@@ -1,0 +1,219 @@
+"""The verdict: which run or recipe is best, by how much, and whether that is noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from goemo_report.analysis.configs import SeedGroup
+from goemo_report.comparison import Comparison
+from goemo_report.report.document import Callout
+from goemo_report.report.sections._common import (
+    TUNED_F1,
+    called,
+    group_title,
+    group_values,
+    identical,
+    interval_text,
+    listed,
+    of_class,
+    p_text,
+    plural,
+    same_recipe,
+    signed,
+)
+from goemo_report.results import RunResult
+from goemo_report.statistics.differences import ALPHA, Difference
+from goemo_report.statistics.seeds import seed_difference, sweep_chance, wins
+
+
+def verdict(comparison: Comparison) -> Callout:
+    """The statement at the top; recipes lead where single runs differ by their seed alone."""
+    best, base = comparison.best, comparison.baseline
+    value = f"macro F1 {comparison.macro_f1(best):.3f}"
+    rival = comparison.rival
+    if rival is None:
+        return Callout("verdict", f"{called(comparison, best)} reaches {value}.")
+    if comparison.alike and comparison.group(best) is comparison.group(rival):
+        return _of_recipes(comparison)
+    lines: list[str] = []
+    second = comparison.ranked[1]
+    if not comparison.baseline_is_chosen:
+        text = f"{called(comparison, best)} is best with {value}, {_ahead(comparison, second)}."
+    elif best is base:
+        text = f"No run beats the baseline {called(comparison, base)} ({value})."
+        lines.append(f"It is {_ahead(comparison, second)}.")
+    else:
+        found = comparison.differences.get(best.id)
+        macro = found["macro_f1"] if found else None
+        gain = comparison.macro_f1(best) - comparison.macro_f1(base)
+        where = ""
+        if macro is not None and not comparison.alike:
+            gain, where = macro.value, " on common texts"
+        text = (
+            f"{called(comparison, best)} is best with {value}: {signed(gain)}{where} against the "
+            f"baseline {called(comparison, base)}, {noise(macro)}."
+        )
+        if second is not base:
+            lines.append(f"It is {_ahead(comparison, second)}.")
+    if comparison.alike and any(len(group.run_ids) > 1 for group in comparison.groups):
+        lines += _recipes(comparison)
+    return Callout("verdict", text, (*lines, *_tuned(comparison), *_gains(comparison)))
+
+
+def noise(found: Difference | None) -> str:
+    """Whether a difference is more than noise, in words."""
+    if found is None:
+        return "not paired, so nothing is said about noise"
+    bounds = f"{interval_text(found.low, found.high, signed=True)}, {p_text(found.p)}"
+    if found.verdict == "tie":
+        return f"which may be noise (95% interval {bounds})"
+    return f"more than noise (95% interval {bounds})"
+
+
+def _tuned(comparison: Comparison) -> list[str]:
+    """The lead at thresholds tuned on validation, where it was paired."""
+    found, other = comparison.tuned_headline, comparison.contender
+    macro = found["macro_f1"] if found else None
+    if macro is None or other is None:
+        return []
+    against = f"against {called(comparison, other)}"
+    return [f"At tuned thresholds: {signed(macro.value)} {against}, {noise(macro)}."]
+
+
+def _ahead(comparison: Comparison, second: RunResult) -> str:
+    """How far the best run is ahead of the next one; signs are those of best minus next."""
+    macro = comparison.lead["macro_f1"] if comparison.lead else None
+    same = same_recipe(comparison, comparison.best, second)
+    seed = f" (same recipe, {same})" if same else ""
+    if identical(comparison, comparison.best, second):
+        return f"level with {called(comparison, second)}{seed}: identical predictions"
+    if macro is not None and not comparison.alike:  # own values are about other texts
+        gap = f"{signed(macro.value)} on common texts against {called(comparison, second)}{seed}"
+        return f"{gap}, {noise(macro)}"
+    ahead = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
+    return f"{ahead:.3f} ahead of {called(comparison, second)}{seed}, {noise(macro)}"
+
+
+# --- Recipes: means over seeds --------------------------------------------------------
+
+
+def _of_recipes(comparison: Comparison) -> Callout:
+    """The verdict where the two runs in question are seeds of one recipe."""
+    best = comparison.best
+    same = [run for run in comparison.ranked if comparison.group(run) is comparison.group(best)]
+    last = same[-1]
+    top, bottom = comparison.macro_f1(best), comparison.macro_f1(last)
+    chance = (
+        f"Same recipe, {same_recipe(comparison, best, last)}: macro F1 of its {len(same)} runs "
+        f"ranges over {top - bottom:.3f}, from {comparison.name(last)} ({bottom:.3f}) to "
+        f"{comparison.name(best)} ({top:.3f}). That is chance in training, not a better model."
+    )
+    if identical(comparison, best, last):
+        chance = "Same recipe, and the predictions are identical: they are one result."
+    if len(comparison.groups) == 1:
+        (group,) = comparison.groups
+        values = [comparison.macro_f1(run) for run in comparison.runs]
+        seeds = len(group.by_seed)
+        differ = "differ only in the seed"
+        if seeds < len(values):
+            differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
+        who = "Both" if len(values) == 2 else f"All {len(values)}"
+        text = (
+            f"{who} runs have the same recipe and {differ}: macro F1 "
+            f"{fmean(values):.3f} on average, from {min(values):.3f} to {max(values):.3f}."
+        )
+        return Callout("verdict", text, (chance,))
+    text, *tuned = _recipes(comparison)
+    return Callout("verdict", text, (*tuned, chance, *_gains(comparison)))
+
+
+def _recipes(comparison: Comparison) -> list[str]:
+    """The best recipe by its mean over seeds, against the baseline's or the next one."""
+
+    def mean(group: SeedGroup) -> float:
+        return fmean(group_values(comparison, group, "macro_f1"))
+
+    best, *rest = sorted(comparison.groups, key=mean, reverse=True)
+    other, role = rest[0], "the next"
+    if comparison.baseline_is_chosen and comparison.group(comparison.baseline) is not best:
+        other, role = comparison.group(comparison.baseline), "the baseline's"
+    ours = group_values(comparison, best, "macro_f1")
+    theirs = group_values(comparison, other, "macro_f1")
+    text = (
+        f"Over seeds, {group_title(comparison, best)} is the best recipe with a mean macro F1 of "
+        f"{mean(best):.3f} (n = {len(ours)}): {signed(mean(best) - mean(other))} against {role}, "
+        f"{group_title(comparison, other)}, with {mean(other):.3f} (n = {len(theirs)})"
+        f"{over_seeds(ours, theirs)}"
+    )
+    ours, theirs = (group_values(comparison, group, TUNED_F1) for group in (best, other))
+    if (len(ours), len(theirs)) != (len(best.counted), len(other.counted)):
+        return [text]
+    gap = signed(fmean(ours) - fmean(theirs))
+    means = f"{fmean(ours):.3f} against {fmean(theirs):.3f}, {gap}"
+    return [text, f"Mean macro F1 at tuned thresholds: {means}{over_seeds(ours, theirs)}"]
+
+
+def over_seeds(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """What seeds say of a difference in means: whose runs beat whose, and if it may be chance."""
+    found, n, m = seed_difference(ours, theirs), len(ours), len(theirs)
+    if found.p is None or found.low is None or found.high is None:
+        return f"; no p-value: {found.reason}."
+    bounds = f"95% interval {interval_text(found.low, found.high, signed=True)}"
+    test = f"(Welch's {bounds}, {p_text(found.p)})"
+    won = wins(ours, theirs)
+    beats = f"its runs win {won} of {n * m} pairings with the others"
+    if won == n * m:
+        beats = f"each of its {n} runs beats each of the {m} others"
+    elif not won:
+        beats = f"each of the {m} others beats each of its {n} runs"
+    if found.p < ALPHA:
+        return f", more than the spread over seeds {test}: {beats}."
+    beats = f". {beats[0].upper()}{beats[1:]}"
+    chance = sweep_chance(n, m)
+    if 0 < won < n * m:
+        return f"{beats}, which may be chance in training {test}."
+    equal = f"one of two equal recipes would do so in {chance.numerator} of {chance.denominator}"
+    if chance < ALPHA:
+        return f"{beats}; {equal} comparisons, but the spread over seeds is wide {test}."
+    seeds = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
+    return f"{beats}, but {equal} comparisons: {seeds} cannot rule out chance {test}."
+
+
+# --- Emotions -------------------------------------------------------------------------
+
+
+def _gains(comparison: Comparison) -> list[str]:
+    """The three emotions that gained and lost most, best run against the baseline."""
+    best, base = comparison.best, comparison.baseline
+    if comparison.group(best) is comparison.group(base):
+        return []
+    found = comparison.differences.get(best.id)
+    deltas = []
+    for label in comparison.labels:
+        value, other = (
+            of_class(comparison, best, "f1", label),
+            of_class(comparison, base, "f1", label),
+        )
+        if value is not None and other is not None:
+            paired = found.get(f"f1_{label}") if found else None
+            clear = paired is not None and paired.verdict != "tie"
+            deltas.append((paired.value if paired else value - other, label, clear))
+    deltas.sort(key=lambda item: -item[0])
+    gained = [item for item in deltas[:3] if item[0] > 0]
+    lost = [item for item in deltas[::-1][:3] if item[0] < 0]
+    against = "" if comparison.baseline_is_chosen else f" against {comparison.name(base)}"
+    lines = []
+    if gained:
+        lines.append(f"Gained most F1{against}: {_emotions(gained)}.")
+    lines.append(f"Lost most F1{against}: {_emotions(lost)}." if lost else "No emotion lost F1.")
+    if any("*" in line for line in lines):
+        lines.append("* more than noise (Holm-adjusted over the emotions).")
+    return lines
+
+
+def _emotions(deltas: list[tuple[float, str, bool]]) -> str:
+    words = listed(
+        f"{label} {signed(delta)}{'*' if clear else ''}" for delta, label, clear in deltas
+    )
+    return words if any(clear for *_, clear in deltas) else f"{words}; none more than noise"

@@ -1,0 +1,220 @@
+"""Per class: F1, precision and recall of every emotion, with intervals and support."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from goemo_report.analysis.groups import group_of
+from goemo_report.comparison import Comparison
+from goemo_report.contract import EKMAN, SENTIMENT
+from goemo_report.report.document import (
+    Axis,
+    Block,
+    Cell,
+    Column,
+    Heatmap,
+    Plot,
+    Section,
+    Series,
+    Table,
+    Value,
+)
+from goemo_report.report.sections._common import (
+    AT_HALF,
+    INTERVALS,
+    class_cell,
+    number,
+    of_class,
+    run_columns,
+    sample,
+)
+from goemo_report.results import RunResult
+from goemo_report.statistics.intervals import METHODS
+
+ORDER = 60
+_STATISTICS: Final = (
+    ("f1", "F1"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("auc", "AUC"),
+    ("average_precision", "AP"),
+)
+_ALL_RUNS: Final = 6
+"""With more runs, tables of precision and recall are left to CSV and JSON."""
+
+
+def build(comparison: Comparison) -> Section:
+    """The best run in detail, F1 across runs, F1 against support."""
+    best = comparison.best
+    several = bool(comparison.others)
+    blocks: list[Block] = [_detail(comparison, best)]
+    if several:
+        blocks.append(_heatmap(comparison, _across(comparison, "f1", "F1", "emotions-f1")))
+    blocks.append(_against_support(comparison))
+    if several and len(comparison.runs) <= _ALL_RUNS:
+        blocks += [
+            _across(comparison, name, title, f"emotions-{name}") for name, title in _STATISTICS[1:3]
+        ]
+    rest = "" if len(comparison.runs) <= _ALL_RUNS else " Precision and recall of every run: JSON."
+    return Section(
+        "emotions",
+        "Emotions",
+        tuple(blocks),
+        lead=f"Every metric of the best run, {comparison.name(best)}, grouped by sentiment and "
+        f"sorted by F1; then F1 of every run.{rest} {INTERVALS}",
+        method=f"{sample(comparison)}, {AT_HALF}. Support: texts "
+        f"that carry the emotion. Intervals: {METHODS['class']}; {METHODS['auc']}; "
+        f"{METHODS['average_precision']}. With little support intervals are wide: believe them.",
+    )
+
+
+def f1_by_run(comparison: Comparison) -> dict[str, dict[str, float]]:
+    """F1 at 0.5 of each label, by run id."""
+    result: dict[str, dict[str, float]] = {}
+    for run in comparison.runs:
+        found = comparison.on_split(run)
+        result[run.id] = dict(zip(found.labels, found.scores.counts.f1.tolist(), strict=True))
+    return result
+
+
+def _detail(comparison: Comparison, run: RunResult) -> Table:
+    """One run's metrics by sentiment group, each group sorted by F1."""
+    found = comparison.on_split(run)
+    counts = found.scores.counts
+    numbers = dict(
+        zip(
+            found.labels,
+            zip(counts.support.tolist(), counts.predicted.tolist(), strict=True),
+            strict=True,
+        )
+    )
+    rows: list[tuple[Value | Cell, ...]] = []
+    groups: list[tuple[str, int]] = []
+    for sentiment, members in SENTIMENT.items():
+        present = [label for label in members if label in numbers]
+        present.sort(key=lambda label: -(of_class(comparison, run, "f1", label) or 0.0))
+        for label in present:
+            support, predicted = numbers[label]
+            cells = [class_cell(comparison, run, name, label) for name, _ in _STATISTICS]
+            called = Cell(predicted, mark=None if predicted else "warning")
+            rows.append((label, group_of(label, EKMAN), support, called, *cells))
+        if present:
+            groups.append((sentiment, len(present)))
+    return Table(
+        id="emotions-detail",
+        title=f"Every emotion: {comparison.short(run)}",
+        columns=(
+            Column("emotion", "emotion"),
+            Column("ekman", "Ekman"),
+            Column("support", "support", "integer", help="texts that carry the emotion"),
+            Column("predicted", "predicted", "integer", help="texts predicted to carry it"),
+            *(Column(name, title, "number") for name, title in _STATISTICS),
+        ),
+        rows=tuple(rows),
+        row_groups=tuple(groups),
+    )
+
+
+def _across(comparison: Comparison, statistic: str, title: str, identifier: str) -> Table:
+    baseline = comparison.on_split(comparison.baseline)
+    support = dict(zip(baseline.labels, baseline.scores.counts.support.tolist(), strict=True))
+    rows: list[tuple[Value | Cell, ...]] = []
+    for label in comparison.labels:
+        values = [of_class(comparison, run, statistic, label) for run in comparison.runs]
+        best = max(value for value in values if value is not None)
+        marked = len(values) > 1 and best > 0
+        cells = [
+            class_cell(
+                comparison, run, statistic, label, "best" if marked and value == best else None
+            )
+            for run, value in zip(comparison.runs, values, strict=True)
+        ]
+        rows.append((label, support.get(label), *cells))
+    return Table(
+        id=identifier,
+        title=f"{title[0].upper()}{title[1:]} of each emotion in each run",
+        columns=(
+            Column("emotion", "emotion"),
+            Column("support", "support", "integer", help="in the baseline's file"),
+            *run_columns(comparison, comparison.runs, shade=True),
+        ),
+        rows=tuple(rows),
+        collapsed=identifier != "emotions-f1",
+    )
+
+
+def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
+    """Runs by emotions; emotions in the order of sentiment, then mean F1."""
+    f1 = f1_by_run(comparison)
+    ordered = [
+        label
+        for members in SENTIMENT.values()
+        for label in sorted(
+            (label for label in members if label in comparison.labels),
+            key=lambda label: -sum(f1[run.id].get(label, 0.0) for run in comparison.runs),
+        )
+    ]
+    return Heatmap(
+        id="emotions-heatmap",
+        title="F1 of each emotion in each run",
+        alt="Heatmap of F1: one row a run, one column an emotion, ordered by sentiment and F1.",
+        rows=tuple(comparison.short(run) for run in comparison.runs),
+        columns=tuple(ordered),
+        values=tuple(
+            tuple(number(f1[run.id].get(label)) for label in ordered) for run in comparison.runs
+        ),
+        table=table,
+        caption="Emotions by sentiment (positive, negative, ambiguous, neutral), then by F1.",
+        row_title="run",
+        column_title="emotion",
+    )
+
+
+def _against_support(comparison: Comparison) -> Plot:
+    """F1 over support on a log scale, for the best run and the baseline."""
+    runs = list(dict.fromkeys((comparison.best, comparison.baseline)))
+    series = []
+    for run in runs:
+        found = comparison.on_split(run)
+        support = found.scores.counts.support.tolist()
+        kept = [j for j, size in enumerate(support) if size]
+        f1 = found.scores.counts.f1.round(4).tolist()
+        series.append(
+            Series(
+                comparison.short(run),
+                tuple(support[j] for j in kept),
+                tuple(f1[j] for j in kept),
+                style="points",
+                notes=tuple(found.labels[j] for j in kept),
+                colour=comparison.colours[run.id],
+            )
+        )
+    best = comparison.on_split(comparison.best)
+    order = sorted(range(len(best.labels)), key=lambda j: int(best.scores.counts.support[j]))
+    table = Table(
+        id="emotions-support-values",
+        title="F1 by support",
+        columns=(
+            Column("emotion", "emotion"),
+            Column("support", "support", "integer"),
+            *run_columns(comparison, runs),
+        ),
+        rows=tuple(
+            (
+                best.labels[j],
+                int(best.scores.counts.support[j]),
+                *(of_class(comparison, run, "f1", best.labels[j]) for run in runs),
+            )
+            for j in order
+        ),
+        collapsed=True,
+    )
+    return Plot(
+        id="emotions-support",
+        title="F1 against support",
+        alt="One point an emotion: F1 over the number of texts that carry it, on a log scale.",
+        x=Axis("support (texts, log scale)", "log"),
+        y=Axis("F1", low=0, high=1),
+        series=tuple(series),
+        table=table,
+    )

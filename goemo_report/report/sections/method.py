@@ -1,0 +1,62 @@
+"""How every number was made."""
+
+from __future__ import annotations
+
+from goemo_report import __version__
+from goemo_report.analysis.truth import TOLERANCE
+from goemo_report.comparison import Comparison
+from goemo_report.metrics.scores import METRICS_VERSION, ZERO_DIVISION_RULE
+from goemo_report.report.data import signature
+from goemo_report.report.document import Block, Code, Prose, Section
+from goemo_report.report.sections._common import SMALLEST_P, listed, plural
+from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
+from goemo_report.statistics.intervals import METHODS
+from goemo_report.statistics.seeds import SEED_METHOD
+
+ORDER = 150
+
+
+def build(comparison: Comparison) -> Section:
+    """Definitions, versions and the signature line."""
+    labels = {len(comparison.on_split(run).labels) for run in comparison.runs}
+    found = comparison.on_split(comparison.baseline)
+    sizes = listed(str(size) for size in sorted(labels))
+    reading = (
+        f"Every metric is recomputed from the prediction files of the {comparison.split} split "
+        f"({found.rows:,} texts in the baseline's file, {sizes} labels). A label is predicted "
+        "where its probability is at least the threshold; where nothing else is said, that is 0.5."
+    )
+    averaging = (
+        "Macro is the plain mean over emotions, micro counts all text x emotion pairs as one, "
+        "weighted is the mean over emotions weighted by support, samples is the mean over texts. "
+        f"{ZERO_DIVISION_RULE}"
+    )
+    ranking = (
+        "AUC is the area under the ROC curve, ties counting half. AP is average precision: the "
+        "sum of precision times gained recall over distinct scores, without interpolation."
+    )
+    pairing = (
+        "Runs are compared row by row only where texts and true labels agree. A logged figure "
+        f"that differs from the recomputed one by more than {TOLERANCE:g} is flagged."
+    )
+    options = comparison.options
+    resamples = plural(options.resamples, "resample")
+    intervals = (
+        f"Intervals are 95% intervals for the sampling of texts ({resamples}, "
+        f"seed {options.seed}): {'; '.join(METHODS.values())}."
+    )
+    differences = (
+        f"Paired differences: {'; '.join(DIFFERENCE_METHODS.values())} "
+        f"({RANDOMISATIONS:,} random swaps: {SMALLEST_P}). Verdict: {VERDICT_RULE}. {SEED_METHOD}."
+    )
+    blocks: list[Block] = [
+        Prose((reading, averaging, ranking, pairing, intervals, differences)),
+        Code(signature(comparison)),
+    ]
+    return Section(
+        "method",
+        "How the numbers were made",
+        tuple(blocks),
+        lead="",
+        method=f"goemo {__version__}, metrics version {METRICS_VERSION}.",
+    )

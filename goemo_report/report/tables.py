@@ -1,0 +1,185 @@
+"""Runs, one run and its metrics as tables for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from goemo_report.contract import (
+    EMOTIONS,
+    EPOCH_METRICS,
+    MACRO_AUC_METRICS,
+    PER_CLASS_STATISTICS,
+    canonical_metric,
+    per_class_metric,
+)
+from goemo_report.formats.wording import plural
+from goemo_report.report.document import Cell, Column, Table, Value
+from goemo_report.report.listing import jsonable
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord
+
+if TYPE_CHECKING:
+    from goemo_report.metrics.scores import Scores  # numpy is not needed to list runs
+
+_HEADLINES: Final = {
+    "test/macro_f1": "macro F1",
+    "test/micro_f1": "micro F1",
+    "test/auc": "micro AUC",
+}
+SPARE_RUN_COLUMNS: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags")
+"""Columns of `runs_table` that a narrow terminal can do without, the first one first."""
+
+
+def runs_table(runs: Sequence[RunRecord]) -> Table:
+    """One row a run, with the metrics that it logged itself."""
+    columns = (
+        Column("name", "name"),
+        Column("id", "id", kind="code"),
+        Column("state", "state"),
+        Column("tags", "tags"),
+        Column("created_at", "created", kind="date"),
+        Column("model", "model"),
+        *(Column(key, title, kind="number") for key, title in _HEADLINES.items()),
+    )
+    rows: list[tuple[Value | Cell, ...]] = []
+    for run in runs:
+        logged = {canonical_metric(key): value for key, value in run.summary.items()}
+        headlines = [_number(logged.get(key)) for key in _HEADLINES]
+        state = Cell(run.state, mark=None if run.state == "finished" else "warning")
+        rows.append(
+            (
+                *(run.name, run.id, state, ", ".join(run.tags), run.created_at, run.model_name),
+                *headlines,
+            )
+        )
+    return Table("runs", "", columns, tuple(rows))
+
+
+def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
+    """Keys and values, nested values as JSON."""
+    rows = tuple((str(key), _shown(value)) for key, value in sorted(values.items()))
+    return Table(title, title, (Column("key", "key"), Column("value", "value")), rows)
+
+
+def summary_tables(summary: Mapping[str, Any]) -> tuple[Table, Table]:
+    """What a run logged last: its overall metrics, and its per-class ones by emotion."""
+    keys = {
+        (emotion, statistic): per_class_metric(statistic, emotion)
+        for emotion in EMOTIONS
+        for statistic in PER_CLASS_STATISTICS
+    }
+    overall = {key: value for key, value in summary.items() if key not in keys.values()}
+    columns = (
+        Column("emotion", "emotion"),
+        *(
+            Column(name, name, kind="integer" if kind is int else "number")
+            for name, kind in PER_CLASS_STATISTICS.items()
+        ),
+    )
+    rows = [
+        (emotion, *(_number(summary.get(keys[emotion, name])) for name in PER_CLASS_STATISTICS))
+        for emotion in EMOTIONS
+    ]
+    logged = tuple(row for row in rows if any(value is not None for value in row[1:]))
+    return mapping_table("Summary", overall), Table(
+        "per-class", "Test split by emotion, as logged", columns, logged
+    )
+
+
+def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]]) -> Table:
+    """One row an artifact and, below it, one row a file."""
+    columns = (
+        Column("name", "artifact and its files"),
+        Column("type", "type"),
+        Column("size", "size", kind="bytes"),
+        Column("digest", "MD5", kind="code"),
+    )
+    rows: list[tuple[Value | Cell, ...]] = []
+    for artifact, files in artifacts:
+        rows.append((artifact.qualified_name, artifact.type, artifact.size, artifact.digest))
+        rows += [(f"  {file.path}", "", file.size, file.digest) for file in files]
+    return Table("artifacts", "Artifacts", columns, tuple(rows))
+
+
+SPARE_HISTORY_COLUMNS: Final = (
+    "train/loss_std",
+    "train/macro_auc",
+    "train/samples_per_sec",
+    "train/grad_norm",
+    "train/epoch_time",
+    "train/learning_rate",
+    "train/auc",
+)
+"""Columns of `history_table` that a narrow terminal can do without, the first one first."""
+
+
+def history_table(history: History) -> Table:
+    """The training metrics epoch by epoch; what was logged once is in the summary."""
+    epochs = [row for row in history if _number(row.get("epoch")) is not None]
+    logged = dict.fromkeys(key for row in epochs for key in row)
+    keys = [key.name for key in (*EPOCH_METRICS, *MACRO_AUC_METRICS) if key.name in logged]
+    columns = tuple(
+        Column(key, key, kind="integer" if key == "epoch" else "number", digits=4) for key in keys
+    )
+    rows = tuple(tuple(_number(row.get(key)) for key in keys) for row in epochs)
+    number, steps = plural(len(epochs), "epoch"), plural(len(history), "step")
+    whole = "all " if len(history) > 1 else ""
+    caption = f"{number}; --format json has every value of {whole}{steps}"
+    return Table("history", "History", columns, rows, caption=caption)
+
+
+def per_class_table(scores: Scores) -> Table:
+    """The guide's per-class columns, then AUC and average precision."""
+    from goemo_report.metrics.scores import per_class_rows
+
+    columns = (
+        Column("emotion", "emotion"),
+        *(Column(key, title, kind="number") for key, title in _PER_CLASS_SCORES.items()),
+        *(Column(key, key, kind="integer") for key in ("support", "tp", "fp", "fn", "tn")),
+        Column("auc", "AUC", kind="number"),
+        Column("average_precision", "AP", kind="number"),
+    )
+    rows = tuple(tuple(row[column.key] for column in columns) for row in per_class_rows(scores))
+    return Table("per-class", "", columns, rows)
+
+
+_PER_CLASS_SCORES: Final = {"f1_score": "F1", "precision": "precision", "recall": "recall"}
+
+
+def overall_table(scores: Scores) -> Table:
+    """Every overall metric, one row an average."""
+    overall = scores.overall
+    statistics = ("f1", "precision", "recall", "auc", "average_precision")
+    titles = ("F1", "precision", "recall", "AUC", "AP")
+    averages = ("macro", "micro", "weighted", "samples")
+    rows = tuple(
+        (average, *(overall.get(f"{average}_{statistic}") for statistic in statistics))
+        for average in averages
+    )
+    columns = (
+        Column("average", "average"),
+        *(
+            Column(statistic, title, kind="number", digits=4)
+            for statistic, title in zip(statistics, titles, strict=True)
+        ),
+    )
+    caption = (
+        f"{plural(scores.rows, 'text')}, predicted at {_shown(scores.threshold)} or more; "
+        f"exact match {overall['exact_match']:.4f}, Hamming loss {overall['hamming_loss']:.4f}, "
+        f"Jaccard {overall['jaccard']:.4f} (samples)"
+    )
+    return Table("overall", "", columns, rows, caption=caption)
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return json.dumps(jsonable(value), ensure_ascii=False)

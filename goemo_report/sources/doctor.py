@@ -1,0 +1,294 @@
+"""Is W&B set up? One check a line: what was found, and what to do where it is wrong."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from goemo_report import __version__
+from goemo_report.contract import STATUS_TAGS
+from goemo_report.errors import GoemoError
+from goemo_report.formats.wording import plural
+from goemo_report.sources.base import RunSource
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord, SkippedFile
+from goemo_report.sources.store import Cache
+from goemo_report.sources.wandb_api.credentials import find_credentials
+from goemo_report.sources.wandb_api.source import ApiSource
+from goemo_report.sources.wandb_api.transport import Notify
+
+Status = Literal["ok", "warning", "failed"]
+
+SCHEMA_VERSION: Final = 1
+_WANDB_SERIES: Final = "0.31."
+_LITTLE_SPACE: Final = 5 << 30
+_NO_SPACE: Final = 200 << 20
+_RUNS_TRIED: Final = 10  # newest runs among which a small artifact is looked for
+_TAGS_SHOWN: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, how it is, and the remedy where it is not well."""
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All checks in order."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something must be repaired."""
+        return any(check.status == "failed" for check in self.checks)
+
+    def document(self) -> dict[str, Any]:
+        """What `doctor --format json` prints."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "failed": self.failed,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def diagnose_online(
+    *, entity: str | None, project: str, notify: Notify, cache: Cache | None = None
+) -> Diagnosis:
+    """Check key, host, entity, project, runs and an artifact on the W&B server."""
+    cache = cache or Cache()
+    checks = [_versions()]
+    try:
+        credentials = find_credentials()
+    except GoemoError as error:
+        checks.append(_failed("key", error))
+    else:
+        source = ApiSource(
+            entity=entity, project=project, credentials=credentials, cache=cache, notify=notify
+        )
+        checks += _server(source)
+    return Diagnosis((*checks, _cache(cache), _disk(cache)))
+
+
+def diagnose_offline(source: RunSource, directory: Path, cache: Cache | None = None) -> Diagnosis:
+    """Check a directory of offline runs; no key and no network are needed."""
+    cache = cache or Cache()
+    try:
+        listing = source.list_runs(RunQuery())
+    except GoemoError as error:
+        found = [_failed("offline runs", error)]
+    else:
+        runs = listing.runs
+        found = [
+            Check("offline runs", "ok", f"{len(runs)} below {directory}")
+            if runs
+            else Check("offline runs", "failed", f"none below {directory}", "Check --wandb-dir")
+        ]
+        found += [
+            Check("offline runs", "warning", f"{item.name}: {item.reason}", "Copy it again")
+            for item in listing.skipped
+        ]
+        if runs:
+            found.append(_tags(_count_tags(runs)))
+    return Diagnosis((_versions(), *found, _cache(cache), _disk(cache)))
+
+
+def _server(source: ApiSource) -> Iterator[Check]:
+    """Checks that build on each other; after the first failure the rest is not tried."""
+    steps: Sequence[tuple[str, Callable[[ApiSource], Iterator[Check]]]] = (
+        ("key", _key),
+        ("host", _host),
+        ("entity", _entity),
+        ("project", _project),
+        ("runs by tag", _runs_by_tag),
+        ("artifact download", _artifact_download),
+    )
+    broken = ""
+    for name, step in steps:
+        if broken:
+            yield Check(name, "warning", "not tried", f"Repair {broken} first")
+            continue
+        try:
+            for check in step(source):
+                yield check
+                if check.status == "failed":
+                    broken = check.name
+        except GoemoError as error:
+            yield _failed(name, error)
+            broken = name
+
+
+def _failed(name: str, error: GoemoError) -> Check:
+    return Check(name, "failed", error.what, error.remedy)
+
+
+def _versions() -> Check:
+    try:
+        wandb = metadata.version("wandb")
+    except metadata.PackageNotFoundError:
+        return Check("versions", "failed", "wandb is not installed", "pip install wandb")
+    detail = f"goemo {__version__}, wandb {wandb}, Python {platform.python_version()}"
+    if wandb.startswith(_WANDB_SERIES):
+        return Check("versions", "ok", detail)
+    return Check(
+        "versions",
+        "warning",
+        detail,
+        f"Run logs and the server's answers were tried with wandb {_WANDB_SERIES}x",
+    )
+
+
+def _key(source: ApiSource) -> Iterator[Check]:
+    credentials = source.credentials
+    if credentials.api_key is None:
+        yield Check(
+            "key",
+            "failed",
+            f"none is set for {credentials.host}",
+            "Run `wandb login`, or set WANDB_API_KEY",
+        )
+    else:
+        yield Check("key", "ok", f"from {credentials.key_source}")
+
+
+def _host(source: ApiSource) -> Iterator[Check]:
+    started = time.monotonic()
+    viewer = source.viewer()
+    taken = 1000 * (time.monotonic() - started)
+    yield Check("host", "ok", f"{source.credentials.base_url} answers in {taken:.0f} ms")
+    if not viewer:
+        yield Check(
+            "key", "failed", "the server knows no user for it", "Run `wandb login --relogin`"
+        )
+    else:
+        yield Check("key", "ok", f"accepted, user {viewer.get('username') or 'without name'}")
+
+
+def _entity(source: ApiSource) -> Iterator[Check]:
+    projects = source.project().neighbours()
+    if projects is None:
+        yield Check(
+            "entity",
+            "failed",
+            f"no {source.entity} on {source.credentials.host}, or the key may not see it",
+            "Check --entity or WANDB_ENTITY",
+        )
+    else:
+        yield Check("entity", "ok", f"{source.entity} has {plural(len(projects), 'project')}")
+
+
+def _project(source: ApiSource) -> Iterator[Check]:
+    count = source.project().count_runs()
+    if count:
+        yield Check("project", "ok", f"{source.project().path} has {plural(count, 'run')}")
+    else:
+        yield Check("project", "warning", f"{source.project().path} has no runs", "Check --project")
+
+
+def _runs_by_tag(source: ApiSource) -> Iterator[Check]:
+    yield _tags(source.tags())
+
+
+def _tags(counted: dict[str, int]) -> Check:
+    shown = sorted(counted.items(), key=lambda item: (item[0] not in STATUS_TAGS, -item[1]))
+    detail = ", ".join(f"{tag} {count}" for tag, count in shown[:_TAGS_SHOWN])
+    if any(tag in counted for tag in STATUS_TAGS):
+        return Check("runs by tag", "ok", detail)
+    return Check(
+        "runs by tag",
+        "warning",
+        detail or "no run has a tag",
+        f"`compare --tag final` finds runs tagged {', '.join(STATUS_TAGS)}",
+    )
+
+
+def _count_tags(runs: Sequence[RunRecord]) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for run in runs:
+        for tag in run.tags:
+            counted[tag] = counted.get(tag, 0) + 1
+    return counted
+
+
+def _artifact_download(source: ApiSource) -> Iterator[Check]:
+    """The smallest artifact file of the newest runs, downloaded afresh."""
+    runs = source.newest_runs(_RUNS_TRIED)
+    references = [
+        reference
+        for logged in source.artifacts(runs).values()
+        for reference in logged
+        if reference.kind == "artifact"
+    ]
+    if not references:
+        yield Check(
+            "artifact download",
+            "warning",
+            f"none of the {len(runs)} newest runs has artifacts",
+            "`goemo-report sync` uploads offline runs with their artifacts",
+        )
+        return
+    references.sort(key=lambda reference: reference.size)
+    tried = references[:3]
+    wanted: list[tuple[ArtifactRef, ArtifactFile]] = [
+        (reference, file)
+        for reference, files in zip(tried, source.manifests(tried), strict=True)
+        for file in files
+        if file.size
+    ]
+    if not wanted:
+        yield Check("artifact download", "warning", "the smallest artifacts hold no files", "")
+        return
+    reference, file = min(wanted, key=lambda pair: pair[1].size)
+    with tempfile.TemporaryDirectory() as folder:
+        [local] = source.with_cache(Cache(Path(folder))).fetch([(reference, file)])
+    if isinstance(local, SkippedFile):
+        yield Check("artifact download", "failed", f"{local.path}: {local.reason}", "")
+    else:
+        detail = f"{reference.qualified_name}/{file.path}, {_size(file.size)}, digest right"
+        yield Check("artifact download", "ok", detail)
+
+
+def _cache(cache: Cache) -> Check:
+    sizes = cache.sizes()
+    count = sum(files for files, _ in sizes.values())
+    total = sum(size for _, size in sizes.values())
+    detail = f"{cache.root} holds {plural(count, 'file')}, {_size(total)}"
+    try:
+        cache.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache.root):
+            pass
+    except OSError as error:
+        return Check(
+            "cache",
+            "failed",
+            f"{cache.root} cannot be written to ({error.strerror})",
+            "Set GOEMO_CACHE_DIR to a directory of your own",
+        )
+    return Check("cache", "ok", detail)
+
+
+def _disk(cache: Cache) -> Check:
+    free = cache.free_bytes()
+    status: Status = "ok" if free >= _LITTLE_SPACE else "warning"
+    if free < _NO_SPACE:
+        status = "failed"
+    remedy = "" if status == "ok" else f"Free some space, or delete {cache.root}"
+    return Check("disk space", status, f"{_size(free)} free for the cache", remedy)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

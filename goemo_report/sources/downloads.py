@@ -1,0 +1,258 @@
+"""Artifacts of a run as directories: verified, written whole, saying what they are."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.contract import Role, artifact_role
+from goemo_report.errors import NotFoundError
+from goemo_report.formats.files import chunks, whole_file, write_whole
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
+from goemo_report.sources.store import file_digest, hasher_for
+
+DESCRIPTION: Final = "goemo-artifact.json"
+"""The file in a downloaded directory that says what the directory is."""
+
+_INTERNAL_TYPES: Final = ("job", "wandb-history", "wandb-events", "run_table", "code")
+_WRONG_BYTES: Final = "the bytes do not have the manifest's digest"
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One artifact on disk: files written now, files that were there, files that are not."""
+
+    artifact: ArtifactRef
+    directory: Path
+    written: tuple[ArtifactFile, ...]
+    kept: tuple[ArtifactFile, ...]
+    skipped: tuple[SkippedFile, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file of the artifact is there."""
+        return not self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """What was downloaded of a run; `missing` roles were asked for and never logged."""
+
+    artifacts: tuple[Download, ...]
+    missing: tuple[Role, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is on disk."""
+        return not self.missing and all(item.complete for item in self.artifacts)
+
+
+@dataclass(slots=True)
+class _Target:
+    """An artifact on its way to a directory."""
+
+    artifact: ArtifactRef
+    files: tuple[ArtifactFile, ...]
+    directory: Path
+    wanted: list[ArtifactFile]
+    written: list[ArtifactFile]
+    kept: list[ArtifactFile]
+    skipped: list[SkippedFile]
+
+
+def download(
+    source: RunSource,
+    run: RunRecord,
+    roles: Sequence[Role] = (),
+    root: Path = Path("artifacts"),
+    progress: Progress = silent,
+) -> Downloads:
+    """Bring the newest version of a run's artifacts to `root/<artifact name>/`.
+
+    Without roles every artifact that the run logged. A file that is there with the right
+    digest is kept; one that cannot be had, or whose path would leave the directory, is
+    skipped with its reason and the others still come. Raises NotFoundError when nothing
+    that was asked for was logged.
+    """
+    chosen, missing = _choose(run, source.artifacts([run]).get(run.id, ()), roles)
+    targets = [
+        _prepare(artifact, files, root)
+        for artifact, files in zip(chosen, source.manifests(chosen), strict=True)
+    ]
+    wanted = [(target, file) for target in targets for file in target.wanted]
+    if wanted:
+        root.mkdir(parents=True, exist_ok=True)  # where it cannot be, nothing need be fetched
+    fetched = source.fetch([(target.artifact, file) for target, file in wanted], progress)
+    for (target, file), local in zip(wanted, fetched, strict=True):
+        if isinstance(local, SkippedFile):
+            target.skipped.append(local)
+        else:
+            _place(target, file, local)
+    for target in targets:
+        if target.written or target.kept:
+            _remove_outdated(target)
+            description = _describe(run, source, target)
+            write_whole(target.directory / DESCRIPTION, description.encode("utf-8"))
+    return Downloads(tuple(map(_finished, targets)), missing)
+
+
+def _choose(
+    run: RunRecord, logged: Iterable[ArtifactRef], roles: Sequence[Role]
+) -> tuple[list[ArtifactRef], tuple[Role, ...]]:
+    """The newest version of each artifact with a wanted role, and the roles without one."""
+    newest: dict[str, ArtifactRef] = {}
+    for artifact in logged:
+        if artifact.type not in _INTERNAL_TYPES:
+            newest[artifact.name] = artifact
+    by_role = {name: a.role or artifact_role(name, run.id) for name, a in newest.items()}
+    chosen = [a for name, a in newest.items() if not roles or by_role[name] in roles]
+    missing = tuple(role for role in dict.fromkeys(roles) if role not in by_role.values())
+    if not chosen:
+        asked = f"no {' and no '.join(missing)} artifact" if missing else "no artifacts"
+        logged_names = ", ".join(newest) or "nothing"
+        raise NotFoundError(f"run {run.name} logged {asked}", f"It logged: {logged_names}")
+    return chosen, missing
+
+
+def _prepare(artifact: ArtifactRef, files: tuple[ArtifactFile, ...], root: Path) -> _Target:
+    """Sort the files of an artifact into wanted, kept and refused."""
+    refusal = _refuse_component(artifact.name)
+    directory = root / artifact.name
+    if refusal:
+        everything = [SkippedFile(file.path, f"artifact name {refusal}") for file in files]
+        return _Target(artifact, files, root, [], [], [], everything)
+    target = _Target(artifact, files, directory, [], [], [], [])
+    for file in files:
+        reason = refuse_path(file.path) or _refuse_links(root, directory / file.path)
+        if reason:
+            target.skipped.append(SkippedFile(file.path, reason))
+        elif _is_there(directory / file.path, file):
+            target.kept.append(file)
+        else:
+            target.wanted.append(file)
+    return target
+
+
+def refuse_path(path: str) -> str:
+    """Why a manifest path must not be written below a directory, empty if it may be."""
+    if path.startswith(("/", "\\")) or _DRIVE.match(path):
+        return "the path is absolute"
+    if path.casefold() == DESCRIPTION:
+        return "the name is taken by the file that describes the directory"
+    return next(filter(None, map(_refuse_component, path.split("/"))), "")
+
+
+def _refuse_component(name: str) -> str:
+    if name in {"", ".", ".."} or "/" in name or "\\" in name or _DRIVE.match(name):
+        return "leaves the directory"
+    if not name.isprintable():
+        return "holds control characters"
+    return ""
+
+
+def _refuse_links(root: Path, path: Path) -> str:
+    """A symlink between `root` and the file would lead elsewhere."""
+    for folder in path.relative_to(root).parents:
+        if folder != Path() and (root / folder).is_symlink():
+            return f"{root / folder} is a symlink; remove it, or choose another --root"
+    return ""
+
+
+def _is_there(path: Path, file: ArtifactFile) -> bool:
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
+            return False
+        return file_digest(path, file.digest)
+    except (OSError, ValueError):
+        return False
+
+
+def _place(target: _Target, file: ArtifactFile, local: Path) -> None:
+    """Copy a fetched file into the directory and check the bytes that were written."""
+    path = target.directory / file.path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest, expected = hasher_for(file.digest)
+        with local.open("rb") as source, whole_file(path) as copy:
+            for chunk in chunks(source):
+                digest.update(chunk)
+                copy.write(chunk)
+            if base64.b64encode(digest.digest()).decode() != expected:
+                raise ValueError(_WRONG_BYTES)  # noqa: TRY301 - leaves whole_file empty-handed
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise  # the others would not fit either
+        reason = f"cannot be written: {error.strerror} ({error.filename2 or error.filename})"
+        target.skipped.append(SkippedFile(file.path, reason))
+    except ValueError as error:  # wrong bytes, or a digest of an unknown kind
+        target.skipped.append(SkippedFile(file.path, str(error)))
+    else:
+        target.written.append(file)
+
+
+def _remove_outdated(target: _Target) -> None:
+    """Remove what an earlier version left, so that no one loads a mixture of two.
+
+    Only files that the directory's description names and that are still as it says.
+    """
+    try:
+        earlier = json.loads((target.directory / DESCRIPTION).read_text(encoding="utf-8"))["files"]
+        files = [ArtifactFile(item["path"], item["size"], item["digest"]) for item in earlier]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    current = {file.path for file in target.files}
+    for file in files:
+        path = target.directory / str(file.path)
+        outdated = isinstance(file.path, str) and file.path not in current
+        refused = not outdated or refuse_path(file.path) or _refuse_links(target.directory, path)
+        if not refused and _is_there(path, file):
+            path.unlink()
+
+
+def _describe(run: RunRecord, source: RunSource, target: _Target) -> str:
+    artifact = target.artifact
+    present = {file.path for file in (*target.written, *target.kept)}
+    document: dict[str, Any] = {
+        "schema_version": 1,
+        "run": {
+            "id": run.id,
+            "name": run.name,
+            "entity": run.entity,
+            "project": run.project,
+            "url": run.url,
+        },
+        "source": source.description,
+        "artifact": artifact.name,
+        "type": artifact.type,
+        "role": artifact.role,
+        "version": artifact.version,
+        "digest": artifact.digest,
+        "complete": not target.skipped,
+        "files": [
+            {"path": file.path, "size": file.size, "digest": file.digest}
+            for file in target.files
+            if file.path in present
+        ],
+        "missing": [{"path": item.path, "reason": item.reason} for item in target.skipped],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _finished(target: _Target) -> Download:
+    return Download(
+        artifact=target.artifact,
+        directory=target.directory,
+        written=tuple(target.written),
+        kept=tuple(target.kept),
+        skipped=tuple(target.skipped),
+    )

@@ -1,0 +1,1 @@
+"""Runs from the logs that W&B's client leaves on disk."""

@@ -1,0 +1,256 @@
+"""One offline run: the logs with its id, joined."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.contract import ARTIFACTS, artifact_role
+from goemo_report.errors import SourceError
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord, RunState
+from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role, run_file
+from goemo_report.sources.offline_logs.run_log import (
+    LoggedArtifact,
+    ManifestEntry,
+    RunLog,
+    Updates,
+    history_rows,
+    mapping,
+    tagged_digest,
+    update,
+)
+from goemo_report.sources.offline_logs.staging import StagedFiles, md5_of
+from goemo_report.sources.offline_logs.trainer_record import (
+    TrainerRecord,
+    record_beside,
+    results_beside,
+)
+
+_DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")
+_CONFIG_OF_THE_CLIENT: Final = ("_wandb", "wandb_version")
+_TYPES_OF_THE_CLIENT: Final = "wandb-"  # artifacts that nobody logged, such as wandb-history
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, eq=False)
+class OfflineRun:
+    """The logs of one run, oldest first: more than one where it was resumed.
+
+    Config and summary are joined key by key and the history step by step, the later value
+    winning; of name, tags and the like the last that is not empty holds. The state is the
+    last log's. Where no log got to a name, the trainer's own record stands in.
+    """
+
+    logs: tuple[RunLog, ...]
+    root: Path
+
+    @classmethod
+    def of(cls, logs: Sequence[RunLog], root: Path) -> OfflineRun:
+        """Join the logs of one run; directories are named relative to `root`."""
+        return cls(
+            tuple(sorted(logs, key=lambda log: (_started(log) or _BEFORE_ALL, log.path))), root
+        )
+
+    @property
+    def directories(self) -> list[Path]:
+        """The run directories, oldest first."""
+        return [log.directory for log in self.logs]
+
+    @property
+    def places(self) -> set[str]:
+        """The run directories by name and by path below the root."""
+        return {
+            name for path in self.directories for name in (path.name, _relative(path, self.root))
+        }
+
+    def _last(self, name: str) -> Any:
+        return next((v for log in reversed(self.logs) if (v := getattr(log, name))), None)
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        joined: Updates = {}
+        for log in self.logs:
+            update(joined, getattr(log, name).items())
+        return mapping(joined, f"{name} in {self.logs[-1].label}")
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The run as every source shows it. Raises SourceError for values that are no JSON."""
+        last = self.logs[-1]
+        noted = None if self._last("name") else record_beside(last.directory, last.id)
+        noted = noted or TrainerRecord(last.id)
+        config = self._mapping("config") or dict(noted.config)
+        for key in _CONFIG_OF_THE_CLIENT:
+            config.pop(key, None)
+        name = self._last("name") or noted.name or last.id
+        return RunRecord(
+            id=last.id,
+            name=name,
+            entity=self._last("entity") or noted.entity,
+            project=self._last("project") or noted.project,
+            url=None,
+            state=_state(last),
+            tags=self._last("tags") or noted.tags,
+            created_at=_started(self.logs[0]),
+            config=config,
+            summary=self._mapping("summary"),
+            origin=", ".join(_relative(directory, self.root) for directory in self.directories),
+            job_type=self._last("job_type"),
+            group=self._last("group"),
+            notes=self._last("notes") or "",
+            step_count=len(last.history) if len(self.logs) == 1 else len(self.history),
+            results=results_beside(last.directory, last.id, name),
+        )
+
+    @cached_property
+    def history(self) -> History:
+        """Every step once, in order of step."""
+        steps: dict[int, dict[str, Any]] = {}
+        for log in self.logs:
+            for row in history_rows(log):
+                steps.setdefault(row["_step"], {}).update(row)
+        return tuple(steps[step] for step in sorted(steps))
+
+    @cached_property
+    def logged(self) -> tuple[LoggedArtifact, ...]:
+        """Artifacts in the order logged, one of a name and digest; an alias has one holder."""
+        kept: dict[tuple[str, str], LoggedArtifact] = {}
+        for artifact in (artifact for log in self.logs for artifact in log.artifacts):
+            if artifact.type.startswith(_TYPES_OF_THE_CLIENT):
+                continue
+            key = artifact.name, artifact.digest
+            again = kept.pop(key, None)
+            aliases = artifact.aliases + (again.aliases if again else ())
+            for other, older in kept.items():
+                if older.name == artifact.name:
+                    left = tuple(a for a in older.aliases if a not in aliases)
+                    kept[other] = dataclasses.replace(older, aliases=left)
+            kept[key] = dataclasses.replace(artifact, aliases=tuple(sorted(set(aliases))))
+        return tuple(kept.values())
+
+    def references(self, staged: StagedFiles) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
+        """What the run logged, the newest of each name last, then predictions as run files.
+
+        Offline artifacts have no version: W&B gives one out when the run is uploaded.
+        """
+        run = self.record
+        found: list[tuple[ArtifactRef, Sequence[ManifestEntry]]] = []
+        for artifact in self.logged:
+            entries = artifact.entries
+            if artifact.manifest_file:
+                entries = _large_manifest(staged.manifest_file(artifact.manifest_file))
+            reference = ArtifactRef(
+                id=f"{run.path}/{artifact.name}@{artifact.digest}",
+                name=artifact.name,
+                type=artifact.type,
+                version=None,
+                digest=artifact.digest,
+                size=sum(entry.size for entry in entries),
+                role=artifact_role(artifact.name, run.id) or artifact_role(artifact.name),
+                run_id=run.id,
+                metadata=_metadata(artifact.metadata),
+                aliases=artifact.aliases,
+                description=artifact.description,
+            )
+            found.append((reference, entries))
+        return found + [self._run_file(path) for path in self._prediction_files()]
+
+    def _prediction_files(self) -> list[str]:
+        return prediction_files(self.directories, (path for log in self.logs for path in log.files))
+
+    def _run_file(self, path: str) -> tuple[ArtifactRef, Sequence[ManifestEntry]]:
+        """A prediction file that the run kept as it is; digest and size are today's."""
+        run, role = self.record, predictions_role(path)
+        local = run_file(self.directories, path)
+        entry = ManifestEntry(
+            path,
+            local.stat().st_size if local else 0,
+            md5_of(local) if local else "",
+            str(local or ""),
+        )
+        reference = ArtifactRef(
+            id=f"{run.path}/files/{path}",
+            name=path,
+            type=ARTIFACTS[role].type if role else "",
+            version=None,
+            digest=entry.digest,
+            size=entry.size,
+            role=role,
+            run_id=run.id,
+            kind="run-files",
+        )
+        return reference, (entry,)
+
+
+def manifest(entries: Sequence[ManifestEntry]) -> tuple[ArtifactFile, ...]:
+    """The files of a manifest by path; what only points elsewhere is left out."""
+    return tuple(
+        ArtifactFile(entry.path, entry.size, entry.digest)
+        for entry in sorted(entries, key=lambda entry: entry.path)
+        if not entry.is_reference
+    )
+
+
+def _state(log: RunLog) -> RunState:
+    if log.exit_code is None:
+        return "unfinished"
+    return "finished" if log.exit_code == 0 else "failed"
+
+
+def _started(log: RunLog) -> datetime | None:
+    """The start that the log tells, else the one in its directory's name (local time)."""
+    if log.started is None and (match := _DIRECTORY_TIME.match(log.directory.name)):
+        try:
+            return datetime.strptime(match[1], "%Y%m%d_%H%M%S").astimezone(UTC)
+        except ValueError:
+            return None
+    return log.started
+
+
+def _relative(directory: Path, root: Path) -> str:
+    """A directory as reports name it, without the machine's own path."""
+    if directory != root and directory.is_relative_to(root):
+        return directory.relative_to(root).as_posix()
+    return directory.name
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    """What was noted on an artifact; no reason to lose the artifact if unreadable."""
+    try:
+        value = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
+    """Entries of a manifest that the client wrote as compressed lines of JSON.
+
+    Without the file there are none. Raises SourceError for one that cannot be read.
+    """
+    if path is None:
+        return ()
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        return tuple(
+            ManifestEntry(
+                str(line["path"]),
+                int(line.get("size") or 0),
+                tagged_digest(str(line["digest"]), line.get("extra") or {}),
+                str(line.get("local_path") or ""),
+                bool(line.get("ref")),
+            )
+            for line in lines
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(
+            f"the artifact manifest {path.name} cannot be read: {error}", "Copy it again"
+        ) from None

@@ -1,0 +1,261 @@
+"""One run log: its records -> what the run said of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.errors import SourceError
+from goemo_report.sources.model import Row
+from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
+from goemo_report.sources.offline_logs.log_schema import DecodeError, History, Record
+from goemo_report.sources.references import log_run_id
+
+Json = str
+KeyPath = tuple[str, ...]
+Updates = dict[KeyPath, Json | None]
+"""Changes to a mapping in the order in which they hold, by path of keys; None removes."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """One file of a logged artifact. `local_path` is where the client staged it."""
+
+    path: str
+    size: int
+    digest: str
+    local_path: str
+    is_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedArtifact:
+    """One artifact record. `manifest_file` names a manifest too large for the log."""
+
+    name: str
+    type: str
+    digest: str
+    description: str
+    metadata: Json
+    aliases: tuple[str, ...]
+    entries: tuple[ManifestEntry, ...]
+    manifest_file: str = ""
+
+
+@dataclass(slots=True)
+class RunLog:
+    """What one log says. Empty fields are those that it does not mention.
+
+    `exit_code` None: the writer did not get to the end. History rows stay as they were
+    written until `history_rows` is asked.
+    """
+
+    path: Path
+    label: str
+    id: str
+    name: str = ""
+    entity: str = ""
+    project: str = ""
+    group: str = ""
+    job_type: str = ""
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    started: datetime | None = None
+    config: Updates = field(default_factory=dict)
+    summary: Updates = field(default_factory=dict)
+    artifacts: list[LoggedArtifact] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    history: list[bytes] = field(default_factory=list)
+    exit_code: int | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The run directory, which holds the log and `files/`."""
+        return self.path.parent
+
+
+def read_run_log(path: Path, label: str) -> RunLog:
+    """Read one log up to its last whole record; `label` names it in errors.
+
+    Raises SourceError where it cannot be opened, DamagedLogError where it is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"{label} cannot be read: {error.strerror}", "Check the file and its permissions"
+        ) from None
+    read = read_log(data, label)
+    log = RunLog(path, label, log_run_id(path))
+    for offset, payload in zip(read.offsets, read.payloads, strict=True):
+        try:
+            _apply(log, Record.FromString(payload))
+        except DecodeError:
+            raise DamagedLogError(label, offset, "the record is none of W&B's") from None
+    return log
+
+
+def _apply(log: RunLog, record: Any) -> None:
+    kind = record.WhichOneof("kind")
+    if kind == "history":
+        log.history.append(record.history)
+    elif kind == "summary":
+        update(log.summary, _changes(record.summary))
+    elif kind == "config":
+        update(log.config, _changes(record.config))
+    elif kind == "run":
+        _apply_run(log, record.run)
+    elif kind == "artifact":
+        log.artifacts.append(_logged_artifact(record.artifact))
+    elif kind == "files":
+        log.files += [file.path for file in record.files.files]
+    elif kind == "exit":
+        log.exit_code = record.exit.exit_code
+
+
+def _apply_run(log: RunLog, run: Any) -> None:
+    """A run record says all of a run as it was then: the last one holds."""
+    log.id = run.run_id or log.id
+    log.entity, log.project = run.entity, run.project
+    log.name, log.notes = run.display_name, run.notes
+    log.group, log.job_type = run.run_group, run.job_type
+    log.tags = tuple(dict.fromkeys(run.tags))
+    if run.start_time.seconds:
+        log.started = _EPOCH + timedelta(
+            seconds=run.start_time.seconds, microseconds=run.start_time.nanos // 1000
+        )
+    update(log.config, _changes(run.config))
+    update(log.summary, _changes(run.summary))
+
+
+def _logged_artifact(record: Any) -> LoggedArtifact:
+    return LoggedArtifact(
+        name=record.name,
+        type=record.type,
+        digest=record.digest,
+        description=record.description,
+        metadata=record.metadata,
+        aliases=tuple(record.aliases),
+        entries=tuple(
+            ManifestEntry(
+                entry.path,
+                entry.size,
+                tagged_digest(entry.digest, {e.key: _unquoted(e.value_json) for e in entry.extra}),
+                entry.local_path,
+                bool(entry.ref),
+            )
+            for entry in record.manifest.contents
+        ),
+        manifest_file=record.manifest.manifest_file_path,
+    )
+
+
+def tagged_digest(digest: str, extra: dict[str, Any]) -> str:
+    """A digest that is no MD5 names its algorithm before a colon."""
+    algorithm = extra.get("alg", "MD5")
+    return digest if algorithm == "MD5" else f"{algorithm}:{digest}"
+
+
+def _unquoted(text: Json) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# --- Mappings made of changes ---------------------------------------------------------
+
+
+def _changes(record: Any) -> Iterable[tuple[KeyPath, Json | None]]:
+    for item in record.update:
+        yield tuple(item.nested_key) or (item.key,), item.value_json
+    for item in record.remove:
+        yield tuple(item.nested_key) or (item.key,), None
+
+
+def update(updates: Updates, changes: Iterable[tuple[KeyPath, Json | None]]) -> None:
+    """Add changes behind those that are there."""
+    for path, value in changes:
+        updates.pop(path, None)  # a changed key moves to the end
+        updates[path] = value
+
+
+def mapping(updates: Updates, what: str) -> dict[str, Any]:
+    """The nested mapping that changes amount to; `what` names it in errors."""
+    paths = [path for path, value in updates.items() if value is not None]
+    values = iter(_parse([value for value in updates.values() if value is not None], paths, what))
+    result: dict[str, Any] = {}
+    for path, raw in updates.items():
+        _put(result, path, None if raw is None else (next(values),))
+    return result
+
+
+def _put(target: dict[str, Any], path: KeyPath, value: tuple[Any] | None) -> None:
+    """Set one value deep in a mapping, or remove it."""
+    for key in path[:-1]:
+        inner = target.get(key)
+        if not isinstance(inner, dict):
+            if value is None:
+                return
+            inner = target[key] = {}
+        target = inner
+    if value is None:
+        target.pop(path[-1], None)
+    else:
+        target[path[-1]] = value[0]
+
+
+def _parse(texts: Sequence[Json], paths: Sequence[KeyPath], what: str) -> list[Any]:
+    """Many JSON values with one call of the parser; NaN and the infinities are values too."""
+    try:
+        values: list[Any] = json.loads(f"[{','.join(texts)}]")
+        if len(values) == len(texts):
+            return values
+    except (ValueError, RecursionError):
+        pass
+    for path, text in zip(paths, texts, strict=True):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            key = ".".join(path)
+            raise SourceError(f"{what}: the value of {key!r} is no JSON", "Log it again") from None
+    raise SourceError(f"{what} holds a value that is no JSON", "Log it again")
+
+
+# --- History --------------------------------------------------------------------------
+
+
+def history_rows(log: RunLog) -> list[Row]:
+    """The rows of one log in the order written, each with its `_step`."""
+    rows: list[Row] = []
+    for number, payload in enumerate(log.history):
+        what = f"history row {number} of {log.label}"
+        try:
+            record = History.FromString(payload)
+        except DecodeError:
+            raise SourceError(f"{what} is no history record of W&B", "Copy the log again") from None
+        changes: Updates = {
+            tuple(item.nested_key) or (item.key,): _value(item) for item in record.item
+        }
+        row = mapping(changes, what)
+        if not isinstance(row.get("_step"), int):
+            row["_step"] = record.step.num if record.HasField("step") else number
+        rows.append(row)
+    return rows
+
+
+def _value(item: Any) -> Json:
+    """A logged value as JSON; the client may write plain values unencoded."""
+    if item.value_json:
+        return str(item.value_json)
+    kind = item.WhichOneof("kind")
+    if kind is None or kind == "none":
+        return "null"
+    value = getattr(item, kind)
+    return str(value) if kind == "json" else json.dumps(value)

@@ -1,0 +1,278 @@
+"""Runs from offline run logs on disk, read in place: no account, no sync, nothing written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    Listing,
+    LocalFile,
+    RunQuery,
+    RunRecord,
+    SkippedFile,
+    SkippedRun,
+)
+from goemo_report.sources.offline_logs.folders import Folders, scan
+from goemo_report.sources.offline_logs.offline_run import OfflineRun, manifest
+from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, read_run_log
+from goemo_report.sources.offline_logs.staging import Reader, StagedFiles, counting_reader
+from goemo_report.sources.references import (
+    LOG_PATTERN,
+    RunReference,
+    ambiguous,
+    choose,
+    log_run_id,
+    parse_reference,
+)
+
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class LogSource:
+    """A RunSource of the run logs below a directory, or of one log.
+
+    `project` limits it to the runs of one project. Every log is read once, when it is first
+    needed; an object shows the runs as they were then.
+    """
+
+    def __init__(self, root: Path, *, project: str | None = None) -> None:
+        self._given = root
+        self.root = root.expanduser().resolve()
+        self.project = project
+        self._scanned = False
+        self._logs: dict[Path, RunLog | SourceError] = {}
+        self._unreadable: dict[Path, str] = {}
+        self._all: list[OfflineRun] = []  # in every project
+        self._runs: list[OfflineRun] = []  # those that are listed
+        self._skipped: list[SkippedRun] = []
+        self._staged = StagedFiles(())
+        self._entries: dict[str, Sequence[ManifestEntry]] = {}  # by artifact id
+
+    @property
+    def description(self) -> str:
+        """The directory, as it was given."""
+        return f"offline runs below {self._given}"
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """Runs that match, ordered by start, then id. Damaged ones are left out, and say so.
+
+        Raises SourceError where the directory does not exist.
+        """
+        self._load()
+        return Listing(
+            tuple(run.record for run in self._runs if query.matches(run.record)),
+            tuple(self._skipped),
+        )
+
+    def find_run(self, reference: str) -> RunRecord:
+        """The one run that an id, a name, a path, an address or a directory names.
+
+        A directory may lie elsewhere too. Raises NotFoundError for none and for several,
+        SourceError where the run's log is damaged.
+        """
+        named = parse_reference(reference)
+        if named.path is not None:
+            return self._at(named.path, named.text)
+        self._load()
+        by_directory = [run for run in self._all if named.text.strip("/") in run.places]
+        if len(by_directory) == 1:
+            return by_directory[0].record
+        records = [run.record for run in self._all]
+        if named.project is None and self.project is not None:
+            records = [run for run in records if run.project == self.project]
+        try:
+            return choose(named, records, self.description)
+        except NotFoundError:
+            self._raise_damage(named)
+            raise
+
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        """Complete, unsampled history of each run, by run id."""
+        return {run.id: self._known(run).history for run in runs}
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        """What each run logged, by run id; the newest of each name comes last.
+
+        Versions are None: W&B gives them out when a run is uploaded.
+        """
+        found: dict[str, tuple[ArtifactRef, ...]] = {}
+        for run in runs:
+            references = self._known(run).references(self._staged)
+            self._entries |= {reference.id: entries for reference, entries in references}
+            found[run.id] = tuple(reference for reference, _ in references)
+        return found
+
+    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        """The files of each artifact, in the order asked."""
+        return [manifest(self._entries_of(artifact)) for artifact in artifacts]
+
+    def fetch(
+        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
+    ) -> list[LocalFile]:
+        """The staged copy of each file, in order, once its bytes have the logged digest.
+
+        Nothing is copied. A file that is gone or differs is a SkippedFile with the reason.
+        """
+        total = sum(file.size for _, file in wanted)
+        before = 0  # bytes of the files that are done
+        found: list[LocalFile] = []
+        for artifact, file in wanted:
+            read = counting_reader(partial(_report, progress, file, before, total))
+            found.append(self._fetch_one(artifact, file, read))
+            before += file.size
+        return found
+
+    # --- Reading ----------------------------------------------------------------------
+
+    def _load(self) -> None:
+        if self._scanned:
+            return
+        if not self.root.exists():
+            raise SourceError(f"there is no directory {self._given}", "Check --wandb-dir")
+        if self.root.is_file() and not self.root.match(LOG_PATTERN):
+            raise SourceError(f"{self._given} is no run log", "Give a directory, or a run-*.wandb")
+        self._read(scan(self.root))
+        self._scanned = True
+
+    def _read(self, folders: Folders) -> None:
+        """Read the logs that are not known yet, and join all by run."""
+        for path in folders.logs:
+            if path not in self._logs:
+                label = str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+                try:
+                    self._logs[path] = read_run_log(path, label)
+                except SourceError as error:
+                    self._logs[path] = error
+        self._staged.add(folders.staging)
+        self._unreadable |= folders.unreadable
+        self._join()
+
+    def _join(self) -> None:
+        damage: dict[str, list[SourceError]] = defaultdict(list)
+        for path, log in self._logs.items():
+            if isinstance(log, SourceError):
+                damage[log_run_id(path)].append(log)
+        runs: list[OfflineRun] = []
+        names: dict[str, str] = {}
+        for logs in _by_run(log for log in self._logs.values() if isinstance(log, RunLog)):
+            run = OfflineRun.of(logs, self.root)
+            try:
+                record = run.record
+            except SourceError as error:
+                damage[logs[0].id].append(error)
+                continue
+            names.setdefault(record.id, record.name)
+            if record.id not in damage:
+                runs.append(run)
+        self._skipped = [
+            SkippedRun(names.get(run_id, run_id), "; ".join(map(str, errors)))
+            for run_id, errors in damage.items()
+        ]
+        self._skipped += [
+            SkippedRun(str(folder), f"the folder cannot be read: {reason}")
+            for folder, reason in self._unreadable.items()
+        ]
+        runs.sort(key=lambda run: (run.record.created_at or _BEFORE_ALL, run.record.id))
+        self._all = runs
+        self._runs = self._one_of_an_id(
+            [run for run in runs if self.project in {None, run.record.project}]
+        )
+
+    def _one_of_an_id(self, runs: list[OfflineRun]) -> list[OfflineRun]:
+        """Runs whose ids differ: of those that share one, in several projects, the newest."""
+        newest = {run.record.id: run for run in runs}
+        for run in runs:
+            kept = newest[run.record.id].record
+            if kept is not run.record:
+                reason = f"its id {kept.id} is also that of a newer run in {kept.project!r}"
+                self._skipped.append(
+                    SkippedRun(run.record.name, f"{reason}. Choose with --project")
+                )
+        return list(newest.values())
+
+    # --- Finding ----------------------------------------------------------------------
+
+    def _at(self, path: Path, text: str) -> RunRecord:
+        """The one run whose log lies at or below a path, which need not be below the root."""
+        path = path.expanduser().resolve()
+        if path == self.root or path.is_relative_to(self.root):
+            self._load()
+        if not any(log == path or log.is_relative_to(path) for log in self._logs):
+            self._read(scan(path))
+        fitting = [
+            run.record
+            for run in self._all
+            if any(log.path == path or log.path.is_relative_to(path) for log in run.logs)
+        ]
+        if not fitting:
+            for log_path, log in self._logs.items():
+                if isinstance(log, SourceError) and log_path.is_relative_to(path):
+                    raise log
+            raise NotFoundError(f"there is no run log below {text}", "Give a run directory")
+        if len(fitting) == 1:
+            return fitting[0]
+        raise ambiguous(text, fitting, "that directory")
+
+    def _raise_damage(self, named: RunReference) -> None:
+        for path, log in self._logs.items():
+            if isinstance(log, SourceError) and named.run in {log_run_id(path), path.parent.name}:
+                raise log
+
+    def _known(self, run: RunRecord) -> OfflineRun:
+        self._load()
+        for known in self._all:
+            if known.record.id == run.id and known.record.project == run.project:
+                return known
+        raise NotFoundError(f"no run {run.id} in {self.description}", "Give its id")
+
+    def _entries_of(self, artifact: ArtifactRef) -> Sequence[ManifestEntry]:
+        if artifact.id not in self._entries:
+            self._load()
+            self.artifacts([run.record for run in self._all if run.record.id == artifact.run_id])
+        if artifact.id not in self._entries:
+            raise NotFoundError(
+                f"no artifact {artifact.qualified_name} in {self.description}",
+                "`goemo-report show RUN` lists the artifacts of a run",
+            )
+        return self._entries[artifact.id]
+
+    def _fetch_one(self, artifact: ArtifactRef, file: ArtifactFile, read: Reader) -> LocalFile:
+        entries = self._entries_of(artifact)
+        entry = next((entry for entry in entries if entry.path == file.path), None)
+        if entry is None:
+            return SkippedFile(file.path, f"it is not in the manifest of {artifact.name}")
+        if artifact.kind == "run-files" and not entry.local_path:
+            return SkippedFile(file.path, f"files/{file.path} is not in the run's directory")
+        return self._staged.find(file.path, file.size, file.digest, entry.local_path, read)
+
+
+def _report(progress: Progress, file: ArtifactFile, before: int, total: int, read: int) -> None:
+    progress(f"checking {file.path}", min(before + read, total), total)
+
+
+def _by_run(logs: Iterable[RunLog]) -> list[list[RunLog]]:
+    """Logs by project and id; one that was cut before it named its project goes by its id."""
+    groups: dict[tuple[str, str], list[RunLog]] = {}
+    unnamed: list[RunLog] = []
+    for log in logs:
+        if log.project or log.started:
+            groups.setdefault((log.project, log.id), []).append(log)
+        else:
+            unnamed.append(log)
+    for log in unnamed:
+        same = [group for (_, run_id), group in groups.items() if run_id == log.id]
+        if len(same) == 1:
+            same[0].append(log)
+        else:
+            groups.setdefault(("", log.id), []).append(log)
+    return list(groups.values())

@@ -1,0 +1,1 @@
+"""Runs of W&B, read over its GraphQL API."""

@@ -1,0 +1,232 @@
+"""The server's answers -> the package's frozen values."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, get_args
+
+from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
+from goemo_report.errors import SourceError
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState
+from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role
+from goemo_report.sources.wandb_api.credentials import Credentials
+
+Node = Mapping[str, Any]
+
+_INTERNAL_CONFIG: Final = {"_wandb", "wandb_version"}
+_GUIDE_ORDER: Final = {key.name: n for n, key in enumerate((*CONFIG_KEYS, *SYSTEM_KEYS))}
+_INTERNAL_TYPES: Final = "wandb-"  # types of the server's own exports, such as wandb-history
+_HEX_MD5: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def edges(connection: Node | None) -> Iterator[Node]:
+    """The nodes of a connection, null ones left out."""
+    for edge in (connection or {}).get("edges") or ():
+        if edge and edge.get("node"):
+            yield edge["node"]
+
+
+def run_record(node: Node, entity: str, project: str, credentials: Credentials) -> RunRecord:
+    """One run of a listing."""
+    run_id = str(node["name"])
+    summary = _parsed(node.get("summaryMetrics"), f"summary of run {run_id}")
+    state = str(node.get("state") or "unfinished")
+    lines = node.get("historyLineCount")
+    return RunRecord(
+        id=run_id,
+        name=node.get("displayName") or run_id,
+        entity=entity,
+        project=project,
+        url=credentials.run_url(entity, project, run_id),
+        state=state if state in get_args(RunState) else "unfinished",  # type: ignore[arg-type]
+        # reason: get_args checks it, which mypy cannot follow
+        tags=tuple(node.get("tags") or ()),
+        created_at=_started(moment(node.get("createdAt")), summary),
+        config=plain_config(_parsed(node.get("config"), f"config of run {run_id}")),
+        summary=summary,
+        origin=f"{entity}/{project}/{run_id}",
+        job_type=node.get("jobType") or None,
+        group=node.get("group") or None,
+        notes=node.get("notes") or "",
+        step_count=lines if isinstance(lines, int) else None,
+    )
+
+
+def _started(created: datetime | None, summary: Mapping[str, Any]) -> datetime | None:
+    """When a run started: a run that was uploaded later was created then, but logged before.
+
+    Good to a second for uploaded runs, whose summary holds whole seconds of running time.
+    """
+    logged, lasted = summary.get("_timestamp"), summary.get("_runtime")
+    if created is None or not isinstance(logged, int | float) or isinstance(logged, bool):
+        return created
+    if not isinstance(lasted, int | float) or not 0 < logged - lasted < created.timestamp():
+        return created
+    return datetime.fromtimestamp(logged - lasted, UTC)
+
+
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"lr": {"value": 1}}` as `{"lr": 1}`, without wandb's own entries.
+
+    In the guide's order, then by name: uploads shuffle the keys.
+    """
+    return {
+        key: value["value"] if isinstance(value, dict) and "value" in value else value
+        for key, value in sorted(
+            config.items(), key=lambda item: (_GUIDE_ORDER.get(item[0], math.inf), item[0])
+        )
+        if key not in _INTERNAL_CONFIG
+    }
+
+
+def _parsed(text: Any, what: str) -> dict[str, Any]:
+    """A JSON object, which the server sends as a string."""
+    if isinstance(text, dict):
+        return text
+    try:
+        value = json.loads(text, strict=False) if text else {}
+    except ValueError:
+        raise SourceError(f"the {what} is no JSON", "Open the run's page on W&B") from None
+    return value if isinstance(value, dict) else {}
+
+
+def moment(text: str | None) -> datetime | None:
+    """A server's time, which is UTC whether it says so or not."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def last_step(node: Node) -> int | None:
+    """The last step in a run's history; None where the server does not say."""
+    keys = node.get("historyKeys")
+    if isinstance(keys, str):
+        keys = _parsed(keys, "history keys")
+    value = (keys or {}).get("lastStep")
+    return int(value) if isinstance(value, int | float) else None
+
+
+def history_rows(lines: Sequence[Any], run_id: str) -> list[dict[str, Any]]:
+    """Rows of a run's history, which the server sends as JSON strings."""
+    return [_parsed(line, f"history of run {run_id}") for line in lines]
+
+
+def artifact_refs(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:
+    """The committed artifacts of one run by role and name, the newest version of a name last."""
+    kept = [
+        node
+        for node in nodes
+        if node.get("state") in {None, "COMMITTED"}
+        and not str((node.get("artifactType") or {}).get("name", "")).startswith(_INTERNAL_TYPES)
+    ]
+    kept.sort(key=lambda node: (node.get("versionIndex") or 0, node.get("createdAt") or ""))
+    references = [_artifact_ref(node, run_id) for node in kept]
+    return tuple(sorted(references, key=_place))
+
+
+def _place(reference: ArtifactRef) -> tuple[int, str]:
+    """The guide's own artifacts in its order, then others by name: uploads race each other."""
+    known = ROLES.index(reference.role) if reference.role else len(ROLES)
+    return known, reference.name
+
+
+def _artifact_ref(node: Node, run_id: str) -> ArtifactRef:
+    name = str(node["artifactSequence"]["name"])
+    version = node.get("versionIndex")
+    aliases = (
+        alias["alias"]
+        for alias in node.get("aliases") or ()
+        if (alias.get("artifactCollection") or {}).get("name") in {None, name}
+    )
+    return ArtifactRef(
+        id=str(node["id"]),
+        name=name,
+        type=str((node.get("artifactType") or {}).get("name") or ""),
+        version=None if version is None else f"v{version}",
+        digest=str(node.get("digest") or ""),
+        size=int(node.get("size") or 0),
+        role=artifact_role(name, run_id) or artifact_role(name),
+        run_id=run_id,
+        metadata=_metadata(node.get("metadata")),
+        aliases=tuple(sorted(set(aliases))),
+        description=node.get("description") or "",
+    )
+
+
+def _metadata(text: Any) -> dict[str, Any]:
+    """What somebody noted on an artifact; no reason to lose the artifact if unreadable."""
+    try:
+        return _parsed(text, "metadata")
+    except SourceError:
+        return {}
+
+
+def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:
+    """Predictions that a run kept as plain files under `predictions/`, one reference each."""
+    by_path = {str(node.get("name") or ""): node for node in nodes}
+    found = []
+    for path in prediction_files((), by_path):
+        node, role = by_path[path], predictions_role(path)
+        found.append(
+            ArtifactRef(
+                id=f"{run_id}/{path}@{node.get('updatedAt') or ''}",
+                name=path,
+                type=ARTIFACTS[role].type if role else "",
+                version=None,
+                digest=base64_md5(node.get("md5")),
+                size=int(node.get("sizeBytes") or 0),
+                role=role,
+                run_id=run_id,
+                kind="run-files",
+            )
+        )
+    return tuple(found)
+
+
+def run_file(reference: ArtifactRef) -> ArtifactFile:
+    """The one file behind a reference to a run file."""
+    return ArtifactFile(reference.name, reference.size, reference.digest)
+
+
+def manifest_files(manifest: Mapping[str, Any]) -> tuple[ArtifactFile, ...]:
+    """The files of a manifest in order of path.
+
+    Entries that only point elsewhere (`ref`) are left out: W&B does not hold their bytes.
+    """
+    contents = manifest.get("contents")
+    if not isinstance(contents, dict):
+        raise ValueError("no contents")  # noqa: TRY004 - a damaged file, not a wrong call
+    return tuple(
+        ArtifactFile(path, int(entry.get("size") or 0), tagged_digest(entry))
+        for path, entry in sorted(contents.items())
+        if not entry.get("ref")
+    )
+
+
+def tagged_digest(entry: Mapping[str, Any]) -> str:
+    """The digest of an entry; one that is no MD5 names its algorithm, as in `XXH128:...`."""
+    algorithm = str((entry.get("extra") or {}).get("alg") or "MD5")
+    digest = str(entry["digest"])
+    return digest if algorithm == "MD5" else f"{algorithm}:{digest}"
+
+
+def base64_md5(text: str | None) -> str:
+    """An MD5 as manifests write it, from either spelling; empty where there is none."""
+    if not text:
+        return ""
+    if _HEX_MD5.fullmatch(text):
+        return base64.b64encode(bytes.fromhex(text)).decode()
+    try:
+        return text if len(base64.b64decode(text, validate=True)) == 16 else ""
+    except binascii.Error:
+        return ""

@@ -1,0 +1,204 @@
+"""What can go wrong between here and a W&B server, each with its remedy.
+
+Messages never hold an address's query string or a header: these carry keys and signatures.
+"""
+
+from __future__ import annotations
+
+import http
+import socket
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import requests
+import urllib3
+
+from goemo_report.errors import SourceError
+from goemo_report.sources.wandb_api.credentials import Credentials
+
+READ_OFFLINE: Final = "; `--wandb-dir DIR` reads offline runs without W&B"
+"""End of the remedy where a command could do without the server."""
+_STATUS_PAGE: Final = "https://status.wandb.com"
+
+
+class RequestRefusedError(SourceError):
+    """The server said no; asking again would not help. `reason` are its own words."""
+
+    def __init__(
+        self, what: str, remedy: str = "", *, status: int | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(what, remedy)
+        self.status = status
+        self.reason = reason
+
+
+class TransientError(Exception):
+    """A fault that may pass: worth another try while time is left."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        retry_after: float | None = None,
+        timed_out: bool = False,
+        unreachable: bool = False,
+        remedy: str = "",
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.retry_after = retry_after
+        self.timed_out = timed_out
+        self.unreachable = unreachable
+        self.remedy = remedy
+
+    def lasting(self, seconds: float) -> SourceError:
+        """What to tell the user when it did not pass within so many seconds."""
+        if self.timed_out:
+            return SourceError(
+                f"{self.what} within {seconds:g} s",
+                "Set WANDB_HTTP_TIMEOUT to more seconds, or try again later",
+            )
+        if self.retry_after is not None:
+            return SourceError(
+                f"{self.what} and asks for {self.retry_after:.0f} s of patience",
+                f"Try again in {self.retry_after:.0f} s",
+            )
+        return SourceError(self.what, self.remedy or "Try again later")
+
+
+def refused_key(credentials: Credentials) -> SourceError:
+    """The server does not know the key."""
+    return RequestRefusedError(
+        f"{credentials.host} refused the API key from {credentials.key_source} (401)",
+        "Run `wandb login --relogin`, or set WANDB_API_KEY to a key of this server",
+        status=401,
+    )
+
+
+def not_a_server(host: str, status: int) -> SourceError:
+    """Something answers, but not W&B."""
+    return SourceError(
+        f"{host} does not answer as a W&B server (HTTP {status})",
+        "Set WANDB_BASE_URL to the API's address, such as https://api.wandb.ai, and look for a "
+        "proxy in between",
+    )
+
+
+def transient_status(response: requests.Response, host: str) -> TransientError | None:
+    """The fault of a 408, 429 or 5xx answer; None for every other status."""
+    status = response.status_code
+    if status == 429:
+        return TransientError(
+            f"{host} limits the rate of requests (429)",
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+            remedy="Wait a minute and try again",
+        )
+    if status == 408 or (status >= 500 and status != 501):
+        return TransientError(
+            f"{host} answers {status} {_phrase(status)}",
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+            remedy=f"Try again later; {_STATUS_PAGE} tells of outages",
+        )
+    return None
+
+
+def hopeless_status(status: int, host: str) -> RequestRefusedError:
+    """The fault of a file request that asking again would not mend."""
+    remedies = {
+        401: "Run `wandb login --relogin`",
+        403: "Ask the project's owner for access, or try again: signed addresses expire",
+        404: "It was deleted from W&B, or never fully uploaded: `goemo-report sync` sends runs "
+        "again",
+    }
+    return RequestRefusedError(
+        f"{host} answers {status} {_phrase(status)} to a file request",
+        remedies.get(status, "Try again later"),
+        status=status,
+    )
+
+
+def transient_exception(error: Exception, host: str) -> TransientError:
+    """The fault behind an exception of requests, urllib3 or the socket.
+
+    Raises SourceError at once for what cannot pass: a certificate that does not fit.
+    """
+    cause = _root(error)
+    if isinstance(error, requests.exceptions.SSLError) or isinstance(cause, ssl.SSLError):
+        raise SourceError(
+            f"no trusted TLS connection to {host} ({_ssl_reason(cause)})",
+            "Set REQUESTS_CA_BUNDLE to the certificate of your server or proxy, or check that "
+            "WANDB_BASE_URL says http or https as the server wants it",
+        ) from None
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        raise SourceError(f"{host} gave an address that cannot be used", "") from None
+    if isinstance(error, requests.exceptions.ProxyError):
+        return TransientError(
+            f"the proxy in front of {host} cannot be used",
+            unreachable=True,
+            remedy="Check HTTPS_PROXY and NO_PROXY",
+        )
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return TransientError(f"{host} accepts no connection", timed_out=True)
+    if isinstance(error, requests.exceptions.Timeout) or isinstance(cause, TimeoutError):
+        return TransientError(f"{host} did not answer", timed_out=True)
+    if isinstance(cause, urllib3.exceptions.NameResolutionError | OSError) and not isinstance(
+        cause, ConnectionResetError | BrokenPipeError
+    ):
+        why = "unknown host" if _is_name_error(cause) else (_os_reason(cause) or "unreachable")
+        return TransientError(
+            f"{host} cannot be reached ({why})",
+            unreachable=True,
+            remedy=f"Check the network and WANDB_BASE_URL{READ_OFFLINE}",
+        )
+    return TransientError(
+        f"{host} dropped the connection",
+        remedy=f"Try again later; {_STATUS_PAGE} tells of outages",
+    )
+
+
+def _retry_after(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost cause of a nest of exceptions."""
+    seen = {id(error)}
+    while True:
+        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
+        if not isinstance(inner, BaseException):
+            inner = next((a for a in error.args if isinstance(a, BaseException)), None)
+        if inner is None or id(inner) in seen:
+            return error
+        seen.add(id(inner))
+        error = inner
+
+
+def _is_name_error(cause: BaseException) -> bool:
+    return isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError)
+
+
+def _os_reason(cause: BaseException) -> str:
+    return (getattr(cause, "strerror", None) or "").lower()
+
+
+def _ssl_reason(cause: BaseException) -> str:
+    reason = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or ""
+    return str(reason).replace("_", " ").lower() or "handshake failed"

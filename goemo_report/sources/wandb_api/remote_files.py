@@ -1,0 +1,239 @@
+"""Manifests and files of artifacts on a server, and the places where they may lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+from urllib.parse import quote
+
+from goemo_report.errors import GoemoError, NotFoundError, SourceError
+from goemo_report.sources.base import Progress
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, SkippedFile
+from goemo_report.sources.store import Cache
+from goemo_report.sources.wandb_api import decode, queries
+from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
+from goemo_report.sources.wandb_api.transfer import Address, Download, cached_files, download_all
+
+Wanted = tuple[Project, ArtifactRef, ArtifactFile]
+_FILES_PER_ALIAS = 500
+_MANIFEST_HEADER = b"wandb-artifact-manifest-v1\n"
+
+
+def manifests(
+    wanted: Sequence[tuple[Project, ArtifactRef]], cache: Cache
+) -> list[tuple[ArtifactFile, ...] | GoemoError]:
+    """The files of each artifact, or why they cannot be known, in the order asked.
+
+    A manifest whose digest is the artifact's own is kept in the cache.
+    """
+    found: dict[str, tuple[ArtifactFile, ...] | GoemoError] = {}
+    missing: dict[str, tuple[Project, ArtifactRef]] = {}
+    for project, reference in wanted:
+        if reference.kind == "run-files":
+            found[reference.id] = (decode.run_file(reference),)
+        elif (manifest := cache.load("manifests", reference.digest)) is not None:
+            found[reference.id] = decode.manifest_files(manifest)
+        else:
+            missing[reference.id] = (project, reference)
+    groups = batches(list(missing.values()), queries.BATCH)
+    addresses = [address for group in in_parallel(_manifest_addresses, groups) for address in group]
+
+    def one(
+        item: tuple[tuple[Project, ArtifactRef], str | None],
+    ) -> tuple[ArtifactFile, ...] | GoemoError:
+        (project, reference), address = item
+        try:
+            return _read_manifest(project, reference, address, cache)
+        except GoemoError as error:
+            return error
+
+    answers = in_parallel(one, list(zip(missing.values(), addresses, strict=True)))
+    found |= dict(zip(missing, answers, strict=True))
+    return [found[reference.id] for _, reference in wanted]
+
+
+def _manifest_addresses(group: Sequence[tuple[Project, ArtifactRef]]) -> list[str | None]:
+    document, variables = queries.manifests_of([reference.id for _, reference in group])
+    answer = group[0][0].transport.graphql(document, variables)
+    found = []
+    for number in range(len(group)):
+        manifest = (answer.get(f"a{number}") or {}).get("currentManifest") or {}
+        found.append((manifest.get("file") or {}).get("directUrl"))
+    return found
+
+
+def _read_manifest(
+    project: Project, reference: ArtifactRef, address: str | None, cache: Cache
+) -> tuple[ArtifactFile, ...]:
+    name = reference.qualified_name
+    if not address:
+        raise NotFoundError(
+            f"{name} is not on W&B any more", "It was deleted: upload it again from its run"
+        )
+    transport = project.transport
+    for attempt in (1, 2):
+        body = transport.read(address)
+        try:
+            manifest = json.loads(body)
+            files = decode.manifest_files(manifest)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            if attempt == 1:
+                transport.notify(f"the manifest of {name} arrived damaged; fetching it again")
+            continue
+        if manifest_digest(manifest) == reference.digest:
+            kept = {"contents": manifest["contents"]}
+            cache.store("manifests", kept, reference.digest)
+        return files
+    raise SourceError(f"the manifest of {name} cannot be read", "Try again, or upload it again")
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """The digest that W&B gives an artifact with these contents, by MD5."""
+    hasher = hashlib.md5(_MANIFEST_HEADER, usedforsecurity=False)
+    for path, entry in sorted(manifest["contents"].items()):
+        hasher.update(f"{path}:{entry['digest']}\n".encode())
+    return hasher.hexdigest()
+
+
+def leaves_directory(path: str) -> bool:
+    """Whether a manifest path would be written outside the directory it is put in."""
+    posix, windows = PurePosixPath(path), PureWindowsPath(path)
+    return (
+        not posix.parts
+        or posix.is_absolute()
+        or bool(windows.drive or windows.root)
+        or ".." in posix.parts
+        or ".." in windows.parts
+        or "\0" in path
+    )
+
+
+def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
+    """A checked copy of each file in the cache; only what is not there is downloaded."""
+    results: list[LocalFile | None] = [None] * len(wanted)
+    places: dict[int, Any] = {}
+    for number, (_, reference, file) in enumerate(wanted):
+        if leaves_directory(file.path):
+            results[number] = SkippedFile(file.path, "its path leads out of the directory")
+            continue
+        try:
+            places[number] = (
+                cache.file_path(file.digest)
+                if file.digest
+                else cache.named_file_path(reference.run_id, reference.id, file.path, file.size)
+            )
+        except ValueError as error:
+            results[number] = SkippedFile(file.path, str(error))
+    checked = cached_files(
+        [(place, wanted[n][2].size, wanted[n][2].digest) for n, place in places.items()]
+    )
+    lacking = [n for n, there in zip(places, checked, strict=True) if not there]
+    addresses = _Addresses([wanted[n] for n in lacking], cache) if lacking else None
+    downloads = [
+        Download(
+            path=wanted[n][2].path,
+            size=wanted[n][2].size,
+            digest=wanted[n][2].digest,
+            target=places[n],
+            addresses=addresses.of(wanted[n]) if addresses else (),
+        )
+        for n in lacking
+    ]
+    if downloads:
+        fetched = download_all(downloads, wanted[0][0].transport, progress)
+        places |= dict(zip(lacking, fetched, strict=True))
+    return [result or places[n] for n, result in enumerate(results)]
+
+
+class _Addresses:
+    """Where files lie: asked for all at once, again for one, and the fallback."""
+
+    def __init__(self, wanted: Sequence[Wanted], cache: Cache) -> None:
+        self._cache = cache
+        self._found = _ask_addresses(wanted)
+
+    def of(self, item: Wanted) -> tuple[Address, ...]:
+        """The places of one file, to be tried in this order."""
+        project, reference, file = item
+
+        def known() -> tuple[str, bool]:
+            address = self._found.get((reference.id, file.path))
+            return address or fresh()
+
+        def fresh() -> tuple[str, bool]:
+            address = _ask_addresses([item]).get((reference.id, file.path))
+            if address is None:
+                raise NotFoundError(
+                    f"{file.path} of {reference.qualified_name} is not on W&B any more",
+                    "It was deleted, or its upload never finished",
+                )
+            return address
+
+        def fallback() -> tuple[str, bool]:
+            return self._storage_address(project, reference, file), True
+
+        return (known, fresh) if reference.kind == "run-files" else (known, fresh, fallback)
+
+    def _storage_address(self, project: Project, reference: ArtifactRef, file: ArtifactFile) -> str:
+        """The client's own fallback for signed addresses that do not work."""
+        manifest = self._cache.load("manifests", reference.digest) or {"contents": {}}
+        birth = manifest["contents"].get(file.path, {}).get("birthArtifactID") or reference.id
+        place = self._cache.file_path(file.digest).name[:32]
+        parts = ("default", project.entity, project.name, reference.name, reference.id, birth)
+        middle = "/".join(quote(part, safe="") for part in parts)
+        name = quote(PurePosixPath(file.path).name)
+        return f"{project.transport.credentials.base_url}/artifactsV2/{middle}/{place}/{name}"
+
+
+def _ask_addresses(wanted: Sequence[Wanted]) -> dict[tuple[str, str], tuple[str, bool]]:
+    """Addresses by artifact id and path, and whether they want the key."""
+    artifacts: dict[str, list[Wanted]] = {}
+    for item in wanted:
+        artifacts.setdefault(item[1].id, []).append(item)
+    units = [part for items in artifacts.values() for part in batches(items, _FILES_PER_ALIAS)]
+    groups: list[Sequence[Sequence[Wanted]]] = []
+    for kind in ("artifact", "run-files"):
+        by_project: dict[str, list[Sequence[Wanted]]] = {}
+        for unit in units:
+            if unit[0][1].kind == kind:
+                by_project.setdefault(unit[0][0].path, []).append(unit)
+        groups += [group for part in by_project.values() for group in batches(part, queries.BATCH)]
+    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    for answer in in_parallel(_ask_group, groups):
+        found |= answer
+    return found
+
+
+def _ask_group(group: Sequence[Sequence[Wanted]]) -> dict[tuple[str, str], tuple[str, bool]]:
+    project, first, _ = group[0][0]
+    if first.kind == "artifact":
+        document, variables = queries.artifact_file_urls(
+            [
+                (unit[0][1].name, unit[0][1].version or "latest", [f.path for _, _, f in unit])
+                for unit in group
+            ]
+        )
+    else:
+        document, variables = queries.run_file_urls(
+            [(unit[0][1].run_id, [f.path for _, _, f in unit]) for unit in group]
+        )
+    answer = project.ask(document, variables)
+    own = project.transport.credentials.base_url
+    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    for number, unit in enumerate(group):
+        if first.kind == "artifact":
+            holder = (answer.get(f"c{number}") or {}).get("artifactMembership") or {}
+        else:
+            holder = answer.get(f"r{number}") or {}
+        for node in decode.edges(holder.get("files")):
+            if url := node.get("directUrl"):
+                address = (url, False)
+            elif url := node.get("url"):
+                address = (url, url.startswith(f"{own}/"))
+            else:
+                continue
+            found[unit[0][1].id, str(node["name"])] = address
+    return found

@@ -1,0 +1,309 @@
+"""Runs from a W&B server.
+
+Reads with the client's own GraphQL documents over `transport.py` rather than through
+`wandb.Api`, whose lazy loads, sampled histories, unchecked downloads and opaque 19 s failures
+cannot be configured away; of wandb itself only the login (key, host) is used.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from goemo_report.contract import PROJECT
+from goemo_report.errors import GoemoError, NotFoundError, SourceError
+from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    Listing,
+    LocalFile,
+    RunQuery,
+    RunRecord,
+    SkippedRun,
+)
+from goemo_report.sources.references import (
+    RunReference,
+    choose,
+    parse_reference,
+    there_are,
+)
+from goemo_report.sources.store import Cache
+from goemo_report.sources.wandb_api import decode, queries, remote_files
+from goemo_report.sources.wandb_api import histories as online_histories
+from goemo_report.sources.wandb_api.credentials import Credentials, find_credentials, stored_default
+from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
+from goemo_report.sources.wandb_api.transport import Notify, Transport
+
+
+def to_stderr(message: str) -> None:
+    """Where notes go when the caller has no better place; names in them are hostile text."""
+    print("".join(c if c.isprintable() else "?" for c in message), file=sys.stderr)
+
+
+class ApiSource:
+    """A RunSource that reads one W&B project, and other projects where a RUN names one.
+
+    `entity` None means the key's default entity. `notify` is told of retries and of what is
+    left out. Nothing is asked of the server before it is needed.
+    """
+
+    def __init__(
+        self,
+        *,
+        entity: str | None = None,
+        project: str = PROJECT,
+        credentials: Credentials | None = None,
+        cache: Cache | None = None,
+        notify: Notify = to_stderr,
+        timeout: float | None = None,
+    ) -> None:
+        self.credentials = credentials or find_credentials()
+        self.transport = Transport(self.credentials, notify=notify, timeout=timeout)
+        self.cache = cache or Cache()
+        self.project_name = project
+        self._entity = entity
+        self._projects: dict[tuple[str, str], Project] = {}
+        self._extents: dict[str, online_histories.Extent] = {}  # by run path
+        self._owners: dict[str, Project] = {}  # of artifacts, by artifact id
+
+    @property
+    def entity(self) -> str:
+        """The entity that was given, or the key's default."""
+        if self._entity is None:
+            self._entity = stored_default("entity") or self._default_entity()
+        return self._entity
+
+    @property
+    def description(self) -> str:
+        """Project and host."""
+        return f"W&B project {self.entity}/{self.project_name} on {self.credentials.host}"
+
+    def project(self, entity: str | None = None, name: str | None = None) -> Project:
+        """A project of this server, by default the source's own."""
+        place = (entity or self.entity, name or self.project_name)
+        return self._projects.setdefault(place, Project(self.transport, *place))
+
+    def with_cache(self, cache: Cache) -> ApiSource:
+        """The same source with another cache; what it learnt about runs is shared."""
+        other = copy.copy(self)
+        other.cache = cache
+        return other
+
+    def viewer(self) -> decode.Node:
+        """Whose key this is; empty where the server knows no user for it."""
+        return self.transport.graphql(queries.VIEWER, {}).get("viewer") or {}
+
+    def tags(self) -> dict[str, int]:
+        """Every tag of the project, with the number of runs that carry it."""
+        return self.project().tags()
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """Runs of the project that match, ordered by creation, then id."""
+        project = self.project()
+        runs: list[RunRecord] = []
+        skipped: list[SkippedRun] = []
+        for node in project.run_nodes(queries.run_filters(query)):
+            try:
+                run = self._record(node, project)
+            except SourceError as error:
+                skipped.append(SkippedRun(str(node.get("displayName") or node["name"]), str(error)))
+                continue
+            if query.matches(run):  # whatever the server made of the filter
+                runs.append(run)
+        runs.sort(key=lambda run: (run.created_at is not None, run.created_at, run.id))
+        return Listing(tuple(runs), tuple(skipped))
+
+    def newest_runs(self, count: int) -> list[RunRecord]:
+        """The runs of the project that started last, newest first."""
+        project = self.project()
+        return [self._record(node, project) for node in project.newest_nodes(count)]
+
+    def runs_by_id(self, project_name: str, ids: Sequence[str]) -> list[RunRecord]:
+        """Those of some runs that a project has.
+
+        Raises NotFoundError where there is no such project.
+        """
+        project = self.project(name=project_name)
+        found: list[RunRecord] = []
+        for group in batches(ids, queries.RUNS_PER_PAGE):
+            filters = {"$or": [{"name": run_id} for run_id in group]}
+            found += [self._record(node, project) for node in project.run_nodes(filters)]
+        return found
+
+    def find_run(self, reference: str) -> RunRecord:
+        """The one run that an id, a name, a path or an address names.
+
+        Raises NotFoundError when there is none and when a name fits several runs.
+        """
+        named = parse_reference(reference)
+        if named.path is not None:
+            raise NotFoundError(
+                f"{reference} is an offline run on disk, not on {self.credentials.host}",
+                "Read it with --wandb-dir DIR, or upload it with `goemo-report sync`",
+            )
+        if named.host is not None and not self.credentials.serves(f"https://{named.host}"):
+            raise SourceError(
+                f"{reference} is on {named.host}, but this is {self.credentials.host}",
+                f"Set WANDB_BASE_URL to the API address of {named.host}",
+            )
+        project = self.project(named.entity, named.project)
+        node = self._find_node(project, named)
+        return self._record(node, project)
+
+    def _find_node(self, project: Project, named: RunReference) -> decode.Node:
+        filters = {"displayName": named.run}
+        answer = project.ask(
+            queries.FIND_RUN,
+            {"name": named.run, "filters": json.dumps(filters), "perPage": 20}
+            | {"order": queries.ORDER},
+        )
+        if answer.get("run"):
+            return answer["run"]  # type: ignore[no-any-return]  # JSON
+        fitting = {
+            str(node["name"]): node
+            for node in decode.edges(answer.get("runs"))
+            if node.get("displayName") == named.run
+        }
+        if not fitting:
+            raise self._no_run(project, named)
+        runs = [self._record(node, project) for node in fitting.values()]
+        return fitting[choose(named, runs, project.path).id]
+
+    def _no_run(self, project: Project, named: RunReference) -> NotFoundError:
+        names = project.names()
+        close = difflib.get_close_matches(named.run, names, n=3, cutoff=0.6)
+        return NotFoundError(
+            f"no run {named.run!r} in {project.path} on {self.credentials.host}",
+            f"Did you mean {' or '.join(close)}?"
+            if close
+            else f"`goemo-report runs` lists {there_are(len(set(names.values())))}",
+        )
+
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        """Complete, unsampled history of each run, by run id."""
+        found: dict[str, History] = {}
+        for project, members in self._by_project(runs):
+            extents = [self._extent(project, run) for run in members]
+            found |= online_histories.histories(project, extents, self.cache)
+        return found
+
+    def raw_histories(self, runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
+        """Every history row that the server holds now, repeated steps included, by run id."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for project, members in self._by_project(runs):
+            extents = [self._extent(project, run) for run in members]
+            found |= online_histories.raw_rows(project, extents)
+        return found
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        """What each run logged, by run id; the newest version of each name comes last.
+
+        Deleted and unfinished artifacts are left out. Predictions that a run kept as files
+        under `predictions/` follow as references of their own.
+        """
+        asked = [
+            (project, group)
+            for project, members in self._by_project(runs)
+            for group in batches(members, queries.BATCH)
+        ]
+        found: dict[str, tuple[ArtifactRef, ...]] = {}
+        for part in in_parallel(self._artifacts_of, asked):
+            found |= part
+        return found
+
+    def _artifacts_of(
+        self, asked: tuple[Project, Sequence[RunRecord]]
+    ) -> dict[str, tuple[ArtifactRef, ...]]:
+        project, runs = asked
+        answer = project.ask(*queries.artifacts_of([run.id for run in runs]))
+        found = {}
+        for number, run in enumerate(runs):
+            node = answer.get(f"r{number}")
+            if node is None:
+                raise NotFoundError(
+                    f"no run {run.id} in {project.path} any more", "List the runs again"
+                )
+            logged = list(decode.edges(node.get("outputArtifacts")))
+            logged += self._more_artifacts(project, run, node.get("outputArtifacts") or {})
+            references = decode.artifact_refs(logged, run.id) + decode.prediction_run_files(
+                list(decode.edges(node.get("files"))), run.id
+            )
+            self._owners |= {reference.id: project for reference in references}
+            found[run.id] = references
+        return found
+
+    def _more_artifacts(
+        self, project: Project, run: RunRecord, connection: decode.Node
+    ) -> Iterator[decode.Node]:
+        """What a first page of artifacts left out."""
+        page = connection.get("pageInfo") or {}
+        while page.get("hasNextPage") and page.get("endCursor"):
+            answer = project.ask(
+                queries.MORE_ARTIFACTS, {"run": run.id, "cursor": page["endCursor"]}
+            )
+            following = (answer.get("run") or {}).get("outputArtifacts") or {}
+            yield from decode.edges(following)
+            page = following.get("pageInfo") or {}
+
+    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        """The files of each artifact, in the order asked.
+
+        One that cannot be had among several is noted and has no files; alone, it is an error.
+        """
+        answers = remote_files.manifests(
+            [(self._owner(reference), reference) for reference in artifacts], self.cache
+        )
+        failed = [answer for answer in answers if isinstance(answer, GoemoError)]
+        if failed and len(failed) == len(answers):
+            raise failed[0]
+        for error in failed:
+            self.transport.notify(str(error))
+        return [() if isinstance(answer, GoemoError) else answer for answer in answers]
+
+    def fetch(
+        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
+    ) -> list[LocalFile]:
+        """A digest-checked copy of each file in the cache, in order."""
+        return remote_files.fetch(
+            [(self._owner(reference), reference, file) for reference, file in wanted],
+            self.cache,
+            progress,
+        )
+
+    def _owner(self, reference: ArtifactRef) -> Project:
+        return self._owners.get(reference.id) or self.project()
+
+    def _record(self, node: decode.Node, project: Project) -> RunRecord:
+        run = decode.run_record(node, project.entity, project.name, self.credentials)
+        self._extents[run.path] = online_histories.Extent.of(node)
+        return run
+
+    def _extent(self, project: Project, run: RunRecord) -> online_histories.Extent:
+        """How much history a run has; asked for where it came from another source object."""
+        if run.path not in self._extents:
+            self._record(self._find_node(project, RunReference(run.id, run.id)), project)
+        return self._extents[run.path]
+
+    def _by_project(
+        self, runs: Sequence[RunRecord]
+    ) -> Iterator[tuple[Project, Sequence[RunRecord]]]:
+        groups: dict[tuple[str | None, str], list[RunRecord]] = {}
+        for run in runs:
+            groups.setdefault((run.entity, run.project), []).append(run)
+        for (entity, name), members in groups.items():
+            yield self.project(entity, name), members
+
+    def _default_entity(self) -> str:
+        viewer = self.transport.graphql(queries.DEFAULT_ENTITY, {}).get("viewer") or {}
+        if not viewer.get("entity"):
+            raise SourceError(
+                f"the key has no default entity on {self.credentials.host}",
+                "Choose one with --entity or WANDB_ENTITY",
+            )
+        return str(viewer["entity"])

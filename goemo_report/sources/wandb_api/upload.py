@@ -1,0 +1,225 @@
+"""Sending run logs with `wandb sync`, and logs that hold only what has not arrived yet.
+
+`wandb sync` has no end while a server is down, and sending a log twice appends its history a
+second time. So it runs here as a process that can be stopped, and what is missing goes out in
+a new log beside the old one: the run itself, the missing steps and artifacts, and the whole
+summary. The original is never opened for writing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.errors import SourceError
+from goemo_report.sources.offline_logs.leveldb_log import BLOCK, HEADER, read_log
+from goemo_report.sources.wandb_api.credentials import Credentials
+
+_CHUNK: Final = struct.Struct("<IHB")
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_PROBE_EVERY: Final = 3.0
+_NOT_AGAIN: Final = {"output", "output_raw", "stats", "alert", "tbrecord", "use_artifact"}
+"""Records that would only repeat what the first sending brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What has not arrived of a run: these steps and these (name, digest) of artifacts.
+
+    `files` finds the staged file of an artifact's path where its recorded place is gone.
+    `entity` and `project` are where the run goes: the client takes them for the run, but sends
+    its artifacts where the log says.
+    """
+
+    entity: str
+    project: str
+    steps: Collection[int]
+    artifacts: Collection[tuple[str, str]]
+    summary: Mapping[str, Any]
+    files: Mapping[tuple[str, str], Path]
+
+
+def log_of_remainder(logs: Sequence[Path], remainder: Remainder, folder: Path) -> Path:
+    """Write a run directory below `folder` whose log sends a remainder and nothing else.
+
+    `logs` are the run's logs in order of start. Gives the directory.
+    """
+    from wandb.proto import wandb_internal_pb2
+
+    proto: Any = wandb_internal_pb2  # generated code without types
+
+    records: list[bytes] = []
+    exits: list[bytes] = []
+    for log in logs:
+        for payload in read_log(log.read_bytes(), log.name).payloads:
+            record = proto.Record.FromString(payload)
+            kind = record.WhichOneof("record_type")
+            if kind == "exit":
+                exits.append(payload)
+            elif kind == "history":
+                if _step(record.history) in remainder.steps:
+                    records.append(payload)
+            elif kind == "artifact":
+                artifact = record.artifact
+                if (artifact.name, artifact.digest) in remainder.artifacts:
+                    for entry in artifact.manifest.contents:
+                        place = remainder.files.get((artifact.name, entry.path))
+                        if place is not None and not Path(entry.local_path).exists():
+                            entry.local_path = str(place)
+                    artifact.entity, artifact.project = remainder.entity, remainder.project
+                    records.append(record.SerializeToString())
+            elif kind not in {*_NOT_AGAIN, "final", "footer"}:
+                records.append(payload)
+    # The client makes the summary of the history that it sends, which is not all of it.
+    summary = proto.Record()
+    for key, value in remainder.summary.items():
+        summary.summary.update.add(key=key, value_json=json.dumps(value))
+    records.append(summary.SerializeToString())
+    records += exits[-1:]
+    newest = logs[-1]
+    directory = folder / newest.parent.name
+    directory.mkdir(parents=True)
+    if (files := newest.parent / "files").is_dir():
+        (directory / "files").symlink_to(files.resolve())
+    (directory / newest.name).write_bytes(framed(records))
+    return directory
+
+
+def _step(history: Any) -> int:
+    for item in history.item:
+        if (tuple(item.nested_key) or (item.key,)) == ("_step",):
+            return int(json.loads(item.value_json))
+    return int(history.step.num)
+
+
+def framed(records: Sequence[bytes]) -> bytes:
+    """Records in the framing that `leveldb_log` reads."""
+    data = bytearray(HEADER)
+    for record in records:
+        rest, first = record, True
+        while first or rest:
+            room = BLOCK - len(data) % BLOCK
+            if room < _CHUNK.size:
+                data += bytes(room)
+                continue
+            part, rest = rest[: room - _CHUNK.size], rest[room - _CHUNK.size :]
+            kind = (_FIRST if rest else _FULL) if first else (_MIDDLE if rest else _LAST)
+            checksum = zlib.crc32(bytes([kind]) + part)
+            data += _CHUNK.pack(checksum, len(part), kind) + part
+            first = False
+    return bytes(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How `wandb sync` ended: what it complained of, and why it was stopped, if it was."""
+
+    complaints: tuple[str, ...]
+    stopped: str = ""
+
+
+def wandb_sync(
+    directories: Sequence[Path],
+    *,
+    credentials: Credentials,
+    entity: str,
+    project: str,
+    timeout: float,
+    patience: float,
+    is_alive: Callable[[], bool],
+) -> Sent:
+    """Run `wandb sync` on run directories, whether they are marked as synced or not.
+
+    It is stopped after `timeout` seconds, or when `is_alive` was false for `patience`
+    seconds. Its exit code says nothing and is not looked at.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        command = [sys.executable, "-m", "wandb", "sync", "--include-synced", "--include-online"]
+        command += ["--entity", entity, "--project", project]
+        process = subprocess.Popen(
+            [*command, *(str(directory.resolve()) for directory in directories)],
+            cwd=folder,
+            env=_environment(credentials, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            stopped = _watch(process, timeout, patience, is_alive)
+        finally:
+            _end(process)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
+    key = credentials.api_key
+    if key is not None:
+        text = text.replace(key.reveal(), "***")
+    return Sent(_complaints(text), stopped)
+
+
+def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"WANDB_MODE", "WANDB_RUN_ID", "WANDB_SERVICE", "WANDB_SILENT"}
+    }
+    environment |= {
+        "WANDB_BASE_URL": credentials.base_url,
+        "WANDB_DIR": folder,
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    if credentials.api_key is not None:
+        environment["WANDB_API_KEY"] = credentials.api_key.reveal()
+    return environment
+
+
+def _watch(
+    process: subprocess.Popen[bytes],
+    timeout: float,
+    patience: float,
+    is_alive: Callable[[], bool],
+) -> str:
+    """Wait for the process; gives why it has to be stopped, empty when it ended."""
+    started = seen = time.monotonic()
+    while True:
+        try:
+            process.wait(min(_PROBE_EVERY, patience / 2))
+            return ""
+        except subprocess.TimeoutExpired:
+            pass
+        if is_alive():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > patience:
+            return f"the server has not answered for {patience:.0f} s"
+        if time.monotonic() - started > timeout:
+            return f"the upload took more than {timeout:.0f} s"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop the process and the client's service that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError as error:
+        raise SourceError(f"wandb sync cannot be stopped ({error})", "") from None
+    process.wait()
+
+
+def _complaints(text: str) -> tuple[str, ...]:
+    """The lines in which the client says that something went wrong, each once."""
+    marks = ("error", "failed", "warn", "denied", "not found")
+    lines = (line.strip() for line in text.splitlines())
+    said = (line.removeprefix("wandb:").strip() for line in lines)
+    return tuple(dict.fromkeys(s[:300] for s in said if any(m in s.lower() for m in marks)))

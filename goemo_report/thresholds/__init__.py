@@ -1,0 +1,1 @@
+"""Thresholds: inferred from predicted labels, tuned on validation, and their protocols."""

@@ -1,0 +1,165 @@
+"""The threshold that made a file's predicted labels, inferred from the labels themselves.
+
+Each text allows the thresholds above its largest probability that is not predicted, up to
+its smallest that is; a rule fits when some threshold is allowed by every text.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.contract import DEFAULT_THRESHOLD
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+_WIDE = 0.01  # a file of many texts pins its threshold closer than this
+
+ThresholdRule = Literal["global", "top-1-fallback", "top-1", "per-class", "inconsistent"]
+
+
+@dataclass(frozen=True, slots=True)
+class InferredThreshold:
+    """The rule that made the predicted labels of `rows` texts.
+
+    `global`: every threshold t with low < t <= high makes exactly these labels at p >= t, and
+    `value` is 0.5 if it is one of them, else the roundest number there (None when nothing is
+    predicted at all and some probability reaches 0.5). `top-1-fallback`: the
+    same, where a text that reaches it nowhere (`fallback_rows` of them) gets its most probable
+    label. `top-1`: always the most probable label. `per-class`: `per_class` has one threshold
+    a label (None where the data do not say), `value` is None. `inconsistent`: no rule fits;
+    `value` is the threshold that the fewest texts contradict, `contradictions` of them.
+    """
+
+    rule: ThresholdRule
+    rows: int
+    low: float
+    high: float
+    value: float | None
+    contradictions: int = 0
+    fallback_rows: int = 0
+    per_class: tuple[float | None, ...] | None = None
+
+    @property
+    def description(self) -> str:
+        """The finding in one line."""
+        if self.rule == "top-1":
+            return "the most probable emotion of each text, no threshold"
+        if self.rule == "per-class" and self.per_class is not None:
+            known = [value for value in self.per_class if value is not None]
+            return f"one threshold per class, from {min(known):g} to {max(known):g}"
+        if self.value is None:
+            return f"no emotion is predicted, with probabilities up to {self.low:.3g}"
+        text = f"{self.value:g}"
+        if self.rule == "inconsistent":
+            return f"{text} fits best, but {self.contradictions} of {self.rows} rows contradict it"
+        low, high = max(self.low, 0.0), min(self.high, 1.0)
+        if high - low > _WIDE:
+            text += f" (any from {low:.3f} to {high:.3f} fits)"
+        if self.rule == "top-1-fallback":
+            text += f", else the most probable emotion ({self.fallback_rows} of {self.rows} rows)"
+        return text
+
+
+def infer_threshold(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold:
+    """Infer the rule from (n, k) probabilities and predicted labels; n must not be 0.
+
+    A simpler rule wins. One threshold per class is believed only when fewer classes leave
+    the best global threshold than texts contradict it: each odd class must explain more
+    than one text.
+    """
+    rows = len(probabilities)
+    lows = _largest(probabilities, ~predicted, axis=1)
+    highs = _smallest(probabilities, predicted, axis=1)
+    low, high = float(lows.max()), float(highs.min())
+    if low < high:
+        value = _roundest(low, high) if low < DEFAULT_THRESHOLD or np.isfinite(high) else None
+        return InferredThreshold("global", rows, low, high, value)
+    fallback = _infer_fallback(probabilities, predicted, lows, highs)
+    if fallback is not None:
+        return fallback
+    best, low, high, contradictions = _best_fit(lows, highs)
+    class_lows = _largest(probabilities, ~predicted, axis=0)
+    class_highs = _smallest(probabilities, predicted, axis=0)
+    odd = int(np.count_nonzero((best <= class_lows) | (best > class_highs)))
+    if (class_lows < class_highs).all() and odd < contradictions:
+        return InferredThreshold(
+            "per-class",
+            rows,
+            low,
+            high,
+            None,
+            per_class=tuple(
+                _roundest(*bounds) if np.isfinite(bounds).all() else None
+                for bounds in zip(class_lows.tolist(), class_highs.tolist(), strict=True)
+            ),
+        )
+    return InferredThreshold("inconsistent", rows, low, high, best, contradictions)
+
+
+def _infer_fallback(
+    probabilities: FloatArray, predicted: BoolArray, lows: FloatArray, highs: FloatArray
+) -> InferredThreshold | None:
+    """The rule with the most probable label as fallback, if every text fits it."""
+    rows = len(probabilities)
+    number = np.count_nonzero(predicted, axis=1)
+    if not number.all():
+        return None
+    single = (number == 1) & (highs >= lows)
+    if single.all():
+        return InferredThreshold("top-1", rows, float("nan"), float("nan"), None)
+    low, high = float(lows.max()), float(highs[~single].min())
+    if low >= high:
+        return None
+    value = _roundest(low, high)
+    below = int(np.count_nonzero(highs < value)) if value is not None else 0
+    return InferredThreshold("top-1-fallback", rows, low, high, value, fallback_rows=below)
+
+
+def _best_fit(lows: FloatArray, highs: FloatArray) -> tuple[float, float, float, int]:
+    """The threshold that most texts allow, the interval around it and the texts against it."""
+    possible = lows < highs
+    starts, ends = np.sort(lows[possible]), np.sort(highs[possible])
+    candidates = np.append(ends[np.isfinite(ends)], DEFAULT_THRESHOLD)
+    allowed = np.searchsorted(starts, candidates, "left") - np.searchsorted(
+        ends, candidates, "left"
+    )
+    best = int(allowed.max())
+    at = DEFAULT_THRESHOLD if allowed[-1] == best else float(candidates[np.argmax(allowed)])
+    bounds = np.concatenate([starts, ends])
+    low = float(bounds[bounds < at].max(initial=-np.inf))
+    high = float(bounds[bounds >= at].min(initial=np.inf))
+    value = _roundest(low, high)
+    return at if value is None else value, low, high, len(lows) - best
+
+
+def _largest(values: FloatArray, where: BoolArray, axis: int) -> FloatArray:
+    result: FloatArray = values.max(axis=axis, initial=-np.inf, where=where)
+    return result
+
+
+def _smallest(values: FloatArray, where: BoolArray, axis: int) -> FloatArray:
+    result: FloatArray = values.min(axis=axis, initial=np.inf, where=where)
+    return result
+
+
+def _roundest(low: float, high: float) -> float | None:
+    """0.5 if low < 0.5 <= high, else the number there with the fewest decimals.
+
+    None when the interval holds no number from 0 to 1.
+    """
+    if low < DEFAULT_THRESHOLD <= high:
+        return DEFAULT_THRESHOLD
+    top = min(high, 1.0)
+    if top <= low:
+        return None
+    for decimals in range(17):
+        value = math.floor(top * 10.0**decimals) / 10.0**decimals
+        if low < value <= top:
+            return value
+    return top

@@ -1,0 +1,192 @@
+"""Threshold protocols: fixed, as logged, tuned on validation, and the bound tuned on test.
+
+Tuning is exact, see `goemo_report.thresholds.tune`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.metrics.scores import ClassCounts, averages, count, sample_averages
+from goemo_report.predictions import Predictions
+from goemo_report.thresholds.tune import (
+    MINIMUM_SUPPORT,
+    best_global,
+    best_per_class,
+    tuned_thresholds,
+)
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ThresholdChoice:
+    """One protocol with its thresholds, (k,) in the order of `labels`.
+
+    `thresholds` is None for labels that are taken as they were logged. `tuned_on` and `rows`
+    say on which split and how many texts they were tuned; `fallback` names the classes that
+    kept the global threshold.
+    """
+
+    protocol: Protocol
+    labels: tuple[str, ...]
+    thresholds: FloatArray | None
+    tuned_on: Split | None = None
+    rows: int = 0
+    fallback: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The protocol in one line, for column heads and signatures."""
+        split = "validation" if self.tuned_on == "val" else self.tuned_on
+        match self.protocol:
+            case "fixed":
+                return f"fixed {DEFAULT_THRESHOLD}"
+            case "as-logged":
+                return "as logged (pred_labels)"
+            case "global":
+                return f"one threshold, macro F1 tuned on {split} (n = {self.rows:,})"
+            case "per-class":
+                text = f"one threshold per class, F1 tuned on {split} (n = {self.rows:,})"
+                if self.fallback:
+                    text += f"; {', '.join(self.fallback)}: the global one, too few positives"
+                return text
+            case "oracle":
+                return f"bound, not a result: per class, tuned on {split} itself"
+
+    def predicted(self, predictions: Predictions) -> BoolArray:
+        """Predicted labels of a file with the same labels, (n, k).
+
+        Raises ValueError when its labels differ.
+        """
+        if predictions.labels != self.labels:
+            raise ValueError(
+                f"thresholds for {len(self.labels)} labels, {predictions.source} has "
+                f"{len(predictions.labels)}"
+            )
+        if self.thresholds is None:
+            return predictions.predicted
+        return predictions.probabilities >= self.thresholds
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ProtocolResult:
+    """What one threshold protocol gives a run: counts and the overall metrics they define."""
+
+    choice: ThresholdChoice
+    counts: ClassCounts
+    overall: Mapping[str, float]
+
+    @classmethod
+    def of(cls, choice: ThresholdChoice, predictions: Predictions) -> ProtocolResult:
+        """Judge predictions with these thresholds."""
+        predicted = choice.predicted(predictions)
+        counts = count(predictions.truth, predicted)
+        texts = sample_averages(predictions.truth, predicted)
+        return cls(choice, counts, {**averages(counts), **texts})
+
+
+def fixed(labels: tuple[str, ...], threshold: float = DEFAULT_THRESHOLD) -> ThresholdChoice:
+    """One threshold that no data chose."""
+    return ThresholdChoice("fixed", labels, np.full(len(labels), threshold))
+
+
+def as_logged(labels: tuple[str, ...]) -> ThresholdChoice:
+    """The labels that the run itself predicted."""
+    return ThresholdChoice("as-logged", labels, None)
+
+
+def tuned_globally(predictions: Predictions, tuned_on: Split = "val") -> ThresholdChoice:
+    """One threshold for all classes, with the best macro F1 on these predictions."""
+    best = best_global(predictions.truth, predictions.probabilities)
+    thresholds = np.full(len(predictions.labels), best)
+    return ThresholdChoice("global", predictions.labels, thresholds, tuned_on, len(predictions))
+
+
+def tuned_per_class(
+    predictions: Predictions,
+    tuned_on: Split = "val",
+    *,
+    minimum_support: int = MINIMUM_SUPPORT,
+    overall: ThresholdChoice | None = None,
+) -> ThresholdChoice:
+    """One threshold a class, each with the class's best F1 on these predictions.
+
+    A class with fewer than `minimum_support` positives keeps the best global threshold, that
+    of `overall` where it was tuned on the same predictions before.
+    """
+    kept = None if overall is None else overall.thresholds
+    thresholds, few = tuned_thresholds(
+        predictions.truth,
+        predictions.probabilities,
+        minimum_support=minimum_support,
+        overall=None if kept is None else float(kept[0]),
+    )
+    return ThresholdChoice(
+        "per-class",
+        predictions.labels,
+        thresholds,
+        tuned_on,
+        len(predictions),
+        fallback=tuple(label for label, kept in zip(predictions.labels, few, strict=True) if kept),
+    )
+
+
+def oracle(predictions: Predictions, split: Split = "test") -> ThresholdChoice:
+    """Thresholds tuned on the very texts they are judged on: a bound that no run can report."""
+    thresholds = best_per_class(predictions.truth, predictions.probabilities)
+    return ThresholdChoice("oracle", predictions.labels, thresholds, split, len(predictions))
+
+
+def choices(
+    judged: Predictions, validation: Predictions | None, split: Split = "test"
+) -> tuple[ThresholdChoice, ...]:
+    """Every protocol for the predictions that are judged, the oracle last.
+
+    Without validation predictions of the same labels there are no tuned protocols; nor when
+    validation itself is judged, as tuning there would be the oracle.
+    """
+    found = [fixed(judged.labels), as_logged(judged.labels)]
+    if split != "val" and validation is not None and validation.labels == judged.labels:
+        overall = tuned_globally(validation)
+        found += [overall, tuned_per_class(validation, overall=overall)]
+    return (*found, oracle(judged, split))
+
+
+# --- Export ---------------------------------------------------------------------------
+
+
+def export_thresholds(chosen: Iterable[tuple[str, ThresholdChoice]]) -> Mapping[str, Any]:
+    """A JSON value of (run, choice) pairs, to apply elsewhere at p >= threshold.
+
+    Only thresholds that can be applied: raises ValueError for an oracle or logged labels.
+    """
+    entries = []
+    for run, choice in chosen:
+        if choice.protocol == "oracle" or choice.thresholds is None:
+            raise ValueError(f"{choice.protocol} thresholds are not for use")
+        entries.append(
+            {
+                "run": run,
+                "protocol": choice.protocol,
+                "description": choice.description,
+                "split": choice.tuned_on,
+                "n": choice.rows,
+                "labels": list(choice.labels),
+                "thresholds": choice.thresholds.tolist(),
+                "fallback": list(choice.fallback),
+            }
+        )
+    return {"schema_version": SCHEMA_VERSION, "rule": "p >= threshold", "entries": entries}

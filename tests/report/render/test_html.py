@@ -1,0 +1,195 @@
+"""The page as text: what it says without JavaScript, and what it lets nobody do."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from goemo_report.report.document import Cell, Column, Table
+from goemo_report.report.render import render, render_block
+from goemo_report.report.render.assets import pack, packed_plotly
+from tests.report.render.example import HOSTILE, example_report
+
+VOID = {"meta", "input", "br", "img", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Every start tag with its attributes, and the text outside scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.scripts: list[tuple[dict[str, str], str]] = []
+        self._inside: tuple[str, dict[str, str]] | None = None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, known))
+        self._inside = (tag, known) if tag in {"script", "style"} else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside is None:
+            self.words.append(data)
+        elif self._inside[0] == "script":
+            self.scripts.append((self._inside[1], data))
+
+    @property
+    def text(self) -> str:
+        return "".join(self.words)
+
+    def attribute(self, name: str) -> list[str]:
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+
+def unpack(packed: str) -> bytes:
+    back = bytes.maketrans(b",.:", b"<>&")
+    return gzip.decompress(base64.b85decode(packed.encode().translate(back)))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(render(example_report(3), "html"))
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Page:
+    return Page(render(example_report(3, name=HOSTILE), "html"))
+
+
+def test_packed_text_comes_back_and_is_safe_in_a_script() -> None:
+    packed = pack(b"<script>&" * 999 + bytes(range(256)))
+    assert not set(packed.text) & set("<>&")
+    assert unpack(packed.text) == b"<script>&" * 999 + bytes(range(256))
+    assert packed == pack(b"<script>&" * 999 + bytes(range(256)))  # no time stamp in it
+
+
+def test_plotly_is_embedded_once_and_named_by_its_hash(page: Page) -> None:
+    plotly = [text for attributes, text in page.scripts if attributes.get("id") == "plotly"]
+    assert len(plotly) == 1
+    source = unpack(plotly[0])
+    assert b"plotly.js" in source[:200]
+    digest = base64.b64encode(hashlib.sha256(source).digest()).decode()
+    assert packed_plotly().sha256 == f"sha256-{digest}"
+
+
+def test_policy_allows_two_scripts_and_no_connection(page: Page) -> None:
+    (policy,) = (
+        a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    script = next(text for attributes, text in page.scripts if not attributes)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}' '{packed_plotly().sha256}';" in policy
+    assert "unsafe-eval" not in policy
+    assert "script-src 'unsafe-inline'" not in policy
+    assert "connect-src" not in policy
+    assert "http:" not in policy
+
+
+@pytest.mark.parametrize("which", ["page", "hostile"])
+def test_page_asks_for_nothing(which: str, request: pytest.FixtureRequest) -> None:
+    parsed: Page = request.getfixturevalue(which)
+    assert not {"link", "img", "iframe", "object", "embed", "base", "form"} & {
+        t for t, _ in parsed.tags
+    }
+    assert not parsed.attribute("src")
+    assert not [
+        name for _, attributes in parsed.tags for name in attributes if name.startswith("on")
+    ]
+    assert all(link.startswith(("#", "https://")) for link in parsed.attribute("href"))
+
+
+def test_hostile_text_adds_no_element(page: Page, hostile: Page) -> None:
+    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in page.tags]
+    assert HOSTILE.replace("\u202e", "\\u202e") in hostile.text
+
+
+def test_figures_data_cannot_end_its_script(hostile: Page) -> None:
+    data = next(text for attributes, text in hostile.scripts if attributes.get("id") == "figures")
+    figures = json.loads(unpack(data))
+    names = {trace.get("name", "") for figure in figures for trace in figure["data"]}
+    assert any("&lt;img" in name or "&lt;/script" in name for name in names)
+    fixed = "%{y}<br>%{x}<br><b>%{z:.3f}</b><extra></extra>"  # of heatmaps
+    assert "<" not in json.dumps(figures).replace(fixed, "")
+
+
+def test_links_with_other_schemes_are_text() -> None:
+    rows = (
+        (Cell("bad", link="javascript:alert(1)"),),
+        (Cell("good", link='https://a.example/?q="><b>'),),
+    )
+    parsed = Page(render_block(Table("t", "T", (Column("a", "A"),), rows), "html"))
+    links = [link for link in parsed.attribute("href") if not link.startswith("#")]
+    assert links == ['https://a.example/?q="><b>']
+    assert "b" not in {tag for tag, _ in parsed.tags}
+
+
+def test_every_table_and_the_summary_are_in_the_page(page: Page) -> None:
+    report = example_report(3)
+    assert sum(tag == "table" for tag, _ in page.tags) == 12
+    for words in ("leads with a macro F1", "never predicts 3 of 28", "5,427", report.command):
+        assert words in page.text
+    assert report.signature in page.text
+    shown = page.text.count("false negative")
+    assert shown == 40  # rows of the browse table are all there
+
+
+def test_structure_for_assistive_technology(page: Page) -> None:
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("h1") == tags.count("main") == tags.count("nav") == tags.count("footer") == 1
+    assert tags.count("caption") == tags.count("table")
+    scopes = {attributes.get("scope") for tag, attributes in page.tags if tag == "th"}
+    assert scopes == {"col", "row", "rowgroup"}
+    ids = page.attribute("id")
+    assert len(ids) == len(set(ids))
+    targets = {link[1:] for link in page.attribute("href") if link.startswith("#")}
+    assert targets <= set(ids)
+    levels = [int(tag[1]) for tag in tags if re.fullmatch(r"h[1-6]", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_rows_have_anchors(page: Page) -> None:
+    assert {"per-class-joy", "per-class-grief", "leaderboard-roberta-large-20260301-100500"} <= set(
+        page.attribute("id")
+    )
+
+
+def test_marks_are_said_in_words(page: Page) -> None:
+    labels = {a["aria-label"] for _, a in page.tags if a.get("role") == "img" and "class" in a}
+    assert {"best", "better", "warning"} <= labels
+
+
+def test_many_different_notes_stay_at_their_cells() -> None:
+    rows = tuple((Cell(i, note=f"note {i}"),) for i in range(20))
+    table = Table("t", "T", (Column("a", "A", "integer"),), rows)
+    few = Page(render_block(Table("t", "T", table.columns, rows[:3]), "html"))
+    many = Page(render_block(table, "html"))
+    assert "a note 0" in " ".join(few.text.split())
+    assert {f"note {i}" for i in range(20)} <= set(many.attribute("title"))
+
+
+def test_pages_without_figures_carry_no_plotly() -> None:
+    text = render_block(Table("t", "T", (Column("a", "A"),), (("x",),)), "html")
+    assert len(text) < 60_000
+    assert "plotly" not in [a.get("id") for _, a in Page(text).tags]
+
+
+def test_twenty_runs_stay_small() -> None:
+    assert len(render(example_report(20, errors=560), "html").encode()) < 2_500_000
+
+
+def test_double_ids_are_told_apart() -> None:
+    table = Table("t", "T", (Column("a", "A"),), (("x",), ("x",)))
+    ids = Page(render_block(table, "html")).attribute("id")
+    assert {"t-x", "t-x-2"} <= set(ids)

@@ -1,0 +1,156 @@
+"""The report as a whole: which sections there are and what each must say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from goemo_report.compare import Comparison, compare
+from goemo_report.errors import SettingsError
+from goemo_report.report.document import Heatmap, Plot, Report, Table
+from goemo_report.report.sections import build_report, section_ids
+from goemo_report.sources.model import SkippedRun
+from tests.offline_runs import STANDARD_RUNS, OfflineRun
+from tests.report.sections.reading import column
+from tests.report.sections.reading import table as table_of
+from tests.synthetic import run_result
+
+NOW = datetime(2025, 1, 2, 3, 4, tzinfo=UTC)
+FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
+
+
+def report(comparison: Comparison, *only: str) -> Report:
+    return build_report(
+        comparison, created_at=NOW, command="goemo-report compare", only=only or None
+    )
+
+
+@pytest.fixture(scope="module")
+def full() -> Report:
+    return report(compare(FOUR, skipped=(SkippedRun("lost-run", "its log is damaged"),)))
+
+
+def table(found: Report, identifier: str) -> Table:
+    return table_of(found.sections, identifier)
+
+
+def test_sections_have_the_ids_of_their_modules_and_come_in_order(full: Report) -> None:
+    built = [section.id for section in full.sections]
+    known = list(section_ids())
+    assert built == [name for name in known if name in built]
+    assert built[0] == "summary"
+    assert built[-1] == "method"
+    assert set(built) >= {"runs", "overall", "emotions", "differences", "truth", "training"}
+
+
+def test_only_limits_the_report_and_refuses_what_is_not_there() -> None:
+    comparison = compare(FOUR)
+    assert [section.id for section in report(comparison, "runs", "emotions").sections] == [
+        "runs",
+        "emotions",
+    ]
+    with pytest.raises(SettingsError, match="there is no section nothing"):
+        report(comparison, "nothing")
+
+
+def test_ids_of_blocks_are_unique(full: Report) -> None:
+    found = [
+        block.id
+        for section in full.sections
+        for block in section.blocks
+        if isinstance(block, Table | Plot | Heatmap)
+    ]
+    found += [section.id for section in full.sections]
+    found += [
+        block.table.id
+        for section in full.sections
+        for block in section.blocks
+        if isinstance(block, Plot | Heatmap)
+    ]
+    assert len(found) == len(set(found))
+
+
+def test_the_run_table_has_every_run_and_what_was_left_out(full: Report) -> None:
+    runs = table(full, "compared-runs")
+    assert column(runs, "run") == [run.run.name for run in FOUR]
+    assert column(runs, "seed") == [1, 2, 1, 2]
+    assert column(table(full, "skipped-runs"), "reason") == ["its log is damaged"]
+
+
+def test_emotions_show_the_recomputed_f1_of_every_run(full: Report) -> None:
+    found = table(full, "emotions-f1")
+    for run in FOUR:
+        assert column(found, run.id) == run.splits["test"].scores.counts.f1.tolist()
+
+
+def test_logged_figures_stand_beside_recomputed_ones() -> None:
+    wrong = replace(run_result(STANDARD_RUNS[0], logged={"test/macro_f1": 0.9}), history=())
+    built = report(compare([wrong]), "truth")
+    found = table(built, "truth-figures")
+    assert column(found, "logged") == [0.9]
+    assert column(found, "recomputed") == [wrong.splits["test"].scores.overall["macro_f1"]]
+    assert column(found, "verdict") == ["differs"]
+
+
+def test_training_curves_show_every_logged_epoch(full: Report) -> None:
+    found = table(full, "training-epochs")
+    assert column(found, "epoch") == [1, 2, 3] * 4
+    assert column(found, "val/loss") == [row["val/loss"] for run in FOUR for row in run.history]
+
+
+def test_a_run_without_history_is_named() -> None:
+    silent = replace(FOUR[0], history=())
+    (section,) = report(compare([silent]), "training").sections
+    assert "No run logged its epochs" in str(section.blocks)
+
+
+def test_one_run_alone_makes_a_report() -> None:
+    built = report(compare(FOUR[:1]))
+    ids = [section.id for section in built.sections]
+    assert "differences" not in ids
+    assert {"summary", "overall", "emotions"} <= set(ids)
+
+
+def test_validation_predictions_alone_make_a_report() -> None:
+    runs = [run_result(run, splits=("val",)) for run in STANDARD_RUNS[:2]]
+    built = report(compare(runs, split="val"))
+    assert "val texts" in built.subtitle
+
+
+def test_runs_without_neutral_and_with_it_make_a_report() -> None:
+    less = run_result(OfflineRun(seed=8, exclude_neutral=True), number=8)
+    found = table(report(compare([*FOUR, less])), "emotions-f1")
+    assert column(found, less.id)[-1] is None
+
+
+def test_the_data_is_json_and_holds_every_run(full: Report) -> None:
+    data = json.loads(json.dumps(full.data, allow_nan=False))
+    assert [run["id"] for run in data["runs"]] == [run.id for run in FOUR]
+    assert data["baseline"]["id"] == FOUR[0].id
+    assert data["skipped"] == [{"name": "lost-run", "reason": "its log is damaged"}]
+    split = data["runs"][0]["splits"]["test"]
+    assert split["overall"]["macro_f1"] == FOUR[0].splits["test"].scores.overall["macro_f1"]
+    assert len(split["per_class"]) == 28
+    assert data["runs"][0]["config"]["random_seed"] == 1
+    low, high = data["runs"][0]["intervals"]["macro_f1"]
+    assert low < split["overall"]["macro_f1"] < high
+    assert data["runs"][0]["differences"] is None
+    assert data["runs"][2]["differences"]["macro_f1"]["verdict"] == "win"
+    assert [item["protocol"] for item in data["runs"][0]["protocols"]] == [
+        "fixed",
+        "as-logged",
+        "global",
+        "per-class",
+        "oracle",
+    ]
+
+
+def test_the_same_input_makes_the_same_report() -> None:
+    assert report(compare(FOUR)) == report(compare(FOUR[::-1]))
+
+
+def test_the_signature_says_how_the_numbers_were_made(full: Report) -> None:
+    assert "split:test|n:120|labels:28" in full.signature

@@ -1,0 +1,588 @@
+"""What each section says, against values computed here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from goemo_report.compare import Comparison, Options, compare
+from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
+from goemo_report.metrics.scores import score
+from goemo_report.reference_board import REFERENCE_BOARD
+from goemo_report.report.data import signature
+from goemo_report.report.document import Facts, Heatmap, Plot, Section
+from goemo_report.report.sections import (
+    ablation,
+    calibration,
+    curves,
+    differences,
+    emotions,
+    errors,
+    groups,
+    leaderboard,
+    multilabel,
+    overall,
+    seeds,
+    settings,
+    summary,
+    thresholds,
+    truth,
+)
+from goemo_report.results import RunResult
+from tests.offline_runs import STANDARD_RUNS, OfflineRun
+from tests.report.sections.reading import callouts, cells, column, table, texts
+from tests.synthetic import run_result
+
+FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    return compare(FOUR)
+
+
+def built(section: Section | None) -> Section:
+    assert section is not None
+    return section
+
+
+# --- Summary and leaderboard ----------------------------------------------------------
+
+
+def test_the_summary_names_the_best_run_the_gap_and_whether_it_is_noise(
+    comparison: Comparison,
+) -> None:
+    chosen = compare((FOUR[0], FOUR[2]), baseline=FOUR[0].id)
+    text = callouts(summary.build(chosen))
+    best, base = chosen.best, chosen.baseline
+    value, gap = chosen.macro_f1(best), chosen.macro_f1(best) - chosen.macro_f1(base)
+    assert f"{best.run.name} is best with macro F1 {value:.3f}: +{gap:.3f}" in text
+    assert f"+{gap:.3f} against the baseline {base.run.name}, more than noise" in text
+    assert "Gained most F1:" in text
+    unchosen = callouts(summary.build(compare((FOUR[0], FOUR[2]))))
+    assert f"{value:.3f}, {gap:.3f} ahead of {base.run.name}, more than noise" in unchosen
+    assert "against the baseline" not in unchosen
+    best_is_base = callouts(summary.build(compare((FOUR[0], FOUR[2]), baseline=FOUR[2].id)))
+    assert f"No run beats the baseline {best.run.name}" in best_is_base
+    assert f"{gap:.3f} ahead of {base.run.name}, more than noise (95% interval [+" in best_is_base
+
+
+def test_seeds_of_one_recipe_are_not_told_apart_but_recipes_are(comparison: Comparison) -> None:
+    text = callouts(summary.build(comparison))
+    weak, strong = ([comparison.macro_f1(run) for run in pair] for pair in (FOUR[:2], FOUR[2:]))
+    welch = ttest_ind(strong, weak, equal_var=False)
+    assert text.startswith("Over seeds, roberta-large (R3, R4) is the best recipe")
+    assert f"{np.mean(strong):.3f} (n = 2): +{np.mean(strong) - np.mean(weak):.3f}" in text
+    assert f"p = {welch.pvalue:.3f}" in text or (welch.pvalue < 0.001 and "p < 0.001" in text)
+    gap = abs(strong[0] - strong[1])
+    assert "Same recipe, other seed: macro F1 of its 2 runs ranges over " in text
+    assert f"over {gap:.3f}, from " in text
+    board = table(leaderboard.build(comparison), "leaderboard-runs")
+    verdicts = dict(zip(column(board, "key"), column(board, "verdict"), strict=True))
+    assert verdicts == {"R1": "baseline", "R2": "other seed", "R3": "win", "R4": "win"}
+
+
+def test_seeds_of_one_recipe_alone_get_their_mean_and_range() -> None:
+    pair = compare(FOUR[2:], baseline=FOUR[2].id)
+    text = callouts(summary.build(pair))
+    values = [pair.macro_f1(run) for run in pair.runs]
+    assert "Both runs have the same recipe and differ only in the seed" in text
+    assert f"{np.mean(values):.3f} on average, from {min(values):.3f}" in text
+    assert "No run beats" not in text
+    three = compare([*FOUR[2:], run_result(replace(STANDARD_RUNS[2], seed=77), number=7)])
+    low, _, high = sorted(three.macro_f1(run) for run in three.runs)
+    assert f"its 3 runs ranges over {high - low:.3f}, from " in callouts(summary.build(three))
+    assert set(column(table(leaderboard.build(three), "leaderboard-runs"), "verdict")) == {
+        "baseline",
+        "other seed",
+    }
+
+
+def test_means_over_seeds_stand_for_a_recipe_and_not_its_luckiest_run() -> None:
+    def tiles(runs: tuple[RunResult, ...]) -> dict[str, object]:
+        blocks = summary.build(compare(runs)).blocks
+        facts = next(block for block in blocks if isinstance(block, Facts))
+        return {name: getattr(value, "value", value) for name, value, _ in facts.items}
+
+    def words(pair: tuple[RunResult, ...]) -> str:
+        values = [compare(pair).macro_f1(run) for run in pair]
+        return f"{np.mean(values):.3f} \u00b1 {np.std(values, ddof=1):.3f}"
+
+    assert tiles(FOUR[2:])["macro F1"] == words(FOUR[2:])
+    assert tiles(FOUR[2:])["recipe"] == "roberta-large (R1, R2)"
+    assert tiles(FOUR)["macro F1"] == words(FOUR[2:])
+    assert tiles(FOUR)["best recipe"] == "roberta-large (R3, R4)"
+    alone = compare(FOUR[:3])  # the better recipe has one seed: nothing to average
+    assert tiles(FOUR[:3])["macro F1"] == alone.macro_f1(alone.best)
+
+
+def test_runs_on_other_texts_are_said_to_be_so() -> None:
+    found = FOUR[2].splits["test"]
+    part = found.predictions.take(np.arange(90), np.arange(28))
+    scores = score(part.truth, part.probabilities, part.labels)
+    some = replace(found, predictions=part, scores=scores)
+    runs = (FOUR[0], replace(FOUR[2], splits={"test": some}))
+    text = callouts(summary.build(compare(runs)))
+    assert "were not judged on the same test texts (R1 120, R2 90)" in text
+    assert "|n:90-120|" in signature(compare(runs))
+    lead = compare(runs).lead
+    assert lead is not None
+    macro = lead["macro_f1"]
+    assert macro is not None
+    assert f"{macro.value:+.3f} on common texts against {FOUR[0].run.name}" in text
+    chosen = callouts(summary.build(compare(runs, baseline=FOUR[0].id)))
+    assert f": {macro.value:+.3f} on common texts against the baseline" in chosen
+    board = table(leaderboard.build(compare(runs)), "leaderboard-runs")
+    assert sorted(column(board, "texts")) == [90, 120]  # type: ignore[type-var]  # integers
+    assert "not judged on the same texts" in board.caption
+    same = table(leaderboard.build(compare(FOUR)), "leaderboard-runs")
+    assert "texts" not in [item.key for item in same.columns]
+    assert "not judged" not in callouts(summary.build(compare(FOUR)))
+
+
+def test_emotions_within_noise_are_called_so() -> None:
+    close = run_result(OfflineRun(seed=11, config={"learning_rate": 3e-5}), number=5)
+    pair = compare((FOUR[0], close), baseline=FOUR[0].id)
+    if pair.best is not close:
+        pair = compare((FOUR[0], close), baseline=close.id)
+    found = pair.differences[pair.best.id]
+    lines = callouts(summary.build(pair)).splitlines()
+    shown = [line for line in lines if line.startswith(("Gained most", "Lost most"))]
+    assert shown
+    for line in shown:
+        clear = any(
+            found[f"f1_{label}"].verdict != "tie"  # type: ignore[union-attr]  # both have it
+            for label in EMOTIONS
+            if f" {label} " in line
+        )
+        assert line.endswith("; none more than noise.") != clear
+
+
+def test_equal_runs_are_not_told_apart() -> None:
+    twins = [replace(FOUR[0], run=replace(FOUR[0].run, id=name, name=name)) for name in "ab"]
+    comparison = compare(twins)
+    text = callouts(summary.build(comparison))
+    assert "Both runs have the same recipe and logged 1 seed" in text
+    assert "Same recipe, and the predictions are identical" in text
+    found = table(leaderboard.build(comparison), "leaderboard-runs")
+    assert column(found, "verdict") == ["baseline", "same seed"]
+    found_test = FOUR[2].splits["test"]
+    part = found_test.predictions.take(np.arange(90), np.arange(28))
+    scores = score(part.truth, part.probabilities, part.labels)
+    some = replace(found_test, predictions=part, scores=scores)
+    other = replace(FOUR[2], splits={"test": some})
+    again = replace(other, run=replace(other.run, id="b", name="b"))
+    text = callouts(summary.build(compare([FOUR[0], other, again])))  # not on the same texts
+    assert "b is best" in text
+    assert "143002 (same recipe, same seed): identical predictions" in text
+    assert "may be noise" not in text
+
+
+def test_the_summary_warns() -> None:
+    weak = run_result(OfflineRun(seed=9, quality=0.05), number=9, logged={"test/macro_f1": 0.9})
+    weak = replace(weak, run=replace(weak.run, state="crashed"))
+    text = callouts(summary.build(compare([*FOUR, weak])))
+    assert f"{weak.run.name} never predicts" in text
+    assert "differ from the predictions" in text
+    assert f"{weak.run.name} is crashed, not finished" in text
+
+
+def test_the_facts_carry_intervals() -> None:
+    comparison = compare((FOUR[0], FOUR[2]))
+    facts = next(block for block in summary.build(comparison).blocks if isinstance(block, Facts))
+    named = {name: value for name, value, _ in facts.items}
+    interval = comparison.analyses[comparison.best.id].intervals["macro_f1"]
+    assert interval is not None
+    macro = named["macro F1"]
+    assert (macro.value, macro.low, macro.high) == (  # type: ignore[union-attr]  # a Cell
+        comparison.macro_f1(comparison.best),
+        interval.low,
+        interval.high,
+    )
+
+
+def test_the_leaderboard_is_ordered_and_has_tuned_figures(comparison: Comparison) -> None:
+    found = table(leaderboard.build(comparison), "leaderboard-runs")
+    assert column(found, "run") == [run.run.name for run in comparison.ranked]
+    values = [cell.value for cell in cells(found, "macro_f1")]
+    assert values == sorted(values, reverse=True)  # type: ignore[type-var]  # floats
+    for run, cell in zip(comparison.ranked, cells(found, "tuned"), strict=True):
+        tuned = comparison.protocol(run, "per-class")
+        assert tuned is not None
+        assert cell.value == tuned.overall["macro_f1"]
+
+
+@pytest.fixture(scope="module")
+def whole() -> RunResult:
+    return run_result(OfflineRun(texts=SPLIT_SAMPLES["test"], quality=0.6), splits=("test",))
+
+
+def test_reported_rows_name_source_and_threshold_and_mark_bounds(whole: RunResult) -> None:
+    section = leaderboard.build(compare([whole, FOUR[0]]))
+    found = table(section, "reference-board")
+    assert len(found.rows) == len(REFERENCE_BOARD) + 1  # 120 texts do not belong here
+    for cell in cells(found, "source"):
+        assert cell.link or cell.value == "this report"  # what nobody can look up is left out
+    assert all(column(found, "source"))
+    assert all(column(found, "threshold"))
+    for threshold in column(found, "threshold"):
+        assert ("a bound, not a result" in str(threshold)) == ("tuned on test" in str(threshold))
+    assert "1 run is not listed" in callouts(section)
+
+
+def test_without_a_run_on_the_whole_split_no_reported_results_are_shown(
+    comparison: Comparison,
+) -> None:
+    section = leaderboard.build(comparison)
+    assert "No results of others are shown" in callouts(section)
+    with pytest.raises(AssertionError, match="no table reference-board"):
+        table(section, "reference-board")
+
+
+def test_whole_runs_stand_among_the_reported_ones(whole: RunResult) -> None:
+    found = table(leaderboard.build(compare([whole])), "reference-board")
+    assert column(found, "source").count("this report") == 1  # no validation, no tuned row
+    seeds = [
+        whole,
+        replace(
+            whole, run=replace(whole.run, id="b", config={**whole.run.config, "random_seed": 8})
+        ),
+    ]
+    found = table(leaderboard.build(compare(seeds)), "reference-board")
+    assert [name for name in column(found, "source") if str(name).startswith("this")] == [
+        "this report, mean of 2 seeds, sd 0.000"
+    ]
+    shown = [value for value in column(found, "macro_f1") if value is not None]
+    assert shown == sorted(shown, reverse=True)  # type: ignore[type-var]  # floats
+
+
+def test_one_sided_intervals_are_explained_where_they_occur() -> None:
+    weak = run_result(OfflineRun(seed=9, quality=0.05), number=9)
+    for runs in ([weak], FOUR):
+        shown = (
+            "emotions are never predicted"
+            in table(overall.build(compare(runs)), "overall-scores").caption
+        )
+        never = any(run.splits["test"].scores.never_predicted for run in runs)
+        assert shown == never
+    assert weak.splits["test"].scores.never_predicted
+
+
+# --- Metrics and differences ----------------------------------------------------------
+
+
+def test_every_overall_metric_has_its_interval(comparison: Comparison) -> None:
+    section = overall.build(comparison)
+    for identifier in ("overall-scores", "overall-precision-recall", "overall-texts"):
+        found = table(section, identifier)
+        for item in found.columns[2:]:
+            for run, cell in zip(comparison.runs, cells(found, item.key), strict=True):
+                value = comparison.on_split(run).scores.overall[item.key]
+                assert cell.value == value
+                assert cell.low is not None
+                assert cell.high is not None
+                assert value is not None
+                assert cell.low <= value <= cell.high
+
+
+def test_differences_carry_interval_p_and_verdict() -> None:
+    comparison = compare((FOUR[0], FOUR[2], FOUR[3]))
+    found = table(built(differences.build(comparison)), "differences-overall")
+    for row, run in enumerate(comparison.others):
+        expected = comparison.differences[run.id]["macro_f1"]
+        assert expected is not None
+        cell = cells(found, "macro_f1")[row]
+        assert (cell.value, cell.low, cell.high) == (expected.value, expected.low, expected.high)
+        assert column(found, "verdict")[row] == expected.verdict
+        assert column(found, "p")[row] == expected.p
+        marks = {"win": "good", "loss": "bad", "tie": None}
+        assert cell.mark == marks[expected.verdict]
+
+
+def test_no_difference_on_any_text_is_said_in_words() -> None:
+    twin = replace(FOUR[0], run=replace(FOUR[0].run, id="twin"))
+    section = built(differences.build(compare([FOUR[0], twin])))
+    for cell in (
+        *cells(table(section, "differences-overall"), "macro_f1"),
+        *cells(table(section, "differences-emotions"), "twin"),
+    ):
+        assert (cell.value, cell.low, cell.high) == (0.0, None, None)
+        assert cell.note == "same on every text"
+
+
+def test_runs_that_cannot_be_paired_get_no_verdict() -> None:
+    found = FOUR[1].splits["test"].predictions
+    shuffled = replace(found, truth=found.truth[::-1].copy())
+    other = replace(FOUR[1], splits={"test": replace(FOUR[1].splits["test"], predictions=shuffled)})
+    section = built(differences.build(compare([FOUR[0], other])))
+    assert "Not paired with the baseline" in callouts(section)
+    assert column(table(section, "differences-overall"), "verdict") == ["not paired"]
+    assert cells(table(section, "differences-emotions"), other.id)[0].low is None
+
+
+def test_the_dumbbell_joins_baseline_and_run_per_emotion(comparison: Comparison) -> None:
+    section = built(differences.build(comparison))
+    plot = next(block for block in section.blocks if isinstance(block, Plot))
+    base, run = plot.series
+    assert plot.connect
+    assert base.y == run.y
+    assert set(map(str, base.y)) == set(EMOTIONS)
+
+
+def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison) -> None:
+    section = emotions.build(comparison)
+    found = table(section, "emotions-detail")
+    assert [title for title, _ in found.row_groups] == [
+        "positive",
+        "negative",
+        "ambiguous",
+        "neutral",
+    ]
+    assert sum(size for _, size in found.row_groups) == len(found.rows) == 28
+    scores = comparison.on_split(comparison.best).scores
+    for label, cell, support in zip(
+        column(found, "emotion"), cells(found, "f1"), column(found, "support"), strict=True
+    ):
+        at = EMOTIONS.index(str(label))
+        assert cell.value == scores.counts.f1[at]
+        assert support == scores.counts.support[at]
+        assert cell.low is not None
+    heatmap = next(block for block in section.blocks if isinstance(block, Heatmap))
+    assert heatmap.rows == tuple(comparison.short(run) for run in comparison.runs)
+    assert set(heatmap.columns) == set(EMOTIONS)
+
+
+def test_groups_are_rolled_up_from_the_predictions(comparison: Comparison) -> None:
+    found = table(groups.build(comparison), "groups-sentiment")
+    predictions = comparison.on_split(comparison.best).predictions
+    positive = [EMOTIONS.index(name) for name in ("admiration", "joy", "love")]
+    assert column(found, "group") == ["positive", "negative", "ambiguous", "neutral"]
+    neutral = score(
+        predictions.truth[:, -1:], predictions.probabilities[:, -1:], ("neutral",)
+    ).counts.f1[0]
+    assert column(found, comparison.best.id)[-1] == neutral
+    support = column(found, "support")[0]
+    assert isinstance(support, int)
+    assert support >= predictions.truth[:, positive].any(axis=1).sum()
+
+
+# --- Seeds, thresholds, ablation ------------------------------------------------------
+
+
+def test_seeds_give_mean_spread_and_range(comparison: Comparison) -> None:
+    section = built(seeds.build(comparison))
+    found = table(section, "seeds-groups")
+    values = [comparison.macro_f1(run) for run in FOUR[:2]]
+    assert column(found, "n")[0] == 2
+    assert column(found, "mean")[0] == pytest.approx(np.mean(values))
+    assert column(found, "sd")[0] == pytest.approx(np.std(values, ddof=1))
+    assert "interval" not in str(column(found, "range")[0])
+    assert column(table(section, "seeds-differences"), "p")[0] is not None
+
+
+def test_a_single_seed_has_no_p_value(comparison: Comparison) -> None:
+    section = built(seeds.build(compare(FOUR[:3])))
+    found = table(section, "seeds-differences")
+    assert set(column(found, "p")) == {None}
+    assert "at least two seeds" in str(column(found, "note")[0])
+    assert seeds.build(compare([FOUR[0], FOUR[2]])) is None
+
+
+def test_thresholds_have_a_column_for_each_protocol(comparison: Comparison) -> None:
+    found = table(thresholds.build(comparison), "thresholds-macro-f1")
+    for row, run in enumerate(comparison.ranked):
+        for result in comparison.protocols[run.id]:
+            assert column(found, result.choice.protocol)[row] == result.overall["macro_f1"]
+    assert all(cell.note == "bound, not a result" for cell in cells(found, "oracle"))
+
+
+def test_without_validation_there_are_no_tuned_columns() -> None:
+    runs = [run_result(run, splits=("test",)) for run in STANDARD_RUNS[:2]]
+    section = thresholds.build(compare(runs))
+    found = table(section, "thresholds-macro-f1")
+    assert column(found, "global") == column(found, "per-class") == [None, None]
+    assert "No tuned columns for" in callouts(section)
+    on_val = thresholds.build(compare(FOUR[:1], split="val"))
+    assert "tuning would be the bound" in callouts(on_val)
+
+
+def test_the_lead_stands_at_fixed_and_at_tuned_thresholds(comparison: Comparison) -> None:
+    found = table(thresholds.build(comparison), "thresholds-difference")
+    pairs = comparison.headline, comparison.tuned_headline
+    expected = [pair[key] for pair in pairs if pair for key in ("macro_f1", "micro_f1")]
+    assert [(c.value, c.low, c.high) for c in cells(found, "difference")] == [
+        (one.value, one.low, one.high) for one in expected if one
+    ]
+    assert column(found, "p") == [one.p for one in expected if one]
+    alone = [run_result(run, splits=("test",), number=n) for n, run in enumerate(STANDARD_RUNS)]
+    assert "not compared in pairs at tuned thresholds" in callouts(thresholds.build(compare(alone)))
+
+
+def test_an_ablation_names_the_one_change_and_what_it_did() -> None:
+    changed = OfflineRun(
+        model="roberta-large",
+        seed=1,
+        quality=0.5,
+        tags=("ablation",),
+        run_id="ablated",
+        config={"dropout": 0.5},
+    )
+    run = run_result(changed, number=9)
+    comparison = compare([*FOUR, run])
+    found = table(built(ablation.build(comparison)), "ablation-changes")
+    assert column(found, "reference") == [comparison.short(FOUR[2])]
+    assert column(found, "change") == ["dropout: 0.1 \u2192 0.5"]
+    assert column(found, "verdict") == ["loss"]
+    value = cells(found, "macro_f1")[0].value
+    assert value == pytest.approx(comparison.macro_f1(run) - comparison.macro_f1(FOUR[2]))
+
+
+def test_an_ablation_without_neutral_compares_what_both_have() -> None:
+    less = run_result(
+        replace(STANDARD_RUNS[0], exclude_neutral=True, tags=("ablation",), run_id="less"), number=9
+    )
+    section = built(ablation.build(compare([FOUR[0], less])))
+    assert "on the 27 labels that both have" in callouts(section)
+    assert "scored again on these alone" in callouts(section)
+
+
+def test_no_ablation_tag_no_section(comparison: Comparison) -> None:
+    assert ablation.build(comparison) is None
+
+
+# --- Curves, calibration, behaviour, errors -------------------------------------------
+
+
+def test_curves_are_thin_and_per_emotion_for_a_few_runs(comparison: Comparison) -> None:
+    section = curves.build(comparison)
+    plots = [block for block in section.blocks if isinstance(block, Plot)]
+    assert all(len(series.x) <= 200 for plot in plots for series in plot.series)
+    micro = [plot for plot in plots if not plot.choose]
+    assert all(len(plot.series) == len(FOUR) for plot in micro)
+    chosen = next(plot for plot in plots if plot.choose)
+    assert {series.group for series in chosen.series} == set(EMOTIONS)
+
+
+def test_calibration_lists_every_run(comparison: Comparison) -> None:
+    found = table(calibration.build(comparison), "calibration-errors")
+    for run, brier in zip(comparison.runs, column(found, "brier"), strict=True):
+        predictions = comparison.on_split(run).predictions
+        expected = np.mean((predictions.probabilities - predictions.truth) ** 2)
+        assert brier == pytest.approx(expected)
+
+
+def test_a_collapsed_run_is_named() -> None:
+    weak = run_result(OfflineRun(seed=9, quality=0.05))
+    section = multilabel.build(compare([weak]))
+    assert "never predicted at 0.5" in callouts(section)
+    never = weak.splits["test"].scores.never_predicted
+    assert column(table(section, "multilabel-texts"), "never") == [len(never)]
+
+
+def test_errors_show_true_and_predicted_emotions(comparison: Comparison) -> None:
+    section = built(errors.build(comparison))
+    found = table(section, "errors-confident")
+    predictions = comparison.on_split(comparison.best).predictions
+    for label, kind, row, text in zip(
+        *(column(found, key) for key in ("emotion", "kind", "row", "text")), strict=True
+    ):
+        assert isinstance(row, int)
+        at = EMOTIONS.index(str(label))
+        assert predictions.texts[row - 1] == text
+        assert predictions.truth[row - 1, at] == (kind == "false negative")
+        assert (predictions.probabilities[row - 1, at] >= 0.5) == (kind == "false positive")
+
+
+def test_no_text_leaves_every_text_out() -> None:
+    hidden = compare(FOUR, options=Options(texts=False))
+    shown = set(texts(built(errors.build(hidden))))
+    for predictions in (run.splits["test"].predictions for run in FOUR):
+        assert shown.isdisjoint(predictions.texts)
+
+
+def test_max_errors_limits_and_zero_leaves_the_section_out(comparison: Comparison) -> None:
+    few = compare(FOUR, options=Options(max_errors=1))
+    found = table(built(errors.build(few)), "errors-confident")
+    pairs = list(zip(column(found, "emotion"), column(found, "kind"), strict=True))
+    assert len(pairs) == len(set(pairs))
+    assert errors.build(compare(FOUR, options=Options(max_errors=0))) is None
+
+
+# --- Truth ----------------------------------------------------------------------------
+
+
+def test_a_wrong_figure_is_flagged_with_what_explains_it() -> None:
+    micro_f1 = FOUR[0].splits["test"].scores.overall["micro_f1"]
+    assert micro_f1 is not None
+    wrong = replace(FOUR[0], logged={"test/macro_f1": micro_f1}, history=())
+    section = truth.build(compare([wrong]))
+    assert "1 of 1 logged figures differ" in callouts(section)
+    assert "equals the micro F1" in callouts(section)
+
+
+def test_epochs_are_whole_numbers() -> None:
+    held = replace(FOUR[0].artifacts[0], role="checkpoint", metadata={"best_epoch": 2})
+    run = replace(FOUR[0], artifacts=(held,), logged={"best_epoch": 2.0})
+    found = truth.build(compare([run]))
+    whole = table(found, "truth-whole-figures")
+    assert {"best_epoch"} == set(column(whole, "figure"))
+    assert {item.kind for item in whole.columns if item.key == "logged"} == {"integer"}
+
+
+def test_leaked_texts_are_counted(comparison: Comparison) -> None:
+    found = table(truth.build(comparison), "truth-overlap")
+    assert column(found, "leaked") == [120]  # the synthetic splits share their texts
+    assert cells(found, "leaked")[0].mark == "warning"
+    assert "Overlap with training cannot be seen" in found.caption
+    said = "R1, R2, R3, R4: 120 of 120 test texts (100%) also stand in the validation split."
+    assert said in callouts(summary.build(comparison))
+
+
+def test_a_few_common_texts_are_no_warning_and_training_is_as_logged() -> None:
+    def board(**config: object) -> tuple[Section, str]:
+        run = replace(FOUR[0], splits={"test": FOUR[0].splits["test"]})
+        logged = {**run.run.config, **config}
+        found = compare([replace(run, run=replace(run.run, config=logged))])
+        return truth.build(found), callouts(summary.build(found))
+
+    few, text = board(leaked_test_texts=2)  # of 120, which is below 2%
+    assert [(one.value, one.mark) for one in cells(table(few, "truth-overlap"), "leaked_test")] == [
+        (2, None)
+    ]
+    assert "stand in" not in text
+    assert "cannot be seen" not in table(few, "truth-overlap").caption
+    many, text = board(leaked_test_texts=3)
+    assert cells(table(many, "truth-overlap"), "leaked_test")[0].mark == "warning"
+    assert "R1: 3 of 120 test texts (2%) also stand in the training split." in text
+    _, text = board(leaked_test_texts=10**400)
+    assert "stand in" not in text
+
+
+def a_run(name: str) -> RunResult:
+    return replace(FOUR[0], run=replace(FOUR[0].run, name=name))
+
+
+def test_hostile_names_stay_plain_text() -> None:
+    name = "<script>alert(1)</script> | [x](javascript:1)"
+    found = table(overall.build(compare([a_run(name)])), "overall-scores")
+    assert column(found, "run") == [name]  # renderers escape, sections do not touch it
+
+
+def test_where_the_same_data_lay_is_no_difference_and_versions_stand_once() -> None:
+    def run(path: str, version: str) -> RunResult:
+        of = FOUR[0 if path == "a" else 1]
+        data = {"dataset": path, "dataset_name": "d", "dataset_version": version}
+        config = {**of.run.config, **data, "cuda_version": "12", "system/cuda_version": "12"}
+        return replace(of, run=replace(of.run, config=config))
+
+    def keys(version: str, identifier: str) -> list[str]:
+        found = settings.build(compare([run("a", "1"), run("b", version)]))
+        return [item.key for item in table(found, identifier).columns]
+
+    assert "dataset" not in keys("1", "config-differences")
+    assert "dataset" in keys("2", "config-differences")
+    titles = [key.removeprefix("system/") for key in keys("1", "environment")]
+    assert titles.count("cuda_version") == 1

@@ -1,0 +1,96 @@
+"""The verdict over recipes, and the summary's warning of different losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from goemo_report.compare import compare
+from goemo_report.report.sections import seeds, summary, thresholds
+from goemo_report.report.sections._verdict import over_seeds
+from goemo_report.results import RunResult
+from tests.offline_runs import STANDARD_RUNS
+from tests.report.sections.reading import callouts, column, table
+from tests.synthetic import run_result
+
+FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
+
+
+def tuned_f1(run: RunResult) -> float:
+    found = compare([run]).protocol(run, "per-class")
+    assert found is not None
+    return found.overall["macro_f1"] or 0.0
+
+
+def test_a_clean_sweep_of_few_seeds_is_called_one() -> None:
+    text = over_seeds([0.2016, 0.184], [0.107, 0.105])
+    assert text.startswith(
+        ". Each of its 2 runs beats each of the 2 others, but one of two equal recipes would do "
+        "so in 1 of 3 comparisons: 2 seeds each cannot rule out chance (Welch's 95% interval ["
+    )
+    welch = ttest_ind([0.2016, 0.184], [0.107, 0.105], equal_var=False)
+    assert text.endswith(f"p = {welch.pvalue:.3f}).")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ([0.5, 0.3], [0.4, 0.2], ". Its runs win 3 of 4 pairings with the others, which may be "),
+        ([0.2, 0.1], [0.6, 0.3], ". Each of the 2 others beats each of its 2 runs, but "),
+        ([0.50, 0.51], [0.40, 0.41], "p = 0.005): each of its 2 runs beats each of the 2 others."),
+        ([0.5, 0.9, 0.4, 0.41], [0.39, 0.3, 0.38, 0.37], "in 1 of 35 comparisons, but the spread"),
+        ([0.5, 0.4], [0.3], "; no p-value: needs at least two seeds in both groups."),
+    ],
+)
+def test_seeds_in_words(ours: list[float], theirs: list[float], said: str) -> None:
+    assert said in over_seeds(ours, theirs)
+
+
+def test_recipes_are_compared_at_tuned_thresholds_too() -> None:
+    comparison = compare(FOUR)
+    weak, strong = (np.mean([tuned_f1(run) for run in pair]) for pair in (FOUR[:2], FOUR[2:]))
+    expected = f"Mean macro F1 at tuned thresholds: {strong:.3f} against {weak:.3f}, +"
+    assert expected in callouts(summary.build(comparison))
+    section = seeds.build(comparison)
+    assert section is not None
+    found = table(section, "seeds-differences")
+    assert "macro F1, tuned" in column(found, "metric")
+    assert "micro AUC" in column(found, "metric")
+    assert None not in column(found, "p")
+    at = column(found, "metric").index("macro F1, tuned")
+    assert column(found, "difference")[at] == pytest.approx(strong - weak)
+
+
+def test_the_pair_at_tuned_thresholds_is_of_two_recipes() -> None:
+    comparison = compare(FOUR)
+    assert comparison.group(comparison.ranked[1]) is comparison.group(comparison.best)
+    rival = comparison.contender
+    assert rival is comparison.ranked[2]
+    found = table(thresholds.build(comparison), "thresholds-difference")
+    names = f"{comparison.name(comparison.best)} minus {comparison.name(rival)}"
+    assert found.caption.startswith(f"{names}, one run of each recipe")
+    gap = comparison.macro_f1(comparison.best) - comparison.macro_f1(rival)
+    assert column(found, "difference")[0] == pytest.approx(gap)
+    alone = compare(FOUR[:2])
+    assert alone.contender is alone.ranked[1]
+    chosen = compare(FOUR, baseline=FOUR[1].id)
+    assert chosen.contender is FOUR[1]
+
+
+def test_different_losses_are_warned_of() -> None:
+    def text(*losses: str | None) -> str:
+        runs = []
+        for run, loss in zip(FOUR, losses, strict=False):
+            config = {**run.run.config, **({"loss": loss} if loss else {})}
+            runs.append(replace(run, run=replace(run.run, config=config)))
+        return callouts(summary.build(compare(runs)))
+
+    warning = "different losses (R1, R3 bce; R2 focal)"
+    assert warning in text("bce", "focal", "bce")
+    assert "compare AUC, and macro F1 at tuned thresholds" in text("bce", "focal", "bce")
+    assert warning in text(None, "focal", "bce")  # a run that logged none had the usual loss
+    assert "losses" not in text("focal", "focal")
+    assert "losses" not in text("bce", None)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goemo_report.formats.csv_table import obeyed_by_none
+from goemo_report.report.listing import (
+    jsonable,
+    run_document,
+    runs_csv,
+    runs_document,
+    timestamp,
+    to_csv,
+    to_json,
+)
+from goemo_report.report.tables import history_table, runs_table
+from goemo_report.sources.model import RunRecord
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
+    max_leaves=10,
+)
+
+
+def run(**changes: Any) -> RunRecord:
+    fields: dict[str, Any] = {
+        "id": "abc",
+        "name": "bert-20241210-143022",
+        "entity": None,
+        "project": "p",
+        "url": None,
+        "state": "finished",
+        "tags": ("final", "bert"),
+        "created_at": datetime(2024, 12, 10, 14, 30, 22, tzinfo=UTC),
+        "config": {"model_name": "bert"},
+        "summary": {"test/f1_macro": 0.25, "test/auc": float("nan")},
+        "origin": "here",
+    }
+    return RunRecord(**{**fields, **changes})
+
+
+@given(ANYTHING)
+def test_every_logged_value_becomes_strict_json(value: Any) -> None:
+    text = to_json({"value": jsonable(value)})
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"bare {name}"))
+
+
+def test_values_that_json_lacks_become_wandbs_strings() -> None:
+    value = {"a": [float("nan"), float("inf"), -float("inf")], "b": np.float32(0.5), 3: {1}}
+    assert jsonable(value) == {"a": ["NaN", "Infinity", "-Infinity"], "b": 0.5, "3": [1]}
+
+
+def test_the_shape_of_a_run() -> None:
+    document = run_document(run())
+    assert list(document) == [
+        *("id", "name", "entity", "project", "url", "state", "created_at", "tags"),
+        *("config", "summary"),
+    ]
+    assert document["created_at"] == "2024-12-10T14:30:22Z"
+    assert document["summary"]["test/auc"] == "NaN"
+    assert list(runs_document([run()])) == ["schema_version", "runs"]
+
+
+def test_times_are_written_in_utc() -> None:
+    at = datetime(2024, 12, 10, 15, 0, tzinfo=timezone(timedelta(hours=1)))
+    assert timestamp(at) == "2024-12-10T14:00:00Z"
+    assert timestamp(at.replace(tzinfo=None)) == "2024-12-10T15:00:00Z"
+    assert timestamp(None) is None
+
+
+@given(st.lists(st.lists(st.text(), min_size=2, max_size=2)))
+def test_csv_gives_every_text_back(rows: list[list[str]]) -> None:
+    read = list(csv.reader(io.StringIO(to_csv(["a", "b"], rows), newline="")))
+    formula = ("=", "+", "-", "@")
+    guarded = [[obeyed_by_none(v) for v in row] for row in rows]
+    written = [["'" + v if v.startswith(formula) else v for v in row] for row in guarded]
+    assert read[1:] == [[v if v != "'-Infinity" else "-Infinity" for v in row] for row in written]
+
+
+def test_csv_holds_no_command_to_github_actions() -> None:
+    hostile = run(id="::error::a", config={"b": "x\n  ::set-output name=c::d", "e": ["##[group]"]})
+    text = runs_csv([hostile])
+    assert not [line for line in text.splitlines() if line.lstrip().startswith("::")]
+    assert "##[" not in text
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["id"], row["config.e"]) == ("'::error::a", """["#'#[group]"]""")
+    assert row["config.b"] == "x\n'  ::set-output name=c::d"
+
+
+def test_runs_csv_has_a_column_for_every_key_of_any_run() -> None:
+    other = run(id="x", config={"nested": {"a": [1]}}, summary={}, tags=(), name="=1+1")
+    rows = list(csv.DictReader(io.StringIO(runs_csv([run(), other]))))
+    assert rows[0]["config.model_name"] == "bert"
+    assert rows[0]["tags"] == "final,bert"
+    assert rows[1]["config.nested"] == '{"a": [1]}'
+    assert rows[1]["summary.test/auc"] == ""
+    assert rows[1]["name"] == "'=1+1"
+
+
+def test_headline_metrics_are_found_in_both_dialects() -> None:
+    table = runs_table([run(), run(summary={"test/macro_f1": 0.5, "test/micro_f1": "n/a"})])
+    column = [c.key for c in table.columns].index("test/macro_f1")
+    assert [row[column] for row in table.rows] == [0.25, 0.5]
+
+
+def test_the_history_table_shows_epochs_and_says_what_it_leaves_out() -> None:
+    history = (
+        {"_step": 1, "epoch": 1, "train/loss": 0.5, "custom": 1},
+        {"_step": 2, "epoch": 2, "train/loss": float("nan")},
+        {"_step": 3, "test/auc": 0.9},
+    )
+    table = history_table(history)
+    assert [column.key for column in table.columns] == ["epoch", "train/loss"]
+    assert len(table.rows) == 2
+    assert table.caption.startswith("2 epochs")
+    assert "all 3 steps" in table.caption

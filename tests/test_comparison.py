@@ -1,0 +1,226 @@
+"""The comparison: order, names, baseline, groups, what is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from goemo_report.analysis.configs import config_differences, flat_config, seed_groups
+from goemo_report.compare import compare
+from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
+from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.results import LoadedRuns, RunResult
+from goemo_report.sources.model import SkippedRun
+from tests.offline_runs import STANDARD_RUNS, OfflineRun
+from tests.synthetic import run_result
+
+FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
+
+
+def test_runs_come_in_the_order_of_creation_whatever_the_input_order() -> None:
+    forwards, backwards = compare(FOUR), compare(FOUR[::-1])
+    assert [run.id for run in forwards.runs] == [run.id for run in FOUR]
+    assert [run.id for run in backwards.runs] == [run.id for run in FOUR]
+    assert forwards.keys == {run.id: f"R{n}" for n, run in enumerate(FOUR, 1)}
+
+
+def test_the_baseline_is_the_option_else_the_tag_else_the_first_run() -> None:
+    assert compare(FOUR).baseline is FOUR[0]
+    tagged = run_result(OfflineRun(seed=9, tags=("baseline",)), number=9)
+    assert compare([*FOUR, tagged]).baseline is tagged
+    assert compare([*FOUR, tagged], baseline=FOUR[2].id).baseline is FOUR[2]
+    assert compare(FOUR, baseline=FOUR[1].run.name).baseline is FOUR[1]
+    assert compare(FOUR, baseline=FOUR[3].run.path).baseline is FOUR[3]
+
+
+def test_an_unknown_or_ambiguous_baseline_is_refused() -> None:
+    with pytest.raises(SettingsError, match="not among the compared runs"):
+        compare(FOUR, baseline="nobody")
+    twins = [
+        run_result(OfflineRun(seed=1, name="twin", run_id="t1")),
+        run_result(OfflineRun(seed=2, name="twin", run_id="t2")),
+    ]
+    with pytest.raises(SettingsError, match="names 2 runs"):
+        compare(twins, baseline="twin")
+    assert compare(twins).names == {"t1": "twin (t1)", "t2": "twin (t2)"}
+
+
+def test_a_baseline_that_cannot_be_used_says_why() -> None:
+    only_val = run_result(OfflineRun(seed=7, name="lonely"), splits=("val",))
+    with pytest.raises(SettingsError, match="logged no test predictions"):
+        compare([*FOUR, only_val], baseline="lonely")
+
+
+def test_runs_without_the_split_are_left_out_with_the_reason() -> None:
+    only_val = run_result(OfflineRun(seed=7), splits=("val",))
+    damaged = replace(run_result(OfflineRun(seed=8), splits=("val",)), problems={"test": "torn"})
+    comparison = compare(LoadedRuns((*FOUR, only_val, damaged), (SkippedRun("x", "lost"),)))
+    assert len(comparison.runs) == 4
+    assert [item.reason for item in comparison.skipped] == [
+        "lost",
+        "logged no test predictions",
+        "torn",
+    ]
+    assert compare([only_val], split="val").runs == (only_val,)
+    cut = replace(only_val.run, state="unfinished", results=Path("/my runs/n-x"))
+    with pytest.raises(NotFoundError) as caught:
+        compare([replace(only_val, run=cut)])
+    assert caught.value.remedy == (
+        f"Finish it with `goemo-train --resume {cut.id} --output '/my runs'`"
+    )
+    with pytest.raises(NotFoundError, match="no run has usable test predictions"):
+        compare([only_val, damaged])
+
+
+def test_the_ranking_follows_macro_f1() -> None:
+    comparison = compare(FOUR)
+    values = [comparison.macro_f1(run) for run in comparison.ranked]
+    assert values == sorted(values, reverse=True)
+    assert comparison.best.run.model_name == "roberta-large"
+
+
+def test_runs_that_differ_only_in_the_seed_form_a_group() -> None:
+    groups = seed_groups([run.run for run in FOUR])
+    assert [group.run_ids for group in groups] == [
+        ("distilbertbases1", "distilbertbases2"),
+        ("robertalarges1", "robertalarges2"),
+    ]
+    assert groups[0].seeds == (1, 2)
+    longer = run_result(OfflineRun(seed=3, epochs=4)).run
+    assert len(seed_groups([FOUR[0].run, longer])) == 2
+
+
+def test_the_environment_does_not_split_a_seed_group() -> None:
+    one = run_result(OfflineRun(seed=1))
+    elsewhere = OfflineRun(seed=2, config={"gpu_type": "A100", "system/python_version": "3.12"})
+    assert len(seed_groups([one.run, run_result(elsewhere).run])) == 1
+
+
+def test_the_path_of_the_data_does_not_split_a_seed_group() -> None:
+    def made(seed: int, **config: str) -> RunResult:
+        return run_result(OfflineRun(seed=seed, config=config))
+
+    known = {"dataset_name": "d", "dataset_version": "sha256:1"}
+    one, other = made(1, dataset="../d", **known), made(2, dataset="/data/d", **known)
+    assert len(seed_groups([one.run, other.run])) == 1
+    changed = made(2, dataset="/data/d", **known | {"dataset_version": "sha256:2"})
+    assert len(seed_groups([one.run, changed.run])) == 2
+
+
+def test_runs_without_a_config_are_groups_of_their_own() -> None:
+    runs = [run_result(OfflineRun(seed=seed), config={}).run for seed in (1, 2)]
+    assert len(seed_groups(runs)) == 2
+
+
+def test_config_differences_name_every_key_that_differs() -> None:
+    one = replace(FOUR[0].run, config={"a": 1, "same": [1, 2], "nested": {"x": 1}, "only": 3})
+    two = replace(FOUR[1].run, config={"a": 2, "same": [1, 2], "nested": {"x": 2}, "_wandb": 1})
+    assert config_differences([one, two]) == {"a": (1, 2), "nested.x": (1, 2), "only": (3, None)}
+    assert flat_config(two) == {"a": 2, "same": [1, 2], "nested.x": 2}
+
+
+def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
+    less = run_result(OfflineRun(model="roberta-large", seed=5, exclude_neutral=True), number=5)
+    comparison = compare([FOUR[0], less])
+    alignment = comparison.alignments[less.id]
+    assert comparison.labels == EMOTIONS
+    assert alignment.labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert alignment.paired
+    assert alignment.matched == comparison.on_split(less).rows
+    assert "on the 27 labels that both have" in alignment.note
+
+
+def test_short_names_tell_what_differs() -> None:
+    def names(*runs: OfflineRun) -> list[str]:
+        results = [run_result(run, number=n) for n, run in enumerate(runs)]
+        return list(compare(results).short_names.values())
+
+    assert list(compare(FOUR).short_names.values()) == [
+        "R1 distilbert-base seed 1",
+        "R2 distilbert-base seed 2",
+        "R3 roberta-large seed 1",
+        "R4 roberta-large seed 2",
+    ]
+    rate = OfflineRun(seed=1, run_id="slow", config={"learning_rate": 3e-5, "notes": "x" * 99})
+    assert names(OfflineRun(seed=1), rate) == [
+        "R1 distilbert-base lr 2e-05",
+        "R2 distilbert-base lr 3e-05",
+    ]
+    again = OfflineRun(seed=2, run_id="slow2", config={"learning_rate": 3e-5, "notes": "x" * 99})
+    assert names(OfflineRun(seed=1), rate, again)[1:] == [
+        "R2 distilbert-base lr 3e-05, seed 1",
+        "R3 distilbert-base lr 3e-05, seed 2",
+    ]
+    assert names(OfflineRun(seed=1, run_id="a"), OfflineRun(seed=1, run_id="b")) == [
+        "R1 distilbert-base a",
+        "R2 distilbert-base b",
+    ]
+
+
+def test_progress_is_told_run_by_run() -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+
+    def progress(description: str, done: int, total: int) -> None:
+        told.setdefault(description, []).append((done, total))
+
+    compare(FOUR, progress=progress).prepare()
+    assert told["intervals"] == [(n, 4) for n in range(5)]
+    assert told["paired differences"] == [(n, 3) for n in range(4)]
+    assert {steps[-1][0] == steps[-1][1] for steps in told.values()} == {True}
+
+
+def test_the_best_run_is_set_against_the_next_one() -> None:
+    comparison = compare(FOUR)
+    assert comparison.lead is not None
+    macro = comparison.lead["macro_f1"]
+    assert macro is not None
+    first, second = comparison.ranked[:2]
+    gap = comparison.macro_f1(first) - comparison.macro_f1(second)
+    assert macro.value == pytest.approx(gap, abs=1e-12)
+
+
+def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:
+    comparison = compare((FOUR[0], FOUR[2]))
+    found, best = comparison.tuned_headline, comparison.best
+    assert found is not None
+    assert comparison.rival is FOUR[0]
+    gap = 0.0
+    for run, sign in ((best, 1), (FOUR[0], -1)):
+        tuned = comparison.protocol(run, "per-class")
+        assert tuned is not None
+        gap += sign * tuned.overall["macro_f1"]
+    assert found["macro_f1"] is not None
+    assert found["macro_f1"].value == pytest.approx(gap, abs=1e-12)
+    assert comparison.headline is not None
+    assert comparison.headline["macro_f1"] != found["macro_f1"]
+    alone = run_result(STANDARD_RUNS[2], splits=("test",), number=3)
+    assert compare((FOUR[0], alone)).tuned_headline is None
+    assert compare(FOUR[:1]).rival is None
+
+
+def test_a_shuffled_file_gives_the_same_differences() -> None:
+    found = FOUR[2].splits["test"]
+    order = np.random.default_rng(0).permutation(found.rows)
+    shuffled = found.predictions.take(order, np.arange(28))
+    other = replace(FOUR[2], splits={"test": replace(found, predictions=shuffled)})
+    straight = compare([FOUR[0], FOUR[2]]).differences[FOUR[2].id]["macro_f1"]
+    again = compare([FOUR[0], other]).differences[FOUR[2].id]["macro_f1"]
+    assert straight is not None
+    assert again is not None
+    assert again.value == pytest.approx(straight.value, abs=1e-12)
+    assert again.verdict == straight.verdict
+
+
+def test_tuned_figures_need_validation_predictions() -> None:
+    alone = run_result(OfflineRun(seed=5), splits=("test",))
+    comparison = compare([alone])
+    assert comparison.protocol(alone, "per-class") is None
+    assert comparison.tuned_intervals == {}
+    tuned = compare(FOUR[:1])
+    result = tuned.protocol(FOUR[0], "per-class")
+    assert result is not None
+    interval = tuned.tuned_intervals[FOUR[0].id]
+    assert interval.low <= result.overall["macro_f1"] <= interval.high

@@ -1,0 +1,146 @@
+"""Threshold protocols: tuned exactly, applied as tuned, exported for use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goemo_report.metrics.scores import score
+from goemo_report.predictions import Predictions
+from goemo_report.thresholds.protocols import (
+    as_logged,
+    choices,
+    export_thresholds,
+    fixed,
+    oracle,
+    tuned_globally,
+    tuned_per_class,
+)
+from goemo_report.thresholds.tune import best_global, best_per_class
+from tests.numbers import make_predictions
+
+
+def all_cuts(probabilities: np.ndarray) -> np.ndarray:
+    """A threshold at every distinct probability, and one above all."""
+    return np.append(np.unique(probabilities), 2.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 25), st.integers(0, 10**6), st.integers(1, 2))
+def test_tuning_finds_the_best_of_all_cuts(rows: int, seed: int, decimals: int) -> None:
+    generator = np.random.default_rng(seed)
+    truth = generator.random((rows, 3)) < 0.3
+    probabilities = np.round(
+        generator.random((rows, 3)) * 0.8 + np.where(truth, 0.2, 0.0), decimals
+    )
+    labels = ("a", "b", "c")
+    cuts = all_cuts(probabilities)
+    f1 = np.array([score(truth, probabilities, labels, cut).counts.f1 for cut in cuts])
+    tuned = score(truth, probabilities, labels, best_per_class(truth, probabilities))
+    assert tuned.counts.f1 == pytest.approx(f1.max(axis=0), abs=1e-12)
+    together = score(truth, probabilities, labels, best_global(truth, probabilities))
+    assert together.overall["macro_f1"] == pytest.approx(f1.mean(axis=1).max(), abs=1e-12)
+
+
+def test_the_midpoint_nearest_to_one_half() -> None:
+    truth = np.array([[True], [True], [False], [False]])
+    scores = np.array([[0.9], [0.7], [0.2], [0.1]])
+    assert best_per_class(truth, scores)[0] == pytest.approx(0.45)
+    # one hit of two either way: the cuts 0.8 and 0.3 are as good, 0.3 is nearer to 0.5
+    truth = np.array([[True], [False], [True]])
+    scores = np.array([[0.9], [0.7], [0.1]])
+    assert best_global(truth, scores) == pytest.approx(0.05)
+
+
+def test_neighbouring_numbers_are_cut_between() -> None:
+    low = 0.5
+    high = float(np.nextafter(low, 1.0))
+    threshold = best_per_class(np.array([[True], [False]]), np.array([[high], [low]]))[0]
+    assert low < threshold <= high
+
+
+def test_a_class_without_positives_keeps_one_half() -> None:
+    truth = np.zeros((5, 2), np.bool_)
+    assert best_per_class(truth, np.random.default_rng(0).random((5, 2))).tolist() == [0.5, 0.5]
+    assert best_global(truth, np.random.default_rng(0).random((5, 2))) == 0.5
+
+
+def test_rare_classes_keep_the_global_threshold() -> None:
+    made = make_predictions(400)
+    support = made.truth.sum(axis=0)
+    choice = tuned_per_class(made, minimum_support=10)
+    rare = tuple(label for label, n in zip(made.labels, support, strict=True) if n < 10)
+    assert rare
+    assert choice.fallback == rare
+    assert choice.thresholds is not None
+    together = best_global(made.truth, made.probabilities)
+    assert (choice.thresholds[support < 10] == together).all()
+    alone = best_per_class(made.truth, made.probabilities)
+    assert np.array_equal(choice.thresholds[support >= 10], alone[support >= 10])
+    assert rare[0] in choice.description
+
+
+def test_each_protocol_predicts_what_it_says() -> None:
+    judged, validation = make_predictions(500, seed=1), make_predictions(500, seed=2)
+    judged = replace(judged, predicted=judged.probabilities >= 0.7)
+    found = {choice.protocol: choice for choice in choices(judged, validation)}
+    assert list(found) == ["fixed", "as-logged", "global", "per-class", "oracle"]
+    assert np.array_equal(found["fixed"].predicted(judged), judged.probabilities >= 0.5)
+    assert np.array_equal(found["as-logged"].predicted(judged), judged.predicted)
+    macro = {}
+    for protocol, choice in found.items():
+        thresholds = 0.7 if choice.thresholds is None else choice.thresholds
+        macro[protocol] = score(judged.truth, judged.probabilities, judged.labels, thresholds)
+        assert np.array_equal(choice.predicted(judged), judged.probabilities >= thresholds)
+    best = macro["oracle"].overall["macro_f1"]
+    assert best is not None
+    assert all((scores.overall["macro_f1"] or 0.0) <= best for scores in macro.values())
+    assert "not a result" in found["oracle"].description
+    assert "validation (n = 500)" in found["global"].description
+
+
+def test_no_validation_no_tuned_protocols() -> None:
+    judged = make_predictions(60)
+    fewer = judged.take(np.arange(60), np.arange(27))
+    for validation, split in ((None, "test"), (fewer, "test"), (judged, "val")):
+        found = choices(judged, validation, "val" if split == "val" else "test")
+        assert [choice.protocol for choice in found] == ["fixed", "as-logged", "oracle"]
+
+
+def test_thresholds_for_other_labels_are_refused() -> None:
+    made = make_predictions(60)
+    fewer = made.take(np.arange(60), np.arange(27))
+    with pytest.raises(ValueError, match="thresholds for 28 labels"):
+        fixed(made.labels).predicted(fewer)
+
+
+def test_export_is_json_that_can_be_applied() -> None:
+    made = make_predictions(300)
+    exported = json.loads(
+        json.dumps(
+            export_thresholds([("run1", tuned_globally(made)), ("run1", tuned_per_class(made))])
+        )
+    )
+    assert exported["schema_version"] == 1
+    first, second = exported["entries"]
+    assert (first["run"], first["protocol"], first["split"], first["n"]) == (
+        "run1",
+        "global",
+        "val",
+        300,
+    )
+    assert second["labels"] == list(made.labels)
+    again = made.probabilities >= np.array(second["thresholds"])
+    assert np.array_equal(again, tuned_per_class(made).predicted(made))
+
+
+def test_what_cannot_be_used_is_not_exported() -> None:
+    made: Predictions = make_predictions(60)
+    for choice in (oracle(made), as_logged(made.labels)):
+        with pytest.raises(ValueError, match="not for use"):
+            export_thresholds([("run1", choice)])
