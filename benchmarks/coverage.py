@@ -17,19 +17,16 @@ import argparse
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.contract import EMOTIONS
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import OVERALL_KEYS, Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import RANDOMISATIONS, PairedDifferences, paired
 from goemo_report.statistics.intervals import CLASS_STATISTICS, Analysis, analyse, percentiles
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 TEXTS = 5427
 # Positives of each emotion in the test split, in canonical order.

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from goemo_report.analysis.alignment import Alignment, IntArray, align
+from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.run_labels import run_labels
 from goemo_report.caches.statistics_cache import (
@@ -28,7 +28,8 @@ from goemo_report.caches.statistics_cache import (
     kept,
 )
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
-from goemo_report.predictions import BoolArray, Predictions
+from goemo_report.metrics.arrays import BoolArray, IntArray
+from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import chain, compress
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +29,7 @@ from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, read_table, shown
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed, plural
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
 _TEXT_COLUMNS = tuple(key.name for key in PREDICTION_COLUMNS)
 _KNOWN_COLUMNS = frozenset(prediction_columns())

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.contract import EMOTIONS
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 PREVALENCE: FloatArray = np.geomspace(0.002, 0.3, len(EMOTIONS))
 """Share of texts that carry each label: a few rare ones, one that is frequent."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from goemo_report.analysis.truth import recomputed_metrics
 from goemo_report.contract import SPLITS, Split
-from goemo_report.predictions import BoolArray, FloatArray, Predictions
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.predictions import Predictions
 from goemo_report.results import PREDICTION_ROLES, RunResult, SplitResult, score_split
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from tests.offline_runs import OfflineRun, epoch_metrics, predictions, run_config

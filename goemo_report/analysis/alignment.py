@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.formats.wording import plural
-from goemo_report.predictions import BoolArray, Predictions
+from goemo_report.metrics.arrays import BoolArray, IntArray
+from goemo_report.predictions import Predictions
 
-IntArray: TypeAlias = npt.NDArray[np.int64]
 _Pairs: TypeAlias = tuple[IntArray, IntArray]
 
 _NONE: Final[Iterator[int]] = iter(())

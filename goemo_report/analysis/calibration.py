@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.metrics.scores import BoolArray, FloatArray, IntArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
 BINS: Final = 15
 

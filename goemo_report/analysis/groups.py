@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.metrics.scores import BoolArray, ClassCounts, FloatArray, averages, count, roc_auc
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.scores import ClassCounts, averages, count, roc_auc
 from goemo_report.predictions import Predictions
 
 

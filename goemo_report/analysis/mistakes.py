@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from goemo_report.metrics.scores import BoolArray, FloatArray, IntArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.predictions import Predictions
 
 Kind = Literal["false positive", "false negative"]

@@ -7,15 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.metrics.scores import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    count,
-    micro_roc_auc,
-    ratio,
-    sample_scores,
-)
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+from goemo_report.metrics.scores import count, micro_roc_auc, ratio, sample_scores
 
 LENGTH_EDGES: Final = (0, 5, 10, 15, 20, 25)
 """Words at which a bin of text length starts."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 
 
-def tied_share(truth: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float:
+def tied_share(truth: BoolArray, scores: FloatArray) -> float:
     """Share of the pairs of a positive and a negative, both (n,), whose scores tie."""
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if not positives or not negatives:

@@ -10,20 +10,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.checkpoints.checkpoint_files import Files, damaged_weights, first_line
 from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.formats.wording import listed
+from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.results import as_number
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import RunRecord
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 BATCH_SIZE: Final = 32
@@ -117,7 +116,7 @@ class Checkpoint:
                 progress("predicting", min(start + batch_size, len(order)), len(order))
         return logits
 
-    def lengths(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    def lengths(self, texts: Sequence[str]) -> IntArray:
         """Tokens of each text when it is not cut, special tokens included, (n,)."""
         encoded = self.tokenizer(list(texts), return_attention_mask=False)["input_ids"]
         return np.array([len(ids) for ids in encoded], np.int64)

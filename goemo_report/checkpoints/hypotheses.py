@@ -18,14 +18,13 @@ from goemo_report.checkpoints.trial import (
     SAMPLE,
     Again,
     Evidence,
-    FloatArray,
-    IntArray,
     Judge,
     Trial,
     correlation,
     sampled,
     spread,
 )
+from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, silent
 
 COUNT: Final = 10

@@ -6,24 +6,22 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD, LABEL_SETS
 from goemo_report.errors import DataError, NotFoundError
+from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.thresholds.protocols import Protocol, fixed, tuned_globally, tuned_per_class
 from goemo_report.thresholds.protocols import ThresholdChoice as Choice
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 SCHEMA_VERSION: Final = 1
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("per-class", "global", "fixed")

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.checkpoints.trial import Again, FloatArray, Judge, Trial, correlation
+from goemo_report.checkpoints.trial import Again, Judge, Trial, correlation
+from goemo_report.metrics.arrays import FloatArray
 
 _PASSES: Final = 4
 _DROPOUT_RATIO: Final = (0.7, 1.4)

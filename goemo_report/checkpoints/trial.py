@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.checkpoints.checkpoint import Checkpoint
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Again: TypeAlias = Callable[..., FloatArray]
 """Predicts the sampled texts, or those given, with other settings: probabilities (n, k)."""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
@@ -15,6 +14,7 @@ from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError
+from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from goemo_report.report.listing import jsonable
@@ -22,8 +22,6 @@ from goemo_report.results import PREDICTION_ROLES, SplitResult, load_results, pr
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.newest import newest
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 SCHEMA_VERSION: Final = 1
 TOLERANCES: Final[Mapping[str, float]] = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}

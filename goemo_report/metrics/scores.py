@@ -11,19 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.rankings import rank_classes, rank_pairs
 
 METRICS_VERSION = 1
 """Raised whenever a number below may come out differently."""
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 ZERO_DIVISION_RULE = (
     "A ratio with an empty denominator counts as 0; a class without positives has no AUC and no "

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import OVERALL_KEYS
 from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
@@ -17,7 +17,6 @@ from goemo_report.statistics.intervals import RANKINGS, Analysis, Bounds, percen
 from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swap_margin, swapped
 from goemo_report.statistics.resampling import RATIOS
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Verdict = Literal["win", "tie", "loss"]
 
 RANDOMISATIONS: Final = 2000

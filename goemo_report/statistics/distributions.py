@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from goemo_report.metrics.arrays import FloatArray
 
 CONFIDENCE = 0.95
 """Of every interval, unless another is asked for."""

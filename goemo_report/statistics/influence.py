@@ -15,16 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.rankings import Ranking
 from goemo_report.metrics.scores import ratio
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 PRIOR_POSITIVES = 10
 """Weight of the variance that a model of the scores gives beside the one seen, in positives."""

@@ -21,8 +21,8 @@ from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import rank_classes, rank_pairs
 from goemo_report.metrics.scores import OVERALL_KEYS
 from goemo_report.predictions import Predictions
@@ -37,8 +37,6 @@ from goemo_report.statistics.influence import (
 from goemo_report.statistics.once import Once
 from goemo_report.statistics.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
 RESAMPLES: Final = 1000

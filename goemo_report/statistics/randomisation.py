@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.metrics.scores import sample_scores
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import Analysis
 from goemo_report.statistics.resampling import Metrics, count_metrics, weighted_sums
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 TIED: Final = 1e-12
 """Differences no further apart are equal but for rounding."""
@@ -77,7 +76,7 @@ def swap_margin(by_chance: FloatArray, replicates: FloatArray, confidence: float
     return max(float(reached[max(beyond, 0)]) + TIED, normal_quantile(confidence) * error)
 
 
-def sign_test(gaps: npt.NDArray[np.int64]) -> FloatArray:
+def sign_test(gaps: IntArray) -> FloatArray:
     """Two-sided exact p of gaps that are -1, 0 or 1 (McNemar 1947, the binomial test)."""
     more, less = int(np.count_nonzero(gaps > 0)), int(np.count_nonzero(gaps < 0))
     number, term, total = more + less, 1, 0

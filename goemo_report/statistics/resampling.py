@@ -15,12 +15,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import ratio, sample_scores
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
-IntArray: TypeAlias = npt.NDArray[np.int64]
 WeightArray: TypeAlias = npt.NDArray[np.uint8]
 
 _CHUNK = 125

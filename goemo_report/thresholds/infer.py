@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 
 _WIDE = 0.01  # a file of many texts pins its threshold closer than this
 

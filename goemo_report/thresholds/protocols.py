@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import ClassCounts, averages, count, sample_averages
 from goemo_report.predictions import Predictions
 from goemo_report.thresholds.tune import (
@@ -21,10 +21,6 @@ from goemo_report.thresholds.tune import (
     best_per_class,
     tuned_thresholds,
 )
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
 

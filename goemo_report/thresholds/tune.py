@@ -10,17 +10,14 @@ the lower one.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import Ranking, rank_classes, rank_pairs
 from goemo_report.metrics.scores import ratio
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MINIMUM_SUPPORT: Final = 10
 """A class with fewer positives has no threshold of its own: it keeps the one for all."""

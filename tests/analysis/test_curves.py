@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from goemo_report.analysis.curves import GRID, precision_recall_curve, roc_curve, steps, sweep, thin
-from goemo_report.metrics.scores import BoolArray, FloatArray, average_precision, roc_auc
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.scores import average_precision, roc_auc
 
 ALL = 10**6
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
-from goemo_report.predictions import BoolArray, Predictions
+from goemo_report.metrics.arrays import BoolArray
+from goemo_report.predictions import Predictions
 
 Rows = npt.NDArray[np.int64]
 

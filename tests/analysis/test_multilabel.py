@@ -15,7 +15,7 @@ from goemo_report.analysis.multilabel import (
     labels_per_text,
     word_counts,
 )
-from goemo_report.metrics.scores import BoolArray
+from goemo_report.metrics.arrays import BoolArray
 
 
 def matrix(*rows: str) -> BoolArray:

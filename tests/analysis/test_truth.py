@@ -17,8 +17,8 @@ from goemo_report.analysis.truth import (
     sample_problems,
 )
 from goemo_report.contract import SPLITS, Split
+from goemo_report.metrics.arrays import BoolArray
 from goemo_report.metrics.scores import score
-from goemo_report.predictions import BoolArray
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import ArtifactRef
 from goemo_report.thresholds.tune import tuned_thresholds

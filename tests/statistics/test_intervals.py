@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import rank_classes, rank_pairs
 from goemo_report.metrics.scores import (
     OVERALL_KEYS,
@@ -33,7 +34,7 @@ from goemo_report.statistics.influence import (
 )
 from goemo_report.statistics.intervals import CLASS_STATISTICS, Interval, analyse, intervals
 from goemo_report.statistics.resampling import Outcomes, bootstrap_weights, weighted_sums
-from tests.numbers import BoolArray, FloatArray, make_predictions
+from tests.numbers import make_predictions
 
 # --- Formulas ---------------------------------------------------------------------------------
 

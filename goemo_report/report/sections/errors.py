@@ -9,7 +9,8 @@ import numpy as np
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
 from goemo_report.comparison import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.predictions import BoolArray, Predictions
+from goemo_report.metrics.arrays import BoolArray
+from goemo_report.predictions import Predictions
 from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.report.sections._common import AT_HALF, plural, sample
 from goemo_report.results import RunResult

@@ -14,7 +14,7 @@ from goemo_report.analysis.multilabel import (
     word_counts,
 )
 from goemo_report.comparison import Comparison
-from goemo_report.metrics.scores import BoolArray, FloatArray, IntArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import (
     Axis,
     Block,
