@@ -39,8 +39,8 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "requests": ("goemo_report.sources",),
     "urllib3": ("goemo_report.sources",),
     "google": ("goemo_report.sources",),
-    "torch": ("goemo_train", "goemo_report.checkpoints.checkpoint"),
-    "transformers": ("goemo_train", "goemo_report.checkpoints.checkpoint"),
+    "torch": ("goemo_train", "goemo_report.checkpoints"),
+    "transformers": ("goemo_train", "goemo_report.checkpoints"),
     "tokenizers": ("goemo_train",),
     "accelerate": ("goemo_train",),
     "datasets": ("goemo_train",),
@@ -57,6 +57,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
 
 LAZILY: Mapping[str, tuple[str, ...]] = {
     "goemo_report.checkpoints.checkpoint": ("torch", "transformers"),
+    "goemo_report.checkpoints.weights": ("torch", "transformers"),
     "goemo_report.sources.store": ("xxhash",),
     "goemo_report.sources.wandb_api.publishing": ("wandb",),
     "goemo_report.sources.offline_logs.staging": ("platformdirs",),
@@ -65,7 +66,7 @@ LAZILY: Mapping[str, tuple[str, ...]] = {
 }
 """Where a costly or rare package is imported inside a function, and must not be above."""
 
-NEED_THE_EXTRA = ("goemo_report.checkpoints.checkpoint",)
+NEED_THE_EXTRA = ("goemo_report.checkpoints.checkpoint", "goemo_report.checkpoints.weights")
 """Modules of the report that say in one line what to install where `[train]` is not."""
 
 TRAINER_MAY_USE = (

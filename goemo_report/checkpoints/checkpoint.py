@@ -1,7 +1,7 @@
 """Checkpoints of runs: loaded without running their code, and used to predict.
 
-The one place of the package that needs torch and transformers. Pickled weights are read by
-torch's restricted unpickler (`weights_only`).
+Needs torch and transformers. Pickled weights are read by torch's restricted unpickler
+(`weights_only`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from goemo_report.checkpoints.checkpoint_files import Files, damaged_weights, first_line
+from goemo_report.checkpoints.checkpoint_files import Files, first_line
+from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
 from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
-from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.results import as_number
 from goemo_report.sources.base import Progress, silent
@@ -47,7 +47,7 @@ class Checkpoint:
 
     `labels` are in canonical order; `columns` says which output of the model each is.
     `named` is False where the checkpoint does not name its outputs and the canonical order was
-    taken. `missing` names weights that the checkpoint lacks: they are random.
+    taken.
     """
 
     name: str
@@ -56,7 +56,6 @@ class Checkpoint:
     labels: tuple[str, ...]
     columns: list[int]
     named: bool
-    missing: tuple[str, ...]
     limit: int
     device: str
 
@@ -90,7 +89,6 @@ class Checkpoint:
             return_attention_mask=False,
             return_token_type_ids=False,
         )["input_ids"]
-        self._require_ids(encoded)
         padding = self.tokenizer.pad_token_id
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
         logits = np.empty((len(texts), len(self.labels)))
@@ -127,15 +125,6 @@ class Checkpoint:
         ids = [one for text in encoded for one in text]
         return ids.count(self.tokenizer.unk_token_id) / max(1, len(ids))
 
-    def _require_ids(self, encoded: Sequence[Sequence[int]]) -> None:
-        known = getattr(self.model.config, "vocab_size", None)
-        largest = max((max(ids) for ids in encoded if ids), default=0)
-        if known is not None and largest >= known:
-            raise DataError(
-                f"the tokenizer of {self.name} gives token {largest}, its model knows {known}",
-                "Its vocabulary is another model's: save model and tokenizer together again",
-            )
-
 
 def sigmoid(logits: FloatArray) -> FloatArray:
     """Probabilities from logits, without overflow."""
@@ -159,6 +148,7 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
     logging.disable_progress_bar()
     place = _device(torch, device)
     options = {"local_files_only": True, "trust_remote_code": False}
+    require_plausible(files.directory, files.label)
     try:
         with warnings.catch_warnings(action="ignore"):  # what matters is raised
             model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -171,15 +161,15 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
             )
     except Exception as error:
         raise _not_loaded(files, "model", error) from error
+    require_all(files.label, loading)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(files.directory, **options)
     except Exception as error:
         raise _not_loaded(files, "tokenizer", error) from error
     if tokenizer.pad_token_id is None:
         raise DataError(f"the tokenizer of {files.label} has no padding token", "")
+    _require_vocabulary(files, model, tokenizer)
     ordered, columns, named = _labels(files, model.config, labels)
-    mismatched = (str(item[0]) for item in loading.get("mismatched_keys", ()))
-    missing = tuple(sorted({*map(str, loading.get("missing_keys", ())), *mismatched}))
     return Checkpoint(
         name=files.label,
         model=model.to(place),
@@ -187,10 +177,20 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
         labels=ordered,
         columns=columns,
         named=named,
-        missing=missing,
         limit=_limit(model.config, tokenizer),
         device=place,
     )
+
+
+def _require_vocabulary(files: Files, model: Any, tokenizer: Any) -> None:
+    """Raise DataError where the tokenizer gives tokens for which the model has no embedding."""
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    rows = model.get_input_embeddings().weight.shape[0]
+    if largest >= rows:
+        raise DataError(
+            f"the tokenizer of {files.label} has token {largest:,}, its model knows {rows:,}",
+            "Its vocabulary is another model's: save model and tokenizer together again",
+        )
 
 
 def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
@@ -199,17 +199,8 @@ def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
     return loaded.limit if stated is None or not stated >= 1 else int(min(stated, loaded.limit))
 
 
-def lacking(loaded: Checkpoint) -> str:
-    """Which weights a checkpoint lacks."""
-    number = len(loaded.missing)
-    weights = "1 weight, which is" if number == 1 else f"{number} weights, which are"
-    return f"the checkpoint lacks {weights} random: {listed(loaded.missing, 3)}"
-
-
 def notes_on(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:
     """What a user of the checkpoint should know."""
-    if loaded.missing:
-        yield lacking(loaded)
     if not loaded.named:
         yield "the checkpoint does not name its outputs: the canonical label order was taken"
     length = as_number(run.config.get("max_seq_length"))

@@ -7,10 +7,8 @@ adapters or other pickles.
 from __future__ import annotations
 
 import json
-import pickletools
 import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ from typing import Any, Final
 
 from goemo_report.contract import CHECKPOINT_WEIGHTS
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError
+from goemo_report.formats.csv_table import shown
+from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
 from goemo_report.sources.newest import checkpoint_folder, newest
@@ -35,8 +35,12 @@ _RUNS_CODE: Final = (
     "kernel_config", "use_kernels",
 )  # fmt: skip
 """Keys of a config.json that name code to be imported or fetched; they are left out."""
-
-_PICKLES: Final = 5  # what torch wrote before it wrote zips: as many, then the numbers
+_NAMES_FILES: Final = ("_file", "name_or_path")
+"""Endings of keys that name a file or a model to read; they are left out as well."""
+_VOCABULARIES: Final = frozenset({
+    "tokenizer.json", "vocab.txt", "vocab.json", "bpe.codes", "spiece.model", "spm.model",
+    "sentencepiece.bpe.model", "tokenizer.model",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,19 @@ def _data_files(artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> dict[st
             f"{artifact.qualified_name} holds no weights",
             f"It should hold {' or '.join(CHECKPOINT_WEIGHTS)}",
         )
+    _require_vocabulary(artifact.qualified_name, chosen)
     if any(name.endswith(".safetensors") for name in weights):  # what a loader takes first
         chosen = {name: f for name, f in chosen.items() if not name.startswith("pytorch_model")}
     return chosen
+
+
+def _require_vocabulary(label: str, names: Iterable[str]) -> None:
+    """Without these files transformers makes a tokenizer that knows no word, and says nothing."""
+    if _VOCABULARIES.isdisjoint(names):
+        raise DataError(
+            f"{label} holds no vocabulary: {listed(sorted(_VOCABULARIES)[-3:])} or the like",
+            "Save the tokenizer beside the model: tokenizer.save_pretrained(directory)",
+        )
 
 
 def _is_data(name: str) -> bool:
@@ -143,58 +157,33 @@ def _disarm(files: Files) -> None:
         path = files.directory / name
         path.unlink()  # a link into the cache
         path.write_text(json.dumps(_without_code(described)), encoding="utf-8")
+    for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        _require_own_shards(files, name)
+
+
+def _require_own_shards(files: Files, name: str) -> None:
+    """Raise DataError where an index names a file that was not fetched and checked with it."""
+    described = files.json(name)
+    shards = described.get("weight_map") if isinstance(described, dict) else None
+    if described is not None and not isinstance(shards, dict):
+        raise DataError(f"{files.label}/{name} has no weight_map", "Save the checkpoint again")
+    for shard in {str(value) for value in (shards or {}).values()}:
+        if not _is_data(shard) or not (files.directory / shard).is_file():
+            raise DataError(
+                f"{files.label}/{name} names {shown(shard)}, which is no weights file of the "
+                "checkpoint",
+                "Only files of the artifact are opened: save the checkpoint again",
+            )
 
 
 def _without_code(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _without_code(v) for k, v in value.items() if k not in _RUNS_CODE}
+        return {
+            k: _without_code(v)
+            for k, v in value.items()
+            if k not in _RUNS_CODE and not k.endswith(_NAMES_FILES)
+        }
     return [_without_code(item) for item in value] if isinstance(value, list) else value
-
-
-def damaged_weights(directory: Path) -> str | None:
-    """The first weights file in a directory that is cut off or no such file, None where all
-    look whole. Nothing in them is run."""
-    for path in sorted(directory.iterdir()):
-        if path.suffix == ".safetensors" and not _whole_safetensors(path):
-            return path.name
-        if path.suffix == ".bin" and not _whole_pickle(path):
-            return path.name
-    return None
-
-
-def _whole_safetensors(path: Path) -> bool:
-    """Whether the file is as long as its header says."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > size - 8:
-            return False
-        try:
-            header = json.loads(file.read(length))
-            ends = [t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"]
-            return bool(8 + length + max(ends, default=0) == size)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            return False
-
-
-def _whole_pickle(path: Path) -> bool:
-    """Whether a zip has its directory, which comes last, or a pickle its end."""
-    with path.open("rb") as file:
-        if file.peek(2)[:2] == b"PK":
-            return zipfile.is_zipfile(path)
-        try:
-            for number in range(_PICKLES):
-                if number and not file.peek(1):
-                    break
-                for _ in pickletools.genops(file):
-                    pass
-        except (
-            ValueError,
-            OverflowError,
-            MemoryError,
-        ):  # opcodes that there are not, lengths beyond the file
-            return False
-    return True
 
 
 def first_line(error: BaseException) -> str:

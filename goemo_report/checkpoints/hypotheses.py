@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from goemo_report.checkpoints import noise
-from goemo_report.checkpoints.checkpoint import lacking, sigmoid
+from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.trial import (
     SAMPLE,
     Again,
@@ -109,9 +109,6 @@ def _trials(evidence: Evidence) -> Iterator[Trial]:
         f"the file's texts were padded to {evidence.max_length} tokens without attention mask",
         again(masked=False),
     )
-    if evidence.checkpoint.missing:  # what is random cannot be known by its size
-        yield judge.by_size("missing weights", lacking(evidence.checkpoint), True)
-        return
     yield noise.dropout(judge, again)
     for precision in ("bf16", "fp16"):
         yield noise.half(judge, precision, evidence.tolerances[precision], again)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +42,6 @@ def test_a_trained_checkpoint_gives_its_predictions(
 ) -> None:
     assert loaded.labels == EMOTIONS
     assert loaded.named
-    assert loaded.missing == ()
     again = sigmoid(loaded.predict(stated.texts[:60]))
     assert np.abs(again - stated.probabilities[:60]).max() < 1e-5
 
@@ -200,14 +201,103 @@ def test_what_is_missing_is_said(tampered: Tampered, trained: RunRecord, tmp_pat
         load(source, trained)
 
 
-def test_random_weights_are_named(
+Weights = dict[str, Any]
+
+
+def _without_head(weights: Weights) -> Weights:
+    return {k: v for k, v in weights.items() if not k.startswith("classifier")}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_without_head, "The classification head is missing: this is a base model"),
+        (lambda w: {f"module.{k}": v for k, v in w.items()}, "names begin with 'module.'"),
+        (lambda w: {f"_orig_mod.{k}": v for k, v in w.items()}, "names begin with '_orig_mod.'"),
+        (lambda w: {"model_state_dict": w, "epoch": 3}, "under the key model_state_dict"),
+        (lambda w: {"epoch": 3}, "no tensors by name"),
+        (lambda w: w | {"left.over": torch.zeros(2)}, r"1 unexpected \(left\.over\)"),
+        (lambda w: w | {"classifier.out_proj.weight": torch.zeros(28, 3)}, "1 of another shape"),
+        (lambda w: dict(list(w.items())[5:]), r"5 missing \("),
+    ],
+)
+def test_weights_that_are_not_the_models_are_refused(
+    tampered: Tampered,
+    trained: RunRecord,
+    finished: Finished,
+    tmp_path: Path,
+    change: Callable[[Weights], Weights],
+    said: str,
+) -> None:
+    weights = torch.load(finished.directory / "checkpoint/pytorch_model.bin", weights_only=True)
+    torch.save(change(weights), tmp_path / "other.bin")
+    with pytest.raises(DataError, match=said):
+        load(tampered({"pytorch_model.bin": tmp_path / "other.bin"}), trained)
+
+
+def test_position_ids_of_older_libraries_pass(
     tampered: Tampered, trained: RunRecord, finished: Finished, tmp_path: Path
 ) -> None:
     weights = torch.load(finished.directory / "checkpoint/pytorch_model.bin", weights_only=True)
-    head = {name for name in weights if name.startswith("classifier.out_proj")}
-    torch.save({k: v for k, v in weights.items() if k not in head}, tmp_path / "cut.bin")
-    source = tampered({"pytorch_model.bin": tmp_path / "cut.bin"})
-    assert set(load(source, trained).missing) == head
+    base = next(name for name in weights if name.endswith("word_embeddings.weight"))
+    ids = base.replace("word_embeddings.weight", "position_ids")
+    torch.save(weights | {ids: torch.arange(64).unsqueeze(0)}, tmp_path / "older.bin")
+    load(tampered({"pytorch_model.bin": tmp_path / "older.bin"}), trained)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_hidden_layers", 10**7),
+        ("num_labels", 10**9),
+        ("vocab_size", 10**9),
+        ("hidden_size", 10**6),
+        ("max_position_embeddings", 10**10),
+    ],
+)
+def test_a_config_of_a_giant_is_refused_before_it_is_built(
+    tampered: Tampered,
+    trained: RunRecord,
+    finished: Finished,
+    tmp_path: Path,
+    key: str,
+    value: int,
+) -> None:
+    described = json.loads((finished.directory / "checkpoint/config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(described | {key: value}))
+    with pytest.raises(DataError, match=r"config\.json (has|describes)"):
+        load(tampered({"config.json": tmp_path / "config.json"}), trained)
+
+
+def test_a_checkpoint_without_a_vocabulary_is_refused(
+    tampered: Tampered, trained: RunRecord, finished: Finished
+) -> None:
+    tokenizer = {"tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"}
+    with pytest.raises(DataError, match="holds no vocabulary"):
+        load(tampered(drop=tuple(tokenizer)), trained)
+
+
+@pytest.mark.parametrize("shard", ["../../outside.safetensors", "/etc/passwd", "gone.bin", "x/y"])
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "pytorch_model.bin.index.json"])
+def test_an_index_that_names_other_files_is_refused(
+    tampered: Tampered, trained: RunRecord, tmp_path: Path, name: str, shard: str
+) -> None:
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {"classifier.bias": shard}}))
+    with pytest.raises(DataError, match="which is no weights file of the checkpoint"):
+        load(tampered({name: index}), trained)
+
+
+def test_no_file_that_a_tokenizer_config_names_is_read(
+    tampered: Tampered, trained: RunRecord, finished: Finished, tmp_path: Path
+) -> None:
+    described = json.loads((finished.directory / "checkpoint/tokenizer_config.json").read_text())
+    secret = tmp_path / "secret.json"
+    secret.write_text("{")
+    described |= {"vocab_file": str(secret), "tokenizer_file": str(secret)}
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps(described))
+    load(tampered({"tokenizer_config.json": config}), trained)
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
