@@ -1,17 +1,18 @@
-"""What was fetched once is kept, named by what it is, and can be deleted at any time.
+"""The one store of what was fetched or computed once; deleting it is always safe.
 
-    files/ab/ab12...      downloaded files, by MD5 (or XXH128) of their bytes
-    manifests/ab/ab12...  artifact manifests, by the artifact's digest
-    histories/ab/ab12...  histories of runs that have ended, by run and extent
-    scores/ab/ab12...     scores and statistics (goemo_report.caches)
-    tokens/ab12...        tokenised texts (goemo_train.token_cache)
+    files/ab/ab12...    downloaded files, by MD5 (or XXH128) of their bytes
+    KIND/ab/ab12...     entries, by SHA-256 of all that they follow from:
+                        manifests, histories, digests, scores, texts, statistics, tokens
 
-Every entry is written whole under another name and then renamed; nothing is ever changed in
-place. What cannot be read is treated as absent.
+An entry begins with a SHA-256 over its identity, its length and every byte that follows. What
+does not fit it (damaged, cut, of something else, not even a file) counts as absent and is made
+anew. Entries are written whole under another name and renamed, readable by their owner alone.
+A store that cannot be used is no error: one note says so, and everything works without it.
 """
 
 from __future__ import annotations
 
+import atexit
 import base64
 import binascii
 import contextlib
@@ -19,14 +20,268 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+import struct
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from goemo_report.formats.files import write_whole
+from goemo_report.formats.files import chunks
 
-PIECE: Final = 1 << 20
-_SUBFOLDERS: Final = ("files", "manifests", "histories", "scores", "tokens")
+_HEAD: Final = struct.Struct("<32sQ")  # SHA-256, and how many bytes follow
+_NOTED: Final[set[Path]] = set()
+
+T = TypeVar("T")
+
+
+class Codec(NamedTuple, Generic[T]):
+    """How values of one kind become bytes, piece by piece, and come back.
+
+    `unpack` gets a read-only view of the bytes; whatever it raises makes the value anew.
+    """
+
+    pack: Callable[[T], Iterable[bytes | memoryview]]
+    unpack: Callable[[memoryview], T]
+
+
+JSON: Final[Codec[Any]] = Codec(
+    lambda value: [json.dumps(value).encode()], lambda data: json.loads(data.tobytes())
+)
+"""Values that JSON can write; floats keep every digit."""
+
+
+class Cache:
+    """One cache directory. Methods may be called from many threads and processes.
+
+        store = Cache()
+        numbers = store.cached("tokens", [FORMAT, texts, state], compute, CODEC)
+
+    The identity of an entry is all that its value follows from (digests of files, options,
+    versions, the keys that it holds), as values that JSON can write: a change of any of them
+    is another entry. Without `root` the directory is that of `cache_directory`.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or cache_directory()
+
+    # --- Entries ------------------------------------------------------------------------
+
+    def cached(
+        self,
+        kind: str,
+        identity: Iterable[object],
+        compute: Callable[[], T],
+        codec: Codec[T] = JSON,
+        *,
+        most: int | None = None,
+    ) -> T:
+        """What `compute` gives, from the store where it was computed before.
+
+        Raises only what `compute` and `codec.pack` raise. `most` bytes are kept of the kind:
+        what was unused for the longest time goes first.
+        """
+        identity = tuple(identity)
+        if (found := self.get(kind, identity, codec)) is None:
+            self.put(kind, identity, found := compute(), codec, most=most)
+        return found
+
+    def get(self, kind: str, identity: Iterable[object], codec: Codec[T] = JSON) -> T | None:
+        """The value of an entry, None where there is none that is whole."""
+        path, key = self._entry(kind, identity)
+        body = _read(path, key)
+        with contextlib.suppress(Exception):  # whatever an entry holds, it cannot do harm
+            return None if body is None else codec.unpack(body)
+        return None
+
+    def put(
+        self,
+        kind: str,
+        identity: Iterable[object],
+        value: T,
+        codec: Codec[T] = JSON,
+        *,
+        most: int | None = None,
+    ) -> None:
+        """Keep a value; where that cannot be, a note says so once."""
+        path, key = self._entry(kind, identity)
+        parts = [memoryview(part).cast("B") for part in codec.pack(value)]
+        try:
+            self.make_folder(path.parent)
+            _write(path, key, parts)
+            if most is not None:
+                _make_room(self.root / kind, most)
+        except OSError as error:
+            self.note(error)
+
+    def holds(self, kind: str, identity: Iterable[object]) -> bool:
+        """Whether there is an entry, whole or not."""
+        return self._entry(kind, identity)[0].is_file()
+
+    def load(self, kind: str, *identity: object) -> Any | None:
+        """A stored JSON value, None where there is none."""
+        return self.get(kind, identity)
+
+    def store(self, kind: str, value: Any, *identity: object) -> None:
+        """Keep a JSON value."""
+        self.put(kind, identity, value)
+
+    def _entry(self, kind: str, identity: Iterable[object]) -> tuple[Path, bytes]:
+        """The place of an entry, and what its digest covers beside its bytes."""
+        text = json.dumps([kind, *identity], default=str)
+        key = hashlib.sha256(text.encode()).digest()
+        name = key.hex()[:40]
+        return self.root / kind / name[:2] / name, key
+
+    # --- Downloaded files ---------------------------------------------------------------
+
+    def file_path(self, digest: str) -> Path:
+        """Where the file with a manifest digest is kept; `is_file_with` says if it is whole.
+
+        Raises ValueError for a digest that is none.
+        """
+        name = _hexadecimal(digest)
+        kind = "" if ":" not in digest else ".xxh128"
+        return self.root / "files" / name[:2] / f"{name}{kind}"
+
+    def named_file_path(self, *identity: object) -> Path:
+        """Where a file is kept whose digest nobody knows."""
+        return self._entry("files", identity)[0]
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder of the store, which nobody but its owner may look into.
+
+        Raises OSError where that cannot be.
+        """
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (self.root / folder.relative_to(self.root).parts[0], folder):
+            place.mkdir(mode=0o700, exist_ok=True)
+            if stat.S_IMODE(place.stat().st_mode) & 0o077:  # made by an earlier version
+                place.chmod(0o700)
+
+    def note(self, error: OSError) -> None:
+        """Say on standard error that the store cannot be used, once."""
+        if self.root not in _NOTED and sys.stderr is not None:
+            _NOTED.add(self.root)
+            text = f"note: nothing can be kept in the cache {self.root} ({error.strerror or error})"
+            with contextlib.suppress(OSError, ValueError):
+                shown = "".join(c if c.isprintable() else "?" for c in text)
+                print(f"{shown}; GOEMO_CACHE_DIR chooses another place", file=sys.stderr)
+
+    # --- What is there ------------------------------------------------------------------
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Files and bytes of each part of the cache."""
+        found = {}
+        for folder in sorted(self.root.iterdir()) if self.root.is_dir() else ():
+            sizes = [status.st_size for _, status in _files(folder)]
+            found[folder.name] = (len(sizes), sum(sizes))
+        return found
+
+    def free_bytes(self) -> int:
+        """Free space on the disk that holds the cache."""
+        folder = self.root
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+
+def cache_directory() -> Path:
+    """GOEMO_CACHE_DIR, else `goemo` in XDG_CACHE_HOME, else in `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    chosen = os.environ.get("GOEMO_CACHE_DIR") or f"{base}/goemo"
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError:  # there is no such user: a place where nothing can be kept
+        return Path(os.devnull, chosen)
+
+
+@cache
+def private_cache() -> Cache:
+    """A cache of this process alone, gone when it ends: for downloads where no other can be."""
+    folder = tempfile.TemporaryDirectory(prefix="goemo-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return Cache(Path(folder.name))
+
+
+def _read(path: Path, key: bytes) -> memoryview | None:
+    """The body of an entry, None where it is not whole."""
+    try:
+        with open_regular(path) as file:
+            digest, length = _HEAD.unpack(file.read(_HEAD.size))
+            if os.fstat(file.fileno()).st_size == _HEAD.size + length:
+                body = memoryview(file.read())
+                if digest == _digest(key, [body]):
+                    with contextlib.suppress(OSError):
+                        os.utime(path)  # used last
+                    return body
+    except (OSError, ValueError, struct.error):
+        pass
+    return None
+
+
+def _write(path: Path, key: bytes, parts: list[memoryview]) -> None:
+    head = _HEAD.pack(_digest(key, parts), sum(len(part) for part in parts))
+    with tempfile.NamedTemporaryFile(  # readable by its owner alone
+        dir=path.parent, prefix=".", suffix=".part", delete=False
+    ) as file:
+        part = Path(file.name)
+        try:
+            for data in (memoryview(head), *parts):
+                file.write(data)
+            file.close()
+            discard(path, only_folders=True)
+            part.replace(path)
+        except BaseException:
+            file.close()
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _digest(key: bytes, parts: list[memoryview]) -> bytes:
+    hasher = hashlib.sha256(key + sum(len(part) for part in parts).to_bytes(8, "little"))
+    for part in parts:
+        hasher.update(part)
+    return hasher.digest()
+
+
+def _make_room(folder: Path, most: int) -> None:
+    """Remove what is beyond a limit, files that a killed process left behind included."""
+    size = 0
+    for path, status in sorted(_files(folder), key=lambda found: -found[1].st_mtime):
+        size += status.st_size
+        if size > most:
+            path.unlink(missing_ok=True)
+            size -= status.st_size
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for top, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # another process may have removed it
+                yield (path := Path(top, name)), path.lstat()
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, opened to read bytes; what would block or never end is an OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def discard(path: Path, *, only_folders: bool = False) -> None:
+    """Remove what stands at the place of a file, if anything does."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif not only_folders:
+        path.unlink(missing_ok=True)
+
+
+# --- Digests of manifests -------------------------------------------------------------
 
 
 class Hasher(Protocol):
@@ -38,14 +293,6 @@ class Hasher(Protocol):
     def digest(self) -> bytes:
         """The digest of all bytes so far."""
         ...
-
-
-def cache_directory() -> Path:
-    """GOEMO_CACHE_DIR, else `goemo` in XDG_CACHE_HOME, else in `~/.cache`."""
-    if chosen := os.environ.get("GOEMO_CACHE_DIR"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "goemo"
 
 
 def hasher_for(digest: str) -> tuple[Hasher, str]:
@@ -82,71 +329,7 @@ def is_digest(text: str) -> bool:
 def file_digest(path: Path, digest: str) -> bool:
     """Whether a file's bytes have a manifest digest."""
     hasher, plain = hasher_for(digest)
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
+    with open_regular(path) as file:
+        for piece in chunks(file):
             hasher.update(piece)
     return base64.b64encode(hasher.digest()).decode() == plain
-
-
-class Cache:
-    """One cache directory. Methods may be called from many threads and processes."""
-
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = root or cache_directory()
-
-    def file_path(self, digest: str) -> Path:
-        """Where the file with a manifest digest is kept.
-
-        Raises ValueError for a digest that is none.
-        """
-        name = _hexadecimal(digest)
-        kind = "" if ":" not in digest else ".xxh128"
-        return self.root / "files" / name[:2] / f"{name}{kind}"
-
-    def named_file_path(self, *identity: object) -> Path:
-        """Where a file is kept whose digest nobody knows."""
-        return self._path("files", *identity)
-
-    def load(self, kind: str, *identity: object) -> Any | None:
-        """A stored JSON value, None where there is none or it is damaged."""
-        try:
-            stored = json.loads(self._path(kind, *identity).read_bytes())
-            if stored["identity"] == _identity(identity):
-                return stored["value"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return None
-
-    def store(self, kind: str, value: Any, *identity: object) -> None:
-        """Keep a JSON value; a cache that cannot be written to is no error."""
-        text = json.dumps({"identity": _identity(identity), "value": value})
-        with contextlib.suppress(OSError):
-            write_whole(self._path(kind, *identity), text.encode())
-
-    def _path(self, kind: str, *identity: object) -> Path:
-        name = hashlib.sha256(_identity(identity).encode()).hexdigest()[:40]
-        return self.root / kind / name[:2] / name
-
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Files and bytes of each part of the cache."""
-        found = {}
-        for kind in _SUBFOLDERS:
-            sizes = [entry.stat().st_size for entry in _files(self.root / kind)]
-            found[kind] = (len(sizes), sum(sizes))
-        return found
-
-    def free_bytes(self) -> int:
-        """Free space on the disk that holds the cache."""
-        folder = self.root
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
-
-
-def _identity(parts: tuple[object, ...]) -> str:
-    return json.dumps([str(part) for part in parts])
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (path for path in folder.rglob("*") if path.is_file())
