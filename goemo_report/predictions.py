@@ -26,8 +26,9 @@ from goemo_report.contract import (
     probability_column,
 )
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Table, read_table, shown
+from goemo_report.formats.csv_table import Table, quoted, read_table
 from goemo_report.formats.files import write_whole
+from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
@@ -248,7 +249,7 @@ def write_predictions(
     predicted = written.astype(np.float64) >= threshold
     lines = [",".join(prediction_columns(labels))]
     lines += (
-        ",".join((_quoted(text), _names(true, labels), _names(found, labels), *numbers))
+        ",".join((quoted(text), _names(true, labels), _names(found, labels), *numbers))
         for text, true, found, numbers in zip(
             texts, truth.tolist(), predicted.tolist(), written.tolist(), strict=True
         )
@@ -256,14 +257,9 @@ def write_predictions(
     _write_text(path, "\n".join(lines) + "\n")
 
 
-def _quoted(text: str) -> str:
-    """A text as a CSV field. Always quoted: csv.writer leaves a lone carriage return bare."""
-    return '"' + text.replace('"', '""') + '"'
-
-
 def _names(row: list[bool], labels: tuple[str, ...]) -> str:
     names = list(compress(labels, row))
-    return _quoted(",".join(names)) if len(names) > 1 else "".join(names)
+    return quoted(",".join(names)) if len(names) > 1 else "".join(names)
 
 
 def _write_text(path: Path, text: str) -> None:

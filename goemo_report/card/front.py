@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
+from goemo_report.formats.text import visible
 from goemo_report.metrics.scores import Scores
-from goemo_report.report.render.text import visible
 
 HUB_DATASET: Final = "google-research-datasets/go_emotions"
 OTHER_DATASET: Final = "other"

@@ -17,7 +17,6 @@ from goemo_report.errors import ChangedFileError, DataError, NotFoundError
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
-from goemo_report.report.listing import jsonable
 from goemo_report.results import PREDICTION_ROLES, SplitResult, load_results, prediction_file
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
@@ -117,7 +116,7 @@ class Verification:
             "flips": sum(self.flips.values()),
             "flips_by_emotion": dict(self.flips),
             "metrics": {
-                name: {"file": jsonable(file), "checkpoint": jsonable(now)}
+                name: {"file": file, "checkpoint": now}
                 for name, (file, now) in self.metrics.items()
             },
             "max_seq_length": self.max_length,

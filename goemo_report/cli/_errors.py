@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
 
-from goemo_report.cli._text import one_line
 from goemo_report.errors import GoemoError, sentences
+from goemo_report.formats.text import printable
 
 FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
 """Exit codes; 3 is that of a check that worked and found fault, the last two
 are the shell's own for SIGINT and SIGPIPE."""
 
+_API_KEY = re.compile(r"wandb_v\d+_\w+")
 _DEBUG = "goemo.debug"
 _ERROR = click.style("error:", fg="red", bold=True)
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -70,6 +72,15 @@ def report_usage(error: click.UsageError, group: click.Context) -> int:
         at = f"{group.command_path} {group.invoked_subcommand}"
     _say(f"{_ERROR} {one_line(sentences(error.format_message(), f'See `{at} --help`'))}")
     return error.exit_code
+
+
+def one_line(text: str) -> str:
+    """Printable text on one line, without any W&B API key."""
+    key = os.environ.get("WANDB_API_KEY")
+    if key:
+        text = text.replace(key, "[API key]")
+    text = _API_KEY.sub("[API key]", text)
+    return printable(re.sub(r"[\r\n\t]+", " ", text.rstrip()))
 
 
 def _explain(error: BaseException) -> tuple[str, str]:

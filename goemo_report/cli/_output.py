@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from goemo_report.cli._text import one_line, printable
+from goemo_report.cli._errors import one_line
 from goemo_report.formats.files import write_whole
+from goemo_report.formats.text import printable
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedFile, SkippedRun
 

@@ -90,7 +90,7 @@ def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
 
 def thresholds_of(comparison: Comparison) -> str:
     """JSON of every threshold that can be applied, by run id."""
-    from goemo_report.report.listing import to_json
+    from goemo_report.formats.json_text import to_json
     from goemo_report.thresholds.protocols import export_thresholds
 
     return to_json(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from goemo_report.cli._output import is_rich
-from goemo_report.cli._text import printable
+from goemo_report.formats.text import printable
 from goemo_report.report.document import Column, Table
 from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
 

@@ -75,7 +75,7 @@ def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> No
     from goemo_report.audit import present
 
     if form == "json":
-        from goemo_report.report.listing import to_json
+        from goemo_report.formats.json_text import to_json
 
         write(to_json(present.document(audits, strict=strict)), output)
     elif form == "github":
@@ -106,7 +106,7 @@ def _print(audits: Sequence[Audit]) -> None:
 def _plain(one: Audit) -> str:
     from goemo_report.audit import present
     from goemo_report.cli._table import plain
-    from goemo_report.cli._text import printable
+    from goemo_report.formats.text import printable
 
     parts = [printable(present.verdict(one)), *map(plain, present.tables(one))]
     return "\n\n".join(parts) + "\n"

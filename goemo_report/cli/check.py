@@ -171,7 +171,7 @@ def command(
 
         write(junit_xml(conditions), junit)
     if form == "json":
-        from goemo_report.report.listing import to_json
+        from goemo_report.formats.json_text import to_json
 
         about = gate.document(conditions, split=split, confidence=confidence, baseline=reference)
         write(to_json(about), output)
@@ -268,7 +268,7 @@ def _write(
 
 
 def _line(one: Condition) -> str:
-    from goemo_report.cli._text import printable
+    from goemo_report.formats.text import printable
 
     result = "ok" if one.passed else "failed"
     return printable(f"{result:<7} {one.run.name} ({one.run.id}): {one.text}: {one.detail}")

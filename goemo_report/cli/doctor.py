@@ -51,7 +51,7 @@ def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> 
             entity=settings.entity, project=settings.project, notify=note
         )
     if form == "json":
-        from goemo_report.report.listing import to_json
+        from goemo_report.formats.json_text import to_json
 
         write(to_json(diagnosis.document()), output)
     elif output != Path("-"):

@@ -61,15 +61,16 @@ def command(
     denominator is 0; an AUC without positives or negatives is not defined: null in JSON, left
     out of the macro mean.
     """
+    from goemo_report.formats.json_text import to_json
     from goemo_report.metrics.scores import score
-    from goemo_report.report import listing
+    from goemo_report.report import tables
 
     predictions = _read(run, split, settings)
     scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
     if form == "json":
-        write(listing.to_json(listing.metrics_document(scores)), output)
+        write(to_json(tables.metrics_document(scores)), output)
     elif form == "csv":
-        write(listing.per_class_csv(scores), output)
+        write(tables.per_class_csv(scores), output)
     elif form == "md":
         _write_markdown(scores, output)
     else:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
+from goemo_report.cli._errors import one_line
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
 from goemo_report.cli._output import note, progress, say, write
-from goemo_report.cli._text import one_line
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def command(
     for text in found.notes:
         note(f"note: {text}")
     if form == "json":
-        from goemo_report.report.listing import to_json
+        from goemo_report.formats.json_text import to_json
 
         write(to_json(found.document()), output)
         return

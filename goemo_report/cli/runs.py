@@ -36,6 +36,7 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     """
     from goemo_report.cli._runs import open_settled
     from goemo_report.cli._table import plain, print_table
+    from goemo_report.formats.json_text import to_json
     from goemo_report.report import listing, tables
 
     source = open_settled(settings)
@@ -45,9 +46,9 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     if output.suffix in {".csv", ".json"} and typed is ParameterSource.DEFAULT:
         form = output.suffix[1:]
     if form == "json":
-        write(listing.to_json(listing.runs_document(found.runs)), output)
+        write(to_json(tables.runs_document(found.runs)), output)
     elif form == "csv":
-        write(listing.runs_csv(found.runs), output)
+        write(tables.runs_csv(found.runs), output)
     elif output == Path("-"):
         print_table(tables.runs_table(found.runs), tables.SPARE_RUN_COLUMNS)
     else:

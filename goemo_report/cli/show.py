@@ -44,7 +44,8 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
     """
     from goemo_report.cli._runs import find_one
     from goemo_report.cli._table import plain, print_table
-    from goemo_report.report import listing, tables
+    from goemo_report.formats.json_text import to_json
+    from goemo_report.report import tables
 
     source, record = find_one(settings, run)
     if replicate:
@@ -54,7 +55,7 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
     artifacts = source.artifacts([record]).get(record.id, ())
     logged = list(zip(artifacts, source.manifests(artifacts), strict=True))
     if form == "json":
-        write(listing.to_json(listing.show_document(record, history, logged)), output)
+        write(to_json(tables.show_document(record, history, logged)), output)
         return
     shown = [
         tables.mapping_table("Config", record.config),
@@ -84,7 +85,7 @@ def _replicate(run: RunRecord, artifacts: Sequence[ArtifactRef], output: Path) -
 
 def _heading(run: RunRecord) -> str:
     from goemo_report.cli._table import facts
-    from goemo_report.report.listing import timestamp
+    from goemo_report.formats.json_text import timestamp
 
     pairs = [
         ("run", run.name),

@@ -83,7 +83,7 @@ def command(
             notify=note,
         )
     if form == "json":
-        from goemo_report.report.listing import to_json
+        from goemo_report.formats.json_text import to_json
 
         write(to_json(sync.sync_document(arrivals)), output)
     else:

@@ -46,7 +46,7 @@ def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> N
     """
     from goemo_report.checkpoints.labelling import choice_of
     from goemo_report.cli._runs import find_one
-    from goemo_report.report.listing import to_json
+    from goemo_report.formats.json_text import to_json
     from goemo_report.thresholds.protocols import export_thresholds
 
     source, record = find_one(settings, run)

@@ -110,7 +110,7 @@ def command(
         agrees, document = False, changed_document(record, error)
         lines = [f"{'differs':<12}{error.what}"]
     if form == "json":
-        from goemo_report.report.listing import to_json
+        from goemo_report.formats.json_text import to_json
 
         write(to_json(document), output)
     elif output != Path("-"):

@@ -1,20 +1,22 @@
-"""CSV files as rows of strings, with the line of every row that has to be refused."""
+"""CSV files read as rows of strings, with the line of every row that is refused, and written."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
-import re
+import json
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from goemo_report.errors import DataError
+from goemo_report.formats.json_text import jsonable
+from goemo_report.formats.text import escape_workflow_commands
 from goemo_report.formats.wording import plural
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_SMALL = 64 << 20
 _GZIP_RATIO = 50
 _GZIP_LIMIT = 1 << 30
-_COMMAND = re.compile(r"(^|[\r\n])(?=[^\S\r\n]*::)")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _FIELD_LIMIT_LOCK = threading.Lock()
 
@@ -141,15 +143,33 @@ def _starts(text: str) -> list[int]:
     return starts
 
 
-def obeyed_by_none(text: str) -> str:
-    """A CSV cell that is no command to GitHub Actions, should a job print it.
+def to_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows, the header first, as CSV with line feeds.
 
-    The runner obeys lines that begin with `::` and whatever follows `##[`: an apostrophe parts
-    them, as it does formulas.
+    None is empty; what is neither text nor a number is JSON. Text that a spreadsheet would run
+    gets an apostrophe before it, as OWASP advises; one that GitHub Actions would obey does too.
     """
-    return _COMMAND.sub(r"\1'", text).replace("##[", "#'#[")
+    return "".join(",".join(map(_field, row)) + "\n" for row in rows)
 
 
-def shown(text: str, limit: int = 40) -> str:
-    """Text from a file for a message: quoted, escaped and cut to `limit` characters."""
-    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+def _field(value: Any) -> str:
+    if not isinstance(value, str):
+        plain = jsonable(value)
+        if plain is None:
+            return ""
+        if isinstance(plain, int | float) and not isinstance(plain, bool):
+            return str(plain)
+        if isinstance(plain, str):  # a date, or no finite number
+            return plain
+        value = json.dumps(plain, ensure_ascii=False)
+    text = value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "")
+    text = escape_workflow_commands(text)
+    if text.startswith(_FORMULA) and text != "-Infinity":
+        text = f"'{text}"
+    is_plain = text == text.strip() and not any(mark in text for mark in ',"\r\n')
+    return text if is_plain else quoted(text)
+
+
+def quoted(text: str) -> str:
+    """A text as a quoted CSV field, for csv.writer leaves a lone carriage return bare."""
+    return '"' + text.replace('"', '""') + '"'

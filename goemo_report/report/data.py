@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +9,9 @@ from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.truth import check_logged
 from goemo_report.comparison import Comparison
+from goemo_report.formats.json_text import timestamp
 from goemo_report.metrics.scores import METRICS_VERSION, per_class_rows
+from goemo_report.report.tables import artifact_document, run_document
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.differences import RANDOMISATIONS
 
@@ -37,12 +37,12 @@ def signature(comparison: Comparison) -> str:
 def report_data(
     comparison: Comparison, *, created_at: datetime, command: str, statistics: bool = True
 ) -> dict[str, Any]:
-    """Everything structured that JSON holds: only mappings, lists, strings and numbers.
+    """Everything structured that JSON holds, as values for `to_json`.
 
     `statistics=False` leaves out what is costly: intervals, differences, protocols.
     """
     return {
-        "created_at": created_at.isoformat(),
+        "created_at": timestamp(created_at),
         "command": command,
         "signature": signature(comparison),
         "source": comparison.source,
@@ -70,27 +70,18 @@ def _run(comparison: Comparison, result: RunResult) -> dict[str, Any]:
     run = result.run
     alignment = comparison.alignments.get(run.id)
     return {
-        "id": run.id,
+        **run_document(run),
         "key": comparison.keys[run.id],
-        "name": run.name,
-        "entity": run.entity,
-        "project": run.project,
-        "url": run.url,
-        "state": run.state,
-        "created_at": run.created_at.isoformat() if run.created_at else None,
-        "tags": list(run.tags),
-        "config": jsonable(run.config),
-        "summary": jsonable(run.summary),
-        "logged": jsonable(result.logged),
+        "logged": result.logged,
         "splits": {split: _split(found) for split, found in result.splits.items()},
         "problems": dict(result.problems),
         "checks": [
             {
                 "key": check.key,
                 "place": check.place,
-                "logged": jsonable(check.logged),
-                "recomputed": jsonable(check.recomputed),
-                "difference": jsonable(check.difference),
+                "logged": check.logged,
+                "recomputed": check.recomputed,
+                "difference": check.difference,
                 "agrees": check.agrees,
                 "explanation": check.explanation,
             }
@@ -99,19 +90,8 @@ def _run(comparison: Comparison, result: RunResult) -> dict[str, Any]:
         "pairing": None
         if alignment is None
         else {"paired": alignment.paired, "rows": alignment.matched, "note": alignment.note},
-        "artifacts": [
-            {
-                "name": item.name,
-                "type": item.type,
-                "version": item.version,
-                "role": item.role,
-                "digest": item.digest,
-                "size": item.size,
-                "metadata": jsonable(item.metadata),
-            }
-            for item in result.artifacts
-        ],
-        "history": jsonable(result.history),
+        "artifacts": [artifact_document(item) | {"role": item.role} for item in result.artifacts],
+        "history": result.history,
     }
 
 
@@ -174,18 +154,5 @@ def _split(found: SplitResult) -> dict[str, Any]:
         "threshold": 0.5,
         "overall": dict(found.scores.overall),
         "as_logged": dict(found.as_logged.overall),
-        "per_class": jsonable(per_class_rows(found.scores)),
+        "per_class": per_class_rows(found.scores),
     }
-
-
-def jsonable(value: Any) -> Any:
-    """A value as JSON can hold it: what is not finite is None, what is unknown is text."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [jsonable(item) for item in value]
-    return str(value)

@@ -8,14 +8,15 @@ that of the newest run compared.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from goemo_report.comparison import Comparison
-from goemo_report.report.document import Cell, Report, Table, Value
-from goemo_report.report.listing import jsonable, timestamp
+from goemo_report.formats.json_text import jsonable, timestamp
+from goemo_report.report.document import Report, Table
+from goemo_report.report.render.csv_tables import wide_rows
 from goemo_report.sources.model import Listing
 from goemo_report.sources.wandb_api.publishing import JOB_TYPE, Publication
 
@@ -93,33 +94,5 @@ def _leaderboard(report: Report) -> tuple[list[str], list[list[Any]]]:
     )
     if table is None:
         return ["run"], []
-    cells = [[_cell(value) for value in row] for row in table.rows]
-    bounded = [
-        any(row[j].low is not None or row[j].high is not None for row in cells)
-        for j in range(len(table.columns))
-    ]
-    columns = list(
-        _spread(
-            ([column.title, f"{column.title}, 95% low", f"{column.title}, 95% high"], wide)
-            for column, wide in zip(table.columns, bounded, strict=True)
-        )
-    )
-    rows = [
-        list(
-            _spread(
-                ([jsonable(cell.value), cell.low, cell.high], wide)
-                for cell, wide in zip(row, bounded, strict=True)
-            )
-        )
-        for row in cells
-    ]
-    return columns, rows
-
-
-def _spread(items: Iterable[tuple[list[Any], bool]]) -> Iterator[Any]:
-    for values, wide in items:
-        yield from values if wide else values[:1]
-
-
-def _cell(value: Value | Cell) -> Cell:
-    return value if isinstance(value, Cell) else Cell(value)
+    columns, *rows = wide_rows(table, titled=True)
+    return list(map(str, columns)), [jsonable(row) for row in rows]

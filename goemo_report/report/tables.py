@@ -1,4 +1,4 @@
-"""Runs, one run and its metrics as tables for people."""
+"""Runs, one run and its metrics: tables for people, documents for programs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from goemo_report.contract import (
     canonical_metric,
     per_class_metric,
 )
+from goemo_report.formats.csv_table import to_csv
+from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Cell, Column, Table, Value
-from goemo_report.report.listing import jsonable
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord
 
 if TYPE_CHECKING:
     from goemo_report.metrics.scores import Scores  # numpy is not needed to list runs
 
+SCHEMA_VERSION: Final = 1
 _HEADLINES: Final = {
     "test/macro_f1": "macro F1",
     "test/micro_f1": "micro F1",
@@ -183,3 +185,95 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return json.dumps(jsonable(value), ensure_ascii=False)
+
+
+# --- Documents ------------------------------------------------------------------------
+
+
+def run_document(run: RunRecord) -> dict[str, Any]:
+    """One run, as every JSON document has it."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "entity": run.entity,
+        "project": run.project,
+        "url": run.url,
+        "state": run.state,
+        "created_at": timestamp(run.created_at),
+        "tags": list(run.tags),
+        "config": run.config,
+        "summary": run.summary,
+    }
+
+
+def runs_document(runs: Iterable[RunRecord]) -> dict[str, Any]:
+    """What `runs --format json` prints."""
+    return {"schema_version": SCHEMA_VERSION, "runs": [run_document(run) for run in runs]}
+
+
+def runs_csv(runs: Sequence[RunRecord]) -> str:
+    """One line a run: its fields, then `config.KEY` and `summary.KEY` of every key in use."""
+    fields = ("id", "name", "entity", "project", "url", "state", "created_at")
+    config = list(dict.fromkeys(key for run in runs for key in run.config))
+    summary = list(dict.fromkeys(key for run in runs for key in run.summary))
+    header = [*fields, "tags", *(f"config.{k}" for k in config), *(f"summary.{k}" for k in summary)]
+    rows = [
+        [run_document(run)[field] for field in fields]
+        + [",".join(run.tags)]
+        + [run.config.get(key) for key in config]
+        + [run.summary.get(key) for key in summary]
+        for run in runs
+    ]
+    return to_csv([header, *rows])
+
+
+def show_document(
+    run: RunRecord,
+    history: History,
+    artifacts: Iterable[tuple[ArtifactRef, Iterable[ArtifactFile]]],
+) -> dict[str, Any]:
+    """What `show --format json` prints; the history is complete, one object a step."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": run_document(run),
+        "history": history,
+        "artifacts": [
+            artifact_document(artifact)
+            | {"files": [{"path": f.path, "size": f.size, "digest": f.digest} for f in files]}
+            for artifact, files in artifacts
+        ],
+    }
+
+
+def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:
+    """One version of an artifact, without its files."""
+    return {
+        "name": artifact.name,
+        "type": artifact.type,
+        "version": artifact.version,
+        "digest": artifact.digest,
+        "size": artifact.size,
+        "metadata": artifact.metadata,
+    }
+
+
+def metrics_document(scores: Scores) -> dict[str, Any]:
+    """What `metrics --format json` prints; a metric that is not defined is null."""
+    from goemo_report.metrics.scores import per_class_rows
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rows": scores.rows,
+        "labels": scores.labels,
+        "threshold": scores.threshold,
+        "overall": scores.overall,
+        "per_class": per_class_rows(scores),
+    }
+
+
+def per_class_csv(scores: Scores) -> str:
+    """The guide's per-class columns first, then what is more; what is not defined is empty."""
+    from goemo_report.metrics.scores import per_class_rows
+
+    rows = per_class_rows(scores)
+    return to_csv([list(rows[0]), *(list(row.values()) for row in rows)])

@@ -15,6 +15,7 @@ from typing import Any, Final
 from goemo_report.contract import Role, artifact_role
 from goemo_report.errors import NotFoundError
 from goemo_report.formats.files import chunks, whole_file, write_whole
+from goemo_report.formats.json_text import to_json
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
 from goemo_report.sources.store import file_digest, hasher_for
@@ -245,7 +246,7 @@ def _describe(run: RunRecord, source: RunSource, target: _Target) -> str:
         ],
         "missing": [{"path": item.path, "reason": item.reason} for item in target.skipped],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return to_json(document)
 
 
 def _finished(target: _Target) -> Download:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.report.listing import jsonable
+from goemo_report.formats.json_text import jsonable
 from goemo_report.sources.model import ArtifactRef, History, RunRecord
 
 _SHOWN: Final = 3

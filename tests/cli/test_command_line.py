@@ -14,8 +14,9 @@ from click.testing import CliRunner
 
 from goemo_report import __version__
 from goemo_report.cli import goemo_report
-from goemo_report.cli._text import one_line, printable
+from goemo_report.cli._errors import one_line
 from goemo_report.errors import DataError, GoemoError
+from goemo_report.formats.text import printable
 from tests.sources.log_writer import write_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,6 +14,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from goemo_report.formats.text import visible
 from goemo_report.report.document import Cell, Column, Table, Value
 from goemo_report.report.render.numbers import (
     MARKS,
@@ -22,7 +23,7 @@ from goemo_report.report.render.numbers import (
     show,
     show_interval,
 )
-from goemo_report.report.render.text import anchor, html_text, safe_link, visible
+from goemo_report.report.render.text import anchor, html_text, safe_link
 
 MAX_FOOTNOTES: Final = 12
 """More different notes than this are shown at their cell instead of below the table."""

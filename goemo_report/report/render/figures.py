@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from goemo_report.formats.text import visible
 from goemo_report.report.document import Heatmap, Plot, Series, Value
 from goemo_report.report.render.axes import axis, diagonal
-from goemo_report.report.render.text import plotly_text, visible
+from goemo_report.report.render.text import plotly_text
 
 PALETTE_SIZE: Final = 7
 SYMBOLS: Final = (

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from goemo_report.formats.text import visible
 from goemo_report.report.document import (
     Block,
     Callout,
@@ -37,7 +38,7 @@ from goemo_report.report.render.numbers import (
     show_date,
     show_interval,
 )
-from goemo_report.report.render.text import anchor, safe_link, visible
+from goemo_report.report.render.text import anchor, safe_link
 
 GLYPHS: Final = {
     "circle": "\u25cf",

@@ -7,14 +7,10 @@ is known (`low`, `high`, `link`, `mark`, `note`); `detailed` says which.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
+from goemo_report.formats.json_text import to_json
 from goemo_report.report.document import (
     Block,
     Callout,
@@ -30,7 +26,7 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.render.numbers import as_cell
+from goemo_report.report.render.numbers import as_cell, defined
 from goemo_report.report.render.text import safe_link
 
 SCHEMA_VERSION: Final = 1
@@ -39,52 +35,26 @@ Json = dict[str, Any]
 
 def render_json(report: Report) -> str:
     """The whole report as one document."""
-    return _dump(
+    return to_json(
         {
             "schema_version": SCHEMA_VERSION,
             "kind": "report",
             "title": report.title,
             "subtitle": report.subtitle,
-            "created_at": report.created_at.isoformat(),
+            "created_at": report.created_at,
             "signature": report.signature,
             "command": report.command,
             "runs": list(report.palette_names),
             "sections": [_section(section) for section in report.sections],
-            "data": plain(report.data),
-        }
+            "data": report.data,
+        },
+        indent=1,
     )
 
 
 def render_json_block(block: Block) -> str:
     """One block as a document of its own."""
-    return _dump({"schema_version": SCHEMA_VERSION, **_block(block)})
-
-
-def _dump(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1)
-    text = text.replace("##[", "\\u0023#[")  # GitHub Actions would obey it
-    return text.encode("utf-8", "replace").decode("utf-8") + "\n"
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: NaN and infinity are null, dates ISO 8601, NumPy's are Python's."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(plain(one) for one in value)
-    if hasattr(value, "tolist"):  # NumPy's arrays and scalars
-        return plain(value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"a report's data cannot hold {type(value).__name__}")
+    return to_json({"schema_version": SCHEMA_VERSION, **_block(block)}, indent=1)
 
 
 def _section(section: Section) -> Json:
@@ -132,7 +102,7 @@ def _table(table: Table) -> Json:
         "row_groups": [{"title": title, "rows": count} for title, count in table.row_groups],
         "rows": [
             {
-                key: _cell(cell) if more else plain(cell.value)
+                key: _cell(cell) if more else defined(cell.value)
                 for key, cell, more in zip(keys, row, detailed, strict=True)
             }
             for row in rows
@@ -158,13 +128,13 @@ def _knows_more(cell: Cell) -> bool:
 def _cell(cell: Cell) -> Json:
     """A value and what is known about it; what is not known is left out."""
     known = {
-        "low": plain(cell.low),
-        "high": plain(cell.high),
+        "low": defined(cell.low),
+        "high": defined(cell.high),
         "link": safe_link(cell.link),
         "mark": cell.mark,
         "note": cell.note or None,
     }
-    return {"value": plain(cell.value)} | {k: v for k, v in known.items() if v is not None}
+    return {"value": defined(cell.value)} | {k: v for k, v in known.items() if v is not None}
 
 
 def _plot(plot: Plot) -> Json:
@@ -174,8 +144,8 @@ def _plot(plot: Plot) -> Json:
         "title": plot.title,
         "caption": plot.caption,
         "alt": plot.alt,
-        "x": plain(asdict(plot.x)),
-        "y": plain(asdict(plot.y)),
+        "x": asdict(plot.x),
+        "y": asdict(plot.y),
         "horizontal": plot.horizontal,
         "connect": plot.connect,
         "diagonal": plot.diagonal,
@@ -192,10 +162,10 @@ def _series(series: Series) -> Json:
         "style": series.style,
         "colour": series.colour,
         "hidden": series.hidden,
-        "x": plain(series.x),
-        "y": plain(series.y),
-        "low": plain(series.low),
-        "high": plain(series.high),
+        "x": list(map(defined, series.x)),
+        "y": list(map(defined, series.y)),
+        "low": list(map(defined, series.low)),
+        "high": list(map(defined, series.high)),
         "notes": list(series.notes),
     }
 
@@ -212,6 +182,6 @@ def _heatmap(block: Heatmap) -> Json:
         "column_title": block.column_title,
         "rows": list(block.rows),
         "columns": list(block.columns),
-        "values": plain(block.values),
+        "values": [list(map(defined, row)) for row in block.values],
         "table": _table(block.table),
     }

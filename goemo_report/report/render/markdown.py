@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import (
     Block,
@@ -41,7 +42,6 @@ from goemo_report.report.render.text import (
     markdown_code,
     markdown_text,
     safe_link,
-    visible,
 )
 
 FOLD_FROM: Final = 32

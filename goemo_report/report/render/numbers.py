@@ -34,6 +34,11 @@ def as_cell(value: Value | Cell) -> Cell:
     return value if isinstance(value, Cell) else Cell(value)
 
 
+def defined(value: Value) -> Value:
+    """A value as data files have it: a number that is not finite is not defined, None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def fact_column(value: Value) -> Column:
     """The column that a value without one is shown in: integers, three decimals, text."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

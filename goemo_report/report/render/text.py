@@ -1,8 +1,7 @@
 """Hostile text made harmless, once for each format.
 
-Run names, data-set texts and artifact names may hold anything. `visible` shows control
-and direction characters instead of obeying them; the `*_text` functions escape what is
-left for one format.
+Run names, data-set texts and artifact names may hold anything: each function shows what
+is hidden, and escapes what one format would obey.
 """
 
 from __future__ import annotations
@@ -13,14 +12,8 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
-from goemo_report.formats.csv_table import obeyed_by_none
+from goemo_report.formats.text import visible
 
-# Controls, direction overrides and isolates, line separators, lone surrogates, specials.
-_UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-_SPACES: Final = re.compile(r"[\t\n\r]+")
 _LINK_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
 _NOT_ANCHOR: Final = re.compile(r"[^\w.-]+")
 
@@ -30,7 +23,6 @@ _BLOCK_START: Final = re.compile(
     r"^(#{0,5}(?=#)|\d+(?=[.)])|)([#+.)-](?=\s|$)|-(?=[- ]*$)|=(?=[= ]*$))"
 )
 _MARKDOWN_BREAK: Final = "\u200b"
-_FORMULA_START: Final = ("=", "+", "-", "@", "\t", "\r")
 
 _LATEX: Final[dict[str, str]] = {
     "\\": r"\textbackslash{}",
@@ -70,17 +62,6 @@ _LATEX: Final[dict[str, str]] = {
     "\u25bc": r"$\blacktriangledown$",
     "\u0394": r"$\Delta$",
 }
-
-
-def visible(text: str, *, lines: bool = False) -> str:
-    """Text in which nothing is hidden: control and direction characters become their
-    code, as in `U+202E` written with a backslash.
-
-    Line breaks and tabs become one space, unless `lines` keeps them.
-    """
-    if not lines:
-        text = _SPACES.sub(" ", text)
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def safe_link(link: str | None) -> str | None:
@@ -151,17 +132,6 @@ def markdown_code(text: str, *, in_table: bool = True) -> str:
     fence = "`" * (longest + 1)
     pad = " " if not text or text[0] in " `" or text[-1] in " `" else ""
     return f"{fence}{pad}{text}{pad}{fence}" if text else ""
-
-
-def csv_text(text: str) -> str:
-    """Text for a CSV cell that a spreadsheet shows and does not run.
-
-    A cell that starts with `=`, `+`, `-`, `@`, a tab or a carriage return gets an
-    apostrophe before it, as OWASP advises; line breaks stay, quoted.
-    """
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-    text = obeyed_by_none(text)
-    return f"'{text}" if text.startswith(_FORMULA_START) else text
 
 
 def latex_text(text: str) -> str:

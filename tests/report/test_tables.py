@@ -11,17 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_report.formats.csv_table import obeyed_by_none
-from goemo_report.report.listing import (
-    jsonable,
+from goemo_report.formats.csv_table import to_csv
+from goemo_report.formats.json_text import jsonable, timestamp, to_json
+from goemo_report.formats.text import escape_workflow_commands, visible
+from goemo_report.report.tables import (
+    history_table,
     run_document,
     runs_csv,
     runs_document,
-    timestamp,
-    to_csv,
-    to_json,
+    runs_table,
 )
-from goemo_report.report.tables import history_table, runs_table
 from goemo_report.sources.model import RunRecord
 
 ANYTHING = st.recursive(
@@ -50,8 +49,10 @@ def run(**changes: Any) -> RunRecord:
 
 @given(ANYTHING)
 def test_every_logged_value_becomes_strict_json(value: Any) -> None:
-    text = to_json({"value": jsonable(value)})
-    json.loads(text, parse_constant=lambda name: pytest.fail(f"bare {name}"))
+    text = to_json({"value": value})
+    read = json.loads(text, parse_constant=lambda name: pytest.fail(f"bare {name}"))
+    assert read == {"value": jsonable(value)}
+    assert visible(text, lines=True) == text
 
 
 def test_values_that_json_lacks_become_wandbs_strings() -> None:
@@ -66,7 +67,7 @@ def test_the_shape_of_a_run() -> None:
         *("config", "summary"),
     ]
     assert document["created_at"] == "2024-12-10T14:30:22Z"
-    assert document["summary"]["test/auc"] == "NaN"
+    assert json.loads(to_json(document))["summary"]["test/auc"] == "NaN"
     assert list(runs_document([run()])) == ["schema_version", "runs"]
 
 
@@ -79,9 +80,9 @@ def test_times_are_written_in_utc() -> None:
 
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2)))
 def test_csv_gives_every_text_back(rows: list[list[str]]) -> None:
-    read = list(csv.reader(io.StringIO(to_csv(["a", "b"], rows), newline="")))
-    formula = ("=", "+", "-", "@")
-    guarded = [[obeyed_by_none(v) for v in row] for row in rows]
+    read = list(csv.reader(io.StringIO(to_csv([["a", "b"], *rows]), newline="")))
+    formula = ("=", "+", "-", "@", "\t", "\r")
+    guarded = [[escape_workflow_commands(v.replace("\x00", "")) for v in row] for row in rows]
     written = [["'" + v if v.startswith(formula) else v for v in row] for row in guarded]
     assert read[1:] == [[v if v != "'-Infinity" else "-Infinity" for v in row] for row in written]
 
