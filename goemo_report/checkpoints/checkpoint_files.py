@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from goemo_report.contract import CHECKPOINT_WEIGHTS
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError
-from goemo_report.formats.csv_table import shown
+from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
