@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GoemoError(Exception):
     """What failed, and the remedy.
@@ -39,6 +42,25 @@ class NotFoundError(GoemoError):
 
 class SourceError(GoemoError):
     """W&B or a run log could not be read."""
+
+
+@contextmanager
+def reading(what: str, remedy: str = "Copy it again, or move it away") -> Iterator[None]:
+    """Whatever goes wrong inside is a SourceError about `what`; a GoemoError stays itself.
+
+    For input that others made: it fails in more ways than can be listed.
+    """
+    try:
+        yield
+    except GoemoError:
+        raise
+    except Exception as error:
+        why = {RecursionError: "it is nested too deeply", MemoryError: "it is too large"}
+        said = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        reason = why.get(type(error)) or said or type(error).__name__
+        if isinstance(error, OSError):
+            remedy = "Check the file and its permissions"
+        raise SourceError(f"{what} cannot be read: {reason}", remedy) from error
 
 
 class SettingsError(GoemoError):

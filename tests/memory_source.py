@@ -53,6 +53,9 @@ class MemorySource:
         self.requests += 1
         return {run.id: self.history.get(run.id, ()) for run in runs}
 
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        return {}
+
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         self.requests += 1
         return {run.id: tuple(self.logged[run.id]) for run in runs}

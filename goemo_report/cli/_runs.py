@@ -9,7 +9,7 @@ from pathlib import Path
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.report.listing import find_runs
 from goemo_report.settings import Settings
-from goemo_report.sources.base import RunSource
+from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.joined import JoinedSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 from goemo_report.sources.references import parse_reference
@@ -54,7 +54,8 @@ def gather(
     for reference in directories:
         source, run = find_one(settings, reference)
         parts.append((source, Listing((run,))))
-    return _joined(parts)
+    source, listing = _joined(parts)
+    return source, readable(source, listing)
 
 
 def _joined(parts: Sequence[tuple[RunSource, Listing]]) -> tuple[RunSource, Listing]:

@@ -104,6 +104,7 @@ def _chosen(
     """The offline runs to send, by the directory that they are read from."""
     from goemo_report.errors import NotFoundError
     from goemo_report.report.listing import find_runs
+    from goemo_report.sources.base import readable
     from goemo_report.sources.offline_logs.source import LogSource
     from goemo_report.sources.references import parse_reference
 
@@ -115,7 +116,7 @@ def _chosen(
     groups: list[tuple[RunSource, list[LocalRun]]] = []
     for path in (path for path in paths.values() if path is not None):
         source = LogSource(path)
-        listing = source.list_runs(query)
+        listing = readable(source, source.list_runs(query))
         note_skipped(listing.skipped)
         if not listing.runs and query == RunQuery():
             raise NotFoundError(f"there are no run logs below {path}", "Check the directory")
@@ -123,7 +124,8 @@ def _chosen(
     if named or not references:
         root = settings.wandb_dir or Path("wandb")
         source = LogSource(root, project=settings.explicit_project if not named else None)
-        listing = find_runs(source, named, query if not references else RunQuery())
+        found = find_runs(source, named, query if not references else RunQuery())
+        listing = readable(source, found)
         note_skipped(listing.skipped)
         groups.append((source, _with_logs(root, listing.runs)))
     return groups

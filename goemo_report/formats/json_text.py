@@ -1,4 +1,4 @@
-"""The one JSON encoder.
+"""The one JSON encoder, and reading JSON that others wrote.
 
 JSON has no NaN and no infinities. What a run logged keeps them as the strings "NaN",
 "Infinity" and "-Infinity", as W&B itself writes them; a recomputed metric that is not
@@ -11,9 +11,15 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 from goemo_report.formats.text import escape_hidden_json
+
+DEEPEST: Final = 100
+"""Levels of nesting that a value may have."""
+
+_TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
 
 
 def to_json(document: Any, indent: int | None = 2) -> str:
@@ -49,3 +55,27 @@ def timestamp(at: datetime | None) -> str | None:
         return None
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.isoformat().replace("+00:00", "Z")
+
+
+def parsed(text: str) -> Any:
+    """A JSON value. Raises ValueError for what is none, and for one that is nested too deeply.
+
+    What is read here is walked through by recursion later.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if text.count("[") + text.count("{") > DEEPEST and _levels(value) > DEEPEST:
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _levels(value: Any) -> int:
+    """How many lists and mappings lie inside one another."""
+    levels, inside = 0, [value]
+    while inside := [one for one in inside if isinstance(one, dict | list)]:
+        levels += 1
+        parts = (one.values() if isinstance(one, dict) else one for one in inside)
+        inside = list(chain.from_iterable(parts))
+    return levels

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from goemo_report.errors import SourceError
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -14,6 +15,7 @@ from goemo_report.sources.model import (
     LocalFile,
     RunQuery,
     RunRecord,
+    SkippedRun,
 )
 
 
@@ -52,6 +54,10 @@ class RunSource(Protocol):
         """Complete, unsampled history of each run, by run id."""
         ...
 
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """Why the history or the artifacts of some runs cannot be read, by run id."""
+        ...
+
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, by run id; the newest version of each name comes last."""
         ...
@@ -68,3 +74,16 @@ class RunSource(Protocol):
         A file that cannot be had comes back as a SkippedFile with the reason.
         """
         ...
+
+
+def readable(source: RunSource, listing: Listing) -> Listing:
+    """A listing without the runs whose history or artifacts cannot be read, which are skipped.
+
+    Raises SourceError where that is every run.
+    """
+    faults = source.faults(listing.runs)
+    runs = tuple(run for run in listing.runs if run.id not in faults)
+    if faults and not runs:
+        raise SourceError("; ".join(faults.values()), "")
+    lost = (SkippedRun(run.name, faults[run.id]) for run in listing.runs if run.id in faults)
+    return Listing(runs, (*listing.skipped, *lost))

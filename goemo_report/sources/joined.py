@@ -55,6 +55,13 @@ class JoinedSource:
             found |= source.histories(own) if own else {}
         return found
 
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """What cannot be read of the runs, by run id."""
+        found: dict[str, str] = {}
+        for source, _ in self._parts:
+            found |= source.faults([run for run in runs if self._owner[run.id] is source])
+        return found
+
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, by run id."""
         found: dict[str, tuple[ArtifactRef, ...]] = {}

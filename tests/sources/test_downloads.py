@@ -81,6 +81,9 @@ class Shelf:
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         return {}
 
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        return {}
+
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         return {RUN.id: tuple(self.refs)}
 

@@ -6,7 +6,8 @@ import dataclasses
 import gzip
 import json
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, artifact_role
-from goemo_report.errors import SourceError
+from goemo_report.errors import reading
+from goemo_report.formats.json_text import parsed
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord, RunState
 from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role, run_file
 from goemo_report.sources.offline_logs.run_log import (
@@ -51,13 +53,13 @@ class OfflineRun:
 
     logs: tuple[RunLog, ...]
     root: Path
+    staged: StagedFiles
 
     @classmethod
-    def of(cls, logs: Sequence[RunLog], root: Path) -> OfflineRun:
+    def of(cls, logs: Sequence[RunLog], root: Path, staged: StagedFiles) -> OfflineRun:
         """Join the logs of one run; directories are named relative to `root`."""
-        return cls(
-            tuple(sorted(logs, key=lambda log: (_started(log) or _BEFORE_ALL, log.path))), root
-        )
+        ordered = sorted(logs, key=lambda log: (_started(log) or _BEFORE_ALL, log.path))
+        return cls(tuple(ordered), root, staged)
 
     @property
     def directories(self) -> list[Path]:
@@ -82,7 +84,11 @@ class OfflineRun:
 
     @cached_property
     def record(self) -> RunRecord:
-        """The run as every source shows it. Raises SourceError for values that are no JSON."""
+        """The run as every source shows it. Raises SourceError where it cannot be read."""
+        with reading(self.logs[-1].label):
+            return self._record()
+
+    def _record(self) -> RunRecord:
         last = self.logs[-1]
         noted = None if self._last("name") else record_beside(last.directory, last.id)
         noted = noted or TrainerRecord(last.id)
@@ -111,36 +117,46 @@ class OfflineRun:
 
     @cached_property
     def history(self) -> History:
-        """Every step once, in order of step."""
+        """Every step once, in order of step. Raises SourceError where it cannot be read."""
         steps: dict[int, dict[str, Any]] = {}
-        for log in self.logs:
-            for row in history_rows(log):
-                steps.setdefault(row["_step"], {}).update(row)
+        with reading(f"the history in {self.logs[-1].label}"):
+            for log in self.logs:
+                for row in history_rows(log):
+                    steps.setdefault(row["_step"], {}).update(row)
         return tuple(steps[step] for step in sorted(steps))
 
     @cached_property
     def logged(self) -> tuple[LoggedArtifact, ...]:
         """Artifacts in the order logged, one of a name and digest; an alias has one holder."""
         kept: dict[tuple[str, str], LoggedArtifact] = {}
+        holders: dict[tuple[str, str], tuple[str, str]] = {}  # by artifact name and alias
         for artifact in (artifact for log in self.logs for artifact in log.artifacts):
             if artifact.type.startswith(_TYPES_OF_THE_CLIENT):
                 continue
             key = artifact.name, artifact.digest
-            again = kept.pop(key, None)
-            aliases = artifact.aliases + (again.aliases if again else ())
-            for other, older in kept.items():
-                if older.name == artifact.name:
-                    left = tuple(a for a in older.aliases if a not in aliases)
-                    kept[other] = dataclasses.replace(older, aliases=left)
-            kept[key] = dataclasses.replace(artifact, aliases=tuple(sorted(set(aliases))))
-        return tuple(kept.values())
+            kept.pop(key, None)  # what is logged again moves to the end
+            kept[key] = artifact
+            holders.update(((artifact.name, alias), key) for alias in artifact.aliases)
+        aliases: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for (_, alias), key in sorted(holders.items()):
+            aliases[key].append(alias)
+        return tuple(
+            dataclasses.replace(artifact, aliases=tuple(aliases[key]))
+            for key, artifact in kept.items()
+        )
 
-    def references(self, staged: StagedFiles) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
+    @cached_property
+    def references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
         """What the run logged, the newest of each name last, then predictions as run files.
 
-        Offline artifacts have no version: W&B gives one out when the run is uploaded.
+        Offline artifacts have no version: W&B gives one out when the run is uploaded. Raises
+        SourceError where they cannot be read.
         """
-        run = self.record
+        with reading(f"what {self.logs[-1].label} says of artifacts"):
+            return self._references()
+
+    def _references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
+        run, staged = self.record, self.staged
         found: list[tuple[ArtifactRef, Sequence[ManifestEntry]]] = []
         for artifact in self.logged:
             entries = artifact.entries
@@ -189,7 +205,7 @@ class OfflineRun:
         return reference, (entry,)
 
 
-def manifest(entries: Sequence[ManifestEntry]) -> tuple[ArtifactFile, ...]:
+def manifest(entries: Iterable[ManifestEntry]) -> tuple[ArtifactFile, ...]:
     """The files of a manifest by path; what only points elsewhere is left out."""
     return tuple(
         ArtifactFile(entry.path, entry.size, entry.digest)
@@ -209,7 +225,7 @@ def _started(log: RunLog) -> datetime | None:
     if log.started is None and (match := _DIRECTORY_TIME.match(log.directory.name)):
         try:
             return datetime.strptime(match[1], "%Y%m%d_%H%M%S").astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     return log.started
 
@@ -224,8 +240,8 @@ def _relative(directory: Path, root: Path) -> str:
 def _metadata(text: str) -> dict[str, Any]:
     """What was noted on an artifact; no reason to lose the artifact if unreadable."""
     try:
-        value = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
+        value = parsed(text) if text else {}
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -237,7 +253,7 @@ def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
     """
     if path is None:
         return ()
-    try:
+    with reading(f"the artifact manifest {path.name}", "Copy it again"):
         with gzip.open(path, "rt", encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         return tuple(
@@ -250,7 +266,3 @@ def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
             )
             for line in lines
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(
-            f"the artifact manifest {path.name} cannot be read: {error}", "Copy it again"
-        ) from None

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import SourceError
+from goemo_report.errors import SourceError, reading
+from goemo_report.formats.json_text import DEEPEST, parsed
 from goemo_report.sources.model import Row
 from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
 from goemo_report.sources.offline_logs.log_schema import DecodeError, History, Record
@@ -83,21 +84,19 @@ class RunLog:
 def read_run_log(path: Path, label: str) -> RunLog:
     """Read one log up to its last whole record; `label` names it in errors.
 
-    Raises SourceError where it cannot be opened, DamagedLogError where it is damaged.
+    Raises SourceError where it cannot be read, DamagedLogError where it is damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(
-            f"{label} cannot be read: {error.strerror}", "Check the file and its permissions"
-        ) from None
-    read = read_log(data, label)
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{label} is no regular file", "Move it away")
     log = RunLog(path, label, log_run_id(path))
-    for offset, payload in zip(read.offsets, read.payloads, strict=True):
-        try:
-            _apply(log, Record.FromString(payload))
-        except DecodeError:
-            raise DamagedLogError(label, offset, "the record is none of W&B's") from None
+    with reading(label):
+        read = read_log(path.read_bytes(), label)
+        for offset, payload in zip(read.offsets, read.payloads, strict=True):
+            try:
+                record = Record.FromString(payload)
+            except DecodeError:
+                raise DamagedLogError(label, offset, "the record is none of W&B's") from None
+            _apply(log, record)
     return log
 
 
@@ -126,10 +125,12 @@ def _apply_run(log: RunLog, run: Any) -> None:
     log.name, log.notes = run.display_name, run.notes
     log.group, log.job_type = run.run_group, run.job_type
     log.tags = tuple(dict.fromkeys(run.tags))
-    if run.start_time.seconds:
-        log.started = _EPOCH + timedelta(
-            seconds=run.start_time.seconds, microseconds=run.start_time.nanos // 1000
-        )
+    if seconds := run.start_time.seconds:
+        try:
+            since = timedelta(seconds=seconds, microseconds=run.start_time.nanos // 1000)
+            log.started = _EPOCH + since
+        except OverflowError:
+            raise ValueError(f"its start_time {seconds} is out of range") from None
     update(log.config, _changes(run.config))
     update(log.summary, _changes(run.summary))
 
@@ -164,7 +165,7 @@ def tagged_digest(digest: str, extra: dict[str, Any]) -> str:
 
 def _unquoted(text: Json) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError:
         return text
 
@@ -214,18 +215,22 @@ def _put(target: dict[str, Any], path: KeyPath, value: tuple[Any] | None) -> Non
 def _parse(texts: Sequence[Json], paths: Sequence[KeyPath], what: str) -> list[Any]:
     """Many JSON values with one call of the parser; NaN and the infinities are values too."""
     try:
-        values: list[Any] = json.loads(f"[{','.join(texts)}]")
-        if len(values) == len(texts):
+        values: list[Any] = parsed(f"[{','.join(texts)}]")
+        if len(values) == len(texts) and max(map(len, paths), default=0) <= DEEPEST:
             return values
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
+    values = []
     for path, text in zip(paths, texts, strict=True):
         try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            key = ".".join(path)
-            raise SourceError(f"{what}: the value of {key!r} is no JSON", "Log it again") from None
-    raise SourceError(f"{what} holds a value that is no JSON", "Log it again")
+            values.append(parsed(text if len(path) <= DEEPEST else ""))
+        except ValueError:
+            key = ".".join(path[:8])
+            raise SourceError(
+                f"{what}: the value of {key!r} is no JSON of at most {DEEPEST} levels",
+                "Log it again",
+            ) from None
+    return values
 
 
 # --- History --------------------------------------------------------------------------

@@ -53,10 +53,11 @@ class LogSource:
         self._logs: dict[Path, RunLog | SourceError] = {}
         self._unreadable: dict[Path, str] = {}
         self._all: list[OfflineRun] = []  # in every project
+        self._by_path: dict[tuple[str, str], OfflineRun] = {}
         self._runs: list[OfflineRun] = []  # those that are listed
         self._skipped: list[SkippedRun] = []
         self._staged = StagedFiles(())
-        self._entries: dict[str, Sequence[ManifestEntry]] = {}  # by artifact id
+        self._entries: dict[str, dict[str, ManifestEntry]] = {}  # by artifact id and path
 
     @property
     def description(self) -> str:
@@ -107,14 +108,26 @@ class LogSource:
         """
         found: dict[str, tuple[ArtifactRef, ...]] = {}
         for run in runs:
-            references = self._known(run).references(self._staged)
-            self._entries |= {reference.id: entries for reference, entries in references}
+            references = self._known(run).references
+            for reference, entries in references:
+                self._entries[reference.id] = {entry.path: entry for entry in entries}
             found[run.id] = tuple(reference for reference, _ in references)
+        return found
+
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """Why the history or the artifacts of some runs cannot be read, by run id."""
+        found: dict[str, str] = {}
+        for run in runs:
+            try:
+                known = self._known(run)
+                _ = known.history, known.references
+            except SourceError as error:
+                found[run.id] = str(error)
         return found
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact, in the order asked."""
-        return [manifest(self._entries_of(artifact)) for artifact in artifacts]
+        return [manifest(self._entries_of(artifact).values()) for artifact in artifacts]
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
@@ -165,7 +178,7 @@ class LogSource:
         runs: list[OfflineRun] = []
         names: dict[str, str] = {}
         for logs in _by_run(log for log in self._logs.values() if isinstance(log, RunLog)):
-            run = OfflineRun.of(logs, self.root)
+            run = OfflineRun.of(logs, self.root, self._staged)
             try:
                 record = run.record
             except SourceError as error:
@@ -184,6 +197,7 @@ class LogSource:
         ]
         runs.sort(key=lambda run: (run.record.created_at or _BEFORE_ALL, run.record.id))
         self._all = runs
+        self._by_path = {(run.record.project, run.record.id): run for run in reversed(runs)}
         self._runs = self._one_of_an_id(
             [run for run in runs if self.project in {None, run.record.project}]
         )
@@ -230,12 +244,12 @@ class LogSource:
 
     def _known(self, run: RunRecord) -> OfflineRun:
         self._load()
-        for known in self._all:
-            if known.record.id == run.id and known.record.project == run.project:
-                return known
-        raise NotFoundError(f"no run {run.id} in {self.description}", "Give its id")
+        known = self._by_path.get((run.project, run.id))
+        if known is None:
+            raise NotFoundError(f"no run {run.id} in {self.description}", "Give its id")
+        return known
 
-    def _entries_of(self, artifact: ArtifactRef) -> Sequence[ManifestEntry]:
+    def _entries_of(self, artifact: ArtifactRef) -> Mapping[str, ManifestEntry]:
         if artifact.id not in self._entries:
             self._load()
             self.artifacts([run.record for run in self._all if run.record.id == artifact.run_id])
@@ -247,8 +261,7 @@ class LogSource:
         return self._entries[artifact.id]
 
     def _fetch_one(self, artifact: ArtifactRef, file: ArtifactFile, read: Reader) -> LocalFile:
-        entries = self._entries_of(artifact)
-        entry = next((entry for entry in entries if entry.path == file.path), None)
+        entry = self._entries_of(artifact).get(file.path)
         if entry is None:
             return SkippedFile(file.path, f"it is not in the manifest of {artifact.name}")
         if artifact.kind == "run-files" and not entry.local_path:

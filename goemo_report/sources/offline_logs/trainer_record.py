@@ -7,11 +7,13 @@ it wrote any has an empty log; its trainer had written `<output>/<name>-<id>/run
 from __future__ import annotations
 
 import glob
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from goemo_report.formats.json_text import parsed
 
 RECORD: Final = "run.json"
 
@@ -30,8 +32,9 @@ class TrainerRecord:
 
 def read_record(directory: Path) -> TrainerRecord | None:
     """The record in a results directory; None where there is none that is whole."""
+    path = directory / RECORD
     try:
-        found = json.loads((directory / RECORD).read_text("utf-8"))
+        found = parsed(path.read_text("utf-8") if path.is_file() else "")
         config, settings = found.get("config") or {}, found.get("settings") or {}
         tags = (config.get("model_name"), config.get("phase"), config.get("status"))
         return TrainerRecord(
@@ -42,14 +45,14 @@ def read_record(directory: Path) -> TrainerRecord | None:
             tags=tuple(dict.fromkeys(str(tag) for tag in (*tags, *settings.get("tag", ())) if tag)),
             config=dict(config),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def results_beside(log_directory: Path, run_id: str, name: str) -> Path | None:
     """The results directory of the run whose log lies in `<output>/wandb/<log_directory>`."""
     found = log_directory.parent.parent / f"{name}-{run_id}"
-    return found if "/" not in f"{name}{run_id}" and found.is_dir() else None
+    return found if "/" not in f"{name}{run_id}" and os.path.isdir(found) else None  # noqa: PTH112 # no name is too long
 
 
 def record_beside(log_directory: Path, run_id: str) -> TrainerRecord | None:

@@ -193,6 +193,10 @@ class ApiSource:
             found |= online_histories.histories(project, extents, self.cache)
         return found
 
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # protocol
+        """None: what the server cannot tell of a run is an error of the server."""
+        return {}
+
     def raw_histories(self, runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
         """Every history row that the server holds now, repeated steps included, by run id."""
         found: dict[str, list[dict[str, Any]]] = {}

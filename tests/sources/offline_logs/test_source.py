@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import os
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,13 +19,19 @@ from hypothesis import strategies as st
 from goemo_report.contract import EMOTIONS, PROJECT, SYSTEM_KEYS, evaluation_metrics
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.sources import open_source
-from goemo_report.sources.base import RunSource
+from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.offline_runs import STANDARD_RUNS, run_config
-from tests.sources.log_writer import exit_record, history_record, run_record, write_run
+from tests.sources.log_writer import (
+    exit_record,
+    history_record,
+    new_record,
+    run_record,
+    write_run,
+)
 from tests.sources.odd_runs import HOSTILE_NAME, HOSTILE_TAG
 
 EVERYTHING = RunQuery()
@@ -278,6 +288,70 @@ class TestDamage:
         listing = LogSource(tmp_path).list_runs(EVERYTHING)
         assert [run.id for run in listing.runs] == ["good"]
         assert "the value of 'lr' is no JSON" in listing.skipped[0].reason
+
+    def test_whatever_is_wrong_with_a_run_is_the_reason_why_it_is_left_out(
+        self, tmp_path: Path
+    ) -> None:
+        def made(run_id: str, value: str = "1", *more: Any, path: Sequence[str] = ("x",)) -> Any:
+            record = run_record(run_id, project="p", display_name=f"name {run_id}")
+            record.run.config.update.add(nested_key=path, value_json=value)
+            write_run(tmp_path, run_id, [record, *more, exit_record()])
+            return record
+
+        late = run_record("late", project="p")
+        late.run.start_time.seconds = 1 << 60
+        write_run(tmp_path, "late", [late])
+        made("deep", "[" * 100_000 + "]" * 100_000)
+        made("deeper", "[" * 101 + "]" * 101)
+        made("keys", path=["k"] * 3000)
+        made("history", "1", history_record(1, a="[" * 5000 + "]" * 5000))
+        good = {"deepest": "[" * 100 + "]" * 100, "good": "1"}
+        for run_id, value in good.items():
+            made(run_id, value)
+        for name, line in (("size", '{"path": "a", "digest": "b", "size": 1e999}'), ("list", "[]")):
+            artifact = new_record()
+            artifact.artifact.name = "a"
+            artifact.artifact.manifest.manifest_file_path = str(tmp_path / name)
+            (tmp_path / name).write_bytes(gzip.compress(line.encode()))
+            made(name, "1", artifact)
+        for name in ("fifo", "looped"):
+            folder = tmp_path / f"wandb/run-20240101_000000-{name}"
+            folder.mkdir()
+            os.mkfifo(folder / "run-fifo.wandb") if name == "fifo" else None
+        looped = folder / "run-looped.wandb"
+        looped.symlink_to(looped)
+
+        source = LogSource(tmp_path)
+        listing = source.list_runs(EVERYTHING)
+        reasons = {item.name.removeprefix("name "): item.reason for item in listing.skipped}
+        later = readable(source, listing)
+        assert {run.id for run in later.runs} == good.keys()
+        reasons |= {item.name.removeprefix("name "): item.reason for item in later.skipped}
+        wanted = {
+            "late": "start_time 1152921504606846976 is out of range",
+            "deep": "'x' is no JSON of at most 100 levels",
+            "deeper": "'x' is no JSON of at most 100 levels",
+            "keys": "no JSON of at most 100 levels",
+            "history": "'a' is no JSON of at most 100 levels",
+            "size": "the artifact manifest size cannot be read: cannot convert float infinity",
+            "list": "the artifact manifest list cannot be read",
+            "fifo": "run-fifo.wandb is no regular file",
+            "looped": "symbolic links",
+        }
+        assert reasons.keys() == wanted.keys()
+        assert all(why in reasons[name] for name, why in wanted.items())
+        with pytest.raises(SourceError, match="no JSON"):
+            readable(source, Listing((source.find_run("history"),)))
+
+    def test_a_long_name_is_a_name(self, tmp_path: Path) -> None:
+        write_run(tmp_path, "r", [run_record("r", display_name="é" * 120), exit_record()])
+        assert only_run(tmp_path).name == "é" * 120
+
+    def test_what_is_no_file_is_not_opened(self, tmp_path: Path) -> None:
+        (tmp_path / "x-killed").mkdir()
+        os.mkfifo(tmp_path / "x-killed/run.json")
+        write_run(tmp_path, "killed", [])
+        assert only_run(tmp_path).name == "killed"
 
 
 class TestResumed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,25 @@ class TestArtifacts:
         assert [artifact.aliases for artifact in artifacts] == [(), (), ("latest",)]
         found = source.fetch([first_file(source, artifact) for artifact in artifacts])
         assert [path.read_text() for path in found if isinstance(path, Path)] == ["1", "3", "6"]
+
+    def test_thousands_of_versions_take_no_longer_each(self, tmp_path: Path) -> None:
+        """Aliases move on to the version that takes them; one logged again keeps its own."""
+        records = [run_record("r", project="p")]
+        for number in (*range(5000), 7):
+            record = new_record()
+            record.artifact.name, record.artifact.digest = "a", str(number)
+            record.artifact.aliases.extend(["latest", f"v{number}" if number < 4999 else "v3"])
+            records.append(record)
+        write_run(tmp_path, "r", records)
+        source = LogSource(tmp_path)
+        run = source.find_run("r")
+        before = time.process_time()
+        artifacts = source.artifacts([run])["r"]
+        assert time.process_time() - before < 2
+        assert len(artifacts) == 5000
+        aliases = {int(artifact.digest): artifact.aliases for artifact in artifacts}
+        assert (aliases[3], aliases[4], aliases[4999]) == ((), ("v4",), ("v3",))
+        assert (artifacts[-1].digest, artifacts[-1].aliases) == ("7", ("latest", "v7"))
 
     def test_references_to_elsewhere_are_no_files(self, odd_root: Path) -> None:
         source = LogSource(odd_root)
