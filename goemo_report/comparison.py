@@ -19,14 +19,7 @@ import numpy as np
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.run_labels import run_labels
-from goemo_report.caches.statistics_cache import (
-    DIFFERENCES,
-    INTERVALS,
-    PROTOCOLS,
-    TUNED_INTERVAL,
-    Codec,
-    kept,
-)
+from goemo_report.caches.statistics_cache import kept
 from goemo_report.contract import DEFAULT_THRESHOLD, EMOTIONS, Split
 from goemo_report.metrics.arrays import BoolArray, IntArray
 from goemo_report.predictions import Predictions
@@ -49,7 +42,6 @@ FIRST_RUN: Final = "the first run created"
 """How the baseline was chosen where nobody chose it."""
 
 _T = TypeVar("_T")
-_TUNED_DIFFERENCES: Final = DIFFERENCES._replace(kind="tuned differences")
 _MOST_THREADS: Final = 8
 
 
@@ -166,7 +158,7 @@ class Comparison:
         return self._each(
             "intervals",
             self.runs,
-            lambda run: self._kept(INTERVALS, [run], lambda: self.analyses[run.id].intervals),
+            lambda run: self._kept("intervals", [run], lambda: self.analyses[run.id].intervals),
         )
 
     @cached_property
@@ -237,7 +229,7 @@ class Comparison:
                 tuned(theirs, other, common.other_rows, common.other_columns),
             )
 
-        return self._kept(_TUNED_DIFFERENCES, [run, rival], computed)
+        return self._kept("tuned differences", [run, rival], computed)
 
     def difference(
         self, run: RunResult, other: RunResult, alignment: Alignment | None = None
@@ -247,7 +239,7 @@ class Comparison:
         Without an alignment, `other` is the baseline.
         """
         common = alignment or self.alignments[run.id]
-        return self._kept(DIFFERENCES, [run, other], lambda: self._paired(run, other, common))
+        return self._kept("differences", [run, other], lambda: self._paired(run, other, common))
 
     def _paired(self, run: RunResult, other: RunResult, common: Alignment) -> PairedDifferences:
         if common.complete and common.same_labels and common.in_order:
@@ -274,7 +266,7 @@ class Comparison:
         judged = self.on_split(run).predictions
         validation = run.splits["val"].predictions if "val" in run.splits else None
         return self._kept(
-            PROTOCOLS,
+            "protocols",
             [run],
             lambda: tuple(
                 ProtocolResult.of(choice, judged)
@@ -300,7 +292,7 @@ class Comparison:
             return self._analyse(judged, predicted).macro_interval("f1")
 
         def interval(run: RunResult) -> Interval:
-            return self._kept(TUNED_INTERVAL, [run], lambda: computed(run))
+            return self._kept("tuned interval", [run], lambda: computed(run))
 
         runs = [run for run in self.runs if self.protocol(run, "per-class") is not None]
         return self._each("intervals at tuned thresholds", runs, interval)
@@ -310,14 +302,12 @@ class Comparison:
         _ = self.intervals, self.differences, self.protocols, self.tuned_intervals, self.lead
         _ = self.headline, self.tuned_headline
 
-    def _kept(self, codec: Codec[_T], runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
+    def _kept(self, kind: str, runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
         """What follows from all splits of these runs, from the cache where it is known."""
         digests = [split.file.digest for run in runs for split in run.splits.values()]
         options = self.options
         depends = [[list(run.splits) for run in runs], self.split, DEFAULT_THRESHOLD]
-        return kept(
-            codec, digests, [*depends, options.resamples, options.seed], compute, self.cache
-        )
+        return kept(kind, digests, [*depends, options.resamples, options.seed], compute, self.cache)
 
     def _each(
         self, what: str, runs: Sequence[RunResult], work: Callable[[RunResult], _T]

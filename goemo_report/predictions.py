@@ -36,7 +36,7 @@ _TEXT_COLUMNS = tuple(key.name for key in PREDICTION_COLUMNS)
 _KNOWN_COLUMNS = frozenset(prediction_columns())
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Predictions:
     """One prediction file: `n` texts and `k` labels in canonical order.
 

@@ -1,36 +1,41 @@
 """Scores of prediction files that were read before, by the digest of the file.
 
 An entry holds the checked predictions and their scores, so that a second report reads no CSV
-and computes no AUC. It counts only for the same digest, threshold, METRICS_VERSION and FORMAT;
-anything else, a damaged entry included, is computed again. Deleting the folder is safe.
+and computes no AUC. Texts and true labels are kept once for all files that share them, in the
+store and in memory.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
-import numpy.typing as npt
 
+from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.formats.files import write_whole
-from goemo_report.metrics.scores import METRICS_VERSION, ClassCounts, Scores, score, score_predicted
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.scores import (
+    METRICS_VERSION,
+    OVERALL_KEYS,
+    ClassCounts,
+    Scores,
+    score,
+    score_predicted,
+)
 from goemo_report.predictions import Predictions
-from goemo_report.sources.store import cache_directory, is_digest
+from goemo_report.sources.store import Cache, is_digest
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the entries, and of what reading a prediction file means."""
 
-_COUNTS: Final = ("tp", "fp", "fn", "tn")
-_CURVES: Final = ("auc", "average_precision")
+_TEXTS_AT_ONCE: Final = 1 << 14
+_SHARED: Final[WeakValueDictionary[str, Predictions]] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,6 +45,28 @@ class ScoredPredictions:
     predictions: Predictions
     scores: Scores
     as_logged: Scores
+
+
+class _Data(NamedTuple):
+    """What runs on the same split share."""
+
+    texts: tuple[str, ...]
+    truth: BoolArray
+
+
+class _Entry(NamedTuple):
+    """What one file adds; `data` names the texts and true labels."""
+
+    data: str
+    labels: tuple[str, ...]
+    probabilities: FloatArray
+    predicted: BoolArray
+    scores: Scores
+    as_logged: Scores | None
+
+
+_DATA: Final = values(_Data)
+_ENTRY: Final = values(_Entry, Scores, ClassCounts)
 
 
 def score_both(predictions: Predictions, threshold: float = DEFAULT_THRESHOLD) -> ScoredPredictions:
@@ -67,16 +94,26 @@ def cached_scores(
     known = known_scores(digest, name=name, threshold=threshold, root=root)
     if known is not None:
         return known
-    scored = score_both(read(), threshold)
+    data, predictions = _sharing(read())
+    scored = score_both(predictions, threshold)
     if is_digest(digest):
-        with contextlib.suppress(OSError):  # a cache that cannot be written to is no error
-            write_whole(_path(digest, threshold, root), _packed(digest, scored))
+        cache, other = Cache(root), scored.as_logged is not scored.scores
+        entry = _Entry(
+            data,
+            predictions.labels,
+            predictions.probabilities,
+            predictions.predicted,
+            scored.scores,
+            scored.as_logged if other else None,
+        )
+        cache.cached("texts", [data], lambda: _Data(predictions.texts, predictions.truth), _DATA)
+        cache.put("scores", _identity(digest, threshold), entry, _ENTRY)
     return scored
 
 
 def is_kept(digest: str, threshold: float = DEFAULT_THRESHOLD, root: Path | None = None) -> bool:
     """Whether there is an entry for this digest, whole or not."""
-    return is_digest(digest) and _path(digest, threshold, root).is_file()
+    return is_digest(digest) and Cache(root).holds("scores", _identity(digest, threshold))
 
 
 def known_scores(
@@ -87,85 +124,40 @@ def known_scores(
     root: Path | None = None,
 ) -> ScoredPredictions | None:
     """What `cached_scores` gave before for this digest, None where it did not."""
+    cache = Cache(root)
     if not is_digest(digest):
         return None
-    try:
-        data = _path(digest, threshold, root).read_bytes()
-        return _unpacked(data, digest, threshold, name)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError):
+    entry: _Entry | None = cache.get("scores", _identity(digest, threshold), _ENTRY)
+    if entry is None:
         return None
-
-
-def _path(digest: str, threshold: float, root: Path | None) -> Path:
-    identity = json.dumps([digest, threshold, METRICS_VERSION, FORMAT])
-    name = hashlib.sha256(identity.encode()).hexdigest()[:40]
-    return (root or cache_directory()) / "scores" / name[:2] / f"{name}.npz"
-
-
-def _packed(digest: str, scored: ScoredPredictions) -> bytes:
-    predictions = scored.predictions
-    texts = [text.encode("utf-8", "surrogatepass") for text in predictions.texts]
-    kept = [scored.scores]
-    if scored.as_logged is not scored.scores:
-        kept.append(scored.as_logged)
-    meta = {
-        "digest": digest,
-        "labels": predictions.labels,
-        "versions": [METRICS_VERSION, FORMAT],
-        "scores": [{"threshold": s.threshold, "overall": dict(s.overall)} for s in kept],
-    }
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for number, scores in enumerate(kept):
-        arrays |= {f"{count}{number}": getattr(scores.counts, count) for count in _COUNTS}
-        arrays |= {f"{curve}{number}": getattr(scores, curve) for curve in _CURVES}
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        allow_pickle=False,
-        meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
-        texts=np.frombuffer(b"".join(texts), dtype=np.uint8),
-        lengths=np.array([len(text) for text in texts], dtype=np.int64),
-        truth=predictions.truth,
-        probabilities=predictions.probabilities,
-        predicted=predictions.predicted,
-        **arrays,
-    )
-    return buffer.getvalue()
-
-
-def _unpacked(data: bytes, digest: str, threshold: float, name: str) -> ScoredPredictions | None:
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        held: dict[str, npt.NDArray[Any]] = {key: stored[key] for key in stored.files}
-    meta = json.loads(held["meta"].tobytes())
-    if meta["digest"] != digest or meta["versions"] != [METRICS_VERSION, FORMAT]:
+    data = _SHARED.get(entry.data) or cache.get("texts", [entry.data], _DATA)
+    if data is None:
         return None
-    if meta["scores"][0]["threshold"] != threshold:
-        return None
-    labels = tuple(meta["labels"])
-    ends = np.cumsum(held["lengths"]).tolist()
-    blob = held["texts"].tobytes()
-    texts = tuple(
-        blob[start:end].decode("utf-8", "surrogatepass")
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
-    )
     predictions = Predictions(
-        texts=texts,
-        truth=held["truth"],
-        probabilities=held["probabilities"],
-        predicted=held["predicted"],
-        labels=labels,
+        texts=data.texts,
+        truth=data.truth,
+        probabilities=entry.probabilities,
+        predicted=entry.predicted,
+        labels=entry.labels,
         source=name,
     )
-    scores = [
-        Scores(
-            labels=labels,
-            rows=len(texts),
-            threshold=about["threshold"],
-            counts=ClassCounts(*(held[f"{count}{number}"] for count in _COUNTS)),
-            auc=held[f"auc{number}"],
-            average_precision=held[f"average_precision{number}"],
-            overall=about["overall"],
-        )
-        for number, about in enumerate(meta["scores"])
-    ]
-    return ScoredPredictions(predictions, scores[0], scores[-1])
+    _SHARED[entry.data] = predictions
+    return ScoredPredictions(predictions, entry.scores, entry.as_logged or entry.scores)
+
+
+def _identity(digest: str, threshold: float) -> list[object]:
+    return [digest, threshold, METRICS_VERSION, FORMAT, OVERALL_KEYS]
+
+
+def _sharing(predictions: Predictions) -> tuple[str, Predictions]:
+    """The name of texts and true labels, and the same predictions with those in memory."""
+    hasher = hashlib.sha256(np.packbits(predictions.truth).tobytes())
+    hasher.update(json.dumps(predictions.labels).encode())
+    for start in range(0, len(predictions), _TEXTS_AT_ONCE):
+        texts = predictions.texts[start : start + _TEXTS_AT_ONCE]
+        hasher.update(json.dumps(texts).encode())
+    data = hasher.hexdigest()
+    if known := _SHARED.get(data):
+        predictions = replace(predictions, texts=known.texts, truth=known.truth)
+    _SHARED[data] = predictions
+    return data, predictions

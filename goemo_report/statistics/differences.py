@@ -83,34 +83,25 @@ class Difference:
         return self.value == self.low == self.high == 0.0
 
 
+@dataclass(frozen=True, eq=False)
 class PairedDifferences(Mapping[str, Difference | None]):
     """Differences by metric key, on `rows` texts and `labels`; None where undefined."""
 
-    def __init__(
-        self,
-        differences: Mapping[str, Difference | None],
-        *,
-        rows: int,
-        labels: tuple[str, ...],
-        resamples: int,
-        randomisations: int,
-        seed: int,
-    ) -> None:
-        self._differences = differences
-        self.rows = rows
-        self.labels = labels
-        self.resamples = resamples
-        self.randomisations = randomisations
-        self.seed = seed
+    found: Mapping[str, Difference | None]
+    rows: int
+    labels: tuple[str, ...]
+    resamples: int
+    randomisations: int
+    seed: int
 
     def __getitem__(self, key: str) -> Difference | None:
-        return self._differences[key]
+        return self.found[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._differences)
+        return iter(self.found)
 
     def __len__(self) -> int:
-        return len(self._differences)
+        return len(self.found)
 
     @property
     def signature(self) -> str:

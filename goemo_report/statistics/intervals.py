@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -79,32 +80,24 @@ class Interval(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True, eq=False)
 class MetricIntervals(Mapping[str, Interval | None]):
     """Intervals by metric key; None where the metric is undefined."""
 
-    def __init__(
-        self,
-        intervals: Mapping[str, Interval | None],
-        *,
-        rows: int,
-        resamples: int,
-        seed: int,
-        confidence: float = CONFIDENCE,
-    ) -> None:
-        self._intervals = intervals
-        self.rows = rows
-        self.resamples = resamples
-        self.seed = seed
-        self.confidence = confidence
+    found: Mapping[str, Interval | None]
+    rows: int
+    resamples: int
+    seed: int
+    confidence: float = CONFIDENCE
 
     def __getitem__(self, key: str) -> Interval | None:
-        return self._intervals[key]
+        return self.found[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._intervals)
+        return iter(self.found)
 
     def __len__(self) -> int:
-        return len(self._intervals)
+        return len(self.found)
 
     @property
     def signature(self) -> str:

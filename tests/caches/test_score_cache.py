@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from goemo_report.caches import score_cache
-from goemo_report.caches.score_cache import cached_scores, known_scores
+from goemo_report.caches.score_cache import cached_scores, known_scores, score_both
+from goemo_report.caches.values import values
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
-from goemo_report.metrics.scores import score
+from goemo_report.metrics.scores import OVERALL_KEYS, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 
 DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="
@@ -77,18 +80,75 @@ def test_another_threshold_digest_or_version_is_computed(
     assert known_scores(DIGEST, name="a", root=tmp_path) is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-def test_a_damaged_entry_is_computed_again(file: Path, tmp_path: Path, damage: str) -> None:
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    which=st.integers(0, 1),
+    at=st.integers(0, 10**6),
+    bit=st.integers(0, 7),
+    cut=st.none() | st.integers(0, 10**6),
+)
+@example(which=0, at=0, bit=0, cut=0)
+@example(which=1, at=0, bit=0, cut=0)
+def test_a_damaged_entry_is_computed_again(
+    file: Path, tmp_path: Path, which: int, at: int, bit: int, cut: int | None
+) -> None:
+    whole = score_both(read_predictions(file))
     cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
-    [entry] = (tmp_path / "scores").rglob("*.npz")
+    entry = sorted([*tmp_path.glob("scores/*/*"), *tmp_path.glob("texts/*/*")])[which]
     data = bytearray(entry.read_bytes())
-    if damage == "flip":
-        data[len(data) // 2] ^= 0xFF
-    kept = {"cut": len(data) // 2, "flip": len(data), "empty": 0}[damage]
-    entry.write_bytes(data[:kept])
+    if cut is None:
+        data[at % len(data)] ^= 1 << bit
+    entry.write_bytes(data if cut is None else data[: cut % len(data)])
     assert known_scores(DIGEST, name="a", root=tmp_path) is None
-    scored = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
-    assert scored.predictions.texts == TEXTS
+    again = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    assert same(again.scores, whole.scores)
+    assert same(again.predictions.texts, whole.predictions.texts)
+    assert known_scores(DIGEST, name="a", root=tmp_path) is not None
+
+
+def test_a_metric_that_is_new_is_computed(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    monkeypatch.setattr(score_cache, "OVERALL_KEYS", (*OVERALL_KEYS, "macro_new"))
+    assert known_scores(DIGEST, name="a", root=tmp_path) is None
+
+
+def test_runs_on_the_same_texts_share_them(file: Path, tmp_path: Path) -> None:
+    other = DIGEST[::-1][2:] + "=="
+    scored = [
+        cached_scores(digest, lambda: read_predictions(file), name="a", root=tmp_path)
+        for digest in (DIGEST, other, DIGEST)
+    ]
+    first, *others = (found.predictions for found in scored)
+    assert all(found.texts is first.texts and found.truth is first.truth for found in others)
+    assert len(list(tmp_path.glob("texts/*/*"))) == 1
+
+
+class _Point(NamedTuple):
+    x: float
+    y: float
+
+
+def test_values_come_back_as_they_were() -> None:
+    value: dict[str, Any] = {
+        "numbers": (1, 0.1, float("inf"), None, "ç", np.float64(0.3)),
+        "arrays": (np.zeros((0, 3)), np.eye(3) > 0, np.array(2.5), np.arange(5)[::2]),
+        "point": _Point(1.0, float("nan")),
+        "": {"[]": (), "{}": ()},
+    }
+    codec = values(_Point)
+    data = memoryview(b"".join(codec.pack(value)))
+    again = codec.unpack(data)
+    assert same(list(value), list(again))
+    assert again["numbers"] == value["numbers"]
+    assert again["point"][0] == 1.0
+    assert again[""] == value[""]
+    for left, right in zip(value["arrays"], again["arrays"], strict=True):
+        assert same(left, right)
+        assert left.dtype == right.dtype
+    with pytest.raises((KeyError, TypeError)):
+        values().unpack(data)
 
 
 def test_a_bad_file_is_not_cached(tmp_path: Path) -> None:
