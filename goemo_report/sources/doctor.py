@@ -67,15 +67,16 @@ def diagnose_online(
 ) -> Diagnosis:
     """Check key, host, entity, project, runs and an artifact on the W&B server."""
     cache = cache or Cache()
-    checks = [_versions()]
+    checks, looked_for = [_versions()], "key"
     try:
         credentials = find_credentials()
-    except GoemoError as error:
-        checks.append(_failed("key", error))
-    else:
+        looked_for = "network"
         source = ApiSource(
             entity=entity, project=project, credentials=credentials, cache=cache, notify=notify
         )
+    except GoemoError as error:
+        checks.append(_failed(looked_for, error))
+    else:
         checks += _server(source)
     return Diagnosis((*checks, _cache(cache), _disk(cache)))
 
@@ -107,6 +108,7 @@ def _server(source: ApiSource) -> Iterator[Check]:
     """Checks that build on each other; after the first failure the rest is not tried."""
     steps: Sequence[tuple[str, Callable[[ApiSource], Iterator[Check]]]] = (
         ("key", _key),
+        ("network", _network),
         ("host", _host),
         ("entity", _entity),
         ("project", _project),
@@ -150,7 +152,7 @@ def _versions() -> Check:
 
 def _key(source: ApiSource) -> Iterator[Check]:
     credentials = source.credentials
-    if credentials.api_key is None:
+    if not credentials.are_set:
         yield Check(
             "key",
             "failed",
@@ -159,6 +161,15 @@ def _key(source: ApiSource) -> Iterator[Check]:
         )
     else:
         yield Check("key", "ok", f"from {credentials.key_source}")
+
+
+def _network(source: ApiSource) -> Iterator[Check]:
+    """What lies between here and the server, before it is asked."""
+    network = source.transport.network
+    in_force = "; ".join(network.described(source.credentials.base_url))
+    status: Status = "warning" if network.insecure else "ok"
+    remedy = f"Unset {network.insecure}, and name your certificates" if network.insecure else ""
+    yield Check("network", status, in_force or "nothing between here and the server", remedy)
 
 
 def _host(source: ApiSource) -> Iterator[Check]:

@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,12 @@ class Listener(ThreadingHTTPServer):
         self.owner = owner
         self.connections: set[socket.socket] = set()
         super().__init__((owner.host, port), Handler)
+        if owner.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(owner.certificate)
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     def cut_connections(self) -> None:
         """Close every connection, whatever is going on in it."""
@@ -179,6 +186,9 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         method = "GET" if self.command == "HEAD" else self.command
         given = routes.Call(method, unquote(parts.path), parts.query, dict(self.headers), body)
+        at_storage = parts.path.startswith("/storage/")
+        if any(self.headers.get(k) != v for k, v in owner.gateway.items()) and not at_storage:
+            return Answer.of(407, {"error": "the gateway asks for its headers"})
         for pattern, needs_key, function in routes.ROUTES:
             found = re.fullmatch(pattern, f"{method} {parts.path}")
             if not found:
@@ -193,8 +203,11 @@ class Handler(BaseHTTPRequestHandler):
         return Answer.of(404, {"error": "not found"})
 
     def _key_is_right(self, owner: WandbServer) -> bool:
+        given = self.headers.get("Authorization")
+        if owner.identity_token:
+            return given == f"Bearer {routes.ACCESS_TOKEN}"
         wanted = base64.b64encode(f"api:{owner.api_key}".encode()).decode()
-        return self.headers.get("Authorization") == f"Basic {wanted}"
+        return given == f"Basic {wanted}"
 
     def _send(self, answer: Answer, faults: list[Fault], request: Request) -> None:
         body, stop_at = answer.body, None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from tests.wandb_server import api, filestream
 from tests.wandb_server.blobs import Blob, b64_md5
@@ -14,6 +15,8 @@ from tests.wandb_server.errors import ApiError
 
 if TYPE_CHECKING:
     from tests.wandb_server.server import WandbServer
+
+ACCESS_TOKEN = "access-token-of-the-stand-in"
 
 Result = tuple[int, Any, dict[str, str]]
 
@@ -40,6 +43,17 @@ def graphql(server: WandbServer, call: Call) -> Result:
     except (ValueError, KeyError) as error:
         return 400, {"errors": [{"message": f"bad request: {error!r}"}]}, {}
     return status, answer, {}
+
+
+def access_token(server: WandbServer, call: Call) -> Result:
+    """An access token for the JWT that this server was told to believe."""
+    form = parse_qs(call.body.decode())
+    if (
+        form.get("assertion") != [server.identity_token]
+        or "jwt-bearer" not in form["grant_type"][0]
+    ):
+        return 400, {"error": "invalid_grant", "error_description": "unknown identity"}, {}
+    return 200, {"access_token": ACCESS_TOKEN, "expires_in": 3600}, {}
 
 
 def file_stream(server: WandbServer, call: Call, entity: str, project: str, run: str) -> Result:
@@ -141,6 +155,7 @@ def hello(server: WandbServer, call: Call) -> Result:
 
 ROUTES: list[tuple[str, bool, Callable[..., Result]]] = [
     (r"POST /graphql", True, graphql),
+    (r"POST /oidc/token", False, access_token),
     (r"POST /files/([^/]+)/([^/]+)/([^/]+)/file_stream", True, file_stream),
     (r"GET /files/([^/]+)/([^/]+)/([^/]+)/(.+)", True, run_file),
     (r"GET /artifactsV2/(?:[^/]+/){6}([0-9a-f]{32})/.+", True, artifact_file),

@@ -43,6 +43,8 @@ class WandbServer:
     problems: schema errors and bugs of the server itself; a test wants it empty.
     shuffled_pages: pages of runs by offset instead of by key, so that runs which arrive or go
     between pages come twice or not at all (the service has done that).
+    certificate: a PEM file with key and certificate, to speak https. gateway: headers that all
+    but storage asks for. identity_token: a JWT to exchange; keys are refused then.
     """
 
     host = "127.0.0.1"
@@ -56,7 +58,11 @@ class WandbServer:
         entities: Sequence[str] = ("goemo-team", "tester"),
         latency: float = 0.0,
         url_seconds: float = 3600.0,
+        certificate: Path | None = None,
     ) -> None:
+        self.certificate = certificate
+        self.gateway: dict[str, str] = {}
+        self.identity_token = ""
         self.api_key = api_key
         self.latency = latency
         self.faults = Faults()
@@ -83,7 +89,7 @@ class WandbServer:
         self._port = self._listener.server_port
         self.context.base_url = self.url
         # Another host name than the API's, as in production: nobody sends it the key by mistake.
-        self.context.storage_url = f"http://localhost:{self._port}"
+        self.context.storage_url = self.url.replace(self.host, "localhost")
         self.running = True
         self._thread = threading.Thread(
             target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -122,7 +128,7 @@ class WandbServer:
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://{self.host}:{self._port}"
+        return f"{'https' if self.certificate else 'http'}://{self.host}:{self._port}"
 
     @property
     def shuffled_pages(self) -> bool:

@@ -5,18 +5,20 @@ The client itself is not imported for this (0.6 s); a test holds that both agree
 
 from __future__ import annotations
 
-import configparser
 import netrc
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from goemo_report.errors import SettingsError
+from goemo_report.sources.wandb_api.client_settings import client_setting, stored_setting
 
 DEFAULT_BASE_URL: Final = "https://api.forge.coreweave.com"
 """The client's default server since 0.31."""
+
+_CREDENTIALS: Final = "~/.config/wandb/credentials.json"
 
 # Each front host and the W&B API host behind it; keys may be stored under either.
 _FORGE: Final = {
@@ -50,13 +52,21 @@ class Secret:
 class Credentials:
     """A server and what it takes to talk to it.
 
-    `key_source` says where the key came from; `api_key` is None where none is set.
+    `key_source` says where the key came from; `api_key` is None where none is set. With
+    `identity_file`, a JWT, access tokens are fetched instead and kept in `credentials_file`.
     """
 
     base_url: str
     app_url: str
     api_key: Secret | None
     key_source: str = ""
+    identity_file: Path | None = None
+    credentials_file: Path | None = None
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is a key or a JWT."""
+        return self.api_key is not None or self.identity_file is not None
 
     @property
     def host(self) -> str:
@@ -100,18 +110,32 @@ def find_credentials() -> Credentials:
 
     Raises SettingsError where an address or a key cannot be used.
     """
-    stored = _settings_files()
-    base_url = _checked_url(
-        os.environ.get("WANDB_BASE_URL") or stored.get("base_url") or DEFAULT_BASE_URL
-    )
+    base = client_setting("base_url")
+    base_url = _checked_url(base.value if base else DEFAULT_BASE_URL)
     pages = os.environ.get("WANDB_APP_URL") or app_url(base_url)
-    key, source = _api_key(base_url, stored)
-    return Credentials(base_url, pages.rstrip("/"), key, source)
-
-
-def stored_default(name: str) -> str | None:
-    """A default that `wandb init` or `wandb login` left in the settings files."""
-    return _settings_files().get(name) or None
+    key, identity = os.environ.get("WANDB_API_KEY"), os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+    if key and identity:
+        raise SettingsError(
+            "WANDB_API_KEY and WANDB_IDENTITY_TOKEN_FILE are both set",
+            "Unset one of them: the client, too, refuses to choose",
+        )
+    found = Credentials(base_url, pages.rstrip("/"), None)
+    if identity:
+        kept = client_setting("credentials_file")
+        return replace(
+            found,
+            key_source="WANDB_IDENTITY_TOKEN_FILE",
+            identity_file=Path(identity).absolute(),
+            credentials_file=Path(kept.value if kept else _CREDENTIALS).expanduser().absolute(),
+        )
+    stored, source = stored_setting("api_key"), "WANDB_API_KEY"
+    if not key:
+        key, source = _netrc_password(base_url, is_needed=stored is None)
+    if not key and stored:
+        key, source = stored.value, "wandb's settings file"
+    if not key:
+        return found
+    return replace(found, api_key=_checked_key(key, source), key_source=source)
 
 
 def _checked_url(url: str) -> str:
@@ -132,35 +156,25 @@ def _redacted(url: str) -> str:
     return url.rsplit("@", 1)[-1]
 
 
-def _api_key(base_url: str, stored: dict[str, str]) -> tuple[Secret | None, str]:
-    if key := os.environ.get("WANDB_API_KEY"):
-        return _checked_key(key, "WANDB_API_KEY"), "WANDB_API_KEY"
+def _netrc_password(base_url: str, *, is_needed: bool) -> tuple[str | None, str]:
+    """What the netrc file holds for a server, ports and `default` included, and its path."""
     path = _netrc_path()
     try:
         entries = netrc.netrc(path)
     except FileNotFoundError:
-        entries = None
+        return None, str(path)
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
+        if not is_needed:  # as the client does
+            return None, str(path)
         # The parser quotes the line that it cannot read, which may hold a key.
         raise SettingsError(
             f"{path} cannot be read ({type(error).__name__})",
             "Repair the file, or set WANDB_API_KEY",
         ) from None
-    if entries is not None:
-        for host in _netrc_hosts(base_url):
-            found = entries.authenticators(host)
-            if found is not None and found[2]:
-                return _checked_key(found[2], str(path)), str(path)
-    if key := stored.get("api_key"):
-        return _checked_key(key, "wandb's settings file"), "wandb's settings file"
-    return None, ""
-
-
-def _netrc_hosts(base_url: str) -> list[str]:
     parts = urlsplit(base_url)
-    hosts = [parts.netloc]
-    hosts += [behind for front, behind in _FORGE.items() if parts.hostname == f"api.{front}"]
-    return hosts
+    behind = [host for front, host in _FORGE.items() if parts.hostname == f"api.{front}"]
+    found = (entries.authenticators(host) for host in (parts.netloc, *behind))
+    return next((entry[2] for entry in found if entry), None), str(path)
 
 
 def _netrc_path() -> Path:
@@ -179,20 +193,3 @@ def _checked_key(key: str, source: str) -> Secret:
             "Copy it again from the W&B settings page, or run `wandb login --relogin`",
         )
     return Secret(key)
-
-
-def _settings_files() -> dict[str, str]:
-    """`[default]` of wandb's settings files; the one in the working directory wins."""
-    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
-    here = Path(os.environ.get("WANDB_DIR") or ".")
-    local = next((p for p in (here / "wandb", here / ".wandb") if p.is_dir()), here / "wandb")
-    merged: dict[str, str] = {}
-    for path in (folder / "settings", local / "settings"):
-        parser = configparser.ConfigParser(interpolation=None)
-        try:
-            parser.read(path)
-        except (configparser.Error, OSError, UnicodeDecodeError):
-            continue  # the client warns of such a file itself and goes on
-        if parser.has_section("default"):
-            merged.update(parser["default"])
-    return merged

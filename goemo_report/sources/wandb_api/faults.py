@@ -6,11 +6,14 @@ Messages never hold an address's query string or a header: these carry keys and 
 from __future__ import annotations
 
 import http
+import math
 import socket
 import ssl
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -63,17 +66,46 @@ class TransientError(Exception):
         if self.retry_after is not None:
             return SourceError(
                 f"{self.what} and asks for {self.retry_after:.0f} s of patience",
-                f"Try again in {self.retry_after:.0f} s",
+                f"Try again in {self.retry_after:.0f} s, or set WANDB_HTTP_TIMEOUT to more",
             )
         return SourceError(self.what, self.remedy or "Try again later")
 
 
 def refused_key(credentials: Credentials) -> SourceError:
     """The server does not know the key."""
+    is_token = credentials.identity_file is not None
     return RequestRefusedError(
-        f"{credentials.host} refused the API key from {credentials.key_source} (401)",
-        "Run `wandb login --relogin`, or set WANDB_API_KEY to a key of this server",
+        f"{credentials.host} refused the {'access token' if is_token else 'API key'} from "
+        f"{credentials.key_source} (401)",
+        f"Delete {credentials.credentials_file} and renew the identity token"
+        if is_token
+        else "Run `wandb login --relogin`, or set WANDB_API_KEY to a key of this server",
         status=401,
+    )
+
+
+def refused_identity(credentials: Credentials, status: int, answer: object) -> SourceError:
+    """The server gives no access token for the JWT."""
+    errors = answer if isinstance(answer, dict) else {}
+    said = errors.get("error_description") or errors.get("error") or "no reason given"
+    reason = " ".join(str(said).split())[:300]
+    return RequestRefusedError(
+        f"{credentials.host} refused the identity token in {credentials.identity_file} "
+        f"({status}): {reason}",
+        "Renew the token; WANDB_IDENTITY_TOKEN_FILE names its file",
+        status=status,
+        reason=reason,
+    )
+
+
+def moved(host: str, target: str) -> SourceError:
+    """The server sends a request elsewhere, which must not be told what the server may be."""
+    parts = urlsplit(target)
+    place = f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}"
+    shown = "".join(c if c.isprintable() else "?" for c in place)[:200]
+    return SourceError(
+        f"{host} redirects to {shown}, where no key is sent",
+        f"Set WANDB_BASE_URL to {shown} if you trust it",
     )
 
 
@@ -92,7 +124,8 @@ def transient_status(response: requests.Response, host: str) -> TransientError |
     if status == 429:
         return TransientError(
             f"{host} limits the rate of requests (429)",
-            retry_after=_retry_after(response.headers.get("Retry-After")),
+            retry_after=_retry_after(response.headers.get("Retry-After"))
+            or _seconds(response.headers.get("RateLimit-Reset")),
             remedy="Wait a minute and try again",
         )
     if status == 408 or (status >= 500 and status != 501):
@@ -131,13 +164,15 @@ def transient_exception(error: Exception, host: str) -> TransientError:
             "Set REQUESTS_CA_BUNDLE to the certificate of your server or proxy, or check that "
             "WANDB_BASE_URL says http or https as the server wants it",
         ) from None
+    if "SOCKS" in str(error) and isinstance(error, requests.exceptions.InvalidSchema):
+        raise SourceError("the proxy speaks SOCKS", "pip install pysocks") from None
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         raise SourceError(f"{host} gave an address that cannot be used", "") from None
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientError(
             f"the proxy in front of {host} cannot be used",
             unreachable=True,
-            remedy="Check HTTPS_PROXY and NO_PROXY",
+            remedy="`goemo-report doctor` names the proxy; check it, or NO_PROXY",
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return TransientError(f"{host} accepts no connection", timed_out=True)
@@ -158,17 +193,29 @@ def transient_exception(error: Exception, host: str) -> TransientError:
     )
 
 
+def quota_gone(headers: Mapping[str, str]) -> float:
+    """Seconds until another request is allowed, by the RateLimit headers of an answer."""
+    left = _seconds(headers.get("RateLimit-Remaining"))
+    if left is None or left >= 1:
+        return 0.0
+    return _seconds(headers.get("RateLimit-Reset")) or 0.0
+
+
 def _retry_after(text: str | None) -> float | None:
-    if not text:
-        return None
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        pass
+    if (seconds := _seconds(text)) is not None or not text:
+        return seconds
     try:
         return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)
     except (TypeError, ValueError):
         return None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text or "")
+    except ValueError:
+        return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _phrase(status: int) -> str:

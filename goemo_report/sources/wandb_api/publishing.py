@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from goemo_report.errors import SourceError
 from goemo_report.formats.files import write_whole
+from goemo_report.sources.wandb_api.network import find_network
 
 JOB_TYPE: Final = "report"
 ARTIFACT_TYPE: Final = "report"
@@ -59,7 +60,11 @@ def publish(
     import wandb
 
     try:
-        with _place(offline) as directory, tempfile.TemporaryDirectory() as folder:
+        with (
+            _place(offline) as directory,
+            tempfile.TemporaryDirectory() as folder,
+            _variables({} if offline else find_network().environment()),
+        ):
             run = wandb.init(
                 entity=entity,
                 project=project,
@@ -132,11 +137,17 @@ def _place(offline: Path | None) -> Iterator[str]:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             yield folder
         return
-    variable = "WANDB_DATA_DIR"
-    before = os.environ.get(variable)
-    os.environ.setdefault(variable, str(offline.resolve()))
-    try:
+    with _variables({"WANDB_DATA_DIR": str(offline.resolve())}):
         yield str(offline.resolve())
+
+
+@contextmanager
+def _variables(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while, where they are not set."""
+    added = {name: value for name, value in wanted.items() if not os.environ.get(name)}
+    os.environ.update(added)
+    try:
+        yield
     finally:
-        if before is None:
-            del os.environ[variable]
+        for name in added:
+            del os.environ[name]

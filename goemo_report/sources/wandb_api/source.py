@@ -36,7 +36,8 @@ from goemo_report.sources.references import (
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries, remote_files
 from goemo_report.sources.wandb_api import histories as online_histories
-from goemo_report.sources.wandb_api.credentials import Credentials, find_credentials, stored_default
+from goemo_report.sources.wandb_api.client_settings import stored_setting
+from goemo_report.sources.wandb_api.credentials import Credentials, find_credentials
 from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
 from goemo_report.sources.wandb_api.transport import Notify, Transport
 
@@ -76,7 +77,8 @@ class ApiSource:
     def entity(self) -> str:
         """The entity that was given, or the key's default."""
         if self._entity is None:
-            self._entity = stored_default("entity") or self._default_entity()
+            stored = stored_setting("entity")
+            self._entity = stored.value if stored else self._default_entity()
         return self._entity
 
     @property

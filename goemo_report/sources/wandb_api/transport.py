@@ -7,20 +7,23 @@ GraphQL documents are sent here over one connection pool instead.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import AuthBase
 
 from goemo_report import __version__
 from goemo_report.errors import SettingsError, SourceError
@@ -30,11 +33,16 @@ from goemo_report.sources.wandb_api.faults import (
     RequestRefusedError,
     TransientError,
     hopeless_status,
+    moved,
     not_a_server,
+    quota_gone,
+    refused_identity,
     refused_key,
     transient_exception,
     transient_status,
 )
+from goemo_report.sources.wandb_api.identity import AccessToken
+from goemo_report.sources.wandb_api.network import Adapter, Network, find_network, origin
 
 DEFAULT_TIMEOUT: Final = 12.0
 """Seconds for one request with its retries, so that a command fails within 15 s."""
@@ -46,6 +54,7 @@ _NO_TIME: Final = 0.01
 _PIECE: Final = 1 << 18
 _FIRST_DELAY: Final = 0.5
 _MOST_DELAY: Final = 8.0
+_MOST_REDIRECTS: Final = 10
 _QUICK_TRIES: Final = 3  # a host that refuses connections is not waited for until the deadline
 
 Notify = Callable[[str], None]
@@ -69,7 +78,7 @@ def http_timeout(environ: Mapping[str, str] = os.environ) -> float:
 
 
 class _NoAuth(AuthBase):
-    """Keeps the netrc file's password out of requests to signed addresses."""
+    """Keeps passwords of netrc files and of addresses out: the transport adds its own headers."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
@@ -95,12 +104,20 @@ class Backoff:
         return max(self._deadline - time.monotonic(), _NO_TIME)
 
     def wait(self, fault: TransientError) -> None:
-        """Sleep before the next try, or raise the fault's lasting form when time is up."""
+        """Sleep before the next try, or raise the fault's lasting form when time is up.
+
+        As long as the server asks for, else so that a last try is made before the deadline.
+        """
         self._tries += 1
-        delay = max(self._delay, fault.retry_after or 0.0)
-        if delay >= self.remaining or (fault.unreachable and self._tries >= _QUICK_TRIES):
+        if fault.retry_after:
+            delay, asked = max(fault.retry_after, _FIRST_DELAY), " as it asks"
+            is_over = delay >= self.remaining
+        else:
+            delay, asked = min(self._delay, 0.75 * self.remaining), ""
+            is_over = delay < _FIRST_DELAY
+        if is_over or (fault.unreachable and self._tries >= _QUICK_TRIES):
             raise fault.lasting(self._seconds)
-        self._notify(f"{fault.what}; trying again in {delay:.2g} s")
+        self._notify(f"{fault.what}; trying again in {delay:.2g} s{asked}")
         time.sleep(delay)
         self._delay = min(self._delay * 2, _MOST_DELAY)
 
@@ -112,19 +129,34 @@ class Transport:
     """
 
     def __init__(
-        self, credentials: Credentials, *, notify: Notify, timeout: float | None = None
+        self,
+        credentials: Credentials,
+        *,
+        notify: Notify,
+        timeout: float | None = None,
+        network: Network | None = None,
     ) -> None:
         self.credentials = credentials
+        self.network = network or find_network()
         self.timeout = http_timeout() if timeout is None else timeout
         self.requests: Counter[str] = Counter()
         self._told: dict[str, float] = {}
         self._tell = notify
         self._lock = threading.Lock()
+        self._home = origin(credentials.base_url)
+        self._token = AccessToken.of(credentials)
+        self._quota_from = -math.inf  # no request before, by the server's own word
         self._session = requests.Session()
+        self._session.trust_env = False  # which would look for passwords in the netrc file
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self._session.verify = not self.network.insecure
         self._session.headers["User-Agent"] = f"goemo-report/{__version__}"
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=CONNECTIONS, max_retries=0)
+        adapter = Adapter(self.network, CONNECTIONS)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
+        if self.network.insecure:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            self.notify(f"certificates are not checked ({self.network.insecure})")
 
     def notify(self, message: str) -> None:
         """Pass a line on, but the same line not more than once in two seconds."""
@@ -152,7 +184,7 @@ class Transport:
                     "POST",
                     url,
                     backoff.remaining,
-                    auth=self._key(),
+                    with_key=True,
                     json={
                         "operationName": _operation(document),
                         "query": document,
@@ -184,8 +216,7 @@ class Transport:
         headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        auth = self._key() if with_key else _NoAuth()
-        response = self._send("GET", url, timeout, auth=auth, headers=headers)
+        response = self._send("GET", url, timeout, with_key=with_key, headers=headers)
         try:
             if response.status_code not in {200, 206}:
                 raise hopeless_status(response.status_code, self.credentials.host)
@@ -193,28 +224,90 @@ class Transport:
         finally:
             response.close()
 
-    def _key(self) -> HTTPBasicAuth:
+    def _authorization(self, timeout: float) -> str:
+        if self._token is not None:
+            return f"Bearer {self._token.get(lambda form: self._exchange(form, timeout))}"
         key = self.credentials.api_key
         if key is None:
             raise SourceError(
                 f"no W&B API key is set for {self.credentials.host}",
                 f"Run `wandb login`, or set WANDB_API_KEY{READ_OFFLINE}",
             )
-        return HTTPBasicAuth("api", key.reveal())
+        return "Basic " + base64.b64encode(f"api:{key.reveal()}".encode()).decode()
 
-    def _send(self, method: str, url: str, timeout: float, **arguments: Any) -> requests.Response:
+    def _exchange(self, form: Mapping[str, str], timeout: float) -> dict[str, Any]:
+        """An access token for a JWT. Raises SourceError where the server refuses it."""
+        url = f"{self.credentials.base_url}/oidc/token"
+        response = self._send("POST", url, timeout, data=dict(form))
+        body = self._body(response, Backoff(timeout, self.notify))
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = None
+        if response.status_code != 200 or not isinstance(answer, dict):
+            raise refused_identity(self.credentials, response.status_code, answer)
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise not_a_server(self.credentials.host, response.status_code)
+        return answer
+
+    def _send(
+        self, method: str, url: str, timeout: float, *, with_key: bool = False, **arguments: Any
+    ) -> requests.Response:
+        """One request. Redirects are followed here, as only the server itself may be told
+        the key and the extra headers: its scheme, host and port."""
+        given = arguments.pop("headers", {})
+        for _ in range(_MOST_REDIRECTS):
+            headers = dict(given)
+            at_home = origin(url) == self._home
+            if at_home:
+                self._keep_quota(timeout)
+                headers |= self.network.server_headers
+                if with_key:
+                    headers["Authorization"] = self._authorization(timeout)
+            response = self._once(method, url, timeout, headers=headers, **arguments)
+            if at_home:
+                quota_from = time.monotonic() + quota_gone(response.headers)
+                self._quota_from = max(self._quota_from, quota_from)
+            if fault := transient_status(response, self.credentials.host):
+                response.close()
+                raise fault
+            target = self._session.get_redirect_target(response)
+            if target is None:
+                return response
+            response.close()
+            following = urljoin(url, target)
+            if urlsplit(following).scheme not in {"http", "https"} or (
+                method == "POST" and origin(following) != self._home
+            ):
+                raise moved(self.credentials.host, following)
+            url = following
+        raise SourceError(f"{self.credentials.host} redirects in a circle", "Check WANDB_BASE_URL")
+
+    def _once(self, method: str, url: str, timeout: float, **arguments: Any) -> requests.Response:
         with self._lock:
             self.requests["graphql" if method == "POST" else "files"] += 1
         try:
-            response = self._session.request(
-                method, url, timeout=(min(timeout, 10.0), timeout), stream=True, **arguments
+            return self._session.request(
+                method,
+                url,
+                timeout=(min(timeout, 10.0), timeout),
+                stream=True,
+                allow_redirects=False,
+                auth=_NoAuth(),
+                proxies=self.network.proxies_for(url),
+                **arguments,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ssl.SSLError) as error:
             raise transient_exception(error, self.credentials.host) from None
-        if fault := transient_status(response, self.credentials.host):
-            response.close()
-            raise fault
-        return response
+
+    def _keep_quota(self, timeout: float) -> None:
+        """Wait where the server has said that no request is left for now."""
+        wait = self._quota_from - time.monotonic()
+        if 0 < wait < timeout:
+            what = f"{self.credentials.host} limits the rate of requests"
+            self.notify(f"{what}; waiting {wait:.2g} s as it asks")
+            time.sleep(wait)
 
     def pieces(self, response: requests.Response) -> Iterator[bytes]:
         """A body as it arrives. Raises TransientError where it breaks off."""

@@ -25,10 +25,14 @@ from typing import Any, Final
 from goemo_report.errors import SourceError
 from goemo_report.sources.offline_logs.leveldb_log import BLOCK, HEADER, read_log
 from goemo_report.sources.wandb_api.credentials import Credentials
+from goemo_report.sources.wandb_api.network import find_network
 
 _CHUNK: Final = struct.Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _PROBE_EVERY: Final = 3.0
+_NOT_INHERITED: Final = {"WANDB_MODE", "WANDB_RUN_ID", "WANDB_SERVICE", "WANDB_SILENT"} | {
+    "WANDB__EXTRA_HTTP_HEADERS"  # its twin carries the headers
+}
 _NOT_AGAIN: Final = {"output", "output_raw", "stats", "alert", "tbrecord", "use_artifact"}
 """Records that would only repeat what the first sending brought."""
 
@@ -169,17 +173,18 @@ def wandb_sync(
 
 
 def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"WANDB_MODE", "WANDB_RUN_ID", "WANDB_SERVICE", "WANDB_SILENT"}
-    }
+    """The variables of this process, and what was found in files that the client would not see."""
+    environment = {name: v for name, v in os.environ.items() if name not in _NOT_INHERITED}
+    environment |= find_network().environment()
     environment |= {
         "WANDB_BASE_URL": credentials.base_url,
         "WANDB_DIR": folder,
         "WANDB_ERROR_REPORTING": "false",
     }
-    if credentials.api_key is not None:
+    if credentials.identity_file is not None:
+        environment["WANDB_IDENTITY_TOKEN_FILE"] = str(credentials.identity_file)
+        environment["WANDB_CREDENTIALS_FILE"] = str(credentials.credentials_file)
+    elif credentials.api_key is not None:
         environment["WANDB_API_KEY"] = credentials.api_key.reveal()
     return environment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SettingsError
-from goemo_report.sources.wandb_api import credentials
+from goemo_report.sources.wandb_api.client_settings import stored_setting
 from goemo_report.sources.wandb_api.credentials import (
     Secret,
     app_url,
@@ -39,6 +39,11 @@ def write_netrc(home: Path, host: str, key: str = KEY) -> None:
 
 def revealed(secret: Secret | None) -> str | None:
     return secret.reveal() if secret else None
+
+
+def stored(name: str) -> str | None:
+    found = stored_setting(name)
+    return found.value if found else None
 
 
 def test_nothing_set_is_the_clients_default_server_without_a_key() -> None:
@@ -79,6 +84,23 @@ def test_netrc_agrees_with_the_client(home: Path, host: str) -> None:
     assert found.key_source.endswith(".netrc")
 
 
+@pytest.mark.parametrize("machine", ["127.0.0.1:8080", "default"])
+def test_ports_and_the_default_of_netrc_count_as_for_the_client(
+    home: Path, monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    from wandb.sdk.lib.wbauth.wbnetrc import read_netrc_auth
+
+    write_netrc(home, "127.0.0.1", OTHER_KEY)
+    write_netrc(home, "127.0.0.1:9090", OTHER_KEY)
+    write_netrc(home, machine)
+    netrc = home / ".netrc"
+    netrc.write_text(netrc.read_text().replace("machine default", "default"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:8080")
+    assert (
+        revealed(find_credentials().api_key) == KEY == read_netrc_auth(host="http://127.0.0.1:8080")
+    )
+
+
 def test_the_environment_wins_over_netrc(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_netrc(home, "api.wandb.ai", OTHER_KEY)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -91,10 +113,10 @@ def test_settings_files_give_server_and_entity(home: Path) -> None:
     settings.parent.mkdir(parents=True)
     settings.write_text("[default]\nbase_url = http://127.0.0.1:9\nentity = team%1\n")
     assert find_credentials().base_url == "http://127.0.0.1:9"
-    assert credentials.stored_default("entity") == "team%1"
+    assert stored("entity") == "team%1"
     (home / "wandb").mkdir()
     (home / "wandb" / "settings").write_text("[default]\nentity = nearer\n")
-    assert credentials.stored_default("entity") == "nearer"
+    assert stored("entity") == "nearer"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +148,10 @@ def test_a_broken_netrc_is_named_without_its_lines(home: Path) -> None:
         find_credentials()
     assert ".netrc" in str(caught.value)
     assert KEY not in f"{caught.value!r} {caught.value.__cause__}"
+    settings = home / ".config" / "wandb" / "settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"[default]\napi_key = {OTHER_KEY}\n")
+    assert revealed(find_credentials().api_key) == OTHER_KEY  # as the client goes on
 
 
 def test_a_secret_shows_itself_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
