@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any, Final, TypeAlias, overload
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -37,12 +37,15 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.newest import newest
+from goemo_report.sources.newest import checkpoint_folder, newest
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
+_SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
 _CSV_ENDINGS: Final = (".csv", ".csv.gz")
+_CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,6 +64,15 @@ class SplitResult:
     threshold: InferredThreshold
     artifact: ArtifactRef
     file: ArtifactFile
+
+    @classmethod
+    def of(
+        cls, split: Split, scored: ScoredPredictions, artifact: ArtifactRef, file: ArtifactFile
+    ) -> SplitResult:
+        """What follows from scored predictions, and where they came from."""
+        held = scored.predictions
+        threshold = infer_threshold(held.probabilities, held.predicted)
+        return cls(split, held, scored.scores, scored.as_logged, threshold, artifact, file)
 
     @property
     def rows(self) -> int:
@@ -95,6 +107,53 @@ class RunResult:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class LoggedArtifact:
+    """The newest artifact of one role, with its files."""
+
+    reference: ArtifactRef
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it has not been uploaded: W&B gives out versions."""
+        return self.reference.kind == "artifact" and self.reference.version is None
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Paths of its files."""
+        return frozenset(file.path for file in self.files)
+
+    @property
+    def folder(self) -> str:
+        """Where in the artifact a checkpoint lies, "" for the top."""
+        return checkpoint_folder(self.files) or ""
+
+    @property
+    def checkpoint_paths(self) -> frozenset[str]:
+        """Paths of a checkpoint's files below its folder."""
+        folder = self.folder
+        return frozenset(path[len(folder) :] for path in self.paths if path.startswith(folder))
+
+
+ReadFiles: TypeAlias = Mapping[Role, tuple[ArtifactFile, LocalFile]]
+"""The one file of each artifact that is read, and its copy on this machine."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LoadedRun:
+    """One run with its newest artifacts of the roles asked for.
+
+    `damaged` says of offline artifacts, whose files are on this machine or nowhere, which
+    files are not as they were logged; what W&B stores it has checked itself.
+    """
+
+    result: RunResult
+    artifacts: Mapping[Role, LoggedArtifact]
+    files: ReadFiles
+    damaged: Mapping[Role, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class LoadedRuns(Sequence[RunResult]):
     """The runs that can be used, in the order asked, and those left out with the reason."""
 
@@ -126,30 +185,14 @@ def load_results(
     Artifact lists, manifests and files are each asked for all runs at once. A run without
     a single usable split is left out with its reason; NotFoundError when that is every run.
     """
-    artifacts = source.artifacts(runs)
-    histories = source.histories(runs)
-    found = _find_files(source, runs, artifacts, splits)
-    wanted = [pair for pair in found.values() if isinstance(pair, tuple)]
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
-    with ExitStack() as helpers:
-        helpers.enter_context(reading_ahead(_downloads(wanted)))
-        fetched = source.fetch(wanted, progress)
-        helpers.enter_context(reading_ahead(_staged(wanted, fetched)))
-        paths = iter(fetched)
-        local = {place: next(paths) for place, pair in found.items() if isinstance(pair, tuple)}
-        for number, run in enumerate(runs):
-            progress("scoring predictions", number, len(runs))
-            usable, problems = _read_run(run, splits, found, local)
-            if not usable:
-                reason = "; ".join(dict.fromkeys(problems.values()))
-                skipped.append(left_out(run, reason))
-                continue
-            history = histories.get(run.id, ())
-            logged = logged_metrics(run, history)
-            own = artifacts.get(run.id, ())
-            results.append(RunResult(run, usable, logged, history, own, problems))
-    progress("scoring predictions", len(runs), len(runs))
+    for loaded in load_runs(source, runs, [PREDICTION_ROLES[split] for split in splits], progress):
+        if loaded.result.splits:
+            results.append(loaded.result)
+        else:
+            reason = "; ".join(dict.fromkeys(loaded.result.problems.values()))
+            skipped.append(left_out(loaded.result.run, reason))
     if runs and not results:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)
         raise NotFoundError(
@@ -160,84 +203,148 @@ def load_results(
     return LoadedRuns(tuple(results), tuple(skipped))
 
 
-_Wanted: TypeAlias = Sequence[tuple[ArtifactRef, ArtifactFile]]
-
-
-def _downloads(wanted: _Wanted) -> list[Unread]:
-    """Files of a server, where the cache will hold them; only a server gives versions."""
-    cache = Cache()
-    return [
-        Unread(cache.file_path(file.digest), file.digest, _source_name(artifact, file), file.size)
-        for artifact, file in wanted
-        if artifact.version is not None and is_digest(file.digest)
-    ]
-
-
-def _staged(wanted: _Wanted, fetched: Sequence[LocalFile]) -> list[Unread]:
-    """Files that were on this machine already."""
-    return [
-        Unread(path, file.digest, _source_name(artifact, file), file.size)
-        for (artifact, file), path in zip(wanted, fetched, strict=True)
-        if artifact.version is None and isinstance(path, Path)
-    ]
-
-
-def _read_run(
-    run: RunRecord,
-    splits: Sequence[Split],
-    found: Mapping[tuple[str, Split], tuple[ArtifactRef, ArtifactFile] | str],
-    local: Mapping[tuple[str, Split], LocalFile],
-) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
-    """What can be used of a run, and why the rest cannot."""
-    usable: dict[Split, SplitResult] = {}
-    problems: dict[Split, str] = {}
-    for split in splits:
-        pair = found[run.id, split]
-        if isinstance(pair, str):
-            problems[split] = pair
-            continue
-        try:
-            usable[split] = _read_split(split, *pair, local[run.id, split])
-        except DataError as error:
-            problems[split] = str(error)
-    return usable, problems
-
-
-def _find_files(
+def load_runs(
     source: RunSource,
     runs: Sequence[RunRecord],
-    artifacts: Mapping[str, tuple[ArtifactRef, ...]],
-    splits: Sequence[Split],
-) -> dict[tuple[str, Split], tuple[ArtifactRef, ArtifactFile] | str]:
-    """The prediction file of each run and split, or the reason why there is none."""
-    chosen: dict[tuple[str, Split], ArtifactRef] = {}
-    for run in runs:
-        for split in splits:
-            reference = newest(run, artifacts.get(run.id, ()), PREDICTION_ROLES[split])
-            if reference is not None:
-                chosen[run.id, split] = reference
+    roles: Sequence[Role],
+    progress: Progress = silent,
+    *,
+    whole: bool = False,
+) -> list[LoadedRun]:
+    """Fetch the artifacts of many runs, in their order, and read and score their predictions.
+
+    Of each artifact one file is fetched (`file_of`); `whole` checks the other files of offline
+    artifacts as well. Requests are made for all runs at once. Nothing is raised for a bad run.
+    """
+    logged = source.artifacts(runs)
+    histories = source.histories(runs)
+    found = _newest_artifacts(source, runs, logged, roles)
+    wanted = [
+        _Wanted(place, artifact, file, file == read)
+        for place, artifact in found.items()
+        for read in (file_of(place[1], artifact.files),)
+        for file in (artifact.files if whole and artifact.is_offline else filter(None, (read,)))
+    ]
+    loaded: list[LoadedRun] = []
+    with ExitStack() as helpers:
+        helpers.enter_context(reading_ahead(_unread(wanted)))
+        pairs = [(item.artifact.reference, item.file) for item in wanted]
+        fetched = source.fetch(pairs, progress)
+        helpers.enter_context(reading_ahead(_unread(wanted, fetched)))
+        files: dict[_Place, tuple[ArtifactFile, LocalFile]] = {}
+        damaged: dict[_Place, tuple[str, ...]] = {}
+        for item, here in zip(wanted, fetched, strict=True):
+            if item.is_read:
+                files[item.place] = item.file, here
+            if isinstance(here, SkippedFile) and item.artifact.is_offline:
+                reason = f"{here.path}: {here.reason}"
+                damaged[item.place] = (*damaged.get(item.place, ()), reason)
+        for number, run in enumerate(runs):
+            progress("reading files", number, len(runs))
+            own, history = tuple(logged.get(run.id, ())), histories.get(run.id, ())
+            artifacts, read = _of_run(run, found), _of_run(run, files)
+            splits, problems = _read_splits(run, roles, artifacts, read)
+            result = RunResult(run, splits, logged_metrics(run, history), history, own, problems)
+            loaded.append(LoadedRun(result, artifacts, read, _of_run(run, damaged)))
+    progress("reading files", len(runs), len(runs))
+    return loaded
+
+
+_Place: TypeAlias = tuple[str, Role]
+"""A run's id and a role: where one artifact of many runs belongs."""
+
+
+class _Wanted(NamedTuple):
+    """One file to fetch; `is_read` where it is the one of its artifact that is read."""
+
+    place: _Place
+    artifact: LoggedArtifact
+    file: ArtifactFile
+    is_read: bool
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return f"{self.artifact.reference.qualified_name}/{self.file.path}"
+
+
+def _of_run(run: RunRecord, found: Mapping[_Place, _T]) -> dict[Role, _T]:
+    return {role: found[run.id, role] for role in ARTIFACTS if (run.id, role) in found}
+
+
+def _newest_artifacts(
+    source: RunSource,
+    runs: Sequence[RunRecord],
+    logged: Mapping[str, Sequence[ArtifactRef]],
+    roles: Sequence[Role],
+) -> dict[_Place, LoggedArtifact]:
+    chosen = {
+        (run.id, role): reference
+        for run in runs
+        for role in roles
+        if (reference := newest(run, logged.get(run.id, ()), role)) is not None
+    }
     unique = {reference.id: reference for reference in chosen.values()}
     manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
+    return {
+        place: LoggedArtifact(reference, manifests[reference.id])
+        for place, reference in chosen.items()
+    }
 
-    found: dict[tuple[str, Split], tuple[ArtifactRef, ArtifactFile] | str] = {}
-    for run in runs:
-        for split in splits:
-            reference = chosen.get((run.id, split))
-            if reference is None:
-                running = run.state == "running"
-                found[run.id, split] = (
-                    f"is still running and has logged no {split} predictions yet"
-                    if running
-                    else f"logged no {split} predictions"
-                )
-                continue
-            file = prediction_file(manifests[reference.id], split)
-            found[run.id, split] = (
-                f"{reference.qualified_name} holds no CSV file"
-                if file is None
-                else (reference, file)
-            )
-    return found
+
+def _unread(
+    wanted: Sequence[_Wanted], fetched: Sequence[LocalFile] | None = None
+) -> Iterator[Unread]:
+    """Prediction files to read ahead: those of a server where the cache will hold them (only a
+    server gives versions), and once all is fetched those that were on this machine already."""
+    cache = Cache()
+    for number, item in enumerate(wanted):
+        file, from_server = item.file, item.artifact.reference.version is not None
+        if not item.is_read or item.place[1] not in _SPLITS or from_server != (fetched is None):
+            continue
+        if fetched is not None:
+            place = fetched[number]
+        elif is_digest(file.digest):
+            place = cache.file_path(file.digest)
+        else:
+            continue
+        if isinstance(place, Path):
+            yield Unread(place, file.digest, item.name, file.size)
+
+
+def _read_splits(
+    run: RunRecord,
+    roles: Sequence[Role],
+    artifacts: Mapping[Role, LoggedArtifact],
+    files: ReadFiles,
+) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
+    """What can be used of a run, and why the rest cannot."""
+    splits: dict[Split, SplitResult] = {}
+    problems: dict[Split, str] = {}
+    for role, split in _SPLITS.items():
+        if role not in roles:
+            continue
+        if role not in artifacts:
+            running = "is still running and has " if run.state == "running" else ""
+            problems[split] = f"{running}logged no {split} predictions{' yet' if running else ''}"
+        elif role not in files:
+            problems[split] = f"{artifacts[role].reference.qualified_name} holds no CSV file"
+        else:
+            try:
+                splits[split] = _read_split(split, artifacts[role].reference, *files[role])
+            except DataError as error:
+                problems[split] = str(error)
+    return splits, problems
+
+
+def _read_split(
+    split: Split, artifact: ArtifactRef, file: ArtifactFile, local: LocalFile
+) -> SplitResult:
+    if isinstance(local, SkippedFile):
+        raise DataError(f"{local.path}: {local.reason}")
+    name = f"{artifact.qualified_name}/{file.path}"
+    scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
+    return SplitResult.of(split, scored, artifact, file)
 
 
 def left_out(run: RunRecord, reason: str) -> SkippedRun:
@@ -268,35 +375,24 @@ def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile
     return tables[0] if len(tables) == 1 else None
 
 
-def _read_split(
-    split: Split, artifact: ArtifactRef, file: ArtifactFile, local: Path | SkippedFile
-) -> SplitResult:
-    if isinstance(local, SkippedFile):
-        raise DataError(f"{local.path}: {local.reason}")
-    name = _source_name(artifact, file)
-    scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
-    return _result(split, scored, artifact, file)
-
-
-def _source_name(artifact: ArtifactRef, file: ArtifactFile) -> str:
-    return f"{artifact.qualified_name}/{file.path}"
+def file_of(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
+    """The one file of an artifact that is read; of a checkpoint a config.json of sane size."""
+    if role in _SPLITS:
+        return prediction_file(files, _SPLITS[role])
+    if role == "checkpoint":
+        folder = checkpoint_folder(files)
+        configs = [] if folder is None else [f for f in files if f.path == f"{folder}config.json"]
+        return next((file for file in configs if file.size <= _CONFIG_LIMIT), None)
+    tables = [file for file in files if file.path.lower().endswith(_CSV_ENDINGS)]
+    exact = [file for file in tables if file.path == ARTIFACTS[role].contents[0]]
+    return next(iter(exact or tables), None)
 
 
 def score_split(
     split: Split, predictions: Predictions, artifact: ArtifactRef, file: ArtifactFile
 ) -> SplitResult:
     """Score predictions at 0.5 and as their own `pred_labels` have them."""
-    return _result(split, score_both(predictions, DEFAULT_THRESHOLD), artifact, file)
-
-
-def _result(
-    split: Split, scored: ScoredPredictions, artifact: ArtifactRef, file: ArtifactFile
-) -> SplitResult:
-    predictions = scored.predictions
-    threshold = infer_threshold(predictions.probabilities, predictions.predicted)
-    return SplitResult(
-        split, predictions, scored.scores, scored.as_logged, threshold, artifact, file
-    )
+    return SplitResult.of(split, score_both(predictions, DEFAULT_THRESHOLD), artifact, file)
 
 
 def logged_metrics(run: RunRecord, history: History) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from goemo_report.audit.evidence import Evidence, LoggedArtifact, listed
+from goemo_report.audit.evidence import Evidence, listed
 from goemo_report.audit.registry import Check, RuleSet
 from goemo_report.audit.values import Sane, fault, shown
 from goemo_report.contract import (
@@ -20,7 +20,7 @@ from goemo_report.contract import (
     Split,
 )
 from goemo_report.formats.csv_table import Table
-from goemo_report.results import PREDICTION_ROLES
+from goemo_report.results import PREDICTION_ROLES, LoggedArtifact
 
 ARTIFACT = RuleSet("artifacts")
 

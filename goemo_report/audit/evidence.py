@@ -19,43 +19,10 @@ from goemo_report.contract import (
     canonical_metric,
 )
 from goemo_report.formats.csv_table import Table
-from goemo_report.results import (
-    RunResult,
-    as_number,
-)
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, Row, RunRecord
-from goemo_report.sources.newest import checkpoint_folder
+from goemo_report.results import LoggedArtifact, RunResult, as_number
+from goemo_report.sources.model import Row, RunRecord
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class LoggedArtifact:
-    """The newest artifact of one role, with its files."""
-
-    reference: ArtifactRef
-    files: tuple[ArtifactFile, ...]
-
-    @property
-    def is_offline(self) -> bool:
-        """Whether it has not been uploaded: W&B gives out versions."""
-        return self.reference.kind == "artifact" and self.reference.version is None
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """Paths of its files."""
-        return frozenset(file.path for file in self.files)
-
-    @property
-    def folder(self) -> str:
-        """Where in the artifact a checkpoint lies, "" for the top."""
-        return checkpoint_folder(self.files) or ""
-
-    @property
-    def checkpoint_paths(self) -> frozenset[str]:
-        """Paths of a checkpoint's files below its folder."""
-        folder = self.folder
-        return frozenset(path[len(folder) :] for path in self.paths if path.startswith(folder))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,7 @@ class Unread(NamedTuple):
 
 @contextmanager
 def reading_ahead(
-    files: Sequence[Unread], *, cores: int | None = None, per_helper: int = BYTES_PER_HELPER
+    files: Iterable[Unread], *, cores: int | None = None, per_helper: int = BYTES_PER_HELPER
 ) -> Iterator[None]:
     """Let helpers read those of the files, last ones first, that were never scored.
 
