@@ -202,7 +202,7 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "created_at": timestamp(run.created_at),
         "tags": list(run.tags),
         "config": run.config,
-        "summary": run.summary,
+        "summary": {key: value for key, value in run.summary.items() if value is not None},
     }
 
 

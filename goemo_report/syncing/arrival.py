@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.formats.json_text import jsonable
-from goemo_report.sources.model import ArtifactRef, History, RunRecord
+from goemo_report.sources.model import ArtifactRef, History, RunRecord, flattened
 
 _SHOWN: Final = 3
 
@@ -98,10 +98,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An arrival, and what would have to be sent to make it complete."""
+    """An arrival, and what would have to be sent to make it complete: of steps, these keys."""
 
     arrival: Arrival
-    missing_steps: frozenset[int] = frozenset()
+    missing_steps: Mapping[int, frozenset[str]] = field(default_factory=dict)
     missing_artifacts: frozenset[tuple[str, str]] = frozenset()
 
 
@@ -111,15 +111,17 @@ def compare(logged: Logged, held: Held | None, path: str) -> Comparison:
     if held is None:
         return Comparison(Arrival(here, path))
     there = held.run
-    steps = _missing_steps(logged.history, held.rows)
+    missing, differing = _steps(logged.history, held.rows)
+    steps = [f"step {step}" for step in missing]
+    steps += [f"step {step} as logged" for step in differing]
     known = {(reference.name, reference.digest) for reference in held.artifacts}
     lacking = [a for a in logged.artifacts if (a.name, a.digest) not in known]
     ended = here.state in {"finished", "failed"}
     state = (f"{there.state}, not {here.state}",) if ended and there.state != here.state else ()
     parts = (
-        Part("config", len(_public(here.config)), _different(here.config, there.config)),
-        Part("history", len(logged.history), tuple(f"step {step}" for step in steps)),
-        Part("summary", len(_public(here.summary)), _different(here.summary, there.summary)),
+        _part("config", here.config, there.config),
+        Part("history", len(logged.history), tuple(steps)),
+        _part("summary", here.summary, there.summary),
         Part("tags", len(here.tags), tuple(tag for tag in here.tags if tag not in there.tags)),
         Part("state", 1, state),
         Part("artifacts", len(logged.artifacts), tuple(a.name for a in lacking)),
@@ -127,32 +129,47 @@ def compare(logged: Logged, held: Held | None, path: str) -> Comparison:
     doubled = len(held.rows) - len({row.get("_step") for row in held.rows})
     return Comparison(
         Arrival(here, path, there.url, parts, doubled),
-        frozenset(steps),
+        missing,
         frozenset((a.name, a.digest) for a in lacking),
     )
 
 
-def _missing_steps(history: History, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Steps that the server lacks, or has without a value or with another."""
+def _steps(
+    history: History, rows: Sequence[Mapping[str, Any]]
+) -> tuple[dict[int, frozenset[str]], list[int]]:
+    """Steps of which the server lacks keys, with these; and those that it has with other values.
+
+    The latter are not sent again: a second row would stand beside the first.
+    """
     held: dict[int, dict[str, Any]] = {}
     for row in rows:
-        held.setdefault(int(row.get("_step", -1)), {}).update(row)
-    return [
-        int(row["_step"])
-        for row in history
-        if int(row["_step"]) not in held or _different(row, held[int(row["_step"])])
-    ]
+        held.setdefault(int(row.get("_step", -1)), {}).update(_values(row))
+    missing: dict[int, frozenset[str]] = {}
+    differing = []
+    for row in history:
+        step, values = int(row["_step"]), _values(row)
+        there = held.get(step)
+        lacking = frozenset(row if there is None else values.keys() - there.keys())
+        if lacking or there is None:
+            missing[step] = lacking
+        elif any(there[key] != value for key, value in values.items()):
+            differing.append(step)
+    return missing, differing
 
 
-def _public(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """What the user logged: the client's own keys begin with an underscore."""
-    return {key: value for key, value in mapping.items() if not key.startswith("_")}
+def _values(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user logged, in the one form that is compared: flat, as JSON, without nothing.
+
+    The client's own keys begin with an underscore; it does not send empty mappings and does
+    not always send nulls.
+    """
+    public = {key: value for key, value in mapping.items() if not key.startswith("_")}
+    flat = flattened(public, deep=True)
+    return {key: jsonable(value) for key, value in flat.items() if value is not None}
 
 
-def _different(here: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[str, ...]:
+def _part(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> Part:
     """Keys that are not there, or there with another value."""
-    return tuple(
-        key
-        for key, value in _public(here).items()
-        if key not in there or jsonable(there[key]) != jsonable(value)
-    )
+    logged, held = _values(here), _values(there)
+    wrong = tuple(key for key, value in logged.items() if held.get(key) != value)
+    return Part(name, len(logged), wrong)

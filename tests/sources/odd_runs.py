@@ -19,7 +19,12 @@ def odd(root: Path) -> None:
         id="odd",
         name=HOSTILE_NAME,
         tags=["first", HOSTILE_TAG],
-        config={"model_name": "odd", "nested": {"a": 1, "b": {"c": [1, None]}}, "lr": 1e-5},
+        config={
+            "model_name": "odd",
+            "nested": {"a": 1, "b": {"c": [1, None]}, "e": {}},
+            "lr": 1e-5,
+            "none": {},
+        },
         notes="two\nlines",
         group="g",
         job_type="training",
@@ -32,6 +37,7 @@ def odd(root: Path) -> None:
     run.log({"histogram": wandb.Histogram([1.0, 2.0, 2.0])}, step=9)
     run.summary["best"] = 3
     run.summary["gone"] = 4
+    run.summary["null"] = None
     run.summary.update({"best": 5, "dict": {"q": 1}})
     del run.summary["gone"]  # type: ignore[no-untyped-call]  # wandb has no type here
     run.tags = (*(run.tags or ()), "added-later")

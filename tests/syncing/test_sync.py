@@ -11,18 +11,21 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SourceError
+from goemo_report.formats.json_text import to_json
+from goemo_report.report.tables import run_document
 from goemo_report.sources.model import RunQuery
 from goemo_report.sources.offline_logs.leveldb_log import read_log
-from goemo_report.sources.offline_logs.run_log import read_run_log
+from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.wandb_api.upload import Remainder, framed, log_of_remainder
 from goemo_report.syncing.arrival import Arrival, LocalRun
 from goemo_report.syncing.sync import Patience, find_logs, sync, sync_document
+from tests.sources.conftest import odd_root
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
 from tests.wandb_server.fixtures import wandb_server
 
-__all__ = ["wandb_server"]
+__all__ = ["odd_root", "wandb_server"]
 
 RUN = "distilbertbases1"
 QUICK = Patience(upload=60, settle=0.3, silence=2)
@@ -159,6 +162,42 @@ def test_only_what_is_missing_is_sent(server: WandbServer, root: Path) -> None:
     assert set(server.run(RUN).tags) >= {"final"}
 
 
+def test_nested_and_empty_values_are_there_when_they_are(
+    server: WandbServer, odd_root: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(odd_root, tmp_path / "odd", symlinks=True))
+    [arrival] = send(root, ["odd"])
+    assert arrival.complete, arrival.parts
+    assert parts(arrival)["config"] == (4, 4)
+    [again] = send(root, ["odd"])
+    assert (again.complete, again.attempts, again.doubled) == (True, 0, 0)
+    assert len(server.run("odd").rows) == parts(again)["history"][1] == 4
+    here, there = LogSource(root), open_api()
+    found = [(source, source.find_run("odd-project/odd")) for source in (here, there)]
+    assert found[0][1].config == found[1][1].config
+    shown = [run_document(run)["summary"] for _, run in found]
+    assert to_json(shown[0]["dict"]) == to_json(shown[1]["dict"])
+    assert shown[0].keys() ^ shown[1].keys() <= {"_step"}
+    histories = [to_json(source.histories([run])["odd"], None) for source, run in found]
+    assert json.loads(histories[0]) == json.loads(histories[1])
+
+
+def test_of_a_step_only_missing_keys_are_sent_and_nothing_twice(
+    server: WandbServer, root: Path
+) -> None:
+    send(root)
+    rows = server.run(RUN).history
+    first, second = json.loads(rows[0]), json.loads(rows[1])
+    del first["val/loss"]
+    second["val/loss"] += 1
+    rows[:2] = [json.dumps(first), json.dumps(second)]
+    server.run(RUN).rows_at = -1
+    [arrival] = send(root)
+    assert [part.missing for part in arrival.parts if part.missing] == [("step 2 as logged",)]
+    assert steps(server) == [1, 2, 3, 1]
+    assert server.run(RUN).rows[-1].keys() - {"_step", "_runtime", "_timestamp"} == {"val/loss"}
+
+
 def test_artifacts_go_where_the_run_goes(server: WandbServer, root: Path) -> None:
     """The client sends them to the entity and the project of the log."""
     server.store.entities.append("my-team")
@@ -203,14 +242,15 @@ def test_a_log_of_the_remainder_holds_it_and_nothing_else(
     remainder = Remainder(
         entity="my-team",
         project="other",
-        steps={3},
+        steps={3: {"val/loss", "epoch"}},
         artifacts={(wanted.name, wanted.digest)},
         summary={"a": 1.5, "nested": {"b": [1]}},
         files={},
     )
     directory = log_of_remainder(logs, remainder, tmp_path / "new")
     made = read_run_log(next(directory.glob("*.wandb")), "made")
-    assert len(made.history) == 1
+    [row] = history_rows(made)
+    assert {key for key in row if not key.startswith("_")} == {"val/loss", "epoch"}
     assert [artifact.name for artifact in made.artifacts] == [wanted.name]
     assert made.summary[("nested",)] == '{"b": [1]}'
     assert (made.id, made.name, made.tags, made.exit_code) == (

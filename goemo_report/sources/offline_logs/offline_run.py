@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -92,7 +92,7 @@ class OfflineRun:
         last = self.logs[-1]
         noted = None if self._last("name") else record_beside(last.directory, last.id)
         noted = noted or TrainerRecord(last.id)
-        config = self._mapping("config") or dict(noted.config)
+        config = _without_empty(self._mapping("config") or noted.config)
         for key in _CONFIG_OF_THE_CLIENT:
             config.pop(key, None)
         name = self._last("name") or noted.name or last.id
@@ -228,6 +228,12 @@ def _started(log: RunLog) -> datetime | None:
         except (ValueError, OverflowError):
             return None
     return log.started
+
+
+def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without empty mappings, which the client does not send either."""
+    kept = ((k, _without_empty(v) if isinstance(v, dict) else v) for k, v in config.items())
+    return {key: value for key, value in kept if value != {}}
 
 
 def _relative(directory: Path, root: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from goemo_report.errors import SourceError, reading
 from goemo_report.formats.json_text import DEEPEST, parsed
-from goemo_report.sources.model import Row
+from goemo_report.sources.model import Row, flattened
 from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
 from goemo_report.sources.offline_logs.log_schema import DecodeError, History, Record
 from goemo_report.sources.references import log_run_id
@@ -237,7 +237,7 @@ def _parse(texts: Sequence[Json], paths: Sequence[KeyPath], what: str) -> list[A
 
 
 def history_rows(log: RunLog) -> list[Row]:
-    """The rows of one log in the order written, each with its `_step`."""
+    """The rows of one log in the order written, flattened, each with its `_step`."""
     rows: list[Row] = []
     for number, payload in enumerate(log.history):
         what = f"history row {number} of {log.label}"
@@ -251,7 +251,7 @@ def history_rows(log: RunLog) -> list[Row]:
         row = mapping(changes, what)
         if not isinstance(row.get("_step"), int):
             row["_step"] = record.step.num if record.HasField("step") else number
-        rows.append(row)
+        rows.append(flattened(row))
     return rows
 
 

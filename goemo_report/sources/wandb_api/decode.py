@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 
 from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState, flattened
 from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role
 from goemo_report.sources.wandb_api.credentials import Credentials
 
@@ -117,8 +117,8 @@ def last_step(node: Node) -> int | None:
 
 
 def history_rows(lines: Sequence[Any], run_id: str) -> list[dict[str, Any]]:
-    """Rows of a run's history, which the server sends as JSON strings."""
-    return [_parsed(line, f"history of run {run_id}") for line in lines]
+    """Rows of a run's history, flattened; the server sends them as JSON strings."""
+    return [flattened(_parsed(line, f"history of run {run_id}")) for line in lines]
 
 
 def artifact_refs(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:

@@ -39,7 +39,7 @@ _NOT_AGAIN: Final = {"output", "output_raw", "stats", "alert", "tbrecord", "use_
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """What has not arrived of a run: these steps and these (name, digest) of artifacts.
+    """What has not arrived of a run: these keys of steps and these (name, digest) of artifacts.
 
     `files` finds the staged file of an artifact's path where its recorded place is gone.
     `entity` and `project` are where the run goes: the client takes them for the run, but sends
@@ -48,7 +48,7 @@ class Remainder:
 
     entity: str
     project: str
-    steps: Collection[int]
+    steps: Mapping[int, Collection[str]]
     artifacts: Collection[tuple[str, str]]
     summary: Mapping[str, Any]
     files: Mapping[tuple[str, str], Path]
@@ -72,8 +72,10 @@ def log_of_remainder(logs: Sequence[Path], remainder: Remainder, folder: Path) -
             if kind == "exit":
                 exits.append(payload)
             elif kind == "history":
-                if _step(record.history) in remainder.steps:
-                    records.append(payload)
+                keys = remainder.steps.get(_step(record.history))
+                if keys is not None:
+                    _keep(record.history, keys)
+                    records.append(record.SerializeToString())
             elif kind == "artifact":
                 artifact = record.artifact
                 if (artifact.name, artifact.digest) in remainder.artifacts:
@@ -105,6 +107,18 @@ def _step(history: Any) -> int:
         if (tuple(item.nested_key) or (item.key,)) == ("_step",):
             return int(json.loads(item.value_json))
     return int(history.step.num)
+
+
+def _keep(history: Any, keys: Collection[str]) -> None:
+    """Leave only the items of a row that hold these keys, and the client's own."""
+    kept = []
+    for item in history.item:
+        path = f"{'.'.join(item.nested_key) or item.key}."
+        inside = (f"{key}.".startswith(path) or path.startswith(f"{key}.") for key in keys)
+        if path.startswith("_") or any(inside):
+            kept.append(item)
+    del history.item[:]
+    history.item.extend(kept)
 
 
 def framed(records: Sequence[bytes]) -> bytes:

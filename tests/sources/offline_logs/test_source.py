@@ -116,7 +116,7 @@ class TestListing:
         source = LogSource(odd_root)
         history = source.histories([source.find_run("odd")])["odd"]
         assert [row["_step"] for row in history] == [1, 2, 5, 9]
-        assert [row["inner"] for row in history[:3]] == [{"deep": {"x": x}} for x in (1, 2, 5)]
+        assert [row["inner.deep.x"] for row in history[:3]] == [1, 2, 5]
         assert math.isnan(history[1]["loss"])
         assert history[0]["text"] == "naïve \U0001f600"
         assert history[3]["histogram"]["_type"] == "histogram"

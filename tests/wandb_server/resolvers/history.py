@@ -72,27 +72,16 @@ def _spec_rows(run: Run, spec: dict[str, Any]) -> list[Row]:
     keys = spec.get("keys") or []
     found = []
     for row in _between(run, spec.get("minStep"), spec.get("maxStep")):
-        values = {key: _value(row, key) for key in keys}
+        values = {key: row.get(key) for key in keys}
         if all(value is not None for value in values.values()):
             found.append(values if keys else row)
     return sampled(found, spec.get("samples"))
 
 
-def _value(row: Row, key: str) -> Any:
-    """A value by its key, or by its dotted path into nested dicts."""
-    if key in row:
-        return row[key]
-    value: Any = row
-    for part in key.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
-
-
 def _between(run: Run, first: int | None, last: int | None) -> list[Row]:
+    """Rows with nested dicts flattened, as the service returns them."""
     rows = []
-    for row in run.rows:
+    for row in map(_flat, run.rows):
         step = row.get("_step", 0)
         if (first is None or step >= first) and (last is None or step <= last):
             rows.append(row)
