@@ -23,10 +23,11 @@ import numpy as np
 
 from goemo_report.contract import EMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import OVERALL_KEYS, Scores, score
+from goemo_report.metrics.scores import Scores, score
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import RANDOMISATIONS, PairedDifferences, paired
-from goemo_report.statistics.intervals import CLASS_STATISTICS, Analysis, analyse, percentiles
+from goemo_report.statistics.intervals import Analysis, analyse, percentiles
 
 TEXTS = 5427
 # Positives of each emotion in the test split, in canonical order.
@@ -94,10 +95,7 @@ def wrap(truth: BoolArray, probabilities: FloatArray) -> Predictions:
 def values(scores: Scores) -> dict[str, float]:
     """Every metric by the key that intervals use."""
     found = {key: float("nan") if v is None else v for key, v in scores.overall.items()}
-    columns = (scores.counts.f1, scores.counts.precision, scores.counts.recall)
-    for name, column in zip(
-        CLASS_STATISTICS, (*columns, scores.auc, scores.average_precision), strict=True
-    ):
+    for name, column in scores.per_class.items():
         found |= {f"{name}_{label}": float(column[j]) for j, label in enumerate(EMOTIONS)}
     return found
 
@@ -224,7 +222,7 @@ def report(found: Coverage) -> None:
         print_row(key, n, [found.intervals[key]], [found.differences[key]],
                   [found.rejections[key]], [found.verdicts[key]])  # fmt: skip
     print("\nper class, mean (lowest, for rejections highest) over classes by expected positives")
-    for name in CLASS_STATISTICS:
+    for name in CLASS_METRICS:
         for low, high in SUPPORT_BANDS:
             labels = [
                 label for label, n_ in zip(EMOTIONS, SUPPORT, strict=True) if low <= n_ < high

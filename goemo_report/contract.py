@@ -353,18 +353,3 @@ def artifact_role(name: str, run_id: str | None = None) -> Role | None:
 PROBABILITY_PREFIXES: Final[tuple[str, ...]] = (PROBABILITY_PREFIX, "pred_prob_")
 CHECKPOINT_WEIGHTS: Final[tuple[str, ...]] = ("pytorch_model.bin", "model.safetensors")
 PREDICTIONS_FOLDER: Final = "predictions/"
-
-_STATISTIC_FIRST: Final = re.compile(
-    r"(?P<split>train|val|test)/(?P<statistic>auc|f1|precision|recall)_(?P<average>micro|macro)"
-)
-
-
-def canonical_metric(key: str) -> str:
-    """The guide's spelling of a metric key: `test/f1_macro` is `test/macro_f1`.
-
-    A micro AUC is the bare `auc`, as the guide writes it; other keys come back unchanged.
-    """
-    match = _STATISTIC_FIRST.fullmatch(key)
-    if match is not None:
-        key = f"{match['split']}/{match['average']}_{match['statistic']}"
-    return key.replace("/micro_auc", "/auc")

@@ -19,10 +19,10 @@ from goemo_report.contract import (
     SPLITS,
     Role,
     Split,
-    canonical_metric,
 )
 from goemo_report.errors import DataError, NotFoundError
 from goemo_report.metrics.scores import Scores
+from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import (
     Predictions,
     read_predictions,

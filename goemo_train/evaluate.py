@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn import functional
 
 from goemo_report import contract
-from goemo_report.metrics.scores import Scores, micro_roc_auc, per_class_rows, roc_auc, score
+from goemo_report.metrics.rankings import micro_roc_auc, roc_auc
+from goemo_report.metrics.scores import Scores, per_class_rows, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.thresholds.tune import RULE, tuned_thresholds
 from goemo_train import data, launcher

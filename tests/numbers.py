@@ -6,6 +6,9 @@ import numpy as np
 
 from goemo_report.contract import EMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.rankings import rank_classes, rank_pairs
+from goemo_report.metrics.scores import Scores
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric
 from goemo_report.predictions import Predictions
 
 PREVALENCE: FloatArray = np.geomspace(0.002, 0.3, len(EMOTIONS))
@@ -38,3 +41,22 @@ def make_predictions(
     return Predictions(
         texts, truth, probabilities, probabilities >= threshold, EMOTIONS, f"seed{seed}.csv"
     )
+
+
+def average_precision(truth: BoolArray, scores: FloatArray) -> FloatArray:
+    """Average precision of each class, (k,)."""
+    return np.array([one.average_precision() for one in rank_classes(truth, scores)])
+
+
+def micro_average_precision(truth: BoolArray, scores: FloatArray) -> float:
+    """Average precision over all text x label pairs."""
+    return rank_pairs(truth, scores).average_precision()
+
+
+def every_value(scores: Scores) -> dict[str, tuple[Metric, float | None]]:
+    """Each overall and per-class metric and its value, by the keys of intervals."""
+    found = {key: (OVERALL[key].metric, value) for key, value in scores.overall.items()}
+    for key, values in scores.per_class.items():
+        for label, value in zip(scores.labels, values.tolist(), strict=True):
+            found[f"{key}_{label}"] = CLASS_METRICS[key], value
+    return found

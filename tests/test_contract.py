@@ -261,25 +261,6 @@ def test_artifact_columns_and_metadata() -> None:
 # --- Dialects ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("key", "canonical"),
-    [
-        ("test/auc_micro", "test/auc"),
-        ("test/auc_macro", "test/macro_auc"),
-        ("test/micro_auc", "test/auc"),
-        ("test/f1_macro", "test/macro_f1"),
-        ("test/precision_macro", "test/macro_precision"),
-        ("val/recall_micro", "val/micro_recall"),
-        ("test/macro_f1", "test/macro_f1"),
-        ("test/f1_joy", "test/f1_joy"),
-        ("train/loss", "train/loss"),
-        ("f1_macro", "f1_macro"),
-    ],
-)
-def test_metric_keys_of_other_dialects(key: str, canonical: str) -> None:
-    assert contract.canonical_metric(key) == canonical
-
-
 def test_columns_weights_and_folder_of_other_dialects() -> None:
     assert contract.PROBABILITY_PREFIXES == ("pred_probs_", "pred_prob_")
     assert contract.CHECKPOINT_WEIGHTS == ("pytorch_model.bin", "model.safetensors")

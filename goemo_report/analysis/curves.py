@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.metrics.scores import ratio
+from goemo_report.metrics.table import ratio
 
 MAX_POINTS: Final = 200
 GRID: Final[FloatArray] = np.round(np.arange(0.01, 1.0, 0.01), 2)

@@ -14,7 +14,8 @@ import numpy as np
 
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import ClassCounts, averages, count, roc_auc
+from goemo_report.metrics.counts import ClassCounts, averages, count
+from goemo_report.metrics.rankings import roc_auc
 from goemo_report.predictions import Predictions
 
 
@@ -61,9 +62,8 @@ def score_groups(grouped: Grouped, threshold: float = DEFAULT_THRESHOLD) -> Grou
     counts = count(grouped.truth, predicted)
     auc = roc_auc(grouped.truth, grouped.probabilities)
     known = auc[~np.isnan(auc)]
-    overall: dict[str, float | None] = dict(averages(counts))
+    overall: dict[str, float | None] = dict(averages(grouped.truth, predicted))
     overall["macro_auc"] = float(known.mean()) if known.size else None
-    overall["exact_match"] = float((grouped.truth == predicted).all(axis=1).mean())
     return GroupScores(counts, overall)
 
 

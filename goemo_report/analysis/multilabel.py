@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.metrics.scores import count, micro_roc_auc, ratio, sample_scores
+from goemo_report.metrics.counts import count, text_metrics
+from goemo_report.metrics.rankings import micro_roc_auc
+from goemo_report.metrics.table import ratio
 
 LENGTH_EDGES: Final = (0, 5, 10, 15, 20, 25)
 """Words at which a bin of text length starts."""
@@ -74,7 +76,7 @@ def combinations(truth: BoolArray, predicted: BoolArray, limit: int = 20) -> lis
         packed, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
     inverse = inverse.ravel()
-    scores = sample_scores(truth, predicted)
+    scores = text_metrics(truth, predicted)
     exact = np.bincount(inverse, scores["exact_match"]) / counts
     overlap = (truth & predicted).any(axis=1) & (scores["exact_match"] == 0)
     partial = np.bincount(inverse, overlap) / counts
@@ -130,7 +132,7 @@ def by_length(
                 low=low,
                 high=high,
                 texts=int(rows.sum()),
-                micro_f1=float(counts.total.f1[0]),
+                micro_f1=float(counts.pooled.f1[0]),
                 macro_f1=float(counts.f1[present].mean()) if present.any() else 0.0,
                 exact_match=float((truth[rows] == predicted[rows]).all(axis=1).mean()),
                 micro_auc=None if np.isnan(auc) else auc,

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from goemo_report.analysis.ties import auc_slack
-from goemo_report.contract import PER_CLASS_STATISTICS, Split, canonical_metric
+from goemo_report.contract import PER_CLASS_STATISTICS, Split
 from goemo_report.formats.wording import plural
-from goemo_report.metrics.scores import Scores, averages, count
+from goemo_report.metrics.counts import averages
+from goemo_report.metrics.scores import Scores
+from goemo_report.metrics.table import OVERALL, OverallMetric, canonical_metric, class_key
 from goemo_report.results import RunResult, SplitResult, as_number
 from goemo_report.thresholds.tune import tuned_thresholds
 
@@ -28,8 +30,6 @@ _METADATA: Final = {
     "final_test_f1": "test/macro_f1",
     "best_epoch": "best_epoch",
 }
-_AVERAGES: Final = ("micro", "macro", "weighted", "samples")
-_STATISTIC_TITLES: Final = {"auc": "AUC", "f1": "F1", "average_precision": "average precision"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
         return {}
     tuned = tuned_thresholds(validation.predictions.truth, validation.predictions.probabilities)
     predicted = judged.predictions.probabilities >= tuned.thresholds
-    return {TUNED: averages(count(judged.predictions.truth, predicted))["macro_f1"]}
+    return {TUNED: averages(judged.predictions.truth, predicted)["macro_f1"]}
 
 
 def not_checkable(result: RunResult) -> tuple[str, ...]:
@@ -150,8 +150,11 @@ def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:
     Overall metrics first, then `f1_joy` and its like; counts follow `pred_labels`.
     """
     scores = found.as_logged
-    metrics: dict[str, float | None] = {"auc": scores.overall["micro_auc"]}
-    metrics.update((key, value) for key, value in scores.overall.items() if key != "micro_auc")
+    metrics: dict[str, float | None] = {
+        "auc" if key == "micro_auc" else key: value
+        for key, value in scores.overall.items()
+        if scores.has_probabilities or not OVERALL[key].metric.needs_probabilities
+    }
     for statistic in PER_CLASS_STATISTICS:
         values = getattr(scores.counts, statistic).tolist()
         metrics.update(
@@ -224,16 +227,14 @@ def _equal(name: str, logged: float, found: SplitResult) -> str:
             "",
         )
     for words, scores in _readings(found):
-        for average, statistic in _siblings(name):
-            value = scores.overall.get(f"{average}_{statistic}")
+        for other in _siblings(name):
+            value = scores.overall[other.key]
             if value is not None and same(logged, value):
-                title = _STATISTIC_TITLES.get(statistic, statistic)
-                return f"equals the {average} {title}{words}"
-        if name.split("_", 1)[-1] in found.labels:
-            statistic, emotion = name.split("_", 1)
+                return f"equals the {other.title}{words}"
+        statistic, label = class_key(name)
+        if label in found.labels:
             column = getattr(scores.counts, statistic)
-            value = float(column[found.labels.index(emotion)])
-            if same(logged, value):
+            if same(logged, float(column[found.labels.index(label)])):
                 return f"equals the figure{words}"
     return ""
 
@@ -243,13 +244,11 @@ def _readings(found: SplitResult) -> tuple[tuple[str, Scores], ...]:
     return (("", found.as_logged), at_half)
 
 
-def _siblings(name: str) -> Iterator[tuple[str, str]]:
-    """Averages of the statistic that a metric name holds: `auc` is micro AUC."""
-    average, _, statistic = name.rpartition("_") if name.endswith("auc") else name.partition("_")
-    if name == "average_precision" or average not in {"", *_AVERAGES}:
-        return
-    for other in _AVERAGES:
-        yield other, statistic
+def _siblings(name: str) -> Iterator[OverallMetric]:
+    """Averages of the metric that a name holds: `auc` is micro AUC."""
+    one = OVERALL.get("micro_auc" if name == "auc" else name)
+    if one is not None and one.metric.of_classes:
+        yield from (OverallMetric(one.metric, average) for average in one.metric.averages)
 
 
 @dataclass(frozen=True, slots=True)

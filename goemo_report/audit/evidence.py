@@ -16,9 +16,9 @@ from goemo_report.contract import (
     Key,
     Role,
     Split,
-    canonical_metric,
 )
 from goemo_report.formats.csv_table import Table
+from goemo_report.metrics.table import canonical_metric
 from goemo_report.results import LoggedArtifact, RunResult, as_number
 from goemo_report.sources.model import Row, RunRecord
 

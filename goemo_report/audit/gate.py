@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from goemo_report.analysis.alignment import align
 from goemo_report.audit import Evidence, artifact_rules, audit
-from goemo_report.audit.limits import CLASS_KEYS, Limit, Metric
+from goemo_report.audit.limits import CLASS_KEYS, Figure, Limit
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import NotFoundError, SettingsError
-from goemo_report.metrics.scores import OVERALL_KEYS, Scores, score
+from goemo_report.metrics.scores import Scores, score
+from goemo_report.metrics.table import OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.model import RunRecord
@@ -74,7 +73,7 @@ class Judge:
         self._analysis = cache(self._analyse)
         self._difference = cache(self._differences)
 
-    def judge(self, result: RunResult, limit: Limit, metric: Metric) -> Condition:
+    def judge(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
         """The outcome of one condition on one run."""
         if limit.kind == "max-drop":
             return self._drop(result, limit, metric)
@@ -88,7 +87,7 @@ class Judge:
         text = f"{metric.name} at {'least' if under else 'most'} {limit.value:g}"
         return self._condition(result, limit, metric, text, passed, found)
 
-    def _figure(self, result: RunResult, metric: Metric) -> _Found:
+    def _figure(self, result: RunResult, metric: Figure) -> _Found:
         if metric.split is None:
             logged = result.logged.get(metric.key)
             if logged is None or math.isnan(logged):
@@ -112,7 +111,7 @@ class Judge:
             return analyse(predictions, predicted)
         return analyse(predictions, predicted, confidence=self.confidence)
 
-    def _drop(self, result: RunResult, limit: Limit, metric: Metric) -> Condition:
+    def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
         baseline = self.baseline
         if baseline is None:
             raise SettingsError("--max-drop needs --baseline", "Name the run to compare with")
@@ -170,7 +169,7 @@ class Judge:
         self,
         result: RunResult,
         limit: Limit,
-        metric: Metric,
+        metric: Figure,
         text: str,
         passed: bool,
         found: _Found,
@@ -206,7 +205,7 @@ def _lacks(result: RunResult, split: Split) -> str:
     return result.problems.get(split, f"logged no {split} predictions")
 
 
-def _logged_change(result: RunResult, baseline: RunResult, metric: Metric) -> _Found:
+def _logged_change(result: RunResult, baseline: RunResult, metric: Figure) -> _Found:
     ours, theirs = result.logged.get(metric.key), baseline.logged.get(metric.key)
     if ours is None or theirs is None:
         return _Found(reason=f"not both runs logged {metric.key}")
@@ -220,15 +219,15 @@ def _value(scores: Scores, key: str) -> tuple[float | None, str]:
     if key in OVERALL_KEYS:
         value = scores.overall[key]
         return value, "" if value is not None else f"{key} is not defined on these texts"
-    statistic, _, emotion = key.rpartition("_")
-    if emotion not in scores.labels:
-        return None, f"the run has no label {emotion}"
-    source = scores if statistic in {"auc", "average_precision"} else scores.counts
-    found = float(np.asarray(getattr(source, statistic))[scores.labels.index(emotion)])
-    return (None, f"{emotion} has no positive text") if math.isnan(found) else (found, "")
+    statistic, label = class_key(key)
+    if label not in scores.labels:
+        return None, f"the run has no label {label}"
+    columns = {**scores.per_class, "support": scores.counts.support}
+    found = float(columns[statistic][scores.labels.index(label)])
+    return (None, f"{label} has no positive text") if math.isnan(found) else (found, "")
 
 
-def _shown(value: float, limit: Limit, metric: Metric) -> str:
+def _shown(value: float, limit: Limit, metric: Figure) -> str:
     """A figure, or how far a run is from the baseline, in words."""
     whole = metric.key.startswith("support_") or metric.key.endswith("_epoch")
     size = f"{abs(value):g}" if whole else _number(abs(value), limit.value)

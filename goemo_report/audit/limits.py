@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from goemo_report.contract import EMOTIONS, SPLITS, Split, canonical_metric
+from goemo_report.contract import EMOTIONS, SPLITS, Split
 from goemo_report.errors import SettingsError
-from goemo_report.metrics.scores import OVERALL_KEYS
+from goemo_report.metrics.table import (
+    CLASS_METRICS,
+    OVERALL,
+    OVERALL_KEYS,
+    Metric,
+    canonical_metric,
+    class_key,
+)
 from goemo_report.results import RunResult
-from goemo_report.statistics.differences import LOWER_IS_BETTER
-from goemo_report.statistics.intervals import CLASS_STATISTICS
 
 DEFAULT_METRIC: Final = "macro_f1"
 
 Kind = Literal["fail-under", "fail-over", "max-drop"]
 
 CLASS_KEYS: Final = tuple(
-    f"{statistic}_{emotion}" for statistic in (*CLASS_STATISTICS, "support") for emotion in EMOTIONS
-)
-_AVERAGE_LAST: Final = re.compile(
-    r"(?P<statistic>f1|precision|recall|auc|average_precision)_(?P<average>micro|macro|weighted|samples)"
+    f"{statistic}_{emotion}" for statistic in (*CLASS_METRICS, "support") for emotion in EMOTIONS
 )
 
 
@@ -42,8 +43,8 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric that a condition means: recomputed on a split, or as the run logged it."""
+class Figure:
+    """A figure that a condition means: recomputed on a split, or as the run logged it."""
 
     key: str
     split: Split | None
@@ -56,7 +57,8 @@ class Metric:
     @property
     def lower_is_better(self) -> bool:
         """Whether a smaller value is the better one."""
-        return self.key in LOWER_IS_BETTER or self.key.endswith("loss")
+        metric = metric_of(self.key)
+        return metric.lower_is_better if metric else self.key.endswith("loss")
 
 
 def parse_limit(kind: Kind, text: str) -> Limit:
@@ -77,24 +79,28 @@ def parse_limit(kind: Kind, text: str) -> Limit:
     if kind == "max-drop" and value < 0:
         raise SettingsError(f"--{kind} {text}: a drop is not negative", "Give 0 or more")
     key = recomputed_key(name.removeprefix("test/").removeprefix("val/"))
-    if key and not key.startswith("support_") and not 0 <= value <= 1:
+    metric = metric_of(key) if key else None
+    if metric and metric.clip(value) != value:
         meant = f"Did you mean {name}={value / 100:g}?" if 1 < value <= 100 else "Correct VALUE"
-        raise SettingsError(f"--{kind} {text}: {name} lies between 0 and 1", meant)
+        between = f"between {metric.low:g} and {metric.high:g}"
+        raise SettingsError(f"--{kind} {text}: {name} lies {between}", meant)
     return Limit(kind, name, value)
+
+
+def metric_of(key: str) -> Metric | None:
+    """The metric of an overall or per-class key; None of a count or a key that is none."""
+    return OVERALL[key].metric if key in OVERALL else CLASS_METRICS.get(class_key(key)[0])
 
 
 def recomputed_key(name: str) -> str | None:
     """Key of a metric that predictions define, from the guide's or another spelling."""
     key = canonical_metric(f"test/{name}").removeprefix("test/")
-    flipped = _AVERAGE_LAST.fullmatch(key)
-    if flipped:
-        key = f"{flipped['average']}_{flipped['statistic']}"
     key = "micro_auc" if key == "auc" else key
     return key if key in OVERALL_KEYS or key in CLASS_KEYS else None
 
 
-def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Metric:
-    """The metric that a condition means. Raises UnknownMetricError naming similar ones.
+def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
+    """The figure that a condition means. Raises UnknownMetricError naming similar ones.
 
     A prefix `test/` or `val/` decides the split. What predictions do not define is looked up
     among the logged figures of all runs.
@@ -103,9 +109,9 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Metric:
     on = next((one for one in SPLITS if slash and prefix == one), None)
     key = recomputed_key(rest if on else limit.metric)
     if key is not None:
-        metric = Metric(key, on or split)
+        metric = Figure(key, on or split)
     else:
-        metric = Metric(_logged_key(limit, split, results), None)
+        metric = Figure(_logged_key(limit, split, results), None)
     if limit.kind == "fail-under" and metric.lower_is_better:
         raise SettingsError(
             f"--fail-under {limit.metric}: the lower {metric.name}, the better",
@@ -125,6 +131,6 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
     names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], "f1_joy"]
     statistic, _, emotion = limit.metric.rpartition("/")[2].partition("_")
     hint = f"Similar: {', '.join(names)}"
-    if statistic in CLASS_STATISTICS and not difflib.get_close_matches(emotion, EMOTIONS, 1):
+    if statistic in CLASS_METRICS and not difflib.get_close_matches(emotion, EMOTIONS, 1):
         hint = f"The emotions are {', '.join(EMOTIONS)}"
     raise UnknownMetricError(f"--{limit.kind}: there is no metric {limit.metric!r}", hint)

@@ -15,10 +15,10 @@ from goemo_report.contract import (
     PER_CLASS_STATISTICS,
     SUMMARY_METRICS,
     Key,
-    canonical_metric,
     per_class_metric,
 )
 from goemo_report.formats.wording import plural
+from goemo_report.metrics.table import canonical_metric
 from goemo_report.results import as_number
 
 METRICS = RuleSet("metrics")

@@ -20,14 +20,9 @@ import numpy as np
 from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import (
-    METRICS_VERSION,
-    OVERALL_KEYS,
-    ClassCounts,
-    Scores,
-    score,
-    score_predicted,
-)
+from goemo_report.metrics.counts import ClassCounts
+from goemo_report.metrics.scores import Scores, score, score_predicted
+from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions
 from goemo_report.sources.store import Cache, is_digest
 
@@ -146,7 +141,7 @@ def known_scores(
 
 
 def _identity(digest: str, threshold: float) -> list[object]:
-    return [digest, threshold, METRICS_VERSION, FORMAT, OVERALL_KEYS]
+    return [digest, threshold, FINGERPRINT, FORMAT]
 
 
 def _sharing(predictions: Predictions) -> tuple[str, Predictions]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from goemo_report.caches.values import values
-from goemo_report.metrics.scores import METRICS_VERSION, OVERALL_KEYS, ClassCounts
+from goemo_report.metrics.counts import ClassCounts
+from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.statistics import STATISTICS_VERSION
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference, PairedDifferences
-from goemo_report.statistics.intervals import CLASS_STATISTICS, Interval, MetricIntervals
+from goemo_report.statistics.intervals import Interval, MetricIntervals
 from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
 
 FORMAT: Final = 2
@@ -41,7 +42,7 @@ def kept(
     """
     if root is None or not all(map(is_digest, digests)):
         return compute()
-    versions = [METRICS_VERSION, STATISTICS_VERSION, RANDOMISATIONS, FORMAT]
-    identity = [kind, digests, options, versions, OVERALL_KEYS, CLASS_STATISTICS]
+    versions = [FINGERPRINT, STATISTICS_VERSION, RANDOMISATIONS, FORMAT]
+    identity = [kind, digests, options, versions]
     found: T = Cache(root).cached("statistics", identity, compute, _VALUES)
     return found

@@ -166,7 +166,7 @@ def _per_class(card: Card) -> Table:
         ]
     rows = []
     for j, label in enumerate(scores.labels):
-        auc = None if label in scores.without_auc else float(scores.auc[j])
+        auc = None if label in scores.without_auc else float(scores.per_class["auc"][j])
         row: list[Any] = [
             label,
             int(scores.counts.support[j]),

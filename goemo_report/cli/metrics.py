@@ -142,7 +142,7 @@ def _print(scores: Scores, output: Path) -> None:
         return
     print_table(overall)
     click.echo()
-    print_table(per_class, spare=("tn", "fn", "fp", "tp", "average_precision"))
+    print_table(per_class, spare=("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision"))
 
 
 def _write_markdown(scores: Scores, output: Path) -> None:

@@ -104,3 +104,17 @@ def rank_classes(truth: BoolArray, scores: FloatArray) -> list[Ranking]:
 def rank_pairs(truth: BoolArray, scores: FloatArray) -> Ranking:
     """The ranking of all text x label pairs, row by row."""
     return Ranking.of(truth.ravel(), scores.ravel())
+
+
+def roc_auc(truth: BoolArray, scores: FloatArray) -> FloatArray:
+    """Area under the ROC curve of each class, (k,).
+
+    The share of (positive, negative) pairs in the right order, ties counting half (the
+    Mann-Whitney statistic). nan where a class has no positive or no negative.
+    """
+    return np.array([ranking.auc() for ranking in rank_classes(truth, scores)], np.float64)
+
+
+def micro_roc_auc(truth: BoolArray, scores: FloatArray) -> float:
+    """Area under the ROC curve over all text x label pairs; nan if all pairs are alike."""
+    return rank_pairs(truth, scores).auc()

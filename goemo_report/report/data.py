@@ -10,7 +10,8 @@ from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.truth import check_logged
 from goemo_report.comparison import Comparison
 from goemo_report.formats.json_text import timestamp
-from goemo_report.metrics.scores import METRICS_VERSION, per_class_rows
+from goemo_report.metrics.scores import per_class_rows
+from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.differences import RANDOMISATIONS

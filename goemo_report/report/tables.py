@@ -11,12 +11,12 @@ from goemo_report.contract import (
     EPOCH_METRICS,
     MACRO_AUC_METRICS,
     PER_CLASS_STATISTICS,
-    canonical_metric,
     per_class_metric,
 )
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.formats.wording import plural
+from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, canonical_metric
 from goemo_report.report.document import Cell, Column, Table, Value
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord
 
@@ -132,15 +132,19 @@ def history_table(history: History) -> Table:
 
 
 def per_class_table(scores: Scores) -> Table:
-    """The guide's per-class columns, then AUC and average precision."""
+    """The guide's per-class columns, then the other metrics."""
     from goemo_report.metrics.scores import per_class_rows
 
     columns = (
         Column("emotion", "emotion"),
         *(Column(key, title, kind="number") for key, title in _PER_CLASS_SCORES.items()),
         *(Column(key, key, kind="integer") for key in ("support", "tp", "fp", "fn", "tn")),
-        Column("auc", "AUC", kind="number"),
-        Column("average_precision", "AP", kind="number"),
+        *(
+            Column(key, metric.title, kind="number")
+            for key, metric in CLASS_METRICS.items()
+            if key not in PER_CLASS_STATISTICS
+            and (scores.has_probabilities or not metric.needs_probabilities)
+        ),
     )
     rows = tuple(tuple(row[column.key] for column in columns) for row in per_class_rows(scores))
     return Table("per-class", "", columns, rows)
@@ -152,26 +156,26 @@ _PER_CLASS_SCORES: Final = {"f1_score": "F1", "precision": "precision", "recall"
 def overall_table(scores: Scores) -> Table:
     """Every overall metric, one row an average."""
     overall = scores.overall
-    statistics = ("f1", "precision", "recall", "auc", "average_precision")
-    titles = ("F1", "precision", "recall", "AUC", "AP")
-    averages = ("macro", "micro", "weighted", "samples")
+    shown = [
+        metric
+        for metric in CLASS_METRICS.values()
+        if scores.has_probabilities or not metric.needs_probabilities
+    ]
     rows = tuple(
-        (average, *(overall.get(f"{average}_{statistic}") for statistic in statistics))
-        for average in averages
+        (average, *(overall.get(f"{average}_{metric.key}") for metric in shown))
+        for average in AVERAGES
     )
     columns = (
         Column("average", "average"),
-        *(
-            Column(statistic, title, kind="number", digits=4)
-            for statistic, title in zip(statistics, titles, strict=True)
-        ),
+        *(Column(metric.key, metric.title, kind="number", digits=4) for metric in shown),
     )
-    caption = (
-        f"{plural(scores.rows, 'text')}, predicted at {_shown(scores.threshold)} or more; "
-        f"exact match {overall['exact_match']:.4f}, Hamming loss {overall['hamming_loss']:.4f}, "
-        f"Jaccard {overall['jaccard']:.4f} (samples)"
+    texts = ", ".join(
+        f"{one.title} {overall[key]:.4f}"
+        for key, one in OVERALL.items()
+        if not one.metric.of_classes
     )
-    return Table("overall", "", columns, rows, caption=caption)
+    caption = f"{plural(scores.rows, 'text')}, predicted at {_shown(scores.threshold)} or more; "
+    return Table("overall", "", columns, rows, caption=caption + texts)
 
 
 def _number(value: Any) -> float | None:

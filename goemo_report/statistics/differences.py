@@ -10,12 +10,11 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.metrics.scores import OVERALL_KEYS
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric
 from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
-from goemo_report.statistics.intervals import RANKINGS, Analysis, Bounds, percentiles
+from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
 from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swap_margin, swapped
-from goemo_report.statistics.resampling import RATIOS
 
 Verdict = Literal["win", "tie", "loss"]
 
@@ -26,7 +25,6 @@ PRIOR_TEXTS: Final = 5
 MINIMUM_POSITIVES: Final = 3
 """With fewer positives (or negatives) of a class there is no test of its AUC or average
 precision: one or two texts show no spread, and a small error would be chance."""
-LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 
 VERDICT_RULE: Final = (
     "win (loss): the difference is in favour of the run (the baseline), its 95% interval "
@@ -65,9 +63,9 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
 class Difference:
     """Run minus baseline of one metric, its interval, p-values and the verdict.
 
-    -1 <= low <= value <= high <= 1. `p_adjusted` is `p` for overall metrics; `p` is never 0,
-    and 1 where too few positives allow no test. A metric that is undefined for either run has no
-    Difference.
+    low <= value <= high, no further from 0 than the metric's range is wide. `p_adjusted` is `p`
+    for overall metrics; `p` is never 0, and 1 where too few positives allow no test. A metric
+    that is undefined for either run has no Difference.
     """
 
     value: float
@@ -122,16 +120,17 @@ def paired(
     """
     _check_aligned(run, baseline)
     alpha = round(1 - run.confidence, 12)
-    parts = _counts_parts(run, baseline, randomisations) | _ranking_parts(run, baseline)
+    parts = _counts_parts(run, baseline, randomisations) | _influence_parts(run, baseline)
     found: dict[str, Difference | None] = {}
-    for key in OVERALL_KEYS:
-        value, low, high, p = (float(np.squeeze(part)) for part in parts[key])
-        found[key] = _difference(key, value, low, high, p, p, alpha=alpha)
-    for name in (*RATIOS, *RANKINGS):
-        values, lows, highs, p_values = parts[name]
+    for key, one in OVERALL.items():
+        value, low, high, p = (float(np.squeeze(part)) for part in parts.get(key, _UNDEFINED))
+        found[key] = _difference(one.metric, value, low, high, p, p, alpha=alpha)
+    for key, metric in CLASS_METRICS.items():
+        parts_of = (np.broadcast_to(part, len(run.labels)) for part in parts.get(key, _UNDEFINED))
+        values, lows, highs, p_values = parts_of
         columns = zip(values, lows, highs, p_values, holm(p_values), strict=True)
         for label, column in zip(run.labels, columns, strict=True):
-            found[f"{name}_{label}"] = _difference(name, *map(float, column), alpha=alpha)
+            found[f"{key}_{label}"] = _difference(metric, *map(float, column), alpha=alpha)
     return PairedDifferences(
         found,
         rows=len(run),
@@ -157,20 +156,29 @@ def _check_aligned(run: Analysis, baseline: Analysis) -> None:
 
 
 def _difference(
-    key: str, value: float, low: float, high: float, p: float, adjusted: float, *, alpha: float
+    metric: Metric,
+    value: float,
+    low: float,
+    high: float,
+    p: float,
+    adjusted: float,
+    *,
+    alpha: float,
 ) -> Difference | None:
     if np.isnan(value):
         return None
     # resampling and corrections for bias may leave out what was seen, or the possible
-    low, high = max(min(low, value), -1.0), min(max(high, value), 1.0)
+    widest = metric.high - metric.low
+    low, high = max(min(low, value), -widest), min(max(high, value), widest)
     verdict: Verdict = "tie"
     if adjusted < alpha and (low > 0.0 or high < 0.0):
-        verdict = "win" if (value > 0.0) != (key in LOWER_IS_BETTER) else "loss"
+        verdict = "win" if (value > 0.0) != metric.lower_is_better else "loss"
     return Difference(value, low, high, p, adjusted, verdict)
 
 
 _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
 """Value, low, high and p: scalars for overall metrics, (k,) for per-class ones."""
+_UNDEFINED: Final = (np.nan,) * 4
 
 
 def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Parts:
@@ -185,11 +193,12 @@ def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Pa
         key: (value, low, high, p_value(by_chance.overall[key], value))
         for key, value, low, high in zip(keys, values, *bounds, strict=True)
     }
-    for name in RATIOS:
-        classes = point.per_class[name][0]
+    for name, (classes,) in point.per_class.items():
         low, high = _class_bounds(run, baseline, name)
         parts[name] = (classes, low, high, p_value(by_chance.per_class[name], classes))
         key = f"macro_{name}"
+        if key not in parts:
+            continue
         value, p = parts[key][0], parts[key][3]
         margin = swap_margin(by_chance.overall[key], replicates.overall[key], run.confidence)
         if margin <= TIED:  # no swap and no resample moves it
@@ -200,14 +209,14 @@ def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Pa
     if (run.predicted != baseline.predicted).any():
         for key in [key for key in keys if parts[key][2] - parts[key][1] <= TIED]:
             value, p = parts[key][0], parts[key][3]
-            parts[key] = (value, *_share_bounds(run, baseline, key, value), p)
+            parts[key] = (value, *_share_bounds(run, baseline, OVERALL[key], value), p)
     return parts
 
 
-def _share_bounds(run: Analysis, baseline: Analysis, key: str, value: float) -> Bounds:
+def _share_bounds(run: Analysis, baseline: Analysis, one: OverallMetric, value: float) -> Bounds:
     """Wilson interval of a difference, where no resample and no swap shows another."""
-    trials = np.array(min(run.trials(key), baseline.trials(key)))
-    low, high = wilson(np.abs(value), trials, run.confidence)
+    trials = np.array(min(run.share_of(one)[1], baseline.share_of(one)[1]))
+    low, high = wilson(np.minimum(abs(value), 1.0), trials, run.confidence)
     if abs(value) <= TIED:
         return -high, high
     return (low, high) if value > 0.0 else (-high, -low)
@@ -240,17 +249,18 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
     )
 
 
-def _ranking_parts(run: Analysis, baseline: Analysis) -> _Parts:
+def _influence_parts(run: Analysis, baseline: Analysis) -> _Parts:
     parts: _Parts = {}
-    for name, ours in run.rankings.items():
-        theirs = baseline.rankings[name]
-        classes, micro = ours[0] - theirs[0], ours[2] - theirs[2]
-        for key, influence in (
-            (f"macro_{name}", classes.mean()),
-            (f"micro_{name}", micro),
-        ):
-            parts[key] = _normal_part(influence, run.confidence)
-        parts[name] = _without_few(run, baseline, name, _normal_part(classes, run.confidence))
+    for key in run.influences.keys() & baseline.influences.keys() & CLASS_METRICS.keys():
+        classes = run.influences[key] - baseline.influences[key]
+        parts[key] = _normal_part(classes, run.confidence)
+        if CLASS_METRICS[key].ranking is not None:
+            parts[key] = _without_few(run, baseline, key, parts[key])
+        parts[f"macro_{key}"] = _normal_part(classes.mean(), run.confidence)
+        micro = f"micro_{key}"
+        if micro in run.influences:
+            difference = run.influences[micro] - baseline.influences[micro]
+            parts[micro] = _normal_part(difference, run.confidence)
     return parts
 
 
@@ -265,7 +275,7 @@ def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _
     few = np.minimum(positives, len(truth) - positives) < MINIMUM_POSITIVES
     few &= (ours != theirs).any(axis=0)
     value, low, high, p = part
-    first, second = run.rankings[name][0], baseline.rankings[name][0]
+    first, second = run.influences[name], baseline.influences[name]
     our_low, our_high = first.intervals(run.confidence)
     their_low, their_high = second.intervals(run.confidence)
     below = np.hypot(first.estimates - our_low, their_high - second.estimates)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goemo_report.metrics.arrays import FloatArray
-from goemo_report.metrics.rankings import Ranking
-from goemo_report.metrics.scores import ratio
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.rankings import Ranking, rank_classes, rank_pairs
+from goemo_report.metrics.table import CLASS_METRICS, ratio
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
 
 PRIOR_POSITIVES = 10
@@ -147,6 +147,38 @@ def micro_auc_influence(ranking: Ranking, texts: int) -> Influence:
 def micro_average_precision_influence(ranking: Ranking, texts: int) -> Influence:
     """Average precision over all text x label pairs, ranked row by row; as for AUC."""
     return _by_text(*_precision_values(ranking), texts)
+
+
+def pairs_influence(values: FloatArray) -> Influence:
+    """Means of the columns of (n, c) values, one a text."""
+    estimates, nothing = values.mean(axis=0), np.zeros(values.shape[1])
+    return Influence(estimates, values - estimates, nothing, nothing)
+
+
+def influences(truth: BoolArray, probabilities: FloatArray) -> dict[str, Influence]:
+    """Of every metric that needs probabilities: of the classes by its key, and its averages."""
+    rankings, ranked = rank_classes(truth, probabilities), rank_pairs(truth, probabilities)
+    found: dict[str, Influence] = {}
+    for key, metric in CLASS_METRICS.items():
+        if metric.pairs is not None:
+            values = metric.pairs(truth, probabilities)
+            found[key] = pairs_influence(values)
+            micro = pairs_influence(values.mean(axis=1, keepdims=True))
+        elif metric.ranking is not None:
+            of_classes, of_pairs = _OF_RANKINGS[key]
+            found[key], micro = of_classes(rankings), of_pairs(ranked, len(truth))
+        else:
+            continue
+        for average, influence in (("macro", found[key].mean()), ("micro", micro)):
+            if average in metric.averages:
+                found[f"{average}_{key}"] = influence
+    return found
+
+
+_OF_RANKINGS = {
+    "auc": (auc_influence, micro_auc_influence),
+    "average_precision": (average_precision_influence, micro_average_precision_influence),
+}
 
 
 def _stacked(columns: list[tuple[float, FloatArray]]) -> tuple[FloatArray, FloatArray]:

@@ -5,7 +5,7 @@
     differences = paired(run, analyse(baseline, baseline_predicted))
     differences["f1_joy"].verdict                    # "win", "tie" or "loss"
 
-Keys are those of `Scores.overall` and `{statistic}_{emotion}` for CLASS_STATISTICS. Runs are
+Keys are those of `Scores.overall` and `{key}_{label}` for CLASS_METRICS. Runs are
 compared in pairs on the same texts, in the same order, with the same true labels, and on the
 same labels: align the predictions first (`Predictions.take`).
 
@@ -23,20 +23,15 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import rank_classes, rank_pairs
-from goemo_report.metrics.scores import OVERALL_KEYS
+from goemo_report.metrics.counts import ClassCounts, CountMetrics
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
-from goemo_report.statistics.influence import (
-    Influence,
-    auc_influence,
-    average_precision_influence,
-    micro_auc_influence,
-    micro_average_precision_influence,
-)
+from goemo_report.statistics.influence import Influence, influences
 from goemo_report.statistics.once import Once
-from goemo_report.statistics.resampling import RATIOS, Metrics, Outcomes, bootstrap_weights
+from goemo_report.statistics.resampling import Outcomes, bootstrap_weights
 
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -45,17 +40,19 @@ _IN_A_TAIL: Final = 25  # resamples beyond each bound, as 1000 leave at 95%
 HIGHEST_CONFIDENCE: Final = 0.999
 """Beyond it the bootstrap would need more resamples than memory should hold."""
 _DRAWING: Final = Lock()  # of the threads that want the same weights, one draws them
-RANKINGS: Final = ("auc", "average_precision")
-CLASS_STATISTICS: Final = (*RATIOS, *RANKINGS)
-"""Per-class metrics: `f1_joy`, `precision_joy`, `recall_joy`, `auc_joy`, ..."""
 
+_SHARES: Final = listed(one.title for one in CLASS_METRICS.values() if one.share)
+_SIMULATED: Final = listed(
+    one.title for one in CLASS_METRICS.values() if one.counts and not one.share
+)
 METHODS: Final[Mapping[str, str]] = {
     "class": (
-        "F1, precision and recall of a class: Wilson score interval of a proportion "
-        "(for F1 that of tp among tp + fp + fn, of which F1 is a function)"
+        f"{_SHARES} of a class: Wilson score interval of a proportion "
+        "(for F1 that of tp among tp + fp + fn, of which F1 is a function); "
+        f"{_SIMULATED}: Jeffreys interval of its four counts"
     ),
     "macro": (
-        "macro F1, precision and recall: the Wilson margins of the classes combined with their "
+        f"macro {_SHARES}, macro {_SIMULATED}: the margins of the classes combined with their "
         "bootstrap correlations (MOVER)"
     ),
     "bootstrap": (
@@ -68,6 +65,10 @@ METHODS: Final[Mapping[str, str]] = {
     ),
     "average_precision": (
         "average precision: jackknife over texts, less its bias, Wilson score interval"
+    ),
+    "pairs": (
+        listed(one.title for one in CLASS_METRICS.values() if one.pairs)
+        + ": standard error of the mean over texts, Wilson score interval"
     ),
 }
 """How each kind of interval is made, for reports."""
@@ -151,12 +152,12 @@ class Analysis:
         return sums
 
     @Once
-    def point(self) -> Metrics:
+    def point(self) -> CountMetrics:
         """Counts-based metrics of all texts: (1,) and (1, k)."""
         return self.outcomes.metrics(self.sums)
 
     @Once
-    def resampled(self) -> Metrics:
+    def resampled(self) -> CountMetrics:
         """Counts-based metrics of each bootstrap resample: (resamples,) and (resamples, k)."""
         with _DRAWING:
             weights = bootstrap_weights(len(self), self.resamples, self.seed)
@@ -168,84 +169,92 @@ class Analysis:
         right: BoolArray = (self.predictions.truth == self.predicted).all(axis=1)
         return right
 
+    @Once
+    def counts(self) -> ClassCounts:
+        """Confusion counts of all texts, (1, k)."""
+        return self.outcomes.counts(self.sums)
+
     @property
     def class_texts(self) -> FloatArray:
         """Texts that carry each class or are predicted to, (k,)."""
-        k = len(self.labels)
-        tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
-        return predicted + support - tp
+        texts: FloatArray = (self.counts.total - self.counts.tn)[0]
+        return texts
 
-    def trials(self, key: str) -> float:
-        """Of how many an overall metric is the share: decisions for micro and weighted, or texts.
+    def share_of(self, one: OverallMetric) -> tuple[Share, float]:
+        """As what share an overall metric can be read, and of how many decisions or texts.
 
-        For F1 it is the share of tp among tp + fp + fn that is a share.
+        For F1 it is the share of tp among tp + fp + fn.
         """
-        average, _, name = key.partition("_")
-        if average not in ("micro", "weighted"):
-            return float(len(self))
-        tp, predicted, support = self.sums[0, : 3 * len(self.labels)].reshape(3, -1).sum(axis=1)
-        return float(
-            {"precision": predicted, "recall": support}.get(name, predicted + support - tp)
-        )
+        share = None if one.average == "samples" else one.metric.share
+        if share is None:
+            return Share(trials=lambda _: len(self)), float(len(self))
+        return share, float(share.trials(self.counts.pooled)[0, 0])
 
-    def _share_bounds(self, key: str, value: float) -> list[Any]:
-        """Wilson interval of an overall metric that is the same in all resamples: 0 or 1, often."""
-        f1 = key in ("micro_f1", "weighted_f1")
-        share = np.array(value / (2 - value) if f1 else value)
-        ends = wilson(share, np.array(self.trials(key)), self.confidence)
-        return [2 * end / (1 + end) if f1 else end for end in ends]
+    def _bounds_of_same(self, one: OverallMetric, value: float) -> list[Any]:
+        """Interval of an overall metric that is the same in all resamples: 0 or 1, often."""
+        if one.metric.share is None and one.average != "samples":
+            return [ends[0] for ends in self._simulated(one.metric, self.counts.pooled)]
+        share, trials = self.share_of(one)
+        ends = wilson(np.array(share.inverse(value)), np.array(trials), self.confidence)
+        return [share.value(end) for end in ends]
 
     @Once
     def class_bounds(self) -> Mapping[str, Bounds]:
-        """Wilson intervals of F1, precision and recall of each class, (k,) each."""
-        k = len(self.labels)
-        tp, predicted, support = (self.sums[0, i * k : (i + 1) * k] for i in range(3))
-        trials = {"f1": self.class_texts, "precision": predicted, "recall": support}
-        bounds = {
-            name: wilson(tp / np.maximum(number, 1.0), number, self.confidence)
-            for name, number in trials.items()
-        }
-        low, high = bounds["f1"]  # of tp among the union, J; F1 = 2 J / (1 + J)
-        bounds["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
+        """Intervals of the metrics of classes that follow from counts, (k,) each.
+
+        Wilson's where the metric is one of a share.
+        """
+        bounds: dict[str, Bounds] = {}
+        for key, point in self.point.per_class.items():
+            metric = CLASS_METRICS[key]
+            if metric.share is None:
+                low, high = self._simulated(metric, self.counts)
+            else:
+                trials = metric.share.trials(self.counts)[0]
+                share = self.counts.tp[0] / np.maximum(trials, 1.0)
+                low, high = map(metric.share.value, wilson(share, trials, self.confidence))
+            bounds[key] = np.minimum(low, point[0]), np.maximum(high, point[0])
         return bounds
 
+    def _simulated(self, metric: Metric, counts: ClassCounts) -> Bounds:
+        """Interval of a metric of (1, k) counts, (k,) each: Jeffreys' for their proportions.
+
+        Its values for proportions drawn from the Dirichlet distribution that they and half a
+        text more of each kind give (Goutte and Gaussier 2005, for F1).
+        """
+        draw = np.random.default_rng([self.seed, len(self), 2]).standard_gamma
+        size = (self.resamples, counts.tp.shape[1])
+        kinds = (counts.tp, counts.fp, counts.fn, counts.tn)
+        drawn = ClassCounts(*(draw(kind[0] + 0.5, size) for kind in kinds))
+        return percentiles(drawn.of_metric(metric), self.confidence)
+
     @Once
-    def rankings(self) -> Mapping[str, tuple[Influence, Influence, Influence]]:
-        """AUC and average precision: (per class, macro, micro)."""
-        truth, scores = self.predictions.truth, self.predictions.probabilities
-        classes, pairs = rank_classes(truth, scores), rank_pairs(truth, scores)
-        auc, precision = auc_influence(classes), average_precision_influence(classes)
-        micro = micro_average_precision_influence(pairs, len(self))
-        return {
-            "auc": (auc, auc.mean(), micro_auc_influence(pairs, len(self))),
-            "average_precision": (precision, precision.mean(), micro),
-        }
+    def influences(self) -> Mapping[str, Influence]:
+        """Metrics that need probabilities: of classes and, by overall key, averages."""
+        return influences(self.predictions.truth, self.predictions.probabilities)
 
     @Once
     def intervals(self) -> MetricIntervals:
         """Intervals of every metric."""
-        low: dict[str, Any] = {}
-        high: dict[str, Any] = {}
-        for name, bounds in self.class_bounds.items():
-            low[name], high[name] = bounds
-            low[f"macro_{name}"], high[f"macro_{name}"] = self._macro_bounds(name)
-        for name, (classes, macro, micro) in self.rankings.items():
-            low[name], high[name] = classes.intervals(self.confidence)
-            for average, influence in (("macro", macro), ("micro", micro)):
-                key = f"{average}_{name}"
-                low[key], high[key] = influence.intervals(self.confidence)
-        rest = [key for key in self.resampled.overall if key not in low]
+        bounds: dict[str, Any] = dict(self.class_bounds)
+        bounds |= {f"macro_{key}": self._macro_bounds(key) for key in self.class_bounds}
+        for key, influence in self.influences.items():
+            bounds[key] = influence.intervals(self.confidence)
+        rest = [key for key in self.resampled.overall if key not in bounds]
         replicates = np.stack([self.resampled.overall[key] for key in rest], axis=1)
-        bounds = percentiles(replicates, self.confidence)
-        for key, *ends in zip(rest, *bounds, strict=True):
+        for key, *ends in zip(rest, *percentiles(replicates, self.confidence), strict=True):
             value = self.point.overall[key][0]
             if ends[1] - ends[0] < 1e-12:  # but for rounding
-                ends = self._share_bounds(key, value)
-            low[key], high[key] = min(ends[0], value), max(ends[1], value)
-        found = {key: _interval(low[key], high[key]) for key in OVERALL_KEYS}
-        for name in CLASS_STATISTICS:
+                ends = self._bounds_of_same(OVERALL[key], value)
+            bounds[key] = min(ends[0], value), max(ends[1], value)
+        found = {
+            key: _interval(one.metric, *bounds[key]) if key in bounds else None
+            for key, one in OVERALL.items()
+        }
+        for key, metric in CLASS_METRICS.items():
+            low, high = bounds.get(key, np.full((2, len(self.labels)), np.nan))
             for j, label in enumerate(self.labels):
-                found[f"{name}_{label}"] = _interval(low[name][j], high[name][j])
+                found[f"{key}_{label}"] = _interval(metric, low[j], high[j])
         return MetricIntervals(
             found,
             rows=len(self),
@@ -255,7 +264,7 @@ class Analysis:
         )
 
     def macro_interval(self, name: str) -> Interval:
-        """Interval of macro F1, precision or recall alone (`f1`, `precision`, `recall`)."""
+        """Interval of the macro average of one metric that follows from counts, alone."""
         return Interval(*self._macro_bounds(name))
 
     def _macro_bounds(self, name: str) -> tuple[float, float]:
@@ -263,12 +272,12 @@ class Analysis:
         values = self.point.per_class[name][0]
         low, high = self.class_bounds[name]
         related = correlations(self.resampled.per_class[name])
-        mean = float(values.mean())
+        mean, clip = float(values.mean()), CLASS_METRICS[name].clip
         below, above = (
             float(np.sqrt(max(margin @ related @ margin, 0.0))) / len(values)
             for margin in (values - low, high - values)
         )
-        return max(mean - below, 0.0), min(mean + above, 1.0)
+        return clip(mean - below), clip(mean + above)
 
 
 def analyse(
@@ -325,9 +334,9 @@ def correlations(replicates: FloatArray) -> FloatArray:
     return related
 
 
-def _interval(low: Any, high: Any) -> Interval | None:
-    """None for nan; rounding may have left [0, 1] by a hair."""
+def _interval(metric: Metric, low: Any, high: Any) -> Interval | None:
+    """None for nan; rounding may have left the metric's range by a hair."""
     bounds = float(np.squeeze(low)), float(np.squeeze(high))
     if np.isnan(bounds).any():
         return None
-    return Interval(max(bounds[0], 0.0), min(bounds[1], 1.0))
+    return Interval(*map(metric.clip, bounds))

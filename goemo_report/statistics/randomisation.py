@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.metrics.arrays import FloatArray, IntArray
-from goemo_report.metrics.scores import sample_scores
+from goemo_report.metrics.counts import ClassCounts, CountMetrics, count_metrics, text_metrics
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import Analysis
-from goemo_report.statistics.resampling import Metrics, count_metrics, weighted_sums
+from goemo_report.statistics.resampling import weighted_sums
 
 TIED: Final = 1e-12
 """Differences no further apart are equal but for rounding."""
 
 
-def swapped(run: Analysis, baseline: Analysis, randomisations: int) -> Metrics:
+def swapped(run: Analysis, baseline: Analysis, randomisations: int) -> CountMetrics:
     """Differences of the metrics after each of many random swaps.
 
     Only texts with different outputs matter: a swap moves the difference of their counts from
@@ -34,14 +34,12 @@ def swapped(run: Analysis, baseline: Analysis, randomisations: int) -> Metrics:
     moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
     shifts = weighted_sums(swaps, moved)
     tp, predicted = shifts[:, :k], shifts[:, k:]
-    support = run.sums[:, 2 * k : 3 * k]
-    found = count_metrics(run.sums[:, :k] + tp, run.sums[:, k : 2 * k] + predicted, support)
-    found = found - count_metrics(
-        baseline.sums[:, :k] - tp, baseline.sums[:, k : 2 * k] - predicted, support
-    )
+    truths = np.zeros(k)  # no swap moves them
+    found = count_metrics(run.counts + ClassCounts.of(tp, predicted, truths, 0))
+    found -= count_metrics(baseline.counts + ClassCounts.of(-tp, -predicted, truths, 0))
     truth = run.predictions.truth[apart]
-    scores = sample_scores(truth, run.predicted[apart])
-    others = sample_scores(truth, baseline.predicted[apart])
+    scores = text_metrics(truth, run.predicted[apart])
+    others = text_metrics(truth, baseline.predicted[apart])
     gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
     means = (gaps.sum(axis=0) - 2.0 * weighted_sums(swaps, gaps)) / len(run)
     found.overall.update(zip(scores, means.T, strict=True))

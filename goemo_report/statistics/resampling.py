@@ -16,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import ratio, sample_scores
+from goemo_report.metrics.counts import ClassCounts, CountMetrics, count_metrics, text_metrics
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 WeightArray: TypeAlias = npt.NDArray[np.uint8]
 
 _CHUNK = 125
 """Resamples at once: bounds the working memory to a few megabytes."""
-
-RATIOS = ("f1", "precision", "recall")
 
 
 @lru_cache(maxsize=4)
@@ -85,51 +83,21 @@ class Outcomes:
         columns[:, classes : 2 * classes] = predicted
         columns[:, 2 * classes : 3 * classes] = truth
         columns[np.arange(rows), 3 * classes + kind] = 1.0
-        return cls(classes, columns, sample_scores(truth[first], predicted[first]))
+        return cls(classes, columns, text_metrics(truth[first], predicted[first]))
 
-    def metrics(self, sums: FloatArray) -> Metrics:
-        """Every counts-based metric from sums of `columns`, (m, 3 k + g)."""
-        k = self.classes
-        metrics = count_metrics(sums[:, :k], sums[:, k : 2 * k], sums[:, 2 * k : 3 * k])
-        texts = sums[:, 3 * k :].sum(axis=1)
+    def counts(self, sums: FloatArray) -> ClassCounts:
+        """Confusion counts, (m, k) each, from sums of `columns`, (m, 3 k + g)."""
+        tp, predicted, support = np.split(sums[:, : 3 * self.classes], 3, axis=1)
+        total = sums[:, 3 * self.classes :].sum(axis=1, keepdims=True)
+        return ClassCounts.of(tp, predicted, support, total)
+
+    def metrics(self, sums: FloatArray) -> CountMetrics:
+        """Every metric that follows from counts, from sums of `columns`."""
+        metrics, kinds = count_metrics(self.counts(sums)), sums[:, 3 * self.classes :]
         for key, values in self.kinds.items():
-            metrics.overall[key] = sums[:, 3 * k :] @ values / texts
+            metrics.overall[key] = kinds @ values / kinds.sum(axis=1)
         return metrics
 
-    def resampled(self, weights: npt.NDArray[np.generic]) -> Metrics:
+    def resampled(self, weights: npt.NDArray[np.generic]) -> CountMetrics:
         """Metrics of each resample."""
         return self.metrics(weighted_sums(weights, self.columns))
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Metrics:
-    """Counts-based metrics of `m` resamples: overall (m,), per class (m, k), by key."""
-
-    overall: dict[str, FloatArray]
-    per_class: dict[str, FloatArray]
-
-    def __sub__(self, other: Metrics) -> Metrics:
-        return Metrics(
-            {key: values - other.overall[key] for key, values in self.overall.items()},
-            {key: values - other.per_class[key] for key, values in self.per_class.items()},
-        )
-
-
-def count_metrics(tp: FloatArray, predicted: FloatArray, support: FloatArray) -> Metrics:
-    """Macro, micro and weighted averages, and per-class ratios, from counts (m, k) each."""
-    per_class = _ratios(tp, predicted, support)
-    total = _ratios(*(part.sum(axis=1) for part in (tp, predicted, support)))
-    overall: dict[str, FloatArray] = {}
-    for name, values in per_class.items():
-        overall[f"macro_{name}"] = values.mean(axis=1)
-        overall[f"micro_{name}"] = total[name]
-        overall[f"weighted_{name}"] = ratio((values * support).sum(axis=1), support.sum(axis=1))
-    return Metrics(overall, per_class)
-
-
-def _ratios(tp: FloatArray, predicted: FloatArray, support: FloatArray) -> dict[str, FloatArray]:
-    return {
-        "f1": ratio(2 * tp, predicted + support),
-        "precision": ratio(tp, predicted),
-        "recall": ratio(tp, support),
-    }

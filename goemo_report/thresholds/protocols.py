@@ -13,7 +13,7 @@ import numpy as np
 
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import ClassCounts, averages, count, sample_averages
+from goemo_report.metrics.counts import ClassCounts, averages, count
 from goemo_report.predictions import Predictions
 from goemo_report.thresholds.tune import (
     MINIMUM_SUPPORT,
@@ -89,9 +89,8 @@ class ProtocolResult:
     def of(cls, choice: ThresholdChoice, predictions: Predictions) -> ProtocolResult:
         """Judge predictions with these thresholds."""
         predicted = choice.predicted(predictions)
-        counts = count(predictions.truth, predicted)
-        texts = sample_averages(predictions.truth, predicted)
-        return cls(choice, counts, {**averages(counts), **texts})
+        truth = predictions.truth
+        return cls(choice, count(truth, predicted), averages(truth, predicted))
 
 
 def fixed(labels: tuple[str, ...], threshold: float = DEFAULT_THRESHOLD) -> ThresholdChoice:

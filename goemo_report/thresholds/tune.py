@@ -17,7 +17,7 @@ import numpy as np
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import Ranking, rank_classes, rank_pairs
-from goemo_report.metrics.scores import ratio
+from goemo_report.metrics.table import ratio
 
 MINIMUM_SUPPORT: Final = 10
 """A class with fewer positives has no threshold of its own: it keeps the one for all."""

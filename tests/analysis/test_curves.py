@@ -10,7 +10,8 @@ from sklearn import metrics as sk
 
 from goemo_report.analysis.curves import GRID, precision_recall_curve, roc_curve, steps, sweep, thin
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import average_precision, roc_auc
+from goemo_report.metrics.rankings import roc_auc
+from tests.numbers import average_precision
 
 ALL = 10**6
 

@@ -22,7 +22,7 @@ from goemo_report.audit.limits import (
 )
 from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, Split
 from goemo_report.errors import SettingsError
-from goemo_report.metrics.scores import OVERALL_KEYS
+from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.intervals import analyse
 from tests.offline_runs import OfflineRun
@@ -122,6 +122,8 @@ def test_a_bare_drop_is_of_macro_f1() -> None:
         ("micro_auc", "micro_auc"),
         ("auc_macro", "macro_auc"),
         ("average_precision_macro", "macro_average_precision"),
+        ("mcc_macro", "macro_mcc"),
+        ("brier_joy", "brier_joy"),
         ("f1_joy", "f1_joy"),
         ("auc_grief", "auc_grief"),
         ("support_fear", "support_fear"),

@@ -16,7 +16,8 @@ from goemo_report.caches.score_cache import cached_scores, known_scores, score_b
 from goemo_report.caches.values import values
 from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
-from goemo_report.metrics.scores import OVERALL_KEYS, score
+from goemo_report.metrics.scores import score
+from goemo_report.metrics.table import FINGERPRINT, METRICS, fingerprint
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 
 DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="
@@ -41,6 +42,8 @@ def same(left: Any, right: Any) -> bool:
         return bool(np.array_equal(left, right, equal_nan=left.dtype.kind == "f"))
     if hasattr(left, "__dataclass_fields__"):
         return all(same(getattr(left, f.name), getattr(right, f.name)) for f in fields(left))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     return bool(left == right) or (left != left and right != right)  # nan
 
 
@@ -76,7 +79,7 @@ def test_another_threshold_digest_or_version_is_computed(
     assert known_scores("", name="a", root=tmp_path) is None
     cached_scores("no digest", lambda: read_predictions(file), name="a", root=tmp_path)
     assert known_scores("no digest", name="a", root=tmp_path) is None
-    monkeypatch.setattr(score_cache, "METRICS_VERSION", -1)
+    monkeypatch.setattr(score_cache, "FINGERPRINT", "other")
     assert known_scores(DIGEST, name="a", root=tmp_path) is None
 
 
@@ -109,8 +112,10 @@ def test_a_damaged_entry_is_computed_again(
 def test_a_metric_that_is_new_is_computed(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert fingerprint(METRICS) == FINGERPRINT
+    monkeypatch.setattr(score_cache, "FINGERPRINT", fingerprint(METRICS[:-1]))
     cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
-    monkeypatch.setattr(score_cache, "OVERALL_KEYS", (*OVERALL_KEYS, "macro_new"))
+    monkeypatch.undo()
     assert known_scores(DIGEST, name="a", root=tmp_path) is None
 
 

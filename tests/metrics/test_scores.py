@@ -12,18 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goemo_report.contract import EMOTIONS, PER_CLASS_COLUMNS
-from goemo_report.metrics.scores import (
-    OVERALL_KEYS,
-    ClassCounts,
-    average_precision,
-    count,
-    micro_roc_auc,
-    per_class_rows,
-    roc_auc,
-    score,
-    score_predicted,
-)
-from tests.numbers import make_predictions, make_probabilities
+from goemo_report.metrics.counts import ClassCounts, count
+from goemo_report.metrics.rankings import micro_roc_auc, roc_auc
+from goemo_report.metrics.scores import per_class_rows, score, score_predicted
+from goemo_report.metrics.table import OVERALL, OVERALL_KEYS, canonical_metric
+from tests.numbers import average_precision, make_predictions, make_probabilities
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "goemotions"
 
@@ -165,6 +158,10 @@ def expected_overall(
     expected["micro_average_precision"] = (
         metrics.average_precision_score(*flat) if truth.any() else None
     )
+    columns = list(zip(truth.T, predicted.T, probabilities.T, strict=True))
+    expected["macro_mcc"] = np.mean([metrics.matthews_corrcoef(t, y) for t, y, _ in columns])
+    expected["micro_mcc"] = metrics.matthews_corrcoef(truth.ravel(), predicted.ravel())
+    expected["macro_brier"] = np.mean([metrics.brier_score_loss(t, p) for t, _, p in columns])
     return expected
 
 
@@ -191,13 +188,20 @@ def assert_agreement(
         assert np.allclose(getattr(found.counts, name), values, rtol=0, atol=1e-12)
     for j in range(truth.shape[1]):
         column = truth[:, j], probabilities[:, j]
+        brier, mcc = found.per_class["brier"][j], found.per_class["mcc"][j]
+        assert brier == pytest.approx(metrics.brier_score_loss(*column), abs=1e-12)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected_mcc = metrics.matthews_corrcoef(truth[:, j], predicted[:, j])
+        assert mcc == pytest.approx(expected_mcc, abs=1e-12)
         if truth[:, j].any() and not truth[:, j].all():
-            assert found.auc[j] == pytest.approx(metrics.roc_auc_score(*column), abs=1e-12)
+            auc = metrics.roc_auc_score(*column)
+            assert found.per_class["auc"][j] == pytest.approx(auc, abs=1e-12)
         else:
-            assert np.isnan(found.auc[j])
+            assert np.isnan(found.per_class["auc"][j])
         if truth[:, j].any():
             precision = metrics.average_precision_score(*column)
-            assert found.average_precision[j] == pytest.approx(precision, abs=1e-12)
+            assert found.per_class["average_precision"][j] == pytest.approx(precision, abs=1e-12)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.05, 0.999])
@@ -266,6 +270,38 @@ def test_perfect_predictions_are_perfect() -> None:
     truth = make_predictions().truth
     overall = score(truth, truth.astype(np.float64), EMOTIONS).overall
     assert overall["hamming_loss"] == 0.0
-    perfect = [key for key in OVERALL_KEYS if key != "hamming_loss" and "samples" not in key]
-    assert [overall[key] for key in perfect if key != "jaccard"] == [1.0] * (len(perfect) - 1)
+    for key, one in OVERALL.items():
+        if one.average != "samples":
+            assert overall[key] == (0.0 if one.metric.lower_is_better else one.metric.high), key
     assert overall["samples_f1"] == overall["jaccard"] == truth.any(axis=1).mean()
+
+
+def test_without_probabilities_there_are_no_rankings() -> None:
+    scores = score_predicted(TRUTH, None, PREDICTED, ("a", "b", "c"))
+    for key, one in OVERALL.items():
+        assert (scores.overall[key] is None) == one.metric.needs_probabilities, key
+    assert not scores.has_probabilities
+    assert per_class_rows(scores)[0]["auc"] is None
+    assert per_class_rows(scores)[0]["f1_score"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("key", "canonical"),
+    [
+        ("test/auc_micro", "test/auc"),
+        ("test/auc_macro", "test/macro_auc"),
+        ("test/micro_auc", "test/auc"),
+        ("test/f1_macro", "test/macro_f1"),
+        ("test/f1_weighted", "test/weighted_f1"),
+        ("test/precision_macro", "test/macro_precision"),
+        ("val/recall_micro", "val/micro_recall"),
+        ("test/mcc_macro", "test/macro_mcc"),
+        ("test/macro_f1", "test/macro_f1"),
+        ("test/f1_joy", "test/f1_joy"),
+        ("train/loss", "train/loss"),
+        ("val/loss_macro", "val/loss_macro"),
+        ("f1_macro", "f1_macro"),
+    ],
+)
+def test_metric_keys_of_other_dialects(key: str, canonical: str) -> None:
+    assert canonical_metric(key) == canonical

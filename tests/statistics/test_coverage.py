@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from goemo_report.contract import EMOTIONS
-from goemo_report.metrics.scores import OVERALL_KEYS
-from goemo_report.statistics.intervals import CLASS_STATISTICS
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 
 SAMPLES = 400
 HEADLINE = ("macro_f1", "micro_f1", "micro_auc", "macro_auc")
@@ -33,7 +32,7 @@ def test_intervals_cover_and_the_paired_test_keeps_its_level() -> None:
     found = benchmark["measure"](
         benchmark["SYSTEMS"]["balanced"], SAMPLES, resamples=200, randomisations=400, texts=2700
     )
-    classes = {name: [f"{name}_{emotion}" for emotion in EMOTIONS] for name in CLASS_STATISTICS}
+    classes = {name: [f"{name}_{emotion}" for emotion in EMOTIONS] for name in CLASS_METRICS}
     for counts in (found.intervals, found.differences):
         for key in OVERALL_KEYS:
             assert counts[key] >= (LEAST if key in HEADLINE else LEAST_OF_ANY), key

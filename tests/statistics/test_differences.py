@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from goemo_report.metrics.scores import OVERALL_KEYS, score_predicted
+from goemo_report.metrics.scores import score_predicted
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import paired
-from goemo_report.statistics.intervals import CLASS_STATISTICS, analyse
+from goemo_report.statistics.intervals import analyse
 from goemo_report.statistics.randomisation import p_value, sign_test, swapped
-from tests.numbers import make_predictions
+from tests.numbers import every_value, make_predictions
 
 
 def test_differences_are_those_of_the_metrics() -> None:
@@ -27,7 +28,7 @@ def test_differences_are_those_of_the_metrics() -> None:
         for made in (run, baseline)
     )
     assert set(found) == set(OVERALL_KEYS) | {
-        f"{name}_{label}" for name in CLASS_STATISTICS for label in run.labels
+        f"{name}_{label}" for name in CLASS_METRICS for label in run.labels
     }
     for key in OVERALL_KEYS:
         difference = found[key]
@@ -203,28 +204,23 @@ def test_every_difference_and_interval_holds_what_was_seen(
         one = replace(made, probabilities=probabilities, predicted=probabilities >= 0.3)
         runs.append(analyse(one, resamples=20))
         value = score_predicted(one.truth, probabilities, one.predicted, one.labels)
-        seen = dict(value.overall)
-        for name, column in (
-            *((name, getattr(value.counts, name)) for name in ("f1", "precision", "recall")),
-            ("auc", value.auc),
-            ("average_precision", value.average_precision),
-        ):
-            seen |= {f"{name}_{label}": column[j] for j, label in enumerate(one.labels)}
+        seen = every_value(value)
         for key, interval in runs[-1].intervals.items():
             if interval is not None:
-                point = seen[key]
+                metric, point = seen[key]
                 assert point is not None
-                assert 0.0 <= interval.low <= interval.high <= 1.0
+                assert metric.low <= interval.low <= interval.high <= metric.high
                 assert interval.low - 1e-12 <= point <= interval.high + 1e-12, key
     for key, difference in paired(*runs, randomisations=20).items():
         if difference is not None:
-            low, high = difference.low, difference.high
-            assert -1.0 <= low <= difference.value <= high <= 1.0, key
+            low, high, metric = difference.low, difference.high, seen[key][0]
+            widest = metric.high - metric.low
+            assert -widest <= low <= difference.value <= high <= widest, key
             assert 0.0 < difference.p <= difference.p_adjusted <= 1.0, key
             if difference.verdict == "win":
-                assert (high < 0.0) if key == "hamming_loss" else (low > 0.0)
+                assert (high < 0.0) if metric.lower_is_better else (low > 0.0)
             if difference.verdict == "loss":
-                assert (low > 0.0) if key == "hamming_loss" else (high < 0.0)
+                assert (low > 0.0) if metric.lower_is_better else (high < 0.0)
 
 
 def test_one_or_two_positives_decide_nothing() -> None:
@@ -253,7 +249,7 @@ def test_a_class_that_both_predict_alike_differs_by_nothing() -> None:
     scores[:, 4] = first.probabilities[:, 4]
     second = replace(second, probabilities=scores, predicted=scores >= 0.3)
     found = paired(analyse(first, resamples=50), analyse(second, resamples=50))
-    for name in CLASS_STATISTICS:
+    for name in CLASS_METRICS:
         difference = found[f"{name}_{first.labels[4]}"]
         assert difference is not None
         assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)

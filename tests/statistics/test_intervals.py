@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import rank_classes, rank_pairs
-from goemo_report.metrics.scores import (
-    OVERALL_KEYS,
-    average_precision,
-    micro_average_precision,
-    micro_roc_auc,
-    roc_auc,
-    score_predicted,
-)
+from goemo_report.metrics.rankings import micro_roc_auc, rank_classes, rank_pairs, roc_auc
+from goemo_report.metrics.scores import score_predicted
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.distributions import (
     holm,
@@ -32,9 +26,14 @@ from goemo_report.statistics.influence import (
     micro_auc_influence,
     micro_average_precision_influence,
 )
-from goemo_report.statistics.intervals import CLASS_STATISTICS, Interval, analyse, intervals
+from goemo_report.statistics.intervals import Interval, analyse, intervals
 from goemo_report.statistics.resampling import Outcomes, bootstrap_weights, weighted_sums
-from tests.numbers import make_predictions
+from tests.numbers import (
+    average_precision,
+    every_value,
+    make_predictions,
+    micro_average_precision,
+)
 
 # --- Formulas ---------------------------------------------------------------------------------
 
@@ -111,8 +110,7 @@ def test_metrics_of_a_resample_are_those_of_its_texts() -> None:
         for key, values in resampled.overall.items():
             assert values[number] == pytest.approx(expected.overall[key], abs=1e-12)
         for name, values in resampled.per_class.items():
-            of_classes = getattr(expected.counts, name)
-            assert np.allclose(values[number], of_classes, rtol=0, atol=1e-12)
+            assert np.allclose(values[number], expected.per_class[name], rtol=0, atol=1e-12)
 
 
 def test_weighted_sums_are_exact() -> None:
@@ -215,19 +213,19 @@ def test_every_metric_has_an_interval_around_it() -> None:
     found = intervals(made, resamples=400)
     scores = score_predicted(made.truth, made.probabilities, made.predicted, made.labels)
     assert set(found) == set(OVERALL_KEYS) | {
-        f"{name}_{label}" for name in CLASS_STATISTICS for label in made.labels
+        f"{name}_{label}" for name in CLASS_METRICS for label in made.labels
     }
     for key in OVERALL_KEYS:
         interval, value = found[key], scores.overall[key]
         assert interval is not None
         assert value is not None
-        assert 0.0 <= interval.low <= value <= interval.high <= 1.0
         assert interval.high - interval.low < 0.3
-    for j, label in enumerate(made.labels):
-        for name, values in (("f1", scores.counts.f1), ("recall", scores.counts.recall)):
-            interval = found[f"{name}_{label}"]
-            assert interval is not None
-            assert interval.low - 1e-12 <= values[j] <= interval.high + 1e-12
+    for key, (metric, value) in every_value(scores).items():
+        interval = found[key]
+        assert interval is not None
+        assert value is not None
+        assert metric.low <= interval.low <= interval.high <= metric.high
+        assert interval.low - 1e-12 <= value <= interval.high + 1e-12, key
     assert found.signature == "95% intervals|texts:600|bootstrap:400|seed:0"
 
 
@@ -304,9 +302,12 @@ def test_odd_data_never_breaks_an_interval(seed: int, rows: int) -> None:
     probabilities = np.round(generator.random(shape), 1)
     made = make_predictions(6)
     odd = Predictions(made.texts[:rows], truth, probabilities, predicted, made.labels, "odd.csv")
-    for interval in intervals(odd, resamples=20).values():
+    scores = score_predicted(truth, probabilities, predicted, made.labels)
+    found = intervals(odd, resamples=20)
+    for key, (metric, _) in every_value(scores).items():
+        interval = found[key]
         if interval is not None:
-            assert 0.0 <= interval.low <= interval.high <= 1.0
+            assert metric.low <= interval.low <= interval.high <= metric.high, key
 
 
 def test_no_texts_and_other_shapes_are_mistakes() -> None:

@@ -14,34 +14,15 @@ from goemo_report.analysis.run_labels import run_labels
 from goemo_report.comparison import RANKING_METRIC, Comparison
 from goemo_report.formats.wording import listed as listed
 from goemo_report.formats.wording import plural as plural
+from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import Cell, Column, Mark, Value
 from goemo_report.results import RunResult
-from goemo_report.statistics.differences import LOWER_IS_BETTER as LOWER_IS_BETTER
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 from goemo_report.statistics.intervals import Interval
 
 TUNED_F1: Final = "tuned_macro_f1"
-METRIC_TITLES: Final[dict[str, str]] = {
-    "macro_f1": "macro F1",
-    TUNED_F1: "macro F1, tuned",
-    "micro_f1": "micro F1",
-    "weighted_f1": "weighted F1",
-    "samples_f1": "samples F1",
-    "macro_precision": "macro precision",
-    "micro_precision": "micro precision",
-    "weighted_precision": "weighted precision",
-    "samples_precision": "samples precision",
-    "macro_recall": "macro recall",
-    "micro_recall": "micro recall",
-    "weighted_recall": "weighted recall",
-    "samples_recall": "samples recall",
-    "micro_auc": "micro AUC",
-    "macro_auc": "macro AUC",
-    "macro_average_precision": "macro AP",
-    "micro_average_precision": "micro AP",
-    "exact_match": "exact match",
-    "jaccard": "Jaccard (samples)",
-    "hamming_loss": "Hamming loss",
+METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
+    TUNED_F1: "macro F1, tuned"
 }
 AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
 
@@ -225,8 +206,7 @@ def of_class(comparison: Comparison, run: RunResult, statistic: str, label: str)
     if label not in found.labels:
         return None
     at = found.labels.index(label)
-    source = found.scores.counts if statistic in {"f1", "precision", "recall"} else found.scores
-    return number(float(getattr(source, statistic)[at]))
+    return number(float(found.scores.per_class[statistic][at]))
 
 
 def class_cell(

@@ -8,7 +8,7 @@ import numpy as np
 
 from goemo_report.analysis.multilabel import confusion, cooccurrence
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.metrics.scores import ratio
+from goemo_report.metrics.table import ratio
 from goemo_report.report.document import Block, Column, Heatmap, Table
 from goemo_report.results import SplitResult
 

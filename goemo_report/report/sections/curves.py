@@ -259,4 +259,4 @@ def _of_class(comparison: Comparison, run: RunResult, label: str, name: str) -> 
     found = comparison.on_split(run)
     if label not in found.labels:
         return None
-    return number(float(getattr(found.scores, name)[found.labels.index(label)]))
+    return number(float(found.scores.per_class[name][found.labels.index(label)]))

@@ -7,7 +7,8 @@ from typing import Final
 
 from goemo_report.comparison import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.metrics.scores import count
+from goemo_report.metrics.counts import count
+from goemo_report.metrics.table import READING_ORDER
 from goemo_report.report.document import (
     Axis,
     Block,
@@ -22,7 +23,6 @@ from goemo_report.report.document import (
 )
 from goemo_report.report.sections._common import (
     AT_HALF,
-    METRIC_TITLES,
     SMALLEST_P,
     difference_cell,
     key_column,
@@ -42,18 +42,7 @@ from goemo_report.statistics.differences import (
 )
 
 ORDER = 45
-KEYS: Final = (
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "macro_precision",
-    "macro_recall",
-    "micro_auc",
-    "macro_auc",
-    "macro_average_precision",
-    "exact_match",
-    "hamming_loss",
-)
+SHOWN: Final = tuple(one for one in READING_ORDER if one.average in one.metric.narrow)
 
 
 def build(comparison: Comparison) -> Section | None:
@@ -90,7 +79,7 @@ def build(comparison: Comparison) -> Section | None:
 def _overall(comparison: Comparison) -> Table:
     rows: list[tuple[Value | Cell, ...]] = []
     for run in comparison.others:
-        cells = [_overall_cell(comparison, run, key) for key in KEYS]
+        cells = [_overall_cell(comparison, run, one.key) for one in SHOWN]
         found = comparison.differences.get(run.id)
         macro = found["macro_f1"] if found else None
         rows.append(
@@ -104,10 +93,7 @@ def _overall(comparison: Comparison) -> Table:
                 comparison.alignments[run.id].note,
             )
         )
-    columns = [
-        Column(key, METRIC_TITLES[key], "delta", digits=4 if key.endswith(("auc", "loss")) else 3)
-        for key in KEYS
-    ]
+    columns = [Column(one.key, one.title, "delta", digits=one.metric.digits) for one in SHOWN]
     return Table(
         id="differences-overall",
         title="Overall differences",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from goemo_report import __version__
 from goemo_report.analysis.truth import TOLERANCE
 from goemo_report.comparison import Comparison
-from goemo_report.metrics.scores import METRICS_VERSION, ZERO_DIVISION_RULE
+from goemo_report.metrics.table import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.report.data import signature
 from goemo_report.report.document import Block, Code, Prose, Section
 from goemo_report.report.sections._common import SMALLEST_P, listed, plural

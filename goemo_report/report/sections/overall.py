@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.comparison import Comparison
-from goemo_report.metrics.scores import OVERALL_KEYS, ZERO_DIVISION_RULE
+from goemo_report.metrics.table import OVERALL, READING_ORDER, ZERO_DIVISION_RULE, OverallMetric
 from goemo_report.report.document import (
     Axis,
     Block,
@@ -21,8 +21,6 @@ from goemo_report.report.document import (
 from goemo_report.report.sections._common import (
     AT_HALF,
     INTERVALS,
-    LOWER_IS_BETTER,
-    METRIC_TITLES,
     key_column,
     listed,
     plural,
@@ -33,23 +31,11 @@ from goemo_report.report.sections._common import (
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 40
-_F1_AND_RANKING: Final = (
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "samples_f1",
-    "micro_auc",
-    "macro_auc",
-    "macro_average_precision",
-    "micro_average_precision",
-)
-_WHOLE_TEXTS: Final = ("exact_match", "jaccard", "hamming_loss")
-_REST: Final = tuple(key for key in OVERALL_KEYS if key not in (*_F1_AND_RANKING, *_WHOLE_TEXTS))
-_TABLES: Final = (
-    ("overall-scores", "F1 and AUC", _F1_AND_RANKING),
-    ("overall-precision-recall", "Precision and recall", _REST),
-    ("overall-texts", "Whole texts", _WHOLE_TEXTS),
-)
+_TABLES: Final = {
+    "scores": "F1 and AUC",
+    "precision-recall": "Precision and recall",
+    "texts": "Whole texts",
+}
 
 ONE_SIDED: Final = (
     "Where emotions are never predicted, the interval of macro F1 can reach much further up than "
@@ -60,7 +46,14 @@ ONE_SIDED: Final = (
 def build(comparison: Comparison) -> Section:
     """All overall metrics of all runs on the split of the report."""
     blocks: list[Block] = [_plot(comparison)] if comparison.others else []
-    blocks += [_table(comparison, *table) for table in _TABLES]
+    blocks += [_table(comparison, group) for group in _TABLES]
+    without = [
+        run for run in comparison.runs if not comparison.on_split(run).scores.has_probabilities
+    ]
+    if without:
+        needed = listed(key for key, one in OVERALL.items() if one.metric.needs_probabilities)
+        names = listed(comparison.name(run) for run in without)
+        blocks.append(Callout("note", f"No probabilities in the files of {names}: no {needed}."))
     left_out = sorted(
         {label for run in comparison.runs for label in comparison.on_split(run).scores.without_auc},
         key=comparison.labels.index,
@@ -74,7 +67,7 @@ def build(comparison: Comparison) -> Section:
                 "out of its macro AUC and macro AP.",
             )
         )
-    methods = "; ".join(METHODS[key] for key in ("macro", "bootstrap", "auc", "average_precision"))
+    methods = "; ".join(text for key, text in METHODS.items() if key != "class")
     options = comparison.options
     return Section(
         "overall",
@@ -87,8 +80,14 @@ def build(comparison: Comparison) -> Section:
     )
 
 
-def _table(comparison: Comparison, identifier: str, title: str, keys: tuple[str, ...]) -> Table:
-    best = {key: _best(comparison, key) for key in keys}
+def _table(comparison: Comparison, group: str) -> Table:
+    values = [comparison.on_split(run).scores.overall for run in comparison.runs]
+    shown = [
+        one
+        for one in READING_ORDER
+        if one.metric.group == group and any(overall[one.key] is not None for overall in values)
+    ]
+    best = {one.key: _best(comparison, one) for one in shown}
     rows: list[tuple[Value | Cell, ...]] = []
     for run in comparison.runs:
         overall = comparison.on_split(run).scores.overall
@@ -99,21 +98,21 @@ def _table(comparison: Comparison, identifier: str, title: str, keys: tuple[str,
                 intervals[key],
                 "best" if best[key] is not None and overall[key] == best[key] else None,
             )
-            for key in keys
+            for key in best
         ]
         rows.append((comparison.keys[run.id], run_cell(comparison, run), *cells))
     return Table(
-        id=identifier,
-        title=title,
+        id=f"overall-{group}",
+        title=_TABLES[group],
         columns=(
             key_column(),
             Column("run", "run"),
-            *(Column(key, METRIC_TITLES[key], "number", digits=_digits(key)) for key in keys),
+            *(Column(one.key, one.title, "number", digits=one.metric.digits) for one in shown),
         ),
         rows=tuple(rows),
         row_header=1,
-        caption=ONE_SIDED if "macro_f1" in keys and _some_never(comparison) else "",
-        collapsed=identifier != "overall-scores",
+        caption=ONE_SIDED if "macro_f1" in best and _some_never(comparison) else "",
+        collapsed=group != "scores",
     )
 
 
@@ -121,17 +120,13 @@ def _some_never(comparison: Comparison) -> bool:
     return any(comparison.on_split(run).scores.never_predicted for run in comparison.runs)
 
 
-def _digits(key: str) -> int:
-    return 4 if key.endswith("auc") or key == "hamming_loss" else 3
-
-
-def _best(comparison: Comparison, key: str) -> float | None:
+def _best(comparison: Comparison, one: OverallMetric) -> float | None:
     """The best value of a metric; None for a single run, where there is nothing to win."""
-    values = [comparison.on_split(run).scores.overall[key] for run in comparison.runs]
+    values = [comparison.on_split(run).scores.overall[one.key] for run in comparison.runs]
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return None
-    return min(known) if key in LOWER_IS_BETTER else max(known)
+    return min(known) if one.metric.lower_is_better else max(known)
 
 
 def _plot(comparison: Comparison) -> Plot:

@@ -8,6 +8,7 @@ from typing import Final
 from goemo_report.analysis.configs import SeedGroup
 from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import Comparison
+from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import Block, Callout, Cell, Facts, Section
 from goemo_report.report.sections._common import (
     AT_HALF,
@@ -72,8 +73,9 @@ def _of_seeds(comparison: Comparison, group: SeedGroup) -> list[tuple[str, Cell,
         values = group_values(comparison, group, key)
         if len(values) == seeds:
             text = f"{fmean(values):.3f} \u00b1 {stdev(values):.3f}"
-            how = "no threshold" if key.endswith("auc") else "threshold 0.5"
-            how = "one threshold per emotion, tuned on validation" if key == TUNED_F1 else how
+            how = "one threshold per emotion, tuned on validation"
+            if key in OVERALL:
+                how = "no threshold" if _ranks(key) else "threshold 0.5"
             items.append((METRIC_TITLES[key], Cell(text), f"{where}, {how}"))
     return items
 
@@ -87,7 +89,7 @@ def _of_run(comparison: Comparison, run: RunResult) -> list[tuple[str, Cell, str
         ("best run", Cell(comparison.name(run), link=run.run.url), "by macro F1 at 0.5")
     ]
     for key in _HEADLINE:
-        how = ranking if key.endswith("auc") else half
+        how = ranking if _ranks(key) else half
         cell = with_interval(found.scores.overall[key], intervals[key])
         items.append((METRIC_TITLES[key], cell, how))
     tuned = comparison.protocol(run, "per-class")
@@ -100,6 +102,10 @@ def _of_run(comparison: Comparison, run: RunResult) -> list[tuple[str, Cell, str
             )
         )
     return items
+
+
+def _ranks(key: str) -> bool:
+    return OVERALL[key].metric.needs_probabilities
 
 
 def _warnings(comparison: Comparison) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from goemo_report.analysis.truth import best_epoch
 from goemo_report.comparison import Comparison
-from goemo_report.contract import canonical_metric
+from goemo_report.metrics.table import canonical_metric
 from goemo_report.report.document import (
     Axis,
     Block,

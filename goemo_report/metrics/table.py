@@ -1,0 +1,273 @@
+"""The table of metrics: what each is called, what it follows from and how it is averaged.
+
+A new metric is one entry of METRICS: scores, intervals, paired differences, conditions, tables
+and caches take what they need to know of it from here. Nothing here needs numpy, so that names
+can be read without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from goemo_report.metrics.arrays import BoolArray, FloatArray
+    from goemo_report.metrics.counts import ClassCounts
+    from goemo_report.metrics.rankings import Ranking
+
+METRICS_VERSION: Final = 1
+"""Raised whenever a number of a metric below may come out differently."""
+
+Average = Literal["macro", "micro", "weighted", "samples"]
+AVERAGES: Final[tuple[Average, ...]] = ("macro", "micro", "weighted", "samples")
+
+ZERO_DIVISION_RULE: Final = (
+    "A ratio with an empty denominator counts as 0; a class without positives has no AUC and no "
+    "average precision and is left out of their macro means."
+)
+
+
+def ratio(numerator: Any, denominator: Any) -> FloatArray:
+    """Element-wise quotient of arrays or numbers; 0.0 where the denominator is 0."""
+    empty = denominator == 0
+    quotient: FloatArray = numerator / (denominator + empty) * (1.0 - empty)
+    return quotient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How a metric follows from the share of true positives among some decisions.
+
+    `trials` counts the decisions; `value` gives the metric of a share and `inverse` the share of
+    a metric. Such a metric has the intervals of a proportion.
+    """
+
+    trials: Callable[[ClassCounts], Any]
+    value: Callable[[Any], Any] = lambda share: share
+    inverse: Callable[[Any], Any] = lambda value: value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric; it follows from exactly one of `counts`, `ranking` and `pairs`.
+
+    `counts` gives its values from confusion counts of classes, of all pairs as one class
+    (micro), or of the labels of each text (samples); `ranking` from the ranking of the texts
+    of a class, or of all pairs, nan where it is undefined; `pairs` is a value of each text x
+    label pair, from arrays of truth and probabilities, whose mean is the metric.
+
+    A metric of whole texts has no value per class, and its only average, over texts, is not
+    named. `narrow` are the averages that tables with little room show.
+    """
+
+    key: str
+    title: str
+    averages: tuple[Average, ...]
+    group: Literal["scores", "precision-recall", "texts"]
+    narrow: tuple[Average, ...] = ()
+    counts: Callable[[ClassCounts], Any] | None = None
+    ranking: Callable[[Ranking], float] | None = None
+    pairs: Callable[[BoolArray, FloatArray], FloatArray] | None = None
+    share: Share | None = None
+    low: float = 0.0
+    high: float = 1.0
+    lower_is_better: bool = False
+    digits: int = 3
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether it has a value of each class."""
+        return self.group != "texts"
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether it follows from probabilities, and so needs no threshold."""
+        return self.counts is None
+
+    def clip(self, value: float) -> float:
+        """The nearest value that it can have: rounding and corrections may miss by a hair."""
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class OverallMetric:
+    """A metric with its average: one number for a whole split."""
+
+    metric: Metric
+    average: Average
+
+    @property
+    def key(self) -> str:
+        """`macro_f1`; metrics of whole texts have no average in front."""
+        return f"{self.average}_{self.metric.key}" if self.metric.of_classes else self.metric.key
+
+    @property
+    def title(self) -> str:
+        """`macro F1`, for column heads."""
+        name = self.metric.title
+        return f"{self.average} {name}" if self.metric.of_classes else name
+
+
+def _mcc(counts: ClassCounts) -> FloatArray:
+    """Matthews (1975); 0 where truth or prediction is the same for all texts."""
+    tp, fp, fn, tn = (1.0 * part for part in (counts.tp, counts.fp, counts.fn, counts.tn))
+    squares = (tp + fp) * (fn + tn) * ((tp + fn) * (fp + tn))
+    return ratio(tp * tn - fp * fn, squares**0.5)
+
+
+METRICS: Final[tuple[Metric, ...]] = (
+    Metric(
+        key="auc",
+        title="AUC",
+        averages=("micro", "macro"),
+        group="scores",
+        narrow=("micro", "macro"),
+        ranking=methodcaller("auc"),
+        digits=4,
+    ),
+    Metric(
+        key="f1",
+        title="F1",
+        averages=AVERAGES,
+        group="scores",
+        narrow=("macro", "micro", "weighted"),
+        counts=lambda c: ratio(2 * c.tp, c.support + c.predicted),
+        share=Share(
+            trials=lambda c: c.tp + c.fp + c.fn,
+            value=lambda share: 2 * share / (1 + share),
+            inverse=lambda value: value / (2 - value),
+        ),
+    ),
+    Metric(
+        key="precision",
+        title="precision",
+        averages=AVERAGES,
+        group="precision-recall",
+        narrow=("macro",),
+        counts=lambda c: ratio(c.tp, c.predicted),
+        share=Share(trials=lambda c: c.predicted),
+    ),
+    Metric(
+        key="recall",
+        title="recall",
+        averages=AVERAGES,
+        group="precision-recall",
+        narrow=("macro",),
+        counts=lambda c: ratio(c.tp, c.support),
+        share=Share(trials=lambda c: c.support),
+    ),
+    Metric(
+        key="average_precision",
+        title="AP",
+        averages=("macro", "micro"),
+        group="scores",
+        narrow=("macro",),
+        ranking=methodcaller("average_precision"),
+    ),
+    Metric(
+        key="exact_match",
+        title="exact match",
+        averages=("samples",),
+        group="texts",
+        narrow=("samples",),
+        counts=lambda c: c.fp + c.fn == 0,
+    ),
+    Metric(
+        key="hamming_loss",
+        title="Hamming loss",
+        averages=("samples",),
+        group="texts",
+        narrow=("samples",),
+        counts=lambda c: (c.fp + c.fn) / c.total,
+        lower_is_better=True,
+        digits=4,
+    ),
+    Metric(
+        key="jaccard",
+        title="Jaccard (samples)",
+        averages=("samples",),
+        group="texts",
+        counts=lambda c: ratio(c.tp, c.tp + c.fp + c.fn),
+    ),
+    Metric(
+        key="mcc",
+        title="MCC",
+        averages=("macro", "micro"),
+        group="scores",
+        narrow=("macro",),
+        counts=_mcc,
+        low=-1.0,
+    ),
+    Metric(
+        key="brier",
+        title="Brier score",
+        averages=("macro",),
+        group="scores",
+        narrow=("macro",),
+        pairs=lambda truth, probabilities: (probabilities - truth) ** 2,
+        lower_is_better=True,
+        digits=4,
+    ),
+)
+"""Every metric, in the order of JSON."""
+
+OVERALL: Final[Mapping[str, OverallMetric]] = {
+    one.key: one
+    for one in (OverallMetric(metric, average) for metric in METRICS for average in metric.averages)
+}
+OVERALL_KEYS: Final = tuple(OVERALL)
+"""Keys of `Scores.overall`, in the order of JSON."""
+
+READING_ORDER: Final = tuple(
+    sorted(
+        OVERALL.values(),
+        key=lambda one: (
+            not one.metric.of_classes,
+            one.metric.needs_probabilities,
+            one.metric.lower_is_better,
+        ),
+    )
+)
+"""Overall metrics as tables show them: at a threshold, of probabilities, of whole texts."""
+
+CLASS_METRICS: Final[Mapping[str, Metric]] = {
+    one.metric.key: one.metric for one in READING_ORDER if one.metric.of_classes
+}
+"""Metrics that classes have: `f1_joy`, `precision_joy`, `auc_joy`, ..."""
+
+
+def fingerprint(metrics: Iterable[Metric]) -> str:
+    """Changes with the metrics that there are and with METRICS_VERSION: for keys of caches."""
+    held = [(metric.key, metric.averages, metric.of_classes) for metric in metrics]
+    return hashlib.sha256(repr((METRICS_VERSION, held)).encode()).hexdigest()[:12]
+
+
+FINGERPRINT: Final = fingerprint(METRICS)
+
+
+def class_key(key: str) -> tuple[str, str]:
+    """The metric (or `support`) and the label of a per-class key: `f1` and `joy` of `f1_joy`.
+
+    Two empty texts for a key of another kind.
+    """
+    for name in (*CLASS_METRICS, "support"):
+        if key.startswith(f"{name}_"):
+            return name, key.removeprefix(f"{name}_")
+    return "", ""
+
+
+def canonical_metric(key: str) -> str:
+    """The guide's spelling of a logged metric key: `test/f1_macro` is `test/macro_f1`.
+
+    A micro AUC is the bare `auc`, as the guide writes it; other keys come back unchanged.
+    """
+    split, _, name = key.partition("/")
+    if split not in ("train", "val", "test"):
+        return key
+    statistic, _, average = name.rpartition("_")
+    flipped = f"{average}_{statistic}"
+    name = flipped if flipped in OVERALL else name
+    return f"{split}/{'auc' if name == 'micro_auc' else name}"
