@@ -52,7 +52,7 @@ print(*sys.modules)
     assert set(done.stdout.split()).isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("module", ["contract", "errors", "report.document"])
+@pytest.mark.parametrize("module", ["contract", "errors", "metrics.table", "report.document"])
 def test_the_plain_values_need_nothing_installed(module: str) -> None:
     """Nor numpy: reading a name from the contract costs nothing."""
     graph = imports()
