@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from goemo_report.contract import PROJECT, SPLITS
 from goemo_report.errors import SettingsError
+from goemo_report.formats.files import user_path
 
 Origin = Literal["flag", "environment", "file", "default"]
 
@@ -140,7 +141,7 @@ def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:
     named = environ.get("WANDB_DIR")
     if not named:  # relative, so that reports and messages stay short
         return Path(".wandb" if (directory / ".wandb").exists() else "wandb")
-    root = Path(named).expanduser()
+    root = user_path(named)
     return root / (".wandb" if (directory / root / ".wandb").exists() else "wandb")
 
 
@@ -159,7 +160,7 @@ def read_project_file(directory: Path) -> ProjectFile:
         if path.is_file():
             values = _checked(path, _read_table(path))
             for name in values.keys() & _PATH_KEYS:
-                named = Path(values[name]).expanduser()
+                named = user_path(values[name])
                 values[name] = str(named if folder == start else folder / named)
             return ProjectFile(path, values)
     return ProjectFile()

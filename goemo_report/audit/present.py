@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from goemo_report.audit.judge import RULES, Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
+from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Cell, Column, Mark, Table
 
@@ -131,7 +132,7 @@ def _data(text: str) -> str:
     """A message of a workflow command: what would end it, or begin another, is encoded."""
     for character in ("%", "\r", "\n"):
         text = text.replace(character, f"%{ord(character):02X}")
-    return text
+    return visible(text)
 
 
 def _property(text: str) -> str:

@@ -16,6 +16,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def complete_runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     """Ids below the directory of offline runs, from file names alone; W&B is not asked."""
+    from goemo_report.formats.files import user_path
     from goemo_report.settings import load_settings
     from goemo_report.sources.offline_logs.folders import scan
     from goemo_report.sources.references import log_run_id
@@ -26,7 +27,7 @@ def complete_runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[Co
             wandb_dir=ctx.params.get("wandb_dir"), environ=os.environ, directory=Path.cwd()
         )
         if settings.wandb_dir:
-            logs = scan(settings.wandb_dir.expanduser()).logs
+            logs = scan(user_path(settings.wandb_dir)).logs
             found += [CompletionItem(run) for run in dict.fromkeys(map(log_run_id, logs))]
     except Exception:  # noqa: BLE001 - a completion that fails would print into the line typed
         return found

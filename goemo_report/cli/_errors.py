@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -86,6 +87,8 @@ def one_line(text: str) -> str:
 def _explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, GoemoError):
         return error.what, error.remedy
+    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
+        return "standard output is closed", "Open it, or write to a file with --output"
     if isinstance(error, OSError) and error.strerror:
         name = error.filename if isinstance(error.filename, str | os.PathLike) else None
         where = f"{os.fspath(name)}: " if name else ""
@@ -100,10 +103,10 @@ def _explain(error: BaseException) -> tuple[str, str]:
 
 
 def _os_remedy(error: OSError) -> str:
-    import errno
-
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return "Check the permissions, or choose another place"
+    if error.errno == errno.ELOOP:
+        return "Links lead in a circle: check them, or choose another place"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "Free some space, or choose another place"
     if error.errno == errno.ENOENT:

@@ -180,7 +180,7 @@ class OutputFile(click.Path):
     """
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path, dir_okay=False, allow_dash=True)
+        super().__init__(path_type=Path, dir_okay=False, readable=False, allow_dash=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path; usage error where no directory can take it."""

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from goemo_report.cli._errors import one_line
-from goemo_report.formats.files import write_whole
-from goemo_report.formats.text import printable
+from goemo_report.formats.files import write_output
+from goemo_report.formats.text import printable, visible
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedFile, SkippedRun
 
@@ -23,23 +24,50 @@ def is_rich(stream: object) -> bool:
     return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def write(text: str, output: Path = Path("-"), *, quiet: bool = False) -> None:
+STDOUT = Path("-")
+"""The output file that means standard output."""
+
+
+def write(text: str, output: Path = STDOUT, *, quiet: bool = False) -> None:
     """Write a document as UTF-8, to standard output or whole into a file, and say so.
 
-    A lone surrogate, which UTF-8 cannot hold, becomes its backslash escape.
+    A lone surrogate, which UTF-8 cannot hold, becomes its backslash escape. On a terminal
+    control and direction characters do as well.
     """
+    if output.is_char_device() or (output == STDOUT and sys.stdout.isatty()):
+        text = visible(text, lines=True)
     data = text.encode("utf-8", "backslashreplace")
-    if output == Path("-"):
-        sys.stdout.flush()
+    sys.stdout.flush()
+    if output == STDOUT:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        return
+    try:
+        write_output(output, data)
+    except OSError as error:  # it would name the part file beside the target
+        raise OSError(error.errno, error.strerror, os.fspath(output)) from error
+    if not quiet:
+        note(f"wrote {output}")
+
+
+def write_json(document: Any, output: Path = STDOUT) -> None:
+    """Write one JSON document."""
+    from goemo_report.formats.json_text import to_json
+
+    write(to_json(document), output)
+
+
+def write_lines(lines: Iterable[str], output: Path = STDOUT) -> None:
+    """Write lines for people, each made harmless."""
+    write_plain("".join(f"{printable(line)}\n" for line in lines), output)
+
+
+def write_plain(text: str, output: Path = STDOUT) -> None:
+    """Write printable text for people, to standard output in the encoding of the terminal."""
+    if output == STDOUT:
+        click.echo(text, nl=False)
     else:
-        try:
-            write_whole(output, data)
-        except OSError as error:  # it would name the part file beside the target
-            raise OSError(error.errno, error.strerror, os.fspath(output)) from error
-        if not quiet:
-            note(f"wrote {output}")
+        write(text, output)
 
 
 def say(text: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from goemo_report.cli._output import note, progress, spinner, write
 from goemo_report.contract import Split
+from goemo_report.formats.files import user_path
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
 from goemo_report.sources.model import RunQuery
@@ -156,7 +157,7 @@ def publish_report(
 
 def _above_runs(directory: Path) -> Path:
     """The directory whose `wandb` folder holds a given one or one of its runs."""
-    place = directory.resolve()
+    place = user_path(directory, real=True)
     if place.name.startswith(("offline-run-", "run-")):
         place = place.parent
     return place.parent if place.name == "wandb" else place

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goemo_report.errors import GoemoError, NotFoundError
+from goemo_report.formats.files import user_path
 from goemo_report.report.listing import find_runs
 from goemo_report.settings import Settings
 from goemo_report.sources.base import RunSource, readable
@@ -104,7 +105,7 @@ def _about_paths(
     from goemo_report.sources.offline_logs.folders import scan
 
     for text in references:
-        path = Path(text).expanduser()
+        path = user_path(text)
         if path.is_dir() and (count := len(scan(path).logs)) > 1:
             remedy = f"Give --wandb-dir {text} to read them all, or name one by its directory"
             return NotFoundError(f"{text} is a directory that holds {count} runs, not one", remedy)

@@ -7,11 +7,12 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from goemo_report.cli._output import is_rich
+from goemo_report.cli._output import STDOUT, is_rich, write_plain
 from goemo_report.formats.text import printable
 from goemo_report.report.document import Column, Table
 from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
@@ -24,19 +25,33 @@ _FOLDED = 16  # a text column is folded to this width before others are left out
 _Item = TypeVar("_Item")
 
 
-def print_table(table: Table, spare: Sequence[str] = ()) -> None:
-    """Print a table: in full where output is no terminal, else fitted to its width.
+def write_blocks(
+    blocks: Iterable[str | Table], output: Path = STDOUT, spare: Sequence[str] = ()
+) -> None:
+    """Printable texts and tables, a blank line between: in full, or fitted to a terminal.
 
     `spare` are keys of columns that a narrow terminal can do without, the first one first.
     """
-    if not sys.stdout.isatty():
-        click.echo(plain(table))
+    if output != STDOUT or not sys.stdout.isatty():
+        texts = [block if isinstance(block, str) else plain(block) for block in blocks]
+        write_plain("\n\n".join(texts) + "\n", output)
         return
-    table = narrowed(table, shutil.get_terminal_size().columns, spare)
+    for number, block in enumerate(blocks):
+        if number:
+            click.echo()
+        if isinstance(block, str):
+            click.echo(block)
+        else:
+            _print_table(block, spare)
+
+
+def _print_table(table: Table, spare: Sequence[str]) -> None:
+    width = shutil.get_terminal_size().columns
+    table = narrowed(table, width, spare)
     if is_rich(sys.stdout):
         _print_rich(table)
     else:
-        click.echo(fitted(table, shutil.get_terminal_size().columns))
+        click.echo(fitted(table, width))
 
 
 def narrowed(table: Table, width: int, spare: Sequence[str]) -> Table:

@@ -11,13 +11,14 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, note_skipped, progress, say, write
+from goemo_report.cli._output import note, note_skipped, progress, write, write_json
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
 from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
     from goemo_report.audit import Audit
+    from goemo_report.report.document import Table
 
 ORDER = 60
 
@@ -73,43 +74,22 @@ def command(
 
 def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> None:
     from goemo_report.audit import present
+    from goemo_report.cli._table import write_blocks
+    from goemo_report.formats.text import printable
 
     if form == "json":
-        from goemo_report.formats.json_text import to_json
-
-        write(to_json(present.document(audits, strict=strict)), output)
+        write_json(present.document(audits, strict=strict), output)
     elif form == "github":
         runs = plural(len(audits), "run")
         quiet = f"::notice::goemo-report audit: {runs} checked, nothing found\n"
         write(present.github_annotations(audits) or quiet, output)
     elif form == "md":
         write("\n".join(map(_markdown, audits)), output)
-    elif output != Path("-"):
-        write("\n".join(map(_plain, audits)), output)
     else:
-        _print(audits)
-
-
-def _print(audits: Sequence[Audit]) -> None:
-    from goemo_report.audit import present
-    from goemo_report.cli._table import print_table
-
-    for number, one in enumerate(audits):
-        if number:
-            click.echo()
-        say(present.verdict(one))
-        for table in present.tables(one):
-            click.echo()
-            print_table(table, spare=("remedy",))
-
-
-def _plain(one: Audit) -> str:
-    from goemo_report.audit import present
-    from goemo_report.cli._table import plain
-    from goemo_report.formats.text import printable
-
-    parts = [printable(present.verdict(one)), *map(plain, present.tables(one))]
-    return "\n\n".join(parts) + "\n"
+        blocks: list[str | Table] = []
+        for one in audits:
+            blocks += [printable(present.verdict(one)), *present.tables(one)]
+        write_blocks(blocks, output, spare=("remedy",))
 
 
 def _markdown(one: Audit) -> str:

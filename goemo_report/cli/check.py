@@ -19,7 +19,7 @@ from goemo_report.cli._options import (
     output_option,
     reads_runs,
 )
-from goemo_report.cli._output import note, note_skipped, progress, say, write
+from goemo_report.cli._output import note, note_skipped, progress, write, write_json, write_lines
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import SettingsError
 from goemo_report.formats.wording import plural
@@ -171,10 +171,8 @@ def command(
 
         write(junit_xml(conditions), junit)
     if form == "json":
-        from goemo_report.formats.json_text import to_json
-
         about = gate.document(conditions, split=split, confidence=confidence, baseline=reference)
-        write(to_json(about), output)
+        write_json(about, output)
     else:
         _write(conditions, confidence, form, output)
     if confidence is not None and form == "table":
@@ -260,18 +258,13 @@ def _write(
         from goemo_report.report.render import render_block
 
         write(render_block(_table(conditions, confidence), "md"), output)
-    elif output != Path("-"):
-        write("".join(f"{_line(one)}\n" for one in conditions), output)
     else:
-        for one in conditions:
-            say(_line(one))
+        write_lines(map(_line, conditions), output)
 
 
 def _line(one: Condition) -> str:
-    from goemo_report.formats.text import printable
-
     result = "ok" if one.passed else "failed"
-    return printable(f"{result:<7} {one.run.name} ({one.run.id}): {one.text}: {one.detail}")
+    return f"{result:<7} {one.run.name} ({one.run.id}): {one.text}: {one.detail}"
 
 
 def _table(conditions: Sequence[Condition], confidence: float | None) -> Table:

@@ -9,7 +9,7 @@ import click
 
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, say, write
+from goemo_report.cli._output import note, write_json, write_lines
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,14 +51,9 @@ def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> 
             entity=settings.entity, project=settings.project, notify=note
         )
     if form == "json":
-        from goemo_report.formats.json_text import to_json
-
-        write(to_json(diagnosis.document()), output)
-    elif output != Path("-"):
-        write("".join(f"{_line(check)}\n" for check in diagnosis.checks), output)
+        write_json(diagnosis.document(), output)
     else:
-        for check in diagnosis.checks:
-            say(_line(check))
+        write_lines(map(_line, diagnosis.checks), output)
     if diagnosis.failed:
         ctx.exit(FOUND_SOMETHING)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, progress, write
+from goemo_report.cli._output import note, progress, write, write_json
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
+from goemo_report.formats.files import user_path
 from goemo_report.formats.wording import listed, plural
 from goemo_report.settings import Settings
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from goemo_report.thresholds.infer import InferredThreshold
 
 ORDER = 50
+_SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
 
 
 @click.command(
@@ -61,26 +64,29 @@ def command(
     denominator is 0; an AUC without positives or negatives is not defined: null in JSON, left
     out of the macro mean.
     """
-    from goemo_report.formats.json_text import to_json
+    from goemo_report.cli._table import write_blocks
     from goemo_report.metrics.scores import score
     from goemo_report.report import tables
 
     predictions = _read(run, split, settings)
     scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
     if form == "json":
-        write(to_json(tables.metrics_document(scores)), output)
+        write_json(tables.metrics_document(scores), output)
     elif form == "csv":
         write(tables.per_class_csv(scores), output)
-    elif form == "md":
-        _write_markdown(scores, output)
     else:
-        _print(scores, output)
+        both = tables.overall_table(scores), tables.per_class_table(scores)
+        if form == "md":
+            write(_markdown(*both), output)
+        else:
+            write_blocks(both, output, spare=_SPARE)
     _note_oddities(predictions, scores)
 
 
 def _read(run: str, split: Split, settings: Settings) -> Predictions:
-    path = Path(run)
-    if path.is_file() or run.lower().endswith((".csv", ".csv.gz")):
+    path = user_path(run)
+    is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
+    if is_file or run.lower().endswith((".csv", ".csv.gz")):
         from goemo_report.predictions import read_predictions
 
         return read_predictions(path, name=run)
@@ -127,27 +133,8 @@ def _contradicting(predictions: Predictions, inferred: InferredThreshold) -> lis
     return [row for row, wrong in enumerate(odd) if wrong.any()]
 
 
-def _tables(scores: Scores) -> tuple[Table, Table]:
-    from goemo_report.report import tables
-
-    return tables.overall_table(scores), tables.per_class_table(scores)
-
-
-def _print(scores: Scores, output: Path) -> None:
-    from goemo_report.cli._table import plain, print_table
-
-    overall, per_class = _tables(scores)
-    if output != Path("-"):
-        write(f"{plain(overall)}\n\n{plain(per_class)}\n", output)
-        return
-    print_table(overall)
-    click.echo()
-    print_table(per_class, spare=("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision"))
-
-
-def _write_markdown(scores: Scores, output: Path) -> None:
+def _markdown(overall: Table, per_class: Table) -> str:
     from goemo_report.report.render import render_block
 
-    titled = zip(("Overall", "Per class"), _tables(scores), strict=True)
-    tables = [replace(table, title=title) for title, table in titled]
-    write("\n".join(render_block(table, "md") for table in tables), output)
+    titled = replace(overall, title="Overall"), replace(per_class, title="Per class")
+    return "\n".join(render_block(table, "md") for table in titled)

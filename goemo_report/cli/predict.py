@@ -12,7 +12,7 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import one_line
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, progress, say, write
+from goemo_report.cli._output import note, progress, write_json, write_lines
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
@@ -117,16 +117,10 @@ def command(
     for text in found.notes:
         note(f"note: {text}")
     if form == "json":
-        from goemo_report.formats.json_text import to_json
-
-        write(to_json(found.document()), output)
+        write_json(found.document(), output)
         return
     note(f"thresholds: {found.thresholds.description}")
-    if output != Path("-"):
-        write("".join(f"{line}\n" for line in _lines(found)), output)
-        return
-    for line in _lines(found):
-        say(line)
+    write_lines(_lines(found), output)
 
 
 def _from_standard_input() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note_skipped, write
+from goemo_report.cli._output import note_skipped, write, write_json
 from goemo_report.settings import Settings
 from goemo_report.sources.model import RunQuery
 
@@ -35,8 +35,7 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
     """
     from goemo_report.cli._runs import open_settled
-    from goemo_report.cli._table import plain, print_table
-    from goemo_report.formats.json_text import to_json
+    from goemo_report.cli._table import write_blocks
     from goemo_report.report import listing, tables
 
     source = open_settled(settings)
@@ -46,10 +45,8 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     if output.suffix in {".csv", ".json"} and typed is ParameterSource.DEFAULT:
         form = output.suffix[1:]
     if form == "json":
-        write(to_json(tables.runs_document(found.runs)), output)
+        write_json(tables.runs_document(found.runs), output)
     elif form == "csv":
         write(tables.runs_csv(found.runs), output)
-    elif output == Path("-"):
-        print_table(tables.runs_table(found.runs), tables.SPARE_RUN_COLUMNS)
     else:
-        write(plain(tables.runs_table(found.runs)) + "\n", output)
+        write_blocks([tables.runs_table(found.runs)], output, tables.SPARE_RUN_COLUMNS)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, say, write
+from goemo_report.cli._output import note, write, write_json
 from goemo_report.settings import Settings
 from goemo_report.sources.model import ArtifactRef, RunRecord
+
+if TYPE_CHECKING:
+    from goemo_report.report.document import Table
 
 ORDER = 20
 
@@ -43,8 +47,7 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
     directory. JSON holds the complete history, one object a step.
     """
     from goemo_report.cli._runs import find_one
-    from goemo_report.cli._table import plain, print_table
-    from goemo_report.formats.json_text import to_json
+    from goemo_report.cli._table import write_blocks
     from goemo_report.report import tables
 
     source, record = find_one(settings, run)
@@ -55,7 +58,7 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
     artifacts = source.artifacts([record]).get(record.id, ())
     logged = list(zip(artifacts, source.manifests(artifacts), strict=True))
     if form == "json":
-        write(to_json(tables.show_document(record, history, logged)), output)
+        write_json(tables.show_document(record, history, logged), output)
         return
     shown = [
         tables.mapping_table("Config", record.config),
@@ -63,16 +66,8 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
         tables.history_table(history),
         tables.artifacts_table(logged),
     ]
-    if output != Path("-"):
-        blocks = [_heading(record), *(plain(table) for table in shown if table.rows)]
-        write("\n\n".join(blocks) + "\n", output)
-        return
-    click.echo(_heading(record))
-    for table in shown:
-        if table.rows:
-            say("")
-            spare = tables.SPARE_HISTORY_COLUMNS if table.id == "history" else ("type",)
-            print_table(table, spare)
+    blocks: list[str | Table] = [_heading(record), *(table for table in shown if table.rows)]
+    write_blocks(blocks, output, (*tables.SPARE_HISTORY_COLUMNS, "type"))
 
 
 def _replicate(run: RunRecord, artifacts: Sequence[ArtifactRef], output: Path) -> None:

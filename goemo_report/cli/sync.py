@@ -10,7 +10,7 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import note, note_skipped, say, write
+from goemo_report.cli._output import note, note_skipped, write_json, write_lines
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
 from goemo_report.sources.model import RunQuery
@@ -83,15 +83,9 @@ def command(
             notify=note,
         )
     if form == "json":
-        from goemo_report.formats.json_text import to_json
-
-        write(to_json(sync.sync_document(arrivals)), output)
+        write_json(sync.sync_document(arrivals), output)
     else:
-        lines = [line for arrival in arrivals for line in _lines(arrival)]
-        if output != Path("-"):
-            write("\n".join(lines) + "\n", output)
-        for line in lines if output == Path("-") else ():
-            say(line)
+        write_lines((line for arrival in arrivals for line in _lines(arrival)), output)
     if not all(arrival.complete for arrival in arrivals):
         missing = sum(not arrival.complete for arrival in arrivals)
         note(f"error: not whole on the server: {missing} of {plural(len(arrivals), 'run')}")

@@ -9,7 +9,7 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import Command, output_option, reads_runs
-from goemo_report.cli._output import note, progress, write
+from goemo_report.cli._output import note, progress, write_json
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,12 +46,11 @@ def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> N
     """
     from goemo_report.checkpoints.labelling import choice_of
     from goemo_report.cli._runs import find_one
-    from goemo_report.formats.json_text import to_json
     from goemo_report.thresholds.protocols import export_thresholds
 
     source, record = find_one(settings, run)
     with progress() as bar:
         choice = choice_of(source, record, protocol, bar)
-    write(to_json(export_thresholds([(record.id, choice)])), output)
+    write_json(export_thresholds([(record.id, choice)]), output)
     if choice.fallback:
         note(f"note: the global threshold, for lack of positives: {', '.join(choice.fallback)}")

@@ -10,7 +10,7 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import Command, format_option, output_option, reads_runs
-from goemo_report.cli._output import progress, say, write
+from goemo_report.cli._output import progress, write_json, write_lines
 from goemo_report.contract import SPLITS, Split
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
@@ -110,14 +110,9 @@ def command(
         agrees, document = False, changed_document(record, error)
         lines = [f"{'differs':<12}{error.what}"]
     if form == "json":
-        from goemo_report.formats.json_text import to_json
-
-        write(to_json(document), output)
-    elif output != Path("-"):
-        write("\n".join(lines) + "\n", output)
+        write_json(document, output)
     else:
-        for line in lines:
-            say(line)
+        write_lines(lines, output)
     if not agrees:
         ctx.exit(FOUND_SOMETHING)
 

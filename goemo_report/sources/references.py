@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from goemo_report.errors import NotFoundError
+from goemo_report.formats.files import user_path
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.offline_logs.trainer_record import read_record
 
@@ -80,7 +81,7 @@ def _local(text: str) -> RunReference | None:
     """The log or directory on disk that a reference names, if it does."""
     looks_like_a_path = text.startswith((".", "/", "~")) or text.endswith(".wandb")
     try:
-        path = Path(text).expanduser()
+        path = user_path(text)
         logs = [path] if path.is_file() and path.match(LOG_PATTERN) else []
         if path.is_dir():
             logs = list(path.glob(LOG_PATTERN))

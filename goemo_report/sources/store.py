@@ -29,7 +29,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from goemo_report.formats.files import chunks
+from goemo_report.formats.files import chunks, user_path
 
 _HEAD: Final = struct.Struct("<32sQ")  # SHA-256, and how many bytes follow
 _NOTED: Final[set[Path]] = set()
@@ -193,7 +193,7 @@ def cache_directory() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     chosen = os.environ.get("GOEMO_CACHE_DIR") or f"{base}/goemo"
     try:
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     except RuntimeError:  # there is no such user: a place where nothing can be kept
         return Path(os.devnull, chosen)
 

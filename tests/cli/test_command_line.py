@@ -311,6 +311,47 @@ def test_a_full_disk_is_said(arguments: list[str]) -> None:
     assert "error:" in done.stderr
 
 
+SHELL = f"{sys.executable} -m goemo_report"
+
+
+def shell(line: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(
+        ["bash", "-c", line.replace("goemo-report", SHELL)],
+        cwd=directory, env=environ, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("goemo-report --version >&-", 1, "error: standard output is closed. "),
+        ("goemo-report runs --wandb-dir . >&-", 1, "error: no runs in "),
+        ("goemo-report metrics x.csv 2>&-", 1, ""),
+        ("goemo-report predict x <&-", 2, "error: "),
+        ("goemo-report show ~nosuchuser/x", 1, "error: there is no run log or directory ~nosuch"),
+        ("goemo-report runs --wandb-dir ~nosuchuser", 1, "error: "),
+        ("goemo-report metrics loop", 1, "error: loop cannot be read: "),
+        ("goemo-report runs --wandb-dir loop", 1, "error: "),
+        ("goemo-report runs --wandb-dir . -o loop", 1, "error: "),
+        ("goemo-report show ..", 1, "error: "),
+        ("goemo-report show .", 1, "error: "),
+        ("WANDB_MODE=offline WANDB_DIR=~nosuchuser goemo-report runs", 1, "error: "),
+    ],
+)
+def test_odd_paths_and_closed_streams_are_one_line(
+    tmp_path: Path, line: str, code: int, said: str
+) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "loop").symlink_to("loop")
+    done = shell(line, below)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") <= 1
+    assert "unexpected" not in done.stderr
+
+
 def test_an_error_in_pyproject_is_said(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.goemo]\nentitty = 'x'\n")
     done = subprocess.run(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.formats.files import user_path
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -47,7 +48,7 @@ class LogSource:
 
     def __init__(self, root: Path, *, project: str | None = None) -> None:
         self._given = root
-        self.root = root.expanduser().resolve()
+        self.root = user_path(root, real=True)
         self.project = project
         self._scanned = False
         self._logs: dict[Path, RunLog | SourceError] = {}
@@ -218,7 +219,7 @@ class LogSource:
 
     def _at(self, path: Path, text: str) -> RunRecord:
         """The one run whose log lies at or below a path, which need not be below the root."""
-        path = path.expanduser().resolve()
+        path = user_path(path, real=True)
         if path == self.root or path.is_relative_to(self.root):
             self._load()
         if not any(log == path or log.is_relative_to(path) for log in self._logs):

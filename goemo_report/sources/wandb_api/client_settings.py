@@ -8,7 +8,8 @@ from __future__ import annotations
 import configparser
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from goemo_report.formats.files import user_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ def client_setting(name: str) -> Setting | None:
 
 def stored_setting(name: str) -> Setting | None:
     """What `wandb init` or `wandb login` left in the settings files; the nearer file wins."""
-    folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()
-    here = Path(os.environ.get("WANDB_DIR") or ".").expanduser()
+    folder = user_path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
+    here = user_path(os.environ.get("WANDB_DIR") or ".")
     local = here / (".wandb" if (here / ".wandb").exists() else "wandb")
     for path in (local / "settings", folder / "settings"):
         parser = configparser.ConfigParser(interpolation=None)

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from goemo_report.errors import SettingsError
+from goemo_report.formats.files import user_path
 from goemo_report.sources.wandb_api.client_settings import client_setting, stored_setting
 
 DEFAULT_BASE_URL: Final = "https://api.forge.coreweave.com"
@@ -126,7 +127,7 @@ def find_credentials() -> Credentials:
             found,
             key_source="WANDB_IDENTITY_TOKEN_FILE",
             identity_file=Path(identity).absolute(),
-            credentials_file=Path(kept.value if kept else _CREDENTIALS).expanduser().absolute(),
+            credentials_file=user_path(kept.value if kept else _CREDENTIALS).absolute(),
         )
     stored, source = stored_setting("api_key"), "WANDB_API_KEY"
     if not key:
@@ -179,9 +180,9 @@ def _netrc_password(base_url: str, *, is_needed: bool) -> tuple[str | None, str]
 
 def _netrc_path() -> Path:
     if chosen := os.environ.get("NETRC"):
-        return Path(chosen).expanduser()
-    usual = Path("~/.netrc").expanduser()
-    other = Path("~/_netrc").expanduser()
+        return user_path(chosen)
+    usual = user_path("~/.netrc")
+    other = user_path("~/_netrc")
     return other if other.exists() and not usual.exists() else usual
 
 
