@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from goemo_report.formats.wording import listed
+
 if TYPE_CHECKING:
     from goemo_report.metrics.arrays import BoolArray, FloatArray
     from goemo_report.metrics.counts import ClassCounts
@@ -237,6 +239,11 @@ CLASS_METRICS: Final[Mapping[str, Metric]] = {
     one.metric.key: one.metric for one in READING_ORDER if one.metric.of_classes
 }
 """Metrics that classes have: `f1_joy`, `precision_joy`, `auc_joy`, ..."""
+
+
+def titles(chosen: Callable[[Metric], object]) -> str:
+    """Titles of the metrics of classes that are chosen: `F1, precision and recall`."""
+    return listed(one.title for one in CLASS_METRICS.values() if chosen(one))
 
 
 def fingerprint(metrics: Iterable[Metric]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
 from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
@@ -31,6 +31,7 @@ VERDICT_RULE: Final = (
     "excludes zero and p < 0.05, adjusted by Holm over the classes for per-class metrics; "
     "otherwise tie"
 )
+_COUNTED, _OTHERS = titles(lambda one: one.counts), titles(lambda one: not one.counts)
 DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
     "overall": (
         "difference of micro, weighted and samples averages, exact match, Hamming loss and "
@@ -38,22 +39,22 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "them are alike"
     ),
     "macro": (
-        "difference of macro F1, precision and recall: what random swaps of the two runs' outputs "
+        f"difference of macro {_COUNTED}: what random swaps of the two runs' outputs "
         "reach in 95% of cases, or the margin of the bootstrap's standard error where that is wider"
     ),
     "class": (
-        "difference of F1, precision and recall of a class: Wilson margins of both runs combined "
+        f"difference of {_COUNTED} of a class: margins of both runs combined "
         "with their bootstrap correlation (MOVER)"
     ),
     "ranking": (
-        "difference of AUC or average precision: influence of each text on both, normal; for a "
+        f"difference of {_OTHERS}: influence of each text on both, normal; for AUC and AP of a "
         f"class with fewer than {MINIMUM_POSITIVES} positives the intervals of both runs combined "
         "as if independent, without a test (p = 1, tie)"
     ),
     "p": (
         "p: paired randomisation test (the two runs' outputs are swapped text by text at random), "
         "for exact match of all swaps (McNemar's exact test); "
-        "for AUC and average precision the normal test of the interval"
+        f"for {_OTHERS} the normal test of the interval"
     ),
     "p_adjusted": "adjusted p: Holm over the classes, for each per-class metric",
 }

@@ -23,10 +23,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics
-from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
 from goemo_report.statistics.influence import Influence, influences
@@ -41,18 +40,14 @@ HIGHEST_CONFIDENCE: Final = 0.999
 """Beyond it the bootstrap would need more resamples than memory should hold."""
 _DRAWING: Final = Lock()  # of the threads that want the same weights, one draws them
 
-_SHARES: Final = listed(one.title for one in CLASS_METRICS.values() if one.share)
-_SIMULATED: Final = listed(
-    one.title for one in CLASS_METRICS.values() if one.counts and not one.share
-)
 METHODS: Final[Mapping[str, str]] = {
     "class": (
-        f"{_SHARES} of a class: Wilson score interval of a proportion "
+        f"{titles(lambda one: one.share)} of a class: Wilson score interval of a proportion "
         "(for F1 that of tp among tp + fp + fn, of which F1 is a function); "
-        f"{_SIMULATED}: Jeffreys interval of its four counts"
+        f"{titles(lambda one: one.counts and not one.share)}: Jeffreys interval of its four counts"
     ),
     "macro": (
-        f"macro {_SHARES}, macro {_SIMULATED}: the margins of the classes combined with their "
+        f"macro {titles(lambda one: one.counts)}: the margins of the classes combined with their "
         "bootstrap correlations (MOVER)"
     ),
     "bootstrap": (
@@ -67,8 +62,8 @@ METHODS: Final[Mapping[str, str]] = {
         "average precision: jackknife over texts, less its bias, Wilson score interval"
     ),
     "pairs": (
-        listed(one.title for one in CLASS_METRICS.values() if one.pairs)
-        + ": standard error of the mean over texts, Wilson score interval"
+        f"{titles(lambda one: one.pairs)}: standard error of the mean over texts, Wilson score "
+        "interval"
     ),
 }
 """How each kind of interval is made, for reports."""
