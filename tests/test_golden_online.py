@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ OF_THE_SOURCE = {"detailed", "entity", "link", "url", "created", "created_at"}
 OF_THE_SOURCE |= {"command", "version", "origin"}
 
 
-def report(arguments: list[str], environment: Mapping[str, str], folder: Path) -> Any:
+def report(
+    arguments: list[str], environment: Mapping[str, str], folder: Path, notes: int = 0
+) -> Any:
     done = subprocess.run(
         [COMMAND, "compare", "--tag", "final", "--format", "json", "--output", folder, *arguments],
         env=dict(environment),
@@ -36,6 +39,7 @@ def report(arguments: list[str], environment: Mapping[str, str], folder: Path) -
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("note: nothing can be kept in the cache") == notes
     [path] = folder.glob("*.json")
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -103,3 +107,17 @@ def test_the_same_numbers_in_the_same_order(
     again = report([], uploaded, tmp_path / "again")
     assert told(again, sources) == told(online, sources)
     assert wandb_server.counts() == {"GetDefaultEntity": 1, "Runs": 1, "RunsOutputArtifacts": 1}
+    cache = tmp_path / "cache"
+    entries = [path for path in cache.rglob("*") if path.is_file()]
+    assert {path.relative_to(cache).parts[0] for path in entries} == {
+        *("files", "manifests", "histories", "scores", "texts", "statistics")
+    }
+    random = Random(0)
+    for entry in entries:
+        data = bytearray(entry.read_bytes())
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        entry.chmod(0o600)
+        entry.write_bytes(data)
+    assert told(report([], uploaded, tmp_path / "damaged"), sources) == told(online, sources)
+    uploaded["GOEMO_CACHE_DIR"] = str(entries[0])  # no directory
+    assert told(report([], uploaded, tmp_path / "none", 1), sources) == told(online, sources)

@@ -27,12 +27,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from goemo_report.formats.files import chunks, user_path
 
 _HEAD: Final = struct.Struct("<32sQ")  # SHA-256, and how many bytes follow
 _NOTED: Final[set[Path]] = set()
+_PRIVATE: Final = Lock()
 
 T = TypeVar("T")
 
@@ -108,9 +110,9 @@ class Cache:
         """Keep a value; where that cannot be, a note says so once."""
         path, key = self._entry(kind, identity)
         parts = [memoryview(part).cast("B") for part in codec.pack(value)]
+        head = _HEAD.pack(_digest(key, parts), sum(len(part) for part in parts))
         try:
-            self.make_folder(path.parent)
-            _write(path, key, parts)
+            write_private(path, [memoryview(head), *parts])
             if most is not None:
                 _make_room(self.root / kind, most)
         except OSError as error:
@@ -138,7 +140,7 @@ class Cache:
     # --- Downloaded files ---------------------------------------------------------------
 
     def file_path(self, digest: str) -> Path:
-        """Where the file with a manifest digest is kept; `is_file_with` says if it is whole.
+        """Where the file with a manifest digest is kept.
 
         Raises ValueError for a digest that is none.
         """
@@ -149,17 +151,6 @@ class Cache:
     def named_file_path(self, *identity: object) -> Path:
         """Where a file is kept whose digest nobody knows."""
         return self._entry("files", identity)[0]
-
-    def make_folder(self, folder: Path) -> None:
-        """Make a folder of the store, which nobody but its owner may look into.
-
-        Raises OSError where that cannot be.
-        """
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for place in (self.root / folder.relative_to(self.root).parts[0], folder):
-            place.mkdir(mode=0o700, exist_ok=True)
-            if stat.S_IMODE(place.stat().st_mode) & 0o077:  # made by an earlier version
-                place.chmod(0o700)
 
     def note(self, error: OSError) -> None:
         """Say on standard error that the store cannot be used, once."""
@@ -198,9 +189,14 @@ def cache_directory() -> Path:
         return Path(os.devnull, chosen)
 
 
-@cache
 def private_cache() -> Cache:
     """A cache of this process alone, gone when it ends: for downloads where no other can be."""
+    with _PRIVATE:  # threads share one
+        return _private_cache()
+
+
+@cache
+def _private_cache() -> Cache:
     folder = tempfile.TemporaryDirectory(prefix="goemo-", ignore_cleanup_errors=True)
     atexit.register(folder.cleanup)
     return Cache(Path(folder.name))
@@ -222,14 +218,15 @@ def _read(path: Path, key: bytes) -> memoryview | None:
     return None
 
 
-def _write(path: Path, key: bytes, parts: list[memoryview]) -> None:
-    head = _HEAD.pack(_digest(key, parts), sum(len(part) for part in parts))
+def write_private(path: Path, parts: Iterable[memoryview]) -> None:
+    """Write a file of the store whole, for its owner alone, or leave what was there."""
+    make_private(path.parent)
     with tempfile.NamedTemporaryFile(  # readable by its owner alone
         dir=path.parent, prefix=".", suffix=".part", delete=False
     ) as file:
         part = Path(file.name)
         try:
-            for data in (memoryview(head), *parts):
+            for data in parts:
                 file.write(data)
             file.close()
             discard(path, only_folders=True)
@@ -238,6 +235,17 @@ def _write(path: Path, key: bytes, parts: list[memoryview]) -> None:
             file.close()
             part.unlink(missing_ok=True)
             raise
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder of the store; nobody but the owner may look into it and the one above."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+    for place in (folder.parent, folder):
+        if stat.S_IMODE(place.stat().st_mode) & 0o077:  # made by an earlier version
+            with contextlib.suppress(OSError):
+                place.chmod(0o700)
 
 
 def _digest(key: bytes, parts: list[memoryview]) -> bytes:
@@ -326,10 +334,20 @@ def is_digest(text: str) -> bool:
         return False
 
 
-def file_digest(path: Path, digest: str) -> bool:
-    """Whether a file's bytes have a manifest digest."""
+def file_digest(path: Path, digest: str, count: Callable[[int], object] = bool) -> bool:
+    """Whether a file's bytes have a manifest digest; `count` is told how many were read."""
     hasher, plain = hasher_for(digest)
+    return _hashed(path, hasher, count) == plain
+
+
+def md5_of(path: Path) -> str:
+    """Digest of a file as manifests write it: base64 of the MD5."""
+    return _hashed(path, hashlib.md5(usedforsecurity=False), bool)
+
+
+def _hashed(path: Path, hasher: Hasher, count: Callable[[int], object]) -> str:
     with open_regular(path) as file:
         for piece in chunks(file):
             hasher.update(piece)
-    return base64.b64encode(hasher.digest()).decode() == plain
+            count(file.tell())
+    return base64.b64encode(hasher.digest()).decode("ascii")

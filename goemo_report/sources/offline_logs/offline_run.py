@@ -29,12 +29,13 @@ from goemo_report.sources.offline_logs.run_log import (
     tagged_digest,
     update,
 )
-from goemo_report.sources.offline_logs.staging import StagedFiles, md5_of
+from goemo_report.sources.offline_logs.staging import StagedFiles
 from goemo_report.sources.offline_logs.trainer_record import (
     TrainerRecord,
     record_beside,
     results_beside,
 )
+from goemo_report.sources.store import md5_of
 
 _DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")
 _CONFIG_OF_THE_CLIENT: Final = ("_wandb", "wandb_version")

@@ -26,7 +26,7 @@ from goemo_report.sources.model import (
 from goemo_report.sources.offline_logs.folders import Folders, scan
 from goemo_report.sources.offline_logs.offline_run import OfflineRun, manifest
 from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, read_run_log
-from goemo_report.sources.offline_logs.staging import Reader, StagedFiles, counting_reader
+from goemo_report.sources.offline_logs.staging import Reader, StagedFiles
 from goemo_report.sources.references import (
     LOG_PATTERN,
     RunReference,
@@ -35,6 +35,7 @@ from goemo_report.sources.references import (
     log_run_id,
     parse_reference,
 )
+from goemo_report.sources.store import file_digest
 
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -141,7 +142,8 @@ class LogSource:
         before = 0  # bytes of the files that are done
         found: list[LocalFile] = []
         for artifact, file in wanted:
-            read = counting_reader(partial(_report, progress, file, before, total))
+            count = partial(_report, progress, file, before, total)
+            read = partial(file_digest, count=count)
             found.append(self._fetch_one(artifact, file, read))
             before += file.size
         return found

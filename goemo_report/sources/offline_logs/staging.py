@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PureWindowsPath
-from typing import Final
 
 from goemo_report.sources.model import LocalFile, SkippedFile
-from goemo_report.sources.store import hasher_for
-
-_PIECE: Final = 1 << 20
 
 
 class StagedFiles:
@@ -78,27 +73,6 @@ class StagedFiles:
 
 Reader = Callable[[Path, str], bool]
 """Reads a file and says whether it has a digest."""
-
-
-def counting_reader(count: Callable[[int], None]) -> Reader:
-    """A reader that tells how many bytes of its file it has read, as it goes."""
-
-    def read(path: Path, digest: str) -> bool:
-        hasher, plain = hasher_for(digest)
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                hasher.update(piece)
-                count(file.tell())
-        return base64.b64encode(hasher.digest()).decode("ascii") == plain
-
-    return read
-
-
-def md5_of(path: Path) -> str:
-    """Digest of a file as manifests write it: base64 of the MD5."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-    return base64.b64encode(digest.digest()).decode("ascii")
 
 
 def _in_wandb_cache(digest: str) -> Path | None:

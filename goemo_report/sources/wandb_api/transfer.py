@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -24,7 +24,15 @@ except ImportError:  # Windows has no flock: two processes may then fetch the sa
 from goemo_report.errors import ChangedFileError, GoemoError, SourceError
 from goemo_report.sources.base import Progress
 from goemo_report.sources.model import LocalFile, SkippedFile
-from goemo_report.sources.store import file_digest
+from goemo_report.sources.store import (
+    Cache,
+    discard,
+    file_digest,
+    make_private,
+    md5_of,
+    private_cache,
+    write_private,
+)
 from goemo_report.sources.wandb_api.faults import RequestRefusedError, TransientError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
 
@@ -68,14 +76,23 @@ class Meter:
 
 
 def is_cached(target: Path, size: int, digest: str) -> bool:
-    """Whether the cache holds the right bytes; a wrong file is removed."""
+    """Whether the cache holds the right bytes; what else stands there is removed.
+
+    A file whose digest nobody knows is compared with what was downloaded.
+    """
     try:
-        if target.stat().st_size == size and (not digest or file_digest(target, digest)):
+        known = digest or _digest_beside(target).read_text("ascii")
+        if target.stat().st_size == size and file_digest(target, known):
             return True
-        target.unlink()
-    except FileNotFoundError:
+    except (OSError, ValueError):
         pass
+    with contextlib.suppress(OSError):
+        discard(target)
     return False
+
+
+def _digest_beside(target: Path) -> Path:
+    return target.with_name(f"{target.name}.md5")
 
 
 def cached_files(targets: Sequence[tuple[Path, int, str]]) -> list[bool]:
@@ -96,12 +113,17 @@ def download_all(
 
     def one(item: Download) -> LocalFile:
         try:
-            return _download(item, transport, meter, stop)
+            try:
+                return _download(item, transport, meter, stop)
+            except OSError as error:  # no room, or nothing may be written there
+                Cache().note(error)
+                elsewhere = private_cache().root / "files" / item.target.name
+                return _download(replace(item, target=elsewhere), transport, meter, stop)
         except GoemoError as error:
             changed = isinstance(error, ChangedFileError)
             return SkippedFile(item.path, str(error), changed=changed)
         except OSError as error:
-            return SkippedFile(item.path, f"cannot be written below {item.target.parent}: {error}")
+            return SkippedFile(item.path, f"cannot be written: {error}")
 
     pool = ThreadPoolExecutor(min(CONNECTIONS, len(wanted)))
     try:
@@ -112,20 +134,25 @@ def download_all(
 
 
 def _download(item: Download, transport: Transport, meter: Meter, stop: threading.Event) -> Path:
-    item.target.parent.mkdir(parents=True, exist_ok=True)
+    make_private(item.target.parent)
     part = item.target.with_name(f"{item.target.name}.part")
     with _locked(part) as file:
         if is_cached(item.target, item.size, item.digest):  # another process was faster
             meter.add(item.size)
             part.unlink(missing_ok=True)
             return item.target
+        if not item.digest:  # who knows what an earlier process left
+            file.truncate(0)
         for _ in range(_ROUNDS):
             _fill(item, file, transport, meter, stop)
             file.flush()
             if not item.digest or file_digest(part, item.digest):
                 os.fsync(file.fileno())
+                if not item.digest:
+                    beside = _digest_beside(item.target)
+                    write_private(beside, [memoryview(md5_of(part).encode())])
+                part.chmod(0o400)  # shared with every later report
                 part.replace(item.target)
-                item.target.chmod(0o444)  # shared with every later report
                 return item.target
             transport.notify(f"{item.path} arrived with wrong bytes; fetching it again")
             _start_over(file, meter)
@@ -140,7 +167,8 @@ def _download(item: Download, transport: Transport, meter: Meter, stop: threadin
 def _locked(part: Path) -> Iterator[BinaryIO]:
     """The .part file, opened to append, held by this process and thread alone."""
     while True:
-        with part.open("ab") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(part, flags, 0o600), "ab") as file:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if not _same_file(part, file):  # renamed or removed while we waited

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, SkippedFile
-from goemo_report.sources.store import Cache
+from goemo_report.sources.store import Cache, _private_cache
 from goemo_report.sources.wandb_api import transfer
 from goemo_report.sources.wandb_api.credentials import Credentials, Secret
 from goemo_report.sources.wandb_api.remote_files import leaves_directory
@@ -269,17 +272,63 @@ def test_only_what_is_wanted_is_touched(server: WandbServer) -> None:
     assert sum(r.sent for r in server.requests) < 100_000
 
 
-def test_a_wrong_file_in_the_cache_is_found_and_replaced(server: WandbServer) -> None:
+@pytest.mark.parametrize(
+    "put_there",
+    [
+        lambda path, right: path.write_bytes(right[:-1] + b"?"),
+        lambda path, right: path.write_bytes(right[:9]),
+        lambda path, right: (path.mkdir(), (path / "in").touch()),
+        lambda path, right: os.mkfifo(path),
+        lambda path, right: path.symlink_to("/dev/zero"),
+    ],
+)
+@pytest.mark.parametrize("digest", [True, False])
+def test_what_is_no_such_file_in_the_cache_is_replaced(
+    server: WandbServer, digest: bool, put_there: Callable[[Path, bytes], object]
+) -> None:
     put(server, some_runs(1))
     source = open_api()
     wanted = everything(source)
+    if not digest:
+        wanted = [(artifact, replace(file, digest="")) for artifact, file in wanted]
     [local] = source.fetch(wanted)
     assert isinstance(local, Path)
     right = local.read_bytes()
-    local.chmod(0o644)
-    local.write_bytes(right[:-1] + b"?")
+    files = [path for path in source.cache.root.rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} <= {0o400, 0o600}
+    server.forget_requests()
+    assert open_api().fetch(wanted) == [local]
+    assert "GET /storage/artifacts" not in server.counts()
+    local.unlink()
+    put_there(local, right)
     assert open_api().fetch(wanted) == [local]
     assert local.read_bytes() == right
+
+
+@pytest.mark.parametrize("place", ["file", "loop/x", "~nobody-here/x", "/proc/nowhere"])
+def test_without_a_cache_files_come_all_the_same(
+    server: WandbServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
+    put(server, some_runs(3))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setattr("goemo_report.sources.store._NOTED", set())
+    _private_cache.cache_clear()
+    monkeypatch.setenv("GOEMO_CACHE_DIR", place)
+    for asked in (3, 0):
+        source = open_api()
+        wanted = everything(source)
+        server.forget_requests()
+        for (_, file), local in zip(wanted, source.fetch(wanted), strict=True):
+            assert isinstance(local, Path)
+            assert md5(local.read_bytes()) == file.digest
+        assert server.counts().get("GET /storage/artifacts", 0) == asked
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 def test_a_cache_that_was_deleted_is_filled_again(server: WandbServer) -> None:
