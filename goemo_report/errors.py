@@ -28,6 +28,11 @@ def sentences(what: str, remedy: str) -> str:
     return f"{what} {remedy}" if what.endswith(("!", "?")) else f"{what.rstrip('., ')}. {remedy}"
 
 
+def unexpected(error: BaseException) -> str:
+    """What is said of an error that nobody foresaw."""
+    return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")
+
+
 class DataError(GoemoError):
     """A file does not hold what it should; names the file, and row and column if known."""
 

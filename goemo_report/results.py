@@ -19,8 +19,10 @@ from goemo_report.contract import (
     SPLITS,
     Role,
     Split,
+    artifact_role,
 )
-from goemo_report.errors import DataError, NotFoundError
+from goemo_report.errors import DataError, NotFoundError, unexpected
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import (
@@ -37,7 +39,7 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.newest import checkpoint_folder, newest
+from goemo_report.sources.newest import INTERNAL_TYPES, checkpoint_folder, newest
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
@@ -243,7 +245,7 @@ def load_runs(
             progress("reading files", number, len(runs))
             own, history = tuple(logged.get(run.id, ())), histories.get(run.id, ())
             artifacts, read = _of_run(run, found), _of_run(run, files)
-            splits, problems = _read_splits(run, roles, artifacts, read)
+            splits, problems = _read_splits(run, roles, artifacts, read, own)
             result = RunResult(run, splits, logged_metrics(run, history), history, own, problems)
             loaded.append(LoadedRun(result, artifacts, read, _of_run(run, damaged)))
     progress("reading files", len(runs), len(runs))
@@ -317,6 +319,7 @@ def _read_splits(
     roles: Sequence[Role],
     artifacts: Mapping[Role, LoggedArtifact],
     files: ReadFiles,
+    own: Sequence[ArtifactRef],
 ) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
     """What can be used of a run, and why the rest cannot."""
     splits: dict[Split, SplitResult] = {}
@@ -325,16 +328,40 @@ def _read_splits(
         if role not in roles:
             continue
         if role not in artifacts:
-            running = "is still running and has " if run.state == "running" else ""
-            problems[split] = f"{running}logged no {split} predictions{' yet' if running else ''}"
+            problems[split] = _lacks(run, split, own)
         elif role not in files:
-            problems[split] = f"{artifacts[role].reference.qualified_name} holds no CSV file"
+            problems[split] = _no_table(artifacts[role], split)
         else:
             try:
                 splits[split] = _read_split(split, artifacts[role].reference, *files[role])
             except DataError as error:
                 problems[split] = str(error)
+            except Exception as error:  # noqa: BLE001 - the other runs go on, whatever it is
+                problems[split] = f"{split} predictions cannot be scored: {unexpected(error)}"
     return splits, problems
+
+
+def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
+    """That a run has no predictions of a split, and what it logged instead, likely ones first."""
+    running = "is still running and has " if run.state == "running" else ""
+    text = f"{running}logged no {split} predictions{' yet' if running else ''}"
+    names = dict.fromkeys(
+        item.name
+        for item in own
+        if not (item.role or artifact_role(item.name, run.id) or item.type in INTERNAL_TYPES)
+    )
+    likely = sorted(names, key=lambda name: ("pred" not in name, split not in name))
+    return f"{text} under the guide's name, but {listed(likely, 3)}" if likely else text
+
+
+def _no_table(artifact: LoggedArtifact, split: Split) -> str:
+    name, paths = artifact.reference.qualified_name, sorted(artifact.paths)
+    tables = [path for path in paths if path.lower().endswith(_CSV_ENDINGS)]
+    if tables:
+        return f"{name} holds {plural(len(tables), 'CSV file')} and none is named for {split}: " + (
+            listed(tables, 3)
+        )
+    return f"{name} holds no CSV file" + (f", only {listed(paths, 3)}" if paths else "")
 
 
 def _read_split(

@@ -12,6 +12,7 @@ import pytest
 from goemo_report.analysis.truth import check_logged
 from goemo_report.contract import EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError
+from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import as_number, load_results, logged_metrics, prediction_file
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
 from goemo_report.sources.offline_logs.source import LogSource
@@ -119,7 +120,40 @@ def test_a_run_without_predictions_is_left_out_and_the_others_go_on(
     assert reasons["run-none"] == "logged no test predictions"
     assert "pred_labels" in reasons["run-bad"]
     assert "gone from the disk" in reasons["run-lost"]
-    assert "holds no CSV file" in reasons["run-empty"]
+    assert "holds no CSV file, only readme.txt" in reasons["run-empty"]
+
+
+def test_predictions_under_another_name_or_in_another_format_are_named() -> None:
+    source = MemorySource()
+    other = replace(reference("odd", "test"), name="my-preds", role=None)
+    code = replace(reference("odd", "test"), name="source-x", type="code", role=None, id="code")
+    source.add(record("odd"), (code, {"x.py": None}), (other, {"p.csv": None}))
+    files = {"test_predictions.parquet": None, "notes.md": None}
+    source.add(record("kind"), (reference("kind", "test"), files))
+    source.add(record("two"), (reference("two", "test"), {"a.csv": None, "b.csv": None}))
+    with pytest.raises(NotFoundError) as caught:
+        load_results(source, source.runs, ["test"])
+    assert "logged no test predictions under the guide's name, but my-preds;" in str(caught.value)
+    assert "holds no CSV file, only notes.md and test_predictions.parquet" in str(caught.value)
+    assert "holds 2 CSV files and none is named for test: a.csv and b.csv" in str(caught.value)
+
+
+def test_a_fault_of_one_run_is_its_own_problem(
+    written: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path, *, name: str) -> Predictions:
+        found = real(path)
+        return found if "-good" in name else replace(found, truth=found.truth[:0])
+
+    source, real = MemorySource(), read_predictions
+    for name in ("bad", "good"):
+        artifact = replace(reference(name, "test"), digest=name)
+        source.add(record(name), (artifact, {"x.csv": written["test"]}))
+    monkeypatch.setattr("goemo_report.results.read_predictions", read)
+    loaded = load_results(source, source.runs, ["test"])
+    assert [result.id for result in loaded] == ["good"]
+    (skipped,) = loaded.skipped
+    assert skipped.reason.startswith("test predictions cannot be scored: unexpected ")
 
 
 def test_all_runs_left_out_is_an_error_that_says_why() -> None:

@@ -14,7 +14,7 @@ from goemo_report.audit.metric_rules import METRICS
 from goemo_report.audit.registry import SEVERITIES, Rule, Severity
 from goemo_report.audit.run_rules import CONFIG, RUN
 from goemo_report.audit.truth_rules import TRUTH
-from goemo_report.errors import SettingsError
+from goemo_report.errors import SettingsError, unexpected
 from goemo_report.sources.model import RunRecord
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -79,10 +79,17 @@ def audit(
     found = [
         Finding(rule, detail, reasons.get(rule.id, ""))
         for rule in rules
-        for detail in rule.check(evidence)
+        for detail in _details(rule, evidence)
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
     return Audit(evidence.run, tuple(found), len(rules))
+
+
+def _details(rule: Rule, evidence: Evidence) -> list[str]:
+    try:
+        return list(rule.check(evidence))
+    except Exception as error:  # noqa: BLE001 - the other rules and runs are judged, whatever it is
+        return [f"cannot be judged: {unexpected(error)}"]
 
 
 def artifact_rules() -> tuple[Rule, ...]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from goemo_report.errors import GoemoError, sentences
+from goemo_report.errors import GoemoError, sentences, unexpected
 from goemo_report.formats.text import printable
 
 FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
@@ -95,11 +95,8 @@ def _explain(error: BaseException) -> tuple[str, str]:
         return f"{where}{error.strerror}", _os_remedy(error)
     if isinstance(error, MemoryError):
         return "not enough memory", "Compare fewer runs at once"
-    kind = type(error).__name__
-    return (
-        f"unexpected {kind}: {error}" if str(error) else f"unexpected {kind}",
-        "This is a fault of goemo-report: run again with --debug and report the traceback",
-    )
+    remedy = "This is a fault of goemo-report: run again with --debug and report the traceback"
+    return unexpected(error), remedy
 
 
 def _os_remedy(error: OSError) -> str:

@@ -18,12 +18,12 @@ from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import to_json
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
+from goemo_report.sources.newest import INTERNAL_TYPES
 from goemo_report.sources.store import file_digest, hasher_for
 
 DESCRIPTION: Final = "goemo-artifact.json"
 """The file in a downloaded directory that says what the directory is."""
 
-_INTERNAL_TYPES: Final = ("job", "wandb-history", "wandb-events", "run_table", "code")
 _WRONG_BYTES: Final = "the bytes do not have the manifest's digest"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -112,7 +112,7 @@ def _choose(
     """The newest version of each artifact with a wanted role, and the roles without one."""
     newest: dict[str, ArtifactRef] = {}
     for artifact in logged:
-        if artifact.type not in _INTERNAL_TYPES:
+        if artifact.type not in {*INTERNAL_TYPES, "run_table"}:
             newest[artifact.name] = artifact
     by_role = {name: a.role or artifact_role(name, run.id) for name, a in newest.items()}
     chosen = [a for name, a in newest.items() if not roles or by_role[name] in roles]

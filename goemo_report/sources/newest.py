@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from goemo_report.contract import Role, artifact_role
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
+
+INTERNAL_TYPES: Final = frozenset({"code", "job", "wandb-history", "wandb-events"})
+"""Types of artifacts that the client logs by itself."""
 
 
 def newest(run: RunRecord, references: Sequence[ArtifactRef], role: Role) -> ArtifactRef | None:

@@ -49,10 +49,14 @@ class InferredThreshold:
             return "the most probable emotion of each text, no threshold"
         if self.rule == "per-class" and self.per_class is not None:
             known = [value for value in self.per_class if value is not None]
+            if not known:  # a class that is always or never predicted has no threshold
+                return "the same labels for every text, whatever its probabilities"
             return f"one threshold per class, from {min(known):g} to {max(known):g}"
         if self.value is None:
             return f"no emotion is predicted, with probabilities up to {self.low:.3g}"
         text = f"{self.value:g}"
+        if self.contradictions == self.rows:
+            return "no threshold fits the probabilities of any row"
         if self.rule == "inconsistent":
             return f"{text} fits best, but {self.contradictions} of {self.rows} rows contradict it"
         low, high = max(self.low, 0.0), min(self.high, 1.0)
