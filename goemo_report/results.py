@@ -9,8 +9,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
 
-import numpy as np
-
 from goemo_report.caches.read_ahead import Unread, reading_ahead
 from goemo_report.caches.score_cache import ScoredPredictions, cached_scores, score_both
 from goemo_report.contract import (
@@ -30,6 +28,7 @@ from goemo_report.predictions import (
     read_predictions,
 )
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -440,28 +439,3 @@ def logged_metrics(run: RunRecord, history: History) -> dict[str, float]:
         if canonical == key or canonical not in raw:
             metrics[canonical] = number
     return metrics
-
-
-def as_number(value: Any) -> float | None:
-    """A logged value as a number; None where it is none.
-
-    W&B writes what JSON cannot hold as "NaN" and "Infinity", and a metric defined with a
-    summary as a mapping with `last`, `max` or `min`.
-    """
-    if isinstance(value, Mapping):
-        for kind in ("last", "max", "min", "mean"):
-            if kind in value:
-                return as_number(value[kind])
-        return None
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, str):
-        if value not in {"NaN", "Infinity", "-Infinity"}:
-            return None
-        return float(value)
-    if isinstance(value, int | float | np.number):
-        try:
-            return float(value)
-        except OverflowError:  # JSON has whole numbers that no float can hold
-            return None
-    return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.offline_runs import OfflineRun, make_runs
+from tests.offline_runs import OfflineRun, make_runs, run_client
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +65,17 @@ def mixed_root(make_once: MakeOnce) -> Path:
         OfflineRun(model="distilbert-base", seed=5, crash=True, epochs=12, run_id="killed"),
     )
     return make_once("mixed-runs", lambda root: make_runs(root, runs))
+
+
+@pytest.fixture(scope="session")
+def odd_root(make_once: MakeOnce) -> Path:
+    """The runs of tests/sources/odd_runs.py. Read only."""
+
+    def fill(root: Path) -> None:
+        done = run_client(root, "tests.sources.odd_runs")
+        assert done.returncode == 0, done.stderr
+
+    return make_once("odd-runs", fill)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,8 @@ from goemo_report.analysis.truth import check_logged
 from goemo_report.contract import EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.results import as_number, load_results, logged_metrics, prediction_file
+from goemo_report.results import load_results, logged_metrics, prediction_file
+from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
@@ -231,7 +232,12 @@ def test_the_guides_spelling_wins_over_a_dialect() -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(1, 1.0), (0.5, 0.5), ("Infinity", math.inf), ("0.5", None), (True, None), (None, None)],
+    [
+        *[(1, 1.0), (0.5, 0.5), ("Infinity", math.inf), ("0.5", None), (True, None), (None, None)],
+        *[({kind: 2}, 2.0) for kind in ("last", "best", "max", "min", "mean", "first")],
+        *[({"min": 1, "max": "Infinity"}, math.inf), ({"max": {"q": 1}}, None), ({"q": 1}, None)],
+        (10**400, None),
+    ],
 )
 def test_logged_values_that_are_numbers(value: object, number: float | None) -> None:
     assert as_number(value) == number

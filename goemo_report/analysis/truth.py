@@ -13,7 +13,8 @@ from goemo_report.formats.wording import plural
 from goemo_report.metrics.counts import averages
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import OVERALL, OverallMetric, canonical_metric, class_key
-from goemo_report.results import RunResult, SplitResult, as_number
+from goemo_report.results import RunResult, SplitResult
+from goemo_report.sources.logged import as_number
 from goemo_report.thresholds.tune import tuned_thresholds
 
 TOLERANCE: Final = 5e-4

@@ -19,7 +19,8 @@ from goemo_report.contract import (
 )
 from goemo_report.formats.csv_table import Table
 from goemo_report.metrics.table import canonical_metric
-from goemo_report.results import LoggedArtifact, RunResult, as_number
+from goemo_report.results import LoggedArtifact, RunResult
+from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row, RunRecord
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")

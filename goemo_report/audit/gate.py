@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
 from goemo_report.audit import Evidence, artifact_rules, audit
-from goemo_report.audit.limits import CLASS_KEYS, Figure, Limit
+from goemo_report.audit.limits import CLASS_KEYS, Figure, Limit, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.metrics.scores import Scores, score
@@ -91,7 +91,8 @@ class Judge:
         if metric.split is None:
             logged = result.logged.get(metric.key)
             if logged is None or math.isnan(logged):
-                return _Found(reason=f"the run did not log {metric.key}")
+                what = "a number as " if metric.key in keys_of(result) else ""
+                return _Found(reason=f"the run did not log {what}{metric.key}")
             return _Found(logged, reason="as logged")
         split = result.splits.get(metric.split)
         if split is None:

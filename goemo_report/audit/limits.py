@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from goemo_report.contract import EMOTIONS, SPLITS, Split
+from goemo_report.contract import (
+    EMOTIONS,
+    EPOCH_METRICS,
+    MACRO_AUC_METRICS,
+    SPLITS,
+    Split,
+    evaluation_metrics,
+)
 from goemo_report.errors import SettingsError
 from goemo_report.metrics.table import (
     CLASS_METRICS,
@@ -26,6 +33,9 @@ Kind = Literal["fail-under", "fail-over", "max-drop"]
 
 CLASS_KEYS: Final = tuple(
     f"{statistic}_{emotion}" for statistic in (*CLASS_METRICS, "support") for emotion in EMOTIONS
+)
+_GUIDE_KEYS: Final = frozenset(
+    key.name for key in (*EPOCH_METRICS, *MACRO_AUC_METRICS, *evaluation_metrics())
 )
 
 
@@ -103,7 +113,7 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
     """The figure that a condition means. Raises UnknownMetricError naming similar ones.
 
     A prefix `test/` or `val/` decides the split. What predictions do not define is looked up
-    among the logged figures of all runs.
+    among what any of the runs logged, be it null, and the guide's keys.
     """
     prefix, slash, rest = limit.metric.partition("/")
     on = next((one for one in SPLITS if slash and prefix == one), None)
@@ -120,11 +130,17 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
     return metric
 
 
+def keys_of(result: RunResult) -> set[str]:
+    """Every key that a run logged, whatever its value."""
+    keys = set(result.logged).union(result.run.summary, *result.history)
+    return {canonical_metric(key) for key in keys if not key.startswith("_")}
+
+
 def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str:
-    logged = {key for result in results for key in result.logged}
-    for name in (limit.metric, f"{split}/{limit.metric}"):
-        if canonical_metric(name) in logged:
-            return canonical_metric(name)
+    logged = set[str]().union(*(keys_of(result) for result in results))
+    for name in map(canonical_metric, (limit.metric, f"{split}/{limit.metric}")):
+        if name in logged or name in _GUIDE_KEYS:
+            return name
     spellings = {key: key for key in (*OVERALL_KEYS, *CLASS_KEYS, "auc", *sorted(logged))}
     close = difflib.get_close_matches(limit.metric, spellings, 4)
     close += difflib.get_close_matches(limit.metric.rpartition("/")[2], spellings, 4)

@@ -19,7 +19,7 @@ from goemo_report.contract import (
 from goemo_report.formats.csv_table import Table
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.scores import Scores, per_class_rows
-from goemo_report.results import as_number
+from goemo_report.sources.logged import as_number
 
 TRUTH = RuleSet("truth")
 

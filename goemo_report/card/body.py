@@ -22,7 +22,7 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.document import Cell, Code, Column, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_code, markdown_text
-from goemo_report.results import as_number
+from goemo_report.sources.logged import as_number
 from goemo_report.statistics.intervals import MetricIntervals
 
 _ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transformers_version")

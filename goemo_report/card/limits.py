@@ -10,7 +10,7 @@ from goemo_report.contract import (
     SPLIT_SAMPLES,
 )
 from goemo_report.report.render.text import markdown_text
-from goemo_report.results import as_number
+from goemo_report.sources.logged import as_number
 
 _RARE: Final = 50
 _WEAK: Final = 0.3

@@ -19,8 +19,8 @@ from goemo_report.checkpoints.weights import damaged_weights, require_all, requi
 from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.metrics.arrays import FloatArray, IntArray
-from goemo_report.results import as_number
 from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import RunRecord
 
 Precision = Literal["fp32", "bf16", "fp16"]

@@ -18,6 +18,7 @@ from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, canonical_metric
 from goemo_report.report.document import Cell, Column, Table, Value
+from goemo_report.sources.logged import as_number, summarised
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
     rows: list[tuple[Value | Cell, ...]] = []
     for run in runs:
         logged = {canonical_metric(key): value for key, value in run.summary.items()}
-        headlines = [_number(logged.get(key)) for key in _HEADLINES]
+        headlines = [as_number(logged.get(key)) for key in _HEADLINES]
         state = Cell(run.state, mark=None if run.state == "finished" else "warning")
         rows.append(
             (
@@ -80,7 +81,7 @@ def summary_tables(summary: Mapping[str, Any]) -> tuple[Table, Table]:
         ),
     )
     rows = [
-        (emotion, *(_number(summary.get(keys[emotion, name])) for name in PER_CLASS_STATISTICS))
+        (emotion, *(as_number(summary.get(keys[emotion, name])) for name in PER_CLASS_STATISTICS))
         for emotion in EMOTIONS
     ]
     logged = tuple(row for row in rows if any(value is not None for value in row[1:]))
@@ -184,6 +185,9 @@ def _number(value: Any) -> float | None:
 
 
 def _shown(value: Any) -> str:
+    value, kind = summarised(value)
+    if kind:
+        return f"{_shown(value)} ({kind})"
     if isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -225,7 +229,7 @@ def runs_csv(runs: Sequence[RunRecord]) -> str:
         [run_document(run)[field] for field in fields]
         + [",".join(run.tags)]
         + [run.config.get(key) for key in config]
-        + [run.summary.get(key) for key in summary]
+        + [summarised(run.summary.get(key))[0] for key in summary]
         for run in runs
     ]
     return to_csv([header, *rows])

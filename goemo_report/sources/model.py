@@ -15,24 +15,7 @@ RunState = Literal["running", "finished", "failed", "crashed", "killed", "unfini
 
 Row = Mapping[str, Any]
 History = tuple[Row, ...]
-"""Every logged step in order, one mapping a step, `_step` included; see `flattened`."""
-
-
-def flattened(values: Mapping[str, Any], *, deep: bool = False) -> dict[str, Any]:
-    """Nested values under keys joined by dots, as W&B's server returns rows: `val.loss`.
-
-    What has a `_type`, such as a histogram, is one value unless `deep`. Empty mappings hold none.
-    """
-    if not any(isinstance(value, Mapping) for value in values.values()):
-        return dict(values)
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and (deep or "_type" not in value):
-            inner = flattened(value, deep=deep)
-            flat.update((f"{key}.{name}", item) for name, item in inner.items())
-        else:
-            flat[key] = value
-    return flat
+"""Every logged step in order, one mapping a step, `_step` included; nested values are flat."""
 
 
 @dataclass(frozen=True, slots=True)

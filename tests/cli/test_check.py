@@ -114,6 +114,25 @@ def test_runs_that_cannot_be_judged_fail(mixed_root: Path) -> None:
     assert "the baseline cannot be used" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("null=0.5", "the run did not log a number as null"),
+        ("text=0.5", "the run did not log a number as text"),
+        ("train/loss_std=1", "the run did not log train/loss_std"),
+        ("best_epoch=1", "the run did not log best_epoch"),
+        ("inner.deep.x=6", "5.0000 (as logged)"),
+    ],
+)
+def test_a_figure_that_is_null_or_absent_is_a_failed_condition(
+    odd_root: Path, condition: str, said: str
+) -> None:
+    kind = "--fail-over" if "loss" in condition else "--fail-under"
+    result = invoke("odd", "--wandb-dir", odd_root, kind, condition)
+    assert result.exit_code == 3
+    assert said in result.stdout
+
+
 def test_requirements_name_the_rules_that_are_broken(mixed_root: Path) -> None:
     runs = ("otherdialect", "--wandb-dir", mixed_root, "--require-artifacts", "--require-audit")
     result = invoke(*runs)

@@ -20,6 +20,7 @@ from goemo_report.report.tables import (
     runs_csv,
     runs_document,
     runs_table,
+    summary_tables,
 )
 from goemo_report.sources.model import RunRecord
 
@@ -111,6 +112,15 @@ def test_headline_metrics_are_found_in_both_dialects() -> None:
     table = runs_table([run(), run(summary={"test/macro_f1": 0.5, "test/micro_f1": "n/a"})])
     column = [c.key for c in table.columns].index("test/macro_f1")
     assert [row[column] for row in table.rows] == [0.25, 0.5]
+
+
+def test_metrics_defined_with_a_summary_are_numbers_everywhere() -> None:
+    made = run(summary={"test/macro_f1": {"max": 0.5}, "test/f1_joy": {"best": 0.25, "min": 0}})
+    assert runs_table([made]).rows[0][6:7] == (0.5,)
+    assert runs_csv([made]).splitlines()[1].endswith("0.5,0.25")
+    overall, per_class = summary_tables(made.summary)
+    assert overall.rows == (("test/macro_f1", "0.5 (max)"),)
+    assert per_class.rows == (("joy", 0.25, None, None, None),)
 
 
 def test_the_history_table_shows_epochs_and_says_what_it_leaves_out() -> None:

@@ -8,23 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeOnce
-from tests.offline_runs import OfflineRun, make_runs, run_client
-
-
-def _make_odd_runs(root: Path) -> None:
-    done = run_client(root, "tests.sources.odd_runs")
-    assert done.returncode == 0, done.stderr
+from tests.offline_runs import OfflineRun, make_runs
 
 
 def _make_and_move(root: Path) -> None:
     make_runs(root / "elsewhere", [OfflineRun(run_id="moved"), OfflineRun(run_id="other", seed=7)])
     (root / "elsewhere").rename(root / "here")
-
-
-@pytest.fixture(scope="session")
-def odd_root(make_once: MakeOnce) -> Path:
-    """The runs of odd_runs.py. Read only."""
-    return make_once("odd-runs", _make_odd_runs)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,9 @@ def odd(root: Path) -> None:
         dir=str(root),
     )
     run.config.update({"lr": 3e-5}, allow_val_change=True)  # type: ignore[no-untyped-call]  # wandb
+    run.define_metric("test/*", summary="max")
     for step in (1, 2, 5):
+        run.log({"test/macro_f1": 1 / step, "test/f1_joy": step}, step=step)
         run.log({"loss": float("nan") if step == 2 else 1 / step, "up": float("inf")}, step=step)
         run.log({"inner": {"deep": {"x": step}}, "text": "naïve \U0001f600"}, step=step)
     run.log({"histogram": wandb.Histogram([1.0, 2.0, 2.0])}, step=9)

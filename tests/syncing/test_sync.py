@@ -20,12 +20,11 @@ from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.wandb_api.upload import Remainder, framed, log_of_remainder
 from goemo_report.syncing.arrival import Arrival, LocalRun
 from goemo_report.syncing.sync import Patience, find_logs, sync, sync_document
-from tests.sources.conftest import odd_root
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
 from tests.wandb_server.fixtures import wandb_server
 
-__all__ = ["odd_root", "wandb_server"]
+__all__ = ["wandb_server"]
 
 RUN = "distilbertbases1"
 QUICK = Patience(upload=60, settle=0.3, silence=2)

@@ -21,7 +21,8 @@ from goemo_report.report.document import (
     Value,
 )
 from goemo_report.report.sections._common import key_column, number
-from goemo_report.results import RunResult, as_number
+from goemo_report.results import RunResult
+from goemo_report.sources.logged import as_number
 
 ORDER = 120
 

@@ -13,7 +13,8 @@ from typing import Any, Final, get_args
 
 from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState, flattened
+from goemo_report.sources.logged import flattened
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState
 from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role
 from goemo_report.sources.wandb_api.credentials import Credentials
 

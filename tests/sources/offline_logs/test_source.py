@@ -110,6 +110,7 @@ class TestListing:
         assert run.summary["best"] == 5
         assert run.summary["dict"] == {"q": 1}
         assert run.summary["up"] == math.inf
+        assert run.summary["test/macro_f1"] == {"max": 1}
         assert "gone" not in run.summary
 
     def test_odd_history_survives(self, odd_root: Path) -> None:
