@@ -214,7 +214,7 @@ def test_a_quote_that_is_never_closed(path: Path) -> None:
         ([*HEADER, "pred_probs_happiness"], "'pred_probs_happiness' names no emotion"),
         ([*HEADER, "text"], "'text' is there twice"),
         ([*HEADER, "pred_prob_joy"], "'pred_probs_joy' is there twice"),
-        (["a;b;c"], "lacks 30 columns"),
+        (["a;b;c"], "is separated by semicolons, not commas"),
     ],
 )
 def test_headers_that_do_not_fit(path: Path, header: list[str], words: str) -> None:

@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_report.errors import DataError
 from goemo_report.formats.json_text import jsonable
+from goemo_report.formats.sniff import CSV, GZIP, HEAD, sniff
 from goemo_report.formats.text import escape_workflow_commands
 from goemo_report.formats.wording import plural
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader  # the type has no public name before Python 3.13
 
-_GZIP_MAGIC = b"\x1f\x8b"
 # A small file may unpack to gigabytes of nothing, up to 1,032 times its size. Predictions are
 # mostly digits, of which gzip cannot make a fiftieth; tables of few values are small.
 _GZIP_SMALL = 64 << 20
 _GZIP_RATIO = 50
 _GZIP_LIMIT = 1 << 30
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _FIELD_LIMIT_LOCK = threading.Lock()
 
 
@@ -44,8 +43,10 @@ def read_table(path: Path, source: str) -> Table:
 def _read_text(path: Path, source: str) -> str:
     try:
         data = path.read_bytes()
-        if data.startswith(_GZIP_MAGIC):
+        found = sniff(data[:HEAD])
+        if found is GZIP:
             data = _decompressed(data, source)
+            found = sniff(data[:HEAD])
     except FileNotFoundError:
         raise DataError(f"{source} does not exist", "Check the path") from None
     except (zlib.error, EOFError, gzip.BadGzipFile) as error:
@@ -54,13 +55,13 @@ def _read_text(path: Path, source: str) -> str:
     except (OSError, ValueError) as error:  # ValueError: a path that no system can open
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{source} cannot be read: {reason}", "Check the path") from error
+    if found is not CSV:
+        raise DataError(f"{source} {found.what}", found.remedy)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         what = f"{source}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8"
-        if data.startswith(_UTF16_MARKS):
-            what = f"{source} is UTF-16, not UTF-8"
         raise DataError(what, "Save the file as UTF-8") from error
 
 

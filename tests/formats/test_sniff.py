@@ -1,0 +1,103 @@
+"""The format of a file is told from its bytes, and the message says what to do."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pickle
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from goemo_report.errors import DataError
+from goemo_report.formats.csv_table import read_table
+
+HEADER = ["text", "true_labels", "pred_labels", "pred_probs_joy", "pred_probs_fear"]
+ROW = ["Hello; you | there", "joy,fear", "joy", "0.5", "0.25"]
+CSV = b'text,true_labels,pred_labels,p\n"a; b\tc\td\te\tf",joy,joy,0.5\n'
+
+
+def separated(mark: str, row: list[str] = ROW) -> bytes:
+    return f"{mark.join(HEADER)}\n{mark.join(row)}\n".encode()
+
+
+def zipped(*names: str) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in names:
+            archive.writestr(name, CSV)
+    return data.getvalue()
+
+
+def saved(**arrays: list[int]) -> bytes:
+    data = io.BytesIO()
+    np.savez(data, **arrays)  # type: ignore[arg-type] # lists become arrays
+    return data.getvalue()
+
+
+def tarred() -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("p.csv"))
+    return data.getvalue()
+
+
+RECORD = json.dumps(dict(zip(HEADER, ROW, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (separated("\t"), "is separated by tabs, not commas. Save it with commas"),
+        (separated("|"), "is separated by vertical bars, not commas"),
+        (separated(";"), "is separated by semicolons, not commas. Save"),
+        (separated(";", [*ROW[:3], "0,5", "1"]), "is separated by semicolons, not commas, and has"),
+        (b"sep=;\n" + separated(";"), "is separated by semicolons"),
+        (b"\xef\xbb\xbf" + separated("\t"), "is separated by tabs"),
+        (gzip.compress(separated("\t")), "is separated by tabs"),
+        (gzip.compress(gzip.compress(CSV)), "is compressed with gzip. Unpack"),
+        (bz2.compress(CSV), "is compressed with bzip2. Unpack it"),
+        (lzma.compress(CSV), "is compressed with xz"),
+        (b"\x28\xb5\x2f\xfd\x24", "is compressed with Zstandard"),
+        (zipped("p.csv"), "is a zip archive"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "is an Excel workbook"),
+        (zipped("mimetype", "content.xml"), "is an OpenDocument file"),
+        (zipped("archive/data.pkl", "archive/version"), "is a PyTorch file"),
+        (saved(probabilities=[1]), "is a NumPy archive (.npz)"),
+        (tarred(), "is a tar archive"),
+        (gzip.compress(tarred()), "is a tar archive"),
+        (b"PAR1\x15\x04\x15\x10", "is a Parquet file, not a CSV. Write it as CSV"),
+        (b"ARROW1\0\0\xff\xff\xff\xff", "is an Arrow or Feather file"),
+        (b"\x93NUMPY\x01\0", "is a NumPy array"),
+        (pickle.dumps(ROW), "is a Python pickle"),
+        (f"{RECORD}\n{RECORD}\n".encode(), "is JSON with an object a line"),
+        (f"[{RECORD}]".encode(), "is JSON, not a CSV"),
+        (json.dumps({"columns": HEADER, "data": [ROW]}, indent=2).encode(), "is JSON, not a CSV"),
+        (separated(",").decode().encode("utf-16"), "is UTF-16, not UTF-8. Save the file as UTF-8"),
+        (separated(",").decode().encode("utf-16-le"), "is UTF-16, not UTF-8"),
+        (b"<!DOCTYPE html><html>log in</html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (b"\x7fELF\x02\x01\x00\x00\xff\xfe", "is a binary file"),
+    ],
+)
+def test_other_formats_are_named_with_the_remedy(data: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        read_table(path, path.name)
+    assert str(caught.value).startswith(f"predictions.csv {said}")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("data", [CSV, gzip.compress(CSV), b"\xef\xbb\xbf" + CSV, b"\n\n" + CSV])
+def test_a_csv_is_read_whatever_its_texts_hold(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.tsv"
+    path.write_bytes(data)
+    table = read_table(path, path.name)
+    assert table.rows == [["a; b\tc\td\te\tf", "joy", "joy", "0.5"]]
