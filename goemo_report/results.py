@@ -38,7 +38,7 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.newest import INTERNAL_TYPES, checkpoint_folder, newest
+from goemo_report.sources.newest import INTERNAL_TYPES, checkpoint_folder, holds_no, newest
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
@@ -305,12 +305,12 @@ def _unread(
             continue
         if fetched is not None:
             place = fetched[number]
-        elif is_digest(file.digest):
+        elif not file.reference and is_digest(file.digest):
             place = cache.file_path(file.digest)
         else:
             continue
         if isinstance(place, Path):
-            yield Unread(place, file.digest, item.name, file.size)
+            yield Unread(place, file.checksum, item.name, file.size)
 
 
 def _read_splits(
@@ -360,7 +360,9 @@ def _no_table(artifact: LoggedArtifact, split: Split) -> str:
         return f"{name} holds {plural(len(tables), 'CSV file')} and none is named for {split}: " + (
             listed(tables, 3)
         )
-    return f"{name} holds no CSV file" + (f", only {listed(paths, 3)}" if paths else "")
+    held = [file.path for file in artifact.files if not file.reference]
+    only = f", only {listed(sorted(held), 3)}" if held else ""
+    return holds_no("CSV file", artifact.reference, artifact.files) + only
 
 
 def _read_split(
@@ -369,7 +371,7 @@ def _read_split(
     if isinstance(local, SkippedFile):
         raise DataError(f"{local.path}: {local.reason}")
     name = f"{artifact.qualified_name}/{file.path}"
-    scored = cached_scores(file.digest, lambda: read_predictions(local, name=name), name=name)
+    scored = cached_scores(file.checksum, lambda: read_predictions(local, name=name), name=name)
     return SplitResult.of(split, scored, artifact, file)
 
 

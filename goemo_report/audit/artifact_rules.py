@@ -21,6 +21,7 @@ from goemo_report.contract import (
 )
 from goemo_report.formats.csv_table import Table
 from goemo_report.results import PREDICTION_ROLES, LoggedArtifact
+from goemo_report.sources.newest import holds_no
 
 ARTIFACT = RuleSet("artifacts")
 
@@ -123,6 +124,21 @@ def artifact_files(evidence: Evidence) -> Iterator[str]:
 
 
 @ARTIFACT.rule(
+    "artifact-references",
+    "warning",
+    "The files of the artifacts are with W&B, not by reference to another place.",
+    "Log the files themselves with add_file or add_dir: who has the run then has them",
+)
+def artifact_references(evidence: Evidence) -> Iterator[str]:
+    """A file of another artifact is with W&B as well."""
+    for artifact in evidence.artifacts.values():
+        elsewhere = [f for f in artifact.files if f.reference and "artifact" not in f.scheme]
+        if elsewhere:
+            places = listed([f"{file.path} at {file.reference}" for file in elsewhere], 2)
+            yield f"{artifact.reference.name} is by reference: {places}"
+
+
+@ARTIFACT.rule(
     "artifact-copies",
     "warning",
     "The files in the trainer's results directory are those that were logged.",
@@ -141,7 +157,7 @@ def _contents_rule(choices: tuple[str, ...], stand_ins: tuple[str, ...]) -> Chec
     def check(evidence: Evidence) -> Iterator[str]:
         checkpoint = evidence.artifacts.get("checkpoint")
         if checkpoint is not None and not checkpoint.checkpoint_paths & {*choices, *stand_ins}:
-            yield f"{checkpoint.reference.name} holds no {' or '.join(choices)}"
+            yield holds_no(" or ".join(choices), checkpoint.reference, checkpoint.files)
 
     return check
 
@@ -340,7 +356,8 @@ def per_class_columns(evidence: Evidence) -> Iterator[str]:
         if missing:
             yield f"{table.source} lacks {listed(missing)}"
     elif {"per-class-metrics"} & evidence.artifacts.keys() - evidence.damaged.keys():
-        yield f"{evidence.artifacts['per-class-metrics'].reference.name} holds no CSV file"
+        artifact = evidence.artifacts["per-class-metrics"]
+        yield holds_no("CSV file", artifact.reference, artifact.files)
 
 
 @ARTIFACT.rule(

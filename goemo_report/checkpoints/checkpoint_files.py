@@ -20,7 +20,7 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord, SkippedFile
-from goemo_report.sources.newest import checkpoint_folder, newest
+from goemo_report.sources.newest import checkpoint_folder, holds_no, newest
 
 THRESHOLDS_FILE: Final = "thresholds.json"
 _DATA_FILES: Final = frozenset({
@@ -111,7 +111,7 @@ def _data_files(artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> dict[st
     folder = checkpoint_folder(files)
     if folder is None:
         raise DataError(
-            f"{artifact.qualified_name} holds no config.json",
+            holds_no("config.json", artifact, files),
             "A checkpoint is what transformers' save_pretrained writes",
         )
     here = {f.path[len(folder) :]: f for f in files if f.path.startswith(folder)}
@@ -119,7 +119,7 @@ def _data_files(artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> dict[st
     weights = [name for name in chosen if name.endswith((".bin", ".safetensors"))]
     if not weights:
         raise DataError(
-            f"{artifact.qualified_name} holds no weights",
+            holds_no("weights", artifact, files),
             f"It should hold {' or '.join(CHECKPOINT_WEIGHTS)}",
         )
     _require_vocabulary(artifact.qualified_name, chosen)

@@ -101,7 +101,9 @@ def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile
     rows: list[tuple[Value | Cell, ...]] = []
     for artifact, files in artifacts:
         rows.append((artifact.qualified_name, artifact.type, artifact.size, artifact.digest))
-        rows += [(f"  {file.path}", "", file.size, file.digest) for file in files]
+        for file in files:
+            place = f" at {file.reference}" if file.reference else ""
+            rows.append((f"  {file.path}{place}", "", file.size, file.digest))
     return Table("artifacts", "Artifacts", columns, tuple(rows))
 
 
@@ -209,6 +211,11 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "state": run.state,
         "created_at": timestamp(run.created_at),
         "tags": list(run.tags),
+        "notes": run.notes,
+        "description": run.description,
+        "group": run.group,
+        "job_type": run.job_type,
+        "sweep": run.sweep,
         "config": run.config,
         "summary": {key: value for key, value in run.summary.items() if value is not None},
     }
@@ -246,11 +253,16 @@ def show_document(
         "run": run_document(run),
         "history": history,
         "artifacts": [
-            artifact_document(artifact)
-            | {"files": [{"path": f.path, "size": f.size, "digest": f.digest} for f in files]}
+            artifact_document(artifact) | {"files": [_file_document(file) for file in files]}
             for artifact, files in artifacts
         ],
     }
+
+
+def _file_document(file: ArtifactFile) -> dict[str, Any]:
+    """A file of an artifact; `reference` is where W&B says it lies that does not hold it."""
+    document = {"path": file.path, "size": file.size, "digest": file.digest}
+    return document | ({"reference": file.reference} if file.reference else {})
 
 
 def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:
@@ -262,6 +274,8 @@ def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:
         "digest": artifact.digest,
         "size": artifact.size,
         "metadata": artifact.metadata,
+        "aliases": artifact.aliases,
+        "description": artifact.description,
     }
 
 

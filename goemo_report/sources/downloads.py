@@ -8,7 +8,7 @@ import json
 import re
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,17 +57,20 @@ class Downloads:
         return not self.missing and all(item.complete for item in self.artifacts)
 
 
+_Logged = tuple[ArtifactRef, ArtifactFile]
+
+
 @dataclass(slots=True)
 class _Target:
-    """An artifact on its way to a directory."""
+    """An artifact on its way to a directory; or files of a run, each a reference of its own."""
 
     artifact: ArtifactRef
-    files: tuple[ArtifactFile, ...]
+    files: list[_Logged]
     directory: Path
-    wanted: list[ArtifactFile]
-    written: list[ArtifactFile]
-    kept: list[ArtifactFile]
-    skipped: list[SkippedFile]
+    wanted: list[_Logged] = field(default_factory=list)
+    written: list[ArtifactFile] = field(default_factory=list)
+    kept: list[ArtifactFile] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
 
 
 def download(
@@ -79,21 +82,20 @@ def download(
 ) -> Downloads:
     """Bring the newest version of a run's artifacts to `root/<artifact name>/`.
 
-    Without roles every artifact that the run logged. A file that is there with the right
+    Without roles every artifact that the run logged. Predictions that it kept as plain files
+    go to `root/run-<run id>-<role>/`, at their own paths. A file that is there with the right
     digest is kept; one that cannot be had, or whose path would leave the directory, is
     skipped with its reason and the others still come. Raises NotFoundError when nothing
     that was asked for was logged.
     """
     chosen, missing = _choose(run, source.artifacts([run]).get(run.id, ()), roles)
-    targets = [
-        _prepare(artifact, files, root)
-        for artifact, files in zip(chosen, source.manifests(chosen), strict=True)
-    ]
-    wanted = [(target, file) for target in targets for file in target.wanted]
+    manifests = zip(chosen, source.manifests(chosen), strict=True)
+    targets = [_prepare(*place, root) for place in _places(run, manifests)]
+    wanted = [(target, item) for target in targets for item in target.wanted]
     if wanted:
         root.mkdir(parents=True, exist_ok=True)  # where it cannot be, nothing need be fetched
-    fetched = source.fetch([(target.artifact, file) for target, file in wanted], progress)
-    for (target, file), local in zip(wanted, fetched, strict=True):
+    fetched = source.fetch([item for _, item in wanted], progress)
+    for (target, (_, file)), local in zip(wanted, fetched, strict=True):
         if isinstance(local, SkippedFile):
             target.skipped.append(local)
         else:
@@ -124,22 +126,35 @@ def _choose(
     return chosen, missing
 
 
-def _prepare(artifact: ArtifactRef, files: tuple[ArtifactFile, ...], root: Path) -> _Target:
+def _places(
+    run: RunRecord, manifests: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]]
+) -> list[tuple[ArtifactRef, list[_Logged]]]:
+    """What gets a directory: each artifact, and the run's plain files of one role together."""
+    places: dict[str, tuple[ArtifactRef, list[_Logged]]] = {}
+    for artifact, files in manifests:
+        whole = artifact
+        if artifact.kind == "run-files":
+            name = f"run-{run.id}-{artifact.role}"
+            whole = replace(artifact, id=name, name=name, digest="")
+        place = places.setdefault(whole.id, (whole, []))
+        place[1].extend((artifact, file) for file in files)
+    return list(places.values())
+
+
+def _prepare(artifact: ArtifactRef, files: list[_Logged], root: Path) -> _Target:
     """Sort the files of an artifact into wanted, kept and refused."""
+    target = _Target(artifact, files, root / artifact.name)
     refusal = _refuse_component(artifact.name)
-    directory = root / artifact.name
-    if refusal:
-        everything = [SkippedFile(file.path, f"artifact name {refusal}") for file in files]
-        return _Target(artifact, files, root, [], [], [], everything)
-    target = _Target(artifact, files, directory, [], [], [], [])
-    for file in files:
-        reason = refuse_path(file.path) or _refuse_links(root, directory / file.path)
+    for item in files:
+        path = item[1].path
+        reason = f"artifact name {refusal}" if refusal else refuse_path(path)
+        reason = reason or _refuse_links(root, target.directory / path)
         if reason:
-            target.skipped.append(SkippedFile(file.path, reason))
-        elif _is_there(directory / file.path, file):
-            target.kept.append(file)
+            target.skipped.append(SkippedFile(path, reason))
+        elif _is_there(target.directory / path, item[1]):
+            target.kept.append(item[1])
         else:
-            target.wanted.append(file)
+            target.wanted.append(item)
     return target
 
 
@@ -173,7 +188,7 @@ def _is_there(path: Path, file: ArtifactFile) -> bool:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
             return False
-        return file_digest(path, file.digest)
+        return file_digest(path, file.checksum)
     except (OSError, ValueError):
         return False
 
@@ -183,12 +198,12 @@ def _place(target: _Target, file: ArtifactFile, local: Path) -> None:
     path = target.directory / file.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest, expected = hasher_for(file.digest)
+        digest, expected = hasher_for(file.checksum)
         with local.open("rb") as source, whole_file(path) as copy:
             for chunk in chunks(source):
                 digest.update(chunk)
                 copy.write(chunk)
-            if base64.b64encode(digest.digest()).decode() != expected:
+            if expected not in {"", base64.b64encode(digest.digest()).decode()}:
                 raise ValueError(_WRONG_BYTES)  # noqa: TRY301 - leaves whole_file empty-handed
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -211,7 +226,7 @@ def _remove_outdated(target: _Target) -> None:
         files = [ArtifactFile(item["path"], item["size"], item["digest"]) for item in earlier]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    current = {file.path for file in target.files}
+    current = {file.path for _, file in target.files}
     for file in files:
         path = target.directory / str(file.path)
         outdated = isinstance(file.path, str) and file.path not in current
@@ -241,7 +256,7 @@ def _describe(run: RunRecord, source: RunSource, target: _Target) -> str:
         "complete": not target.skipped,
         "files": [
             {"path": file.path, "size": file.size, "digest": file.digest}
-            for file in target.files
+            for _, file in target.files
             if file.path in present
         ],
         "missing": [{"path": item.path, "reason": item.reason} for item in target.skipped],

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from goemo_report.contract import Role
 
 RunState = Literal["running", "finished", "failed", "crashed", "killed", "unfinished"]
 """`unfinished`: an offline log without its last record; the rest are W&B's own."""
+
+_DIGEST_OF_BYTES: Final = ("", "file", "wandb-artifact", "wandb-client-artifact")
+"""Schemes of references whose digest is of the bytes; of others it is an ETag or the address."""
 
 Row = Mapping[str, Any]
 History = tuple[Row, ...]
@@ -20,11 +23,29 @@ History = tuple[Row, ...]
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFile:
-    """One file of an artifact; `digest` is the base64 MD5 of its manifest entry."""
+    """One file of an artifact, as its manifest has it.
+
+    `digest` is the base64 MD5 of the bytes, or `XXH128:` and that digest. A `reference` is the
+    address of a file that W&B does not hold (`s3://bucket/key`, `file:///...`) or that another
+    artifact holds; its digest may be an ETag, its size 0, and `generation` is the version that
+    its store is asked for.
+    """
 
     path: str
     size: int
     digest: str
+    reference: str = ""
+    generation: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of a reference in lower case; empty for a file that the artifact holds."""
+        return self.reference.partition(":")[0].lower()
+
+    @property
+    def checksum(self) -> str:
+        """The digest that the bytes must have, empty where the manifest does not know it."""
+        return self.digest if self.scheme in _DIGEST_OF_BYTES else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +94,9 @@ class RunRecord:
     job_type: str | None = None
     group: str | None = None
     notes: str = ""
+    description: str = ""
+    sweep: str | None = None
+    """The id of the sweep that started it."""
     step_count: int | None = None
     results: Path | None = None
     """The directory on this machine that `goemo-train` left its results in, if it is there."""

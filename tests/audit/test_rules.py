@@ -69,6 +69,13 @@ def _run_files(evidence: Evidence) -> Evidence:
     return changes.artifact(evidence, "test-predictions", kind="run-files")
 
 
+def _by_reference(evidence: Evidence) -> Evidence:
+    checkpoint = evidence.artifacts["checkpoint"]
+    files = [dataclasses.replace(f, reference=f"s3://b/{f.path}") for f in checkpoint.files]
+    elsewhere = dataclasses.replace(checkpoint, files=tuple(files))
+    return dataclasses.replace(evidence, artifacts={**evidence.artifacts, "checkpoint": elsewhere})
+
+
 def _unreadable(split: Split) -> Breach:
     def breach(evidence: Evidence) -> Evidence:
         splits = {one: found for one, found in evidence.result.splits.items() if one != split}
@@ -171,6 +178,7 @@ BREACHES: dict[str, Breach] = {
     "artifact-files": lambda e: dataclasses.replace(
         e, damaged={"checkpoint": ("pytorch_model.bin: gone",)}
     ),
+    "artifact-references": _by_reference,
     "dialect-run-files": _run_files,
     "checkpoint-config": lambda e: changes.files(e, "checkpoint", "config.json"),
     "checkpoint-weights": lambda e: changes.files(e, "checkpoint", "pytorch_model.bin"),

@@ -155,6 +155,8 @@ class TestShow:
         document = json.loads(result.stdout)
         assert list(document) == ["schema_version", "run", "history", "artifacts"]
         assert document["run"]["id"] == IDS[0]
+        for key in ("notes", "description", "group", "job_type", "sweep"):
+            assert key in document["run"]
         epochs = [row["epoch"] for row in document["history"] if "epoch" in row]
         assert epochs == [1, 2, 3]
         assert all("_step" in row for row in document["history"])
@@ -163,8 +165,10 @@ class TestShow:
         for artifact in document["artifacts"]:
             assert artifact["files"]
             assert list(artifact) == [
-                *("name", "type", "version", "digest", "size", "metadata", "files")
+                *("name", "type", "version", "digest", "size", "metadata"),
+                *("aliases", "description", "files"),
             ]
+            assert artifact["aliases"] == ["latest"]
             assert all(len(file["digest"]) == 24 for file in artifact["files"])
 
     def test_the_tables_show_config_summary_history_and_artifacts(self, offline_root: Path) -> None:
@@ -377,6 +381,20 @@ class TestDownload:
         assert found == [
             f"distilbert-base-{split}-predictions-{IDS[0]}" for split in ("test", "val")
         ]
+
+    def test_predictions_that_are_files_of_the_run(self, mixed_root: Path, tmp_path: Path) -> None:
+        where = ("otherdialect", "--wandb-dir", mixed_root)
+        for _ in range(2):  # what is there is kept, and what was not asked for stays
+            assert invoke("download", *where).exit_code == 0
+            result = invoke("download", *where, "--only", "predictions")
+            assert result.exit_code == 0, result.stderr
+        for split in ("val", "test"):
+            folder = tmp_path / "artifacts" / f"run-otherdialect-{split}-predictions"
+            path = folder / "predictions" / f"{split}_predictions.csv"
+            assert invoke("metrics", path).exit_code == 0
+            described = json.loads((folder / "goemo-artifact.json").read_text("utf-8"))
+            assert described["run"]["id"] == "otherdialect"
+            assert described["complete"]
 
     def test_a_missing_staged_file_is_said_and_the_others_come(self, tmp_path: Path) -> None:
         make_runs(tmp_path / "own", [OfflineRun(run_id="own", texts=30)])

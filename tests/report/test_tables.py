@@ -65,7 +65,7 @@ def test_the_shape_of_a_run() -> None:
     document = run_document(run())
     assert list(document) == [
         *("id", "name", "entity", "project", "url", "state", "created_at", "tags"),
-        *("config", "summary"),
+        *("notes", "description", "group", "job_type", "sweep", "config", "summary"),
     ]
     assert document["created_at"] == "2024-12-10T14:30:22Z"
     assert json.loads(to_json(document))["summary"]["test/auc"] == "NaN"

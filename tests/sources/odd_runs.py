@@ -29,6 +29,7 @@ def odd(root: Path) -> None:
         group="g",
         job_type="training",
         dir=str(root),
+        settings=wandb.Settings(sweep_id="sweep1"),
     )
     run.config.update({"lr": 3e-5}, allow_val_change=True)  # type: ignore[no-untyped-call]  # wandb
     run.define_metric("test/*", summary="max")

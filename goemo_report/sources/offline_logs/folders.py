@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from goemo_report.contract import PREDICTIONS_FOLDER, Role
+from goemo_report.contract import PREDICTIONS_FOLDER
+from goemo_report.sources.newest import ordered_predictions
 from goemo_report.sources.references import LOG_PATTERN
 
 _NEVER_ENTERED: Final = frozenset({"node_modules", "site-packages", "__pycache__"})
 _HIDDEN_BUT_ENTERED: Final = ".wandb"  # the client takes it instead of `wandb` where it exists
 _STAGING: Final = ("artifacts", "staging")
-_CSV_ENDINGS: Final = (".csv", ".csv.gz")
-_SPLIT_WORDS: Final[dict[str, Role]] = {
-    "test": "test-predictions",
-    "val": "val-predictions",
-    "valid": "val-predictions",
-    "validation": "val-predictions",
-    "dev": "val-predictions",
-}
 
 
 @dataclass(slots=True)
@@ -83,32 +75,15 @@ def _is_entered(name: str) -> bool:
 # --- Predictions as run files ---------------------------------------------------------
 
 
-def predictions_role(path: str) -> Role | None:
-    """Role of a run file such as `predictions/test_predictions.csv`, None if it has none."""
-    if not path.startswith(PREDICTIONS_FOLDER) or not path.lower().endswith(_CSV_ENDINGS):
-        return None
-    words = re.split(r"[^a-z]+", path.removeprefix(PREDICTIONS_FOLDER).lower())
-    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
-
-
 def prediction_files(directories: Iterable[Path], recorded: Iterable[str]) -> list[str]:
-    """Paths of the prediction files that a run kept, those recorded and those on disk.
-
-    In natural order (`epoch_2` before `epoch_10`); names without a number come last.
-    """
+    """Paths of the prediction files that a run kept, those recorded and those on disk."""
     paths = {path.replace("\\", "/") for path in recorded}
     for directory in directories:
         files = directory / "files"
         for folder, _, names in os.walk(files / PREDICTIONS_FOLDER):
             base = Path(folder).relative_to(files).as_posix()
             paths.update(f"{base}/{name}" for name in names)
-    return sorted((path for path in paths if predictions_role(path)), key=_natural_order)
-
-
-def _natural_order(path: str) -> tuple[bool, list[tuple[int, str]]]:
-    numbers = re.findall(r"\d+|\D+", path)
-    keys = [(int(part), "") if part.isdecimal() else (-1, part) for part in numbers]
-    return not any(part.isdecimal() for part in numbers), keys
+    return ordered_predictions(paths)
 
 
 def run_file(directories: Iterable[Path], path: str) -> Path | None:

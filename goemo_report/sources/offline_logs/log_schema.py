@@ -58,6 +58,7 @@ FIELDS: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "display_name": (8, "string"),
         "notes": (9, "string"),
         "tags": (10, "*string"),
+        "sweep_id": (12, "string"),
         "start_time": (17, "Timestamp"),
     },
     "Timestamp": {"seconds": (1, "int64"), "nanos": (2, "int32")},
@@ -70,6 +71,7 @@ FIELDS: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "metadata": (8, "string"),
         "aliases": (11, "*string"),
         "manifest": (12, "ArtifactManifest"),
+        "client_id": (15, "string"),
     },
     "ArtifactManifest": {
         "contents": (4, "*ArtifactManifestEntry"),

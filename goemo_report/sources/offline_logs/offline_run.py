@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,16 +17,17 @@ from typing import Any, Final
 from goemo_report.contract import ARTIFACTS, artifact_role
 from goemo_report.errors import reading
 from goemo_report.formats.json_text import parsed
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord, RunState
-from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role, run_file
+from goemo_report.sources.model import ArtifactRef, History, RunRecord, RunState
+from goemo_report.sources.newest import predictions_role
+from goemo_report.sources.offline_logs.folders import prediction_files, run_file
 from goemo_report.sources.offline_logs.run_log import (
     LoggedArtifact,
     ManifestEntry,
     RunLog,
     Updates,
     history_rows,
+    manifest_entry,
     mapping,
-    tagged_digest,
     update,
 )
 from goemo_report.sources.offline_logs.staging import StagedFiles
@@ -112,6 +113,7 @@ class OfflineRun:
             job_type=self._last("job_type"),
             group=self._last("group"),
             notes=self._last("notes") or "",
+            sweep=self._last("sweep"),
             step_count=len(last.history) if len(self.logs) == 1 else len(self.history),
             results=results_beside(last.directory, last.id, name),
         )
@@ -157,12 +159,10 @@ class OfflineRun:
             return self._references()
 
     def _references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
-        run, staged = self.record, self.staged
+        run = self.record
         found: list[tuple[ArtifactRef, Sequence[ManifestEntry]]] = []
         for artifact in self.logged:
-            entries = artifact.entries
-            if artifact.manifest_file:
-                entries = _large_manifest(staged.manifest_file(artifact.manifest_file))
+            entries = self._entries(artifact)
             reference = ArtifactRef(
                 id=f"{run.path}/{artifact.name}@{artifact.digest}",
                 name=artifact.name,
@@ -179,6 +179,17 @@ class OfflineRun:
             found.append((reference, entries))
         return found + [self._run_file(path) for path in self._prediction_files()]
 
+    def _entries(self, artifact: LoggedArtifact) -> Sequence[ManifestEntry]:
+        if artifact.manifest_file:
+            return _large_manifest(self.staged.manifest_file(artifact.manifest_file))
+        return artifact.entries
+
+    def held_by(self, client_id: str) -> Sequence[ManifestEntry]:
+        """The files of the artifact that the client gave an id; none where it is another run's."""
+        artifacts = (artifact for log in self.logs for artifact in log.artifacts)
+        found = next((one for one in artifacts if one.client_id == client_id), None)
+        return self._entries(found) if found is not None else ()
+
     def _prediction_files(self) -> list[str]:
         return prediction_files(self.directories, (path for log in self.logs for path in log.files))
 
@@ -190,7 +201,7 @@ class OfflineRun:
             path,
             local.stat().st_size if local else 0,
             md5_of(local) if local else "",
-            str(local or ""),
+            local_path=str(local or ""),
         )
         reference = ArtifactRef(
             id=f"{run.path}/files/{path}",
@@ -204,15 +215,6 @@ class OfflineRun:
             kind="run-files",
         )
         return reference, (entry,)
-
-
-def manifest(entries: Iterable[ManifestEntry]) -> tuple[ArtifactFile, ...]:
-    """The files of a manifest by path; what only points elsewhere is left out."""
-    return tuple(
-        ArtifactFile(entry.path, entry.size, entry.digest)
-        for entry in sorted(entries, key=lambda entry: entry.path)
-        if not entry.is_reference
-    )
 
 
 def _state(log: RunLog) -> RunState:
@@ -264,12 +266,13 @@ def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         return tuple(
-            ManifestEntry(
+            manifest_entry(
                 str(line["path"]),
                 int(line.get("size") or 0),
-                tagged_digest(str(line["digest"]), line.get("extra") or {}),
+                str(line["digest"]),
                 str(line.get("local_path") or ""),
-                bool(line.get("ref")),
+                str(line.get("ref") or ""),
+                line.get("extra") or {},
             )
             for line in lines
         )

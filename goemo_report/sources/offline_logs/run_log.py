@@ -12,7 +12,7 @@ from typing import Any, Final
 from goemo_report.errors import SourceError, reading
 from goemo_report.formats.json_text import DEEPEST, parsed
 from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import Row
+from goemo_report.sources.model import ArtifactFile, Row
 from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
 from goemo_report.sources.offline_logs.log_schema import DecodeError, History, Record
 from goemo_report.sources.references import log_run_id
@@ -26,19 +26,16 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestEntry:
-    """One file of a logged artifact. `local_path` is where the client staged it."""
+class ManifestEntry(ArtifactFile):
+    """One file of a logged artifact; `local_path` is where the client staged it."""
 
-    path: str
-    size: int
-    digest: str
-    local_path: str
-    is_reference: bool = False
+    local_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedArtifact:
-    """One artifact record. `manifest_file` names a manifest too large for the log."""
+    """One artifact record. `manifest_file` names a manifest too large for the log; by
+    `client_id` other artifacts of the same process refer to this one."""
 
     name: str
     type: str
@@ -48,6 +45,7 @@ class LoggedArtifact:
     aliases: tuple[str, ...]
     entries: tuple[ManifestEntry, ...]
     manifest_file: str = ""
+    client_id: str = ""
 
 
 @dataclass(slots=True)
@@ -66,6 +64,7 @@ class RunLog:
     project: str = ""
     group: str = ""
     job_type: str = ""
+    sweep: str = ""
     notes: str = ""
     tags: tuple[str, ...] = ()
     started: datetime | None = None
@@ -124,7 +123,7 @@ def _apply_run(log: RunLog, run: Any) -> None:
     log.id = run.run_id or log.id
     log.entity, log.project = run.entity, run.project
     log.name, log.notes = run.display_name, run.notes
-    log.group, log.job_type = run.run_group, run.job_type
+    log.group, log.job_type, log.sweep = run.run_group, run.job_type, run.sweep_id
     log.tags = tuple(dict.fromkeys(run.tags))
     if seconds := run.start_time.seconds:
         try:
@@ -145,23 +144,29 @@ def _logged_artifact(record: Any) -> LoggedArtifact:
         metadata=record.metadata,
         aliases=tuple(record.aliases),
         entries=tuple(
-            ManifestEntry(
+            manifest_entry(
                 entry.path,
                 entry.size,
-                tagged_digest(entry.digest, {e.key: _unquoted(e.value_json) for e in entry.extra}),
+                entry.digest,
                 entry.local_path,
-                bool(entry.ref),
+                entry.ref,
+                {item.key: _unquoted(item.value_json) for item in entry.extra},
             )
             for entry in record.manifest.contents
         ),
         manifest_file=record.manifest.manifest_file_path,
+        client_id=record.client_id,
     )
 
 
-def tagged_digest(digest: str, extra: dict[str, Any]) -> str:
-    """A digest that is no MD5 names its algorithm before a colon."""
+def manifest_entry(
+    path: str, size: int, digest: str, local_path: str, reference: str, extra: dict[str, Any]
+) -> ManifestEntry:
+    """An entry; a digest that is no MD5 names its algorithm before a colon."""
     algorithm = extra.get("alg", "MD5")
-    return digest if algorithm == "MD5" else f"{algorithm}:{digest}"
+    digest = digest if algorithm == "MD5" else f"{algorithm}:{digest}"
+    generation = str(extra.get("versionID") or "")
+    return ManifestEntry(path, size, digest, reference, generation, local_path)
 
 
 def _unquoted(text: Json) -> Any:

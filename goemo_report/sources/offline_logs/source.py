@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from goemo_report.sources.model import (
     SkippedRun,
 )
 from goemo_report.sources.offline_logs.folders import Folders, scan
-from goemo_report.sources.offline_logs.offline_run import OfflineRun, manifest
+from goemo_report.sources.offline_logs.offline_run import OfflineRun
 from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, read_run_log
 from goemo_report.sources.offline_logs.staging import Reader, StagedFiles
 from goemo_report.sources.references import (
@@ -37,6 +38,9 @@ from goemo_report.sources.references import (
 )
 from goemo_report.sources.store import file_digest
 
+_LINK: Final = "wandb-client-artifact"
+"""Scheme of a reference to a file of an artifact that the same process made."""
+_MOST_LINKS: Final = 8
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -129,7 +133,10 @@ class LogSource:
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact, in the order asked."""
-        return [manifest(self._entries_of(artifact).values()) for artifact in artifacts]
+        return [
+            tuple(self._known_file(entry) for _, entry in sorted(self._entries_of(one).items()))
+            for one in artifacts
+        ]
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
@@ -269,7 +276,46 @@ class LogSource:
             return SkippedFile(file.path, f"it is not in the manifest of {artifact.name}")
         if artifact.kind == "run-files" and not entry.local_path:
             return SkippedFile(file.path, f"files/{file.path} is not in the run's directory")
-        return self._staged.find(file.path, file.size, file.digest, entry.local_path, read)
+        held = self._followed(entry)
+        if held.reference:
+            return self._external(held)
+        return self._staged.find(file.path, held.size, held.digest, held.local_path, read)
+
+    def _known_file(self, entry: ManifestEntry) -> ArtifactFile:
+        """A file of a manifest; what another artifact holds has the size that it has there."""
+        if not entry.reference:
+            return entry
+        held = self._followed(entry)
+        return replace(held, path=entry.path, reference=held.reference or entry.reference)
+
+    def _followed(self, entry: ManifestEntry) -> ManifestEntry:
+        """The entry that holds the bytes, where an artifact of the same logs does."""
+        for _ in range(_MOST_LINKS):
+            place = entry.reference.split("/", 3)
+            if entry.scheme != _LINK or len(place) < 4:
+                break
+            files = (file for run in self._all for file in run.held_by(place[2]))
+            held = next((file for file in files if file.path == place[3]), None)
+            if held is None:
+                break
+            entry = held
+        return entry
+
+    def _external(self, file: ArtifactFile) -> LocalFile:
+        """What no log of this directory tells where it is staged."""
+        from goemo_report.sources.store import Cache
+        from goemo_report.sources.wandb_api import external_files
+        from goemo_report.sources.wandb_api.credentials import find_credentials
+        from goemo_report.sources.wandb_api.transport import Transport
+
+        if file.scheme in {_LINK, "wandb-artifact"}:
+            why = "no log here tells of that artifact; upload the run and read it from W&B"
+            return external_files.unfollowed(file, why)
+
+        def connect() -> Transport:
+            return Transport(find_credentials(), notify=lambda _: None)
+
+        return external_files.fetch_external([file], connect, Cache(), silent)[0]
 
 
 def _report(progress: Progress, file: ArtifactFile, before: int, total: int, read: int) -> None:

@@ -15,7 +15,7 @@ from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, ar
 from goemo_report.errors import SourceError
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState
-from goemo_report.sources.offline_logs.folders import prediction_files, predictions_role
+from goemo_report.sources.newest import ordered_predictions, predictions_role
 from goemo_report.sources.wandb_api.credentials import Credentials
 
 Node = Mapping[str, Any]
@@ -55,6 +55,8 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
         job_type=node.get("jobType") or None,
         group=node.get("group") or None,
         notes=node.get("notes") or "",
+        description=node.get("description") or "",
+        sweep=node.get("sweepName") or None,
         step_count=lines if isinstance(lines, int) else None,
     )
 
@@ -131,7 +133,7 @@ def artifact_refs(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]
         and not str((node.get("artifactType") or {}).get("name", "")).startswith(_INTERNAL_TYPES)
     ]
     kept.sort(key=lambda node: (node.get("versionIndex") or 0, node.get("createdAt") or ""))
-    references = [_artifact_ref(node, run_id) for node in kept]
+    references = [artifact_ref(node, run_id) for node in kept]
     return tuple(sorted(references, key=_place))
 
 
@@ -141,7 +143,8 @@ def _place(reference: ArtifactRef) -> tuple[int, str]:
     return known, reference.name
 
 
-def _artifact_ref(node: Node, run_id: str) -> ArtifactRef:
+def artifact_ref(node: Node, run_id: str) -> ArtifactRef:
+    """One version of an artifact; `run_id` is of the run that logged it."""
     name = str(node["artifactSequence"]["name"])
     version = node.get("versionIndex")
     aliases = (
@@ -176,7 +179,7 @@ def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRe
     """Predictions that a run kept as plain files under `predictions/`, one reference each."""
     by_path = {str(node.get("name") or ""): node for node in nodes}
     found = []
-    for path in prediction_files((), by_path):
+    for path in ordered_predictions(by_path):
         node, role = by_path[path], predictions_role(path)
         found.append(
             ArtifactRef(
@@ -200,17 +203,19 @@ def run_file(reference: ArtifactRef) -> ArtifactFile:
 
 
 def manifest_files(manifest: Mapping[str, Any]) -> tuple[ArtifactFile, ...]:
-    """The files of a manifest in order of path.
-
-    Entries that only point elsewhere (`ref`) are left out: W&B does not hold their bytes.
-    """
+    """The files of a manifest in order of path."""
     contents = manifest.get("contents")
     if not isinstance(contents, dict):
         raise ValueError("no contents")  # noqa: TRY004 - a damaged file, not a wrong call
     return tuple(
-        ArtifactFile(path, int(entry.get("size") or 0), tagged_digest(entry))
+        ArtifactFile(
+            path,
+            int(entry.get("size") or 0),
+            tagged_digest(entry),
+            str(entry.get("ref") or ""),
+            str((entry.get("extra") or {}).get("versionID") or ""),
+        )
         for path, entry in sorted(contents.items())
-        if not entry.get("ref")
     )
 
 

@@ -23,7 +23,7 @@ MOST_RUN_FILES: Final = 50
 
 _RUN: Final = """fragment RunFields on Run {
   id name displayName state tags config summaryMetrics createdAt heartbeatAt
-  group jobType notes historyLineCount historyKeys
+  group jobType notes description sweepName historyLineCount historyKeys
 }"""
 
 RUNS: Final = f"""query Runs($project: String!, $entity: String!, $cursor: String, $perPage: Int,
@@ -107,6 +107,12 @@ def run_filters(query: RunQuery) -> dict[str, Any]:
     return {"$and": conditions} if conditions else {}
 
 
+_RUN_FILES: Final = f"""files({{}}first: {MOST_RUN_FILES}, pattern: "{PREDICTIONS_FOLDER}%") {{{{
+        edges {{{{ node {{{{ id name sizeBytes md5 updatedAt }}}} }}}}
+        pageInfo {{{{ endCursor hasNextPage }}}}
+      }}}}"""
+
+
 def artifacts_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """What each run logged, with the files that it kept under `predictions/`."""
     parts = [
@@ -115,9 +121,7 @@ def artifacts_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
         edges {{ node {{ ...ArtifactFields }} }}
         pageInfo {{ endCursor hasNextPage }}
       }}
-      files(first: {MOST_RUN_FILES}, pattern: "{PREDICTIONS_FOLDER}%") {{
-        edges {{ node {{ id name sizeBytes md5 updatedAt }} }}
-      }}
+      {_RUN_FILES.format("")}
     }}"""
         for n in range(len(run_ids))
     ]
@@ -140,6 +144,14 @@ MORE_ARTIFACTS: Final = f"""query RunOutputArtifacts($entity: String!, $project:
 {_ARTIFACT}"""
 
 
+MORE_RUN_FILES: Final = f"""query RunFiles($entity: String!, $project: String!, $run: String!,
+    $cursor: String) {{
+  project(name: $project, entityName: $entity) {{
+    run(name: $run) {{ {_RUN_FILES.format("after: $cursor, ")} }}
+  }}
+}}"""
+
+
 def histories_of(spans: Sequence[tuple[str, int, int, int]]) -> tuple[str, dict[str, Any]]:
     """History rows of (run id, first step, step after the last, most rows), an alias each."""
     parts = [
@@ -151,13 +163,22 @@ def histories_of(spans: Sequence[tuple[str, int, int, int]]) -> tuple[str, dict[
 
 def manifests_of(artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Where the manifest of each artifact lies."""
-    parts = [
-        f"a{n}: artifact(id: $a{n}) {{ currentManifest {{ file {{ directUrl }} }} }}"
-        for n in range(len(artifact_ids))
-    ]
-    names = ", ".join(f"$a{n}: ID!" for n in range(len(artifact_ids)))
-    document = f"query FetchArtifactManifests({names}) {{\n  " + "\n  ".join(parts) + "\n}"
-    return document, {f"a{n}": value for n, value in enumerate(artifact_ids)}
+    return _by_id("FetchArtifactManifests", "currentManifest { file { directUrl } }", artifact_ids)
+
+
+def artifacts_by_id(artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Artifacts of any project, which they name."""
+    place = "...ArtifactFields artifactSequence { project { name entity { name } } }"
+    document, variables = _by_id("ArtifactsByID", place, artifact_ids)
+    return f"{document}\n{_ARTIFACT}", variables
+
+
+def _by_id(name: str, fields: str, artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Fields of artifacts, an alias each."""
+    variables = {f"a{n}": value for n, value in enumerate(artifact_ids)}
+    parts = [f"{alias}: artifact(id: ${alias}) {{ {fields} }}" for alias in variables]
+    declared = ", ".join(f"${alias}: ID!" for alias in variables)
+    return f"query {name}({declared}) {{\n  " + "\n  ".join(parts) + "\n}", variables
 
 
 def artifact_file_urls(

@@ -2,48 +2,143 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
-from goemo_report.errors import GoemoError, NotFoundError, SourceError
+from goemo_report.errors import ChangedFileError, GoemoError, NotFoundError, SourceError
 from goemo_report.sources.base import Progress
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, SkippedFile
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
+from goemo_report.sources.wandb_api.external_files import fetch_external, unfollowed
 from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
 from goemo_report.sources.wandb_api.transfer import Address, Download, cached_files, download_all
 
+Artifact = tuple[Project, ArtifactRef]
 Wanted = tuple[Project, ArtifactRef, ArtifactFile]
+_LINK = "wandb-artifact"
+"""Scheme of a reference to a file of another artifact."""
+_MOST_LINKS = 8
 _FILES_PER_ALIAS = 500
 _MANIFEST_HEADER = b"wandb-artifact-manifest-v1\n"
 
 
 def manifests(
-    wanted: Sequence[tuple[Project, ArtifactRef]], cache: Cache
+    wanted: Sequence[Artifact], cache: Cache
 ) -> list[tuple[ArtifactFile, ...] | GoemoError]:
     """The files of each artifact, or why they cannot be known, in the order asked.
 
-    A manifest whose digest is the artifact's own is kept in the cache.
+    What refers to a file of another artifact has that file's size and digest. A manifest whose
+    digest is the artifact's own is kept in the cache.
     """
+    found = _manifests(wanted, cache)
+    links = {
+        (number, file.path): (*wanted[number], file)
+        for number, files in enumerate(found)
+        for file in (() if isinstance(files, GoemoError) else files)
+        if file.scheme == _LINK
+    }
+    targets = dict(zip(links, follow(list(links.values()), cache), strict=True))
+
+    def known(number: int, file: ArtifactFile) -> ArtifactFile:
+        target = targets.get((number, file.path))
+        if not isinstance(target, tuple):
+            return file
+        reference = target[2].reference or file.reference
+        return replace(target[2], path=file.path, reference=reference)
+
+    return [
+        files if isinstance(files, GoemoError) else tuple(known(number, file) for file in files)
+        for number, files in enumerate(found)
+    ]
+
+
+def follow(links: Sequence[Wanted], cache: Cache) -> list[Wanted | GoemoError]:
+    """The file that each reference to another artifact leads to, or why it leads to none."""
+    found: list[Wanted | GoemoError] = list(links)
+    for _ in range(_MOST_LINKS):
+        pending = {n: item for n, item in enumerate(found) if _is_link(item)}
+        if not pending:
+            return found
+        holders = _artifacts_by_id(list(pending.values()))
+        manifests = zip(holders, _manifests(list(holders.values()), cache), strict=True)
+        held = {
+            holder: files if isinstance(files, GoemoError) else {one.path: one for one in files}
+            for holder, files in manifests
+        }
+        for number, (_, _, file) in pending.items():
+            holder = _holder_id(file)
+            found[number] = _target(file, holders.get(holder), held.get(holder, {}))
+    endless = SourceError("it refers to a reference that refers to another without end")
+    return [endless if _is_link(item) else item for item in found]
+
+
+def _is_link(item: Wanted | GoemoError) -> TypeGuard[Wanted]:
+    return isinstance(item, tuple) and item[2].scheme == _LINK
+
+
+def _holder_id(file: ArtifactFile) -> str:
+    """The id of the artifact that a reference names, which the client writes in hexadecimal."""
+    try:
+        return base64.b64encode(bytes.fromhex(file.reference.split("/", 3)[2])).decode()
+    except (IndexError, ValueError):
+        return ""
+
+
+def _artifacts_by_id(links: Sequence[Wanted]) -> dict[str, Artifact]:
+    """The artifacts that references name, as far as the server has them, by id."""
+    ids = sorted({_holder_id(file) for _, _, file in links} - {""})
+    transport = links[0][0].transport
+    found: dict[str, Artifact] = {}
+    for group in batches(ids, queries.BATCH):
+        answer = transport.graphql(*queries.artifacts_by_id(group))
+        for number, artifact_id in enumerate(group):
+            node = answer.get(f"a{number}")
+            place = ((node or {}).get("artifactSequence") or {}).get("project")
+            if node and place:
+                project = Project(transport, str(place["entity"]["name"]), str(place["name"]))
+                found[artifact_id] = project, decode.artifact_ref(node, "")
+    return found
+
+
+def _target(
+    file: ArtifactFile, holder: Artifact | None, files: dict[str, ArtifactFile] | GoemoError
+) -> Wanted | GoemoError:
+    if isinstance(files, GoemoError):
+        return files
+    if holder is None:
+        return NotFoundError("its artifact is not on W&B any more, or the key may not see it")
+    path = (*file.reference.split("/", 3), "", "")[3]
+    if path not in files:
+        return NotFoundError(f"{holder[1].qualified_name} holds no {path}")
+    target = files[path]
+    if target.digest.rpartition(":")[2] != file.digest.rpartition(":")[2]:
+        return ChangedFileError(f"{path} of {holder[1].qualified_name} is not what was logged")
+    return (*holder, target)
+
+
+def _manifests(
+    wanted: Sequence[Artifact], cache: Cache
+) -> list[tuple[ArtifactFile, ...] | GoemoError]:
     found: dict[str, tuple[ArtifactFile, ...] | GoemoError] = {}
-    missing: dict[str, tuple[Project, ArtifactRef]] = {}
+    missing: dict[str, Artifact] = {}
     for project, reference in wanted:
         if reference.kind == "run-files":
             found[reference.id] = (decode.run_file(reference),)
-        elif (manifest := cache.load("manifests", reference.digest)) is not None:
+        elif (manifest := cache.load("manifests", *_identity(project, reference))) is not None:
             found[reference.id] = decode.manifest_files(manifest)
         else:
             missing[reference.id] = (project, reference)
     groups = batches(list(missing.values()), queries.BATCH)
     addresses = [address for group in in_parallel(_manifest_addresses, groups) for address in group]
 
-    def one(
-        item: tuple[tuple[Project, ArtifactRef], str | None],
-    ) -> tuple[ArtifactFile, ...] | GoemoError:
+    def one(item: tuple[Artifact, str | None]) -> tuple[ArtifactFile, ...] | GoemoError:
         (project, reference), address = item
         try:
             return _read_manifest(project, reference, address, cache)
@@ -55,7 +150,12 @@ def manifests(
     return [found[reference.id] for _, reference in wanted]
 
 
-def _manifest_addresses(group: Sequence[tuple[Project, ArtifactRef]]) -> list[str | None]:
+def _identity(project: Project, reference: ArtifactRef) -> tuple[str, ...]:
+    """Of a manifest: two artifacts may share a digest, which leaves out what entries refer to."""
+    return project.transport.credentials.base_url, reference.id, reference.digest
+
+
+def _manifest_addresses(group: Sequence[Artifact]) -> list[str | None]:
     document, variables = queries.manifests_of([reference.id for _, reference in group])
     answer = group[0][0].transport.graphql(document, variables)
     found = []
@@ -85,7 +185,7 @@ def _read_manifest(
             continue
         if manifest_digest(manifest) == reference.digest:
             kept = {"contents": manifest["contents"]}
-            cache.store("manifests", kept, reference.digest)
+            cache.store("manifests", kept, *_identity(project, reference))
         return files
     raise SourceError(f"the manifest of {name} cannot be read", "Try again, or upload it again")
 
@@ -113,12 +213,34 @@ def leaves_directory(path: str) -> bool:
 
 def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
     """A checked copy of each file in the cache; only what is not there is downloaded."""
+    found: dict[int, LocalFile] = {
+        number: SkippedFile(file.path, "its path leads out of the directory")
+        for number, (_, _, file) in enumerate(wanted)
+        if leaves_directory(file.path)
+    }
+    held = {n: item for n, item in enumerate(wanted) if n not in found}
+    links = {n: item for n, item in held.items() if _is_link(item)}
+    for number, target in zip(links, follow(list(links.values()), cache), strict=True):
+        if isinstance(target, GoemoError):
+            found[number] = unfollowed(wanted[number][2], str(target))
+            del held[number]
+        else:
+            held[number] = target
+    external = {n: item[2] for n, item in held.items() if item[2].reference}
+    if external:
+        transport = wanted[0][0].transport
+        files = fetch_external(list(external.values()), lambda: transport, cache, progress)
+        found |= dict(zip(external, files, strict=True))
+    held = {n: item for n, item in held.items() if n not in external}
+    found |= dict(zip(held, _fetch_held(list(held.values()), cache, progress), strict=True))
+    return [found[number] for number in range(len(wanted))]
+
+
+def _fetch_held(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
+    """Files whose bytes are with W&B."""
     results: list[LocalFile | None] = [None] * len(wanted)
     places: dict[int, Any] = {}
     for number, (_, reference, file) in enumerate(wanted):
-        if leaves_directory(file.path):
-            results[number] = SkippedFile(file.path, "its path leads out of the directory")
-            continue
         try:
             places[number] = (
                 cache.file_path(file.digest)
@@ -179,7 +301,8 @@ class _Addresses:
 
     def _storage_address(self, project: Project, reference: ArtifactRef, file: ArtifactFile) -> str:
         """The client's own fallback for signed addresses that do not work."""
-        manifest = self._cache.load("manifests", reference.digest) or {"contents": {}}
+        kept = self._cache.load("manifests", *_identity(project, reference))
+        manifest = kept or {"contents": {}}
         birth = manifest["contents"].get(file.path, {}).get("birthArtifactID") or reference.id
         place = self._cache.file_path(file.digest).name[:32]
         parts = ("default", project.entity, project.name, reference.name, reference.id, birth)

@@ -235,27 +235,13 @@ class ApiSource:
                 raise NotFoundError(
                     f"no run {run.id} in {project.path} any more", "List the runs again"
                 )
-            logged = list(decode.edges(node.get("outputArtifacts")))
-            logged += self._more_artifacts(project, run, node.get("outputArtifacts") or {})
-            references = decode.artifact_refs(logged, run.id) + decode.prediction_run_files(
-                list(decode.edges(node.get("files"))), run.id
-            )
+            logged = _pages(project, run, node, "outputArtifacts", queries.MORE_ARTIFACTS)
+            files = _pages(project, run, node, "files", queries.MORE_RUN_FILES)
+            references = decode.artifact_refs(list(logged), run.id)
+            references += decode.prediction_run_files(list(files), run.id)
             self._owners |= {reference.id: project for reference in references}
             found[run.id] = references
         return found
-
-    def _more_artifacts(
-        self, project: Project, run: RunRecord, connection: decode.Node
-    ) -> Iterator[decode.Node]:
-        """What a first page of artifacts left out."""
-        page = connection.get("pageInfo") or {}
-        while page.get("hasNextPage") and page.get("endCursor"):
-            answer = project.ask(
-                queries.MORE_ARTIFACTS, {"run": run.id, "cursor": page["endCursor"]}
-            )
-            following = (answer.get("run") or {}).get("outputArtifacts") or {}
-            yield from decode.edges(following)
-            page = following.get("pageInfo") or {}
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact, in the order asked.
@@ -313,3 +299,17 @@ class ApiSource:
                 "Choose one with --entity or WANDB_ENTITY",
             )
         return str(viewer["entity"])
+
+
+def _pages(
+    project: Project, run: RunRecord, node: decode.Node, field: str, document: str
+) -> Iterator[decode.Node]:
+    """All nodes of one of a run's connections; `node` has its first page."""
+    connection = node.get(field) or {}
+    while True:
+        yield from decode.edges(connection)
+        page = connection.get("pageInfo") or {}
+        if not page.get("hasNextPage") or not page.get("endCursor"):
+            return
+        answer = project.ask(document, {"run": run.id, "cursor": page["endCursor"]})
+        connection = (answer.get("run") or {}).get(field) or {}

@@ -50,6 +50,8 @@ class Download:
 
     `addresses` say where it lies and whether that place wants the key; the next is asked
     when the server refuses the one before. `digest` may be empty where nobody knows it.
+    `etag`: of a file that W&B does not hold, what its server must answer (its address, where
+    that server has no ETags); such a file's size is no more than a hint.
     """
 
     path: str
@@ -57,6 +59,12 @@ class Download:
     digest: str
     target: Path
     addresses: Sequence[Address]
+    etag: str = ""
+
+    @property
+    def exact_size(self) -> int | None:
+        """The size that the file must have, None where nobody knows it."""
+        return None if self.etag else self.size
 
 
 class Meter:
@@ -75,14 +83,14 @@ class Meter:
             self._progress("downloading", self._done, self._total)
 
 
-def is_cached(target: Path, size: int, digest: str) -> bool:
+def is_cached(target: Path, size: int | None, digest: str) -> bool:
     """Whether the cache holds the right bytes; what else stands there is removed.
 
     A file whose digest nobody knows is compared with what was downloaded.
     """
     try:
         known = digest or _digest_beside(target).read_text("ascii")
-        if target.stat().st_size == size and file_digest(target, known):
+        if size in {None, target.stat().st_size} and file_digest(target, known):
             return True
     except (OSError, ValueError):
         pass
@@ -137,7 +145,7 @@ def _download(item: Download, transport: Transport, meter: Meter, stop: threadin
     make_private(item.target.parent)
     part = item.target.with_name(f"{item.target.name}.part")
     with _locked(part) as file:
-        if is_cached(item.target, item.size, item.digest):  # another process was faster
+        if is_cached(item.target, item.exact_size, item.digest):  # another process was faster
             meter.add(item.size)
             part.unlink(missing_ok=True)
             return item.target
@@ -203,6 +211,7 @@ def _fill(
             with transport.open(
                 url, transport.timeout, with_key=with_key, offset=offset
             ) as response:
+                _check_etag(item, url, response.headers.get("ETag"))
                 if offset and response.status_code != 206:  # this server only starts over
                     starts += 1
                     _start_over(file, meter)
@@ -236,8 +245,14 @@ def _stop_if(stop: threading.Event) -> None:
         raise SourceError("stopped", "Start the download again; it goes on from here")
 
 
+def _check_etag(item: Download, url: str, found: str | None) -> None:
+    """Compare as the client does; where it logged the address alone, nothing is known."""
+    if item.etag not in {"", url, (found or url).strip('"')}:
+        raise ChangedFileError("it is not the file that was logged: its ETag differs")
+
+
 def _check_length(file: BinaryIO, item: Download) -> None:
-    if file.tell() < item.size:
+    if file.tell() < (item.exact_size or 0):
         raise TransientError(f"{item.path} broke off at {file.tell()} of {item.size} bytes")
 
 

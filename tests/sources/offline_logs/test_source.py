@@ -102,6 +102,7 @@ class TestListing:
             "training",
             "two\nlines",
         )
+        assert run.sweep == "sweep1"
         assert run.config == {
             "model_name": "odd",
             "nested": {"a": 1, "b": {"c": [1, None]}},

@@ -14,7 +14,7 @@ import pytest
 from goemo_report.contract import ROLES, Role
 from goemo_report.predictions import read_predictions
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, SkippedFile
-from goemo_report.sources.offline_logs.folders import predictions_role
+from goemo_report.sources.newest import predictions_role
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.sources.log_writer import exit_record, new_record, run_record, write_run
 
@@ -101,10 +101,12 @@ class TestArtifacts:
         assert (aliases[3], aliases[4], aliases[4999]) == ((), ("v4",), ("v3",))
         assert (artifacts[-1].digest, artifacts[-1].aliases) == ("7", ("latest", "v7"))
 
-    def test_references_to_elsewhere_are_no_files(self, odd_root: Path) -> None:
+    def test_references_to_elsewhere_are_files_as_well(self, odd_root: Path) -> None:
         source = LogSource(odd_root)
         for files in source.manifests(logged(source, "odd")):
-            assert [file.path for file in files] == ["file.csv"]
+            references = {file.path: file.reference for file in files}
+            elsewhere = "https://example.org/elsewhere.bin"
+            assert references == {"elsewhere.bin": elsewhere, "file.csv": ""}
 
     def test_a_manifest_in_a_file_of_its_own(self, odd_root: Path) -> None:
         source = LogSource(odd_root)

@@ -11,6 +11,7 @@ import pytest
 
 from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.sources.downloads import download
 from goemo_report.sources.model import ArtifactRef, RunQuery
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
@@ -48,11 +49,13 @@ def test_a_run_arrives_whole(server: WandbServer) -> None:
         created_at=datetime(2024, 12, 10, 14, 30, 22, tzinfo=UTC),
     )
     put(server, [run])
+    server.run("abc").sweep_name, server.run("abc").description = "sweep1", "more"
     [found] = open_api().list_runs(RunQuery()).runs
     assert (found.id, found.name, found.tags) == ("abc", run.name, ("final", "training"))
     assert found.config == run.config
     assert found.summary["test/auc"] == "NaN"
     assert (found.group, found.job_type, found.notes) == ("seeds", "train", "first")
+    assert (found.sweep, found.description) == ("sweep1", "more")
     assert found.created_at == run.created_at
     assert found.url == f"{server.url}/{server.entity}/{PROJECT}/runs/abc"
     assert (found.entity, found.project, found.state) == (server.entity, PROJECT, "finished")
@@ -313,7 +316,7 @@ def _references() -> list[ArtifactRef]:
     return [reference for logged in source.artifacts(runs).values() for reference in logged]
 
 
-def test_predictions_kept_as_run_files_are_found(server: WandbServer) -> None:
+def test_predictions_kept_as_run_files_are_found(server: WandbServer, tmp_path: Path) -> None:
     files = {
         "predictions/test_predictions.csv": b"a,b",
         "predictions/val_predictions.csv": b"c,d",
@@ -328,9 +331,23 @@ def test_predictions_kept_as_run_files_are_found(server: WandbServer) -> None:
         ("test-predictions", "predictions/test_predictions.csv", "run-files", None),
         ("val-predictions", "predictions/val_predictions.csv", "run-files", None),
     ]
+    done = download(source, source.find_run("r"), root=tmp_path / "out")
+    assert done.complete
+    for split, content in (("test", b"a,b"), ("val", b"c,d")):
+        folder = tmp_path / "out" / f"run-r-{split}-predictions"
+        assert (folder / "predictions" / f"{split}_predictions.csv").read_bytes() == content
     manifests = source.manifests(references)
     paths = source.fetch([(r, files[0]) for r, files in zip(references, manifests, strict=True)])
     assert [path.read_bytes() for path in paths if isinstance(path, Path)] == [b"a,b", b"c,d"]
+
+
+def test_run_files_beyond_the_first_page_are_found(server: WandbServer) -> None:
+    files = {f"predictions/epoch_{n}/test.csv": str(n).encode() for n in range(120)}
+    put(server, [SeedRun(id="r", files=files)])
+    source = open_api()
+    references = source.artifacts([source.find_run("r")])["r"]
+    assert len(references) == 120
+    assert references[-1].name == "predictions/epoch_119/test.csv"
 
 
 def test_an_artifact_that_is_gone_is_said_and_the_others_go_on(server: WandbServer) -> None:
@@ -363,6 +380,8 @@ def test_documents_are_valid_and_ask_only_what_the_schema_has() -> None:
         *(queries.RUNS, queries.FIND_RUN, queries.TAGS, queries.COUNT, queries.DEFAULT_ENTITY),
         *(queries.VIEWER, queries.PROJECTS, queries.MORE_ARTIFACTS),
         queries.artifacts_of(["a", "b"])[0],
+        queries.artifacts_by_id(["a", "b"])[0],
+        queries.MORE_RUN_FILES,
         queries.histories_of([("a", 0, 9, 5)])[0],
         queries.manifests_of(["a", "b"])[0],
         queries.artifact_file_urls([("c", "v0", ["p"])])[0],
