@@ -21,8 +21,8 @@ from goemo_report.sources.model import ArtifactRef
 from goemo_report.sources.wandb_api.faults import READ_OFFLINE
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transport import Notify
-from goemo_report.sources.wandb_api.upload import Remainder, Sent, log_of_remainder, wandb_sync
 from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
+from goemo_report.syncing.upload import Remainder, Sent, log_of_remainder, wandb_sync
 
 SCHEMA_VERSION: Final = 1
 _ATTEMPTS: Final = 3

@@ -17,9 +17,9 @@ from goemo_report.sources.model import RunQuery
 from goemo_report.sources.offline_logs.leveldb_log import read_log
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_report.sources.wandb_api.upload import Remainder, framed, log_of_remainder
 from goemo_report.syncing.arrival import Arrival, LocalRun
 from goemo_report.syncing.sync import Patience, find_logs, sync, sync_document
+from goemo_report.syncing.upload import Remainder, framed, log_of_remainder
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
 from tests.wandb_server.fixtures import wandb_server
