@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from goemo_report.analysis.truth import recomputed_metrics
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS, Split
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
@@ -81,3 +82,13 @@ def run_result(
     )
     artifacts = tuple(found.artifact for found in made.values())
     return RunResult(record, made, logged, history, artifacts, {})
+
+
+def macro_f1(result: RunResult) -> float:
+    """What runs are ranked by, on the test split."""
+    return result.splits["test"].scores.overall["macro_f1"] or 0.0
+
+
+def compared(comparison: Comparison, result: RunResult) -> ComparedRun:
+    """The run of a comparison that a result became."""
+    return next(run for run in comparison.runs if run.result is result)

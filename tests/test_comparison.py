@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.configs import config_differences, flat_config, seed_groups
-from goemo_report.compare import compare
+from goemo_report.comparison import compare
 from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.results import LoadedRuns, RunResult
 from goemo_report.sources.model import SkippedRun
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
-from tests.synthetic import run_result
+from tests.synthetic import compared, run_result
 
 FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
 
@@ -24,16 +25,16 @@ def test_runs_come_in_the_order_of_creation_whatever_the_input_order() -> None:
     forwards, backwards = compare(FOUR), compare(FOUR[::-1])
     assert [run.id for run in forwards.runs] == [run.id for run in FOUR]
     assert [run.id for run in backwards.runs] == [run.id for run in FOUR]
-    assert forwards.keys == {run.id: f"R{n}" for n, run in enumerate(FOUR, 1)}
+    assert [run.key for run in forwards.runs] == ["R1", "R2", "R3", "R4"]
 
 
 def test_the_baseline_is_the_option_else_the_tag_else_the_first_run() -> None:
-    assert compare(FOUR).baseline is FOUR[0]
+    assert compare(FOUR).baseline.result is FOUR[0]
     tagged = run_result(OfflineRun(seed=9, tags=("baseline",)), number=9)
-    assert compare([*FOUR, tagged]).baseline is tagged
-    assert compare([*FOUR, tagged], baseline=FOUR[2].id).baseline is FOUR[2]
-    assert compare(FOUR, baseline=FOUR[1].run.name).baseline is FOUR[1]
-    assert compare(FOUR, baseline=FOUR[3].run.path).baseline is FOUR[3]
+    assert compare([*FOUR, tagged]).baseline.result is tagged
+    assert compare([*FOUR, tagged], baseline=FOUR[2].id).baseline.result is FOUR[2]
+    assert compare(FOUR, baseline=FOUR[1].run.name).baseline.result is FOUR[1]
+    assert compare(FOUR, baseline=FOUR[3].run.path).baseline.result is FOUR[3]
 
 
 def test_an_unknown_or_ambiguous_baseline_is_refused() -> None:
@@ -45,7 +46,7 @@ def test_an_unknown_or_ambiguous_baseline_is_refused() -> None:
     ]
     with pytest.raises(SettingsError, match="names 2 runs"):
         compare(twins, baseline="twin")
-    assert compare(twins).names == {"t1": "twin (t1)", "t2": "twin (t2)"}
+    assert [run.name for run in compare(twins).runs] == ["twin (t1)", "twin (t2)"]
 
 
 def test_a_baseline_that_cannot_be_used_says_why() -> None:
@@ -64,7 +65,7 @@ def test_runs_without_the_split_are_left_out_with_the_reason() -> None:
         "logged no test predictions",
         "torn",
     ]
-    assert compare([only_val], split="val").runs == (only_val,)
+    assert compare([only_val], split="val").runs[0].result is only_val
     cut = replace(only_val.run, state="unfinished", results=Path("/my runs/n-x"))
     with pytest.raises(NotFoundError) as caught:
         compare([replace(only_val, run=cut)])
@@ -77,9 +78,9 @@ def test_runs_without_the_split_are_left_out_with_the_reason() -> None:
 
 def test_the_ranking_follows_macro_f1() -> None:
     comparison = compare(FOUR)
-    values = [comparison.macro_f1(run) for run in comparison.ranked]
+    values = [run.macro_f1 for run in comparison.ranked]
     assert values == sorted(values, reverse=True)
-    assert comparison.best.run.model_name == "roberta-large"
+    assert comparison.best.record.model_name == "roberta-large"
 
 
 def test_runs_that_differ_only_in_the_seed_form_a_group() -> None:
@@ -125,20 +126,22 @@ def test_config_differences_name_every_key_that_differs() -> None:
 def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
     less = run_result(OfflineRun(model="roberta-large", seed=5, exclude_neutral=True), number=5)
     comparison = compare([FOUR[0], less])
-    alignment = comparison.alignments[less.id]
+    run = compared(comparison, less)
+    alignment = run.alignment
+    assert alignment is not None
     assert comparison.labels == EMOTIONS
     assert alignment.labels == EMOTIONS_WITHOUT_NEUTRAL
     assert alignment.paired
-    assert alignment.matched == comparison.on_split(less).rows
+    assert alignment.matched == run.found.rows
     assert "on the 27 labels that both have" in alignment.note
 
 
 def test_short_names_tell_what_differs() -> None:
     def names(*runs: OfflineRun) -> list[str]:
         results = [run_result(run, number=n) for n, run in enumerate(runs)]
-        return list(compare(results).short_names.values())
+        return [run.short for run in compare(results).runs]
 
-    assert list(compare(FOUR).short_names.values()) == [
+    assert [run.short for run in compare(FOUR).runs] == [
         "R1 distilbert-base seed 1",
         "R2 distilbert-base seed 2",
         "R3 roberta-large seed 1",
@@ -174,31 +177,31 @@ def test_progress_is_told_run_by_run() -> None:
 
 def test_the_best_run_is_set_against_the_next_one() -> None:
     comparison = compare(FOUR)
-    assert comparison.lead is not None
-    macro = comparison.lead["macro_f1"]
+    assert comparison.best_vs_second is not None
+    macro = comparison.best_vs_second["macro_f1"]
     assert macro is not None
     first, second = comparison.ranked[:2]
-    gap = comparison.macro_f1(first) - comparison.macro_f1(second)
+    gap = first.macro_f1 - second.macro_f1
     assert macro.value == pytest.approx(gap, abs=1e-12)
 
 
 def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:
     comparison = compare((FOUR[0], FOUR[2]))
-    found, best = comparison.tuned_headline, comparison.best
+    found, best = comparison.tuned_best_vs_runner_up, comparison.best
     assert found is not None
-    assert comparison.rival is FOUR[0]
+    assert comparison.reference is comparison.baseline
     gap = 0.0
-    for run, sign in ((best, 1), (FOUR[0], -1)):
-        tuned = comparison.protocol(run, "per-class")
+    for run, sign in ((best, 1), (comparison.baseline, -1)):
+        tuned = run.tuned
         assert tuned is not None
         gap += sign * tuned.overall["macro_f1"]
     assert found["macro_f1"] is not None
     assert found["macro_f1"].value == pytest.approx(gap, abs=1e-12)
-    assert comparison.headline is not None
-    assert comparison.headline["macro_f1"] != found["macro_f1"]
+    assert comparison.best_vs_runner_up is not None
+    assert comparison.best_vs_runner_up["macro_f1"] != found["macro_f1"]
     alone = run_result(STANDARD_RUNS[2], splits=("test",), number=3)
-    assert compare((FOUR[0], alone)).tuned_headline is None
-    assert compare(FOUR[:1]).rival is None
+    assert compare((FOUR[0], alone)).tuned_best_vs_runner_up is None
+    assert compare(FOUR[:1]).reference is None
 
 
 def test_a_shuffled_file_gives_the_same_differences() -> None:
@@ -206,8 +209,8 @@ def test_a_shuffled_file_gives_the_same_differences() -> None:
     order = np.random.default_rng(0).permutation(found.rows)
     shuffled = found.predictions.take(order, np.arange(28))
     other = replace(FOUR[2], splits={"test": replace(found, predictions=shuffled)})
-    straight = compare([FOUR[0], FOUR[2]]).differences[FOUR[2].id]["macro_f1"]
-    again = compare([FOUR[0], other]).differences[FOUR[2].id]["macro_f1"]
+    straight = compare([FOUR[0], FOUR[2]]).runs[1].difference("macro_f1")
+    again = compare([FOUR[0], other]).runs[1].difference("macro_f1")
     assert straight is not None
     assert again is not None
     assert again.value == pytest.approx(straight.value, abs=1e-12)
@@ -215,12 +218,22 @@ def test_a_shuffled_file_gives_the_same_differences() -> None:
 
 
 def test_tuned_figures_need_validation_predictions() -> None:
-    alone = run_result(OfflineRun(seed=5), splits=("test",))
-    comparison = compare([alone])
-    assert comparison.protocol(alone, "per-class") is None
-    assert comparison.tuned_intervals == {}
-    tuned = compare(FOUR[:1])
-    result = tuned.protocol(FOUR[0], "per-class")
-    assert result is not None
-    interval = tuned.tuned_intervals[FOUR[0].id]
-    assert interval.low <= result.overall["macro_f1"] <= interval.high
+    (alone,) = compare([run_result(OfflineRun(seed=5), splits=("test",))]).runs
+    assert alone.tuned is None
+    assert alone.tuned_interval is None
+    assert alone.value(TUNED_F1) is None
+    (tuned,) = compare(FOUR[:1]).runs
+    value, interval = tuned.value(TUNED_F1), tuned.interval(TUNED_F1)
+    assert value is not None
+    assert interval is not None
+    assert interval.low <= value <= interval.high
+
+
+def test_a_run_knows_its_recipe() -> None:
+    comparison = compare(FOUR)
+    small, large = comparison.recipes
+    assert [run.recipe for run in comparison.runs] == [small, small, large, large]
+    assert (large.title, large.runs) == ("roberta-large (R3, R4)", list(comparison.runs[2:]))
+    assert large.values() == [run.macro_f1 for run in large.counted]
+    assert comparison.best_recipe is large
+    assert [run.seed for run in large.runs] == [1, 2]

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+from goemo_report.analysis.alignment import Alignment
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 
 Kind = Literal["false positive", "false negative"]
@@ -66,9 +67,7 @@ class Disagreement:
     """
 
     row: int
-    other_row: int
     label: int
-    other_label: int
     better: Literal["first", "other"]
     probability: float
     other_probability: float
@@ -80,23 +79,15 @@ class Disagreement:
 
 
 def disagreements(
-    first: Predictions,
-    other: Predictions,
-    rows: IntArray,
-    other_rows: IntArray,
-    columns: IntArray,
-    other_columns: IntArray,
-    threshold: float,
-    limit: int,
+    first: Predictions, other: Predictions, common: Alignment, threshold: float, limit: int
 ) -> list[Disagreement]:
     """The `limit` widest disagreements of either kind over the common rows and labels.
 
     Those that the first run gets right come first, widest first.
     """
-    truth = first.truth[np.ix_(rows, columns)]
-    p = first.probabilities[np.ix_(rows, columns)]
-    q = other.probabilities[np.ix_(other_rows, other_columns)]
-    right, other_right = (p >= threshold) == truth, (q >= threshold) == truth
+    ours = first.take(common.rows, common.columns)
+    p, q = ours.probabilities, other.take(common.other_rows, common.other_columns).probabilities
+    right, other_right = (p >= threshold) == ours.truth, (q >= threshold) == ours.truth
     found: list[Disagreement] = []
     kinds: tuple[tuple[Literal["first", "other"], BoolArray], ...] = (
         ("first", right & ~other_right),
@@ -105,14 +96,9 @@ def disagreements(
     for better, differs in kinds:
         places = np.argwhere(differs)
         gaps = np.abs(p - q)[differs]
-        for at in np.argsort(-gaps, kind="stable")[:limit]:
-            i, j = places[at]
-            found.append(
-                Disagreement(
-                    int(rows[i]), int(other_rows[i]), int(columns[j]), int(other_columns[j]),
-                    better, float(p[i, j]), float(q[i, j]),
-                )
-            )  # fmt: skip
+        for i, j in places[np.argsort(-gaps, kind="stable")[:limit]].tolist():
+            at = int(common.rows[i]), int(common.columns[j])
+            found.append(Disagreement(*at, better, float(p[i, j]), float(q[i, j])))
     return found
 
 

@@ -28,7 +28,7 @@ _VALUES: Final = values(
 T = TypeVar("T")
 
 
-def kept(
+def cached(
     kind: str,
     digests: Sequence[str],
     options: Sequence[object],

@@ -39,7 +39,7 @@ def load_and_compare(
     `whole` computes all statistics here, with progress, and not when a section first asks.
     """
     from goemo_report.cli._runs import gather, with_run
-    from goemo_report.compare import compare
+    from goemo_report.comparison import compare
     from goemo_report.results import load_results
     from goemo_report.sources.store import cache_directory
 
@@ -98,7 +98,7 @@ def thresholds_of(comparison: Comparison) -> str:
         export_thresholds(
             (run.id, result.choice)
             for run in comparison.runs
-            for result in comparison.protocols[run.id]
+            for result in run.protocols
             if result.choice.thresholds is not None and result.choice.protocol != "oracle"
         )
     )
@@ -142,8 +142,8 @@ def publish_report(
         moving("publishing the report")
         done = publish(
             wanted,
-            entity=settings.entity or comparison.baseline.run.entity,
-            project=settings.explicit_project or comparison.baseline.run.project,
+            entity=settings.entity or comparison.baseline.record.entity,
+            project=settings.explicit_project or comparison.baseline.record.project,
             offline=_above_runs(settings.wandb_dir) if settings.wandb_dir else None,
         )
     for problem in done.problems:

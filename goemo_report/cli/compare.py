@@ -183,7 +183,7 @@ def command(
         write(short_form(report), summary)
     if export_thresholds is not None:
         write(thresholds_of(comparison), export_thresholds)
-    stem = name or default_name(query, [run.run.name for run in comparison.runs] if runs else [])
+    stem = name or default_name(query, [run.record.name for run in comparison.runs] if runs else [])
     if to_stdout:
         write(documents[formats[0]])
     else:

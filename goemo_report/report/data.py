@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.truth import check_logged
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.json_text import timestamp
 from goemo_report.metrics.scores import per_class_rows
 from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
-from goemo_report.results import RunResult, SplitResult
+from goemo_report.results import SplitResult
 from goemo_report.statistics.differences import RANDOMISATIONS
 
 
 def signature(comparison: Comparison) -> str:
     """How the numbers were made, in one line of `key:value` pairs."""
-    sizes = sorted({comparison.on_split(run).rows for run in comparison.runs})
+    sizes = sorted({run.found.rows for run in comparison.runs})
     parts = {
         "goemo": __version__,
         "metrics": METRICS_VERSION,
@@ -51,43 +52,28 @@ def report_data(
         "labels": list(comparison.labels),
         "baseline": {"id": comparison.baseline.id, "chosen": comparison.baseline_rule},
         "best": comparison.best.id,
-        "runs": [
-            _run(comparison, run) | (_statistics(comparison, run) if statistics else {})
-            for run in comparison.runs
-        ],
+        "runs": [_run(run) | (_statistics(run) if statistics else {}) for run in comparison.runs],
         "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
         "seed_groups": [
             {"name": group.name, "runs": list(group.run_ids), "seeds": list(group.seeds)}
-            for group in comparison.groups
+            for group in (recipe.group for recipe in comparison.recipes)
         ],
         "config_differences": {
             key: dict(zip((run.id for run in comparison.runs), values, strict=True))
-            for key, values in config_differences([run.run for run in comparison.runs]).items()
+            for key, values in config_differences([run.record for run in comparison.runs]).items()
         },
     }
 
 
-def _run(comparison: Comparison, result: RunResult) -> dict[str, Any]:
-    run = result.run
-    alignment = comparison.alignments.get(run.id)
+def _run(run: ComparedRun) -> dict[str, Any]:
+    result, alignment = run.result, run.alignment
     return {
-        **run_document(run),
-        "key": comparison.keys[run.id],
+        **run_document(run.record),
+        "key": run.key,
         "logged": result.logged,
         "splits": {split: _split(found) for split, found in result.splits.items()},
         "problems": dict(result.problems),
-        "checks": [
-            {
-                "key": check.key,
-                "place": check.place,
-                "logged": check.logged,
-                "recomputed": check.recomputed,
-                "difference": check.difference,
-                "agrees": check.agrees,
-                "explanation": check.explanation,
-            }
-            for check in check_logged(result)
-        ],
+        "checks": [{key: getattr(check, key) for key in _CHECK} for check in check_logged(result)],
         "pairing": None
         if alignment is None
         else {"paired": alignment.paired, "rows": alignment.matched, "note": alignment.note},
@@ -96,9 +82,14 @@ def _run(comparison: Comparison, result: RunResult) -> dict[str, Any]:
     }
 
 
-def _statistics(comparison: Comparison, result: RunResult) -> dict[str, Any]:
+_CHECK: Final = (*("key", "place", "logged", "recomputed", "difference", "agrees", "explanation"),)
+
+
+def _statistics(run: ComparedRun) -> dict[str, Any]:
+    """Intervals `[low, high]` of every metric at 0.5, differences to the baseline, protocols."""
+    differences = run.differences
     return {
-        "intervals": _intervals(comparison, result),
+        "intervals": {key: one and list(one) for key, one in run.intervals.items()},
         "protocols": [
             {
                 "protocol": item.choice.protocol,
@@ -108,35 +99,10 @@ def _statistics(comparison: Comparison, result: RunResult) -> dict[str, Any]:
                 else dict(zip(item.choice.labels, item.choice.thresholds.tolist(), strict=True)),
                 "overall": dict(item.overall),
             }
-            for item in comparison.protocols[result.id]
+            for item in run.protocols
         ],
-        "differences": _differences(comparison, result),
-    }
-
-
-def _intervals(comparison: Comparison, result: RunResult) -> dict[str, Any]:
-    """95% intervals of every metric at 0.5 on the split of the report, `[low, high]`."""
-    found = comparison.intervals[result.id]
-    return {key: None if value is None else [value.low, value.high] for key, value in found.items()}
-
-
-def _differences(comparison: Comparison, result: RunResult) -> dict[str, Any] | None:
-    """Run minus baseline for every metric; None where the two are not paired."""
-    found = comparison.differences.get(result.id)
-    if found is None:
-        return None
-    return {
-        key: None
-        if item is None
-        else {
-            "value": item.value,
-            "low": item.low,
-            "high": item.high,
-            "p": item.p,
-            "p_adjusted": item.p_adjusted,
-            "verdict": item.verdict,
-        }
-        for key, item in found.items()
+        "differences": differences
+        and {key: one and asdict(one) for key, one in differences.items()},
     }
 
 

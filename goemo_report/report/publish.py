@@ -33,7 +33,7 @@ def without_reports(listing: Listing) -> Listing:
 
 def date_of(comparison: Comparison) -> datetime:
     """When the newest run compared was created."""
-    known = [run.run.created_at for run in comparison.runs if run.run.created_at is not None]
+    known = [run.record.created_at for run in comparison.runs if run.record.created_at is not None]
     dates = [at if at.tzinfo else at.replace(tzinfo=UTC) for at in known]
     return max(dates, default=_UNDATED)
 
@@ -61,7 +61,7 @@ def publication(
             "written_at": timestamp(created_at),
             "split": comparison.split,
             "baseline": comparison.baseline.id,
-            "runs": [run.run.path for run in comparison.runs],
+            "runs": [run.record.path for run in comparison.runs],
             "signature": report.signature,
         },
         files={f"{name}.{form}": text.encode("utf-8") for form, text in documents.items()},
@@ -74,8 +74,8 @@ def publication(
 
 def _inputs(comparison: Comparison) -> Iterator[str]:
     for run in comparison.runs:
-        for split in run.splits.values():
-            artifact, record = split.artifact, run.run
+        for split in run.result.splits.values():
+            artifact, record = split.artifact, run.record
             if artifact.kind == "artifact" and artifact.version and record.entity:
                 yield f"{record.entity}/{record.project}/{artifact.qualified_name}"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from dataclasses import replace
 
+import numpy as np
+
+from goemo_report.analysis.alignment import align
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
-
-Rows = npt.NDArray[np.int64]
 
 
 def table(truth: list[list[int]], probabilities: list[list[float]]) -> Predictions:
@@ -36,19 +36,20 @@ def test_mistakes_are_the_most_confident_of_each_kind() -> None:
 def test_disagreements_say_which_run_is_right() -> None:
     first = table([[1], [0], [1]], [[0.9], [0.8], [0.6]])
     other = table([[1], [0], [1]], [[0.1], [0.2], [0.7]])
-    rows, columns = np.arange(3), np.arange(1)
-    found = disagreements(first, other, rows, rows, columns, columns, 0.5, 5)
+    found = disagreements(first, other, align(first, other), 0.5, 5)
     assert [(d.row, d.better) for d in found] == [(0, "first"), (1, "other")]
     assert [round(d.margin, 3) for d in found] == [0.8, 0.6]
-    swapped = disagreements(other, first, rows, rows, columns, columns, 0.5, 5)
+    swapped = disagreements(other, first, align(other, first), 0.5, 5)
     assert [(d.row, d.better) for d in swapped] == [(1, "first"), (0, "other")]
 
 
 def test_disagreements_follow_the_alignment() -> None:
     first = table([[1, 0], [0, 1]], [[0.9, 0.1], [0.1, 0.9]])
     other = table([[1], [0]], [[0.9], [0.1]])  # knows fear only, rows the other way round
-    rows, other_rows = np.array([0, 1]), np.array([1, 0])
-    assert disagreements(first, other, rows, other_rows, np.array([1]), np.array([0]), 0.5, 5) == []
+    other = replace(other, labels=("fear",), texts=("text 1", "text 0"))
+    common = align(first, other)
+    assert common.matched == 2
+    assert disagreements(first, other, common, 0.5, 5) == []
 
 
 def test_suspects_contradict_the_mean_of_their_own_class() -> None:

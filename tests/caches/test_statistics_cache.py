@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goemo_report.caches import statistics_cache
-from goemo_report.compare import Comparison, Options, compare
+from goemo_report.comparison import Comparison, Options, compare
 from goemo_report.report.render import render
 from goemo_report.report.sections import build_report
 from goemo_report.results import RunResult
@@ -121,9 +121,9 @@ def test_what_statistics_depend_on_makes_them_new(
     refuse_to_compute(monkeypatch)
     known = compare(runs, options=options, split=split, cache=cache)  # type: ignore[arg-type] # one of SPLITS
     with pytest.raises(AssertionError, match="computed again"):
-        _ = known.intervals
+        _ = known.statistics.intervals
     with pytest.raises(AssertionError, match="computed again"):
-        _ = known.differences
+        _ = known.statistics.differences
 
 
 def test_nothing_is_kept_without_a_directory_or_a_digest(tmp_path: Path) -> None:
@@ -141,4 +141,4 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     blocked.write_text("")
     found = compare(RUNS, options=OPTIONS, cache=blocked)
     found.prepare()
-    assert set(found.intervals) == {run.id for run in RUNS}
+    assert set(found.statistics.intervals) == {run.id for run in RUNS}

@@ -314,7 +314,7 @@ class TestCompare:
         assert all(len(entry["thresholds"]) == 28 for entry in entries)
 
     def test_the_defaults_are_those_of_the_analysis(self) -> None:
-        from goemo_report.compare import Options
+        from goemo_report.comparison import Options
 
         command = goemo_report.get_command(click.Context(goemo_report), "compare")
         assert command is not None

@@ -34,7 +34,7 @@ exec(compile(source.replace(')\\n\"\"\"Every metric, in', new), name, "exec"), m
 
 import json
 from goemo_report.audit.limits import parse_limit, recomputed_key
-from goemo_report.compare import compare
+from goemo_report.comparison import compare
 from goemo_report.report.tables import metrics_document
 from goemo_report.report.sections import build_report
 from goemo_report.metrics.scores import score
@@ -43,12 +43,12 @@ from tests.offline_runs import OfflineRun
 
 runs = [run_result(OfflineRun(seed=seed), number=seed) for seed in (1, 2)]
 comparison = compare(runs)
-scores = comparison.runs[0].splits["test"].scores
+scores = comparison.runs[0].found.scores
 document = metrics_document(scores)
 assert 0.5 < document["overall"]["macro_specificity"] < 1
 assert 0 <= document["per_class"][0]["specificity"] <= 1
-assert list(comparison.intervals[runs[0].id]["macro_specificity"])
-assert comparison.differences[runs[1].id]["specificity_joy"].p > 0
+assert list(comparison.statistics.intervals[runs[0].id]["macro_specificity"])
+assert comparison.statistics.differences[runs[1].id]["specificity_joy"].p > 0
 assert recomputed_key("specificity_macro") == "macro_specificity"
 report = build_report(comparison, created_at=CREATED, command="")
 titles = {c.title for s in report.sections for b in s.blocks for c in getattr(b, "columns", ())

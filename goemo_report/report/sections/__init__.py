@@ -79,7 +79,7 @@ def build_report(
         sections=sections,
         signature=signature(comparison),
         command=command,
-        palette_names=tuple(comparison.short(run) for run in comparison.runs),
+        palette_names=tuple(run.short for run in comparison.runs),
         data=report_data(
             comparison, created_at=created_at, command=command, statistics=only is None
         ),

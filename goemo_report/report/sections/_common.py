@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from statistics import fmean
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from goemo_report.analysis.configs import SeedGroup
-from goemo_report.analysis.run_labels import run_labels
-from goemo_report.comparison import RANKING_METRIC, Comparison
+from goemo_report.analysis.compared_runs import TUNED_F1 as TUNED_F1
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed as listed
 from goemo_report.formats.wording import plural as plural
 from goemo_report.metrics.table import OVERALL
-from goemo_report.report.document import Cell, Column, Mark, Value
-from goemo_report.results import RunResult
+from goemo_report.report.document import (
+    Block,
+    Callout,
+    Cell,
+    Column,
+    ColumnKind,
+    Mark,
+    Series,
+    Table,
+    Value,
+)
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 from goemo_report.statistics.intervals import Interval
 
-TUNED_F1: Final = "tuned_macro_f1"
 METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
     TUNED_F1: "macro F1, tuned"
 }
@@ -34,21 +40,24 @@ def sample(comparison: Comparison) -> str:
 
 def texts_range(comparison: Comparison) -> str:
     """How many texts the runs were judged on: `5,427`, or `1,500 to 5,427`."""
-    sizes = sorted({comparison.on_split(run).rows for run in comparison.runs})
+    sizes = sorted({run.found.rows for run in comparison.runs})
     return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
 
 
-def run_cell(comparison: Comparison, run: RunResult) -> Cell:
+def run_cell(run: ComparedRun) -> Cell:
     """A run's name with its link, marked where it is the baseline."""
-    note = "baseline" if run is comparison.baseline else ""
-    return Cell(comparison.name(run), link=run.run.url, note=note)
+    note = "baseline" if run.is_baseline else ""
+    return Cell(run.name, link=run.record.url, note=note)
 
 
-def called(comparison: Comparison, run: RunResult) -> str:
+def called(run: ComparedRun) -> str:
     """A run's name with what tells it from others of its model: `bert-20241210 (lr 1e-05)`."""
-    label = comparison.short(run).removeprefix(f"{comparison.keys[run.id]} {run.run.model_name}")
-    name = comparison.name(run)
-    return name if label.strip() in {"", run.id} else f"{name} ({label.strip()})"
+    label = run.short.removeprefix(f"{run.key} {run.record.model_name}").strip()
+    return run.name if label in {"", run.id} else f"{run.name} ({label})"
+
+
+Cells = Iterable[Value | Cell]
+Level = Literal["verdict", "note", "warning"]
 
 
 def key_column() -> Column:
@@ -56,9 +65,49 @@ def key_column() -> Column:
     return Column("key", "key")
 
 
-def run_columns(comparison: Comparison, runs: Iterable[RunResult], **options: Any) -> list[Column]:
+def run_table(
+    identifier: str,
+    title: str,
+    runs: Iterable[ComparedRun],
+    columns: Iterable[Column],
+    cells: Callable[[ComparedRun], Cells],
+    **options: Any,
+) -> Table:
+    """One row a run: its key, its name and `cells` under `columns`."""
+    return Table(
+        id=identifier,
+        title=title,
+        columns=(key_column(), Column("run", "run"), *columns),
+        rows=tuple((run.key, run_cell(run), *cells(run)) for run in runs),
+        row_header=1,
+        **options,
+    )
+
+
+def run_series(run: ComparedRun, x: Iterable[Value], y: Iterable[Value], **options: Any) -> Series:
+    """A run's line or points in a figure, by its short name and in its colour."""
+    return Series(run.short, tuple(x), tuple(y), colour=run.colour, **options)
+
+
+def run_columns(runs: Iterable[ComparedRun], **options: Any) -> list[Column]:
     """One number column a run, with its short name as title."""
-    return [Column(run.id, comparison.short(run), "number", **options) for run in runs]
+    return [Column(run.id, run.short, "number", **options) for run in runs]
+
+
+def metric_column(key: str, kind: ColumnKind = "number") -> Column:
+    """The column of an overall metric."""
+    return Column(key, METRIC_TITLES[key], kind, OVERALL[key].metric.digits)
+
+
+def present(*blocks: Block | None) -> tuple[Block, ...]:
+    """The blocks that have something to say."""
+    return tuple(block for block in blocks if block is not None)
+
+
+def callout(level: Level, text: str, items: Iterable[str]) -> Callout | None:
+    """A callout over several items; None without any."""
+    found = tuple(items)
+    return Callout(level, text, found) if found else None
 
 
 def number(value: float | None) -> float | None:
@@ -75,67 +124,35 @@ def plain(value: Any) -> Value:
     return str(value)
 
 
-def group_values(
-    comparison: Comparison, group: SeedGroup, key: str = RANKING_METRIC
-) -> list[float]:
-    """One metric of one run a seed; runs in which it is undefined are left out.
-
-    `TUNED_F1` is macro F1 at each run's own thresholds, tuned on its validation split.
-    """
-
-    def value(run: RunResult) -> float | None:
-        if key != TUNED_F1:
-            return comparison.on_split(run).scores.overall[key]
-        tuned = comparison.protocol(run, "per-class")
-        return tuned.overall["macro_f1"] if tuned else None
-
-    found = [value(run) for run in comparison.runs if run.id in group.counted]
-    return [one for one in found if one is not None]
-
-
-def same_recipe(comparison: Comparison, run: RunResult, other: RunResult) -> str:
+def same_recipe(run: ComparedRun, other: ComparedRun) -> str:
     """Whether two runs of one recipe have different seeds, in words; empty for two recipes."""
-    if comparison.group(run) is not comparison.group(other):
+    if run.recipe is not other.recipe:
         return ""
-    of_seed = comparison.group(run).by_seed.values()
+    of_seed = run.recipe.group.by_seed.values()
     known = [ids for ids in of_seed if run.id in ids or other.id in ids]
     if len(known) == 2:
         return "other seed"
     return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
 
 
-def identical(comparison: Comparison, run: RunResult, other: RunResult) -> bool:
+def identical(run: ComparedRun, other: ComparedRun) -> bool:
     """Whether two runs give the same probabilities to the same texts, bit by bit."""
-    ours, theirs = comparison.on_split(run).predictions, comparison.on_split(other).predictions
+    ours, theirs = run.predictions, other.predictions
     same = (ours.texts, ours.labels) == (theirs.texts, theirs.labels)
     return same and np.array_equal(ours.probabilities, theirs.probabilities)
 
 
-def verdict_word(comparison: Comparison, run: RunResult) -> str:
+def chance(comparison: Comparison, run: ComparedRun) -> str:
+    """Why a run is not told from the baseline, being a seed of the same recipe; empty if it is."""
+    return same_recipe(run, comparison.baseline)
+
+
+def verdict_word(comparison: Comparison, run: ComparedRun) -> str:
     """The verdict of a run against the baseline; seeds of one recipe are not told apart."""
-    found = comparison.differences.get(run.id)
-    macro = found["macro_f1"] if found else None
-    if run is comparison.baseline:
+    if run.is_baseline:
         return "baseline"
-    if macro is None:
-        return "not paired"
-    return same_recipe(comparison, run, comparison.baseline) or macro.verdict
-
-
-def best_recipe(comparison: Comparison) -> SeedGroup | None:
-    """The recipe with the best mean macro F1, where any has several seeds on the same texts."""
-    if not comparison.alike or all(len(group.counted) < 2 for group in comparison.groups):
-        return None
-    return max(comparison.groups, key=lambda group: fmean(group_values(comparison, group)))
-
-
-def group_title(comparison: Comparison, group: SeedGroup) -> str:
-    """Model, what tells it from other recipes, and keys: `roberta-large lr 1e-05 (R3, R4)`."""
-    keys = ", ".join(comparison.keys[run_id] for run_id in group.run_ids)
-    first = {other.run_ids[0] for other in comparison.groups}  # one run speaks for its recipe
-    labels = run_labels([run.run for run in comparison.runs if run.id in first])
-    label = labels[group.run_ids[0]]
-    return f"{group.name if label.endswith(group.run_ids[0]) else label} ({keys})"
+    macro = run.difference("macro_f1")
+    return (chance(comparison, run) or macro.verdict) if macro else "not paired"
 
 
 # --- Intervals and differences --------------------------------------------------------
@@ -150,6 +167,11 @@ def with_interval(value: float | None, interval: Interval | None, mark: Mark | N
     if value is None or interval is None:
         return Cell(number(value), mark=mark)
     return Cell(number(value), low=interval.low, high=interval.high, mark=mark)
+
+
+def metric_cell(run: ComparedRun, key: str, mark: Mark | None = None) -> Cell:
+    """An overall metric with its interval."""
+    return with_interval(run.value(key), run.interval(key), mark)
 
 
 def difference_cell(difference: Difference | None, chance: str = "") -> Cell:
@@ -200,24 +222,8 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\u2212")
 
 
-def of_class(comparison: Comparison, run: RunResult, statistic: str, label: str) -> float | None:
-    """F1, precision, recall, AUC or average precision of a label at 0.5; None without it."""
-    found = comparison.on_split(run)
-    if label not in found.labels:
-        return None
-    at = found.labels.index(label)
-    return number(float(found.scores.per_class[statistic][at]))
-
-
-def class_cell(
-    comparison: Comparison,
-    run: RunResult,
-    statistic: str,
-    label: str,
-    mark: Mark | None = None,
-) -> Cell:
+def class_cell(run: ComparedRun, metric: str, label: str, mark: Mark | None = None) -> Cell:
     """A per-class metric with its interval; empty where the run does not have the label."""
-    value = of_class(comparison, run, statistic, label)
-    if value is None:
-        return Cell(None)
-    return with_interval(value, comparison.intervals[run.id][f"{statistic}_{label}"], mark)
+    value = run.of_class(metric, label)
+    interval = None if value is None else run.intervals[f"{metric}_{label}"]
+    return Cell(None) if value is None else with_interval(value, interval, mark)

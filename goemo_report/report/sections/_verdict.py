@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from goemo_report.analysis.configs import SeedGroup
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.report.document import Callout
 from goemo_report.report.sections._common import (
     TUNED_F1,
     called,
-    group_title,
-    group_values,
     identical,
     interval_text,
     listed,
-    of_class,
     p_text,
     plural,
     same_recipe,
     signed,
 )
-from goemo_report.results import RunResult
 from goemo_report.statistics.differences import ALPHA, Difference
 from goemo_report.statistics.seeds import seed_difference, sweep_chance, wins
 
@@ -30,33 +25,31 @@ from goemo_report.statistics.seeds import seed_difference, sweep_chance, wins
 def verdict(comparison: Comparison) -> Callout:
     """The statement at the top; recipes lead where single runs differ by their seed alone."""
     best, base = comparison.best, comparison.baseline
-    value = f"macro F1 {comparison.macro_f1(best):.3f}"
-    rival = comparison.rival
-    if rival is None:
-        return Callout("verdict", f"{called(comparison, best)} reaches {value}.")
-    if comparison.alike and comparison.group(best) is comparison.group(rival):
+    value = f"macro F1 {best.macro_f1:.3f}"
+    reference = comparison.reference
+    if reference is None:
+        return Callout("verdict", f"{called(best)} reaches {value}.")
+    if comparison.alike and best.recipe is reference.recipe:
         return _of_recipes(comparison)
     lines: list[str] = []
     second = comparison.ranked[1]
     if not comparison.baseline_is_chosen:
-        text = f"{called(comparison, best)} is best with {value}, {_ahead(comparison, second)}."
+        text = f"{called(best)} is best with {value}, {_ahead(comparison, second)}."
     elif best is base:
-        text = f"No run beats the baseline {called(comparison, base)} ({value})."
+        text = f"No run beats the baseline {called(base)} ({value})."
         lines.append(f"It is {_ahead(comparison, second)}.")
     else:
-        found = comparison.differences.get(best.id)
-        macro = found["macro_f1"] if found else None
-        gain = comparison.macro_f1(best) - comparison.macro_f1(base)
-        where = ""
+        macro = best.difference("macro_f1")
+        gain, where = best.macro_f1 - base.macro_f1, ""
         if macro is not None and not comparison.alike:
             gain, where = macro.value, " on common texts"
         text = (
-            f"{called(comparison, best)} is best with {value}: {signed(gain)}{where} against the "
-            f"baseline {called(comparison, base)}, {noise(macro)}."
+            f"{called(best)} is best with {value}: {signed(gain)}{where} against the "
+            f"baseline {called(base)}, {noise(macro)}."
         )
         if second is not base:
             lines.append(f"It is {_ahead(comparison, second)}.")
-    if comparison.alike and any(len(group.run_ids) > 1 for group in comparison.groups):
+    if comparison.alike and any(len(recipe.runs) > 1 for recipe in comparison.recipes):
         lines += _recipes(comparison)
     return Callout("verdict", text, (*lines, *_tuned(comparison), *_gains(comparison)))
 
@@ -73,26 +66,26 @@ def noise(found: Difference | None) -> str:
 
 def _tuned(comparison: Comparison) -> list[str]:
     """The lead at thresholds tuned on validation, where it was paired."""
-    found, other = comparison.tuned_headline, comparison.contender
+    found, other = comparison.tuned_best_vs_runner_up, comparison.runner_up
     macro = found["macro_f1"] if found else None
     if macro is None or other is None:
         return []
-    against = f"against {called(comparison, other)}"
+    against = f"against {called(other)}"
     return [f"At tuned thresholds: {signed(macro.value)} {against}, {noise(macro)}."]
 
 
-def _ahead(comparison: Comparison, second: RunResult) -> str:
+def _ahead(comparison: Comparison, second: ComparedRun) -> str:
     """How far the best run is ahead of the next one; signs are those of best minus next."""
-    macro = comparison.lead["macro_f1"] if comparison.lead else None
-    same = same_recipe(comparison, comparison.best, second)
+    macro = comparison.best_vs_second["macro_f1"] if comparison.best_vs_second else None
+    same = same_recipe(comparison.best, second)
     seed = f" (same recipe, {same})" if same else ""
-    if identical(comparison, comparison.best, second):
-        return f"level with {called(comparison, second)}{seed}: identical predictions"
+    if identical(comparison.best, second):
+        return f"level with {called(second)}{seed}: identical predictions"
     if macro is not None and not comparison.alike:  # own values are about other texts
-        gap = f"{signed(macro.value)} on common texts against {called(comparison, second)}{seed}"
+        gap = f"{signed(macro.value)} on common texts against {called(second)}{seed}"
         return f"{gap}, {noise(macro)}"
-    ahead = comparison.macro_f1(comparison.best) - comparison.macro_f1(second)
-    return f"{ahead:.3f} ahead of {called(comparison, second)}{seed}, {noise(macro)}"
+    ahead = comparison.best.macro_f1 - second.macro_f1
+    return f"{ahead:.3f} ahead of {called(second)}{seed}, {noise(macro)}"
 
 
 # --- Recipes: means over seeds --------------------------------------------------------
@@ -101,20 +94,19 @@ def _ahead(comparison: Comparison, second: RunResult) -> str:
 def _of_recipes(comparison: Comparison) -> Callout:
     """The verdict where the two runs in question are seeds of one recipe."""
     best = comparison.best
-    same = [run for run in comparison.ranked if comparison.group(run) is comparison.group(best)]
+    same = [run for run in comparison.ranked if run.recipe is best.recipe]
     last = same[-1]
-    top, bottom = comparison.macro_f1(best), comparison.macro_f1(last)
+    top, bottom = best.macro_f1, last.macro_f1
     chance = (
-        f"Same recipe, {same_recipe(comparison, best, last)}: macro F1 of its {len(same)} runs "
-        f"ranges over {top - bottom:.3f}, from {comparison.name(last)} ({bottom:.3f}) to "
-        f"{comparison.name(best)} ({top:.3f}). That is chance in training, not a better model."
+        f"Same recipe, {same_recipe(best, last)}: macro F1 of its {len(same)} runs "
+        f"ranges over {top - bottom:.3f}, from {last.name} ({bottom:.3f}) to "
+        f"{best.name} ({top:.3f}). That is chance in training, not a better model."
     )
-    if identical(comparison, best, last):
+    if identical(best, last):
         chance = "Same recipe, and the predictions are identical: they are one result."
-    if len(comparison.groups) == 1:
-        (group,) = comparison.groups
-        values = [comparison.macro_f1(run) for run in comparison.runs]
-        seeds = len(group.by_seed)
+    if len(comparison.recipes) == 1:
+        values = [run.macro_f1 for run in comparison.runs]
+        seeds = len(best.recipe.group.by_seed)
         differ = "differ only in the seed"
         if seeds < len(values):
             differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
@@ -131,22 +123,21 @@ def _of_recipes(comparison: Comparison) -> Callout:
 def _recipes(comparison: Comparison) -> list[str]:
     """The best recipe by its mean over seeds, against the baseline's or the next one."""
 
-    def mean(group: SeedGroup) -> float:
-        return fmean(group_values(comparison, group, "macro_f1"))
+    def mean(recipe: Recipe) -> float:
+        return fmean(recipe.values())
 
-    best, *rest = sorted(comparison.groups, key=mean, reverse=True)
+    best, *rest = sorted(comparison.recipes, key=mean, reverse=True)
     other, role = rest[0], "the next"
-    if comparison.baseline_is_chosen and comparison.group(comparison.baseline) is not best:
-        other, role = comparison.group(comparison.baseline), "the baseline's"
-    ours = group_values(comparison, best, "macro_f1")
-    theirs = group_values(comparison, other, "macro_f1")
+    if comparison.baseline_is_chosen and comparison.baseline.recipe is not best:
+        other, role = comparison.baseline.recipe, "the baseline's"
+    ours, theirs = best.values(), other.values()
     text = (
-        f"Over seeds, {group_title(comparison, best)} is the best recipe with a mean macro F1 of "
+        f"Over seeds, {best.title} is the best recipe with a mean macro F1 of "
         f"{mean(best):.3f} (n = {len(ours)}): {signed(mean(best) - mean(other))} against {role}, "
-        f"{group_title(comparison, other)}, with {mean(other):.3f} (n = {len(theirs)})"
+        f"{other.title}, with {mean(other):.3f} (n = {len(theirs)})"
         f"{over_seeds(ours, theirs)}"
     )
-    ours, theirs = (group_values(comparison, group, TUNED_F1) for group in (best, other))
+    ours, theirs = (recipe.values(TUNED_F1) for recipe in (best, other))
     if (len(ours), len(theirs)) != (len(best.counted), len(other.counted)):
         return [text]
     gap = signed(fmean(ours) - fmean(theirs))
@@ -186,23 +177,19 @@ def over_seeds(ours: Sequence[float], theirs: Sequence[float]) -> str:
 def _gains(comparison: Comparison) -> list[str]:
     """The three emotions that gained and lost most, best run against the baseline."""
     best, base = comparison.best, comparison.baseline
-    if comparison.group(best) is comparison.group(base):
+    if best.recipe is base.recipe:
         return []
-    found = comparison.differences.get(best.id)
     deltas = []
     for label in comparison.labels:
-        value, other = (
-            of_class(comparison, best, "f1", label),
-            of_class(comparison, base, "f1", label),
-        )
+        value, other = best.of_class("f1", label), base.of_class("f1", label)
         if value is not None and other is not None:
-            paired = found.get(f"f1_{label}") if found else None
+            paired = best.difference(f"f1_{label}")
             clear = paired is not None and paired.verdict != "tie"
             deltas.append((paired.value if paired else value - other, label, clear))
     deltas.sort(key=lambda item: -item[0])
     gained = [item for item in deltas[:3] if item[0] > 0]
     lost = [item for item in deltas[::-1][:3] if item[0] < 0]
-    against = "" if comparison.baseline_is_chosen else f" against {comparison.name(base)}"
+    against = "" if comparison.baseline_is_chosen else f" against {base.name}"
     lines = []
     if gained:
         lines.append(f"Gained most F1{against}: {_emotions(gained)}.")

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from goemo_report.comparison import Comparison
-from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.report.sections._common import run_cell
+from goemo_report.report.document import Column, Section, Table
+from goemo_report.report.sections._common import callout, present, run_cell
 
 ORDER = 140
 
 
 def build(comparison: Comparison) -> Section:
     """Files read and artifacts logged."""
-    blocks: list[Block] = [_read(comparison), _logged(comparison)]
-    missing = [
-        f"{comparison.name(run)}: no checkpoint"
+    missing = (
+        f"{run.name}: no checkpoint"
         for run in comparison.runs
-        if not any(item.role == "checkpoint" for item in run.artifacts)
-    ]
-    if missing:
-        blocks.append(Callout("note", "Runs without a checkpoint artifact:", tuple(missing)))
+        if not any(item.role == "checkpoint" for item in run.result.artifacts)
+    )
     return Section(
         "artifacts",
         "Artifacts",
-        tuple(blocks),
+        present(
+            _read(comparison),
+            _logged(comparison),
+            callout("note", "Runs without a checkpoint artifact:", missing),
+        ),
         lead="The files behind every number. Each was checked against its digest when it was read.",
         method="File digests are the base64 MD5 of the artifact's manifest; artifact digests are "
         "W&B's own.",
@@ -43,7 +44,7 @@ def _read(comparison: Comparison) -> Table:
         ),
         rows=tuple(
             (
-                comparison.short(run),
+                run.short,
                 split,
                 f"{found.artifact.qualified_name}/{found.file.path}",
                 found.rows,
@@ -51,29 +52,17 @@ def _read(comparison: Comparison) -> Table:
                 found.file.digest,
             )
             for run in comparison.runs
-            for split, found in run.splits.items()
+            for split, found in run.result.splits.items()
         ),
     )
 
 
 def _logged(comparison: Comparison) -> Table:
-    rows: list[tuple[Value | Cell, ...]] = []
-    groups: list[tuple[str, int]] = []
-    for run in comparison.runs:
-        rows += [
-            (
-                run_cell(comparison, run),
-                item.name,
-                item.version,
-                item.type,
-                item.role,
-                item.size,
-                item.digest,
-            )
-            for item in run.artifacts
-        ]
-        if run.artifacts:
-            groups.append((comparison.name(run), len(run.artifacts)))
+    rows = tuple(
+        (run_cell(run), one.name, one.version, one.type, one.role, one.size, one.digest)
+        for run in comparison.runs
+        for one in run.result.artifacts
+    )
     return Table(
         id="artifacts-logged",
         title="Artifacts that the runs logged",
@@ -86,7 +75,9 @@ def _logged(comparison: Comparison) -> Table:
             Column("size", "size", "bytes"),
             Column("digest", "digest", "code"),
         ),
-        rows=tuple(rows),
-        row_groups=tuple(groups),
+        rows=rows,
+        row_groups=tuple(
+            (run.name, len(run.result.artifacts)) for run in comparison.runs if run.result.artifacts
+        ),
         collapsed=len(rows) > 12,
     )

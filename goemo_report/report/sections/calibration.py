@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.analysis.calibration import BINS, Reliability, class_ece, reliability
-from goemo_report.comparison import Comparison
-from goemo_report.report.document import Axis, Block, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._common import key_column, run_cell, run_columns, sample
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Table
+from goemo_report.report.sections._common import (
+    Cells,
+    run_columns,
+    run_series,
+    run_table,
+    sample,
+)
 
 ORDER = 90
 LIKELY: Final = 0.05
@@ -19,22 +25,15 @@ def build(comparison: Comparison) -> Section:
     found: dict[str, Reliability] = {}
     upper: dict[str, Reliability] = {}
     for run in comparison.runs:
-        predictions = comparison.on_split(run).predictions
-        found[run.id] = reliability(predictions.truth, predictions.probabilities)
-        likely = predictions.probabilities >= LIKELY
+        truth, probabilities = run.predictions.truth, run.predictions.probabilities
+        found[run.id] = reliability(truth, probabilities)
+        likely = probabilities >= LIKELY
         if likely.any():
-            upper[run.id] = reliability(
-                predictions.truth[likely], predictions.probabilities[likely]
-            )
-    blocks: list[Block] = [
-        _plot(comparison, upper),
-        _table(comparison, found, upper),
-        _per_class(comparison),
-    ]
+            upper[run.id] = reliability(truth[likely], probabilities[likely])
     return Section(
         "calibration",
         "Calibration",
-        tuple(blocks),
+        (_plot(comparison, upper), _table(comparison, found, upper), _per_class(comparison)),
         lead="Among the pairs to which a run gives probability p, a share p should be true. Above "
         "the diagonal a run is too careful, below it too bold.",
         method=f"{sample(comparison)}, all text x emotion pairs, no threshold. ECE: mean of "
@@ -46,17 +45,7 @@ def build(comparison: Comparison) -> Section:
 
 
 def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
-    series = tuple(
-        Series(
-            name=comparison.short(run),
-            x=tuple(found[run.id].confidence.round(4).tolist()),
-            y=tuple(found[run.id].frequency.round(4).tolist()),
-            notes=tuple(f"{size:,} pairs" for size in found[run.id].size.tolist()),
-            colour=comparison.colours[run.id],
-        )
-        for run in comparison.runs
-        if run.id in found
-    )
+    runs = [(run, found[run.id]) for run in comparison.runs if run.id in found]
     table = Table(
         id="reliability-bins",
         title="Bins of the reliability diagram",
@@ -68,14 +57,11 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
             Column("frequency", "share true", "number", digits=4),
         ),
         rows=tuple(
-            (comparison.short(run), number, size, confidence, frequency)
-            for run in comparison.runs
-            if run.id in found
-            for number, (size, confidence, frequency) in enumerate(
+            (run.short, number, *values)
+            for run, one in runs
+            for number, values in enumerate(
                 zip(
-                    found[run.id].size.tolist(),
-                    found[run.id].confidence.tolist(),
-                    found[run.id].frequency.tolist(),
+                    *(part.tolist() for part in (one.size, one.confidence, one.frequency)),
                     strict=True,
                 ),
                 1,
@@ -90,7 +76,15 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
         "the diagonal is perfect calibration.",
         x=Axis("mean probability", low=0, high=1),
         y=Axis("share true", low=0, high=1),
-        series=series,
+        series=tuple(
+            run_series(
+                run,
+                one.confidence.round(4).tolist(),
+                one.frequency.round(4).tolist(),
+                notes=tuple(f"{size:,} pairs" for size in one.size.tolist()),
+            )
+            for run, one in runs
+        ),
         table=table,
         diagonal=True,
     )
@@ -99,49 +93,35 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
 def _table(
     comparison: Comparison, found: dict[str, Reliability], upper: dict[str, Reliability]
 ) -> Table:
-    best = min(item.ece for item in found.values())
-    several = len(found) > 1
-    return Table(
-        id="calibration-errors",
-        title="Calibration errors",
-        columns=(
-            key_column(),
-            Column("run", "run"),
-            Column("ece", "ECE", "number", digits=4),
-            Column("ece_likely", f"ECE, p \u2265 {LIKELY:g}", "number", digits=4),
-            Column("brier", "Brier", "number", digits=4),
-            Column("mean_probability", "mean probability", "number", digits=4),
-            Column("base_rate", "share true", "number", digits=4),
-        ),
-        rows=tuple(
-            (
-                comparison.keys[run.id],
-                run_cell(comparison, run),
-                Cell(item.ece, mark="best" if several and item.ece == best else None),
-                upper[run.id].ece if run.id in upper else None,
-                item.brier,
-                item.mean_probability,
-                item.base_rate,
-            )
-            for run in comparison.runs
-            for item in (found[run.id],)
-        ),
-        row_header=1,
+    best = min(item.ece for item in found.values()) if len(found) > 1 else None
+
+    def cells(run: ComparedRun) -> Cells:
+        one = found[run.id]
+        yield Cell(one.ece, mark="best" if one.ece == best else None)
+        yield upper[run.id].ece if run.id in upper else None
+        yield from (one.brier, one.mean_probability, one.base_rate)
+
+    columns = (
+        Column("ece", "ECE", "number", digits=4),
+        Column("ece_likely", f"ECE, p \u2265 {LIKELY:g}", "number", digits=4),
+        Column("brier", "Brier", "number", digits=4),
+        Column("mean_probability", "mean probability", "number", digits=4),
+        Column("base_rate", "share true", "number", digits=4),
     )
+    return run_table("calibration-errors", "Calibration errors", comparison.runs, columns, cells)
 
 
 def _per_class(comparison: Comparison) -> Table:
     errors: dict[str, dict[str, float]] = {}
     for run in comparison.runs:
-        predictions = comparison.on_split(run).predictions
-        values = class_ece(predictions.truth, predictions.probabilities).tolist()
-        errors[run.id] = dict(zip(predictions.labels, values, strict=True))
+        values = class_ece(run.predictions.truth, run.predictions.probabilities).tolist()
+        errors[run.id] = dict(zip(run.labels, values, strict=True))
     return Table(
         id="calibration-emotions",
         title="ECE of each emotion",
         columns=(
             Column("emotion", "emotion"),
-            *run_columns(comparison, comparison.runs, digits=4, shade=True),
+            *run_columns(comparison.runs, digits=4, shade=True),
         ),
         rows=tuple(
             (label, *(errors[run.id].get(label) for run in comparison.runs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.analysis.groups import group_of
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.report.document import (
     Axis,
@@ -24,11 +24,9 @@ from goemo_report.report.sections._common import (
     INTERVALS,
     class_cell,
     number,
-    of_class,
     run_columns,
     sample,
 )
-from goemo_report.results import RunResult
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 60
@@ -47,7 +45,7 @@ def build(comparison: Comparison) -> Section:
     """The best run in detail, F1 across runs, F1 against support."""
     best = comparison.best
     several = bool(comparison.others)
-    blocks: list[Block] = [_detail(comparison, best)]
+    blocks: list[Block] = [_detail(best)]
     if several:
         blocks.append(_heatmap(comparison, _across(comparison, "f1", "F1", "emotions-f1")))
     blocks.append(_against_support(comparison))
@@ -60,7 +58,7 @@ def build(comparison: Comparison) -> Section:
         "emotions",
         "Emotions",
         tuple(blocks),
-        lead=f"Every metric of the best run, {comparison.name(best)}, grouped by sentiment and "
+        lead=f"Every metric of the best run, {best.name}, grouped by sentiment and "
         f"sorted by F1; then F1 of every run.{rest} {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}. Support: texts "
         f"that carry the emotion. Intervals: {METHODS['class']}; {METHODS['auc']}; "
@@ -72,14 +70,14 @@ def f1_by_run(comparison: Comparison) -> dict[str, dict[str, float]]:
     """F1 at 0.5 of each label, by run id."""
     result: dict[str, dict[str, float]] = {}
     for run in comparison.runs:
-        found = comparison.on_split(run)
+        found = run.found
         result[run.id] = dict(zip(found.labels, found.scores.counts.f1.tolist(), strict=True))
     return result
 
 
-def _detail(comparison: Comparison, run: RunResult) -> Table:
+def _detail(run: ComparedRun) -> Table:
     """One run's metrics by sentiment group, each group sorted by F1."""
-    found = comparison.on_split(run)
+    found = run.found
     counts = found.scores.counts
     numbers = dict(
         zip(
@@ -92,17 +90,17 @@ def _detail(comparison: Comparison, run: RunResult) -> Table:
     groups: list[tuple[str, int]] = []
     for sentiment, members in SENTIMENT.items():
         present = [label for label in members if label in numbers]
-        present.sort(key=lambda label: -(of_class(comparison, run, "f1", label) or 0.0))
+        present.sort(key=lambda label: -(run.of_class("f1", label) or 0.0))
         for label in present:
             support, predicted = numbers[label]
-            cells = [class_cell(comparison, run, name, label) for name, _ in _STATISTICS]
+            cells = [class_cell(run, name, label) for name, _ in _STATISTICS]
             called = Cell(predicted, mark=None if predicted else "warning")
             rows.append((label, group_of(label, EKMAN), support, called, *cells))
         if present:
             groups.append((sentiment, len(present)))
     return Table(
         id="emotions-detail",
-        title=f"Every emotion: {comparison.short(run)}",
+        title=f"Every emotion: {run.short}",
         columns=(
             Column("emotion", "emotion"),
             Column("ekman", "Ekman"),
@@ -116,17 +114,15 @@ def _detail(comparison: Comparison, run: RunResult) -> Table:
 
 
 def _across(comparison: Comparison, statistic: str, title: str, identifier: str) -> Table:
-    baseline = comparison.on_split(comparison.baseline)
+    baseline = comparison.baseline.found
     support = dict(zip(baseline.labels, baseline.scores.counts.support.tolist(), strict=True))
     rows: list[tuple[Value | Cell, ...]] = []
     for label in comparison.labels:
-        values = [of_class(comparison, run, statistic, label) for run in comparison.runs]
+        values = [run.of_class(statistic, label) for run in comparison.runs]
         best = max(value for value in values if value is not None)
         marked = len(values) > 1 and best > 0
         cells = [
-            class_cell(
-                comparison, run, statistic, label, "best" if marked and value == best else None
-            )
+            class_cell(run, statistic, label, "best" if marked and value == best else None)
             for run, value in zip(comparison.runs, values, strict=True)
         ]
         rows.append((label, support.get(label), *cells))
@@ -136,7 +132,7 @@ def _across(comparison: Comparison, statistic: str, title: str, identifier: str)
         columns=(
             Column("emotion", "emotion"),
             Column("support", "support", "integer", help="in the baseline's file"),
-            *run_columns(comparison, comparison.runs, shade=True),
+            *run_columns(comparison.runs, shade=True),
         ),
         rows=tuple(rows),
         collapsed=identifier != "emotions-f1",
@@ -158,7 +154,7 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
         id="emotions-heatmap",
         title="F1 of each emotion in each run",
         alt="Heatmap of F1: one row a run, one column an emotion, ordered by sentiment and F1.",
-        rows=tuple(comparison.short(run) for run in comparison.runs),
+        rows=tuple(run.short for run in comparison.runs),
         columns=tuple(ordered),
         values=tuple(
             tuple(number(f1[run.id].get(label)) for label in ordered) for run in comparison.runs
@@ -175,21 +171,21 @@ def _against_support(comparison: Comparison) -> Plot:
     runs = list(dict.fromkeys((comparison.best, comparison.baseline)))
     series = []
     for run in runs:
-        found = comparison.on_split(run)
+        found = run.found
         support = found.scores.counts.support.tolist()
         kept = [j for j, size in enumerate(support) if size]
         f1 = found.scores.counts.f1.round(4).tolist()
         series.append(
             Series(
-                comparison.short(run),
+                run.short,
                 tuple(support[j] for j in kept),
                 tuple(f1[j] for j in kept),
                 style="points",
                 notes=tuple(found.labels[j] for j in kept),
-                colour=comparison.colours[run.id],
+                colour=run.colour,
             )
         )
-    best = comparison.on_split(comparison.best)
+    best = comparison.best.found
     order = sorted(range(len(best.labels)), key=lambda j: int(best.scores.counts.support[j]))
     table = Table(
         id="emotions-support-values",
@@ -197,13 +193,13 @@ def _against_support(comparison: Comparison) -> Plot:
         columns=(
             Column("emotion", "emotion"),
             Column("support", "support", "integer"),
-            *run_columns(comparison, runs),
+            *run_columns(runs),
         ),
         rows=tuple(
             (
                 best.labels[j],
                 int(best.scores.counts.support[j]),
-                *(of_class(comparison, run, "f1", best.labels[j]) for run in runs),
+                *(run.of_class("f1", best.labels[j]) for run in runs),
             )
             for j in order
         ),

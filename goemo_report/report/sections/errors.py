@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
-from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.report.sections._common import AT_HALF, plural, sample
-from goemo_report.results import RunResult
+from goemo_report.report.document import Callout, Column, Section, Table, Value
+from goemo_report.report.sections._common import AT_HALF, plural, present, sample
 
 ORDER = 110
-
-_Row = tuple[Value | Cell, ...]
 
 
 def build(comparison: Comparison) -> Section | None:
     """Texts worth reading; None where no errors were asked for."""
-    limit = comparison.options.max_errors
+    limit, best = comparison.options.max_errors, comparison.best
     if limit == 0:
         return None
-    best = comparison.best
-    blocks: list[Block] = []
-    if not comparison.options.texts:
-        blocks.append(
-            Callout(
-                "note", "Texts are left out (--no-text); rows are those of the prediction file."
-            )
-        )
-    blocks.append(_mistakes(comparison, best, limit))
-    rival = _rival(comparison)
-    if rival is not None:
-        blocks.append(_disagreements(comparison, best, rival, limit))
-    blocks.append(_suspects(comparison, best, limit))
+    without = Callout(
+        "note", "Texts are left out (--no-text); rows are those of the prediction file."
+    )
     return Section(
         "errors",
         "Error browser",
-        tuple(blocks),
-        lead=f"What {comparison.name(best)} gets wrong with the greatest confidence, and what may "
+        present(
+            None if comparison.options.texts else without,
+            _mistakes(comparison, best, limit),
+            _disagreements(comparison, best, limit),
+            _suspects(comparison, best, limit),
+        ),
+        lead=f"What {best.name} gets wrong with the greatest confidence, and what may "
         "be wrong in the labels instead.",
         method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per emotion and kind "
         "of mistake. Confidence: p for a false positive, 1 \u2212 p for a false negative. "
@@ -57,30 +47,18 @@ def _text_columns(comparison: Comparison) -> tuple[Column, ...]:
     return (row, Column("text", "text")) if comparison.options.texts else (row,)
 
 
-def _text_cells(comparison: Comparison, predictions: Predictions, row: int) -> _Row:
-    if comparison.options.texts:
-        return (row + 1, predictions.texts[row])
-    return (row + 1,)
+def _text_cells(comparison: Comparison, predictions: Predictions, row: int) -> tuple[Value, ...]:
+    return (row + 1, *((predictions.texts[row],) if comparison.options.texts else ()))
 
 
 def _names(predictions: Predictions, labels: BoolArray, row: int) -> str:
     return ", ".join(predictions.labels[j] for j in np.flatnonzero(labels[row])) or "(none)"
 
 
-def _namer(predictions: Predictions) -> Callable[[int], tuple[str, str]]:
-    """Gives the true and the predicted emotions of a row as text."""
+def _mistakes(comparison: Comparison, run: ComparedRun, limit: int) -> Table:
+    predictions = run.predictions
     predicted = predictions.probabilities >= DEFAULT_THRESHOLD
-
-    def names(row: int) -> tuple[str, str]:
-        return _names(predictions, predictions.truth, row), _names(predictions, predicted, row)
-
-    return names
-
-
-def _mistakes(comparison: Comparison, run: RunResult, limit: int) -> Table:
-    predictions = comparison.on_split(run).predictions
-    found = mistakes(predictions, predictions.probabilities >= DEFAULT_THRESHOLD, limit)
-    names = _namer(predictions)
+    found = mistakes(predictions, predicted, limit)
     return Table(
         id="errors-confident",
         title="Most confident mistakes",
@@ -98,55 +76,41 @@ def _mistakes(comparison: Comparison, run: RunResult, limit: int) -> Table:
                 item.kind,
                 round(item.confidence, 4),
                 *_text_cells(comparison, predictions, item.row),
-                *names(item.row),
+                _names(predictions, predictions.truth, item.row),
+                _names(predictions, predicted, item.row),
             )
             for item in found
         ),
         browse=True,
-        caption=f"{comparison.name(run)}; {plural(len(found), 'mistake')} shown.",
+        caption=f"{run.name}; {plural(len(found), 'mistake')} shown.",
     )
 
 
-def _rival(comparison: Comparison) -> RunResult | None:
-    """The run to set against the best one: the baseline, or the next best."""
+def _disagreements(comparison: Comparison, best: ComparedRun, limit: int) -> Table | None:
+    """Where the best run and the baseline (or the next best) part; None where not paired."""
     if not comparison.others:
         return None
-    if comparison.best is not comparison.baseline:
-        rival, aligned = comparison.baseline, comparison.best
-    else:
-        rival = aligned = comparison.ranked[1]
-    return rival if comparison.alignments[aligned.id].paired else None
-
-
-def _disagreements(comparison: Comparison, best: RunResult, rival: RunResult, limit: int) -> Table:
-    first, other = comparison.on_split(best).predictions, comparison.on_split(rival).predictions
-    if best is comparison.baseline:
-        alignment = comparison.alignments[rival.id]
-        rows, columns = alignment.other_rows, alignment.other_columns
-        other_rows, other_columns = alignment.rows, alignment.columns
-    else:
-        alignment = comparison.alignments[best.id]
-        rows, columns = alignment.rows, alignment.columns
-        other_rows, other_columns = alignment.other_rows, alignment.other_columns
-    found = disagreements(
-        first, other, rows, other_rows, columns, other_columns, DEFAULT_THRESHOLD, 5 * limit
-    )
-    a, b = comparison.short(best), comparison.short(rival)
+    other = comparison.ranked[1] if best.is_baseline else comparison.baseline
+    alignment = best.aligned(other)
+    if not alignment.paired:
+        return None
+    first = best.predictions
+    found = disagreements(first, other.predictions, alignment, DEFAULT_THRESHOLD, 5 * limit)
     return Table(
         id="disagreements",
-        title=f"Right in one run, wrong in the other: {a} and {b}",
+        title=f"Right in one run, wrong in the other: {best.short} and {other.short}",
         columns=(
             Column("right", "right"),
             Column("emotion", "emotion"),
             Column("carries", "text carries it"),
-            Column("best", f"p of {a}", "number"),
-            Column("rival", f"p of {b}", "number"),
+            Column("best", f"p of {best.short}", "number"),
+            Column("rival", f"p of {other.short}", "number"),
             *_text_columns(comparison),
             Column("true", "true emotions"),
         ),
         rows=tuple(
             (
-                a if item.better == "first" else b,
+                best.short if item.better == "first" else other.short,
                 first.labels[item.label],
                 bool(first.truth[item.row, item.label]),
                 round(item.probability, 4),
@@ -161,16 +125,14 @@ def _disagreements(comparison: Comparison, best: RunResult, rival: RunResult, li
     )
 
 
-def _suspects(comparison: Comparison, best: RunResult, limit: int) -> Table:
-    predictions = comparison.on_split(best).predictions
+def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table:
+    predictions = best.predictions
     alike = [
-        run
+        run.predictions.probabilities
         for run in comparison.runs
-        if (other := comparison.on_split(run).predictions).labels == predictions.labels
-        and other.texts == predictions.texts
+        if (run.labels, run.predictions.texts) == (predictions.labels, predictions.texts)
     ]
-    stacked = np.stack([comparison.on_split(run).predictions.probabilities for run in alike])
-    found = suspects(predictions.truth, stacked, 3 * limit)
+    found = suspects(predictions.truth, np.stack(alike), 3 * limit)
     return Table(
         id="suspects",
         title="Suspected label errors",

@@ -38,7 +38,7 @@ def _tables(
 ) -> list[Block]:
     rolled: dict[str, tuple[Grouped, GroupScores]] = {}
     for run in comparison.runs:
-        grouped = roll_up(comparison.on_split(run).predictions, grouping)
+        grouped = roll_up(run.predictions, grouping)
         rolled[run.id] = grouped, score_groups(grouped)
     return [_overall(comparison, name, title, rolled), _per_group(comparison, name, title, rolled)]
 
@@ -58,8 +58,8 @@ def _overall(
         ),
         rows=tuple(
             (
-                comparison.keys[run.id],
-                run_cell(comparison, run),
+                run.key,
+                run_cell(run),
                 *(rolled[run.id][1].overall[key] for key in keys),
             )
             for run in comparison.ranked
@@ -91,7 +91,7 @@ def _per_group(
             Column("group", "group"),
             Column("members", "emotions", "integer"),
             Column("support", "support", "integer", help="texts, in the baseline's file"),
-            *run_columns(comparison, comparison.runs, shade=True),
+            *run_columns(comparison.runs, shade=True),
         ),
         rows=tuple(rows),
     )

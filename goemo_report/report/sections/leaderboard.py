@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from statistics import fmean, stdev
+from typing import Final
 
-from goemo_report.analysis.configs import SeedGroup
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
 from goemo_report.reference_board import REFERENCE_BOARD, SAMPLING_ERROR, PublishedResult
 from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
@@ -14,18 +14,15 @@ from goemo_report.report.sections._common import (
     AT_HALF,
     INTERVALS,
     TUNED_F1,
-    best_recipe,
+    Cells,
+    chance,
     difference_cell,
-    group_title,
-    group_values,
     key_column,
+    metric_cell,
     run_cell,
-    same_recipe,
     sample,
     verdict_word,
-    with_interval,
 )
-from goemo_report.results import RunResult
 
 ORDER = 20
 
@@ -50,32 +47,18 @@ def build(comparison: Comparison) -> Section:
 
 
 def _leaderboard(comparison: Comparison) -> Table:
-    sizes = {comparison.on_split(run).rows for run in comparison.runs}
+    sizes = {run.found.rows for run in comparison.runs}
     differ = len(sizes) > 1 or not comparison.same_texts
-    rows: list[_Row] = []
-    for place, run in enumerate(comparison.ranked, 1):
-        overall = comparison.on_split(run).scores.overall
-        intervals = comparison.intervals[run.id]
-        paired = comparison.differences.get(run.id)
-        macro = paired["macro_f1"] if paired else None
-        tuned = comparison.protocol(run, "per-class")
-        rows.append(
-            (
-                place,
-                comparison.keys[run.id],
-                run_cell(comparison, run),
-                *((comparison.on_split(run).rows,) if differ else ()),
-                with_interval(overall["macro_f1"], intervals["macro_f1"]),
-                difference_cell(macro, same_recipe(comparison, run, comparison.baseline)),
-                verdict_word(comparison, run),
-                with_interval(tuned.overall["macro_f1"], comparison.tuned_intervals[run.id])
-                if tuned
-                else Cell(None, note="no validation predictions"),
-                with_interval(overall["micro_f1"], intervals["micro_f1"]),
-                with_interval(overall["micro_auc"], intervals["micro_auc"]),
-                with_interval(overall["macro_auc"], intervals["macro_auc"]),
-            )
-        )
+
+    def cells(run: ComparedRun) -> Cells:
+        yield from (run.key, run_cell(run), *((run.found.rows,) if differ else ()))
+        yield metric_cell(run, "macro_f1")
+        yield difference_cell(run.difference("macro_f1"), chance(comparison, run))
+        yield verdict_word(comparison, run)
+        without = Cell(None, note="no validation predictions")
+        yield metric_cell(run, TUNED_F1) if run.tuned else without
+        yield from (metric_cell(run, key) for key in ("micro_f1", "micro_auc", "macro_auc"))
+
     return Table(
         id="leaderboard-runs",
         title="Runs by macro F1",
@@ -92,7 +75,7 @@ def _leaderboard(comparison: Comparison) -> Table:
             Column("micro_auc", "micro AUC", "number", digits=4),
             Column("macro_auc", "macro AUC", "number", digits=4),
         ),
-        rows=tuple(rows),
+        rows=tuple((place, *cells(run)) for place, run in enumerate(comparison.ranked, 1)),
         row_header=2,
         caption="The runs were not judged on the same texts: each value is about the run's own "
         "texts, each difference about those that it has in common with the baseline."
@@ -103,7 +86,7 @@ def _leaderboard(comparison: Comparison) -> Table:
 
 def _published(comparison: Comparison) -> list[Block]:
     """The runs that were judged on the whole test split among the results that others reported."""
-    whole = [run for run in comparison.runs if _is_whole(comparison, run)]
+    whole = [run for run in comparison.runs if _is_whole(run)]
     if not whole:
         return [
             Callout(
@@ -113,8 +96,8 @@ def _published(comparison: Comparison) -> list[Block]:
                 "and no run here is.",
             )
         ]
-    if len(whole) == len(comparison.runs) and best_recipe(comparison) is not None:
-        rows = [row for group in comparison.groups for row in _recipe_rows(comparison, group)]
+    if len(whole) == len(comparison.runs) and comparison.best_recipe is not None:
+        rows = [row for one in comparison.recipes for row in _recipe_rows(comparison, one)]
     else:
         rows = [row for run in whole for row in _own_rows(comparison, run)]
     rows += [_published_row(item) for item in REFERENCE_BOARD]
@@ -154,63 +137,44 @@ def _published(comparison: Comparison) -> list[Block]:
     return blocks
 
 
-def _is_whole(comparison: Comparison, run: RunResult) -> bool:
-    found = comparison.on_split(run)
+def _is_whole(run: ComparedRun) -> bool:
+    found = run.found
     return found.labels == EMOTIONS and found.rows == SPLIT_SAMPLES["test"]
 
 
-def _recipe_rows(comparison: Comparison, group: SeedGroup) -> Iterable[_Row]:
+def _recipe_rows(comparison: Comparison, recipe: Recipe) -> Iterable[_Row]:
     """Means over the seeds of a recipe; a single run has its own values."""
-    if len(group.counted) < 2:
-        run = next(run for run in comparison.runs if run.id in group.counted)
-        yield from _own_rows(comparison, run)
+    seeds = len(recipe.counted)
+    if seeds < 2:
+        yield from _own_rows(comparison, recipe.counted[0])
         return
-    best = group is best_recipe(comparison)
-    name = Cell(group_title(comparison, group), mark="best" if best else None)
-    for key, threshold, others in (
-        ("macro_f1", "fixed 0.5", ("micro_f1", "micro_auc", "macro_auc")),
-        (TUNED_F1, "per class, tuned on validation", ()),
-    ):
-        values = group_values(comparison, group, key)
-        if len(values) == len(group.counted):
-            source = f"this report, mean of {len(values)} seeds, sd {stdev(values):.3f}"
-            means = (fmean(group_values(comparison, group, other)) for other in others)
-            yield (name, source, threshold, fmean(values), *(means if others else (None,) * 3))
+    name = Cell(recipe.title, mark="best" if recipe is comparison.best_recipe else None)
+    for key, threshold, others in _THRESHOLDS:
+        values = recipe.values(key)
+        if len(values) == seeds:
+            source = f"this report, mean of {seeds} seeds, sd {stdev(values):.3f}"
+            means = (fmean(recipe.values(other)) if other else None for other in others)
+            yield (name, source, threshold, fmean(values), *means)
 
 
-def _own_rows(comparison: Comparison, run: RunResult) -> Iterable[_Row]:
-    overall = comparison.on_split(run).scores.overall
-    intervals = comparison.intervals[run.id]
-    name = Cell(
-        comparison.name(run),
-        link=run.run.url,
-        mark="best" if _best(comparison, run) else None,
-    )
-    yield (
-        name,
-        "this report",
-        "fixed 0.5",
-        with_interval(overall["macro_f1"], intervals["macro_f1"]),
-        with_interval(overall["micro_f1"], intervals["micro_f1"]),
-        overall["micro_auc"],
-        overall["macro_auc"],
-    )
-    tuned = comparison.protocol(run, "per-class")
-    if tuned is not None:
-        yield (
-            name,
-            "this report",
-            "per class, tuned on validation",
-            with_interval(tuned.overall["macro_f1"], comparison.tuned_intervals[run.id]),
-            tuned.overall["micro_f1"],
-            None,
-            None,
-        )
+_THRESHOLDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("macro_f1", "fixed 0.5", ("micro_f1", "micro_auc", "macro_auc")),
+    (TUNED_F1, "per class, tuned on validation", ("", "", "")),
+)
 
 
-def _best(comparison: Comparison, run: RunResult) -> bool:
-    recipe = best_recipe(comparison)
-    return run is comparison.best if recipe is None else run.id in recipe.run_ids
+def _own_rows(comparison: Comparison, run: ComparedRun) -> Iterable[_Row]:
+    recipe = comparison.best_recipe
+    best = run is comparison.best if recipe is None else run in recipe.runs
+    name = Cell(run.name, link=run.record.url, mark="best" if best else None)
+    for key, threshold, _ in _THRESHOLDS:
+        if key != TUNED_F1:
+            rest = (metric_cell(run, "micro_f1"), run.value("micro_auc"), run.value("macro_auc"))
+        elif run.tuned:
+            rest = (Cell(run.tuned.overall["micro_f1"]), None, None)
+        else:
+            continue
+        yield (name, "this report", threshold, metric_cell(run, key), *rest)
 
 
 def _published_row(item: PublishedResult) -> _Row:

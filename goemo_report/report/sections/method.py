@@ -18,8 +18,8 @@ ORDER = 150
 
 def build(comparison: Comparison) -> Section:
     """Definitions, versions and the signature line."""
-    labels = {len(comparison.on_split(run).labels) for run in comparison.runs}
-    found = comparison.on_split(comparison.baseline)
+    labels = {len(run.labels) for run in comparison.runs}
+    found = comparison.baseline.found
     sizes = listed(str(size) for size in sorted(labels))
     reading = (
         f"Every metric is recomputed from the prediction files of the {comparison.split} split "

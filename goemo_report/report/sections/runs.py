@@ -2,119 +2,104 @@
 
 from __future__ import annotations
 
-from goemo_report.analysis.configs import seed_of
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS
-from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
-from goemo_report.report.sections._common import key_column, listed, plain, plural, run_cell
-from goemo_report.results import RunResult
+from goemo_report.report.document import Cell, Column, Section, Table
+from goemo_report.report.sections._common import (
+    Cells,
+    callout,
+    listed,
+    plain,
+    plural,
+    present,
+    run_table,
+)
 
 ORDER = 30
 
 
 def build(comparison: Comparison) -> Section:
     """The run table and the runs that were left out."""
-    blocks: list[Block] = [_table(comparison), _read(comparison)]
-    problems = [
-        f"{comparison.name(run)}: {split} predictions: {reason}"
-        for run in comparison.runs
-        for split, reason in run.problems.items()
-    ]
-    if problems:
-        blocks.append(
-            Callout("note", "Some runs have predictions on one split only.", tuple(problems))
-        )
-    if comparison.skipped:
-        blocks.append(
-            Table(
-                id="skipped-runs",
-                title="Runs left out",
-                columns=(Column("run", "run"), Column("reason", "reason")),
-                rows=tuple((item.name, item.reason) for item in comparison.skipped),
-            )
-        )
     lead = (
         f"{plural(len(comparison.runs), 'run')}, in the order of creation. Deltas are taken to "
-        f"{comparison.name(comparison.baseline)} ({comparison.baseline_rule})."
+        f"{comparison.baseline.name} ({comparison.baseline_rule})."
     )
+    skipped = None
     if comparison.skipped:
         lead += f" {plural(len(comparison.skipped), 'run')} could not be used."
-    return Section("runs", "Runs", tuple(blocks), lead=lead)
+        skipped = Table(
+            id="skipped-runs",
+            title="Runs left out",
+            columns=(Column("run", "run"), Column("reason", "reason")),
+            rows=tuple((item.name, item.reason) for item in comparison.skipped),
+        )
+    problems = (
+        f"{run.name}: {split} predictions: {reason}"
+        for run in comparison.runs
+        for split, reason in run.result.problems.items()
+    )
+    return Section(
+        "runs",
+        "Runs",
+        present(
+            _table(comparison),
+            _read(comparison),
+            callout("note", "Some runs have predictions on one split only.", problems),
+            skipped,
+        ),
+        lead=lead,
+    )
 
 
 def _table(comparison: Comparison) -> Table:
-    return Table(
-        id="compared-runs",
-        title="Compared runs",
-        columns=(
-            key_column(),
-            Column("run", "run"),
+    def cells(run: ComparedRun) -> Cells:
+        record = run.record
+        yield from (record.model_name, plain(run.seed))
+        yield listed(record.tags).replace(" and ", ", ")
+        yield Cell(record.state, mark=None if record.state == "finished" else "warning")
+        yield record.created_at
+
+    return run_table(
+        "compared-runs",
+        "Compared runs",
+        comparison.runs,
+        (
             Column("model", "model"),
             Column("seed", "seed"),
             Column("tags", "tags"),
             Column("state", "state"),
             Column("created", "created", "date"),
         ),
-        rows=tuple(
-            (
-                comparison.keys[result.id],
-                run_cell(comparison, result),
-                result.run.model_name,
-                plain(seed_of(result.run)),
-                listed(result.run.tags).replace(" and ", ", "),
-                Cell(result.run.state, mark=None if result.run.state == "finished" else "warning"),
-                result.run.created_at,
-            )
-            for result in comparison.runs
-        ),
-        row_header=1,
+        cells,
         caption=f"Source: {comparison.source}." if comparison.source else "",
     )
 
 
 def _read(comparison: Comparison) -> Table:
-    return Table(
-        id="runs-read",
-        title="What was read of them",
-        columns=(
-            key_column(),
-            Column("run", "run"),
-            Column("epochs", "best / last epoch", help="as logged"),
-            Column("training_time", "training time", "duration", help="as logged"),
-            *(Column(f"{split}_texts", f"{split} texts", "integer") for split in SPLITS),
-            Column("labels", "labels", "integer"),
-            Column("threshold", "threshold of pred_labels", help="inferred from the predictions"),
-            Column("paired", "rows shared with the baseline"),
-        ),
-        rows=tuple(_row(comparison, run) for run in comparison.runs),
-        row_header=1,
+    columns = (
+        Column("epochs", "best / last epoch", help="as logged"),
+        Column("training_time", "training time", "duration", help="as logged"),
+        *(Column(f"{split}_texts", f"{split} texts", "integer") for split in SPLITS),
+        Column("labels", "labels", "integer"),
+        Column("threshold", "threshold of pred_labels", help="inferred from the predictions"),
+        Column("paired", "rows shared with the baseline"),
     )
+    return run_table("runs-read", "What was read of them", comparison.runs, columns, _cells)
 
 
-def _row(comparison: Comparison, result: RunResult) -> tuple[Value | Cell, ...]:
-    found = comparison.on_split(result)
-    doubtful = bool(found.threshold.contradictions)
-    return (
-        comparison.keys[result.id],
-        run_cell(comparison, result),
-        _epochs(result),
-        result.logged.get("total_training_time"),
-        *(result.splits[split].rows if split in result.splits else None for split in SPLITS),
-        len(found.labels),
-        Cell(found.threshold.description, mark="warning" if doubtful else None),
-        _pairing(comparison, result),
-    )
+def _cells(run: ComparedRun) -> Cells:
+    splits, threshold = run.result.splits, run.found.threshold
+    yield _epochs(run)
+    yield run.result.logged.get("total_training_time")
+    yield from (splits[split].rows if split in splits else None for split in SPLITS)
+    yield len(run.labels)
+    yield Cell(threshold.description, mark="warning" if threshold.contradictions else None)
+    note = run.alignment.note if run.alignment else "baseline"
+    yield Cell(note, mark=None if run.is_baseline or run.is_paired else "warning")
 
 
-def _epochs(result: RunResult) -> str | None:
-    best, last = result.logged.get("best_epoch"), result.logged.get("final_epoch")
-    if best is None and last is None:
+def _epochs(run: ComparedRun) -> str | None:
+    found = [run.result.logged.get(key) for key in ("best_epoch", "final_epoch")]
+    if found == [None, None]:
         return None
-    return " / ".join("\u2013" if value is None else f"{value:g}" for value in (best, last))
-
-
-def _pairing(comparison: Comparison, result: RunResult) -> Cell:
-    if result is comparison.baseline:
-        return Cell("baseline")
-    alignment = comparison.alignments[result.id]
-    return Cell(alignment.note, mark=None if alignment.paired else "warning")
+    return " / ".join("\u2013" if value is None else f"{value:g}" for value in found)

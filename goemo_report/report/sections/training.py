@@ -56,7 +56,7 @@ _COLUMNS: Final = (
 
 def build(comparison: Comparison) -> Section:
     """Curves over epochs and the table behind them."""
-    epochs = {run.id: epoch_rows(run) for run in comparison.runs}
+    epochs = {run.id: epoch_rows(run.result) for run in comparison.runs}
     if not any(epochs.values()):
         return Section(
             "training",
@@ -71,7 +71,7 @@ def build(comparison: Comparison) -> Section:
         if plot is not None:
             blocks.append(plot)
     blocks.append(table)
-    missing = [comparison.name(run) for run in comparison.runs if not epochs[run.id]]
+    missing = [run.name for run in comparison.runs if not epochs[run.id]]
     if missing:
         blocks.append(Callout("note", "Runs that logged no epochs:", tuple(missing)))
     return Section(
@@ -122,12 +122,12 @@ def _plot(
             if points:
                 series.append(
                     Series(
-                        name=f"{comparison.short(run)}, {split}",
+                        name=f"{run.short}, {split}",
                         x=tuple(row["epoch"] for row in points),
                         y=tuple(float(f"{row[key]:.5g}") for row in points),
                         style="line" if split == "val" or len(keys) == 1 else "dashed",
-                        colour=comparison.colours[run.id],
-                        group=comparison.short(run),
+                        colour=run.colour,
+                        group=run.short,
                     )
                 )
     if not series:
@@ -161,7 +161,7 @@ def _curve_table(
             *(Column(split, split, "number", digits=5) for _, split in keys),
         ),
         rows=tuple(
-            (comparison.short(run), int(row["epoch"]), *(number(row.get(key)) for key, _ in keys))
+            (run.short, int(row["epoch"]), *(number(row.get(key)) for key, _ in keys))
             for run in comparison.runs
             for row in epochs[run.id]
         ),
@@ -173,13 +173,13 @@ def _table(comparison: Comparison, epochs: Mapping[str, list[dict[str, float]]])
     rows: list[tuple[Value | Cell, ...]] = []
     groups: list[tuple[str, int]] = []
     for run in comparison.runs:
-        best = best_epoch(run)
+        best = best_epoch(run.result)
         for row in epochs[run.id]:
             kept = Cell(int(row["epoch"]), mark="best" if row["epoch"] == best else None)
             values = (number(row.get(key)) for key, _, _ in _COLUMNS)
-            rows.append((comparison.keys[run.id], kept, *values))
+            rows.append((run.key, kept, *values))
         if epochs[run.id]:
-            groups.append((comparison.name(run), len(epochs[run.id])))
+            groups.append((run.name, len(epochs[run.id])))
     return Table(
         id="training-epochs",
         title="Every epoch",

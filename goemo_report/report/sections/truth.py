@@ -2,65 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from goemo_report.analysis.truth import (
     LEAK_LIMIT,
     TOLERANCE,
     Leak,
     LoggedCheck,
-    Overlap,
     check_logged,
     leaks,
     not_checkable,
     overlap,
     sample_problems,
 )
-from goemo_report.comparison import Comparison
-from goemo_report.contract import SPLITS, Split
-from goemo_report.report.document import (
-    Block,
-    Callout,
-    Cell,
-    Column,
-    ColumnKind,
-    Section,
-    Table,
-    Value,
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.contract import SPLITS
+from goemo_report.metrics.table import class_key
+from goemo_report.report.document import Callout, Cell, Column, ColumnKind, Section, Table, Value
+from goemo_report.report.sections._common import (
+    Cells,
+    callout,
+    listed,
+    number,
+    plural,
+    present,
+    run_table,
 )
-from goemo_report.report.sections._common import key_column, listed, number, plural, run_cell
-from goemo_report.results import RunResult
 
 ORDER = 50
+
+_Checks: TypeAlias = Mapping[ComparedRun, tuple[LoggedCheck, ...]]
 
 
 def build(comparison: Comparison) -> Section:
     """Logged against recomputed for every figure that the predictions can confirm."""
-    checks = {run.id: check_logged(run) for run in comparison.runs}
-    overall = [
-        (run, check)
+    checks = {run: check_logged(run.result) for run in comparison.runs}
+    problems = (
+        f"{run.name}: {problem}"
         for run in comparison.runs
-        for check in checks[run.id]
-        if not _is_per_class(check) or not check.agrees
-    ]
-    blocks: list[Block] = [_verdict(comparison, checks), _counts(comparison, checks)]
-    problems = [
-        f"{comparison.name(run)}: {problem}"
-        for run in comparison.runs
-        for problem in sample_problems(run)
-    ]
-    if problems:
-        blocks.append(Callout("warning", "What does not fit together:", tuple(problems)))
-    unchecked = _unchecked(comparison)
-    if unchecked:
-        blocks.append(Callout("note", "Not checkable from predictions:", unchecked))
-    blocks.append(_overlaps(comparison))
-    for whole in (False, True):
-        figures = [(run, check) for run, check in overall if _is_whole(check) == whole]
-        if figures:
-            blocks.append(_table(comparison, figures, whole=whole))
+        for problem in sample_problems(run.result)
+    )
     return Section(
         "truth",
         "Logged against recomputed",
-        tuple(blocks),
+        present(
+            _verdict(checks),
+            _counts(checks),
+            callout("warning", "What does not fit together:", problems),
+            callout("note", "Not checkable from predictions:", _unchecked(comparison)),
+            _overlaps(comparison),
+            _figures(checks, whole=False),
+            _figures(checks, whole=True),
+        ),
         lead="The numbers of this report come from the predictions. Here they stand beside the "
         "numbers that the runs logged.",
         method=f"A difference above {TOLERANCE:g} is flagged; smaller ones are put down to "
@@ -75,28 +69,30 @@ def _unchecked(comparison: Comparison) -> tuple[str, ...]:
     """Logged figures that predictions cannot confirm; runs with the same ones share a line."""
     keys: dict[tuple[str, ...], list[str]] = {}
     for run in comparison.runs:
-        found = tuple(sorted(not_checkable(run)))
+        found = tuple(sorted(not_checkable(run.result)))
         if found:
-            keys.setdefault(found, []).append(comparison.keys[run.id])
+            keys.setdefault(found, []).append(run.key)
     return tuple(f"{', '.join(runs)}: {listed(found, 12)}" for found, runs in keys.items())
 
 
 def _overlaps(comparison: Comparison) -> Table:
     """Repeated and leaked texts; runs on the same texts share a row."""
-    groups: dict[tuple[object, ...], list[RunResult]] = {}
+    groups: dict[tuple[object, ...], list[ComparedRun]] = {}
     for run in comparison.runs:
-        texts = [run.splits[s].predictions.texts if s in run.splits else () for s in SPLITS]
-        groups.setdefault((*texts, leaks(run)), []).append(run)
-    seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run))
+        splits = run.result.splits
+        texts = (splits[s].predictions.texts if s in splits else () for s in SPLITS)
+        groups.setdefault((*texts, leaks(run.result)), []).append(run)
+    seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run.result))
     rows: list[tuple[Value | Cell, ...]] = []
     for runs in groups.values():
-        found = overlap(runs[0])
-        between = {(leak.split, leak.other): leak for leak in leaks(runs[0])}
+        found = overlap(runs[0].result)
+        between = {(leak.split, leak.other): leak for leak in leaks(runs[0].result)}
         trained = (_leak_cell(between.get((s, "training"))) for s in SPLITS)
+        repeats = ((found.repeated.get(s), found.conflicting.get(s)) for s in SPLITS)
         rows.append(
             (
-                ", ".join(comparison.keys[run.id] for run in runs),
-                *(value for s in SPLITS for value in _repeats(found, s)),
+                ", ".join(run.key for run in runs),
+                *(value for pair in repeats for value in pair),
                 _leak_cell(between.get(("test", "validation"))),
                 found.leaked_with_labels,
                 *(trained if seen else ()),
@@ -131,87 +127,56 @@ def _overlaps(comparison: Comparison) -> Table:
 
 
 def _leak_cell(leak: Leak | None) -> Cell:
-    if leak is None:
-        return Cell(None)
-    return Cell(leak.count, mark="warning" if leak.large else None)
+    return Cell(leak.count, mark="warning" if leak.large else None) if leak else Cell(None)
 
 
-def _repeats(found: Overlap, split: Split) -> tuple[int | None, int | None]:
-    return found.repeated.get(split), found.conflicting.get(split)
-
-
-def _is_per_class(check: LoggedCheck) -> bool:
-    name = check.key.partition("/")[2]
-    return name.startswith(("f1_", "precision_", "recall_", "support_"))
-
-
-def _verdict(comparison: Comparison, checks: dict[str, tuple[LoggedCheck, ...]]) -> Callout:
-    wrong = {key: [check for check in found if not check.agrees] for key, found in checks.items()}
-    total = sum(map(len, checks.values()))
-    bad = sum(map(len, wrong.values()))
+def _verdict(checks: _Checks) -> Callout:
+    wrong = {run: [one for one in found if not one.agrees] for run, found in checks.items()}
+    total, bad = (sum(map(len, each.values())) for each in (checks, wrong))
     if not total:
         return Callout("note", "The runs logged nothing that the predictions could confirm.")
     if not bad:
         return Callout("verdict", f"All {total:,} logged figures agree with the predictions.")
     items = []
-    for run in comparison.runs:
-        explained = {
-            f"{check.key} {check.explanation}": 0 for check in wrong[run.id] if check.explanation
-        }
-        if wrong[run.id]:
-            text = f"{comparison.name(run)}: {plural(len(wrong[run.id]), 'figure')} differ"
+    for run, found in wrong.items():
+        explained = dict.fromkeys(f"{c.key} {c.explanation}" for c in found if c.explanation)
+        if found:
+            text = f"{run.name}: {plural(len(found), 'figure')} differ"
             items.append(f"{text} ({'; '.join(list(explained)[:3])})" if explained else text)
     return Callout(
         "warning", f"{bad:,} of {total:,} logged figures differ from the predictions.", tuple(items)
     )
 
 
-def _counts(comparison: Comparison, checks: dict[str, tuple[LoggedCheck, ...]]) -> Table:
-    return Table(
-        id="truth-counts",
-        title="Figures confirmed",
-        columns=(
-            key_column(),
-            Column("run", "run"),
-            Column("checked", "figures checked", "integer"),
-            Column("agree", "agree", "integer"),
-            Column("differ", "differ", "integer"),
-            Column("largest", "largest difference", "number", digits=4),
-            *(Column(f"{s}_texts", f"{s} texts, config / file", "text") for s in SPLITS),
-        ),
-        rows=tuple(_count_row(comparison, run, checks[run.id]) for run in comparison.runs),
-        row_header=1,
+def _counts(checks: _Checks) -> Table:
+    def cells(run: ComparedRun) -> Cells:
+        found = checks[run]
+        differ = sum(not check.agrees for check in found)
+        gaps = [abs(check.difference) for check in found if check.difference is not None]
+        yield from (len(found), len(found) - differ)
+        yield Cell(differ, mark="warning" if differ else None)
+        yield max(gaps, default=None)
+        yield from (_samples(run, split) for split in SPLITS)
+
+    columns = (
+        Column("checked", "figures checked", "integer"),
+        Column("agree", "agree", "integer"),
+        Column("differ", "differ", "integer"),
+        Column("largest", "largest difference", "number", digits=4),
+        *(Column(f"{s}_texts", f"{s} texts, config / file", "text") for s in SPLITS),
     )
+    return run_table("truth-counts", "Figures confirmed", checks, columns, cells)
 
 
-def _count_row(
-    comparison: Comparison, run: RunResult, checks: tuple[LoggedCheck, ...]
-) -> tuple[Value | Cell, ...]:
-    agree = sum(check.agrees for check in checks)
-    differ = len(checks) - agree
-    differences = [abs(check.difference) for check in checks if check.difference is not None]
-    return (
-        comparison.keys[run.id],
-        run_cell(comparison, run),
-        len(checks),
-        agree,
-        Cell(differ, mark="warning" if differ else None),
-        max(differences, default=None),
-        *(_samples(run, split) for split in SPLITS),
-    )
-
-
-def _samples(run: RunResult, split: str) -> Cell:
-    found = next((item for key, item in run.splits.items() if key == split), None)
-    logged = run.run.config.get(f"{split}_samples")
+def _samples(run: ComparedRun, split: str) -> Cell:
+    found = next((item for key, item in run.result.splits.items() if key == split), None)
+    logged = run.record.config.get(f"{split}_samples")
     if found is None:
         return Cell(None)
     if logged is None:
         return Cell(f"not logged / {found.rows:,}")
-    words = (
-        f"{logged:,} / {found.rows:,}" if isinstance(logged, int) else f"{logged} / {found.rows:,}"
-    )
-    return Cell(words, mark=None if logged == found.rows else "warning")
+    stated = f"{logged:,}" if isinstance(logged, int) else f"{logged}"
+    return Cell(f"{stated} / {found.rows:,}", mark=None if logged == found.rows else "warning")
 
 
 def _is_whole(check: LoggedCheck) -> bool:
@@ -221,11 +186,18 @@ def _is_whole(check: LoggedCheck) -> bool:
     return counted and all(value is not None and float(value).is_integer() for value in values)
 
 
-def _table(
-    comparison: Comparison, checks: list[tuple[RunResult, LoggedCheck]], *, whole: bool
-) -> Table:
+def _figures(checks: _Checks, *, whole: bool) -> Table | None:
+    """Figures side by side: all overall ones, and those of classes that differ."""
+    shown = [
+        (run, check)
+        for run, found in checks.items()
+        for check in found
+        if _is_whole(check) == whole
+        and not (check.agrees and class_key(check.key.partition("/")[2])[0])
+    ]
     kind: ColumnKind = "integer" if whole else "number"
-    return Table(
+    digits = 0 if whole else 4
+    table = Table(
         id="truth-whole-figures" if whole else "truth-figures",
         title="Epochs and counts, logged beside recomputed"
         if whole
@@ -236,18 +208,12 @@ def _table(
             Column("place", "logged in"),
             Column("logged", "logged", kind, digits=4),
             Column("recomputed", "recomputed", kind, digits=4),
-            Column(
-                "difference",
-                "difference",
-                "delta",
-                digits=0 if whole else 4,
-                help="logged \u2212 recomputed",
-            ),
+            Column("difference", "difference", "delta", digits, help="logged \u2212 recomputed"),
             Column("verdict", "verdict"),
         ),
         rows=tuple(
             (
-                comparison.short(run),
+                run.short,
                 check.key,
                 check.place,
                 number(check.logged),
@@ -255,10 +221,11 @@ def _table(
                 check.difference,
                 _check_verdict(check),
             )
-            for run, check in checks
+            for run, check in shown
         ),
-        browse=len(checks) > 25,
+        browse=len(shown) > 25,
     )
+    return table if shown else None
 
 
 def _check_verdict(check: LoggedCheck) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from goemo_report.compare import compare
+from goemo_report.comparison import compare
 from goemo_report.report.document import Cell, Plot
 from goemo_report.report.sections import differences
 from tests.offline_runs import OfflineRun
@@ -17,7 +17,9 @@ def test_the_dumbbell_adds_up_where_one_run_lacks_neutral() -> None:
         model="base", seed=1, quality=0.75, texts=400, exclude_neutral=True, run_id="noneutral"
     )
     comparison = compare([run_result(base, number=0), run_result(other, number=1)])
-    assert not comparison.alignments["noneutral"].same_labels
+    alignment = comparison.runs[1].alignment
+    assert alignment is not None
+    assert not alignment.same_labels
     section = differences.build(comparison)
     assert section is not None
     plot = next(block for block in section.blocks if isinstance(block, Plot))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from goemo_report.compare import Comparison, compare
+from goemo_report.comparison import Comparison, compare
 from goemo_report.errors import SettingsError
 from goemo_report.report.document import Heatmap, Plot, Report, Table
 from goemo_report.report.sections import build_report, section_ids

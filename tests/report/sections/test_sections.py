@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from goemo_report.compare import Comparison, Options, compare
+from goemo_report.comparison import Comparison, Options, compare
 from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics.scores import score
 from goemo_report.reference_board import REFERENCE_BOARD
@@ -34,7 +34,7 @@ from goemo_report.report.sections import (
 from goemo_report.results import RunResult
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import callouts, cells, column, table, texts
-from tests.synthetic import run_result
+from tests.synthetic import macro_f1, run_result
 
 FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
 
@@ -58,21 +58,21 @@ def test_the_summary_names_the_best_run_the_gap_and_whether_it_is_noise(
     chosen = compare((FOUR[0], FOUR[2]), baseline=FOUR[0].id)
     text = callouts(summary.build(chosen))
     best, base = chosen.best, chosen.baseline
-    value, gap = chosen.macro_f1(best), chosen.macro_f1(best) - chosen.macro_f1(base)
-    assert f"{best.run.name} is best with macro F1 {value:.3f}: +{gap:.3f}" in text
-    assert f"+{gap:.3f} against the baseline {base.run.name}, more than noise" in text
+    value, gap = best.macro_f1, best.macro_f1 - base.macro_f1
+    assert f"{best.name} is best with macro F1 {value:.3f}: +{gap:.3f}" in text
+    assert f"+{gap:.3f} against the baseline {base.name}, more than noise" in text
     assert "Gained most F1:" in text
     unchosen = callouts(summary.build(compare((FOUR[0], FOUR[2]))))
-    assert f"{value:.3f}, {gap:.3f} ahead of {base.run.name}, more than noise" in unchosen
+    assert f"{value:.3f}, {gap:.3f} ahead of {base.name}, more than noise" in unchosen
     assert "against the baseline" not in unchosen
     best_is_base = callouts(summary.build(compare((FOUR[0], FOUR[2]), baseline=FOUR[2].id)))
-    assert f"No run beats the baseline {best.run.name}" in best_is_base
-    assert f"{gap:.3f} ahead of {base.run.name}, more than noise (95% interval [+" in best_is_base
+    assert f"No run beats the baseline {best.name}" in best_is_base
+    assert f"{gap:.3f} ahead of {base.name}, more than noise (95% interval [+" in best_is_base
 
 
 def test_seeds_of_one_recipe_are_not_told_apart_but_recipes_are(comparison: Comparison) -> None:
     text = callouts(summary.build(comparison))
-    weak, strong = ([comparison.macro_f1(run) for run in pair] for pair in (FOUR[:2], FOUR[2:]))
+    weak, strong = ([macro_f1(run) for run in pair] for pair in (FOUR[:2], FOUR[2:]))
     welch = ttest_ind(strong, weak, equal_var=False)
     assert text.startswith("Over seeds, roberta-large (R3, R4) is the best recipe")
     assert f"{np.mean(strong):.3f} (n = 2): +{np.mean(strong) - np.mean(weak):.3f}" in text
@@ -88,12 +88,12 @@ def test_seeds_of_one_recipe_are_not_told_apart_but_recipes_are(comparison: Comp
 def test_seeds_of_one_recipe_alone_get_their_mean_and_range() -> None:
     pair = compare(FOUR[2:], baseline=FOUR[2].id)
     text = callouts(summary.build(pair))
-    values = [pair.macro_f1(run) for run in pair.runs]
+    values = [run.macro_f1 for run in pair.runs]
     assert "Both runs have the same recipe and differ only in the seed" in text
     assert f"{np.mean(values):.3f} on average, from {min(values):.3f}" in text
     assert "No run beats" not in text
     three = compare([*FOUR[2:], run_result(replace(STANDARD_RUNS[2], seed=77), number=7)])
-    low, _, high = sorted(three.macro_f1(run) for run in three.runs)
+    low, _, high = sorted(run.macro_f1 for run in three.runs)
     assert f"its 3 runs ranges over {high - low:.3f}, from " in callouts(summary.build(three))
     assert set(column(table(leaderboard.build(three), "leaderboard-runs"), "verdict")) == {
         "baseline",
@@ -108,7 +108,7 @@ def test_means_over_seeds_stand_for_a_recipe_and_not_its_luckiest_run() -> None:
         return {name: getattr(value, "value", value) for name, value, _ in facts.items}
 
     def words(pair: tuple[RunResult, ...]) -> str:
-        values = [compare(pair).macro_f1(run) for run in pair]
+        values = [macro_f1(run) for run in pair]
         return f"{np.mean(values):.3f} \u00b1 {np.std(values, ddof=1):.3f}"
 
     assert tiles(FOUR[2:])["macro F1"] == words(FOUR[2:])
@@ -116,7 +116,7 @@ def test_means_over_seeds_stand_for_a_recipe_and_not_its_luckiest_run() -> None:
     assert tiles(FOUR)["macro F1"] == words(FOUR[2:])
     assert tiles(FOUR)["best recipe"] == "roberta-large (R3, R4)"
     alone = compare(FOUR[:3])  # the better recipe has one seed: nothing to average
-    assert tiles(FOUR[:3])["macro F1"] == alone.macro_f1(alone.best)
+    assert tiles(FOUR[:3])["macro F1"] == alone.best.macro_f1
 
 
 def test_runs_on_other_texts_are_said_to_be_so() -> None:
@@ -128,9 +128,9 @@ def test_runs_on_other_texts_are_said_to_be_so() -> None:
     text = callouts(summary.build(compare(runs)))
     assert "were not judged on the same test texts (R1 120, R2 90)" in text
     assert "|n:90-120|" in signature(compare(runs))
-    lead = compare(runs).lead
-    assert lead is not None
-    macro = lead["macro_f1"]
+    found_gaps = compare(runs).best_vs_second
+    assert found_gaps is not None
+    macro = found_gaps["macro_f1"]
     assert macro is not None
     assert f"{macro.value:+.3f} on common texts against {FOUR[0].run.name}" in text
     chosen = callouts(summary.build(compare(runs, baseline=FOUR[0].id)))
@@ -146,9 +146,10 @@ def test_runs_on_other_texts_are_said_to_be_so() -> None:
 def test_emotions_within_noise_are_called_so() -> None:
     close = run_result(OfflineRun(seed=11, config={"learning_rate": 3e-5}), number=5)
     pair = compare((FOUR[0], close), baseline=FOUR[0].id)
-    if pair.best is not close:
+    if pair.best.result is not close:
         pair = compare((FOUR[0], close), baseline=close.id)
-    found = pair.differences[pair.best.id]
+    found = pair.best.differences
+    assert found is not None
     lines = callouts(summary.build(pair)).splitlines()
     shown = [line for line in lines if line.startswith(("Gained most", "Lost most"))]
     assert shown
@@ -194,11 +195,11 @@ def test_the_facts_carry_intervals() -> None:
     comparison = compare((FOUR[0], FOUR[2]))
     facts = next(block for block in summary.build(comparison).blocks if isinstance(block, Facts))
     named = {name: value for name, value, _ in facts.items}
-    interval = comparison.analyses[comparison.best.id].intervals["macro_f1"]
+    interval = comparison.best.intervals["macro_f1"]
     assert interval is not None
     macro = named["macro F1"]
     assert (macro.value, macro.low, macro.high) == (  # type: ignore[union-attr]  # a Cell
-        comparison.macro_f1(comparison.best),
+        comparison.best.macro_f1,
         interval.low,
         interval.high,
     )
@@ -206,11 +207,11 @@ def test_the_facts_carry_intervals() -> None:
 
 def test_the_leaderboard_is_ordered_and_has_tuned_figures(comparison: Comparison) -> None:
     found = table(leaderboard.build(comparison), "leaderboard-runs")
-    assert column(found, "run") == [run.run.name for run in comparison.ranked]
+    assert column(found, "run") == [run.name for run in comparison.ranked]
     values = [cell.value for cell in cells(found, "macro_f1")]
     assert values == sorted(values, reverse=True)  # type: ignore[type-var]  # floats
     for run, cell in zip(comparison.ranked, cells(found, "tuned"), strict=True):
-        tuned = comparison.protocol(run, "per-class")
+        tuned = run.tuned
         assert tuned is not None
         assert cell.value == tuned.overall["macro_f1"]
 
@@ -280,7 +281,7 @@ def test_every_overall_metric_has_its_interval(comparison: Comparison) -> None:
         found = table(section, identifier)
         for item in found.columns[2:]:
             for run, cell in zip(comparison.runs, cells(found, item.key), strict=True):
-                value = comparison.on_split(run).scores.overall[item.key]
+                value = run.found.scores.overall[item.key]
                 assert cell.value == value
                 assert cell.low is not None
                 assert cell.high is not None
@@ -292,7 +293,7 @@ def test_differences_carry_interval_p_and_verdict() -> None:
     comparison = compare((FOUR[0], FOUR[2], FOUR[3]))
     found = table(built(differences.build(comparison)), "differences-overall")
     for row, run in enumerate(comparison.others):
-        expected = comparison.differences[run.id]["macro_f1"]
+        expected = run.difference("macro_f1")
         assert expected is not None
         cell = cells(found, "macro_f1")[row]
         assert (cell.value, cell.low, cell.high) == (expected.value, expected.low, expected.high)
@@ -342,7 +343,7 @@ def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison
         "neutral",
     ]
     assert sum(size for _, size in found.row_groups) == len(found.rows) == 28
-    scores = comparison.on_split(comparison.best).scores
+    scores = comparison.best.found.scores
     for label, cell, support in zip(
         column(found, "emotion"), cells(found, "f1"), column(found, "support"), strict=True
     ):
@@ -351,13 +352,13 @@ def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison
         assert support == scores.counts.support[at]
         assert cell.low is not None
     heatmap = next(block for block in section.blocks if isinstance(block, Heatmap))
-    assert heatmap.rows == tuple(comparison.short(run) for run in comparison.runs)
+    assert heatmap.rows == tuple(run.short for run in comparison.runs)
     assert set(heatmap.columns) == set(EMOTIONS)
 
 
 def test_groups_are_rolled_up_from_the_predictions(comparison: Comparison) -> None:
     found = table(groups.build(comparison), "groups-sentiment")
-    predictions = comparison.on_split(comparison.best).predictions
+    predictions = comparison.best.predictions
     positive = [EMOTIONS.index(name) for name in ("admiration", "joy", "love")]
     assert column(found, "group") == ["positive", "negative", "ambiguous", "neutral"]
     neutral = score(
@@ -375,7 +376,7 @@ def test_groups_are_rolled_up_from_the_predictions(comparison: Comparison) -> No
 def test_seeds_give_mean_spread_and_range(comparison: Comparison) -> None:
     section = built(seeds.build(comparison))
     found = table(section, "seeds-groups")
-    values = [comparison.macro_f1(run) for run in FOUR[:2]]
+    values = [macro_f1(run) for run in FOUR[:2]]
     assert column(found, "n")[0] == 2
     assert column(found, "mean")[0] == pytest.approx(np.mean(values))
     assert column(found, "sd")[0] == pytest.approx(np.std(values, ddof=1))
@@ -394,7 +395,7 @@ def test_a_single_seed_has_no_p_value(comparison: Comparison) -> None:
 def test_thresholds_have_a_column_for_each_protocol(comparison: Comparison) -> None:
     found = table(thresholds.build(comparison), "thresholds-macro-f1")
     for row, run in enumerate(comparison.ranked):
-        for result in comparison.protocols[run.id]:
+        for result in run.protocols:
             assert column(found, result.choice.protocol)[row] == result.overall["macro_f1"]
     assert all(cell.note == "bound, not a result" for cell in cells(found, "oracle"))
 
@@ -411,7 +412,7 @@ def test_without_validation_there_are_no_tuned_columns() -> None:
 
 def test_the_lead_stands_at_fixed_and_at_tuned_thresholds(comparison: Comparison) -> None:
     found = table(thresholds.build(comparison), "thresholds-difference")
-    pairs = comparison.headline, comparison.tuned_headline
+    pairs = comparison.best_vs_runner_up, comparison.tuned_best_vs_runner_up
     expected = [pair[key] for pair in pairs if pair for key in ("macro_f1", "micro_f1")]
     assert [(c.value, c.low, c.high) for c in cells(found, "difference")] == [
         (one.value, one.low, one.high) for one in expected if one
@@ -433,11 +434,11 @@ def test_an_ablation_names_the_one_change_and_what_it_did() -> None:
     run = run_result(changed, number=9)
     comparison = compare([*FOUR, run])
     found = table(built(ablation.build(comparison)), "ablation-changes")
-    assert column(found, "reference") == [comparison.short(FOUR[2])]
+    assert column(found, "reference") == [comparison.runs[2].short]
     assert column(found, "change") == ["dropout: 0.1 \u2192 0.5"]
     assert column(found, "verdict") == ["loss"]
     value = cells(found, "macro_f1")[0].value
-    assert value == pytest.approx(comparison.macro_f1(run) - comparison.macro_f1(FOUR[2]))
+    assert value == pytest.approx(macro_f1(run) - macro_f1(FOUR[2]))
 
 
 def test_an_ablation_without_neutral_compares_what_both_have() -> None:
@@ -469,7 +470,7 @@ def test_curves_are_thin_and_per_emotion_for_a_few_runs(comparison: Comparison) 
 def test_calibration_lists_every_run(comparison: Comparison) -> None:
     found = table(calibration.build(comparison), "calibration-errors")
     for run, brier in zip(comparison.runs, column(found, "brier"), strict=True):
-        predictions = comparison.on_split(run).predictions
+        predictions = run.predictions
         expected = np.mean((predictions.probabilities - predictions.truth) ** 2)
         assert brier == pytest.approx(expected)
 
@@ -485,7 +486,7 @@ def test_a_collapsed_run_is_named() -> None:
 def test_errors_show_true_and_predicted_emotions(comparison: Comparison) -> None:
     section = built(errors.build(comparison))
     found = table(section, "errors-confident")
-    predictions = comparison.on_split(comparison.best).predictions
+    predictions = comparison.best.predictions
     for label, kind, row, text in zip(
         *(column(found, key) for key in ("emotion", "kind", "row", "text")), strict=True
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from goemo_report.compare import compare
+from goemo_report.comparison import compare
 from goemo_report.report.document import Callout, Section
 from goemo_report.report.sections import seeds
 from goemo_report.results import RunResult

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from goemo_report.compare import compare
+from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.comparison import compare
 from goemo_report.report.sections import seeds, summary, thresholds
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
@@ -20,9 +21,7 @@ FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDAR
 
 
 def tuned_f1(run: RunResult) -> float:
-    found = compare([run]).protocol(run, "per-class")
-    assert found is not None
-    return found.overall["macro_f1"] or 0.0
+    return compare([run]).best.value(TUNED_F1) or 0.0
 
 
 def test_a_clean_sweep_of_few_seeds_is_called_one() -> None:
@@ -66,18 +65,18 @@ def test_recipes_are_compared_at_tuned_thresholds_too() -> None:
 
 def test_the_pair_at_tuned_thresholds_is_of_two_recipes() -> None:
     comparison = compare(FOUR)
-    assert comparison.group(comparison.ranked[1]) is comparison.group(comparison.best)
-    rival = comparison.contender
+    assert comparison.ranked[1].recipe is comparison.best.recipe
+    rival = comparison.runner_up
     assert rival is comparison.ranked[2]
     found = table(thresholds.build(comparison), "thresholds-difference")
-    names = f"{comparison.name(comparison.best)} minus {comparison.name(rival)}"
+    names = f"{comparison.best.name} minus {rival.name}"
     assert found.caption.startswith(f"{names}, one run of each recipe")
-    gap = comparison.macro_f1(comparison.best) - comparison.macro_f1(rival)
+    gap = comparison.best.macro_f1 - rival.macro_f1
     assert column(found, "difference")[0] == pytest.approx(gap)
     alone = compare(FOUR[:2])
-    assert alone.contender is alone.ranked[1]
+    assert alone.runner_up is alone.ranked[1]
     chosen = compare(FOUR, baseline=FOUR[1].id)
-    assert chosen.contender is FOUR[1]
+    assert chosen.runner_up is chosen.runs[1]
 
 
 def test_different_losses_are_warned_of() -> None:

@@ -1,0 +1,211 @@
+"""A run within a comparison, and the recipe that it shares with its other seeds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from goemo_report.analysis.alignment import Alignment
+from goemo_report.analysis.configs import SeedGroup, seed_groups, seed_of
+from goemo_report.analysis.run_labels import run_labels
+from goemo_report.analysis.run_statistics import RunStatistics
+from goemo_report.contract import Split
+from goemo_report.predictions import Predictions
+from goemo_report.results import RunResult, SplitResult
+from goemo_report.sources.model import RunRecord
+from goemo_report.statistics.differences import Difference, PairedDifferences
+from goemo_report.statistics.intervals import Interval, MetricIntervals
+from goemo_report.thresholds.protocols import Protocol, ProtocolResult
+
+RANKING_METRIC: Final = "macro_f1"
+"""Runs are ranked by it, at the fixed threshold 0.5."""
+TUNED_F1: Final = "tuned_macro_f1"
+"""Key of macro F1 at thresholds per class that are tuned on validation."""
+
+
+@dataclass(eq=False)
+class Recipe:
+    """Runs whose config differs only in the seed; one run is a recipe too.
+
+    `title` has the model, what tells it from other recipes, and the keys of its runs.
+    """
+
+    group: SeedGroup
+    title: str
+    runs: list[ComparedRun] = field(default_factory=list, repr=False)
+
+    @property
+    def counted(self) -> list[ComparedRun]:
+        """One run a seed: repeats of a seed say nothing of the spread over seeds."""
+        return [run for run in self.runs if run.id in self.group.counted]
+
+    def values(self, key: str = RANKING_METRIC) -> list[float]:
+        """One metric of one run a seed; runs in which it is undefined are left out."""
+        found = (run.value(key) for run in self.counted)
+        return [value for value in found if value is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedRun:
+    """A run within a comparison.
+
+    `key` (R1, R2, ...), `name` and `short` (key, model and what tells runs of one model apart)
+    are what to call it; `colour` is its index in the palette of figures. `alignment` is with
+    the baseline, None for the baseline itself.
+    """
+
+    result: RunResult
+    split: Split
+    key: str
+    name: str
+    short: str
+    colour: int
+    recipe: Recipe
+    alignment: Alignment | None
+    statistics: RunStatistics = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.result.id
+
+    @property
+    def record(self) -> RunRecord:
+        """Name, config, tags and state as the source gave them."""
+        return self.result.run
+
+    @property
+    def seed(self) -> Any:
+        """The random seed that it logged; None if it logged none."""
+        return seed_of(self.record)
+
+    @property
+    def found(self) -> SplitResult:
+        """Its result on the split of the comparison."""
+        return self.result.splits[self.split]
+
+    @property
+    def predictions(self) -> Predictions:
+        """Its predictions on the split of the comparison."""
+        return self.found.predictions
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels, in canonical order."""
+        return self.found.labels
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the others are held against it."""
+        return self.alignment is None
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether it is compared with the baseline text by text."""
+        return self.alignment is not None and self.alignment.paired
+
+    @property
+    def macro_f1(self) -> float:
+        """Macro F1 at 0.5, by which runs are ranked."""
+        return self.value(RANKING_METRIC) or 0.0
+
+    def value(self, key: str) -> float | None:
+        """An overall metric at 0.5, or TUNED_F1; None where it is undefined."""
+        if key != TUNED_F1:
+            return self.found.scores.overall[key]
+        return self.tuned.overall["macro_f1"] if self.tuned else None
+
+    def of_class(self, metric: str, label: str) -> float | None:
+        """A metric of one label at 0.5; None without the label or where it is undefined."""
+        if label not in self.labels:
+            return None
+        value = float(self.found.scores.per_class[metric][self.labels.index(label)])
+        return None if value != value else value  # nan
+
+    @property
+    def support(self) -> dict[str, int]:
+        """Texts that carry each label."""
+        counts = self.found.scores.counts.support.tolist()
+        return dict(zip(self.labels, counts, strict=True))
+
+    @property
+    def intervals(self) -> MetricIntervals:
+        """95% intervals of its metrics at 0.5."""
+        return self.statistics.intervals[self.id]
+
+    @property
+    def differences(self) -> PairedDifferences | None:
+        """Run minus baseline at 0.5; None of the baseline and where the two are not paired."""
+        return self.statistics.differences.get(self.id)
+
+    def interval(self, key: str) -> Interval | None:
+        """95% interval of an overall metric at 0.5, or of TUNED_F1."""
+        return self.tuned_interval if key == TUNED_F1 else self.intervals[key]
+
+    def difference(self, key: str) -> Difference | None:
+        """One metric minus the baseline's; None where there is no paired difference."""
+        return self.differences.get(key) if self.differences else None
+
+    @property
+    def protocols(self) -> tuple[ProtocolResult, ...]:
+        """Every threshold protocol; the bound comes last."""
+        return self.statistics.protocols[self.id]
+
+    def protocol(self, name: Protocol) -> ProtocolResult | None:
+        """One threshold protocol; None where the run does not have it."""
+        return self.statistics.protocol(self.result, name)
+
+    @property
+    def tuned(self) -> ProtocolResult | None:
+        """At thresholds per class tuned on validation; None without validation predictions."""
+        return self.protocol("per-class")
+
+    @property
+    def tuned_interval(self) -> Interval | None:
+        """95% interval of macro F1 at the tuned thresholds, which count as given."""
+        return self.statistics.tuned_intervals.get(self.id)
+
+    def aligned(self, other: ComparedRun) -> Alignment:
+        """The rows and labels that it has in common with another run."""
+        return self.statistics.alignment(self.result, other.result)
+
+    def minus(self, other: ComparedRun) -> PairedDifferences | None:
+        """Its differences to another run at 0.5; None where the two are not paired."""
+        return self.statistics.difference(self.result, other.result)
+
+
+def compared_runs(
+    statistics: RunStatistics,
+) -> tuple[tuple[ComparedRun, ...], tuple[Recipe, ...]]:
+    """The runs with what to call them, and their recipes."""
+    results = statistics.runs
+    records = [result.run for result in results]
+    keys = {run.id: f"R{number}" for number, run in enumerate(records, 1)}
+    taken, labels = Counter(run.name for run in records), run_labels(records)
+    groups = seed_groups(records)
+    first = run_labels([run for run in records if run.id in {one.run_ids[0] for one in groups}])
+    recipes: dict[str, Recipe] = {}
+    for group in groups:  # one run speaks for its recipe
+        label = first[group.run_ids[0]]
+        words = group.name if label.endswith(group.run_ids[0]) else label
+        members = ", ".join(keys[run_id] for run_id in group.run_ids)
+        recipe = Recipe(group, f"{words} ({members})")
+        recipes |= dict.fromkeys(group.run_ids, recipe)
+    runs = tuple(
+        ComparedRun(
+            result=result,
+            split=statistics.split,
+            key=keys[run.id],
+            name=run.name if taken[run.name] == 1 else f"{run.name} ({run.id})",
+            short=f"{keys[run.id]} {labels[run.id]}",
+            colour=number,
+            recipe=recipes[run.id],
+            alignment=statistics.alignments.get(run.id),
+            statistics=statistics,
+        )
+        for number, (result, run) in enumerate(zip(results, records, strict=True))
+    )
+    for run in runs:
+        run.recipe.runs.append(run)
+    return runs, tuple(dict.fromkeys(recipes.values()))

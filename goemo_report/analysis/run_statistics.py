@@ -1,0 +1,189 @@
+"""Statistics of several runs on one split, each computed when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+from goemo_report.analysis.alignment import Alignment, align
+from goemo_report.caches.statistics_cache import cached
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.metrics.arrays import BoolArray, IntArray
+from goemo_report.predictions import Predictions
+from goemo_report.results import RunResult
+from goemo_report.sources.base import Progress, silent
+from goemo_report.statistics.differences import PairedDifferences, paired
+from goemo_report.statistics.intervals import (
+    RESAMPLES,
+    Analysis,
+    Interval,
+    MetricIntervals,
+    analyse,
+)
+from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
+
+_T = TypeVar("_T")
+_MOST_THREADS: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class RunStatistics:
+    """Intervals, paired differences and threshold protocols, at 0.5 where nothing else is said.
+
+    `alignments` has one entry a run other than the baseline. What is computed is kept in the
+    directory `cache`, or not at all.
+    """
+
+    runs: Sequence[RunResult]
+    split: Split
+    baseline: RunResult
+    alignments: Mapping[str, Alignment]
+    resamples: int = RESAMPLES
+    seed: int = 0
+    progress: Progress = silent
+    cache: Path | None = None
+
+    @cached_property
+    def analyses(self) -> Mapping[str, Analysis]:
+        """What the statistics of each run need, by run id; each computes a part when asked."""
+        return {run.id: self._analyse(self._judged(run)) for run in self.runs}
+
+    @cached_property
+    def intervals(self) -> Mapping[str, MetricIntervals]:
+        """95% intervals of each run's metrics, by run id."""
+        return self._each(
+            "intervals",
+            self.runs,
+            lambda run: self._cached("intervals", [run], lambda: self.analyses[run.id].intervals),
+        )
+
+    @cached_property
+    def differences(self) -> Mapping[str, PairedDifferences]:
+        """Run minus baseline, by id of each run that is paired with the baseline."""
+        runs = [run for run in self.runs if run is not self.baseline]
+        return self._each(
+            "paired differences",
+            [run for run in runs if self.alignments[run.id].paired],
+            lambda run: self._difference(run, self.baseline, self.alignments[run.id]),
+        )
+
+    def alignment(self, run: RunResult, other: RunResult) -> Alignment:
+        """The common rows and labels of two of the runs."""
+        if other is self.baseline:
+            return self.alignments[run.id]
+        return align(self._judged(run), self._judged(other))
+
+    def difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
+        """Run minus another one on what both have; None where they are not paired."""
+        if other is self.baseline:
+            return self.differences.get(run.id)
+        common = self.alignment(run, other)
+        return self._difference(run, other, common) if common.paired else None
+
+    def tuned_difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
+        """The same at each run's own thresholds per class, tuned on its validation split.
+
+        The thresholds count as given, as in `tuned_intervals`.
+        """
+        choice, others = self.protocol(run, "per-class"), self.protocol(other, "per-class")
+        if choice is None or others is None:
+            return None
+        common = align(self._judged(run), self._judged(other))
+        if not common.paired:
+            return None
+
+        def tuned(one: RunResult, found: ProtocolResult, *at: IntArray) -> Analysis:
+            judged = self._judged(one)
+            return self._analyse(judged.take(*at), found.choice.predicted(judged)[np.ix_(*at)])
+
+        def computed() -> PairedDifferences:
+            return paired(
+                tuned(run, choice, common.rows, common.columns),
+                tuned(other, others, common.other_rows, common.other_columns),
+            )
+
+        return self._cached("tuned differences", [run, other], computed)
+
+    @cached_property
+    def protocols(self) -> Mapping[str, tuple[ProtocolResult, ...]]:
+        """Every threshold protocol of each run, by run id; the bound comes last."""
+        return self._each("thresholds", self.runs, self._protocols)
+
+    def protocol(self, run: RunResult, name: Protocol) -> ProtocolResult | None:
+        """One threshold protocol of a run; None where the run does not have it."""
+        return next((r for r in self.protocols[run.id] if r.choice.protocol == name), None)
+
+    @cached_property
+    def tuned_intervals(self) -> Mapping[str, Interval]:
+        """95% interval of macro F1 at thresholds per class tuned on validation, by run id.
+
+        The thresholds count as given: the interval does not hold their own uncertainty.
+        """
+
+        def computed(run: RunResult) -> Interval:
+            judged, tuned = self._judged(run), self.protocol(run, "per-class")
+            predicted = tuned.choice.predicted(judged) if tuned else judged.predicted
+            return self._analyse(judged, predicted).macro_interval("f1")
+
+        return self._each(
+            "intervals at tuned thresholds",
+            [run for run in self.runs if self.protocol(run, "per-class") is not None],
+            lambda run: self._cached("tuned interval", [run], lambda: computed(run)),
+        )
+
+    def _judged(self, run: RunResult) -> Predictions:
+        return run.splits[self.split].predictions
+
+    def _difference(self, run: RunResult, other: RunResult, common: Alignment) -> PairedDifferences:
+        def computed() -> PairedDifferences:
+            if common.complete and common.same_labels and common.in_order:
+                return paired(self.analyses[run.id], self.analyses[other.id])
+            ours, theirs = self._judged(run), self._judged(other)
+            return paired(
+                self._analyse(ours.take(common.rows, common.columns)),
+                self._analyse(theirs.take(common.other_rows, common.other_columns)),
+            )
+
+        return self._cached("differences", [run, other], computed)
+
+    def _analyse(self, predictions: Predictions, predicted: BoolArray | None = None) -> Analysis:
+        if predicted is None:
+            predicted = predictions.probabilities >= DEFAULT_THRESHOLD
+        return analyse(predictions, predicted, resamples=self.resamples, seed=self.seed)
+
+    def _protocols(self, run: RunResult) -> tuple[ProtocolResult, ...]:
+        judged = self._judged(run)
+        validation = run.splits["val"].predictions if "val" in run.splits else None
+        return self._cached(
+            "protocols",
+            [run],
+            lambda: tuple(
+                ProtocolResult.of(choice, judged)
+                for choice in choices(judged, validation, self.split)
+            ),
+        )
+
+    def _cached(self, kind: str, runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
+        """What follows from all splits of these runs, from the cache where it is known."""
+        digests = [split.file.digest for run in runs for split in run.splits.values()]
+        depends = [[list(run.splits) for run in runs], self.split, DEFAULT_THRESHOLD]
+        return cached(kind, digests, [*depends, self.resamples, self.seed], compute, self.cache)
+
+    def _each(
+        self, what: str, runs: Sequence[RunResult], work: Callable[[RunResult], _T]
+    ) -> dict[str, _T]:
+        """Do the same for many runs, side by side: numpy leaves the interpreter free."""
+        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+            found: dict[str, _T] = {}
+            self.progress(what, 0, len(runs))
+            for run, result in zip(runs, pool.map(work, runs), strict=True):
+                found[run.id] = result
+                self.progress(what, len(found), len(runs))
+            return found
