@@ -21,8 +21,7 @@ from goemo_report.caches.score_cache import score_both
 from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
-from goemo_report.compare import compare
-from goemo_report.comparison import Options
+from goemo_report.comparison import Options, compare
 from goemo_report.contract import EMOTIONS, prediction_columns
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.metrics.arrays import BoolArray, FloatArray
