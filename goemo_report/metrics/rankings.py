@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+
+_GROUPS_AT_ONCE: Final = 1 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,9 +32,12 @@ class Ranking:
         """Rank (n,) items; n must not be 0."""
         order = np.argsort(-scores)
         ranked = scores[order]
-        high = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1) + 1
+        high = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+        del ranked  # arrays of all pairs of a large file take 100 MB each
+        high += 1
         hit = truth[order]
-        return cls(order, np.flatnonzero(hit), high, np.cumsum(hit, dtype=np.int64)[high - 1])
+        hits = np.add.reduceat(hit, np.append(0, high[:-1]), dtype=np.int64)
+        return cls(order, np.flatnonzero(hit), high, np.cumsum(hits, out=hits))
 
     @property
     def positives(self) -> int:
@@ -75,16 +82,28 @@ class Ranking:
 
         Exact in integers up to the last division; nan without both kinds.
         """
-        pairs = self.positives * self.negatives
-        if not pairs:
-            return float("nan")
-        return int(self.gained @ self.twice_below) / (2 * pairs)
+        pairs, twice = self.positives * self.negatives, 0
+        for high, hits, high_before, hits_before in self._groups() if pairs else ():
+            false = high - hits + high_before - hits_before
+            twice += int((hits - hits_before) @ (2 * self.negatives - false))
+        return twice / (2 * pairs) if pairs else float("nan")
 
     def average_precision(self) -> float:
         """Sum of precision x gained recall, one step a group; nan without a positive."""
-        if not self.positives:
-            return float("nan")
-        return float(np.sum(self.gained * (self.hits / self.high))) / self.positives
+        total = 0.0
+        for high, hits, _, hits_before in self._groups():
+            total += float(np.sum((hits - hits_before) * (hits / high)))
+        return total / self.positives if self.positives else float("nan")
+
+    def _groups(self) -> Iterator[tuple[IntArray, IntArray, IntArray, IntArray]]:
+        """`high` and `hits` of each group and of the one before, some groups at a time."""
+        for start in range(0, len(self.high), _GROUPS_AT_ONCE):
+            pairs = []
+            for counts in (self.high, self.hits):
+                part = counts[start : start + _GROUPS_AT_ONCE]
+                pairs.append((part, np.append(counts[start - 1] if start else 0, part[:-1])))
+            (high, high_before), (hits, hits_before) = pairs
+            yield high, hits, high_before, hits_before
 
     def choose(self, true: FloatArray, false: FloatArray) -> FloatArray:
         """For each item in the order that was ranked, (n,): its group's value in `true` or in

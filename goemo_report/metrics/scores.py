@@ -15,7 +15,7 @@ import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
-from goemo_report.metrics.rankings import rank_classes, rank_pairs
+from goemo_report.metrics.rankings import Ranking
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 
 
@@ -105,15 +105,23 @@ def _of_probabilities(
     truth: BoolArray, probabilities: FloatArray
 ) -> tuple[dict[str, FloatArray], dict[str, float]]:
     """Per-class and overall values of the metrics that need probabilities."""
-    rankings, all_pairs = rank_classes(truth, probabilities), rank_pairs(truth, probabilities)
+    rankings = {key: one.ranking for key, one in CLASS_METRICS.items() if one.ranking is not None}
+
+    def ranked(*pairs: Any) -> dict[str, float]:
+        ranking = Ranking.of(*pairs)
+        return {key: metric(ranking) for key, metric in rankings.items()}
+
+    # one at a time, for memory
+    of_classes = [ranked(*column) for column in zip(truth.T, probabilities.T, strict=True)]
+    of_pairs = ranked(truth.ravel(), probabilities.ravel())
     per_class: dict[str, FloatArray] = {}
     overall: dict[str, float] = {}
     for key, metric in CLASS_METRICS.items():
-        if metric.ranking is not None:
-            per_class[key] = np.array([metric.ranking(one) for one in rankings], np.float64)
-            overall[f"micro_{key}"] = metric.ranking(all_pairs)
+        if key in rankings:
+            per_class[key] = np.array([found[key] for found in of_classes], np.float64)
+            overall[f"micro_{key}"] = of_pairs[key]
         elif metric.pairs is not None:
-            columns = zip(truth.T, probabilities.T, strict=True)  # one at a time, for memory
+            columns = zip(truth.T, probabilities.T, strict=True)
             per_class[key] = np.array([metric.pairs(*one).mean() for one in columns], np.float64)
             overall[f"micro_{key}"] = float(per_class[key].mean())
         else:
