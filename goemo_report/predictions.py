@@ -26,7 +26,7 @@ from goemo_report.contract import (
     probability_column,
 )
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Table, quoted, read_table
+from goemo_report.formats.csv_table import Block, quoted, read_table
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
@@ -80,15 +80,17 @@ def read_predictions(path: Path, *, name: str | None = None) -> Predictions:
     source = name or path.name
     table = read_table(path, source)
     columns = _Columns.of(table.header, source)
-    table.require_rows()
-    return Predictions(
-        texts=tuple(map(itemgetter(columns.text), table.rows)),
-        truth=_label_matrix(table, columns.truth, columns.labels),
-        probabilities=_probabilities(table, columns.probabilities),
-        predicted=_label_matrix(table, columns.predicted, columns.labels),
-        labels=columns.labels,
-        source=source,
-    )
+    texts: list[str] = []
+    parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
+    for block in table.blocks():
+        texts += map(itemgetter(columns.text), block.rows)
+        truth = _label_matrix(block, columns.truth, columns.labels)
+        probabilities = _probabilities(block, columns.probabilities)
+        parts.append(
+            (truth, probabilities, _label_matrix(block, columns.predicted, columns.labels))
+        )
+    truth, probabilities, predicted = map(np.concatenate, zip(*parts, strict=True))
+    return Predictions(tuple(texts), truth, probabilities, predicted, columns.labels, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +150,9 @@ def _canonical_column(name: str) -> str:
     return name
 
 
-def _label_matrix(table: Table, column: int, labels: tuple[str, ...]) -> BoolArray:
+def _label_matrix(block: Block, column: int, labels: tuple[str, ...]) -> BoolArray:
     """(n, k) booleans from comma-separated names; each distinct cell is parsed once."""
-    cells = list(map(itemgetter(column), table.rows))
+    cells = list(map(itemgetter(column), block.rows))
     codes = {cell: code for code, cell in enumerate(dict.fromkeys(cells))}
     distinct = np.zeros((len(codes), len(labels)), dtype=np.bool_)
     index = {label: position for position, label in enumerate(labels)}
@@ -158,14 +160,14 @@ def _label_matrix(table: Table, column: int, labels: tuple[str, ...]) -> BoolArr
         for part in cell.split(",") if cell.strip() else ():
             position = index.get(part.strip())
             if position is None or distinct[code, position]:
-                raise _label_refusal(table, cells.index(cell), column, part.strip(), position)
+                raise _label_refusal(block, cells.index(cell), column, part.strip(), position)
             distinct[code, position] = True
     matrix: BoolArray = distinct[np.fromiter(map(codes.__getitem__, cells), np.intp, len(cells))]
     return matrix
 
 
 def _label_refusal(
-    table: Table, row: int, column: int, name: str, position: int | None
+    block: Block, row: int, column: int, name: str, position: int | None
 ) -> DataError:
     if position is not None:
         what, remedy = f"{shown(name)} is named twice", "Name each emotion once"
@@ -175,13 +177,13 @@ def _label_refusal(
     else:
         what = f"{shown(name)} is no emotion of GoEmotions"
         remedy = "Write emotion names, separated by commas"
-    return table.refusal(row, table.header[column], what, remedy)
+    return block.refusal(row, column, what, remedy)
 
 
-def _probabilities(table: Table, columns: tuple[int, ...]) -> FloatArray:
+def _probabilities(block: Block, columns: tuple[int, ...]) -> FloatArray:
     """(n, k) float64; any cell that is not a plain decimal in [0, 1] is refused."""
-    cells = list(chain.from_iterable(map(itemgetter(*columns), table.rows)))
-    shape = len(table.rows), len(columns)
+    cells = list(chain.from_iterable(map(itemgetter(*columns), block.rows)))
+    shape = len(block.rows), len(columns)
     everything = "".join(cells)
     plain = "_" not in everything and everything.isascii()  # float() takes more than we do
     if plain:
@@ -194,9 +196,9 @@ def _probabilities(table: Table, columns: tuple[int, ...]) -> FloatArray:
                 return values
     at = next(i for i, cell in enumerate(cells) if not _is_probability(cell))
     row, column = divmod(at, len(columns))
-    raise table.refusal(
+    raise block.refusal(
         row,
-        table.header[columns[column]],
+        columns[column],
         f"{shown(cells[at])} is not a probability",
         "Write finite numbers from 0 to 1: sigmoid outputs, not logits",
     )

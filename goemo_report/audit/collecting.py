@@ -7,11 +7,7 @@ rules judge, nothing is raised for a bad run.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,14 +82,8 @@ def _headers(files: ReadFiles) -> dict[Split, tuple[str, ...]]:
 def _header(path: Path) -> tuple[str, ...]:
     """The column names of a CSV; empty where the file holds no text."""
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            lines = io.TextIOWrapper(
-                gzip.GzipFile(fileobj=raw) if packed else raw, encoding="utf-8-sig", newline=""
-            )
-            return tuple(next(csv.reader(lines), []))
-    except (OSError, ValueError, EOFError, zlib.error, csv.Error):
+        return tuple(read_table(path, path.name).header)
+    except DataError:
         return ()
 
 
@@ -105,7 +95,7 @@ def _read_per_class(files: ReadFiles) -> Table | str | None:
         return f"{local.path}: {local.reason}"
     try:
         table = read_table(local, file.path)
-        table.require_rows()
+        _ = table.rows
     except DataError as error:
         return error.what
     return table

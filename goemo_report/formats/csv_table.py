@@ -9,10 +9,12 @@ import json
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goemo_report.errors import DataError
 from goemo_report.formats.json_text import jsonable
@@ -30,17 +32,15 @@ _GZIP_RATIO = 50
 _GZIP_LIMIT = 1 << 30
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FIELD_LIMIT_LOCK = threading.Lock()
+_LONGEST_FIELD = (1 << 31) - 1
+_ROWS_AT_ONCE = 1 << 13
 
 
 def read_table(path: Path, source: str) -> Table:
-    """Read a UTF-8 CSV, plain or gzip-compressed.
+    """Read a UTF-8 CSV, plain or gzip-compressed; rows are parsed when they are asked for.
 
     Raises DataError, naming `source` and the line, when that is not what the file holds.
     """
-    return Table.parse(_read_text(path, source), source)
-
-
-def _read_text(path: Path, source: str) -> str:
     try:
         data = path.read_bytes()
         found = sniff(data[:HEAD])
@@ -57,12 +57,7 @@ def _read_text(path: Path, source: str) -> str:
         raise DataError(f"{source} cannot be read: {reason}", "Check the path") from error
     if found is not CSV:
         raise DataError(f"{source} {found.what}", found.remedy)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        what = f"{source}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8"
-        raise DataError(what, "Save the file as UTF-8") from error
+    return Table.of(data, source)
 
 
 def _decompressed(data: bytes, source: str) -> bytes:
@@ -75,73 +70,114 @@ def _decompressed(data: bytes, source: str) -> bytes:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+class Block(NamedTuple):
+    """Some rows of a table; `first` is the number of the first of them in the whole."""
+
+    table: Table
+    first: int
+    rows: list[list[str]]
+
+    def refusal(self, row: int, column: int, what: str, remedy: str) -> DataError:
+        """The error that refuses a cell, by its row and column in this block."""
+        return self.table.refusal(self.first + row, self.table.header[column], what, remedy)
+
+
+@dataclass(frozen=True)
 class Table:
-    """A CSV as strings."""
+    """A CSV: its header, and the bytes of the whole. A blank line is no row."""
 
     header: list[str]
-    rows: list[list[str]]
-    text: str
+    data: bytes
     source: str
 
     @classmethod
-    def parse(cls, text: str, source: str) -> Table:
-        """Rows of a CSV that is already text; a blank line is no row."""
-        try:
-            with _reader(text) as reader:
-                rows = [row for row in reader if row]
-        except csv.Error as error:
-            what = f"{source}, line {_starts(text)[-1]}: not a CSV row: {error}"
-            raise DataError(what, "Quote texts and double the quotes inside") from error
-        if not rows:
-            raise DataError(f"{source} is empty", "Expected a CSV with a header line")
-        return cls(rows[0], rows[1:], text, source)
+    def of(cls, data: bytes, source: str) -> Table:
+        """The CSV that bytes hold."""
+        for [header] in cls([], data, source)._parsed():
+            return cls(header, data, source)
+        raise DataError(f"{source} is empty", "Expected a CSV with a header line")
 
-    def require_rows(self) -> None:
-        """Refuse a table without rows, or with a row that is not as long as the header."""
-        width = len(self.header)
-        if not self.rows:
+    @cached_property
+    def rows(self) -> list[list[str]]:
+        """All rows, for tables that are small."""
+        return [row for block in self.blocks() for row in block.rows]
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows, some at a time: at least one, and each as long as the header."""
+        parsed, first = self._parsed(), 0
+        width = len(*next(parsed))
+        for rows in parsed:
+            if set(map(len, rows)) != {width}:
+                row = next(i for i, cells in enumerate(rows) if len(cells) != width)
+                what = f"{plural(len(rows[row]), 'field')} where the header has {width}"
+                remedy = "Quote texts that hold commas, quotes or new lines"
+                raise self.refusal(first + row, "", what, remedy)
+            yield Block(self, first, rows)
+            first += len(rows)
+        if not first:
             raise DataError(f"{self.source} has a header but no rows", "Write one row a text")
-        if set(map(len, self.rows)) != {width}:
-            row = next(i for i, cells in enumerate(self.rows) if len(cells) != width)
-            what = f"{plural(len(self.rows[row]), 'field')} where the header has {width}"
-            raise self.refusal(row, "", what, "Quote texts that hold commas, quotes or new lines")
 
     def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
         """The error that refuses a row (counted from 0), with the line on which it starts."""
-        place = f"{self.source}, line {_starts(self.text)[row + 1]} (row {row + 1})"
+        place = f"{self.source}, line {self._line(row + 1)} (row {row + 1})"
         if column:
             place += f", column {column}"
         return DataError(f"{place}: {what}", remedy)
 
+    def _reader(self) -> _Reader:
+        text = io.TextIOWrapper(io.BytesIO(self.data), encoding="utf-8-sig", newline="")
+        return csv.reader(text, strict=True)
+
+    def _parsed(self) -> Iterator[list[list[str]]]:
+        """The header alone, then the rows."""
+        rows, at_once = filter(None, self._reader()), 1
+        try:
+            while found := _taken(rows, at_once):
+                yield found
+                at_once = _ROWS_AT_ONCE
+        except csv.Error as error:
+            what = f"{self.source}, line {self._line(None)}: not a CSV row: {error}"
+            raise DataError(what, "Quote texts and double the quotes inside") from error
+        except UnicodeDecodeError:
+            raise self._not_utf8() from None
+
+    def _line(self, row: int | None) -> int:
+        """Line on which a row starts (the header is row 0), or that which cannot be read."""
+        reader, count, before = self._reader(), 0, 0
+        with _any_length(), suppress(csv.Error):
+            for cells in reader:
+                if cells and count == row:
+                    break
+                count += bool(cells)
+                before = reader.line_num
+        return before + 1
+
+    def _not_utf8(self) -> DataError:
+        try:
+            self.data.decode()  # as a whole, for the place in it
+        except UnicodeDecodeError as error:
+            line, byte = self.data.count(b"\n", 0, error.start) + 1, self.data[error.start]
+            what = f"{self.source}, line {line}: byte 0x{byte:02x} is not UTF-8"
+        return DataError(what, "Save the file as UTF-8")
+
+
+def _taken(rows: Iterator[list[str]], count: int) -> list[list[str]]:
+    with _any_length():
+        return list(islice(rows, count))
+
 
 @contextmanager
-def _reader(text: str) -> Iterator[_Reader]:
-    """A csv reader that takes fields of any length.
+def _any_length() -> Iterator[None]:
+    """Let csv take fields of any length.
 
-    csv keeps one limit for the whole process: it is put back, and threads take turns.
+    It keeps one limit for the whole process: it is put back, and threads take turns.
     """
     with _FIELD_LIMIT_LOCK:
-        limit = csv.field_size_limit(len(text) + 1)
+        limit = csv.field_size_limit(_LONGEST_FIELD)
         try:
-            yield csv.reader(io.StringIO(text, newline=""), strict=True)
+            yield
         finally:
             csv.field_size_limit(limit)
-
-
-def _starts(text: str) -> list[int]:
-    """Line on which each row starts, the header first; a row that cannot be read ends it."""
-    starts: list[int] = []
-    with _reader(text) as reader:
-        before = 0
-        try:
-            for cells in reader:
-                if cells:
-                    starts.append(before + 1)
-                before = reader.line_num
-        except csv.Error:
-            starts.append(before + 1)
-    return starts
 
 
 def to_csv(rows: Iterable[Sequence[Any]]) -> str:

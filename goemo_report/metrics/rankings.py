@@ -32,12 +32,11 @@ class Ranking:
         """Rank (n,) items; n must not be 0."""
         order = np.argsort(-scores)
         ranked = scores[order]
-        high = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-        del ranked  # arrays of all pairs of a large file take 100 MB each
-        high += 1
+        last = np.append(ranked[1:] != ranked[:-1], True)  # of its group
+        del ranked  # 100 MB where a large file has all its pairs ranked
         hit = truth[order]
-        hits = np.add.reduceat(hit, np.append(0, high[:-1]), dtype=np.int64)
-        return cls(order, np.flatnonzero(hit), high, np.cumsum(hits, out=hits))
+        hits = np.cumsum(hit, dtype=np.int32 if len(hit) < 1 << 31 else np.int64)[last]
+        return cls(order, np.flatnonzero(hit), np.flatnonzero(last) + 1, hits.astype(np.int64))
 
     @property
     def positives(self) -> int:

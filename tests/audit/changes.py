@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_report.audit import Evidence
 from goemo_report.contract import Role
-from goemo_report.formats.csv_table import Table
+from goemo_report.formats.csv_table import Table, to_csv
 from goemo_report.results import logged_metrics
 from goemo_report.sources.model import ArtifactFile
 
@@ -107,4 +107,6 @@ def per_class(
     table = evidence.per_class
     assert isinstance(table, Table)
     header, rows = change(list(table.header), [list(row) for row in table.rows])
-    return dataclasses.replace(evidence, per_class=Table(header, rows, table.text, table.source))
+    return dataclasses.replace(
+        evidence, per_class=Table.of(to_csv([header, *rows]).encode(), table.source)
+    )
