@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from goemo_report.contract import PROJECT, SPLITS
 from goemo_report.errors import SettingsError
 from goemo_report.formats.files import user_path
+from goemo_report.formats.text import shortened, shown
 
 Origin = Literal["flag", "environment", "file", "default"]
 
@@ -177,8 +178,9 @@ def _read_table(path: Path) -> Mapping[str, Any]:
 
     try:
         table = tomllib.loads(text.decode("utf-8-sig")).get("tool", {}).get("goemo", {})
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}", "Correct the file") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        what = f"{path} is not valid TOML: {shortened(str(error), 200)}"
+        raise SettingsError(what, "Correct the file") from error
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: tool.goemo is not a table", "Write it as [tool.goemo]")
     return table
@@ -189,12 +191,13 @@ def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     for written, value in table.items():
         name = written.replace("_", "-")
         key = FILE_KEYS.get(name)
-        where = f"{path}: key {written} in [tool.goemo]"
+        where = f"{path}: key {shortened(written, 60)} in [tool.goemo]"
         if key is None:
             raise SettingsError(f"{where} is unknown", f"Known keys: {', '.join(FILE_KEYS)}")
         problem = _problem(key, value)
         if problem:
-            raise SettingsError(f"{where} {problem}, not {value!r}", f"It sets: {key.meaning}")
+            what = f"{where} {problem}, not {shortened(repr(value), 60)}"
+            raise SettingsError(what, f"It sets: {key.meaning}")
         values[name] = value
     return values
 
@@ -202,7 +205,7 @@ def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
 def _problem(key: FileKey, value: object) -> str:
     """What is wrong with a value, empty if nothing is."""
     right = {
-        "text": isinstance(value, str) and bool(value.strip()),
+        "text": isinstance(value, str) and bool(value.strip()) and "\0" not in value,
         "texts": isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value),
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "boolean": isinstance(value, bool),
@@ -238,6 +241,6 @@ def creation_time(environ: Mapping[str, str], now: datetime) -> datetime:
         return datetime.fromtimestamp(int(written), UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise SettingsError(
-            f"SOURCE_DATE_EPOCH is {written!r}, not a number of seconds",
+            f"SOURCE_DATE_EPOCH is {shown(written)}, not a number of seconds",
             "Unset it, or set seconds since 1970-01-01 UTC",
         ) from error

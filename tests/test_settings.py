@@ -140,6 +140,24 @@ class TestProjectFile:
             settled(tmp_path)
         assert f"{path}: key {key} in [tool.goemo] {complaint}" in caught.value.what
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            f"seed = '{'x' * 3000}'",
+            f"formats = {['pdf'] * 900}",
+            f"waive = {{ a = {'[' * 90}{']' * 90} }}",
+            f"{'k' * 3000} = 1",
+            'wandb-dir = "a\\u0000b"',
+            f"seed = {'[' * 20_000}",
+            f"seed = {'9' * 5000}",
+        ],
+    )
+    def test_a_value_of_any_length_gets_a_short_line(self, tmp_path: Path, body: str) -> None:
+        write_table(tmp_path, body)
+        with pytest.raises(SettingsError) as caught:
+            settled(tmp_path)
+        assert len(caught.value.what) < len(str(tmp_path)) + 300
+
     @pytest.mark.parametrize("text", ["[tool.goemo\n", "[tool]\ngoemo = 3\n", 'tool = "goemo"\n'])
     def test_a_broken_file_is_named(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "pyproject.toml").write_text(text)

@@ -15,6 +15,7 @@ from goemo_report.audit.registry import SEVERITIES, Rule, Severity
 from goemo_report.audit.run_rules import CONFIG, RUN
 from goemo_report.audit.truth_rules import TRUTH
 from goemo_report.errors import SettingsError, unexpected
+from goemo_report.formats.text import shown
 from goemo_report.sources.model import RunRecord
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -66,7 +67,7 @@ def check_waivers(waivers: Mapping[str, str]) -> None:
         if name not in known:
             close = difflib.get_close_matches(name, known, 3)
             hint = f"Did you mean {' or '.join(close)}?" if close else "See docs/audit.md"
-            raise SettingsError(f"[tool.goemo] waives the unknown rule {name!r}", hint)
+            raise SettingsError(f"[tool.goemo] waives the unknown rule {shown(name)}", hint)
 
 
 def audit(

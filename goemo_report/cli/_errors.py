@@ -12,13 +12,15 @@ from typing import TypeVar
 import click
 
 from goemo_report.errors import GoemoError, sentences, unexpected
-from goemo_report.formats.text import printable
+from goemo_report.formats.text import printable, shortened
 
 FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
 """Exit codes; 3 is that of a check that worked and found fault, the last two
 are the shell's own for SIGINT and SIGPIPE."""
 
 _API_KEY = re.compile(r"wandb_v\d+_\w+")
+_LONGEST = 1000
+"""Characters of what went wrong: a list of runs or a value of a file may be of any length."""
 _DEBUG = "goemo.debug"
 _ERROR = click.style("error:", fg="red", bold=True)
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -60,7 +62,7 @@ def report(error: BaseException, *, debug: bool) -> int:
         for line in "".join(traceback.format_exception(error)).splitlines():
             _say(one_line(line))
     what, remedy = _explain(error)
-    _say(f"{_ERROR} {one_line(sentences(what, remedy))}")
+    _say(f"{_ERROR} {one_line(sentences(shortened(what, _LONGEST), remedy))}")
     if isinstance(error, OSError):
         _silence_standard_output()  # what is buffered would fail again at exit
     return FAILED
@@ -71,7 +73,8 @@ def report_usage(error: click.UsageError, group: click.Context) -> int:
     at = (error.ctx or group).command_path
     if error.ctx in {None, group} and group.invoked_subcommand:
         at = f"{group.command_path} {group.invoked_subcommand}"
-    _say(f"{_ERROR} {one_line(sentences(error.format_message(), f'See `{at} --help`'))}")
+    what = shortened(error.format_message(), _LONGEST)
+    _say(f"{_ERROR} {one_line(sentences(what, f'See `{at} --help`'))}")
     return error.exit_code
 
 

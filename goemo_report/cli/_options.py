@@ -70,7 +70,12 @@ class Command(click.Command):
     """A command whose help lists shared options under headings of their own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse options with an empty value: an unset variable would mean this directory."""
+        """Refuse null characters, which no path or name has, and options with an empty value.
+
+        An unset variable would mean this directory.
+        """
+        if any("\0" in word for word in args):
+            raise click.UsageError("An argument holds a null character: leave it out", ctx)
         takes = {
             name
             for one in self.params

@@ -58,6 +58,13 @@ def escape_workflow_commands(text: str) -> str:
     return _CELL_COMMAND.sub(r"\1'", text).replace("##[", "#'#[")
 
 
+def shortened(text: str, limit: int) -> str:
+    """Text of at most `limit` characters; a longer one loses its middle."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}\u2026{text[len(text) - (limit - 1 - limit // 2) :]}"
+
+
 def shown(text: str, limit: int = 40) -> str:
     """Text from a file for a message: quoted, escaped and cut to `limit` characters."""
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -17,7 +21,7 @@ from goemo_report.cli import goemo_report
 from goemo_report.cli._errors import one_line
 from goemo_report.errors import DataError, GoemoError
 from goemo_report.formats.text import printable
-from tests.sources.log_writer import write_run
+from tests.sources.log_writer import run_record, write_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("numpy", "wandb", "rich", "jinja2", "plotly", "torch", "transformers", "pandas")
@@ -309,6 +313,62 @@ def test_a_full_disk_is_said(arguments: list[str]) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "error:" in done.stderr
+
+
+HOSTILE = "\x1b[2J\x07\x9b31m\u202e\x7f"
+
+
+def on_a_terminal(words: Sequence[str], directory: Path) -> str:
+    """What a terminal is sent: standard output and standard error as they come."""
+    here, there = pty.openpty()
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "NO_COLOR": "1"}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "goemo_report", *words],
+        cwd=directory, env=environ, stdin=there, stdout=there, stderr=there,
+    )  # fmt: skip
+    os.close(there)
+    shown = b""
+    with suppress(OSError):  # what reading gives at the end on Linux
+        while part := os.read(here, 1 << 16):
+            shown += part
+    os.close(here)
+    assert child.wait(60) is not None
+    return shown.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs", "--format", "csv"],
+        ["runs", "--format", "json"],
+        ["runs"],
+        ["show", "abc"],
+        ["audit", "abc", "--format", "github"],
+        ["runs", "--tag", HOSTILE],
+    ],
+)
+def test_nothing_that_a_run_is_called_reaches_a_terminal(tmp_path: Path, words: list[str]) -> None:
+    record = run_record("abc", display_name=f"name{HOSTILE}", tags=[HOSTILE], notes=HOSTILE)
+    record.run.config.update.add(key=f"k{HOSTILE}", value_json=json.dumps(HOSTILE))
+    write_run(tmp_path, "abc", [record])
+    shown = on_a_terminal([*words, "--wandb-dir", "."], tmp_path)
+    assert not set(shown) & set(HOSTILE.replace("[2J", "").replace("31m", ""))
+    assert "1b" in shown
+
+
+def test_data_keeps_text_as_it_is_where_a_machine_reads_it(tmp_path: Path) -> None:
+    write_run(tmp_path, "abc", [run_record("abc", display_name=f"name{HOSTILE}")])
+    read = ["runs", "--wandb-dir", str(tmp_path), "--format"]
+    document = json.loads(CliRunner().invoke(goemo_report, [*read, "json"]).stdout)
+    (row,) = csv.DictReader(CliRunner().invoke(goemo_report, [*read, "csv"]).stdout.splitlines())
+    assert document["runs"][0]["name"] == row["name"] == f"name{HOSTILE}"
+
+
+def test_a_message_of_any_length_is_cut_in_the_middle(failing: Fail) -> None:
+    failing(DataError("x" * 5000 + " at the end", "Do this"))
+    said = CliRunner().invoke(goemo_report, ["runs"]).stderr
+    assert len(said) < 1100
+    assert said.endswith(" at the end. Do this\n")
 
 
 SHELL = f"{sys.executable} -m goemo_report"

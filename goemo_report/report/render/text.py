@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
-from goemo_report.formats.text import visible
+from goemo_report.formats.text import shortened, visible
 
 _LINK_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
 _NOT_ANCHOR: Final = re.compile(r"[^\w.-]+")
@@ -96,9 +96,7 @@ def plotly_text(text: str, limit: int = 44) -> str:
 
     Long names are shortened in the middle; the table behind the figure has them whole.
     """
-    text = visible(text)
-    if len(text) > limit:
-        text = f"{text[: limit // 2]}\u2026{text[-(limit // 2 - 1) :]}"
+    text = shortened(visible(text), limit)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace("$", "&#36;")  # or it would be TeX
 
