@@ -61,8 +61,9 @@ print(json.dumps([
 READING = """
 from goemo_report.sources.model import RunQuery
 from goemo_report.results import load_results
-from goemo_report.sources import open_source
-source = open_source()
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.resolve import open_source
+source = open_source(SourceChoice())
 print(len(load_results(source, source.list_runs(RunQuery(tags=["final"])).runs)))
 """
 

@@ -116,8 +116,8 @@ class LoggedArtifact:
 
     @property
     def is_offline(self) -> bool:
-        """Whether it has not been uploaded: W&B gives out versions."""
-        return self.reference.kind == "artifact" and self.reference.version is None
+        """Whether it is an artifact that was not uploaded."""
+        return self.reference.kind == "artifact" and self.reference.is_offline
 
     @property
     def paths(self) -> frozenset[str]:
@@ -296,11 +296,11 @@ def _newest_artifacts(
 def _unread(
     wanted: Sequence[_Wanted], fetched: Sequence[LocalFile] | None = None
 ) -> Iterator[Unread]:
-    """Prediction files to read ahead: those of a server where the cache will hold them (only a
-    server gives versions), and once all is fetched those that were on this machine already."""
+    """Prediction files to read ahead: those of a server where the cache will hold them, and
+    once all is fetched those that were on this machine already."""
     cache = Cache()
     for number, item in enumerate(wanted):
-        file, from_server = item.file, item.artifact.reference.version is not None
+        file, from_server = item.file, not item.artifact.reference.is_offline
         if not item.is_read or item.place[1] not in _SPLITS or from_server != (fetched is None):
             continue
         if fetched is not None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from goemo_report.contract import PROJECT, SPLITS
+from goemo_report.contract import SPLITS
 from goemo_report.errors import SettingsError
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shortened, shown
@@ -62,24 +62,27 @@ class ProjectFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Where runs are read from.
+class SourceChoice:
+    """Where a RUN is looked for that does not say it itself: on W&B, or in the run logs below
+    `directory`.
 
-    `wandb_dir` set means offline runs below it, None the W&B API. `entity` None means the
-    default entity of the key. `origins` says, by field name, where each value came from.
+    `entity` None means the default entity of the key; `project` None the guide's on W&B, every
+    project of a directory.
     """
 
     entity: str | None = None
-    project: str = PROJECT
+    project: str | None = None
+    directory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where runs are read from; `origins` says, by name, where each value came from."""
+
+    source: SourceChoice = field(default_factory=SourceChoice)
     base_url: str | None = None
-    wandb_dir: Path | None = None
     file: ProjectFile = field(default_factory=ProjectFile)
     origins: Mapping[str, Origin] = field(default_factory=dict)
-
-    @property
-    def explicit_project(self) -> str | None:
-        """The project if somebody named one, None where it is the default."""
-        return None if self.origins.get("project", "default") == "default" else self.project
 
 
 def load_settings(
@@ -113,10 +116,12 @@ def load_settings(
 
     offline, origins["wandb_dir"] = _offline_directory(wandb_dir, environ, file, directory)
     return Settings(
-        entity=settle("entity", entity, "WANDB_ENTITY"),
-        project=settle("project", project, "WANDB_PROJECT") or PROJECT,
+        SourceChoice(
+            entity=settle("entity", entity, "WANDB_ENTITY"),
+            project=settle("project", project, "WANDB_PROJECT"),
+            directory=offline,
+        ),
         base_url=settle("base_url", None, "WANDB_BASE_URL"),
-        wandb_dir=offline,
         file=file,
         origins=origins,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from goemo_report.errors import NotFoundError
-from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -21,7 +21,7 @@ from goemo_report.sources.model import (
 Logged = tuple[ArtifactRef, Mapping[str, Path | None]]
 
 
-class MemorySource:
+class MemorySource(RunSource):
     """Runs with their artifacts; a file maps to a path on disk, or to None where it is lost."""
 
     description = "memory"

@@ -18,16 +18,15 @@ def complete_runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[Co
     """Ids below the directory of offline runs, from file names alone; W&B is not asked."""
     from goemo_report.formats.files import user_path
     from goemo_report.settings import load_settings
-    from goemo_report.sources.offline_logs.folders import scan
-    from goemo_report.sources.references import log_run_id
+    from goemo_report.sources.offline_logs.folders import log_run_id, scan
 
     found = [CompletionItem(typed, type="file")]
     try:
         settings = load_settings(
             wandb_dir=ctx.params.get("wandb_dir"), environ=os.environ, directory=Path.cwd()
         )
-        if settings.wandb_dir:
-            logs = scan(user_path(settings.wandb_dir)).logs
+        if settings.source.directory:
+            logs = scan(user_path(settings.source.directory)).logs
             found += [CompletionItem(run) for run in dict.fromkeys(map(log_run_id, logs))]
     except Exception:  # noqa: BLE001 - a completion that fails would print into the line typed
         return found

@@ -132,7 +132,7 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
                 return command(settings=settings, **values)
             except GoemoError as error:
                 if settings.origins.get("wandb_dir") == "flag":
-                    error.remedy = _with_directory(error.remedy, settings.wandb_dir)
+                    error.remedy = _with_directory(error.remedy, settings.source.directory)
                 raise
 
         options = (*_SOURCE_OPTIONS, *(_FILTER_OPTIONS if filters else ()))

@@ -12,7 +12,7 @@ from goemo_report.cli._output import note, progress, spinner, write
 from goemo_report.contract import Split
 from goemo_report.formats.files import user_path
 from goemo_report.formats.wording import plural
-from goemo_report.settings import Settings
+from goemo_report.settings import Settings, SourceChoice
 from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ DEFAULT_FORMATS = ("html", "md", "json")
 
 
 def load_and_compare(
-    settings: Settings,
+    choice: SourceChoice,
     runs: Sequence[str],
     query: RunQuery,
     baseline: str | None,
@@ -38,14 +38,14 @@ def load_and_compare(
 
     `whole` computes all statistics here, with progress, and not when a section first asks.
     """
-    from goemo_report.cli._runs import gather, with_run
     from goemo_report.comparison import compare
     from goemo_report.results import load_results
+    from goemo_report.sources.resolve import gather, with_run
     from goemo_report.sources.store import cache_directory
 
-    source, listing = gather(settings, runs, query)
+    source, listing = gather(choice, runs, query)
     if baseline is not None:
-        source, listing, run = with_run(settings, source, listing, baseline)
+        source, listing, run = with_run(choice, source, listing, baseline)
         baseline = run.id
     with progress() as bar:
         loaded = load_results(source, listing.runs, progress=bar)
@@ -138,13 +138,14 @@ def publish_report(
     wanted = publication(
         comparison, report, documents, stem=stem, created_at=created_at, command=command
     )
+    directory = settings.source.directory
     with spinner() as moving:
         moving("publishing the report")
         done = publish(
             wanted,
-            entity=settings.entity or comparison.baseline.record.entity,
-            project=settings.explicit_project or comparison.baseline.record.project,
-            offline=_above_runs(settings.wandb_dir) if settings.wandb_dir else None,
+            entity=settings.source.entity or comparison.baseline.record.entity,
+            project=settings.source.project or comparison.baseline.record.project,
+            offline=_above_runs(directory) if directory else None,
         )
     for problem in done.problems:
         note(f"note: {problem}")

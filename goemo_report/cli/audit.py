@@ -57,11 +57,11 @@ def command(
     is an error or, with --strict, a warning.
     """
     from goemo_report.audit import audit, check_waivers, collect, unused_waivers
-    from goemo_report.cli._runs import gather
+    from goemo_report.sources.resolve import gather
 
     waivers = settings.file.values.get("waive", {})
     check_waivers(waivers)
-    source, listing = gather(settings, runs, query)
+    source, listing = gather(settings.source, runs, query)
     note_skipped(listing.skipped)
     with progress() as bar:
         audits = [audit(one, waivers) for one in collect(source, listing.runs, bar)]

@@ -73,10 +73,10 @@ def command(
     """
     from goemo_report.card.body import render_card
     from goemo_report.card.facts import UNKNOWN_LICENSE, Card
-    from goemo_report.cli._runs import find_one
     from goemo_report.results import load_results
+    from goemo_report.sources.resolve import find_one
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     with progress() as bar:
         result = load_results(source, [record], SPLITS, bar)[0]
     card = Card(result, license_id, base_model, name)

@@ -144,11 +144,11 @@ def command(
     _check_usage(ctx, limits)
 
     from goemo_report.audit import check_waivers, collect, gate
-    from goemo_report.cli._runs import gather
+    from goemo_report.sources.resolve import gather
 
     waivers = settings.file.values.get("waive", {})
     check_waivers(waivers)
-    source, listing = gather(settings, runs, query)
+    source, listing = gather(settings.source, runs, query)
     note_skipped(listing.skipped)
     source, everything, reference = _with_baseline(settings, source, listing, baseline, max_drop)
     with progress() as bar:
@@ -222,9 +222,9 @@ def _with_baseline(
 ) -> tuple[RunSource, Listing, RunRecord | None]:
     if not baseline or not max_drop:
         return source, listing, None
-    from goemo_report.cli._runs import with_run
+    from goemo_report.sources.resolve import with_run
 
-    return with_run(settings, source, listing, baseline)
+    return with_run(settings.source, source, listing, baseline)
 
 
 def _judge(

@@ -173,7 +173,7 @@ def command(
 
     options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
     comparison = load_and_compare(
-        settings, runs, query, baseline, split, options, whole=not sections
+        settings.source, runs, query, baseline, split, options, whole=not sections
     )
     note_skipped(comparison.skipped)
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))

@@ -16,8 +16,7 @@ from goemo_report.cli._errors import debug_option
 from goemo_report.cli._options import Command
 from goemo_report.cli._output import note, note_skipped, say, spinner
 from goemo_report.cli._report import DEFAULT_FORMATS, build, load_and_compare, rendered, write_all
-from goemo_report.contract import PROJECT
-from goemo_report.settings import Settings, creation_time
+from goemo_report.settings import SourceChoice, creation_time
 from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
@@ -74,8 +73,8 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
 
     created_at = creation_time(environ, datetime.now(UTC))
     ids = [run.id for run in runs]
-    settings = Settings(project=PROJECT, wandb_dir=runs_dir)
-    comparison = load_and_compare(settings, ids, RunQuery(), None, "test", Options())
+    choice = SourceChoice(directory=runs_dir)
+    comparison = load_and_compare(choice, ids, RunQuery(), None, "test", Options())
     note_skipped(comparison.skipped)
     typed = shlex.join(("goemo-report", "compare", *ids, "--wandb-dir", str(runs_dir)))
     report = build(comparison, created_at, typed)

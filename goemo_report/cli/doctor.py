@@ -41,15 +41,7 @@ def command(ctx: click.Context, settings: Settings, form: str, output: Path) -> 
     """
     from goemo_report.sources import doctor
 
-    if settings.wandb_dir is not None:
-        from goemo_report.sources.offline_logs.source import LogSource
-
-        source = LogSource(settings.wandb_dir, project=settings.explicit_project)
-        diagnosis = doctor.diagnose_offline(source, settings.wandb_dir)
-    else:
-        diagnosis = doctor.diagnose_online(
-            entity=settings.entity, project=settings.project, notify=note
-        )
+    diagnosis = doctor.diagnose(settings.source, note)
     if form == "json":
         write_json(diagnosis.document(), output)
     else:

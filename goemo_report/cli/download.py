@@ -61,10 +61,10 @@ def command(
     directory says which run, artifact and version it holds. When a file cannot be had the
     others are still downloaded, and the exit code is 1.
     """
-    from goemo_report.cli._runs import find_one
     from goemo_report.sources.downloads import download
+    from goemo_report.sources.resolve import find_one
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     roles = tuple(dict.fromkeys(role for name in only for role in _SHORTHANDS[name]))
     with progress() as bar:
         done = download(source, record, roles, root, bar)

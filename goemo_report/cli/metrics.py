@@ -90,10 +90,10 @@ def _read(run: str, split: Split, settings: Settings) -> Predictions:
         from goemo_report.predictions import read_predictions
 
         return read_predictions(path, name=run)
-    from goemo_report.cli._runs import find_one
     from goemo_report.results import load_results
+    from goemo_report.sources.resolve import find_one
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     with progress() as bar:
         return load_results(source, [record], [split], bar)[0].splits[split].predictions
 

@@ -99,9 +99,9 @@ def command(
     texts = texts or _from_standard_input()
 
     from goemo_report.checkpoints.labelling import label_texts
-    from goemo_report.cli._runs import find_one
+    from goemo_report.sources.resolve import find_one
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     with progress() as bar:
         found = label_texts(
             source,

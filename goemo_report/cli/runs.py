@@ -34,12 +34,12 @@ def command(settings: Settings, query: RunQuery, form: str, output: Path) -> Non
     The newest run comes last. JSON and CSV hold the whole config and summary of each run;
     values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
     """
-    from goemo_report.cli._runs import open_settled
     from goemo_report.cli._table import write_blocks
-    from goemo_report.report import listing, tables
+    from goemo_report.report import tables
+    from goemo_report.sources.resolve import find_runs, open_source
 
-    source = open_settled(settings)
-    found = listing.find_runs(source, (), query)
+    source = open_source(settings.source)
+    found = find_runs(source, (), query)
     note_skipped(found.skipped)
     typed = click.get_current_context().get_parameter_source("form")
     if output.suffix in {".csv", ".json"} and typed is ParameterSource.DEFAULT:

@@ -46,11 +46,11 @@ def command(run: str, replicate: bool, settings: Settings, form: str, output: Pa
     RUN is an id, a name, project/id, entity/project/id, a run URL or an offline run
     directory. JSON holds the complete history, one object a step.
     """
-    from goemo_report.cli._runs import find_one
     from goemo_report.cli._table import write_blocks
     from goemo_report.report import tables
+    from goemo_report.sources.resolve import find_one
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     if replicate:
         _replicate(record, source.artifacts([record]).get(record.id, ()), output)
         return

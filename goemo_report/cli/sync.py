@@ -70,7 +70,7 @@ def command(
             "or give --wandb-dir DIR for all runs below DIR.",
             ctx,
         )
-    remote = ApiSource(entity=settings.entity, project=settings.project, notify=note)
+    remote = ApiSource(entity=settings.source.entity, project=settings.source.project, notify=note)
     patience = sync.Patience(upload=timeout)
     arrivals: list[Arrival] = []
     for source, chosen in _chosen(settings, runs, query):
@@ -78,7 +78,7 @@ def command(
             source,
             chosen,
             remote,
-            project=settings.explicit_project,
+            project=settings.source.project,
             patience=patience,
             notify=note,
         )
@@ -97,18 +97,21 @@ def _chosen(
 ) -> list[tuple[RunSource, list[LocalRun]]]:
     """The offline runs to send, by the directory that they are read from."""
     from goemo_report.errors import NotFoundError
-    from goemo_report.report.listing import find_runs
     from goemo_report.sources.base import readable
+    from goemo_report.sources.offline_logs.folders import OnDisk, on_disk
     from goemo_report.sources.offline_logs.source import LogSource
-    from goemo_report.sources.references import parse_reference
+    from goemo_report.sources.resolve import find_runs
 
-    paths = {
-        text: Path(text) if Path(text).is_dir() else parse_reference(text).path
-        for text in references
-    }
-    named = [text for text, path in paths.items() if path is None]
+    paths: list[Path] = []
+    named: list[str] = []
+    for text in references:
+        here = OnDisk(Path(text), "") if Path(text).is_dir() else on_disk(text)
+        if here is not None and here.path is not None:
+            paths.append(here.path)
+        else:
+            named.append(text if here is None else here.run)
     groups: list[tuple[RunSource, list[LocalRun]]] = []
-    for path in (path for path in paths.values() if path is not None):
+    for path in paths:
         source = LogSource(path)
         listing = readable(source, source.list_runs(query))
         note_skipped(listing.skipped)
@@ -116,8 +119,8 @@ def _chosen(
             raise NotFoundError(f"there are no run logs below {path}", "Check the directory")
         groups.append((source, _with_logs(path, listing.runs)))
     if named or not references:
-        root = settings.wandb_dir or Path("wandb")
-        source = LogSource(root, project=settings.explicit_project if not named else None)
+        root = settings.source.directory or Path("wandb")
+        source = LogSource(root, project=settings.source.project if not named else None)
         found = find_runs(source, named, query if not references else RunQuery())
         listing = readable(source, found)
         note_skipped(listing.skipped)

@@ -45,10 +45,10 @@ def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> N
     class with fewer than 10 positives keeps the global one), global for the best macro F1.
     """
     from goemo_report.checkpoints.labelling import choice_of
-    from goemo_report.cli._runs import find_one
+    from goemo_report.sources.resolve import find_one
     from goemo_report.thresholds.protocols import export_thresholds
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     with progress() as bar:
         choice = choice_of(source, record, protocol, bar)
     write_json(export_thresholds([(record.id, choice)]), output)

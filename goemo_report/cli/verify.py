@@ -97,10 +97,10 @@ def command(
     checkpoint.require_extra()
 
     from goemo_report.checkpoints.verify import Options, changed_document, verify
-    from goemo_report.cli._runs import find_one
     from goemo_report.errors import ChangedFileError
+    from goemo_report.sources.resolve import find_one
 
-    source, record = find_one(settings, run)
+    source, record = find_one(settings.source, run)
     options = Options(split, limit, batch_size, device, max_seq_length, tolerance)
     try:
         with progress() as bar:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,18 +16,11 @@ from goemo_report.comparison import Comparison
 from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.report.document import Report, Table
 from goemo_report.report.render.csv_tables import wide_rows
-from goemo_report.sources.model import Listing
-from goemo_report.sources.wandb_api.publishing import JOB_TYPE, Publication
+from goemo_report.sources.wandb_api.publishing import Publication
 
 _UNDATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST: Final = 100
-
-
-def without_reports(listing: Listing) -> Listing:
-    """Leave out the runs that publishing itself made, unless there is nothing else."""
-    runs = tuple(run for run in listing.runs if run.job_type != JOB_TYPE)
-    return replace(listing, runs=runs) if runs else listing
 
 
 def date_of(comparison: Comparison) -> datetime:

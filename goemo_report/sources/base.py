@@ -1,8 +1,9 @@
-"""What every run source offers. Methods take many runs at once, so that a source can
-ask its server in parallel or in one request."""
+"""What every run source offers. Others ask for many runs at once, so that a source can ask its
+server in parallel or in one request."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -31,41 +32,65 @@ def silent(description: str, done: int, total: int) -> None:
     """A Progress that shows nothing."""
 
 
-class RunSource(Protocol):
-    """Where runs come from. Errors are GoemoError; nothing is ever written to a source."""
+class RunSource(ABC):
+    """Where runs come from. Errors are GoemoError; nothing is ever written to a source.
+
+    A source defines `history_of`, `artifacts_of` and `files_of`, or their plurals where it can
+    ask for many runs at once; everyone else asks for many.
+    """
 
     @property
+    @abstractmethod
     def description(self) -> str:
         """The source in a few words, for reports: host and project, or the directory."""
-        ...
 
+    @abstractmethod
     def list_runs(self, query: RunQuery) -> Listing:
         """Runs of the project that match, ordered by creation, then id."""
-        ...
 
+    @abstractmethod
     def find_run(self, reference: str) -> RunRecord:
         """The one run that a RUN argument names.
 
         Raises NotFoundError when there is none and when a name fits several runs.
         """
-        ...
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete, unsampled history of each run, by run id."""
-        ...
-
-    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
-        """Why the history or the artifacts of some runs cannot be read, by run id."""
-        ...
+        return {run.id: self.history_of(run) for run in runs}
 
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, by run id; the newest version of each name comes last."""
-        ...
+        return {run.id: self.artifacts_of(run) for run in runs}
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact, in the order asked."""
-        ...
+        return [self.files_of(artifact) for artifact in artifacts]
 
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """Why the history or the artifacts of some runs cannot be read, by run id."""
+        found: dict[str, str] = {}
+        for run in runs:
+            try:
+                self.history_of(run)
+                self.artifacts_of(run)
+            except SourceError as error:
+                found[run.id] = str(error)
+        return found
+
+    def history_of(self, run: RunRecord) -> History:
+        """Complete, unsampled history of one run."""
+        raise NotImplementedError
+
+    def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
+        """What one run logged; the newest version of each name comes last."""
+        raise NotImplementedError
+
+    def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
+        """The files of one artifact, in order of path."""
+        raise NotImplementedError
+
+    @abstractmethod
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
     ) -> list[LocalFile]:
@@ -73,7 +98,6 @@ class RunSource(Protocol):
 
         A file that cannot be had comes back as a SkippedFile with the reason.
         """
-        ...
 
 
 def readable(source: RunSource, listing: Listing) -> Listing:

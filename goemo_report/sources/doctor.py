@@ -15,8 +15,10 @@ from goemo_report import __version__
 from goemo_report.contract import STATUS_TAGS
 from goemo_report.errors import GoemoError
 from goemo_report.formats.wording import plural
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord, SkippedFile
+from goemo_report.sources.resolve import open_source
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api.credentials import find_credentials
 from goemo_report.sources.wandb_api.source import ApiSource
@@ -62,8 +64,15 @@ class Diagnosis:
         }
 
 
+def diagnose(choice: SourceChoice, notify: Notify) -> Diagnosis:
+    """Check what the settings choose: the server, or a directory of offline runs."""
+    if choice.directory is not None:
+        return diagnose_offline(open_source(choice), choice.directory)
+    return diagnose_online(entity=choice.entity, project=choice.project, notify=notify)
+
+
 def diagnose_online(
-    *, entity: str | None, project: str, notify: Notify, cache: Cache | None = None
+    *, entity: str | None, project: str | None, notify: Notify, cache: Cache | None = None
 ) -> Diagnosis:
     """Check key, host, entity, project, runs and an artifact on the W&B server."""
     cache = cache or Cache()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from goemo_report.errors import NotFoundError
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -17,9 +17,12 @@ from goemo_report.sources.model import (
     RunRecord,
 )
 
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
 
-class JoinedSource:
-    """A RunSource of runs that were already found, each asked of the source it came from."""
+
+class JoinedSource(RunSource):
+    """Runs that were already found, each asked of the source it came from."""
 
     def __init__(self, parts: Sequence[tuple[RunSource, Sequence[RunRecord]]]) -> None:
         """`parts` are sources with their runs; a run id belongs to one source only."""
@@ -49,44 +52,48 @@ class JoinedSource:
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete history of each run, by run id."""
-        found: dict[str, History] = {}
-        for source, _ in self._parts:
-            own = [run for run in runs if self._owner[run.id] is source]
-            found |= source.histories(own) if own else {}
-        return found
+        return self._by_id(runs, lambda source, own: source.histories(own))
 
     def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
-        """What cannot be read of the runs, by run id."""
-        found: dict[str, str] = {}
-        for source, _ in self._parts:
-            found |= source.faults([run for run in runs if self._owner[run.id] is source])
-        return found
+        """Why the history or the artifacts of some runs cannot be read, by run id."""
+        return self._by_id(runs, lambda source, own: source.faults(own))
 
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, by run id."""
-        found: dict[str, tuple[ArtifactRef, ...]] = {}
-        for source, _ in self._parts:
-            own = [run for run in runs if self._owner[run.id] is source]
-            found |= source.artifacts(own) if own else {}
-        return found
+        return self._by_id(runs, lambda source, own: source.artifacts(own))
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact, in the order asked."""
-        found: dict[int, tuple[ArtifactFile, ...]] = {}
-        for source, _ in self._parts:
-            own = [i for i, ref in enumerate(artifacts) if self._owner[ref.run_id] is source]
-            if own:
-                found.update(zip(own, source.manifests([artifacts[i] for i in own]), strict=True))
-        return [found[i] for i in range(len(artifacts))]
+        owners = [artifact.run_id for artifact in artifacts]
+        return self._in_order(artifacts, owners, lambda source, own: source.manifests(own))
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
     ) -> list[LocalFile]:
         """A local copy of each file, in the order asked."""
-        found: dict[int, LocalFile] = {}
+        owners = [artifact.run_id for artifact, _ in wanted]
+        return self._in_order(wanted, owners, lambda source, own: source.fetch(own, progress))
+
+    def _by_id(
+        self,
+        runs: Sequence[RunRecord],
+        ask: Callable[[RunSource, list[RunRecord]], Mapping[str, _Answer]],
+    ) -> dict[str, _Answer]:
+        found: dict[str, _Answer] = {}
         for source, _ in self._parts:
-            own = [i for i, (ref, _) in enumerate(wanted) if self._owner[ref.run_id] is source]
+            own = [run for run in runs if self._owner[run.id] is source]
+            found |= ask(source, own) if own else {}
+        return found
+
+    def _in_order(
+        self,
+        items: Sequence[_Asked],
+        run_ids: Sequence[str],
+        ask: Callable[[RunSource, list[_Asked]], Sequence[_Answer]],
+    ) -> list[_Answer]:
+        found: dict[int, _Answer] = {}
+        for source, _ in self._parts:
+            own = [n for n, run_id in enumerate(run_ids) if self._owner[run_id] is source]
             if own:
-                files = source.fetch([wanted[i] for i in own], progress)
-                found.update(zip(own, files, strict=True))
-        return [found[i] for i in range(len(wanted))]
+                found |= zip(own, ask(source, [items[n] for n in own]), strict=True)
+        return [found[number] for number in range(len(items))]

@@ -68,6 +68,8 @@ class ArtifactRef:
     aliases: tuple[str, ...] = ()
     description: str = ""
     kind: Literal["artifact", "run-files"] = "artifact"
+    is_offline: bool = False
+    """Whether its files are on this machine or nowhere: it was not uploaded."""
 
     @property
     def qualified_name(self) -> str:
@@ -107,10 +109,15 @@ class RunRecord:
         return "/".join(part for part in (self.entity, self.project, self.id) if part)
 
     @property
+    def is_report(self) -> bool:
+        """Whether publishing a report made this run."""
+        return self.job_type == "report"
+
+    @property
     def model_name(self) -> str:
         """The config's model name, or what the run name says of it; empty for a report."""
         logged = self.config.get("model_name")
-        if logged or self.job_type == "report":
+        if logged or self.is_report:
             return str(logged or "")
         return self.name
 

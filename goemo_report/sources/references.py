@@ -1,26 +1,18 @@
-"""What a RUN argument names: an id, a name, a path, an address or a directory."""
+"""What a RUN argument says by itself: an id, a name, a path of W&B or an address."""
 
 from __future__ import annotations
 
 import difflib
-import glob
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from goemo_report.errors import NotFoundError
-from goemo_report.formats.files import user_path
 from goemo_report.sources.model import RunRecord
-from goemo_report.sources.offline_logs.trainer_record import read_record
-
-LOG_PATTERN: Final = "run-*.wandb"
-"""File name of a run log; the star stands for the run id."""
 
 _CANDIDATES_SHOWN: Final = 8
-_FORMS: Final = (
+FORMS: Final = (
     "A RUN is an id, a name, project/id, entity/project/id, an address "
     "https://HOST/ENTITY/PROJECT/runs/ID, an offline run directory, or a results directory "
     "of goemo-train"
@@ -29,37 +21,27 @@ _FORMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RunReference:
-    """A RUN argument, taken apart. `run` is an id or a name; None is what it does not say.
-
-    `path` is set where it names a run log or a directory of run logs on disk.
-    """
+    """A RUN argument, taken apart. `run` is an id or a name; None is what it does not say."""
 
     text: str
     run: str
     project: str | None = None
     entity: str | None = None
     host: str | None = None
-    path: Path | None = None
 
 
 def parse_reference(text: str) -> RunReference:
-    """Take a RUN argument apart. Raises NotFoundError for what cannot name a run.
-
-    A directory counts as one only if it holds a run log or is written as a path, so that a
-    run may have the name of some folder.
-    """
+    """Take a RUN argument apart. Raises NotFoundError for what cannot name a run."""
     text = text.strip()
     if not text:
-        raise NotFoundError("an empty RUN names nothing", _FORMS)
+        raise NotFoundError("an empty RUN names nothing", FORMS)
     if text.lower().startswith(("http://", "https://")):
         return _address(text)
-    if (local := _local(text)) is not None:
-        return local
     parts = text.strip("/").split("/")
     if len(parts) == 4 and parts[2] == "runs":
         del parts[2]
     if not all(parts) or len(parts) > 3:
-        raise NotFoundError(f"{text!r} names no run", _FORMS)
+        raise NotFoundError(f"{text!r} names no run", FORMS)
     entity, project, run = [None] * (3 - len(parts)) + parts
     return RunReference(text, str(run), project, entity)
 
@@ -75,55 +57,6 @@ def _address(text: str) -> RunReference:
     except ValueError:  # urlsplit's, for brackets that hold no IPv6 address
         pass
     raise NotFoundError(f"{text} is not the address of a run", "It ends in /ENTITY/PROJECT/runs/ID")
-
-
-def _local(text: str) -> RunReference | None:
-    """The log or directory on disk that a reference names, if it does."""
-    looks_like_a_path = text.startswith((".", "/", "~")) or text.endswith(".wandb")
-    try:
-        path = user_path(text)
-        logs = [path] if path.is_file() and path.match(LOG_PATTERN) else []
-        if path.is_dir():
-            logs = list(path.glob(LOG_PATTERN))
-        exists = path.exists()
-    except (OSError, RuntimeError, ValueError):  # too long, no such home, a null byte
-        logs, exists = [], False
-    if exists and not logs and text.lower().endswith((".csv", ".csv.gz")):
-        raise NotFoundError(
-            f"{text} is a CSV, and a RUN is wanted",
-            f"`goemo-report metrics {shlex.quote(text)}` reads the CSV",
-        )
-    if exists and not logs and (results := _results(text, path)):
-        return results
-    if logs or (looks_like_a_path and exists):
-        return RunReference(text, log_run_id(logs[0]) if logs else path.name, path=path)
-    if looks_like_a_path and not _server_path(text):
-        raise NotFoundError(f"there is no run log or directory {text}", _FORMS)
-    return None
-
-
-def _results(text: str, directory: Path) -> RunReference | None:
-    """The run whose results `goemo-train` keeps in a directory, its log beside that one.
-
-    A run that was resumed has several logs, each of which begins anew: the last one is whole.
-    A log that lies elsewhere, or of an online run, is left to the source to find.
-    """
-    record = read_record(directory)
-    if record is None:
-        return None
-    pattern = f"wandb/offline-run-*-{glob.escape(record.id)}/{LOG_PATTERN}"
-    logs = sorted(directory.absolute().parent.glob(pattern))
-    return RunReference(text, record.id, path=logs[-1] if logs else None)
-
-
-def _server_path(text: str) -> bool:
-    """`/entity/project/runs/id` and `/entity/project/id`, as W&B writes them in places."""
-    return text.startswith("/") and text.count("/") in {3, 4} and not text.endswith(".wandb")
-
-
-def log_run_id(log: Path) -> str:
-    """The run id that the file name of a run log carries."""
-    return log.name.removeprefix("run-").removesuffix(".wandb")
 
 
 def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> RunRecord:

@@ -45,7 +45,7 @@ class WatchedSource(LogSource):
         if not self.online:
             return logged
         return {
-            run: tuple(dataclasses.replace(one, version="v0") for one in references)
+            run: tuple(dataclasses.replace(one, is_offline=False) for one in references)
             for run, references in logged.items()
         }
 
@@ -111,11 +111,11 @@ def test_27_labels_are_no_mistake(mixed_root: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [None, "v0"])
-def test_files_that_are_gone_are_findings(trained: Evidence, version: str | None) -> None:
+@pytest.mark.parametrize("offline", [True, False])
+def test_files_that_are_gone_are_findings(trained: Evidence, offline: bool) -> None:
     source = MemorySource()
     references = [
-        (dataclasses.replace(one.reference, version=version), {f.path: None for f in one.files})
+        (dataclasses.replace(one.reference, is_offline=offline), {f.path: None for f in one.files})
         for one in trained.artifacts.values()
     ]
     run = dataclasses.replace(trained.run, results=None)
@@ -123,7 +123,7 @@ def test_files_that_are_gone_are_findings(trained: Evidence, version: str | None
     source.history[run.id] = trained.result.history
     (evidence,) = collect(source, [run])
     lines = [(f.rule.id, f.detail) for f in audit(evidence).findings]
-    if version is None:  # one rule says that files are missing, and not what would be in them
+    if offline:  # one rule says that files are missing, and not what would be in them
         files = [file.path for one in trained.artifacts.values() for file in one.files]
         assert sorted(lines) == sorted(
             ("artifact-files", f"{path}: gone from the disk") for path in files

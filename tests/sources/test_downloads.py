@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_report.errors import NotFoundError
-from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.downloads import DESCRIPTION, download, refuse_path
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -44,7 +44,7 @@ def digest(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data).digest()).decode()
 
 
-class Shelf:
+class Shelf(RunSource):
     """A source whose artifacts are made by hand: manifests may lie and files may be missing."""
 
     description = "a shelf"

@@ -9,7 +9,8 @@ import pytest
 
 from goemo_report.errors import NotFoundError
 from goemo_report.sources.model import RunRecord
-from goemo_report.sources.references import RunReference, choose, parse_reference
+from goemo_report.sources.offline_logs.folders import on_disk
+from goemo_report.sources.references import choose, parse_reference
 
 
 def run(run_id: str, name: str, *, project: str = "p", entity: str | None = None) -> RunRecord:
@@ -51,7 +52,6 @@ def run(run_id: str, name: str, *, project: str = "p", entity: str | None = None
 def test_forms(text: str, expected: tuple[str | None, ...]) -> None:
     found = parse_reference(text)
     assert (found.run, found.project, found.entity, found.host) == expected
-    assert found.path is None
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,6 @@ def test_forms(text: str, expected: tuple[str | None, ...]) -> None:
         "https://wandb.ai/team/project/reports/x--1",
         "https:///team/project/runs/x",
         "https://[broken/t/p/runs/a",
-        "./nowhere",
-        "/nowhere/run-x.wandb",
-        "~nobody-has-this-name/x",
     ],
 )
 def test_what_names_no_run_is_refused_with_the_forms(text: str) -> None:
@@ -77,28 +74,37 @@ def test_what_names_no_run_is_refused_with_the_forms(text: str) -> None:
     assert raised.value.remedy
 
 
+@pytest.mark.parametrize("text", ["./nowhere", "/nowhere/run-x.wandb", "~nobody-has-this-name/x"])
+def test_a_path_that_leads_to_nothing_is_refused_with_the_forms(text: str) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        on_disk(text)
+    assert raised.value.remedy
+
+
 def test_a_results_directory_names_its_run(tmp_path: Path) -> None:
     results = tmp_path / "tiny-bert-20260101-120000-abc"
     results.mkdir()
-    assert parse_reference(str(results)).run == results.name  # not yet one
+    assert on_disk(str(results)) == (results, results.name)  # not yet one
     (results / "run.json").write_text('{"id": "abc"}')
-    assert parse_reference(str(results)) == RunReference(str(results), "abc")  # W&B has it
+    assert on_disk(str(results)) == (None, "abc")  # W&B has it
     for started in ("20260101_120000", "20260102_090000"):  # resumed
         log = tmp_path / "wandb" / f"offline-run-{started}-abc" / "run-abc.wandb"
         log.parent.mkdir(parents=True)
         log.touch()
-    assert parse_reference(str(results)) == RunReference(str(results), "abc", path=log)
+    assert on_disk(str(results)) == (log, "abc")
     (results / "run.json").write_text("[]")
-    assert parse_reference(str(results)).run == results.name
+    assert on_disk(str(results)) == (results, results.name)
 
 
 def test_a_run_directory_and_its_log(small_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = small_log.parent
     for path in (small_log, directory):
-        assert parse_reference(str(path)) == RunReference(str(path), "distilbertbases1", path=path)
+        assert on_disk(str(path)) == (path, "distilbertbases1")
     monkeypatch.chdir(directory.parent)
-    assert parse_reference(directory.name).path == Path(directory.name)
-    assert parse_reference("latest-run").path == Path("latest-run")
+    assert on_disk(directory.name) == (Path(directory.name), "distilbertbases1")
+    latest = on_disk("latest-run")
+    assert latest is not None
+    assert latest.path == Path("latest-run")
 
 
 def test_a_folder_of_the_same_name_hides_no_run(
@@ -106,8 +112,15 @@ def test_a_folder_of_the_same_name_hides_no_run(
 ) -> None:
     (tmp_path / "reports").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert parse_reference("reports").path is None
-    assert parse_reference("./reports").path == Path("reports")
+    assert on_disk("reports") is None
+    assert on_disk("./reports") == (Path("reports"), "reports")
+
+
+@pytest.mark.parametrize(
+    "text", ["abc", "team/proj/abc", "/team/proj/abc", "https://wandb.ai/t/p/runs/a", "nul\0l", ""]
+)
+def test_what_is_no_path_is_left_to_the_source(text: str) -> None:
+    assert on_disk(text) is None
 
 
 def test_a_very_long_or_odd_text_is_a_name() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from goemo_report.contract import PREDICTIONS_FOLDER
+from goemo_report.errors import NotFoundError
+from goemo_report.formats.files import user_path
 from goemo_report.sources.newest import ordered_predictions
-from goemo_report.sources.references import LOG_PATTERN
+from goemo_report.sources.offline_logs.trainer_record import read_record
+from goemo_report.sources.references import FORMS
+
+LOG_PATTERN: Final = "run-*.wandb"
+"""File name of a run log; the star stands for the run id."""
 
 _NEVER_ENTERED: Final = frozenset({"node_modules", "site-packages", "__pycache__"})
 _HIDDEN_BUT_ENTERED: Final = ".wandb"  # the client takes it instead of `wandb` where it exists
@@ -70,6 +78,71 @@ def _is_log(name: str) -> bool:
 
 def _is_entered(name: str) -> bool:
     return name not in _NEVER_ENTERED and (not name.startswith(".") or name == _HIDDEN_BUT_ENTERED)
+
+
+# --- What a RUN names on disk ---------------------------------------------------------
+
+
+class OnDisk(NamedTuple):
+    """A run that is named by a path: its log or a directory of logs, where there is one, and
+    its id or, of a directory that holds several, the directory's name."""
+
+    path: Path | None
+    run: str
+
+
+def on_disk(text: str) -> OnDisk | None:
+    """The run that a RUN argument names by a path; None where it is none.
+
+    A directory counts only if it holds a run log or is written as a path, so that a run may
+    have the name of some folder. Raises NotFoundError for a path that leads to nothing.
+    """
+    text = text.strip()
+    looks_like_a_path = text.startswith((".", "/", "~")) or text.endswith(".wandb")
+    try:
+        path = user_path(text)
+        logs = [path] if path.is_file() and path.match(LOG_PATTERN) else []
+        if path.is_dir():
+            logs = list(path.glob(LOG_PATTERN))
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no such home, a null byte
+        logs, exists = [], False
+    if exists and not logs and text.lower().endswith((".csv", ".csv.gz")):
+        raise NotFoundError(
+            f"{text} is a CSV, and a RUN is wanted",
+            f"`goemo-report metrics {shlex.quote(text)}` reads the CSV",
+        )
+    if exists and not logs and (results := _results(path)):
+        return results
+    if logs or (looks_like_a_path and exists):
+        return OnDisk(path, log_run_id(logs[0]) if logs else path.name)
+    if looks_like_a_path and not _server_path(text):
+        raise NotFoundError(f"there is no run log or directory {text}", FORMS)
+    return None
+
+
+def _results(directory: Path) -> OnDisk | None:
+    """The run whose results `goemo-train` keeps in a directory, its log beside that one.
+
+    A run that was resumed has several logs, each of which begins anew: the last one is whole.
+    A log that lies elsewhere, or of an online run, is left to a source to find.
+    """
+    record = read_record(directory)
+    if record is None:
+        return None
+    pattern = f"wandb/offline-run-*-{glob.escape(record.id)}/{LOG_PATTERN}"
+    logs = sorted(directory.absolute().parent.glob(pattern))
+    return OnDisk(logs[-1] if logs else None, record.id)
+
+
+def _server_path(text: str) -> bool:
+    """`/entity/project/runs/id` and `/entity/project/id`, as W&B writes them in places."""
+    return text.startswith("/") and text.count("/") in {3, 4} and not text.endswith(".wandb")
+
+
+def log_run_id(log: Path) -> str:
+    """The run id that the file name of a run log carries."""
+    return log.name.removeprefix("run-").removesuffix(".wandb")
 
 
 # --- Predictions as run files ---------------------------------------------------------

@@ -175,6 +175,7 @@ class OfflineRun:
                 metadata=_metadata(artifact.metadata),
                 aliases=artifact.aliases,
                 description=artifact.description,
+                is_offline=True,
             )
             found.append((reference, entries))
         return found + [self._run_file(path) for path in self._prediction_files()]
@@ -213,6 +214,7 @@ class OfflineRun:
             role=role,
             run_id=run.id,
             kind="run-files",
+            is_offline=True,
         )
         return reference, (entry,)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.formats.files import user_path
-from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -24,16 +24,20 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.offline_logs.folders import Folders, scan
+from goemo_report.sources.offline_logs.folders import (
+    LOG_PATTERN,
+    Folders,
+    log_run_id,
+    on_disk,
+    scan,
+)
 from goemo_report.sources.offline_logs.offline_run import OfflineRun
 from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, read_run_log
 from goemo_report.sources.offline_logs.staging import Reader, StagedFiles
 from goemo_report.sources.references import (
-    LOG_PATTERN,
     RunReference,
     ambiguous,
     choose,
-    log_run_id,
     parse_reference,
 )
 from goemo_report.sources.store import file_digest
@@ -44,7 +48,7 @@ _MOST_LINKS: Final = 8
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class LogSource:
+class LogSource(RunSource):
     """A RunSource of the run logs below a directory, or of one log.
 
     `project` limits it to the runs of one project. Every log is read once, when it is first
@@ -87,9 +91,10 @@ class LogSource:
         A directory may lie elsewhere too. Raises NotFoundError for none and for several,
         SourceError where the run's log is damaged.
         """
-        named = parse_reference(reference)
-        if named.path is not None:
-            return self._at(named.path, named.text)
+        here = on_disk(reference)
+        if here is not None and here.path is not None:
+            return self._at(here.path, reference)
+        named = parse_reference(reference if here is None else here.run)
         self._load()
         by_directory = [run for run in self._all if named.text.strip("/") in run.places]
         if len(by_directory) == 1:
@@ -103,40 +108,24 @@ class LogSource:
             self._raise_damage(named)
             raise
 
-    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
-        """Complete, unsampled history of each run, by run id."""
-        return {run.id: self._known(run).history for run in runs}
+    def history_of(self, run: RunRecord) -> History:
+        """Complete, unsampled history of one run."""
+        return self._known(run).history
 
-    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
-        """What each run logged, by run id; the newest of each name comes last.
+    def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
+        """What one run logged; the newest of each name comes last.
 
         Versions are None: W&B gives them out when a run is uploaded.
         """
-        found: dict[str, tuple[ArtifactRef, ...]] = {}
-        for run in runs:
-            references = self._known(run).references
-            for reference, entries in references:
-                self._entries[reference.id] = {entry.path: entry for entry in entries}
-            found[run.id] = tuple(reference for reference, _ in references)
-        return found
+        references = self._known(run).references
+        for reference, entries in references:
+            self._entries[reference.id] = {entry.path: entry for entry in entries}
+        return tuple(reference for reference, _ in references)
 
-    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
-        """Why the history or the artifacts of some runs cannot be read, by run id."""
-        found: dict[str, str] = {}
-        for run in runs:
-            try:
-                known = self._known(run)
-                _ = known.history, known.references
-            except SourceError as error:
-                found[run.id] = str(error)
-        return found
-
-    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
-        """The files of each artifact, in the order asked."""
-        return [
-            tuple(self._known_file(entry) for _, entry in sorted(self._entries_of(one).items()))
-            for one in artifacts
-        ]
+    def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
+        """The files of one artifact, in order of path."""
+        entries = sorted(self._entries_of(artifact).items())
+        return tuple(self._known_file(entry) for _, entry in entries)
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent

@@ -16,7 +16,7 @@ from typing import Any
 
 from goemo_report.contract import PROJECT
 from goemo_report.errors import GoemoError, NotFoundError, SourceError
-from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -47,18 +47,18 @@ def to_stderr(message: str) -> None:
     print("".join(c if c.isprintable() else "?" for c in message), file=sys.stderr)
 
 
-class ApiSource:
+class ApiSource(RunSource):
     """A RunSource that reads one W&B project, and other projects where a RUN names one.
 
-    `entity` None means the key's default entity. `notify` is told of retries and of what is
-    left out. Nothing is asked of the server before it is needed.
+    `entity` None means the key's default entity, `project` None the guide's. `notify` is told
+    of retries and of what is left out. Nothing is asked of the server before it is needed.
     """
 
     def __init__(
         self,
         *,
         entity: str | None = None,
-        project: str = PROJECT,
+        project: str | None = None,
         credentials: Credentials | None = None,
         cache: Cache | None = None,
         notify: Notify = to_stderr,
@@ -67,7 +67,7 @@ class ApiSource:
         self.credentials = credentials or find_credentials()
         self.transport = Transport(self.credentials, notify=notify, timeout=timeout)
         self.cache = cache or Cache()
-        self.project_name = project
+        self.project_name = project or PROJECT
         self._entity = entity
         self._projects: dict[tuple[str, str], Project] = {}
         self._extents: dict[str, online_histories.Extent] = {}  # by run path
@@ -144,11 +144,6 @@ class ApiSource:
         Raises NotFoundError when there is none and when a name fits several runs.
         """
         named = parse_reference(reference)
-        if named.path is not None:
-            raise NotFoundError(
-                f"{reference} is an offline run on disk, not on {self.credentials.host}",
-                "Read it with --wandb-dir DIR, or upload it with `goemo-report sync`",
-            )
         if named.host is not None and not self.credentials.serves(f"https://{named.host}"):
             raise SourceError(
                 f"{reference} is on {named.host}, but this is {self.credentials.host}",

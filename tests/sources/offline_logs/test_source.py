@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from goemo_report.contract import EMOTIONS, PROJECT, SYSTEM_KEYS, evaluation_metrics
 from goemo_report.errors import NotFoundError, SourceError
-from goemo_report.sources import open_source
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
+from goemo_report.sources.resolve import open_source
 from tests.offline_runs import STANDARD_RUNS, run_config
 from tests.sources.log_writer import (
     exit_record,
@@ -50,7 +51,7 @@ def only_run(root: Path) -> RunRecord:
 
 class TestListing:
     def test_every_run_with_all_that_it_logged(self, offline_root: Path) -> None:
-        source: RunSource = open_source(wandb_dir=offline_root)
+        source: RunSource = open_source(SourceChoice(directory=offline_root))
         runs = source.list_runs(EVERYTHING).runs
         assert [run.id for run in runs] == [run.id for run in STANDARD_RUNS]
         for made, run in zip(STANDARD_RUNS, runs, strict=True):

@@ -1,0 +1,207 @@
+"""From RUN arguments and filters to runs and the source that they came from."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from goemo_report.errors import GoemoError, NotFoundError
+from goemo_report.formats.files import user_path
+from goemo_report.settings import SourceChoice
+from goemo_report.sources import offline_logs
+from goemo_report.sources.base import RunSource, readable
+from goemo_report.sources.joined import JoinedSource
+from goemo_report.sources.model import Listing, RunQuery, RunRecord
+
+CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] = (
+    offline_logs.claim,
+)
+"""What each source makes of a RUN argument by its look: the source to ask, None for the one
+that was chosen, and what to ask it for. The first that does not answer None counts."""
+
+_MOST_TAGS_NAMED: Final = 20
+
+
+def open_source(choice: SourceChoice) -> RunSource:
+    """The source that was chosen; nothing is read before it is needed."""
+    if choice.directory is not None:
+        from goemo_report.sources.offline_logs.source import LogSource
+
+        return LogSource(choice.directory, project=choice.project)
+    from goemo_report.sources.wandb_api.source import ApiSource
+
+    return ApiSource(entity=choice.entity, project=choice.project)
+
+
+def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
+    """The one run that a RUN argument names, and its source."""
+    own, asked = _claimed(reference)
+    source = own or open_source(choice)
+    try:
+        return source, source.find_run(asked)
+    except GoemoError as error:
+        raise _about_paths([reference], choice, error) or error from None
+
+
+def gather(
+    choice: SourceChoice, references: Sequence[str], query: RunQuery
+) -> tuple[RunSource, Listing]:
+    """Every run that was named or matches, from whatever source has it.
+
+    Runs that publishing made are left out unless they are named, as are those that cannot be
+    read whole.
+    """
+    claimed = {reference: _claimed(reference) for reference in references}
+    others = [asked for source, asked in claimed.values() if source is None]
+    parts: list[tuple[RunSource, Listing]] = []
+    if others or not references or query != RunQuery():
+        source = open_source(choice)
+        try:
+            listing = find_runs(source, others, query)
+        except GoemoError as error:
+            raise _about_paths(others, choice, error) or error from None
+        parts.append((source, listing if others else _without_reports(listing)))
+    for reference, (own, _) in claimed.items():
+        if own is not None:
+            own, run = find_one(choice, reference)
+            parts.append((own, Listing((run,))))
+    source, listing = _joined(parts)
+    return source, readable(source, listing)
+
+
+def with_run(
+    choice: SourceChoice, source: RunSource, listing: Listing, reference: str
+) -> tuple[RunSource, Listing, RunRecord]:
+    """Add one more run to those that were gathered, unless it is among them."""
+    for run in listing.runs:
+        if reference in {run.id, run.path}:
+            return source, listing, run
+    other, run = find_one(choice, reference)
+    if run.id not in {known.id for known in listing.runs}:
+        source, listing = _joined([(other, Listing((run,))), (source, listing)])
+    return source, listing, run
+
+
+def find_runs(source: RunSource, references: Sequence[str], query: RunQuery) -> Listing:
+    """The runs of one source that were named, in that order, and those that match; none twice.
+
+    Without references every run that matches. Raises NotFoundError when a reference names
+    no run, when no run fulfils the conditions, and when there are no runs at all.
+    """
+    found = {run.id: run for run in (source.find_run(reference) for reference in references)}
+    if references and query == RunQuery():
+        return Listing(tuple(found.values()))
+    listed = source.list_runs(query)
+    if not listed.runs:
+        raise _nothing_matches(source, query, listed)
+    for run in listed.runs:
+        found.setdefault(run.id, run)
+    return Listing(tuple(found.values()), listed.skipped)
+
+
+def _claimed(reference: str) -> tuple[RunSource | None, str]:
+    answers = (claim(reference) for claim in CLAIMS)
+    return next((answer for answer in answers if answer is not None), (None, reference))
+
+
+def _without_reports(listing: Listing) -> Listing:
+    """Leave out the runs that publishing itself made, unless there is nothing else."""
+    runs = tuple(run for run in listing.runs if not run.is_report)
+    return replace(listing, runs=runs) if runs else listing
+
+
+def _joined(parts: Sequence[tuple[RunSource, Listing]]) -> tuple[RunSource, Listing]:
+    if len(parts) == 1:
+        return parts[0]
+    known: set[str] = set()
+    distinct = []
+    for source, listing in parts:
+        runs = [run for run in listing.runs if run.id not in known]
+        known.update(run.id for run in runs)
+        distinct.append((source, runs))
+    return JoinedSource(distinct), Listing(
+        tuple(run for _, runs in distinct for run in runs),
+        tuple(item for _, listing in parts for item in listing.skipped),
+    )
+
+
+# --- What is wrong where nothing is found ---------------------------------------------
+
+
+def _about_paths(
+    references: Sequence[str], choice: SourceChoice, error: GoemoError
+) -> NotFoundError | None:
+    """A clearer error where a RUN that was not found is a path, None where it is not."""
+    from goemo_report.sources.offline_logs.folders import scan
+
+    online = choice.directory is None
+    for text in references:
+        path = user_path(text)
+        if path.is_dir() and (count := len(scan(path).logs)) > 1:
+            remedy = f"Give --wandb-dir {text} to read them all, or name one by its directory"
+            return NotFoundError(f"{text} is a directory that holds {count} runs, not one", remedy)
+        if path.is_dir() and "/" in text and online:
+            return NotFoundError(
+                f"there is no run log in the directory {text}",
+                "Give the directory of an offline run, or --wandb-dir DIR with runs below it",
+            )
+        if text.startswith("/") or ("/" in text and "://" not in text and online):
+            return NotFoundError(
+                f"there is no directory {text}, and as ENTITY/PROJECT/ID: {error.what}",
+                error.remedy,
+            )
+    return None
+
+
+def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> NotFoundError:
+    if query != RunQuery():
+        listed = source.list_runs(RunQuery())
+    runs, where = listed.runs, source.description
+    if not runs:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in listed.skipped)
+        return NotFoundError(
+            f"no run in {where} can be read ({reasons})" if reasons else f"no runs in {where}",
+            "Check --wandb-dir, --project and --entity",
+        )
+    tags = Counter(tag for run in runs for tag in run.tags)
+    conditions = _conditions(query)
+    for wanted in query.tags:
+        if wanted not in tags:
+            return NotFoundError(
+                f"no run in {where} has the tag {wanted!r}", _meant(wanted, tags) + _existing(tags)
+            )
+    if query.any_tags and not tags.keys() & set(query.any_tags):
+        meant = _meant(query.any_tags[0], tags)
+        return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
+    return NotFoundError(
+        f"no run in {where} matches {conditions}",
+        "`goemo-report runs` lists the runs with their tags, states and models",
+    )
+
+
+def _conditions(query: RunQuery) -> str:
+    named = (
+        ("tag", query.tags),
+        ("any-tag", query.any_tags),
+        ("not-tag", query.not_tags),
+        ("state", query.states),
+        ("model", query.models),
+    )
+    return " ".join(f"--{option} {value}" for option, values in named for value in values)
+
+
+def _meant(wanted: str, tags: Counter[str]) -> str:
+    """A question after the tags most like a mistyped one, empty where none is like it."""
+    close = difflib.get_close_matches(wanted, tags, n=2)
+    return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+
+
+def _existing(tags: Counter[str]) -> str:
+    if not tags:
+        return "No run has any tag"
+    named = [f"{tag} ({count})" for tag, count in tags.most_common(_MOST_TAGS_NAMED)]
+    more = len(tags) - len(named)
+    return f"Tags that exist: {', '.join(named)}{f' and {more} more' if more else ''}"
