@@ -17,7 +17,7 @@ import time
 import numpy as np
 from sklearn import metrics
 
-from goemo_report.contract import EMOTIONS
+from goemo_report.labels import GOEMOTIONS
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import paired
 from goemo_report.statistics.intervals import RESAMPLES, analyse
@@ -33,7 +33,7 @@ def make_predictions(seed: int) -> Predictions:
     logits = np.random.default_rng(seed).normal(size=truth.shape) - 3 + 3 * truth
     probabilities = 1 / (1 + np.exp(-logits))
     texts = tuple(f"text {row}" for row in range(TEXTS))
-    return Predictions(texts, truth, probabilities, probabilities >= 0.5, EMOTIONS, "made up")
+    return Predictions(texts, truth, probabilities, probabilities >= 0.5, GOEMOTIONS, "made up")
 
 
 def one_loop(made: Predictions, generator: np.random.Generator) -> None:

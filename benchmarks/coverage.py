@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_report.contract import EMOTIONS
+from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
@@ -89,7 +89,7 @@ def make_scores(
 def wrap(truth: BoolArray, probabilities: FloatArray) -> Predictions:
     """Arrays as predictions at 0.5."""
     names = tuple(map(str, range(len(truth))))
-    return Predictions(names, truth, probabilities, probabilities >= 0.5, EMOTIONS, "made up")
+    return Predictions(names, truth, probabilities, probabilities >= 0.5, GOEMOTIONS, "made up")
 
 
 def values(scores: Scores) -> dict[str, float]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_report.contract import EMOTIONS
+from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import write_predictions
 
 TEXTS = 5427

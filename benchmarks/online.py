@@ -27,7 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
-from goemo_report.contract import EMOTIONS, PROJECT
+from goemo_report.contract import PROJECT
+from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import write_predictions
 from goemo_report.sources.wandb_api.queries import RUNS_PER_PAGE
 from tests.wandb_server import WandbServer

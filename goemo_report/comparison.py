@@ -16,8 +16,9 @@ from typing import Final
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.compared_runs import ComparedRun, Recipe, compared_runs
 from goemo_report.analysis.run_statistics import RunStatistics
-from goemo_report.contract import EMOTIONS, Split
+from goemo_report.contract import Split
 from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
@@ -58,10 +59,19 @@ class Comparison:
     options: Options = field(default_factory=Options)
 
     @cached_property
+    def label_set(self) -> LabelSet:
+        """Labels that any run has, in the order of the run with the most."""
+        widest, *others = sorted(
+            (run.found.label_set for run in self.runs),
+            key=lambda label_set: -len(label_set.labels),
+        )
+        names = dict.fromkeys(label for one in (widest, *others) for label in one.labels)
+        return widest if tuple(names) == widest.labels else LabelSet.of(names)
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """Labels that any run has, in canonical order."""
-        present = {label for run in self.runs for label in run.labels}
-        return tuple(label for label in EMOTIONS if label in present)
+        """Labels that any run has, in that order."""
+        return self.label_set.labels
 
     @property
     def baseline_is_chosen(self) -> bool:

@@ -11,102 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
-# --- Emotions -------------------------------------------------------------------------
-
-EMOTIONS: Final[tuple[str, ...]] = (
-    "admiration",
-    "amusement",
-    "anger",
-    "annoyance",
-    "approval",
-    "caring",
-    "confusion",
-    "curiosity",
-    "desire",
-    "disappointment",
-    "disapproval",
-    "disgust",
-    "embarrassment",
-    "excitement",
-    "fear",
-    "gratitude",
-    "grief",
-    "joy",
-    "love",
-    "nervousness",
-    "optimism",
-    "pride",
-    "realization",
-    "relief",
-    "remorse",
-    "sadness",
-    "surprise",
-    "neutral",
-)
-NEUTRAL: Final = "neutral"
-EMOTIONS_WITHOUT_NEUTRAL: Final[tuple[str, ...]] = tuple(e for e in EMOTIONS if e != NEUTRAL)
-LABEL_SETS: Final[tuple[tuple[str, ...], ...]] = (EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL)
-
-# The groupings of Demszky et al., ACL 2020; members in canonical order.
-EKMAN: Final[dict[str, tuple[str, ...]]] = {
-    "anger": ("anger", "annoyance", "disapproval"),
-    "disgust": ("disgust",),
-    "fear": ("fear", "nervousness"),
-    "joy": (
-        "admiration",
-        "amusement",
-        "approval",
-        "caring",
-        "desire",
-        "excitement",
-        "gratitude",
-        "joy",
-        "love",
-        "optimism",
-        "pride",
-        "relief",
-    ),
-    "sadness": ("disappointment", "embarrassment", "grief", "remorse", "sadness"),
-    "surprise": ("confusion", "curiosity", "realization", "surprise"),
-    "neutral": ("neutral",),
-}
-SENTIMENT: Final[dict[str, tuple[str, ...]]] = {
-    "positive": (
-        "admiration",
-        "amusement",
-        "approval",
-        "caring",
-        "desire",
-        "excitement",
-        "gratitude",
-        "joy",
-        "love",
-        "optimism",
-        "pride",
-        "relief",
-    ),
-    "negative": (
-        "anger",
-        "annoyance",
-        "disappointment",
-        "disapproval",
-        "disgust",
-        "embarrassment",
-        "fear",
-        "grief",
-        "nervousness",
-        "remorse",
-        "sadness",
-    ),
-    "ambiguous": ("confusion", "curiosity", "realization", "surprise"),
-    "neutral": ("neutral",),
-}
-
 # --- Project, runs and tags -----------------------------------------------------------
 
 PROJECT: Final = "goemotions-emotion-classification"
 DATASET_NAME: Final = "go_emotions"
-SPLIT_SAMPLES: Final[dict[str, int]] = {"train": 43410, "val": 5426, "test": 5427}
 DEFAULT_THRESHOLD: Final = 0.5
 
 Split = Literal["val", "test"]
@@ -139,7 +47,7 @@ class Key:
 CONFIG_KEYS: Final[tuple[Key, ...]] = (
     Key("model_name", str, "short name of the model, e.g. roberta-large"),
     Key("model_params", int, "number of parameters"),
-    Key("num_labels", int, "28, or 27 without neutral"),
+    Key("num_labels", int, "number of labels"),
     Key("learning_rate", float, "peak learning rate"),
     Key("batch_size", int, "texts per optimiser step"),
     Key("num_epochs", int, "passes over the training split"),
@@ -226,7 +134,7 @@ def per_class_metric(statistic: str, emotion: str, split: Split = "test") -> str
     return f"{split}/{statistic}_{emotion}"
 
 
-def evaluation_metrics(labels: tuple[str, ...] = EMOTIONS) -> tuple[Key, ...]:
+def evaluation_metrics(labels: tuple[str, ...]) -> tuple[Key, ...]:
     """Every metric that the guide wants after training, for a label set."""
     per_class = tuple(
         Key(per_class_metric(statistic, emotion), kind, f"{statistic} of {emotion}")
@@ -292,7 +200,7 @@ def probability_column(emotion: str) -> str:
     return f"{PROBABILITY_PREFIX}{emotion}"
 
 
-def prediction_columns(labels: tuple[str, ...] = EMOTIONS) -> tuple[str, ...]:
+def prediction_columns(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Header of a prediction CSV, in the guide's order."""
     return tuple(key.name for key in PREDICTION_COLUMNS) + tuple(map(probability_column, labels))
 

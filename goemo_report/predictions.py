@@ -17,10 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import (
-    EMOTIONS,
-    LABEL_SETS,
-    NEUTRAL,
     PREDICTION_COLUMNS,
+    PROBABILITY_PREFIX,
     PROBABILITY_PREFIXES,
     prediction_columns,
     probability_column,
@@ -30,15 +28,15 @@ from goemo_report.formats.csv_table import Block, quoted, read_table
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
 _TEXT_COLUMNS = tuple(key.name for key in PREDICTION_COLUMNS)
-_KNOWN_COLUMNS = frozenset(prediction_columns())
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Predictions:
-    """One prediction file: `n` texts and `k` labels in canonical order.
+    """One prediction file: `n` texts and `k` labels, in the order of the label set.
 
     `truth` and `predicted` are (n, k) booleans, as `true_labels` and `pred_labels` have them;
     `probabilities` is (n, k) float64 in [0, 1]. `source` names the file in messages.
@@ -48,8 +46,13 @@ class Predictions:
     truth: BoolArray
     probabilities: FloatArray
     predicted: BoolArray
-    labels: tuple[str, ...]
+    label_set: LabelSet
     source: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of the columns."""
+        return self.label_set.labels
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -63,7 +66,7 @@ class Predictions:
             truth=self.truth[grid],
             probabilities=self.probabilities[grid],
             predicted=self.predicted[grid],
-            labels=tuple(self.labels[column] for column in columns.tolist()),
+            label_set=self.label_set.only(self.labels[column] for column in columns.tolist()),
             source=self.source,
         )
 
@@ -84,99 +87,89 @@ def read_predictions(path: Path, *, name: str | None = None) -> Predictions:
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
     for block in table.blocks():
         texts += map(itemgetter(columns.text), block.rows)
-        truth = _label_matrix(block, columns.truth, columns.labels)
+        truth = _label_matrix(block, columns.truth, columns.label_set)
         probabilities = _probabilities(block, columns.probabilities)
         parts.append(
-            (truth, probabilities, _label_matrix(block, columns.predicted, columns.labels))
+            (truth, probabilities, _label_matrix(block, columns.predicted, columns.label_set))
         )
     truth, probabilities, predicted = map(np.concatenate, zip(*parts, strict=True))
-    return Predictions(tuple(texts), truth, probabilities, predicted, columns.labels, source)
+    return Predictions(tuple(texts), truth, probabilities, predicted, columns.label_set, source)
 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Where the columns are; `probabilities` in the order of `labels`."""
+    """Where the columns are; `probabilities` in the order of the label set."""
 
     text: int
     truth: int
     predicted: int
     probabilities: tuple[int, ...]
-    labels: tuple[str, ...]
+    label_set: LabelSet
 
     @classmethod
     def of(cls, header: Sequence[str], source: str) -> _Columns:
-        names = [_canonical_column(name) for name in header]
         positions: dict[str, int] = {}
-        for position, name in enumerate(names):
-            wanted = name in _KNOWN_COLUMNS or header[position].startswith(PROBABILITY_PREFIXES)
-            if wanted and positions.setdefault(name, position) != position:
-                raise DataError(
-                    f"{source}: column {shown(name)} is there twice", "Keep one of the two"
-                )
-        emotions = {
-            name.removeprefix(probability_column("")): position
-            for name, position in positions.items()
-            if name not in _TEXT_COLUMNS
-        }
-        for emotion in emotions:
-            if emotion not in EMOTIONS:
-                raise DataError(
-                    f"{source}: column {shown(header[emotions[emotion]])} names no emotion of "
-                    "GoEmotions",
-                    "The 28 names are those of the data set's labels.txt",
-                )
-        labels = next((found for found in LABEL_SETS if set(found) == set(emotions)), None)
+        named: dict[str, int] = {}
+        for position, name in enumerate(header):
+            label = _label_of(name)
+            column = name if label is None else probability_column(label)
+            if label is None and name not in _TEXT_COLUMNS:
+                continue
+            if positions.setdefault(column, position) != position:
+                what = f"{source}: column {shown(column)} is there twice"
+                raise DataError(what, "Keep one of the two")
+            if label is not None:
+                check_label(label, f"{source}: column {shown(name)}")
+                named[label] = position
         missing = [name for name in _TEXT_COLUMNS if name not in positions]
-        if labels is None:
-            missing += [
-                probability_column(emotion)
-                for emotion in EMOTIONS
-                if emotion not in emotions and emotion != NEUTRAL
-            ]
-        if missing or labels is None:
+        if len(named) < 2:
+            which = "a second label" if named else "two labels or more"
+            missing.append(f"{PROBABILITY_PREFIX}{{label}} of {which}")
+        if missing:
             raise DataError(
                 f"{source} lacks {plural(len(missing), 'column')}: {listed(missing, 4)}",
                 "A prediction CSV has text, true_labels, pred_labels and one pred_probs_ column "
-                "for each of the 28 emotions (or 27, without neutral)",
+                "for each label, of two labels or more",
             )
+        label_set = set_of(named)
         text, truth, predicted = (positions[name] for name in _TEXT_COLUMNS)
-        return cls(text, truth, predicted, tuple(emotions[label] for label in labels), labels)
+        probabilities = tuple(named[label] for label in label_set.labels)
+        return cls(text, truth, predicted, probabilities, label_set)
 
 
-def _canonical_column(name: str) -> str:
-    for prefix in PROBABILITY_PREFIXES:
-        if name.startswith(prefix):
-            return probability_column(name.removeprefix(prefix))
-    return name
+def _label_of(column: str) -> str | None:
+    """The label whose probabilities a column holds, None for other columns."""
+    prefix = next((one for one in PROBABILITY_PREFIXES if column.startswith(one)), None)
+    return None if prefix is None else column.removeprefix(prefix)
 
 
-def _label_matrix(block: Block, column: int, labels: tuple[str, ...]) -> BoolArray:
+def _label_matrix(block: Block, column: int, label_set: LabelSet) -> BoolArray:
     """(n, k) booleans from comma-separated names; each distinct cell is parsed once."""
     cells = list(map(itemgetter(column), block.rows))
     codes = {cell: code for code, cell in enumerate(dict.fromkeys(cells))}
-    distinct = np.zeros((len(codes), len(labels)), dtype=np.bool_)
-    index = {label: position for position, label in enumerate(labels)}
+    distinct = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
+    index = {label: position for position, label in enumerate(label_set.labels)}
     for cell, code in codes.items():
         for part in cell.split(",") if cell.strip() else ():
             position = index.get(part.strip())
             if position is None or distinct[code, position]:
-                raise _label_refusal(block, cells.index(cell), column, part.strip(), position)
+                row = cells.index(cell)
+                raise _label_refusal(block, row, column, part.strip(), position, label_set)
             distinct[code, position] = True
     matrix: BoolArray = distinct[np.fromiter(map(codes.__getitem__, cells), np.intp, len(cells))]
     return matrix
 
 
 def _label_refusal(
-    block: Block, row: int, column: int, name: str, position: int | None
+    block: Block, row: int, column: int, name: str, position: int | None, label_set: LabelSet
 ) -> DataError:
+    noun = label_set.noun
     if position is not None:
-        what, remedy = f"{shown(name)} is named twice", "Name each emotion once"
-    elif name == NEUTRAL:
-        what = f"{shown(name)}, but the file has no column {probability_column(NEUTRAL)}"
-        remedy = "Leave neutral out of the labels too, or write its probabilities"
+        what, remedy = f"{shown(name)} is named twice", f"Name each {noun} once"
     else:
-        what = f"{shown(name)} is no emotion of GoEmotions"
-        remedy = "Write emotion names, separated by commas"
+        column_name = shown(probability_column(name))
+        what = f"{shown(name)} is no {noun}: the file has no column {column_name}"
+        remedy = f"Write names of {label_set.nouns}, separated by commas, and a column for each"
     return block.refusal(row, column, what, remedy)
 
 
@@ -220,7 +213,7 @@ def write_predictions(
     truth: npt.NDArray[np.generic],
     probabilities: npt.NDArray[np.floating],
     threshold: float | FloatArray,
-    labels: tuple[str, ...] = EMOTIONS,
+    labels: Sequence[str],
 ) -> None:
     """Write a prediction CSV with the guide's columns; the file appears whole or not at all.
 
@@ -232,8 +225,12 @@ def write_predictions(
     truth = np.asarray(truth, dtype=np.bool_)
     probabilities = np.asarray(probabilities)
     shape = len(texts), len(labels)
-    if labels not in LABEL_SETS:
-        raise DataError(f"{path.name}: {len(labels)} labels", "Use the 28 or the 27 of GoEmotions")
+    if len(set(labels)) < max(2, len(labels)):
+        raise DataError(
+            f"{path.name}: {plural(len(labels), 'label')}", "Use two different ones or more"
+        )
+    for label in labels:
+        check_label(label, path.name)
     if truth.shape != shape or probabilities.shape != shape:
         raise DataError(
             f"{path.name}: {plural(shape[0], 'text')} x {plural(shape[1], 'label')}, but truth is "
@@ -249,7 +246,7 @@ def write_predictions(
         probabilities = probabilities.astype(np.float32)
     written = probabilities.astype(str)
     predicted = written.astype(np.float64) >= threshold
-    lines = [",".join(prediction_columns(labels))]
+    lines = [",".join(map(_field, prediction_columns(tuple(labels))))]
     lines += (
         ",".join((quoted(text), _names(true, labels), _names(found, labels), *numbers))
         for text, true, found, numbers in zip(
@@ -259,9 +256,13 @@ def write_predictions(
     _write_text(path, "\n".join(lines) + "\n")
 
 
-def _names(row: list[bool], labels: tuple[str, ...]) -> str:
-    names = list(compress(labels, row))
-    return quoted(",".join(names)) if len(names) > 1 else "".join(names)
+def _names(row: list[bool], labels: Sequence[str]) -> str:
+    return _field(",".join(compress(labels, row)))
+
+
+def _field(name: str) -> str:
+    """Names of labels as a CSV field, quoted where that is needed."""
+    return quoted(name) if "," in name or '"' in name else name
 
 
 def _write_text(path: Path, text: str) -> None:

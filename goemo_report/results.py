@@ -21,6 +21,7 @@ from goemo_report.contract import (
 )
 from goemo_report.errors import DataError, NotFoundError, unexpected
 from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import (
@@ -81,8 +82,13 @@ class SplitResult:
         return len(self.predictions.texts)
 
     @property
+    def label_set(self) -> LabelSet:
+        """The run's labels and what is known about them."""
+        return self.predictions.label_set
+
+    @property
     def labels(self) -> tuple[str, ...]:
-        """The run's labels in canonical order: 28, or 27 without neutral."""
+        """Names of the run's labels."""
         return self.predictions.labels
 
 

@@ -21,12 +21,13 @@ import torch
 
 from goemo_report import contract
 from goemo_report.errors import DataError
+from goemo_report.labels import GOEMOTIONS, SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_train import demo_corpus, token_cache
 from goemo_train.config import HUB_NAME, TrainConfig
 
 SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter
-LABEL_IDS = {str(number): number for number in range(len(contract.EMOTIONS))}
+LABEL_IDS = {str(number): number for number in range(len(GOEMOTIONS.labels))}
 CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
 
 
@@ -85,19 +86,19 @@ def load_corpus(config: TrainConfig) -> Corpus:
             f"--dataset {config.dataset} is neither go_emotions nor demo nor a directory",
             "A directory holds train.tsv, dev.tsv, test.tsv and labels.txt",
         )
-    labels = contract.EMOTIONS_WITHOUT_NEUTRAL if config.exclude_neutral else contract.EMOTIONS
+    labels = (WITHOUT_NEUTRAL if config.exclude_neutral else GOEMOTIONS).labels
     parts = {s: _as_split(rows, len(labels), config.limit) for s, rows in splits.items()}
     for split, part in parts.items():
         if not part.texts:
             raise DataError(f"the {split} split of {config.dataset} has no text", "Add some rows")
     sizes = {split: len(rows) for split, rows in splits.items()}
-    official = sizes == contract.SPLIT_SAMPLES and not config.limit
+    official = sizes == SPLIT_SAMPLES and not config.limit
     return Corpus(**parts, labels=labels, name=name, version=version, official=official)
 
 
 def _as_split(rows: Rows, k: int, limit: int) -> Split:
     counts = [len(ids) for _, ids in rows]
-    truth = np.zeros((len(rows), len(contract.EMOTIONS)), np.bool_)
+    truth = np.zeros((len(rows), len(GOEMOTIONS.labels)), np.bool_)
     flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
     truth[np.repeat(np.arange(len(rows)), counts), flat] = True
     # Neutral is the last label: with k = 27 a text that has nothing else is dropped.
@@ -110,8 +111,8 @@ def _check_labels(path: Path) -> None:
         names = tuple(path.read_text("utf-8-sig").split())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}", "It lists the 28 labels") from error
-    if names != contract.EMOTIONS:
-        pairs = zip((*names, *["nothing"] * 28), contract.EMOTIONS, strict=False)
+    if names != GOEMOTIONS.labels:
+        pairs = zip((*names, *["nothing"] * 28), GOEMOTIONS.labels, strict=False)
         line = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), 29)
         raise DataError(
             f"{path}, line {line}: the labels are not the 28 of GoEmotions in their order",
@@ -181,7 +182,7 @@ def _from_hub() -> tuple[dict[str, Rows], str]:
             "(HF_HUB_OFFLINE=1 keeps the network out), or try --dataset demo",
         ) from error
     names = tuple(found["train"].features["labels"].feature.names)
-    if names != contract.EMOTIONS:
+    if names != GOEMOTIONS.labels:
         raise DataError(f"the labels of {HUB_NAME} changed", "Give --dataset a directory instead")
     splits: dict[str, Rows] = {
         split: list(zip(found[hub]["text"][:], map(tuple, found[hub]["labels"][:]), strict=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from goemo_report.contract import EMOTIONS, NEUTRAL
+from goemo_report.labels import EMOTIONS, NEUTRAL
 
 SIZES = {"train": 2400, "val": 600, "test": 600}
 SEED = 28  # of the corpus; the seed of a run is the trainer's own

@@ -17,9 +17,11 @@ from goemo_report import contract
 from goemo_report.audit import RULES, SEVERITY_MEANINGS
 from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
+from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_train.config import PRESETS, TrainConfig
 from goemo_train.options import build_parser
 
+SENTIMENT, EKMAN = GOEMOTIONS.groupings
 ROOT = Path(__file__).parent.parent
 WIDTH = 92
 
@@ -56,13 +58,13 @@ def contract_page() -> str:
         ),
         "## Emotions\n",
         (
-            f"{', '.join(contract.EMOTIONS)}: in this order. A run trained without `neutral` "
+            f"{', '.join(EMOTIONS)}: in this order. A run trained without `neutral` "
             "has the other 27.\n"
         ),
         "| group | members |",
         "| --- | --- |",
-        *(f"| Ekman: {name} | {', '.join(group)} |" for name, group in contract.EKMAN.items()),
-        *(f"| {name} | {', '.join(group)} |" for name, group in contract.SENTIMENT.items()),
+        *(f"| Ekman: {name} | {', '.join(group)} |" for name, group in EKMAN.groups.items()),
+        *(f"| {name} | {', '.join(group)} |" for name, group in SENTIMENT.groups.items()),
         "",
         "## Config\n",
         _keys(contract.CONFIG_KEYS),

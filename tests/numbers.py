@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from goemo_report.contract import EMOTIONS
+from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import rank_classes, rank_pairs
 from goemo_report.metrics.scores import Scores
@@ -39,7 +39,7 @@ def make_predictions(
     probabilities = make_probabilities(truth, np.random.default_rng(seed), signal)
     texts = tuple(f"text number {row}" for row in range(rows))
     return Predictions(
-        texts, truth, probabilities, probabilities >= threshold, EMOTIONS, f"seed{seed}.csv"
+        texts, truth, probabilities, probabilities >= threshold, GOEMOTIONS, f"seed{seed}.csv"
     )
 
 

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goemo_report import contract
+from goemo_report.labels import EMOTIONS
 from goemo_report.metrics.scores import Scores, per_class_rows, score
 from goemo_report.predictions import write_predictions
 
@@ -71,12 +72,13 @@ class OfflineRun:
     notes: str = ""
     group: str | None = None
     resume: Literal["allow", "never", "must", "auto"] | None = None
+    own_labels: tuple[str, ...] = ()  # other ones than those of GoEmotions
     config: Mapping[str, Any] = field(default_factory=dict)  # over and above the guide's
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The label set that the run was trained on."""
-        return contract.EMOTIONS_WITHOUT_NEUTRAL if self.exclude_neutral else contract.EMOTIONS
+        return self.own_labels or EMOTIONS[: -1 if self.exclude_neutral else None]
 
     @property
     def id(self) -> str:
@@ -186,10 +188,9 @@ def synthetic_texts(count: int) -> list[str]:
     return texts
 
 
-def synthetic_truth(count: int, split: contract.Split) -> Bools:
-    """(count, 28) imbalanced multi-label truth; from 56 texts on every emotion occurs twice."""
+def synthetic_truth(count: int, split: contract.Split, size: int = len(EMOTIONS)) -> Bools:
+    """(count, size) imbalanced multi-label truth; from 2 size texts on every label occurs twice."""
     generator = np.random.default_rng([20, contract.SPLITS.index(split)])
-    size = len(contract.EMOTIONS)
     weights = 1.0 / np.arange(2, size + 2)
     weights[-1] = 0.8  # neutral is the most frequent
     truth = np.zeros((count, size), dtype=bool)
@@ -211,7 +212,7 @@ def synthetic_probabilities(truth: Bools, quality: float, noise: Sequence[int]) 
 
 def predictions(run: OfflineRun, split: contract.Split) -> tuple[list[str], Bools, Floats]:
     """Texts, truth (n, k) and probabilities (n, k) that a run's files hold."""
-    truth = synthetic_truth(run.texts, split)
+    truth = synthetic_truth(run.texts, split, len(run.own_labels or EMOTIONS))
     noise = (run.seed, zlib.crc32(run.model.encode()), contract.SPLITS.index(split))
     probabilities = synthetic_probabilities(truth, run.quality, noise)
     texts = synthetic_texts(run.texts)
@@ -268,7 +269,7 @@ def run_config(run: OfflineRun) -> dict[str, Any]:
         "warmup_steps": 500,
         "weight_decay": 0.01,
         "random_seed": run.seed,
-        "dataset_name": contract.DATASET_NAME,
+        "dataset_name": "made-up" if run.own_labels else contract.DATASET_NAME,
         "dataset_version": "synthetic-1",
         "train_samples": TRAINING_TEXTS,
         "val_samples": run.texts,
@@ -465,6 +466,7 @@ def main() -> None:
     for number, fields in enumerate(wanted):
         if fields["tags"] is not None:
             fields["tags"] = tuple(fields["tags"])
+        fields["own_labels"] = tuple(fields["own_labels"])
         _log_run(OfflineRun(**fields), arguments.root.resolve(), number)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from goemo_report.analysis.truth import recomputed_metrics
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS, Split
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import PREDICTION_ROLES, RunResult, SplitResult, score_split
@@ -32,7 +33,7 @@ def split_result(
         truth,
         probabilities,
         probabilities >= threshold,
-        labels,
+        LabelSet.of(labels),
         f"{split}_predictions.csv",
     )
     role = PREDICTION_ROLES[split]

@@ -22,8 +22,9 @@ from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
 from goemo_report.comparison import Options, compare
-from goemo_report.contract import EMOTIONS, prediction_columns
+from goemo_report.contract import prediction_columns
 from goemo_report.formats.csv_table import to_csv
+from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.render import FORMATS, render
@@ -76,7 +77,7 @@ CASES: Mapping[str, tuple[BoolArray, FloatArray, BoolArray]] = {
 def result(name: str) -> RunResult:
     truth, probabilities, predicted = CASES[name]
     texts = tuple(f"text {row}" for row in range(len(truth)))
-    table = Predictions(texts, truth, probabilities, predicted, EMOTIONS, name)
+    table = Predictions(texts, truth, probabilities, predicted, GOEMOTIONS, name)
     made = run_result(logged={"test/auc": math.nan})
     splits = {
         split: SplitResult.of(split, score_both(table), found.artifact, found.file)
@@ -93,7 +94,7 @@ def test_metrics_of_a_file(name: str, tmp_path: Path) -> None:
     rows = zip(*CASES[name], strict=True)
     lines = [["t", words(t), words(predicted), *p.tolist()] for t, p, predicted in rows]
     path = tmp_path / "x.csv"
-    path.write_text(to_csv([prediction_columns(), *lines]))
+    path.write_text(to_csv([prediction_columns(EMOTIONS), *lines]))
     for form in ("table", "json", "csv", "md"):
         done = CliRunner().invoke(goemo_report, ["metrics", str(path), "--format", form])
         assert (done.exit_code, "unexpected" in done.stderr) == (0, False), done.stderr

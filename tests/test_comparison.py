@@ -11,8 +11,8 @@ import pytest
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.configs import config_differences, flat_config, seed_groups
 from goemo_report.comparison import compare
-from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.results import LoadedRuns, RunResult
 from goemo_report.sources.model import SkippedRun
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
@@ -130,7 +130,7 @@ def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
     alignment = run.alignment
     assert alignment is not None
     assert comparison.labels == EMOTIONS
-    assert alignment.labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert alignment.labels == WITHOUT_NEUTRAL.labels
     assert alignment.paired
     assert alignment.matched == run.found.rows
     assert "on the 27 labels that both have" in alignment.note

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from goemo_report import contract
-from goemo_report.contract import EMOTIONS, Role
+from goemo_report.contract import Role
+from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES, WITHOUT_NEUTRAL
 
 SHARED = Path(__file__).parents[2] / "shared"
 GUIDE = SHARED / "wandb_guide.md"
@@ -129,7 +130,7 @@ def test_only_what_needs_a_gpu_may_be_none(key: contract.Key) -> None:
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
 def test_per_class_metrics_of_each_emotion(emotion: str) -> None:
-    found = types(contract.evaluation_metrics())
+    found = types(contract.evaluation_metrics(EMOTIONS))
     assert contract.PER_CLASS_STATISTICS == PER_CLASS
     for statistic, kind in PER_CLASS.items():
         assert found[f"test/{statistic}_{emotion}"] is kind
@@ -137,9 +138,9 @@ def test_per_class_metrics_of_each_emotion(emotion: str) -> None:
 
 
 def test_evaluation_metrics_are_all_of_them_and_no_more() -> None:
-    assert len(contract.evaluation_metrics()) == 7 + 28 * 4 + 3
-    assert len(contract.evaluation_metrics(contract.EMOTIONS_WITHOUT_NEUTRAL)) == 7 + 27 * 4 + 3
-    names = [key.name for key in contract.evaluation_metrics()]
+    assert len(contract.evaluation_metrics(EMOTIONS)) == 7 + 28 * 4 + 3
+    assert len(contract.evaluation_metrics(WITHOUT_NEUTRAL.labels)) == 7 + 27 * 4 + 3
+    names = [key.name for key in contract.evaluation_metrics(EMOTIONS)]
     assert len(set(names)) == len(names)
 
 
@@ -152,15 +153,15 @@ def test_each_bare_auc_has_its_macro_sibling() -> None:
 @pytest.mark.parametrize("emotion", EMOTIONS)
 def test_probability_column_of_each_emotion(emotion: str) -> None:
     assert contract.probability_column(emotion) == f"pred_probs_{emotion}"
-    assert contract.prediction_columns().index(f"pred_probs_{emotion}") == 3 + EMOTIONS.index(
-        emotion
-    )
+    assert contract.prediction_columns(EMOTIONS).index(
+        f"pred_probs_{emotion}"
+    ) == 3 + EMOTIONS.index(emotion)
 
 
 def test_prediction_header() -> None:
-    assert contract.prediction_columns()[:3] == ("text", "true_labels", "pred_labels")
-    assert len(contract.prediction_columns()) == 3 + 28
-    assert len(contract.prediction_columns(contract.EMOTIONS_WITHOUT_NEUTRAL)) == 3 + 27
+    assert contract.prediction_columns(EMOTIONS)[:3] == ("text", "true_labels", "pred_labels")
+    assert len(contract.prediction_columns(EMOTIONS)) == 3 + 28
+    assert len(contract.prediction_columns(WITHOUT_NEUTRAL.labels)) == 3 + 27
 
 
 # --- Emotions --------------------------------------------------------------------------------
@@ -170,11 +171,10 @@ def test_emotions() -> None:
     assert len(EMOTIONS) == len(set(EMOTIONS)) == 28
     assert EMOTIONS[-1] == "neutral"
     assert list(EMOTIONS[:-1]) == sorted(EMOTIONS[:-1])
-    assert EMOTIONS[:-1] == contract.EMOTIONS_WITHOUT_NEUTRAL
-    assert contract.LABEL_SETS == (EMOTIONS, contract.EMOTIONS_WITHOUT_NEUTRAL)
+    assert EMOTIONS[:-1] == WITHOUT_NEUTRAL.labels
 
 
-@pytest.mark.parametrize("grouping", [contract.EKMAN, contract.SENTIMENT])
+@pytest.mark.parametrize("grouping", [one.groups for one in GOEMOTIONS.groupings])
 def test_groupings_hold_each_emotion_once(grouping: dict[str, tuple[str, ...]]) -> None:
     members = [emotion for group in grouping.values() for emotion in group]
     assert sorted(members) == sorted(EMOTIONS)
@@ -186,8 +186,9 @@ def test_emotions_and_groupings_of_the_data_set() -> None:
     if not DATA.exists():
         pytest.skip(f"the data set is not at {DATA}")
     assert tuple((DATA / "labels.txt").read_text().split()) == EMOTIONS
-    for name, grouping in (("ekman", contract.EKMAN), ("sentiment", contract.SENTIMENT)):
-        published = json.loads((DATA / f"{name}.json").read_text())
+    for one in GOEMOTIONS.groupings:
+        grouping = one.groups
+        published = json.loads((DATA / f"{one.name}.json").read_text())
         published.setdefault("neutral", ["neutral"])
         assert {group: set(members) for group, members in published.items()} == {
             group: set(members) for group, members in grouping.items()
@@ -200,7 +201,7 @@ def test_emotions_and_groupings_of_the_data_set() -> None:
 def test_project_data_set_and_tags() -> None:
     assert contract.PROJECT == "goemotions-emotion-classification"
     assert contract.DATASET_NAME == "go_emotions"
-    assert contract.SPLIT_SAMPLES == {"train": 43410, "val": 5426, "test": 5427}
+    assert SPLIT_SAMPLES == {"train": 43410, "val": 5426, "test": 5427}
     assert contract.PHASE_TAGS == ("training", "evaluation", "ablation")
     assert contract.STATUS_TAGS == ("baseline", "experimental", "final")
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, prediction_columns
+from goemo_report.contract import prediction_columns
 from goemo_report.errors import DataError
+from goemo_report.labels import EMOTIONS, GOEMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.predictions import (
     Predictions,
     read_predictions,
@@ -22,7 +23,7 @@ from goemo_report.thresholds.infer import InferredThreshold
 from goemo_report.thresholds.infer import infer_threshold as infer_from_arrays
 from tests.numbers import make_predictions
 
-HEADER = list(prediction_columns())
+HEADER = list(prediction_columns(EMOTIONS))
 ROW = ["a text", "joy,love", "joy", *(["0.25"] * 28)]
 
 
@@ -123,7 +124,7 @@ def test_the_singular_prefix_of_some_runs(path: Path) -> None:
 
 def test_labels_without_neutral(path: Path) -> None:
     found = read_predictions(write_rows(path, HEADER[:-1], ROW[:-1]))
-    assert found.labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert found.labels == WITHOUT_NEUTRAL.labels
     assert found.truth.shape == (1, 27)
 
 
@@ -181,7 +182,7 @@ def test_labels_that_are_none(path: Path, column: str, cell: str, words: str) ->
 
 def test_neutral_in_a_file_without_it(path: Path) -> None:
     row = [*ROW[:1], "neutral", *ROW[2:-1]]
-    with pytest.raises(DataError, match="no column pred_probs_neutral"):
+    with pytest.raises(DataError, match="no column 'pred_probs_neutral'"):
         read_predictions(write_rows(path, HEADER[:-1], row))
 
 
@@ -209,9 +210,11 @@ def test_a_quote_that_is_never_closed(path: Path) -> None:
     ("header", "words"),
     [
         (HEADER[1:], "lacks 1 column: text"),
-        (["text", "true_labels", "pred_labels"], "lacks 27 columns: pred_probs_admiration"),
-        ([*HEADER[:4], *HEADER[5:]], "lacks 1 column: pred_probs_amusement"),
-        ([*HEADER, "pred_probs_happiness"], "'pred_probs_happiness' names no emotion"),
+        (HEADER[:3], "lacks 1 column: pred_probs_{label} of two labels or more"),
+        (HEADER[:4], "lacks 1 column: pred_probs_{label} of a second label"),
+        ([*HEADER, "pred_probs_"], "column 'pred_probs_': the label '' is no name"),
+        ([*HEADER, "pred_probs_a,b"], "the label 'a,b' is no name, or has a comma"),
+        ([*HEADER, "pred_probs_micro"], "the label 'micro' is the name of an average"),
         ([*HEADER, "text"], "'text' is there twice"),
         ([*HEADER, "pred_prob_joy"], "'pred_probs_joy' is there twice"),
         (["a;b;c"], "is separated by semicolons, not commas"),
@@ -350,8 +353,10 @@ def test_shapes_and_labels_must_fit(path: Path) -> None:
     wide = np.zeros((2, 28))
     with pytest.raises(DataError, match="3 texts x 28 labels"):
         write_predictions(path, ["a", "b", "c"], wide, wide, 0.5, EMOTIONS)
-    with pytest.raises(DataError, match="2 labels"):
-        write_predictions(path, ["a", "b"], wide[:, :2], wide[:, :2], 0.5, EMOTIONS[:2])
+    with pytest.raises(DataError, match="1 label"):
+        write_predictions(path, ["a", "b"], wide[:, :1], wide[:, :1], 0.5, EMOTIONS[:1])
+    with pytest.raises(DataError, match="'a,b' is no name"):
+        write_predictions(path, ["a", "b"], wide[:, :2], wide[:, :2], 0.5, ("a,b", "c"))
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_part(path: Path) -> None:
@@ -381,7 +386,7 @@ def test_rows_and_labels_can_be_taken() -> None:
 
 def relabelled(made: Predictions, predicted: np.ndarray) -> Predictions:
     return Predictions(
-        made.texts, made.truth, made.probabilities, predicted, made.labels, made.source
+        made.texts, made.truth, made.probabilities, predicted, made.label_set, made.source
     )
 
 
@@ -401,10 +406,10 @@ def test_one_half_is_preferred_where_it_fits() -> None:
     made = make_predictions(3)
     predicted = np.zeros_like(made.predicted)
     coarse = np.where(made.truth, 0.9, 0.1)
-    few = Predictions(made.texts, made.truth, coarse, coarse > 0.5, made.labels, "few.csv")
+    few = Predictions(made.texts, made.truth, coarse, coarse > 0.5, made.label_set, "few.csv")
     assert infer_threshold(few).value == 0.5
     assert infer_threshold(few).description == "0.5 (any from 0.100 to 0.900 fits)"
-    low = Predictions(made.texts, made.truth, coarse / 2, predicted, made.labels, "none.csv")
+    low = Predictions(made.texts, made.truth, coarse / 2, predicted, made.label_set, "none.csv")
     assert infer_threshold(low).value == 0.5
 
 
@@ -459,7 +464,7 @@ def test_a_consistent_file_is_never_called_otherwise(
     predicted = probabilities >= threshold
     made = make_predictions(40)
     file = Predictions(
-        made.texts[:rows], made.truth[:rows], probabilities, predicted, EMOTIONS, "p.csv"
+        made.texts[:rows], made.truth[:rows], probabilities, predicted, GOEMOTIONS, "p.csv"
     )
     found = infer_threshold(file)
     assert (found.rule, found.contradictions) == ("global", 0)

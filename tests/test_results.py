@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from goemo_report.analysis.truth import check_logged
-from goemo_report.contract import EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import NotFoundError
+from goemo_report.labels import WITHOUT_NEUTRAL
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import load_results, logged_metrics, prediction_file
 from goemo_report.sources.logged import as_number
@@ -182,7 +182,7 @@ def test_a_run_without_neutral_is_valid(tmp_path: Path) -> None:
     path = write_prediction_file(tmp_path / "t.csv", run, "test")
     source.add(record("a"), (reference("a", "test"), {"test_predictions.csv": path}))
     (result,) = load_results(source, source.runs, ["test"])
-    assert result.splits["test"].labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert result.splits["test"].labels == WITHOUT_NEUTRAL.labels
 
 
 def test_the_file_of_a_split_is_found_by_name() -> None:
@@ -268,7 +268,7 @@ def test_odd_runs_are_loaded_or_left_out_with_their_reason(mixed_root: Path) -> 
     found = {result.id: result for result in loaded}
     assert found["otherdialect"].splits["test"].artifact.kind == "run-files"
     assert "test/macro_f1" in found["otherdialect"].logged
-    assert found["noneutral"].splits["test"].labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert found["noneutral"].splits["test"].labels == WITHOUT_NEUTRAL.labels
     assert found["failed"].run.state == "failed"
     (skipped,) = loaded.skipped
     missing = "logged no val predictions; logged no test predictions"

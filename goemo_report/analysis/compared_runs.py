@@ -11,6 +11,7 @@ from goemo_report.analysis.configs import SeedGroup, seed_groups, seed_of
 from goemo_report.analysis.run_labels import run_labels
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
+from goemo_report.labels import LabelSet
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
@@ -92,8 +93,13 @@ class ComparedRun:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Its labels, in canonical order."""
+        """Names of its labels."""
         return self.found.labels
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Its labels and what is known about them."""
+        return self.found.label_set
 
     @property
     def is_baseline(self) -> bool:

@@ -65,8 +65,3 @@ def score_groups(grouped: Grouped, threshold: float = DEFAULT_THRESHOLD) -> Grou
     overall: dict[str, float | None] = dict(averages(grouped.truth, predicted))
     overall["macro_auc"] = float(known.mean()) if known.size else None
     return GroupScores(counts, overall)
-
-
-def group_of(label: str, grouping: Mapping[str, Sequence[str]]) -> str:
-    """The group that holds a label; empty if none does."""
-    return next((group for group, labels in grouping.items() if label in labels), "")

@@ -9,8 +9,6 @@ from itertools import chain
 from typing import Any, Final
 
 from goemo_report.contract import (
-    EMOTIONS,
-    EMOTIONS_WITHOUT_NEUTRAL,
     EPOCH_METRICS,
     SPLITS,
     Key,
@@ -18,6 +16,7 @@ from goemo_report.contract import (
     Split,
 )
 from goemo_report.formats.csv_table import Table
+from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.results import LoggedArtifact, RunResult
 from goemo_report.sources.logged import as_number
@@ -51,13 +50,21 @@ class Evidence:
         return self.result.run
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The run's labels: those of its predictions, else as many as its config says."""
+    def label_set(self) -> LabelSet:
+        """Labels of the run's predictions, else of its log, else those that its config means."""
         for split in ("test", *SPLITS):
             if split in self.result.splits:
-                return self.result.splits[split].labels
-        few = self.run.config.get("num_labels") == len(EMOTIONS_WITHOUT_NEUTRAL)
-        return EMOTIONS_WITHOUT_NEUTRAL if few else EMOTIONS
+                return self.result.splits[split].label_set
+        number, logged = self.run.config.get("num_labels"), logged_set(self.result.logged)
+        of_size = [known for known in LABEL_SETS if len(known.labels) == number]
+        if logged is not None and (not of_size or len(logged.labels) == number):
+            return logged
+        return next(iter(of_size), GOEMOTIONS if number is None else LabelSet.of(()))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the run's labels; empty where nothing names them."""
+        return self.label_set.labels
 
     @property
     def model_names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
 from goemo_report.audit import Evidence, artifact_rules, audit
-from goemo_report.audit.limits import CLASS_KEYS, Figure, Limit, keys_of
+from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.metrics.scores import Scores, score
@@ -158,7 +158,7 @@ class Judge:
                 if found is not None
             }
         first, second = (score(one.truth, one.probabilities, one.labels) for one in (ours, theirs))
-        keys = (*OVERALL_KEYS, *CLASS_KEYS)
+        keys = (*OVERALL_KEYS, *class_keys(ours.labels))
         values = {key: (_value(first, key)[0], _value(second, key)[0]) for key in keys}
         return {
             key: _Found(one - other)

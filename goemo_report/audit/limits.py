@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from goemo_report.contract import (
-    EMOTIONS,
     EPOCH_METRICS,
     MACRO_AUC_METRICS,
     SPLITS,
@@ -17,6 +16,7 @@ from goemo_report.contract import (
     evaluation_metrics,
 )
 from goemo_report.errors import SettingsError
+from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL, LabelSet, set_of
 from goemo_report.metrics.table import (
     CLASS_METRICS,
     OVERALL,
@@ -31,11 +31,8 @@ DEFAULT_METRIC: Final = "macro_f1"
 
 Kind = Literal["fail-under", "fail-over", "max-drop"]
 
-CLASS_KEYS: Final = tuple(
-    f"{statistic}_{emotion}" for statistic in (*CLASS_METRICS, "support") for emotion in EMOTIONS
-)
 _GUIDE_KEYS: Final = frozenset(
-    key.name for key in (*EPOCH_METRICS, *MACRO_AUC_METRICS, *evaluation_metrics())
+    key.name for key in (*EPOCH_METRICS, *MACRO_AUC_METRICS, *evaluation_metrics(()))
 )
 
 
@@ -88,8 +85,7 @@ def parse_limit(kind: Kind, text: str) -> Limit:
         raise SettingsError(f"--{kind} {text} is not METRIC=VALUE", "Write it as macro_f1=0.45")
     if kind == "max-drop" and value < 0:
         raise SettingsError(f"--{kind} {text}: a drop is not negative", "Give 0 or more")
-    key = recomputed_key(name.removeprefix("test/").removeprefix("val/"))
-    metric = metric_of(key) if key else None
+    metric = metric_of(_guides_key(name.removeprefix("test/").removeprefix("val/")))
     if metric and metric.clip(value) != value:
         meant = f"Did you mean {name}={value / 100:g}?" if 1 < value <= 100 else "Correct VALUE"
         between = f"between {metric.low:g} and {metric.high:g}"
@@ -102,11 +98,27 @@ def metric_of(key: str) -> Metric | None:
     return OVERALL[key].metric if key in OVERALL else CLASS_METRICS.get(class_key(key)[0])
 
 
-def recomputed_key(name: str) -> str | None:
+def class_keys(labels: Sequence[str]) -> tuple[str, ...]:
+    """Keys of every metric of each label, and of its support."""
+    return tuple(f"{name}_{label}" for name in (*CLASS_METRICS, "support") for label in labels)
+
+
+def recomputed_key(name: str, labels: Sequence[str]) -> str | None:
     """Key of a metric that predictions define, from the guide's or another spelling."""
+    key = _guides_key(name)
+    return key if key in OVERALL_KEYS or class_key(key)[1] in labels else None
+
+
+def _guides_key(name: str) -> str:
     key = canonical_metric(f"test/{name}").removeprefix("test/")
-    key = "micro_auc" if key == "auc" else key
-    return key if key in OVERALL_KEYS or key in CLASS_KEYS else None
+    return "micro_auc" if key == "auc" else key
+
+
+def _labels(results: Sequence[RunResult]) -> LabelSet:
+    """The labels that the runs can be asked about; those of GoEmotions where none is known."""
+    found = dict.fromkeys(split.label_set for run in results for split in run.splits.values())
+    sets = [GOEMOTIONS if one == WITHOUT_NEUTRAL else one for one in found] or [GOEMOTIONS]
+    return set_of(dict.fromkeys(label for one in sets for label in one.labels))
 
 
 def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
@@ -117,7 +129,7 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
     """
     prefix, slash, rest = limit.metric.partition("/")
     on = next((one for one in SPLITS if slash and prefix == one), None)
-    key = recomputed_key(rest if on else limit.metric)
+    key = recomputed_key(rest if on else limit.metric, _labels(results).labels)
     if key is not None:
         metric = Figure(key, on or split)
     else:
@@ -141,12 +153,14 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
     for name in map(canonical_metric, (limit.metric, f"{split}/{limit.metric}")):
         if name in logged or name in _GUIDE_KEYS:
             return name
-    spellings = {key: key for key in (*OVERALL_KEYS, *CLASS_KEYS, "auc", *sorted(logged))}
+    labels = _labels(results)
+    known = class_keys(labels.labels)
+    spellings = {key: key for key in (*OVERALL_KEYS, *known, "auc", *sorted(logged))}
     close = difflib.get_close_matches(limit.metric, spellings, 4)
     close += difflib.get_close_matches(limit.metric.rpartition("/")[2], spellings, 4)
-    names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], "f1_joy"]
-    statistic, _, emotion = limit.metric.rpartition("/")[2].partition("_")
+    names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], f"f1_{labels.labels[0]}"]
+    statistic, label = class_key(limit.metric.rpartition("/")[2])
     hint = f"Similar: {', '.join(names)}"
-    if statistic in CLASS_METRICS and not difflib.get_close_matches(emotion, EMOTIONS, 1):
-        hint = f"The emotions are {', '.join(EMOTIONS)}"
+    if statistic and not difflib.get_close_matches(label, labels.labels, 1):
+        hint = f"The {labels.nouns} are {', '.join(labels.labels)}"
     raise UnknownMetricError(f"--{limit.kind}: there is no metric {limit.metric!r}", hint)

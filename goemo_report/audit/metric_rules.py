@@ -198,9 +198,10 @@ def _per_class_rule(statistic: str, kind: type) -> Check:
             emotion: evidence.result.logged.get(per_class_metric(statistic, emotion))
             for emotion in evidence.labels
         }
-        missing = [emotion for emotion, value in values.items() if value is None]
+        missing = [label for label, value in values.items() if value is None]
         if len(missing) == len(values):
-            yield f"test/{statistic}_* is missing for all {len(values)} emotions"
+            number, noun = len(values), evidence.label_set.nouns
+            yield f"test/{statistic}_* is missing" + (f" for all {number} {noun}" if number else "")
         elif missing:
             yield f"test/{statistic}_* is missing for {listed(missing)}"
         for emotion, value in values.items():

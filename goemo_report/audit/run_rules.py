@@ -12,16 +12,14 @@ from goemo_report.audit.values import Sane, fault, has_type, is_version, shown
 from goemo_report.contract import (
     CONFIG_KEYS,
     DATASET_NAME,
-    EMOTIONS,
-    LABEL_SETS,
     PHASE_TAGS,
     PROJECT,
     RUN_NAME_PATTERN,
-    SPLIT_SAMPLES,
     STATUS_TAGS,
     SYSTEM_KEYS,
     Key,
 )
+from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 
 RUN = RuleSet("run")
 CONFIG = RuleSet("config")
@@ -139,8 +137,8 @@ def tags_one_status(evidence: Evidence) -> Iterator[str]:
 _SANE: Final[dict[str, tuple[Sane, str]]] = {
     "model_params": (lambda v: v > 0, "above 0"),
     "num_labels": (
-        lambda v: int(v) in map(len, LABEL_SETS),
-        "28 (or 27, without neutral)",
+        lambda v: v >= 2,
+        "at least 2",
     ),
     "learning_rate": (lambda v: 0 < v < 1, "between 0 and 1"),
     "batch_size": (lambda v: v >= 1, "at least 1"),
@@ -223,13 +221,14 @@ def versions_agree(evidence: Evidence) -> Iterator[str]:
 def dataset_size(evidence: Evidence) -> Iterator[str]:
     """Runs on a part of the data are not comparable with published results."""
     config = evidence.run.config
-    name = config.get("dataset_name")
-    whole = config.get("num_labels") == len(EMOTIONS) and not _positive(config.get("limit"))
-    if not isinstance(name, str) or name.rsplit("/", 1)[-1] != DATASET_NAME or not whole:
+    data = evidence.label_set.data
+    if data is None or not data.is_named(config.get("dataset_name")):
+        return
+    if evidence.label_set == WITHOUT_NEUTRAL or _positive(config.get("limit")):
         return
     odd = [
         f"{split}_samples is {logged}, not {size}"
-        for split, size in SPLIT_SAMPLES.items()
+        for split, size in data.split_samples.items()
         if has_type(logged := config.get(f"{split}_samples"), int) and logged != size
     ]
     if odd:

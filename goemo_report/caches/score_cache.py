@@ -19,6 +19,7 @@ import numpy as np
 
 from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import Scores, score, score_predicted
@@ -26,7 +27,7 @@ from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions
 from goemo_report.sources.store import Cache, is_digest
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the entries, and of what reading a prediction file means."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14
@@ -133,7 +134,7 @@ def known_scores(
         truth=data.truth,
         probabilities=entry.probabilities,
         predicted=entry.predicted,
-        labels=entry.labels,
+        label_set=LabelSet.of(entry.labels),
         source=name,
     )
     _SHARED[entry.data] = predictions

@@ -14,11 +14,10 @@ from goemo_report.card.replicate import by_goemo_train, replicate_command, witho
 from goemo_report.card.wording import CITATION, DATA, EVALUATION_NOTE, INTENDED_USE, THRESHOLD_CODE
 from goemo_report.contract import (
     CONFIG_KEYS,
-    NEUTRAL,
-    SPLIT_SAMPLES,
     SYSTEM_KEYS,
 )
 from goemo_report.formats.wording import plural
+from goemo_report.labels import NEUTRAL, SPLIT_SAMPLES
 from goemo_report.report.document import Cell, Code, Column, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_code, markdown_text

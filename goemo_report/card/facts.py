@@ -11,10 +11,10 @@ from goemo_report.card.replicate import base_model
 from goemo_report.contract import (
     DATASET_NAME,
     DEFAULT_THRESHOLD,
-    SPLIT_SAMPLES,
     Split,
 )
 from goemo_report.formats.wording import plural
+from goemo_report.labels import SPLIT_SAMPLES
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from goemo_report.card.facts import Card
-from goemo_report.contract import (
-    SPLIT_SAMPLES,
-)
+from goemo_report.labels import SPLIT_SAMPLES
 from goemo_report.report.render.text import markdown_text
 from goemo_report.sources.logged import as_number
 

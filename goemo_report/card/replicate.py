@@ -12,11 +12,11 @@ from typing import Any, Final
 from goemo_report.contract import (
     CONFIG_KEYS,
     DATASET_NAME,
-    EMOTIONS_WITHOUT_NEUTRAL,
     MEASURED_KEYS,
     PHASE_TAGS,
     STATUS_TAGS,
 )
+from goemo_report.labels import WITHOUT_NEUTRAL
 from goemo_report.sources.model import ArtifactRef, RunRecord
 
 GUIDE_SETTINGS: Final = (
@@ -120,7 +120,7 @@ def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> dict[str, Any
         return {
             "model": base_model(run) or run.model_name,
             "dataset": run.config.get("dataset_name") or DATASET_NAME,
-            "exclude_neutral": run.config.get("num_labels") == len(EMOTIONS_WITHOUT_NEUTRAL),
+            "exclude_neutral": run.config.get("num_labels") == len(WITHOUT_NEUTRAL.labels),
             **{key: run.config[key] for key in GUIDE_SETTINGS if key in run.config},
         }
     found: Any = {key: value for key, value in run.config.items() if key not in _FOUND}

@@ -16,8 +16,8 @@ import numpy as np
 
 from goemo_report.checkpoints.checkpoint_files import Files, first_line
 from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
-from goemo_report.contract import LABEL_SETS
 from goemo_report.errors import DataError, GoemoError, SettingsError
+from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.logged import as_number
@@ -137,7 +137,7 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
 
     `labels` are those that the run predicts, for a checkpoint that does not name its outputs.
     Raises GoemoError: nothing installed to load it with, a file that cannot be used or is
-    refused, labels that are not GoEmotions', a device that is not there.
+    refused, labels that are not the run's, a device that is not there.
     """
     require_extra()
     import torch
@@ -244,16 +244,17 @@ def _not_loaded(files: Files, what: str, error: Exception) -> DataError:
 def _labels(
     files: Files, config: Any, expected: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], list[int], bool]:
-    """Labels in canonical order, the output of each, and whether the checkpoint names them."""
+    """Labels in order, the output of each, and whether the checkpoint names them."""
     names = [str(config.id2label.get(i, f"LABEL_{i}")).strip() for i in range(config.num_labels)]
-    for labels in LABEL_SETS:
-        if sorted(names) == sorted(labels):
-            return labels, [names.index(label) for label in labels], True
     unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(names))
-    for labels in (expected,) if expected else LABEL_SETS:
+    if not unnamed and len(set(names)) == len(names) > 1:
+        labels = set_of(names).labels
+        labels = expected if expected and set(expected) == set(names) else labels
+        return labels, [names.index(label) for label in labels], True
+    for labels in (expected,) if expected else [known.labels for known in LABEL_SETS[:2]]:
         if unnamed and len(names) == len(labels):
             return labels, list(range(len(labels))), False
-    wanted = f"{len(expected)} labels" if expected else "the 28 emotions (or 27, without neutral)"
+    wanted = f"the {len(expected)} of the run" if expected else "labels with names"
     shown = ", ".join(name[:40] for name in names[:4])
     raise DataError(
         f"{files.label} has {len(names)} outputs ({shown}, ...), not {wanted}",

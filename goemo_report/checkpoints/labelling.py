@@ -13,8 +13,9 @@ import numpy as np
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
-from goemo_report.contract import DEFAULT_THRESHOLD, LABEL_SETS
+from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import DataError, NotFoundError
+from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import load_results
@@ -210,14 +211,14 @@ def parse_thresholds(document: Any, run: RunRecord, name: str) -> Thresholds:
             found, tuned_on = _by_label(entry), str(entry.get("run") or "")
             said = f"{entry.get('description')}, from {name}"
     if isinstance(found, Mapping):
-        for labels in LABEL_SETS:
-            if set(labels) == set(found) and all(_is_threshold(v) for v in found.values()):
-                values = np.array([found[label] for label in labels], np.float64)
-                return Thresholds(labels, values, said, tuned_on)
+        labels = set_of(found).labels
+        if len(labels) > 1 and all(_is_threshold(v) for v in found.values()):
+            values = np.array([found[label] for label in labels], np.float64)
+            return Thresholds(labels, values, said, tuned_on)
     raise DataError(
         f"{name} holds no thresholds for run {run.id}",
         "It should be what `goemo-report thresholds RUN` writes: one number from 0 to 1 for "
-        "each of the 28 emotions (or 27, without neutral)",
+        "each label",
     )
 
 

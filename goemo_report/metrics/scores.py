@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
 from goemo_report.metrics.rankings import Ranking
@@ -34,6 +35,11 @@ class Scores:
     counts: ClassCounts
     of_probabilities: Mapping[str, FloatArray]
     overall: Mapping[str, float | None]
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What is known about the labels."""
+        return LabelSet.of(self.labels)
 
     @cached_property
     def per_class(self) -> Mapping[str, FloatArray]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.contract import (
-    EMOTIONS,
     EPOCH_METRICS,
     MACRO_AUC_METRICS,
     PER_CLASS_STATISTICS,
@@ -16,6 +15,7 @@ from goemo_report.contract import (
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.formats.wording import plural
+from goemo_report.labels import LabelSet, logged_set
 from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, canonical_metric
 from goemo_report.report.document import Cell, Column, Table, Value
 from goemo_report.sources.logged import as_number, summarised
@@ -66,28 +66,27 @@ def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
 
 
 def summary_tables(summary: Mapping[str, Any]) -> tuple[Table, Table]:
-    """What a run logged last: its overall metrics, and its per-class ones by emotion."""
+    """What a run logged last: its overall metrics, and its per-class ones by label."""
+    label_set = logged_set(summary) or LabelSet.of(())
     keys = {
-        (emotion, statistic): per_class_metric(statistic, emotion)
-        for emotion in EMOTIONS
+        (label, statistic): per_class_metric(statistic, label)
+        for label in label_set.labels
         for statistic in PER_CLASS_STATISTICS
     }
     overall = {key: value for key, value in summary.items() if key not in keys.values()}
     columns = (
-        Column("emotion", "emotion"),
+        Column("emotion", label_set.noun),
         *(
             Column(name, name, kind="integer" if kind is int else "number")
             for name, kind in PER_CLASS_STATISTICS.items()
         ),
     )
     rows = [
-        (emotion, *(as_number(summary.get(keys[emotion, name])) for name in PER_CLASS_STATISTICS))
-        for emotion in EMOTIONS
+        (label, *(as_number(summary.get(keys[label, name])) for name in PER_CLASS_STATISTICS))
+        for label in label_set.labels
     ]
-    logged = tuple(row for row in rows if any(value is not None for value in row[1:]))
-    return mapping_table("Summary", overall), Table(
-        "per-class", "Test split by emotion, as logged", columns, logged
-    )
+    title = f"Test split by {label_set.noun}, as logged"
+    return mapping_table("Summary", overall), Table("per-class", title, columns, tuple(rows))
 
 
 def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]]) -> Table:
@@ -139,7 +138,7 @@ def per_class_table(scores: Scores) -> Table:
     from goemo_report.metrics.scores import per_class_rows
 
     columns = (
-        Column("emotion", "emotion"),
+        Column("emotion", scores.label_set.noun),
         *(Column(key, title, kind="number") for key, title in _PER_CLASS_SCORES.items()),
         *(Column(key, key, kind="integer") for key in ("support", "tp", "fp", "fn", "tn")),
         *(

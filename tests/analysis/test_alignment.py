@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_report.analysis.alignment import align
-from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
+from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL, LabelSet
 from goemo_report.predictions import Predictions
 
 TEXTS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12)
@@ -18,7 +18,7 @@ def table(rows: list[tuple[str, str]], labels: tuple[str, ...] = EMOTIONS) -> Pr
     truth = np.array([[e in names.split(",") for e in labels] for _, names in rows], dtype=bool)
     truth = truth.reshape(len(rows), len(labels))
     texts = tuple(text for text, _ in rows)
-    return Predictions(texts, truth, truth * 0.8, truth, labels, "memory")
+    return Predictions(texts, truth, truth * 0.8, truth, LabelSet.of(labels), "memory")
 
 
 def test_equal_files_are_paired_row_by_row() -> None:
@@ -72,10 +72,10 @@ def test_too_little_in_common_is_not_paired() -> None:
 
 def test_labels_that_only_one_has_are_left_out() -> None:
     one = table([("a", "joy,neutral"), ("b", "fear")])
-    two = table([("a", "joy"), ("b", "fear")], EMOTIONS_WITHOUT_NEUTRAL)
+    two = table([("a", "joy"), ("b", "fear")], WITHOUT_NEUTRAL.labels)
     alignment = align(one, two)
     assert alignment.paired
-    assert alignment.labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert alignment.labels == WITHOUT_NEUTRAL.labels
     assert alignment.columns.tolist() == list(range(27))
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goemo_report.analysis.groups import group_of, roll_up, score_groups
-from goemo_report.contract import EKMAN, EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, SENTIMENT
+from goemo_report.analysis.groups import roll_up, score_groups
+from goemo_report.labels import EMOTIONS, GOEMOTIONS, WITHOUT_NEUTRAL, LabelSet
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from tests.offline_runs import OfflineRun, predictions
 
+SENTIMENT, EKMAN = (grouping.groups for grouping in GOEMOTIONS.groupings)
+
 
 def made(run: OfflineRun) -> Predictions:
     texts, truth, probabilities = predictions(run, "test")
-    return Predictions(tuple(texts), truth, probabilities, probabilities >= 0.5, run.labels, "x")
+    return Predictions(
+        tuple(texts), truth, probabilities, probabilities >= 0.5, LabelSet.of(run.labels), "x"
+    )
 
 
 def test_a_group_is_there_if_any_member_is() -> None:
@@ -35,7 +39,7 @@ def test_a_group_is_there_if_any_member_is() -> None:
 def test_a_run_without_neutral_has_no_neutral_group() -> None:
     grouped = roll_up(made(OfflineRun(exclude_neutral=True)), SENTIMENT)
     assert grouped.groups == ("positive", "negative", "ambiguous")
-    assert sum(map(len, grouped.members)) == len(EMOTIONS_WITHOUT_NEUTRAL)
+    assert sum(map(len, grouped.members)) == len(WITHOUT_NEUTRAL.labels)
 
 
 def test_groups_are_scored_like_labels() -> None:
@@ -48,7 +52,8 @@ def test_groups_are_scored_like_labels() -> None:
 
 
 def test_every_emotion_has_one_group() -> None:
-    for grouping in (EKMAN, SENTIMENT):
-        assert all(group_of(emotion, grouping) in grouping for emotion in EMOTIONS)
-    assert group_of("grief", EKMAN) == "sadness"
-    assert group_of("nothing", EKMAN) == ""
+    sentiment, ekman = GOEMOTIONS.groupings
+    for grouping in (ekman, sentiment):
+        assert all(grouping.group_of(emotion) in grouping.groups for emotion in EMOTIONS)
+    assert ekman.group_of("grief") == "sadness"
+    assert ekman.group_of("nothing") == ""

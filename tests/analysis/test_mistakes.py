@@ -8,6 +8,7 @@ import numpy as np
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
 
@@ -16,7 +17,9 @@ def table(truth: list[list[int]], probabilities: list[list[float]]) -> Predictio
     true: BoolArray = np.array(truth, dtype=bool)
     p = np.array(probabilities)
     texts = tuple(f"text {row}" for row in range(len(true)))
-    return Predictions(texts, true, p, p >= 0.5, ("joy", "fear")[: true.shape[1]], "memory")
+    return Predictions(
+        texts, true, p, p >= 0.5, LabelSet.of(("joy", "fear")[: true.shape[1]]), "memory"
+    )
 
 
 def test_mistakes_are_the_most_confident_of_each_kind() -> None:
@@ -46,7 +49,7 @@ def test_disagreements_say_which_run_is_right() -> None:
 def test_disagreements_follow_the_alignment() -> None:
     first = table([[1, 0], [0, 1]], [[0.9, 0.1], [0.1, 0.9]])
     other = table([[1], [0]], [[0.9], [0.1]])  # knows fear only, rows the other way round
-    other = replace(other, labels=("fear",), texts=("text 1", "text 0"))
+    other = replace(other, label_set=LabelSet.of(("fear",), texts=("text 1", "text 0")))
     common = align(first, other)
     assert common.matched == 2
     assert disagreements(first, other, common, 0.5, 5) == []

@@ -20,8 +20,9 @@ from goemo_report.audit.limits import (
     recomputed_key,
     resolve,
 )
-from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL, Split
+from goemo_report.contract import Split
 from goemo_report.errors import SettingsError
+from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.intervals import analyse
@@ -132,11 +133,11 @@ def test_a_bare_drop_is_of_macro_f1() -> None:
     ],
 )
 def test_spellings(name: str, key: str | None) -> None:
-    assert recomputed_key(name) == key
+    assert recomputed_key(name, EMOTIONS) == key
 
 
 def test_every_overall_metric_can_be_named() -> None:
-    assert all(recomputed_key(key) == key for key in OVERALL_KEYS)
+    assert all(recomputed_key(key, EMOTIONS) == key for key in OVERALL_KEYS)
 
 
 def test_a_prefix_chooses_the_split() -> None:
@@ -296,7 +297,7 @@ def test_common_texts_and_labels_are_compared() -> None:
     """27 labels against 28: what both have counts."""
     run = run_result(OfflineRun(exclude_neutral=True, quality=0.9), number=1)
     baseline = run_result(OfflineRun(seed=2, quality=0.2, run_id="old"))
-    assert run.splits["test"].labels == EMOTIONS_WITHOUT_NEUTRAL
+    assert run.splits["test"].labels == WITHOUT_NEUTRAL.labels
     assert judge(run, "max-drop", "macro_f1", 0.01, baseline=baseline).passed
     neutral = judge(run, "fail-under", "f1_neutral", 0)
     assert not neutral.passed

@@ -304,7 +304,7 @@ def test_rules_are_complete_sentences_with_a_remedy() -> None:
         ("learning_rate", float("nan"), "not a number"),
         ("batch_size", True, "not a whole number"),
         ("batch_size", 16.5, "not a whole number"),
-        ("num_labels", 6, "28 (or 27, without neutral)"),
+        ("num_labels", 1, "at least 2"),
         ("model_name", "  ", "model_name is empty"),
         ("cuda_version", None, "cuda_version is null"),
         ("transformers_version", "latest", "not a version"),

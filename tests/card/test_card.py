@@ -18,7 +18,7 @@ from goemo_report.card.facts import Card
 from goemo_report.card.front import HUB_DATASET
 from goemo_report.card.limits import limitations
 from goemo_report.cli import goemo_report
-from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
+from goemo_report.labels import EMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics.scores import score
 from goemo_report.results import RunResult, load_results
 from goemo_report.sources.offline_logs.source import LogSource

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
-from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
+from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import Predictions
 from goemo_report.sources.model import RunRecord
 from tests.checkpoints.conftest import Tampered
@@ -181,6 +181,11 @@ def test_outputs_in_another_order_are_put_right(
     config.write_text(json.dumps(described))
     assert not load(tampered({"config.json": config}), trained).named
     described["id2label"] = {i: f"mood {i}" for i in range(28)}
+    config.write_text(json.dumps(described))
+    assert load(tampered({"config.json": config}), trained).labels == tuple(
+        described["id2label"].values()
+    )
+    described["id2label"] = {i: f"mood {i % 7}" for i in range(28)}
     config.write_text(json.dumps(described))
     with pytest.raises(DataError, match="28 outputs"):
         load(tampered({"config.json": config}), trained)

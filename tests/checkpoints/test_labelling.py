@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.checkpoints.labelling import label_texts, parse_thresholds
 from goemo_report.cli import goemo_report
-from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
+from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.sources.model import RunRecord
 from goemo_report.thresholds.protocols import tuned_globally, tuned_per_class

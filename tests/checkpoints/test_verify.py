@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 
 from goemo_report.checkpoints.verify import Options, precision_of, tolerance_for, verify
 from goemo_report.cli import goemo_report
-from goemo_report.contract import EMOTIONS, prediction_columns
+from goemo_report.contract import prediction_columns
 from goemo_report.errors import DataError
+from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import Predictions, write_predictions
 from goemo_report.sources.model import RunRecord
 from tests.checkpoints.conftest import Tampered, blamed
@@ -120,7 +121,7 @@ class TestComparing:
     ) -> None:
         lines = (finished.directory / "test_predictions.csv").read_text("utf-8").split("\n", 1)
         header = lines[0].replace("_joy", "_X").replace("_fear", "_joy").replace("_X", "_fear")
-        assert header != ",".join(prediction_columns())
+        assert header != ",".join(prediction_columns(EMOTIONS))
         csv = tmp_path / "test_predictions.csv"
         csv.write_text(f"{header}\n{lines[1]}", "utf-8")
         found = verify(tampered(predictions=csv), trained, Options(limit=60, device="cpu"))

@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from goemo_report.cli import goemo_report
-from goemo_report.contract import EMOTIONS, PROJECT
+from goemo_report.contract import PROJECT
+from goemo_report.labels import EMOTIONS
 from tests.offline_runs import OfflineRun, make_runs
 
 IDS = ["distilbertbases1", "distilbertbases2", "robertalarges1", "robertalarges2"]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goemo_report.contract import EMOTIONS, PER_CLASS_COLUMNS
+from goemo_report.contract import PER_CLASS_COLUMNS
+from goemo_report.labels import EMOTIONS
 from goemo_report.metrics.counts import ClassCounts, count
 from goemo_report.metrics.rankings import micro_roc_auc, roc_auc
 from goemo_report.metrics.scores import per_class_rows, score, score_predicted

@@ -49,7 +49,7 @@ assert 0.5 < document["overall"]["macro_specificity"] < 1
 assert 0 <= document["per_class"][0]["specificity"] <= 1
 assert list(comparison.statistics.intervals[runs[0].id]["macro_specificity"])
 assert comparison.statistics.differences[runs[1].id]["specificity_joy"].p > 0
-assert recomputed_key("specificity_macro") == "macro_specificity"
+assert recomputed_key("specificity_macro", ()) == "macro_specificity"
 report = build_report(comparison, created_at=CREATED, command="")
 titles = {c.title for s in report.sections for b in s.blocks for c in getattr(b, "columns", ())
           if not isinstance(c, str)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goemo_report.contract import EMOTIONS
+from goemo_report.labels import EMOTIONS
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 
 SAMPLES = 400

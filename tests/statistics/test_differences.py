@@ -172,7 +172,7 @@ def test_undefined_metrics_have_no_difference() -> None:
         truth,
         make_predictions(60, seed=9).probabilities,
         made.predicted,
-        made.labels,
+        made.label_set,
         "b",
     )
     found = paired(analyse(without, resamples=20), analyse(other, resamples=20))
@@ -188,7 +188,9 @@ def rare(npos: list[int], generator: np.random.Generator, rows: int, signal: flo
         truth[generator.choice(rows, positives, replace=False), j] = True
     scores = 1.0 / (1.0 + np.exp(2.5 - generator.normal(size=truth.shape) - signal * truth))
     texts = tuple(f"text number {row}" for row in range(rows))
-    return Predictions(texts, truth, scores, scores >= 0.3, make_predictions(6).labels, "rare.csv")
+    return Predictions(
+        texts, truth, scores, scores >= 0.3, make_predictions(6).label_set, "rare.csv"
+    )
 
 
 @settings(max_examples=40, deadline=None)

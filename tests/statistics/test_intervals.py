@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import micro_roc_auc, rank_classes, rank_pairs, roc_auc
 from goemo_report.metrics.scores import score_predicted
@@ -251,7 +252,12 @@ def test_f1_of_a_class_is_bounded_through_its_share_of_hits() -> None:
     truth = np.array([[True]] * 6 + [[False]] * 94)
     predicted = np.array([[True]] * 2 + [[False]] * 4 + [[True]] * 2 + [[False]] * 92)
     made = Predictions(
-        tuple(map(str, range(100))), truth, predicted.astype(np.float64), predicted, ("joy",), "x"
+        tuple(map(str, range(100))),
+        truth,
+        predicted.astype(np.float64),
+        predicted,
+        LabelSet.of(["joy"]),
+        "x",
     )
     low, high = wilson(np.array([2 / 8]), np.array([8.0]))
     assert intervals(made, resamples=10)["f1_joy"] == pytest.approx(
@@ -277,7 +283,7 @@ def test_undefined_metrics_have_no_interval() -> None:
     truth = made.truth.copy()
     truth[:, 0] = False
     without = Predictions(
-        made.texts, truth, made.probabilities, made.predicted, made.labels, made.source
+        made.texts, truth, made.probabilities, made.predicted, made.label_set, made.source
     )
     found = intervals(without, resamples=50)
     assert found["auc_admiration"] is None
@@ -301,7 +307,7 @@ def test_odd_data_never_breaks_an_interval(seed: int, rows: int) -> None:
     predicted = generator.random(shape) < generator.random()
     probabilities = np.round(generator.random(shape), 1)
     made = make_predictions(6)
-    odd = Predictions(made.texts[:rows], truth, probabilities, predicted, made.labels, "odd.csv")
+    odd = Predictions(made.texts[:rows], truth, probabilities, predicted, made.label_set, "odd.csv")
     scores = score_predicted(truth, probabilities, predicted, made.labels)
     found = intervals(odd, resamples=20)
     for key, (metric, _) in every_value(scores).items():

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goemo_report.contract import EMOTIONS
 from goemo_report.errors import DataError
+from goemo_report.labels import EMOTIONS
 from goemo_train import data, demo_corpus, model, prepare
 from goemo_train.config import TrainConfig
 from goemo_train.progress import Progress

@@ -11,8 +11,8 @@ import sentencepiece
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from goemo_report.contract import EMOTIONS
 from goemo_report.errors import GoemoError, SettingsError
+from goemo_report.labels import EMOTIONS
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.options import parse, settle

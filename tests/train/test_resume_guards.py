@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goemo_report.contract import EMOTIONS
+from goemo_report.labels import EMOTIONS
 from goemo_train import demo_corpus
 from goemo_train.data import SPLIT_FILES
 from tests.train.forked import Forks, Trainer

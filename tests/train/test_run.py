@@ -15,6 +15,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from goemo_report import contract
+from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.predictions import read_predictions
 from tests.train.conftest import RUN_ID, Finished, goemo_train, log_records
 
@@ -70,7 +71,7 @@ def test_evaluation_is_in_the_history_and_in_the_summary(finished: Finished) -> 
     for record in of_type(finished, "summary"):
         summary.update(record["update"])
     last = history(finished)[-1]
-    keys = (*contract.evaluation_metrics(), contract.MACRO_AUC_METRICS[2])
+    keys = (*contract.evaluation_metrics(EMOTIONS), contract.MACRO_AUC_METRICS[2])
     assert len(keys) == 7 + 28 * 4 + 3 + 1
     for key in keys:
         assert is_a(summary[key.name], key), key.name
@@ -89,7 +90,7 @@ def test_logged_numbers_are_the_numbers_of_the_file(finished: Finished) -> None:
     assert summary["test/macro_auc"] == pytest.approx(roc_auc_score(y, p), abs=1e-12)
     expected = f1_score(y, p >= 0.5, average="macro", zero_division=0)
     assert summary["test/macro_f1"] == pytest.approx(expected, abs=1e-12)
-    assert summary["test/support_grief"] == int(y[:, contract.EMOTIONS.index("grief")].sum())
+    assert summary["test/support_grief"] == int(y[:, EMOTIONS.index("grief")].sum())
 
 
 def test_four_artifacts_are_staged_below_the_output(finished: Finished) -> None:
@@ -121,11 +122,11 @@ def test_checkpoint_metadata(finished: Finished) -> None:
 
 def test_files_have_the_columns_of_the_guide(finished: Finished) -> None:
     with (finished.directory / "val_predictions.csv").open(encoding="utf-8", newline="") as file:
-        assert tuple(next(csv.reader(file))) == contract.prediction_columns()
+        assert tuple(next(csv.reader(file))) == contract.prediction_columns(EMOTIONS)
     with (finished.directory / "per_class_metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [key.name for key in contract.PER_CLASS_COLUMNS]
-    assert [row["emotion"] for row in rows] == list(contract.EMOTIONS)
+    assert [row["emotion"] for row in rows] == list(EMOTIONS)
     for row in rows:
         assert sum(int(row[c]) for c in ("tp", "fp", "fn", "tn")) == 600
 
@@ -151,7 +152,7 @@ def test_disabled_writes_the_same_files_without_wandb(tmp_path: Path) -> None:
         *("val_predictions.csv", "test_predictions.csv"),
     }
     found = read_predictions(directory / "test_predictions.csv")
-    assert found.labels == contract.EMOTIONS_WITHOUT_NEUTRAL
+    assert found.labels == WITHOUT_NEUTRAL.labels
     record = json.loads((directory / "run.json").read_text())
     assert record["config"]["num_labels"] == 27
     assert np.isfinite(record["summary"]["test/auc"])

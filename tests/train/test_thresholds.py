@@ -13,7 +13,8 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
 from goemo_report.comparison import compare
-from goemo_report.contract import EMOTIONS, SPLITS
+from goemo_report.contract import SPLITS
+from goemo_report.labels import EMOTIONS
 from goemo_report.results import RunResult, load_results
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.thresholds.tune import MINIMUM_SUPPORT

@@ -60,6 +60,11 @@ Cells = Iterable[Value | Cell]
 Level = Literal["verdict", "note", "warning"]
 
 
+def label_column(judged: Comparison | ComparedRun) -> Column:
+    """The column that names labels; its key is the guide's for every label set."""
+    return Column("emotion", judged.label_set.noun)
+
+
 def key_column() -> Column:
     """The column of the runs' short keys, which wide tables and legends use."""
     return Column("key", "key")

@@ -1,12 +1,10 @@
-"""Per class: F1, precision and recall of every emotion, with intervals and support."""
+"""Per class: F1, precision and recall of every label, with intervals and support."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from goemo_report.analysis.groups import group_of
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.contract import EKMAN, SENTIMENT
 from goemo_report.report.document import (
     Axis,
     Block,
@@ -23,6 +21,7 @@ from goemo_report.report.sections._common import (
     AT_HALF,
     INTERVALS,
     class_cell,
+    label_column,
     number,
     run_columns,
     sample,
@@ -53,15 +52,17 @@ def build(comparison: Comparison) -> Section:
         blocks += [
             _across(comparison, name, title, f"emotions-{name}") for name, title in _STATISTICS[1:3]
         ]
+    labels = comparison.label_set
+    grouped = f"grouped by {labels.groupings[0].name} and " if labels.groupings else ""
     rest = "" if len(comparison.runs) <= _ALL_RUNS else " Precision and recall of every run: JSON."
     return Section(
         "emotions",
-        "Emotions",
+        labels.nouns.capitalize(),
         tuple(blocks),
-        lead=f"Every metric of the best run, {best.name}, grouped by sentiment and "
+        lead=f"Every metric of the best run, {best.name}, {grouped}"
         f"sorted by F1; then F1 of every run.{rest} {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}. Support: texts "
-        f"that carry the emotion. Intervals: {METHODS['class']}; {METHODS['auc']}; "
+        f"that carry the {labels.noun}. Intervals: {METHODS['class']}; {METHODS['auc']}; "
         f"{METHODS['average_precision']}. With little support intervals are wide: believe them.",
     )
 
@@ -76,8 +77,9 @@ def f1_by_run(comparison: Comparison) -> dict[str, dict[str, float]]:
 
 
 def _detail(run: ComparedRun) -> Table:
-    """One run's metrics by sentiment group, each group sorted by F1."""
-    found = run.found
+    """One run's metrics by group of the first grouping, each group sorted by F1."""
+    found, noun = run.found, run.label_set.noun
+    others = run.label_set.groupings[1:]
     counts = found.scores.counts
     numbers = dict(
         zip(
@@ -88,23 +90,24 @@ def _detail(run: ComparedRun) -> Table:
     )
     rows: list[tuple[Value | Cell, ...]] = []
     groups: list[tuple[str, int]] = []
-    for sentiment, members in SENTIMENT.items():
+    for group, members in run.label_set.by_group():
         present = [label for label in members if label in numbers]
         present.sort(key=lambda label: -(run.of_class("f1", label) or 0.0))
         for label in present:
             support, predicted = numbers[label]
             cells = [class_cell(run, name, label) for name, _ in _STATISTICS]
             called = Cell(predicted, mark=None if predicted else "warning")
-            rows.append((label, group_of(label, EKMAN), support, called, *cells))
-        if present:
-            groups.append((sentiment, len(present)))
+            its = (grouping.group_of(label) for grouping in others)
+            rows.append((label, *its, support, called, *cells))
+        if present and group:
+            groups.append((group, len(present)))
     return Table(
         id="emotions-detail",
-        title=f"Every emotion: {run.short}",
+        title=f"Every {noun}: {run.short}",
         columns=(
-            Column("emotion", "emotion"),
-            Column("ekman", "Ekman"),
-            Column("support", "support", "integer", help="texts that carry the emotion"),
+            label_column(run),
+            *(Column(grouping.name, grouping.short) for grouping in others),
+            Column("support", "support", "integer", help=f"texts that carry the {noun}"),
             Column("predicted", "predicted", "integer", help="texts predicted to carry it"),
             *(Column(name, title, "number") for name, title in _STATISTICS),
         ),
@@ -128,9 +131,9 @@ def _across(comparison: Comparison, statistic: str, title: str, identifier: str)
         rows.append((label, support.get(label), *cells))
     return Table(
         id=identifier,
-        title=f"{title[0].upper()}{title[1:]} of each emotion in each run",
+        title=f"{title[0].upper()}{title[1:]} of each {comparison.label_set.noun} in each run",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("support", "support", "integer", help="in the baseline's file"),
             *run_columns(comparison.runs, shade=True),
         ),
@@ -140,29 +143,35 @@ def _across(comparison: Comparison, statistic: str, title: str, identifier: str)
 
 
 def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
-    """Runs by emotions; emotions in the order of sentiment, then mean F1."""
-    f1 = f1_by_run(comparison)
+    """Runs by labels; labels in the order of the first grouping, then mean F1."""
+    f1, labels = f1_by_run(comparison), comparison.label_set
+    groups = labels.by_group()
     ordered = [
         label
-        for members in SENTIMENT.values()
+        for _, members in groups
         for label in sorted(
-            (label for label in members if label in comparison.labels),
+            members,
             key=lambda label: -sum(f1[run.id].get(label, 0.0) for run in comparison.runs),
         )
     ]
+    by, names = "", ""
+    if labels.groupings:
+        by = labels.groupings[0].name
+        names = f" by {by} ({', '.join(group for group, _ in groups if group)}), then"
+        by += " and "
     return Heatmap(
         id="emotions-heatmap",
-        title="F1 of each emotion in each run",
-        alt="Heatmap of F1: one row a run, one column an emotion, ordered by sentiment and F1.",
+        title=f"F1 of each {labels.noun} in each run",
+        alt=f"Heatmap of F1: one row a run, one column {labels.a_noun}, ordered by {by}F1.",
         rows=tuple(run.short for run in comparison.runs),
         columns=tuple(ordered),
         values=tuple(
             tuple(number(f1[run.id].get(label)) for label in ordered) for run in comparison.runs
         ),
         table=table,
-        caption="Emotions by sentiment (positive, negative, ambiguous, neutral), then by F1.",
+        caption=f"{labels.nouns.capitalize()}{names} by F1.",
         row_title="run",
-        column_title="emotion",
+        column_title=labels.noun,
     )
 
 
@@ -191,7 +200,7 @@ def _against_support(comparison: Comparison) -> Plot:
         id="emotions-support-values",
         title="F1 by support",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("support", "support", "integer"),
             *run_columns(runs),
         ),
@@ -208,7 +217,8 @@ def _against_support(comparison: Comparison) -> Plot:
     return Plot(
         id="emotions-support",
         title="F1 against support",
-        alt="One point an emotion: F1 over the number of texts that carry it, on a log scale.",
+        alt=f"One point {comparison.label_set.a_noun}: F1 over the number of texts that carry it, "
+        "on a log scale.",
         x=Axis("support (texts, log scale)", "log"),
         y=Axis("F1", low=0, high=1),
         series=tuple(series),

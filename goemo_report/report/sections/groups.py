@@ -1,4 +1,4 @@
-"""Roll-ups: the same predictions at the level of sentiment and of Ekman's emotions."""
+"""Roll-ups: the same predictions at the level of each grouping of their labels."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ from collections.abc import Mapping
 
 from goemo_report.analysis.groups import Grouped, GroupScores, roll_up, score_groups
 from goemo_report.comparison import Comparison
-from goemo_report.contract import EKMAN, SENTIMENT
+from goemo_report.labels import Grouping
 from goemo_report.report.document import Block, Cell, Column, Section, Table, Value
 from goemo_report.report.sections._common import AT_HALF, key_column, run_cell, run_columns, sample
 
 ORDER = 70
 
 
-def build(comparison: Comparison) -> Section:
-    """One pair of tables for each grouping."""
-    blocks: list[Block] = []
-    for name, title, grouping in (
-        ("sentiment", "Sentiment", SENTIMENT),
-        ("ekman", "Ekman emotions", EKMAN),
-    ):
-        blocks += _tables(comparison, name, title, grouping)
+def build(comparison: Comparison) -> Section | None:
+    """One pair of tables for each grouping of the labels."""
+    groupings = comparison.label_set.groupings
+    if not groupings:
+        return None
+    blocks = [block for grouping in groupings for block in _tables(comparison, grouping)]
+    sources = dict.fromkeys(grouping.source for grouping in groupings)
     return Section(
         "groups",
-        "Sentiment and Ekman groups",
+        f"{' and '.join(grouping.short for grouping in groupings)} groups",
         tuple(blocks),
         lead="The same predictions, rolled up: how well the runs tell coarse groups apart.",
         method=f"{sample(comparison)}, {AT_HALF}. A text has a group "
-        "if it has any of its emotions, and is predicted to have one if any is predicted; the "
-        "group's probability is the largest of its members'. Groups as in Demszky et al., ACL "
-        "2020. No model was trained on the groups.",
+        f"if it has any of its {comparison.label_set.nouns}, and is predicted to have one if any "
+        "is predicted; the "
+        f"group's probability is the largest of its members'. Groups as in {', '.join(sources)}. "
+        "No model was trained on the groups.",
     )
 
 
-def _tables(
-    comparison: Comparison, name: str, title: str, grouping: Mapping[str, tuple[str, ...]]
-) -> list[Block]:
+def _tables(comparison: Comparison, grouping: Grouping) -> list[Block]:
     rolled: dict[str, tuple[Grouped, GroupScores]] = {}
+    name, title = grouping.name, grouping.title
     for run in comparison.runs:
-        grouped = roll_up(run.predictions, grouping)
+        grouped = roll_up(run.predictions, grouping.groups)
         rolled[run.id] = grouped, score_groups(grouped)
     return [_overall(comparison, name, title, rolled), _per_group(comparison, name, title, rolled)]
 
@@ -89,7 +88,7 @@ def _per_group(
         title=f"{title}: F1 of each group",
         columns=(
             Column("group", "group"),
-            Column("members", "emotions", "integer"),
+            Column("members", comparison.label_set.nouns, "integer"),
             Column("support", "support", "integer", help="texts, in the baseline's file"),
             *run_columns(comparison.runs, shade=True),
         ),

@@ -7,8 +7,7 @@ from statistics import fmean, stdev
 from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
-from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
-from goemo_report.reference_board import REFERENCE_BOARD, SAMPLING_ERROR, PublishedResult
+from goemo_report.labels import SAMPLING_ERROR, PublishedResult
 from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
 from goemo_report.report.sections._common import (
     AT_HALF,
@@ -86,21 +85,26 @@ def _leaderboard(comparison: Comparison) -> Table:
 
 def _published(comparison: Comparison) -> list[Block]:
     """The runs that were judged on the whole test split among the results that others reported."""
-    whole = [run for run in comparison.runs if _is_whole(run)]
+    labels = comparison.label_set
+    if not labels.board or labels.data is None:
+        return []
+    texts, number = labels.data.split_samples["test"], len(labels.labels)
+    whole = [
+        run for run in comparison.runs if run.labels == labels.labels and run.found.rows == texts
+    ]
     if not whole:
         return [
             Callout(
                 "note",
-                "No results of others are shown: they are about all "
-                f"{SPLIT_SAMPLES['test']:,} texts of the GoEmotions test split and all 28 labels, "
-                "and no run here is.",
+                f"No results of others are shown: they are about all {texts:,} texts of the "
+                f"{labels.data.title} test split and all {number} labels, and no run here is.",
             )
         ]
     if len(whole) == len(comparison.runs) and comparison.best_recipe is not None:
         rows = [row for one in comparison.recipes for row in _recipe_rows(comparison, one)]
     else:
         rows = [row for run in whole for row in _own_rows(comparison, run)]
-    rows += [_published_row(item) for item in REFERENCE_BOARD]
+    rows += [_published_row(item) for item in labels.board]
     rows.sort(key=_by_macro_f1)
     table = Table(
         id="reference-board",
@@ -115,8 +119,9 @@ def _published(comparison: Comparison) -> list[Block]:
             Column("macro_auc", "macro AUC", "number", digits=4),
         ),
         rows=tuple(rows),
-        caption="28 labels, test split of 5,427 texts. Figures of papers, READMEs and notebooks "
-        "are quoted as their sources give them and were not recomputed; a dash: not given.",
+        caption=f"{number} labels, test split of {texts:,} texts. Figures of papers, READMEs and "
+        "notebooks are quoted as their sources give them and were not recomputed; a dash: not "
+        "given.",
     )
     note = (
         f"Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
@@ -130,16 +135,11 @@ def _published(comparison: Comparison) -> list[Block]:
         blocks.append(
             Callout(
                 "note",
-                f"{count} {noun} not listed beside the results of others: not all 28 labels on all "
-                f"{SPLIT_SAMPLES['test']:,} test texts.",
+                f"{count} {noun} not listed beside the results of others: not all {number} labels "
+                f"on all {texts:,} test texts.",
             )
         )
     return blocks
-
-
-def _is_whole(run: ComparedRun) -> bool:
-    found = run.found
-    return found.labels == EMOTIONS and found.rows == SPLIT_SAMPLES["test"]
 
 
 def _recipe_rows(comparison: Comparison, recipe: Recipe) -> Iterable[_Row]:

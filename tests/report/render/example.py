@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from goemo_report.contract import EKMAN, EMOTIONS, SENTIMENT
+from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.report.document import (
     Axis,
     Callout,
@@ -27,6 +27,7 @@ from goemo_report.report.document import (
 
 CREATED = datetime(2026, 3, 14, 9, 26, tzinfo=UTC)
 MODELS = ("roberta-large", "distilbert-base", "minilm-l6", "bert-base-uncased", "deberta-v3-small")
+SENTIMENT, EKMAN = (grouping.groups for grouping in GOEMOTIONS.groupings)
 SUPPORT = tuple(int(1800 / (1 + index * 1.7)) for index in range(len(EMOTIONS)))
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'`|\u202egnp.exe @team #1 =1+1 \\input{x} $x_1$"
 

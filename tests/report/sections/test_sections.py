@@ -9,9 +9,8 @@ import pytest
 from scipy.stats import ttest_ind
 
 from goemo_report.comparison import Comparison, Options, compare
-from goemo_report.contract import EMOTIONS, SPLIT_SAMPLES
+from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics.scores import score
-from goemo_report.reference_board import REFERENCE_BOARD
 from goemo_report.report.data import signature
 from goemo_report.report.document import Facts, Heatmap, Plot, Section
 from goemo_report.report.sections import (
@@ -224,7 +223,7 @@ def whole() -> RunResult:
 def test_reported_rows_name_source_and_threshold_and_mark_bounds(whole: RunResult) -> None:
     section = leaderboard.build(compare([whole, FOUR[0]]))
     found = table(section, "reference-board")
-    assert len(found.rows) == len(REFERENCE_BOARD) + 1  # 120 texts do not belong here
+    assert len(found.rows) == len(GOEMOTIONS.board) + 1  # 120 texts do not belong here
     for cell in cells(found, "source"):
         assert cell.link or cell.value == "this report"  # what nobody can look up is left out
     assert all(column(found, "source"))
@@ -357,7 +356,9 @@ def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison
 
 
 def test_groups_are_rolled_up_from_the_predictions(comparison: Comparison) -> None:
-    found = table(groups.build(comparison), "groups-sentiment")
+    section = groups.build(comparison)
+    assert section is not None
+    found = table(section, "groups-sentiment")
     predictions = comparison.best.predictions
     positive = [EMOTIONS.index(name) for name in ("admiration", "joy", "love")]
     assert column(found, "group") == ["positive", "negative", "ambiguous", "neutral"]

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goemo_report.contract import EMOTIONS, PROJECT, SYSTEM_KEYS, evaluation_metrics
+from goemo_report.contract import PROJECT, SYSTEM_KEYS, evaluation_metrics
 from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.labels import EMOTIONS
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
