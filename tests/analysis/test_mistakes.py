@@ -49,7 +49,7 @@ def test_disagreements_say_which_run_is_right() -> None:
 def test_disagreements_follow_the_alignment() -> None:
     first = table([[1, 0], [0, 1]], [[0.9, 0.1], [0.1, 0.9]])
     other = table([[1], [0]], [[0.9], [0.1]])  # knows fear only, rows the other way round
-    other = replace(other, label_set=LabelSet.of(("fear",), texts=("text 1", "text 0")))
+    other = replace(other, label_set=LabelSet.of(["fear"]), texts=("text 1", "text 0"))
     common = align(first, other)
     assert common.matched == 2
     assert disagreements(first, other, common, 0.5, 5) == []
