@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from goemo_report.cli._errors import debug_option
+from goemo_report.contract import SPLITS
 from goemo_report.errors import GoemoError
 from goemo_report.settings import Settings, load_settings
 from goemo_report.sources.model import RunQuery, RunState
@@ -102,6 +103,12 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
+def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
+    """A command of `goemo-report`, with examples at the end of its help."""
+    shown = "".join(f"  {example}\n" for example in examples)
+    return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
+
+
 def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
     """Options of a command that reads runs, given to it as `settings` and, if asked, `query`.
 
@@ -178,6 +185,41 @@ def format_option(*choices: str) -> Callable[[_Command], _Command]:
     )
 
 
+def split_option(help: str) -> Callable[[_Command], _Command]:  # noqa: A002 # as click has it
+    """`--split`, test where it is not given."""
+    return click.option(
+        "--split", type=click.Choice(SPLITS), default="test", show_default=True, help=help
+    )
+
+
+def prediction_options(command: _Command) -> _Command:
+    """Options of a command that predicts with a checkpoint."""
+    options = (
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            default=32,
+            show_default=True,
+            metavar="N",
+            help="Texts at once.",
+        ),
+        click.option(
+            "--device",
+            metavar="NAME",
+            default="auto",
+            show_default=True,
+            help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+        ),
+        click.option(
+            "--max-seq-length",
+            type=click.IntRange(min=3),
+            metavar="N",
+            help="Cut texts after N tokens.  [default: as the run's config says]",
+        ),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), options[::-1], command)
+
+
 class OutputFile(click.Path):
     """A file to write, `-` for standard output; its directory is there before work begins.
 
@@ -207,13 +249,8 @@ def output_option(command: _Command) -> _Command:
     )(command)
 
 
-class FileName(click.ParamType[str]):
-    """A bare file name: it names a file in a directory chosen elsewhere."""
-
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is; usage error where it would leave the directory."""
-        if not re.fullmatch(r"[^/\\\x00-\x1f]{1,200}", value) or value.startswith("."):
-            self.fail(f"{value!r} is not a plain file name", param, ctx)
-        return str(value)
+def file_name(value: str) -> str:
+    """A bare file name, of a file in a directory chosen elsewhere; usage error for a path."""
+    if not re.fullmatch(r"[^/\\\x00-\x1f]{1,200}", value) or value.startswith("."):
+        raise click.BadParameter(f"{value!r} is not a plain file name")
+    return value

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from goemo_report.comparison import Comparison, Options
     from goemo_report.report.document import Report
 
-ENDINGS = {"html": "html", "md": "md", "json": "json", "csv": "csv", "latex": "tex"}
-"""File endings of the formats."""
 DEFAULT_FORMATS = ("html", "md", "json")
 
 
@@ -113,9 +111,11 @@ def short_form(report: Report) -> str:
 
 def write_all(documents: dict[str, str], directory: Path, stem: str) -> list[Path]:
     """Write each document whole; gives the paths in the order of the formats."""
+    from goemo_report.report.render import SUFFIXES
+
     written = []
     for form, text in documents.items():
-        path = directory / f"{stem}.{ENDINGS[form]}"
+        path = directory / f"{stem}{SUFFIXES[form]}"
         write(text, path, quiet=True)
         written.append(path)
     return written

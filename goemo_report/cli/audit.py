@@ -10,7 +10,7 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
 from goemo_report.cli._output import note, note_skipped, progress, write, write_json
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
@@ -23,15 +23,11 @@ if TYPE_CHECKING:
 ORDER = 60
 
 
-@click.command(
-    cls=Command,
-    short_help="Check that runs keep the guide and that their numbers are true.",
-    epilog="""\b
-Examples:
-  goemo-report audit roberta-large-20241210-143022
-  goemo-report audit --tag final --wandb-dir wandb --strict
-  goemo-report audit --tag final --format github
-""",
+@report_command(
+    "Check that runs keep the guide and that their numbers are true.",
+    "goemo-report audit roberta-large-20241210-143022",
+    "goemo-report audit --tag final --wandb-dir wandb --strict",
+    "goemo-report audit --tag final --format github",
 )
 @run_argument("[RUN]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings are findings too.")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import Command, output_option, reads_runs
+from goemo_report.cli._options import output_option, reads_runs, report_command
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import SPLITS
 from goemo_report.settings import Settings
@@ -17,32 +16,23 @@ from goemo_report.settings import Settings
 ORDER = 66
 
 
-class HubName(click.ParamType[str]):
-    """A name as the hub writes it."""
-
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is; usage error where the hub would not take it."""
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", value):
-            self.fail(f"{value!r} is no name on the hub", param, ctx)
-        return str(value)
+def hub_name(value: str) -> str:
+    """A name as the hub writes it; usage error where the hub would not take it."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", value):
+        raise click.BadParameter(f"{value!r} is no name on the hub")
+    return value
 
 
-@click.command(
-    cls=Command,
-    short_help="Write a Hugging Face model card for a run.",
-    epilog="""\b
-Examples:
-  goemo-report card roberta-large-20241210-143022 --license mit -o README.md
-  goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large
-""",
+@report_command(
+    "Write a Hugging Face model card for a run.",
+    "goemo-report card roberta-large-20241210-143022 --license mit -o README.md",
+    "goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large",
 )
 @run_argument()
 @click.option(
     "--license",
     "license_id",
-    type=HubName(),
+    type=hub_name,
     default="unknown",
     show_default=True,
     metavar="ID",
@@ -50,7 +40,7 @@ Examples:
 )
 @click.option(
     "--base-model",
-    type=HubName(),
+    type=hub_name,
     metavar="NAME",
     help="Hub name of the base model.  [default: as the run's config says]",
 )

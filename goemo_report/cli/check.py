@@ -13,14 +13,15 @@ from click.core import ParameterSource
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import (
-    Command,
     OutputFile,
     format_option,
     output_option,
     reads_runs,
+    report_command,
+    split_option,
 )
 from goemo_report.cli._output import note, note_skipped, progress, write, write_json, write_lines
-from goemo_report.contract import SPLITS, Split
+from goemo_report.contract import Split
 from goemo_report.errors import SettingsError
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
@@ -36,36 +37,25 @@ if TYPE_CHECKING:
 ORDER = 70
 
 
-class Confidence(click.ParamType[float]):
-    """A confidence that intervals can have."""
+def confidence_level(value: str) -> float:
+    """A confidence that intervals can have; usage error where none can have it."""
+    from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE
 
-    name = "number"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number; usage error where no interval can have it."""
-        from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE
-
-        try:
-            number = float(str(value))
-        except ValueError:
-            number = math.nan
-        if not 0.5 < number <= HIGHEST_CONFIDENCE:
-            wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}, such as 0.95"
-            self.fail(f"{value} is not {wanted}", param, ctx)
-        return number
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0.5 < number <= HIGHEST_CONFIDENCE:
+        wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}, such as 0.95"
+        raise click.BadParameter(f"{value} is not {wanted}")
+    return number
 
 
-@click.command(
-    cls=Command,
-    short_help="Quality gate: fail where a run is not good enough.",
-    epilog="""\b
-Examples:
-  goemo-report check --tag final --fail-under macro_f1=0.45 --fail-under f1_joy=0.5
-  goemo-report check RUN_B --baseline RUN_A --max-drop macro_f1=0.01 --confidence 0.95
-  goemo-report check --tag final --require-artifacts --require-audit --junit gate.xml
-""",
+@report_command(
+    "Quality gate: fail where a run is not good enough.",
+    "goemo-report check --tag final --fail-under macro_f1=0.45 --fail-under f1_joy=0.5",
+    "goemo-report check RUN_B --baseline RUN_A --max-drop macro_f1=0.01 --confidence 0.95",
+    "goemo-report check --tag final --require-artifacts --require-audit --junit gate.xml",
 )
 @run_argument("[RUN]...", nargs=-1)
 @click.option(
@@ -90,20 +80,14 @@ Examples:
 )
 @click.option(
     "--confidence",
-    type=Confidence(),
+    type=confidence_level,
     metavar="LEVEL",
     help="Judge the worse bound of the interval of this confidence (above 0.5, at most 0.999: "
     "say 0.95) instead of the point value.",
 )
 @click.option("--require-artifacts", is_flag=True, help="Fail where the four are not complete.")
 @click.option("--require-audit", is_flag=True, help="Fail where `audit` finds an error.")
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default="test",
-    show_default=True,
-    help="Split of metrics without a prefix test/ or val/.",
-)
+@split_option("Split of metrics without a prefix test/ or val/.")
 @click.option(
     "--junit",
     metavar="FILE",

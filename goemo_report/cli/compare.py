@@ -13,11 +13,16 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._group import ARGUMENTS
-from goemo_report.cli._options import Command, FileName, OutputFile, reads_runs
+from goemo_report.cli._options import (
+    OutputFile,
+    file_name,
+    reads_runs,
+    report_command,
+    split_option,
+)
 from goemo_report.cli._output import note_skipped, say, write
 from goemo_report.cli._report import (
     DEFAULT_FORMATS,
-    ENDINGS,
     build,
     default_name,
     load_and_compare,
@@ -27,31 +32,28 @@ from goemo_report.cli._report import (
     thresholds_of,
     write_all,
 )
-from goemo_report.contract import SPLITS, Split
+from goemo_report.contract import Split
+from goemo_report.report.render import FORMATS
 from goemo_report.settings import Settings, creation_time
 from goemo_report.sources.model import RunQuery
 
 ORDER = 30
 
 
-@click.command(
-    cls=Command,
-    short_help="Compare runs and write the report.",
-    epilog="""\b
-Examples:
-  goemo-report compare --tag final
-  goemo-report compare --tag final --wandb-dir wandb --open
-  goemo-report compare RUN_A RUN_B --baseline RUN_A --split val --output handin
-  goemo-report compare --tag final --section emotions --format csv -o -
-  goemo-report compare --tag final --publish
-""",
+@report_command(
+    "Compare runs and write the report.",
+    "goemo-report compare --tag final",
+    "goemo-report compare --tag final --wandb-dir wandb --open",
+    "goemo-report compare RUN_A RUN_B --baseline RUN_A --split val --output handin",
+    "goemo-report compare --tag final --section emotions --format csv -o -",
+    "goemo-report compare --tag final --publish",
 )
 @run_argument("[RUN]...", nargs=-1)
 @click.option(
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(tuple(ENDINGS)),
+    type=click.Choice(FORMATS),
     default=DEFAULT_FORMATS,
     show_default=True,
     help="Format to write; repeatable: --format html --format md.",
@@ -68,16 +70,11 @@ Examples:
 )
 @click.option(
     "--name",
-    type=FileName(),
+    type=file_name,
+    metavar="NAME",
     help="Name of the files, without ending.  [default: from tags or runs]",
 )
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default="test",
-    show_default=True,
-    help="Split that is reported.",
-)
+@split_option("Split that is reported.")
 @click.option(
     "--baseline",
     metavar="RUN",

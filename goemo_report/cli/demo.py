@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._errors import debug_option
-from goemo_report.cli._options import Command
+from goemo_report.cli._options import report_command
 from goemo_report.cli._output import note, note_skipped, say, spinner
 from goemo_report.cli._report import DEFAULT_FORMATS, build, load_and_compare, rendered, write_all
 from goemo_report.settings import SourceChoice, creation_time
@@ -25,14 +25,10 @@ if TYPE_CHECKING:
 ORDER = 120
 
 
-@click.command(
-    cls=Command,
-    short_help="Train four small runs offline and compare them.",
-    epilog="""\b
-Examples:
-  goemo-report demo
-  goemo-report demo --runs-dir scratch/runs --output scratch --open
-""",
+@report_command(
+    "Train four small runs offline and compare them.",
+    "goemo-report demo",
+    "goemo-report demo --runs-dir scratch/runs --output scratch --open",
 )
 @click.option(
     "--runs-dir",

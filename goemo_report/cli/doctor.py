@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
 from goemo_report.cli._output import note, write_json, write_lines
 from goemo_report.settings import Settings
 
@@ -18,15 +18,11 @@ if TYPE_CHECKING:
 ORDER = 100
 
 
-@click.command(
-    cls=Command,
-    short_help="Check key, host, entity, project, versions and cache.",
-    epilog="""\b
-Examples:
-  goemo-report doctor
-  goemo-report doctor --entity my-team --format json
-  goemo-report doctor --wandb-dir wandb
-""",
+@report_command(
+    "Check key, host, entity, project, versions and cache.",
+    "goemo-report doctor",
+    "goemo-report doctor --entity my-team --format json",
+    "goemo-report doctor --wandb-dir wandb",
 )
 @reads_runs(filters=False)
 @format_option("table", "json")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import Command, reads_runs
+from goemo_report.cli._options import reads_runs, report_command
 from goemo_report.cli._output import note, progress, say
 from goemo_report.contract import ROLES, Role
 from goemo_report.formats.wording import listed, plural
@@ -25,15 +25,11 @@ _SHORTHANDS: dict[str, tuple[Role, ...]] = {
 }
 
 
-@click.command(
-    cls=Command,
-    short_help="Download artifacts, verified by digest.",
-    epilog="""\b
-Examples:
-  goemo-report download roberta-large-20241210-143022
-  goemo-report download abc123 --only predictions --root data
-  goemo-report download wandb/offline-run-20241210_143022-abc123 --only checkpoint
-""",
+@report_command(
+    "Download artifacts, verified by digest.",
+    "goemo-report download roberta-large-20241210-143022",
+    "goemo-report download abc123 --only predictions --root data",
+    "goemo-report download wandb/offline-run-20241210_143022-abc123 --only checkpoint",
 )
 @run_argument()
 @click.option(

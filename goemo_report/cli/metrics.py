@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import (
+    format_option,
+    output_option,
+    reads_runs,
+    report_command,
+    split_option,
+)
 from goemo_report.cli._output import note, progress, write, write_json
-from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Split
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.files import user_path
 from goemo_report.formats.wording import listed, plural
 from goemo_report.settings import Settings
@@ -27,24 +33,14 @@ ORDER = 50
 _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
 
 
-@click.command(
-    cls=Command,
-    short_help="Recompute metrics of a run or a prediction CSV.",
-    epilog="""\b
-Examples:
-  goemo-report metrics test_predictions.csv
-  goemo-report metrics roberta-large-20241210-143022 --split val --threshold 0.3
-  goemo-report metrics abc123 --wandb-dir wandb --format csv -o per_class.csv
-""",
+@report_command(
+    "Recompute metrics of a run or a prediction CSV.",
+    "goemo-report metrics test_predictions.csv",
+    "goemo-report metrics roberta-large-20241210-143022 --split val --threshold 0.3",
+    "goemo-report metrics abc123 --wandb-dir wandb --format csv -o per_class.csv",
 )
 @run_argument("RUN|FILE.csv")
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default="test",
-    show_default=True,
-    help="Which predictions of a run.",
-)
+@split_option("Which predictions of a run.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),

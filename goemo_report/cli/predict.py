@@ -11,7 +11,13 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import one_line
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import (
+    format_option,
+    output_option,
+    prediction_options,
+    reads_runs,
+    report_command,
+)
 from goemo_report.cli._output import note, progress, write_json, write_lines
 from goemo_report.settings import Settings
 
@@ -22,15 +28,11 @@ if TYPE_CHECKING:
 ORDER = 70
 
 
-@click.command(
-    cls=Command,
-    short_help="Predict emotions of texts with a run's checkpoint.",
-    epilog="""\b
-Examples:
-  goemo-report predict roberta-large-20241210-143022 "Thank you so much!"
-  goemo-report predict abc123 --wandb-dir runs --format json < texts.txt
-  goemo-report predict abc123 --thresholds thresholds.json "What a day."
-""",
+@report_command(
+    "Predict emotions of texts with a run's checkpoint.",
+    'goemo-report predict roberta-large-20241210-143022 "Thank you so much!"',
+    "goemo-report predict abc123 --wandb-dir runs --format json < texts.txt",
+    'goemo-report predict abc123 --thresholds thresholds.json "What a day."',
 )
 @run_argument()
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
@@ -47,27 +49,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Take the thresholds that `goemo-report thresholds` wrote.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    metavar="N",
-    help="Texts at once.",
-)
-@click.option(
-    "--device",
-    metavar="NAME",
-    default="auto",
-    show_default=True,
-    help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
-)
-@click.option(
-    "--max-seq-length",
-    type=click.IntRange(min=3),
-    metavar="N",
-    help="Cut texts after N tokens.  [default: as the run's config says]",
-)
+@prediction_options
 @reads_runs(filters=False)
 @format_option("text", "json")
 @output_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
 from goemo_report.cli._output import note_skipped, write, write_json
 from goemo_report.settings import Settings
 from goemo_report.sources.model import RunQuery
@@ -15,15 +15,11 @@ from goemo_report.sources.model import RunQuery
 ORDER = 10
 
 
-@click.command(
-    cls=Command,
-    short_help="List runs: tags, states, headline metrics.",
-    epilog="""\b
-Examples:
-  goemo-report runs --tag final
-  goemo-report runs --wandb-dir wandb --any-tag final --any-tag baseline
-  goemo-report runs --state finished --model roberta-large --format csv -o runs.csv
-""",
+@report_command(
+    "List runs: tags, states, headline metrics.",
+    "goemo-report runs --tag final",
+    "goemo-report runs --wandb-dir wandb --any-tag final --any-tag baseline",
+    "goemo-report runs --state finished --model roberta-large --format csv -o runs.csv",
 )
 @reads_runs(filters=True)
 @format_option("table", "json", "csv")

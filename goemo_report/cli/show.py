@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
 from goemo_report.cli._output import note, write, write_json
 from goemo_report.settings import Settings
 from goemo_report.sources.model import ArtifactRef, RunRecord
@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 ORDER = 20
 
 
-@click.command(
-    cls=Command,
-    short_help="Show one run: config, summary, history, artifacts.",
-    epilog="""\b
-Examples:
-  goemo-report show roberta-large-20241210-143022
-  goemo-report show wandb/offline-run-20241210_143022-abc123
-  goemo-report show abc123 --wandb-dir wandb --format json -o abc123.json
-  goemo-report show abc123 --wandb-dir wandb --replicate
-""",
+@report_command(
+    "Show one run: config, summary, history, artifacts.",
+    "goemo-report show roberta-large-20241210-143022",
+    "goemo-report show wandb/offline-run-20241210_143022-abc123",
+    "goemo-report show abc123 --wandb-dir wandb --format json -o abc123.json",
+    "goemo-report show abc123 --wandb-dir wandb --replicate",
 )
 @run_argument()
 @click.option(

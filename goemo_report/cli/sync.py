@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
 from goemo_report.cli._output import note, note_skipped, write_json, write_lines
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 ORDER = 90
 
 
-@click.command(
-    cls=Command,
-    short_help="Upload offline runs and prove that they arrived.",
-    epilog="""\b
-Examples:
-  goemo-report sync wandb/offline-run-20241210_143022-abc123
-  goemo-report sync wandb
-  goemo-report sync --tag final --wandb-dir wandb --entity my-team
-""",
+@report_command(
+    "Upload offline runs and prove that they arrived.",
+    "goemo-report sync wandb/offline-run-20241210_143022-abc123",
+    "goemo-report sync wandb",
+    "goemo-report sync --tag final --wandb-dir wandb --entity my-team",
 )
 @run_argument("[RUN|DIR]...", nargs=-1)
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import Command, output_option, reads_runs
+from goemo_report.cli._options import output_option, reads_runs, report_command
 from goemo_report.cli._output import note, progress, write_json
 from goemo_report.settings import Settings
 
@@ -18,14 +18,10 @@ if TYPE_CHECKING:
 ORDER = 68
 
 
-@click.command(
-    cls=Command,
-    short_help="Write a run's thresholds, tuned on validation, as JSON.",
-    epilog="""\b
-Examples:
-  goemo-report thresholds roberta-large-20241210-143022 -o thresholds.json
-  goemo-report thresholds abc123 --wandb-dir runs --protocol global
-""",
+@report_command(
+    "Write a run's thresholds, tuned on validation, as JSON.",
+    "goemo-report thresholds roberta-large-20241210-143022 -o thresholds.json",
+    "goemo-report thresholds abc123 --wandb-dir runs --protocol global",
 )
 @run_argument()
 @click.option(

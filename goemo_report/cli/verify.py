@@ -9,9 +9,16 @@ import click
 
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import Command, format_option, output_option, reads_runs
+from goemo_report.cli._options import (
+    format_option,
+    output_option,
+    prediction_options,
+    reads_runs,
+    report_command,
+    split_option,
+)
 from goemo_report.cli._output import progress, write_json, write_lines
-from goemo_report.contract import SPLITS, Split
+from goemo_report.contract import Split
 from goemo_report.formats.wording import plural
 from goemo_report.settings import Settings
 
@@ -21,46 +28,16 @@ if TYPE_CHECKING:
 ORDER = 62
 
 
-@click.command(
-    cls=Command,
-    short_help="Load a run's checkpoint, predict again and compare.",
-    epilog="""\b
-Examples:
-  goemo-report verify roberta-large-20241210-143022
-  goemo-report verify abc123 --wandb-dir runs --limit 500
-  goemo-report verify abc123 --split val --device cuda --batch-size 128 --format json
-""",
+@report_command(
+    "Load a run's checkpoint, predict again and compare.",
+    "goemo-report verify roberta-large-20241210-143022",
+    "goemo-report verify abc123 --wandb-dir runs --limit 500",
+    "goemo-report verify abc123 --split val --device cuda --batch-size 128 --format json",
 )
 @run_argument()
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default="test",
-    show_default=True,
-    help="Which predictions to make again.",
-)
+@split_option("Which predictions to make again.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N texts.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    metavar="N",
-    help="Texts at once.",
-)
-@click.option(
-    "--device",
-    metavar="NAME",
-    default="auto",
-    show_default=True,
-    help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
-)
-@click.option(
-    "--max-seq-length",
-    type=click.IntRange(min=3),
-    metavar="N",
-    help="Cut texts after N tokens.  [default: as the run's config says]",
-)
+@prediction_options
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0, max=1),

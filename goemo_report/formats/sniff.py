@@ -16,6 +16,8 @@ HEAD: Final = 1 << 16
 
 _UNPACK: Final = "Unpack it and give the CSV inside; a CSV may be compressed with gzip"
 _CONVERT: Final = "Write it as CSV; pandas does with `DataFrame.to_csv(NAME, index=False)`"
+_SAVE: Final = "Save it as CSV in UTF-8"
+_LOGIN: Final = "Download the file itself: this may be a page to log in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,88 +27,64 @@ class Format:
     key: str
     what: str
     remedy: str
-    starts: tuple[bytes, ...] = ()
 
 
-CSV: Final = Format("csv", "is a CSV file", "")
-GZIP: Final = Format("gzip", "is compressed with gzip", _UNPACK, (b"\x1f\x8b",))
-_UTF_16: Final = Format(
-    "utf-16", "is UTF-16, not UTF-8", "Save the file as UTF-8", (b"\xff\xfe", b"\xfe\xff")
+def _not_csv(key: str, title: str, remedy: str) -> Format:
+    return Format(key, f"is {title}, not a CSV", remedy)
+
+
+CSV: Final = Format("csv", "is a CSV", "")
+GZIP: Final = _not_csv("gzip", "a gzip file", _UNPACK)
+_UTF_16: Final = Format("utf-16", "is UTF-16, not UTF-8", _SAVE)
+_ARROW: Final = _not_csv("arrow", "an Arrow or Feather file", _CONVERT)
+_PICKLE: Final = _not_csv("pickle", "a Python pickle", _CONVERT)
+_ZIP: Final = _not_csv("zip", "a zip archive", _UNPACK)
+_TAR: Final = _not_csv("tar", "a tar archive", _UNPACK)
+_UNKNOWN: Final = _not_csv("binary", "a binary file", _CONVERT)
+_HTML: Final = _not_csv("html", "a web page", _LOGIN)
+_JSON: Final = _not_csv("json", "JSON", _CONVERT)
+_JSON_LINES: Final = _not_csv("jsonl", "JSON with an object a line", _CONVERT)
+
+_BEGINNINGS: Final = (
+    (b"\x1f\x8b", GZIP),
+    (b"BZh", _not_csv("bzip2", "a bzip2 file", _UNPACK)),
+    (b"\xfd7zXZ\0", _not_csv("xz", "an xz file", _UNPACK)),
+    (b"\x28\xb5\x2f\xfd", _not_csv("zstandard", "a Zstandard file", _UNPACK)),
+    (b"\x04\x22\x4d\x18", _not_csv("lz4", "an LZ4 file", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", _not_csv("7z", "a 7z archive", _UNPACK)),
+    (b"PAR1", _not_csv("parquet", "a Parquet file", _CONVERT)),
+    (b"ARROW1", _ARROW),
+    (b"FEA1", _ARROW),
+    (b"\xff\xff\xff\xff", _ARROW),
+    (b"Obj\x01", _not_csv("avro", "an Avro file", _CONVERT)),
+    (b"\x93NUMPY", _not_csv("npy", "a NumPy array", _CONVERT)),
+    (b"\x89HDF\r\n\x1a\n", _not_csv("hdf5", "an HDF5 file", _CONVERT)),
+    (b"SQLite format 3\0", _not_csv("sqlite", "an SQLite database", _CONVERT)),
+    (b"\xd0\xcf\x11\xe0", _not_csv("xls", "an Excel workbook", _SAVE)),
+    *((bytes([0x80, protocol]), _PICKLE) for protocol in range(2, 6)),
+    (b"%PDF", _not_csv("pdf", "a PDF", "Give the table that it was made from")),
+    (b":W&B", _not_csv("wandb-log", "a W&B run log", "Give the directory that it is in")),
+    (b"version https://git-lfs", _not_csv("lfs", "a Git LFS pointer", "Run `git lfs pull`")),
+    (b"\xff\xfe", _UTF_16),
+    (b"\xfe\xff", _UTF_16),
 )
-_BINARY: Final = (
-    GZIP,
-    Format(
-        "bzip2",
-        "is compressed with bzip2",
-        _UNPACK,
-        tuple(b"BZh%d" % level for level in range(1, 10)),
-    ),
-    Format("xz", "is compressed with xz", _UNPACK, (b"\xfd7zXZ\0",)),
-    Format("zstandard", "is compressed with Zstandard", _UNPACK, (b"\x28\xb5\x2f\xfd",)),
-    Format("lz4", "is compressed with LZ4", _UNPACK, (b"\x04\x22\x4d\x18",)),
-    Format("7z", "is a 7z archive, not a CSV", _UNPACK, (b"7z\xbc\xaf\x27\x1c",)),
-    Format("parquet", "is a Parquet file, not a CSV", _CONVERT, (b"PAR1",)),
-    Format(
-        "arrow",
-        "is an Arrow or Feather file, not a CSV",
-        _CONVERT,
-        (b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"),
-    ),
-    Format("avro", "is an Avro file, not a CSV", _CONVERT, (b"Obj\x01",)),
-    Format("npy", "is a NumPy array, not a CSV", _CONVERT, (b"\x93NUMPY",)),
-    Format("hdf5", "is an HDF5 file, not a CSV", _CONVERT, (b"\x89HDF\r\n\x1a\n",)),
-    Format("sqlite", "is an SQLite database, not a CSV", _CONVERT, (b"SQLite format 3\0",)),
-    Format(
-        "xls", "is an Excel workbook, not a CSV", "Save it as CSV UTF-8", (b"\xd0\xcf\x11\xe0",)
-    ),
-    Format(
-        "pickle",
-        "is a Python pickle, not a CSV",
-        _CONVERT,
-        tuple(bytes([0x80, protocol]) for protocol in range(2, 6)),
-    ),
-    Format("pdf", "is a PDF, not a CSV", "Give the table that it was made from", (b"%PDF",)),
-    Format(
-        "wandb-log",
-        "is a W&B run log, not a CSV",
-        "Give the directory that it is in",
-        (b":W&B",),
-    ),
-    Format(
-        "lfs",
-        "is a Git LFS pointer, not the file",
-        "Run `git lfs pull`",
-        (b"version https://git-lfs",),
-    ),
-    _UTF_16,
-)
-_ZIP: Final = Format("zip", "is a zip archive, not a CSV", _UNPACK, (b"PK\x03\x04", b"PK\x05\x06"))
 _IN_ZIP: Final = (
-    (
-        rb"\[Content_Types\]\.xml|xl/|_rels/",
-        Format("xlsx", "is an Excel workbook, not a CSV", "Save it as CSV UTF-8"),
-    ),
-    (rb"mimetype", Format("ods", "is an OpenDocument file, not a CSV", "Save it as CSV UTF-8")),
-    (rb"[^/]*\.npy", Format("npz", "is a NumPy archive (.npz), not a CSV", _CONVERT)),
-    (rb"[^/]*/data\.pkl", Format("torch", "is a PyTorch file, not a CSV", _CONVERT)),
+    (rb"\[Content_Types\]\.xml|xl/|_rels/", _not_csv("xlsx", "an Excel workbook", _SAVE)),
+    (rb"mimetype", _not_csv("ods", "an OpenDocument file", _SAVE)),
+    (rb"[^/]*\.npy", _not_csv("npz", "a NumPy archive (.npz)", _CONVERT)),
+    (rb"[^/]*/data\.pkl", _not_csv("torch", "a PyTorch file", _CONVERT)),
 )
-_TAR: Final = Format("tar", "is a tar archive, not a CSV", _UNPACK)
-_UNKNOWN: Final = Format("binary", "is a binary file, not a CSV", _CONVERT)
-_HTML: Final = Format(
-    "html", "is a web page, not a CSV", "Download the file itself: this may be a page to log in"
-)
-_JSON: Final = Format("json", "is JSON, not a CSV", _CONVERT)
-_JSON_LINES: Final = Format("jsonl", "is JSON with an object a line, not a CSV", _CONVERT)
+"""Name of the first file in a zip archive."""
 _SEPARATORS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 _DECIMAL_COMMA: Final = re.compile(r"(^|;)-?\d+,\d+(;|$)")
 
 
 def sniff(head: bytes) -> Format:
     """The format of a file that begins with these bytes (HEAD of them are enough)."""
-    for known in _BINARY:
-        if head.startswith(known.starts):
+    for beginning, known in _BEGINNINGS:
+        if head.startswith(beginning):
             return known
-    if head.startswith(_ZIP.starts):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
         return next((kind for name, kind in _IN_ZIP if re.match(name, first)), _ZIP)
     if head[257:262] == b"ustar":

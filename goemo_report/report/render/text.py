@@ -24,43 +24,25 @@ _BLOCK_START: Final = re.compile(
 )
 _MARKDOWN_BREAK: Final = "\u200b"
 
+_TEXT_SIGNS: Final = (
+    "backslash asciicircum asciitilde less greater bar quotedbl quotesingle asciigrave"
+)
+_DASHES_AND_QUOTES: Final = "\u2212\u2013\u2014\u2018\u2019\u201c\u201d"
+_MATHS_SIGNS: Final = "times pm le ge rightarrow star blacktriangle blacktriangledown Delta"
 _LATEX: Final[dict[str, str]] = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}",
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
-    "\u2212": "$-$",
-    "\u2013": "--",
-    "\u2014": "---",
-    "\u2018": "`",
-    "\u2019": "'",
-    "\u201c": "``",
-    "\u201d": "''",
+    **{sign: f"\\{sign}" for sign in "{}$&#%_"},
+    **{sign: f"{{{sign}}}" for sign in "[]*"},
+    **{s: f"\\text{name}{{}}" for s, name in zip("\\^~<>|\"'`", _TEXT_SIGNS.split(), strict=True)},
+    **{
+        sign: f"$\\{name}$"
+        for sign, name in zip(
+            "\u00d7\u00b1\u2264\u2265\u2192\u2605\u25b2\u25bc\u0394",
+            _MATHS_SIGNS.split(),
+            strict=True,
+        )
+    },
     "\u2026": r"\dots{}",
-    "\u00d7": r"$\times$",
-    "\u00b1": r"$\pm$",
-    "\u2264": r"$\le$",
-    "\u2265": r"$\ge$",
-    "\u2192": r"$\rightarrow$",
-    "\u2605": r"$\star$",
-    "\u25b2": r"$\blacktriangle$",
-    "\u25bc": r"$\blacktriangledown$",
-    "\u0394": r"$\Delta$",
+    **dict(zip(_DASHES_AND_QUOTES, ["$-$", "--", "---", "`", "'", "``", "''"], strict=True)),
 }
 
 
