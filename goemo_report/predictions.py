@@ -7,6 +7,7 @@ The standard library reads the CSV and numpy takes the numbers in bulk, so that 
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
@@ -31,6 +32,13 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
+_OTHER_MARKS = {
+    ";": "semicolons",
+    "|": "vertical bars",
+    "/": "slashes",
+    "\t": "tabs",
+    " ": "spaces",
+}
 _TEXT_COLUMNS = tuple(key.name for key in PREDICTION_COLUMNS)
 
 
@@ -126,8 +134,9 @@ class _Columns:
             which = "a second label" if named else "two labels or more"
             missing.append(f"{PROBABILITY_PREFIX}{{label}} of {which}")
         if missing:
+            what = f"{source} lacks {plural(len(missing), 'column')}: {listed(missing, 4)}"
             raise DataError(
-                f"{source} lacks {plural(len(missing), 'column')}: {listed(missing, 4)}",
+                f"{what}; it has {_seen(header)}",
                 "A prediction CSV has text, true_labels, pred_labels and one pred_probs_ column "
                 "for each label, of two labels or more",
             )
@@ -135,6 +144,21 @@ class _Columns:
         text, truth, predicted = (positions[name] for name in _TEXT_COLUMNS)
         probabilities = tuple(named[label] for label in label_set.labels)
         return cls(text, truth, predicted, probabilities, label_set)
+
+
+def _seen(header: Sequence[str]) -> str:
+    """What a header has, with columns that begin alike (`true_joy`, `true_fear`) counted."""
+    alike: dict[str, list[str]] = {}
+    for name in header:
+        stem, mark, _ = name.partition("_")
+        alike.setdefault(stem + mark if mark and name not in _TEXT_COLUMNS else name, []).append(
+            name
+        )
+    parts = [
+        shown(names[0]) if len(names) == 1 else f"{len(names)} columns such as {shown(names[0])}"
+        for names in alike.values()
+    ]
+    return listed(parts, 4)
 
 
 def _label_of(column: str) -> str | None:
@@ -153,24 +177,33 @@ def _label_matrix(block: Block, column: int, label_set: LabelSet) -> BoolArray:
         for part in cell.split(",") if cell.strip() else ():
             position = index.get(part.strip())
             if position is None or distinct[code, position]:
-                row = cells.index(cell)
-                raise _label_refusal(block, row, column, part.strip(), position, label_set)
+                what, remedy = _label_fault(cell, part.strip(), label_set)
+                raise block.refusal(cells.index(cell), column, what, remedy)
             distinct[code, position] = True
     matrix: BoolArray = distinct[np.fromiter(map(codes.__getitem__, cells), np.intp, len(cells))]
     return matrix
 
 
-def _label_refusal(
-    block: Block, row: int, column: int, name: str, position: int | None, label_set: LabelSet
-) -> DataError:
-    noun = label_set.noun
-    if position is not None:
-        what, remedy = f"{shown(name)} is named twice", f"Name each {noun} once"
-    else:
-        column_name = shown(probability_column(name))
-        what = f"{shown(name)} is no {noun}: the file has no column {column_name}"
-        remedy = f"Write names of {label_set.nouns}, separated by commas, and a column for each"
-    return block.refusal(row, column, what, remedy)
+def _label_fault(cell: str, name: str, label_set: LabelSet) -> tuple[str, str]:
+    """What is wrong with a cell of labels, of which `name` cannot be taken, and the remedy."""
+    noun, labels = label_set.noun, label_set.labels
+    remedy = f"Write names of {label_set.nouns}, separated by commas"
+    parts = {mark: {part.strip() for part in cell.split(mark)} for mark in _OTHER_MARKS}
+    mark = next((mark for mark, found in parts.items() if found <= {*labels, ""}), None)
+    meant = next((label for label in labels if label.lower() == name.lower()), None)
+    if name in labels:
+        return f"{shown(name)} is named twice", f"Name each {noun} once"
+    if cell.lstrip().startswith(("[", "(", "{")):
+        return f"{shown(cell)} is no {noun}, but a list", f"{remedy}, without brackets and quotes"
+    if all(part.strip().isdecimal() for part in cell.split(",")):
+        return f"{shown(cell)} is no {noun}, but ids", f"{remedy}, instead of the ids"
+    if mark is not None:
+        what = f"{shown(cell)} is no {noun}, but several, separated by {_OTHER_MARKS[mark]}"
+        return what, remedy
+    if meant is not None:
+        return f"{shown(name)} is no {noun}, but {shown(meant)} is", "Write it as the columns do"
+    what = f"{shown(name)} is no {noun}: the file has no column {shown(probability_column(name))}"
+    return what, f"{remedy}, and a column for each"
 
 
 def _probabilities(block: Block, columns: tuple[int, ...]) -> FloatArray:
@@ -189,12 +222,23 @@ def _probabilities(block: Block, columns: tuple[int, ...]) -> FloatArray:
                 return values
     at = next(i for i, cell in enumerate(cells) if not _is_probability(cell))
     row, column = divmod(at, len(columns))
+    what, remedy = _probability_fault(cells[at].strip())
     raise block.refusal(
-        row,
-        columns[column],
-        f"{shown(cells[at])} is not a probability",
-        "Write finite numbers from 0 to 1: sigmoid outputs, not logits",
+        row, columns[column], f"{shown(cells[at])} is not a probability{what}", remedy
     )
+
+
+def _probability_fault(cell: str) -> tuple[str, str]:
+    """Why a cell is no probability, where that is seen, and the remedy."""
+    if not cell:
+        return ", the cell is empty", "Write a number from 0 to 1 in every row"
+    if re.fullmatch(r"-?\d*,\d+", cell):
+        return ", it has a decimal comma", "Write numbers with decimal points"
+    if cell.endswith("%"):
+        return ", but a percentage", "Write numbers from 0 to 1"
+    if cell.startswith(("[", "(")):
+        return ", but a list", "Write one number in the column of each label"
+    return "", "Write finite numbers from 0 to 1: sigmoid outputs, not logits"
 
 
 def _is_probability(cell: str) -> bool:

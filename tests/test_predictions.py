@@ -168,8 +168,18 @@ def test_what_is_no_probability(path: Path, cell: str) -> None:
     [
         ("joy,happiness", "'happiness' is no emotion"),
         ("Joy", "'Joy' is no emotion"),
-        ("['joy']", "\"['joy']\" is no emotion"),
-        ("17", "'17' is no emotion"),
+        ("['joy']", "\"['joy']\" is no emotion, but a list. Write names of emotions, separated"),
+        ("[]", "'[]' is no emotion, but a list"),
+        ("[17, 4]", "'[17, 4]' is no emotion, but a list"),
+        ("17", "'17' is no emotion, but ids. Write names of emotions"),
+        ("2, 17", "'2, 17' is no emotion, but ids"),
+        ("joy;love", "'joy;love' is no emotion, but several, separated by semicolons"),
+        (
+            "joy | love",
+            "'joy | love' is no emotion, but several, separated by bars. Write names of",
+        ),
+        ("joy love", "'joy love' is no emotion, but several, separated by spaces"),
+        ("joy,Love", "'Love' is no emotion, but 'love' is"),
         ("joy,", "'' is no emotion"),
         ("joy,joy", "'joy' is named twice"),
     ],
@@ -184,6 +194,32 @@ def test_neutral_in_a_file_without_it(path: Path) -> None:
     row = [*ROW[:1], "neutral", *ROW[2:-1]]
     with pytest.raises(DataError, match="no column 'pred_probs_neutral'"):
         read_predictions(write_rows(path, HEADER[:-1], row))
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("", "the cell is empty. Write a number from 0 to 1 in every row"),
+        ("0,5", "it has a decimal comma. Write numbers with decimal points"),
+        ("50 %", "but a percentage. Write numbers from 0 to 1"),
+        ("[0.5]", "but a list. Write one number in the column of each label"),
+        ("2.5", "not a probability. Write finite numbers from 0 to 1: sigmoid outputs, not logits"),
+    ],
+)
+def test_why_a_cell_is_no_probability(path: Path, cell: str, words: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_predictions(write_rows(path, HEADER, changed(ROW, "pred_probs_joy", cell)))
+    assert str(caught.value).endswith(words)
+
+
+def test_a_header_of_another_kind_is_shown(path: Path) -> None:
+    header = ["text", *(f"{kind}_{label}" for kind in ("true", "prob") for label in EMOTIONS)]
+    with pytest.raises(DataError) as caught:
+        read_predictions(write_rows(path, header, ["0"] * len(header)))
+    assert "lacks 3 columns: true_labels, pred_labels and pred_probs_" in caught.value.what
+    assert "it has 'text', 28 columns such as 'true_admiration' and 28 columns such as 'prob_" in (
+        caught.value.what
+    )
 
 
 def test_lines_are_those_of_an_editor(path: Path) -> None:
