@@ -170,8 +170,8 @@ def test_progress_is_told_run_by_run() -> None:
         told.setdefault(description, []).append((done, total))
 
     compare(FOUR, progress=progress).prepare()
-    assert told["intervals"] == [(n, 4) for n in range(5)]
-    assert told["paired differences"] == [(n, 3) for n in range(4)]
+    assert told["intervals and differences"] == [(n, 4) for n in range(5)]
+    assert told["thresholds"] == [(n, 4) for n in range(5)]
     assert {steps[-1][0] == steps[-1][1] for steps in told.values()} == {True}
 
 

@@ -51,28 +51,32 @@ class RunStatistics:
     cache: Path | None = None
 
     @cached_property
-    def analyses(self) -> Mapping[str, Analysis]:
-        """What the statistics of each run need, by run id; each computes a part when asked."""
-        return {run.id: self._analyse(self._judged(run)) for run in self.runs}
-
-    @cached_property
     def intervals(self) -> Mapping[str, MetricIntervals]:
         """95% intervals of each run's metrics, by run id."""
-        return self._each(
-            "intervals",
-            self.runs,
-            lambda run: self._cached("intervals", [run], lambda: self.analyses[run.id].intervals),
-        )
+        return {run_id: found for run_id, (found, _) in self._by_run.items()}
 
     @cached_property
     def differences(self) -> Mapping[str, PairedDifferences]:
         """Run minus baseline, by id of each run that is paired with the baseline."""
-        runs = [run for run in self.runs if run is not self.baseline]
-        return self._each(
-            "paired differences",
-            [run for run in runs if self.alignments[run.id].paired],
-            lambda run: self._difference(run, self.baseline, self.alignments[run.id]),
-        )
+        found = {run_id: difference for run_id, (_, difference) in self._by_run.items()}
+        return {run_id: one for run_id, one in found.items() if one is not None}
+
+    @cached_property
+    def _by_run(self) -> Mapping[str, tuple[MetricIntervals, PairedDifferences | None]]:
+        """Intervals and difference of each run, from one analysis that is then let go: what it
+        computes takes more memory than the run's predictions."""
+        baseline = self._analyse(self._judged(self.baseline))
+
+        def statistics(run: RunResult) -> tuple[MetricIntervals, PairedDifferences | None]:
+            if run is self.baseline:
+                return self._cached("intervals", [run], lambda: baseline.intervals), None
+            analysis, common = self._analyse(self._judged(run)), self.alignments[run.id]
+            intervals = self._cached("intervals", [run], lambda: analysis.intervals)
+            if not common.paired:
+                return intervals, None
+            return intervals, self._difference(run, self.baseline, common, analysis, baseline)
+
+        return self._each("intervals and differences", self.runs, statistics)
 
     def alignment(self, run: RunResult, other: RunResult) -> Alignment:
         """The common rows and labels of two of the runs."""
@@ -141,11 +145,15 @@ class RunStatistics:
     def _judged(self, run: RunResult) -> Predictions:
         return run.splits[self.split].predictions
 
-    def _difference(self, run: RunResult, other: RunResult, common: Alignment) -> PairedDifferences:
+    def _difference(
+        self, run: RunResult, other: RunResult, common: Alignment, *whole: Analysis
+    ) -> PairedDifferences:
+        """Run minus another one; `whole` has the analyses of both where they are there."""
+
         def computed() -> PairedDifferences:
-            if common.complete and common.same_labels and common.in_order:
-                return paired(self.analyses[run.id], self.analyses[other.id])
             ours, theirs = self._judged(run), self._judged(other)
+            if common.complete and common.same_labels and common.in_order:
+                return paired(*(whole or map(self._analyse, (ours, theirs))))
             return paired(
                 self._analyse(ours.take(common.rows, common.columns)),
                 self._analyse(theirs.take(common.other_rows, common.other_columns)),
