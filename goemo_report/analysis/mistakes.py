@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -122,15 +123,15 @@ class Suspect:
         return 1.0 - self.mean if self.labelled else self.mean
 
 
-def suspects(truth: BoolArray, probabilities: FloatArray, limit: int) -> list[Suspect]:
-    """Labels that contradict the model most, from (n, k) truth and (runs, n, k) probabilities.
+def suspects(truth: BoolArray, probabilities: Sequence[FloatArray], limit: int) -> list[Suspect]:
+    """Labels that contradict the model most, from (n, k) truth and each run's probabilities.
 
     The off-diagonal rule of confident learning (Northcutt et al., JAIR 2021), taken per label:
     a text is suspect if its mean probability is above the mean probability of texts that
     carry the label although it does not, or below that of texts that do not although it
     does. At most `limit` of either kind: labels that seem missing first, most confident first.
     """
-    mean = probabilities.mean(axis=0)
+    mean = reduce(np.add, probabilities) / len(probabilities)
     carried, support = (mean * truth).sum(axis=0), truth.sum(axis=0)
     missing, rest = (mean * ~truth).sum(axis=0), (~truth).sum(axis=0)
     high = np.divide(carried, support, out=np.full(truth.shape[1], np.inf), where=support > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from goemo_report.analysis.ties import auc_slack
@@ -271,15 +272,24 @@ def overlap(result: RunResult) -> Overlap:
 
     `leaked_with_labels` counts the leaked rows that also carry the same labels in validation.
     """
+    held = ((split, found.predictions) for split, found in result.splits.items())
+    return _overlap(*((split, one.texts, one.truth.tobytes()) for split, one in held))
+
+
+@lru_cache(maxsize=4)
+def _overlap(*splits: tuple[Split, tuple[str, ...], bytes]) -> Overlap:
+    """Of texts and the bytes of their labels; the same for all runs on the same data."""
     repeated: dict[Split, int] = {}
     conflicting: dict[Split, int] = {}
+    rows: dict[Split, list[tuple[str, bytes]]] = {}
     known: dict[Split, dict[str, set[bytes]]] = {}
-    for split, found in result.splits.items():
+    for split, texts, truth in splits:
+        width = len(truth) // len(texts)
+        keys = (truth[start : start + width] for start in range(0, len(truth), width))
+        rows[split] = list(zip(texts, keys, strict=True))
         labels: dict[str, set[bytes]] = {}
         again = other = 0
-        rows = zip(found.predictions.texts, found.predictions.truth, strict=True)
-        for text, truth in rows:
-            key = truth.tobytes()
+        for text, key in rows[split]:
             if text in labels:
                 again += 1
                 other += key not in labels[text]
@@ -287,12 +297,7 @@ def overlap(result: RunResult) -> Overlap:
         repeated[split], conflicting[split], known[split] = again, other, labels
     if len(known) < 2:
         return Overlap(repeated, conflicting, None, None)
-    test = result.splits["test"].predictions
-    pairs = [
-        (known["val"][text], truth.tobytes())
-        for text, truth in zip(test.texts, test.truth, strict=True)
-        if text in known["val"]
-    ]
+    pairs = [(known["val"][text], key) for text, key in rows["test"] if text in known["val"]]
     return Overlap(repeated, conflicting, len(pairs), sum(key in seen for seen, key in pairs))
 
 

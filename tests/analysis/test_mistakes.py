@@ -58,14 +58,14 @@ def test_disagreements_follow_the_alignment() -> None:
 def test_suspects_contradict_the_mean_of_their_own_class() -> None:
     truth = np.array([[1], [1], [1], [0], [0], [0], [0]], dtype=bool)
     one = np.array([[0.9], [0.8], [0.04], [0.1], [0.2], [0.95], [0.1]])
-    found = suspects(truth, np.stack([one, one]), 10)
+    found = suspects(truth, [one, one], 10)
     assert [(s.row, s.labelled) for s in found] == [(5, False), (2, True)]
     assert found[0].runs == 2
     assert [s.confidence for s in found] == [0.95, 0.96]
-    assert len(suspects(truth, one[None], 1)) == 2
-    assert suspects(truth, one[None], 0) == []
+    assert len(suspects(truth, [one], 1)) == 2
+    assert suspects(truth, [one], 0) == []
 
 
 def test_a_label_without_positives_has_no_suspects() -> None:
     truth = np.zeros((3, 1), dtype=bool)
-    assert suspects(truth, np.full((1, 3, 1), 0.99), 5) == []
+    assert suspects(truth, [np.full((3, 1), 0.99)], 5) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def build(comparison: Comparison) -> Section:
     """Micro curves of every run; curves per emotion of the best run and the baseline."""
     wanted = dict.fromkeys((comparison.best, comparison.baseline, *comparison.ranked))
     chosen = tuple(wanted)[:CLASS_RUNS]
-    micro = {run: _micro_steps(run) for run in comparison.runs}
+    micro = {run: _micro(run) for run in comparison.runs}
     classes = {run: _class_steps(run) for run in chosen}
     auc = [metric_column("micro_auc"), metric_column("macro_auc")]
     return Section(
@@ -67,8 +67,17 @@ def build(comparison: Comparison) -> Section:
     )
 
 
-def _micro_steps(run: ComparedRun) -> Steps:
-    return steps(run.predictions.truth.ravel(), run.predictions.probabilities.ravel())
+class _Micro(NamedTuple):
+    """What is said of a run; the steps it comes from would take megabytes for each."""
+
+    curves: dict[str, Curve | None]
+    precisions: list[float | None]
+
+
+def _micro(run: ComparedRun) -> _Micro:
+    found = steps(run.predictions.truth.ravel(), run.predictions.probabilities.ravel())
+    curves = {kind: draw(found, MICRO_POINTS) for kind, (*_, draw) in _KINDS.items()}
+    return _Micro(curves, _precisions(found))
 
 
 def _class_steps(run: ComparedRun) -> dict[str, Steps]:
@@ -81,8 +90,8 @@ def _series(run: ComparedRun, curve: Curve | None, group: str = "") -> Iterator[
         yield run_series(run, curve.x.round(4).tolist(), curve.y.round(4).tolist(), group=group)
 
 
-def _micro_plot(micro: dict[ComparedRun, Steps], kind: str, table: Table) -> Plot:
-    title, x, y, draw = _KINDS[kind]
+def _micro_plot(micro: dict[ComparedRun, _Micro], kind: str, table: Table) -> Plot:
+    title, x, y, _ = _KINDS[kind]
     return Plot(
         id=f"curves-{kind}",
         title=f"{title} curve, micro",
@@ -90,9 +99,7 @@ def _micro_plot(micro: dict[ComparedRun, Steps], kind: str, table: Table) -> Plo
         x=Axis(x, low=0, high=1),
         y=Axis(y, low=0, high=1),
         series=tuple(
-            series
-            for run, found in micro.items()
-            for series in _series(run, draw(found, MICRO_POINTS))
+            series for run, found in micro.items() for series in _series(run, found.curves[kind])
         ),
         table=table,
         diagonal=kind == "roc",
@@ -131,7 +138,7 @@ def _precisions(found: Steps | None) -> list[float | None]:
     return list(map(float, best[first]))
 
 
-def _micro_table(micro: dict[ComparedRun, Steps]) -> Table:
+def _micro_table(micro: dict[ComparedRun, _Micro]) -> Table:
     return run_table(
         "curves-precision-recall-values",
         "Precision at recall, micro",
@@ -143,7 +150,7 @@ def _micro_table(micro: dict[ComparedRun, Steps]) -> Table:
                 for recall in _RECALLS
             ),
         ),
-        lambda run: (run.value("micro_average_precision"), *_precisions(micro[run])),
+        lambda run: (run.value("micro_average_precision"), *micro[run].precisions),
     )
 
 

@@ -132,7 +132,7 @@ def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table:
         for run in comparison.runs
         if (run.labels, run.predictions.texts) == (predictions.labels, predictions.texts)
     ]
-    found = suspects(predictions.truth, np.stack(alike), 3 * limit)
+    found = suspects(predictions.truth, alike, 3 * limit)
     return Table(
         id="suspects",
         title="Suspected label errors",
