@@ -45,10 +45,11 @@ class Patience:
 
 @dataclass(slots=True)
 class _Sending:
-    """One run on its way."""
+    """One run on its way; `unread` while nobody knows what the server has of it."""
 
     logged: Logged
     found: Comparison
+    unread: bool = False
     problems: list[str] = field(default_factory=list)
     attempts: int = 0
 
@@ -78,7 +79,7 @@ def sync(
     everything = list(waiting)
     _read_back(waiting, remote)
     for attempt in range(_ATTEMPTS):
-        waiting = [item for item in waiting if not item.found.arrival.complete]
+        waiting = [i for i in waiting if not i.found.arrival.complete and not i.unread]
         if not waiting:
             break
         if attempt:
@@ -175,6 +176,7 @@ def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tup
         (reference, file)
         for reference, files in zip(references, source.manifests(references), strict=True)
         for file in files
+        if not file.reference
     ]
     return {
         (reference.name, file.path): local
@@ -222,12 +224,23 @@ def _read_back(items: Sequence[_Sending], remote: ApiSource) -> None:
         except GoemoError as error:
             for item in members:
                 item.problems.append(str(error))
-                item.found = compare(item.logged, None, "")
+                item.unread = True  # what may be there is not sent again
             continue
         for item in members:
             run_id = item.logged.local.run.id
             path = f"{remote.entity}/{name}/{run_id}"
             item.found = compare(item.logged, held.get(run_id), path)
+            item.unread = run_id in held and _is_short(item, held[run_id])
+
+
+def _is_short(item: _Sending, held: Held) -> bool:
+    """Whether the server sent fewer rows than it has, and logged ones are among the others."""
+    short = bool(item.found.missing_steps) and len(held.rows) < (held.run.step_count or 0)
+    if short:
+        item.problems.append(
+            f"the server sent {len(held.rows):,} of the {held.run.step_count:,} rows that it has"
+        )
+    return short
 
 
 def _held(remote: ApiSource, project: str, ids: Sequence[str]) -> dict[str, Held]:

@@ -15,6 +15,7 @@ from types import TracebackType
 from tests.wandb_server.blobs import Signer
 from tests.wandb_server.faults import Faults
 from tests.wandb_server.httpd import Listener, Request
+from tests.wandb_server.resolvers.history import export
 from tests.wandb_server.resolvers.registry import Context
 from tests.wandb_server.seeding import SeedRun, seed
 from tests.wandb_server.store import Artifact, Run, Store
@@ -228,6 +229,10 @@ class WandbServer:
     ) -> list[Run]:
         """Put runs straight into the store; see `SeedRun`. Raises ApiError: unknown entity."""
         return seed(self.context, runs, project, entity)
+
+    def export_history(self, name: str, rows: int | None = None, files: int = 1) -> None:
+        """Move the first rows of a run's history, all by default, to Parquet files."""
+        export(self.run(name), self.context, rows, files)
 
     def crash(self, name: str) -> None:
         """Do what the service's time-out does to a run whose client has vanished."""

@@ -39,6 +39,8 @@ class Run:
     exitcode: int | None = None
     should_stop: bool = False
     history: list[str] = field(default_factory=list)
+    exported: int = 0  # so many rows of it are in Parquet files and no longer sent
+    exports: list[str] = field(default_factory=list)  # where those are stored
     events: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     uploaded: list[str] = field(default_factory=list)

@@ -2,26 +2,36 @@
 
 The server sends every row of a span of steps as long as they are no more than were asked
 for. So spans are asked whole, an alias each and many to a request, halved where they come
-back full, and the rows are counted against the server's own count of them.
+back full, and the rows are counted against the server's own count of them. What is missing may
+have been exported: to Parquet files, which hold the rows that the server no longer sends.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from goemo_report.errors import SourceError, reading
+from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import History, RunState
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
-from goemo_report.sources.wandb_api.project import Project, in_parallel
+from goemo_report.sources.wandb_api.faults import RequestRefusedError
+from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
+from goemo_report.sources.wandb_api.transport import Transport
 
 ROWS: Final = 2000
 """Most rows of one alias; a span that fills it is halved."""
 
 _ROWS_PER_REQUEST: Final = 10_000
 _STRICT_SPAN: Final = 1000  # steps; as many rows at most, so nothing can be sampled away
+_MOST_SPANS: Final = 500
 _NO_END: Final = 1 << 40
+_REMEDY: Final = "Try again, or look at the run's page on W&B"
+_PAUSE: Final = 0.5  # seconds before a short answer is asked a last time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +64,14 @@ class _Span:
     end: int
 
 
-def histories(project: Project, extents: Sequence[Extent], cache: Cache) -> dict[str, History]:
-    """Complete history of each run, by run id, one row a step.
+def histories(
+    project: Project, extents: Sequence[Extent], cache: Cache
+) -> dict[str, History | SourceError]:
+    """Complete history of each run, or why there is none, by run id, one row a step.
 
     Histories of runs that have ended are kept in the cache.
     """
-    found: dict[str, History] = {}
+    found: dict[str, History | SourceError] = {}
     missing = []
     for extent in extents:
         rows = cache.load("histories", *_identity(project, extent))
@@ -67,24 +79,119 @@ def histories(project: Project, extents: Sequence[Extent], cache: Cache) -> dict
             missing.append(extent)
         else:
             found[extent.run_id] = tuple(rows)
-    for run_id, raw in raw_rows(project, missing).items():
-        found[run_id] = by_step(raw)
+    raw, errors = raw_rows(project, missing)
     for extent in missing:
+        rows = raw[extent.run_id]
+        if error := errors.get(extent.run_id) or _incomplete(project, extent, rows):
+            found[extent.run_id] = error
+            continue
+        found[extent.run_id] = history = by_step(rows)
         if extent.state != "running" and extent.lines is not None:
-            cache.store("histories", found[extent.run_id], *_identity(project, extent))
+            cache.store("histories", history, *_identity(project, extent))
     return found
 
 
-def raw_rows(project: Project, extents: Sequence[Extent]) -> dict[str, list[dict[str, Any]]]:
-    """Every row that the server holds, in its order, repeated steps included."""
+def _incomplete(
+    project: Project, extent: Extent, rows: Sequence[dict[str, Any]]
+) -> SourceError | None:
+    if not _is_short(extent, rows):
+        return None
+    host = project.transport.credentials.host
+    return SourceError(
+        f"{host} sent {len(rows):,} of the {extent.lines:,} rows in the history of run "
+        f"{extent.run_id}, also when it was asked again",
+        "Its answer is incomplete: try again later",
+    )
+
+
+def _is_short(extent: Extent, rows: Sequence[dict[str, Any]]) -> bool:
+    return extent.lines is not None and len(rows) < extent.lines
+
+
+def raw_rows(
+    project: Project, extents: Sequence[Extent]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, SourceError]]:
+    """Every row that the server gave, in its order, repeated steps included, by run id; and what
+    went wrong. They may be fewer than the server says that there are."""
+    errors: dict[str, SourceError] = {}
     rows: dict[str, list[dict[str, Any]]] = {extent.run_id: [] for extent in extents}
-    rows |= _ask(project, [_Span(e, *_whole(e)) for e in extents if e.lines != 0], ROWS)
-    short = [e for e in extents if e.lines is not None and len(rows[e.run_id]) < e.lines]
-    if short:
-        strict = [span for extent in short for span in _strict_spans(extent)]
-        for run_id, complete in _ask(project, strict, _STRICT_SPAN).items():
-            rows[run_id] = max(rows[run_id], complete, key=len)
-    return rows
+    rows |= _ask(project, [_Span(e, *_whole(e)) for e in extents if e.lines != 0], ROWS, errors)
+    for ask_again in (_exported, _strict, _later):
+        unsure = ask_again is _exported
+        short = [e for e in extents if _is_short(e, rows[e.run_id]) or (unsure and e.lines is None)]
+        short = [extent for extent in short if extent.run_id not in errors]
+        if short:
+            for run_id, found in ask_again(project, short, rows, errors).items():
+                rows[run_id] = max(rows[run_id], found, key=len)
+    return rows, errors
+
+
+_Rows = dict[str, list[dict[str, Any]]]
+_Errors = dict[str, SourceError]
+
+
+def _strict(project: Project, short: Sequence[Extent], _: _Rows, errors: _Errors) -> _Rows:
+    """By spans in which there cannot be more rows than are asked for, where they are few enough."""
+    spans = {extent: _strict_spans(extent) for extent in short}
+    sparse = [_Span(extent, *_whole(extent)) for extent in short if not spans[extent]]
+    strict = [span for extent in short for span in spans[extent]]
+    return _ask(project, sparse, ROWS, errors) | _ask(project, strict, _STRICT_SPAN, errors)
+
+
+def _later(project: Project, short: Sequence[Extent], rows: _Rows, errors: _Errors) -> _Rows:
+    time.sleep(_PAUSE)
+    return _strict(project, short, rows, errors)
+
+
+# --- Exported to Parquet --------------------------------------------------------------
+
+
+def _exported(project: Project, short: Sequence[Extent], rows: _Rows, errors: _Errors) -> _Rows:
+    """Rows of Parquet files, and after them those that are not exported yet, as the client reads
+    them: from the first step of the live data on."""
+    found: _Rows = {}
+    for group in batches(short, queries.BATCH):
+        try:
+            answer = project.ask(*queries.exported_histories_of([e.run_id for e in group]))
+        except RequestRefusedError:  # an older server, which exports nothing
+            return {}
+        for number, extent in enumerate(group):
+            export = (answer.get(f"r{number}") or {}).get("parquetHistory") or {}
+            if not export.get("parquetUrls"):
+                continue
+            what = f"the exported history of run {extent.run_id}"
+            try:
+                with reading(what, _REMEDY):
+                    exported = _parquet_rows(project.transport, export["parquetUrls"])
+            except SourceError as error:
+                errors[extent.run_id] = error
+                continue
+            known = {row.get("_step") for row in exported}
+            steps = (row["_step"] for row in export.get("liveData") or ())
+            first = min(steps, default=math.inf)
+            live = (row for row in rows[extent.run_id] if row.get("_step", -1) >= first)
+            found[extent.run_id] = [*exported, *(r for r in live if r["_step"] not in known)]
+    return found
+
+
+def _parquet_rows(transport: Transport, addresses: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of all files in order of step, without the columns that a row has no value for."""
+    try:
+        from pyarrow import BufferReader, parquet
+    except ImportError:
+        raise SourceError(
+            "the server keeps the history of this run in Parquet files, which pyarrow reads",
+            "Install it: pip install 'goemo[tables]'",
+        ) from None
+    rows = [
+        flattened({key: value for key, value in row.items() if value is not None})
+        for content in in_parallel(transport.read, addresses)
+        for row in parquet.read_table(BufferReader(content)).to_pylist()
+    ]
+    for row in rows:
+        if isinstance(step := row.get("_step"), float) and step.is_integer():
+            row["_step"] = int(step)
+    return sorted(rows, key=lambda row: float(row.get("_step", math.inf)))
 
 
 def by_step(rows: Sequence[dict[str, Any]]) -> History:
@@ -114,13 +221,13 @@ def _whole(extent: Extent) -> tuple[int, int]:
 
 
 def _strict_spans(extent: Extent) -> list[_Span]:
-    if extent.last_step is None:
+    starts = range(0, (extent.last_step or 0) + 1, _STRICT_SPAN)
+    if extent.last_step is None or len(starts) > _MOST_SPANS:
         return []
-    starts = range(0, extent.last_step + 1, _STRICT_SPAN)
     return [_Span(extent, first, first + _STRICT_SPAN) for first in starts]
 
 
-def _ask(project: Project, spans: list[_Span], most: int) -> dict[str, list[dict[str, Any]]]:
+def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _Rows:
     """Rows of spans by run id, in order of step; full spans are asked again in halves."""
     pieces: dict[str, list[tuple[int, list[dict[str, Any]]]]] = {}
 
@@ -128,12 +235,17 @@ def _ask(project: Project, spans: list[_Span], most: int) -> dict[str, list[dict
         asked = [(s.extent.run_id, s.first, s.end, most) for s in batch]
         document, variables = queries.histories_of(asked)
         answer = project.ask(document, variables)
-        return [
-            decode.history_rows(
-                (answer.get(f"r{n}") or {}).get("history") or (), span.extent.run_id
-            )
-            for n, span in enumerate(batch)
-        ]
+        found: list[list[dict[str, Any]]] = []
+        for number, span in enumerate(batch):
+            run_id = span.extent.run_id
+            lines = (answer.get(f"r{number}") or {}).get("history") or ()
+            found.append([])
+            try:
+                with reading(f"the history of run {run_id}", _REMEDY):
+                    found[-1] = decode.history_rows(lines, run_id)
+            except SourceError as error:
+                errors[run_id] = error
+        return found
 
     while spans:
         groups = _groups(spans, most)

@@ -161,6 +161,17 @@ def histories_of(spans: Sequence[tuple[str, int, int, int]]) -> tuple[str, dict[
     return _in_project("HistoryPages", parts, {f"r{n}": span[0] for n, span in enumerate(spans)})
 
 
+def exported_histories_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The Parquet files that hold the history of each run, an alias each, and from which step on
+    it is not exported yet."""
+    parts = [
+        f"r{n}: run(name: $r{n}) {{ parquetHistory(liveKeys: $keys) {{ parquetUrls liveData }} }}"
+        for n in range(len(run_ids))
+    ]
+    variables = {f"r{n}": run_id for n, run_id in enumerate(run_ids)} | {"keys": ["_step"]}
+    return _in_project("RunParquetHistories", parts, variables)
+
+
 def manifests_of(artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Where the manifest of each artifact lies."""
     return _by_id("FetchArtifactManifests", "currentManifest { file { directUrl } }", artifact_ids)
@@ -216,7 +227,7 @@ def _in_project(
 ) -> tuple[str, dict[str, Any]]:
     """A document of aliases below one project, and its variables but for the project's own."""
     declared = "".join(
-        f", ${key}: {'[String!]' if isinstance(value, list) else 'String!'}"
+        f", ${key}: {'[String!]!' if isinstance(value, list) else 'String!'}"
         for key, value in variables.items()
     )
     body = "\n    ".join(parts)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from goemo_report.contract import PROJECT
-from goemo_report.errors import GoemoError, NotFoundError, SourceError
+from goemo_report.errors import GoemoError, NotFoundError, SourceError, reading
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -71,6 +71,7 @@ class ApiSource(RunSource):
         self._entity = entity
         self._projects: dict[tuple[str, str], Project] = {}
         self._extents: dict[str, online_histories.Extent] = {}  # by run path
+        self._read: dict[tuple[str, online_histories.Extent], History] = {}
         self._owners: dict[str, Project] = {}  # of artifacts, by artifact id
 
     @property
@@ -111,10 +112,12 @@ class ApiSource(RunSource):
         runs: list[RunRecord] = []
         skipped: list[SkippedRun] = []
         for node in project.run_nodes(queries.run_filters(query)):
+            name = str(node.get("displayName") or node["name"])
             try:
-                run = self._record(node, project)
+                with reading(f"run {name}", "Look at its page on W&B"):
+                    run = self._record(node, project)
             except SourceError as error:
-                skipped.append(SkippedRun(str(node.get("displayName") or node["name"]), str(error)))
+                skipped.append(SkippedRun(name, str(error)))
                 continue
             if query.matches(run):  # whatever the server made of the filter
                 runs.append(run)
@@ -184,22 +187,41 @@ class ApiSource(RunSource):
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete, unsampled history of each run, by run id."""
-        found: dict[str, History] = {}
-        for project, members in self._by_project(runs):
-            extents = [self._extent(project, run) for run in members]
-            found |= online_histories.histories(project, extents, self.cache)
-        return found
+        answers = self._histories(runs)
+        for answer in answers.values():
+            if isinstance(answer, SourceError):
+                raise answer
+        return {run_id: found for run_id, found in answers.items() if isinstance(found, tuple)}
 
-    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # protocol
-        """None: what the server cannot tell of a run is an error of the server."""
-        return {}
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """Why the history of some runs cannot be read whole, by run id."""
+        answers = self._histories(runs).items()
+        return {run_id: str(found) for run_id, found in answers if isinstance(found, SourceError)}
+
+    def _histories(self, runs: Sequence[RunRecord]) -> dict[str, History | SourceError]:
+        """Asked once of each run, until a listing says that there is more."""
+        found: dict[str, History | SourceError] = {}
+        for project, members in self._by_project(runs):
+            extents = {run.path: self._extent(project, run) for run in members}
+            unknown = [e for path, e in extents.items() if (path, e) not in self._read]
+            answers = online_histories.histories(project, unknown, self.cache)
+            for path, extent in extents.items():
+                new = extent.run_id in answers
+                answer = answers[extent.run_id] if new else self._read[path, extent]
+                found[extent.run_id] = answer
+                if isinstance(answer, tuple):
+                    self._read[path, extent] = answer
+        return found
 
     def raw_histories(self, runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
         """Every history row that the server holds now, repeated steps included, by run id."""
         found: dict[str, list[dict[str, Any]]] = {}
         for project, members in self._by_project(runs):
             extents = [self._extent(project, run) for run in members]
-            found |= online_histories.raw_rows(project, extents)
+            rows, errors = online_histories.raw_rows(project, extents)
+            for error in errors.values():
+                raise error
+            found |= rows
         return found
 
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:

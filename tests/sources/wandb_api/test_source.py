@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
 from goemo_report.sources.wandb_api.source import to_stderr
 from tests.sources.online import md5, open_api, point_at, predictions_of, put, some_runs
-from tests.wandb_server import WandbServer
+from tests.wandb_server import WandbServer, run_client
 from tests.wandb_server.fixtures import wandb_server
 from tests.wandb_server.seeding import SeedArtifact, SeedRun, add
 
@@ -252,6 +253,95 @@ def _histories() -> dict[str, tuple[object, ...]]:
     }
 
 
+@pytest.mark.parametrize(("rows", "files"), [(None, 1), (None, 3), (40, 2), (1, 1)])
+def test_an_exported_history_is_whole_as_the_client_reads_it(
+    server: WandbServer, tmp_path: Path, rows: int | None, files: int
+) -> None:
+    history: list[dict[str, object]] = [
+        {"val/loss": n / 7, "epoch": n} if n % 3 else {"note": f"at {n}", "in": {"deep": n / 2}}
+        for n in range(60)
+    ]
+    history[7]["val/loss"] = float("nan")
+    put(server, [SeedRun(id="r", history=history), *some_runs(2)], project="p")
+    server.export_history("r", rows, files)
+    source = open_api(project="p")
+    runs = source.list_runs(RunQuery()).runs
+    assert not source.faults(runs)
+    found = source.histories(runs)["r"]
+    assert [row["_step"] for row in found] == list(range(60))
+    code = "result = list(wandb.Api().run('p/r').scan_history())"
+    scanned = run_client(server, code, tmp_path / "client")
+    for mine, theirs in zip(found, scanned, strict=True):
+        assert all(isinstance(mine["_step"], int) for _ in mine)
+        assert {key: str(float(value)) if key != "note" else value for key, value in mine.items()} \
+            == {key: str(float(value)) if key != "note" else value
+                for key, value in theirs.items() if value is not None}  # fmt: skip
+    server.forget_requests()
+    again = open_api(project="p")
+    assert str(again.histories(again.list_runs(RunQuery()).runs)["r"]) == str(found)  # NaN
+    assert server.count("RunParquetHistories") == 0
+
+
+def test_an_exported_history_without_pyarrow_says_what_to_install(
+    server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, some_runs(2))
+    server.export_history("run0")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    source = open_api()
+    runs = source.list_runs(RunQuery()).runs
+    assert list(source.faults(runs)) == ["run0"]
+    with pytest.raises(SourceError, match=r"pip install 'goemo\[tables\]'"):
+        source.histories(runs)
+
+
+def test_an_exported_history_that_is_damaged_is_an_error(server: WandbServer) -> None:
+    put(server, some_runs(2))
+    server.export_history("run0")
+    server.store.blobs.put(server.run("run0").exports[0], b"PAR1 nothing else")
+    source = open_api()
+    runs = source.list_runs(RunQuery()).runs
+    assert list(source.faults(runs)) == ["run0"]
+
+
+def test_a_short_answer_is_an_error_and_never_kept(server: WandbServer) -> None:
+    """The server says how many rows there are; it may send fewer."""
+    put(server, [*some_runs(2), SeedRun(id="sparse", history=[{"_step": 10**9, "a": 1}] * 2)])
+    for run, lost in (("run0", 1), ("sparse", 2)):
+        server.run(run).exported = lost  # and nowhere else
+    source = open_api()
+    runs = source.list_runs(RunQuery()).runs
+    server.forget_requests()
+    reasons = source.faults(runs)
+    assert set(reasons) == {"run0", "sparse"}
+    assert "sent 2 of the 3 rows in the history of run run0" in reasons["run0"]
+    assert "incomplete" in reasons["run0"]
+    assert server.count("HistoryPages") <= 7
+    with pytest.raises(SourceError, match="sent 2 of the 3 rows"):
+        source.histories(runs)
+    for run in ("run0", "sparse"):
+        server.run(run).exported = 0
+    assert len(source.histories(runs)["run0"]) == len(_histories()["run0"]) == 3
+
+
+def test_a_short_answer_is_asked_again(
+    server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(server, some_runs(2))
+    server.run("run0").exported = 2
+    source = open_api()
+    ask = source.transport.graphql
+
+    def graphql(document: str, variables: dict[str, object]) -> dict[str, object]:
+        answer = ask(document, variables)
+        if "query HistoryPages(" in document:
+            server.run("run0").exported = 0
+        return answer
+
+    monkeypatch.setattr(source.transport, "graphql", graphql)
+    assert len(source.histories(source.list_runs(RunQuery()).runs)["run0"]) == 3
+
+
 def test_rows_of_one_step_are_one_row() -> None:
     rows = [{"_step": 1, "a": 1}, {"_step": 0, "a": 0}, {"_step": 1, "a": 2, "b": 3}]
     assert by_step(rows) == ({"_step": 0, "a": 0}, {"_step": 1, "a": 2, "b": 3})
@@ -383,6 +473,7 @@ def test_documents_are_valid_and_ask_only_what_the_schema_has() -> None:
         queries.artifacts_by_id(["a", "b"])[0],
         queries.MORE_RUN_FILES,
         queries.histories_of([("a", 0, 9, 5)])[0],
+        queries.exported_histories_of(["a", "b"])[0],
         queries.manifests_of(["a", "b"])[0],
         queries.artifact_file_urls([("c", "v0", ["p"])])[0],
         queries.run_file_urls([("r", ["p"])])[0],
