@@ -20,6 +20,7 @@ from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord, SkippedFile
 from goemo_report.sources.resolve import open_source
 from goemo_report.sources.store import Cache
+from goemo_report.sources.wandb_api.client_settings import NEEDED, client_version
 from goemo_report.sources.wandb_api.credentials import find_credentials
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transport import Notify
@@ -27,7 +28,7 @@ from goemo_report.sources.wandb_api.transport import Notify
 Status = Literal["ok", "warning", "failed"]
 
 SCHEMA_VERSION: Final = 1
-_WANDB_SERIES: Final = "0.31."
+_NEWEST_TRIED: Final = (0, 31)
 _LITTLE_SPACE: Final = 5 << 30
 _NO_SPACE: Final = 200 << 20
 _RUNS_TRIED: Final = 10  # newest runs among which a small artifact is looked for
@@ -149,14 +150,14 @@ def _versions() -> Check:
     except metadata.PackageNotFoundError:
         return Check("versions", "failed", "wandb is not installed", "pip install wandb")
     detail = f"goemo {__version__}, wandb {wandb}, Python {platform.python_version()}"
-    if wandb.startswith(_WANDB_SERIES):
-        return Check("versions", "ok", detail)
-    return Check(
-        "versions",
-        "warning",
-        detail,
-        f"Run logs and the server's answers were tried with wandb {_WANDB_SERIES}x",
-    )
+    version = client_version()
+    if version > _NEWEST_TRIED:
+        newest = ".".join(map(str, _NEWEST_TRIED))
+        return Check("versions", "warning", detail, f"wandb was tried up to {newest}")
+    if lacking := [command for command, least in NEEDED.items() if version < least]:
+        remedy = f"pip install --upgrade wandb, which {' and '.join(lacking)} need"
+        return Check("versions", "warning", detail, remedy)
+    return Check("versions", "ok", detail)
 
 
 def _key(source: ApiSource) -> Iterator[Check]:

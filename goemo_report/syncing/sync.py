@@ -18,6 +18,7 @@ from goemo_report.errors import GoemoError, NotFoundError, SourceError
 from goemo_report.formats.wording import plural
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactRef
+from goemo_report.sources.wandb_api.client_settings import require_client
 from goemo_report.sources.wandb_api.faults import READ_OFFLINE
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transport import Notify
@@ -96,7 +97,8 @@ def sync(
 
 
 def _check_key(remote: ApiSource) -> None:
-    """A missing or wrong key is told before the client marks anything as synced."""
+    """A missing or wrong key, or a client that is too old, is told before anything is marked."""
+    require_client("sync")
     try:
         remote.viewer()
     except GoemoError as error:

@@ -7,9 +7,37 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Final
 
+from goemo_report.errors import SourceError
 from goemo_report.formats.files import user_path
+
+NEEDED: Final = {"publish": (0, 27), "sync": (0, 28)}
+"""The oldest client for each command that lets it write. 0.22 has no `finish_timeout`; 0.27
+writes the missing rows of a history over those that are there."""
+
+
+def client_version() -> tuple[int, int]:
+    """Major and minor version of the installed client, which is not imported for this.
+
+    Raises PackageNotFoundError where there is none.
+    """
+    major, minor, *_ = [*re.findall(r"\d+", metadata.version("wandb")), "0"]
+    return int(major), int(minor)
+
+
+def require_client(command: str) -> None:
+    """Raise SourceError where the installed client is too old for a command."""
+    least = NEEDED[command]
+    if client_version() < least:
+        raise SourceError(
+            f"`{command}` needs wandb {least[0]}.{least[1]} or later; "
+            f"{metadata.version('wandb')} is installed",
+            "pip install --upgrade wandb",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from goemo_report.errors import SourceError
 from goemo_report.formats.files import write_whole
+from goemo_report.sources.wandb_api.client_settings import require_client
 from goemo_report.sources.wandb_api.network import find_network
 
 JOB_TYPE: Final = "report"
@@ -57,6 +58,7 @@ def publish(
     Inputs are declared online only: W&B resolves them. Raises SourceError where it cannot be
     sent; nothing of the comparison is lost then.
     """
+    require_client("publish")
     import wandb
 
     try:

@@ -61,7 +61,7 @@ def users(parent: Any, context: Context, query: str | None = None) -> Json:
 def server_info(parent: Any, context: Context) -> Json:
     features = [{"name": name, "isEnabled": on} for name, on in context.features.items()]
     versions = {"max_cli_version": "0.31.0", "min_cli_version": "0.20.0"}
-    return {"features": features, "cliVersionInfo": versions}
+    return {"features": features, "cliVersionInfo": versions, "latestLocalVersionInfo": None}
 
 
 @resolves("Query.entity")

@@ -121,6 +121,7 @@ def create_artifact_files(parent: Any, context: Context, input: Json) -> Json:  
         node = {
             "id": opaque("File", spec["artifactID"], spec["name"]),
             "name": spec["name"],
+            "displayName": spec["name"],
             "storagePath": key,
             "uploadUrl": url,
             "uploadHeaders": headers,
