@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all that a fresh machine needs.
 PYTHON ?= python3
 VENV   := .venv
+# The oldest client beside which reading is tested, in an environment of its own.
+OLDEST := 0.19.11
 BIN    := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export WANDB_SILENT ?= true
@@ -9,7 +11,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all lint format docs clean
+.PHONY: help demo test test-slow test-oldest test-all lint format docs clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +36,18 @@ test: $(VENV)/.dev ## the fast tests
 test-slow: $(VENV)/.dev ## the slow tests alone
 	@$(BIN)/python -m pytest -n 2 -m slow
 
-test-all: test test-slow ## every test
+$(VENV)-oldest/.ready: pyproject.toml constraints.txt Makefile
+	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
+	@sed -e 's/^wandb==.*/wandb==$(OLDEST)/' -e '/^protobuf==/d' constraints.txt >$(@D)/constraints.txt
+	@echo "installing goemo beside wandb $(OLDEST) into $(@D) ..."
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint $(@D)/constraints.txt --editable . graphql-core hypothesis pytest pytest-xdist
+	@touch $@
+
+test-oldest: $(VENV)-oldest/.ready ## the tests of the sources beside the oldest wandb client
+	@$(VENV)-oldest/bin/python -m pytest -n 2 -m 'not slow' tests/sources
+
+test-all: test test-slow test-oldest ## every test
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

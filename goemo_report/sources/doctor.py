@@ -155,7 +155,7 @@ def _versions() -> Check:
         newest = ".".join(map(str, _NEWEST_TRIED))
         return Check("versions", "warning", detail, f"wandb was tried up to {newest}")
     if lacking := [command for command, least in NEEDED.items() if version < least]:
-        remedy = f"pip install --upgrade wandb, which {' and '.join(lacking)} need"
+        remedy = f"pip install --upgrade wandb, for {' and '.join(lacking)}"
         return Check("versions", "warning", detail, remedy)
     return Check("versions", "ok", detail)
 

@@ -309,7 +309,7 @@ def hasher_for(digest: str) -> tuple[Hasher, str]:
     if not algorithm:
         return hashlib.md5(usedforsecurity=False), digest
     if algorithm == "XXH128":
-        import xxhash  # comes with wandb; few artifacts need it
+        import xxhash  # few artifacts need it
 
         return xxhash.xxh128(), plain
     raise ValueError(f"unknown digest algorithm {algorithm}")

@@ -16,6 +16,7 @@ from goemo_report.errors import SourceError
 from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
 from goemo_report.sources.offline_logs.log_schema import FIELDS, History, Record
 from goemo_report.sources.offline_logs.run_log import history_rows, mapping, read_run_log
+from tests.sources.clients import newest_client
 from tests.sources.log_writer import (
     exit_record,
     frame,
@@ -121,6 +122,7 @@ def _only(inspected: Any, ours: Any) -> Any:
 READ_IN_FULL = ("history", "summary", "config")
 
 
+@newest_client
 @pytest.mark.parametrize(
     ("root", "pattern"),
     [
@@ -146,6 +148,7 @@ def test_records_are_those_that_the_inspector_shows(
         assert ours == (theirs if kind in READ_IN_FULL else _only(theirs, ours))
 
 
+@newest_client
 def test_the_schema_is_that_of_wandb() -> None:
     from wandb.proto import wandb_internal_pb2 as pb
 
@@ -196,6 +199,7 @@ class TestValues:
         with pytest.raises(SourceError, match=r"summary of x: the value of 'k\.l' is no JSON"):
             mapping({("fine",): "1", ("k", "l"): value}, "summary of x")
 
+    @newest_client
     def test_typed_history_values(self, tmp_path: Path) -> None:
         record = history_record(4)
         for name, value in {

@@ -16,6 +16,7 @@ from goemo_report.predictions import read_predictions
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, SkippedFile
 from goemo_report.sources.newest import predictions_role
 from goemo_report.sources.offline_logs.source import LogSource
+from tests.sources.clients import newest_client
 from tests.sources.log_writer import exit_record, new_record, run_record, write_run
 
 
@@ -108,6 +109,7 @@ class TestArtifacts:
             elsewhere = "https://example.org/elsewhere.bin"
             assert references == {"elsewhere.bin": elsewhere, "file.csv": ""}
 
+    @newest_client
     def test_a_manifest_in_a_file_of_its_own(self, odd_root: Path) -> None:
         source = LogSource(odd_root)
         (artifact,) = logged(source, "many")
@@ -184,6 +186,7 @@ class TestMoved:
         cached.write_bytes(content[:-1] + b"?")
         assert "is not the file that was logged" in reason(fetch(LogSource(moved_root), "moved"))
 
+    @newest_client
     def test_the_place_in_the_cache_is_wandbs_own(self, no_cache: Path) -> None:
         from wandb.sdk.artifacts.artifact_file_cache import ArtifactFileCache
 

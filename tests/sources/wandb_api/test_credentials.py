@@ -15,6 +15,7 @@ from goemo_report.sources.wandb_api.credentials import (
     find_credentials,
     host_family,
 )
+from tests.sources.clients import newest_client
 
 KEY = "k" * 40
 OTHER_KEY = "o" * 40
@@ -46,6 +47,7 @@ def stored(name: str) -> str | None:
     return found.value if found else None
 
 
+@newest_client
 def test_nothing_set_is_the_clients_default_server_without_a_key() -> None:
     from wandb.sdk.lib import urls
 
@@ -54,6 +56,7 @@ def test_nothing_set_is_the_clients_default_server_without_a_key() -> None:
     assert found.api_key is None
 
 
+@newest_client
 @pytest.mark.parametrize(
     "url",
     [
@@ -73,6 +76,7 @@ def test_addresses_agree_with_the_client(url: str, monkeypatch: pytest.MonkeyPat
     assert (ours.base_url, ours.app_url) == (theirs.url, theirs.app_url)
 
 
+@newest_client
 @pytest.mark.parametrize("host", ["api.forge.coreweave.com", "api.wandb.ai"])
 def test_netrc_agrees_with_the_client(home: Path, host: str) -> None:
     from wandb.sdk.lib.wbauth.wbnetrc import read_netrc_auth
@@ -84,6 +88,7 @@ def test_netrc_agrees_with_the_client(home: Path, host: str) -> None:
     assert found.key_source.endswith(".netrc")
 
 
+@newest_client
 @pytest.mark.parametrize("machine", ["127.0.0.1:8080", "default"])
 def test_ports_and_the_default_of_netrc_count_as_for_the_client(
     home: Path, monkeypatch: pytest.MonkeyPatch, machine: str

@@ -28,6 +28,7 @@ from goemo_report.sources.wandb_api.transport import Transport
 from goemo_report.syncing.arrival import LocalRun
 from goemo_report.syncing.sync import Patience, find_logs, sync
 from tests.sources import scripted_server as scripted
+from tests.sources.clients import newest_client
 from tests.sources.forward_proxy import ForwardProxy, forward_proxy
 from tests.sources.online import open_api, point_at, put, some_runs
 from tests.sources.scripted_server import ScriptedServer, scripted_server
@@ -233,6 +234,7 @@ class TestIdentity:
             yield server
             assert not server.problems
 
+    @newest_client
     def test_a_token_is_fetched_once_and_kept_as_the_client_keeps_it(
         self, trusting: WandbServer, tmp_path: Path
     ) -> None:
@@ -312,6 +314,7 @@ class TestIdentity:
 class TestSettings:
     """What is found is what the client's own settings say."""
 
+    @newest_client
     @pytest.mark.parametrize(
         ("variable", "field", "value"),
         [
@@ -459,6 +462,7 @@ class TestCertificates:
             transport(server.url).graphql(QUERY, {})
 
 
+@newest_client
 def test_reading_sync_and_publish_go_one_way(
     certificate: Path,
     proxy: ForwardProxy,

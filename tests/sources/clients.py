@@ -1,4 +1,4 @@
-"""Every GraphQL operation that the installed wandb client can send, read from its files."""
+"""The wandb client that is installed: how new it is, and the GraphQL operations that it sends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from graphql import (
     ArgumentNode,
     DocumentNode,
@@ -23,7 +24,12 @@ from graphql import (
     visit,
 )
 
+from goemo_report.sources.wandb_api.client_settings import client_version
 from tests.wandb_server.api import schema
+
+newest_client = pytest.mark.skipif(
+    client_version() < (0, 31), reason="looks at what only the newest client has"
+)
 
 _TEMPLATE = re.compile(r"(\.\.\.)?\{\w*\}|\{\{|\}\}")
 _START = re.compile(rb"\b(?:query|mutation|fragment) \w+[^{}\"`]{0,4000}\{")
