@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Value = str | int | float | bool | datetime | None
 
 ColumnKind = Literal[
     "text", "code", "integer", "number", "percent", "delta", "pvalue", "duration", "bytes", "date"
 ]
+PAGE_ROWS: Final = 100
+"""Rows that a page holds of a table; one to browse is there whole."""
 Mark = Literal["best", "good", "bad", "warning", "muted"]
 """A meaning that renderers show by more than colour: a sign or a word stands beside it."""
 
@@ -46,6 +48,8 @@ class Column:
     digits: int = 3
     help: str = ""
     shade: bool = False
+    run: int | None = None
+    """Index in the palette of the run that the whole column is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +207,6 @@ class Report:
     command: str = ""
     palette_names: tuple[str, ...] = ()
     """Names of the runs in the order of the palette."""
+    featured: frozenset[int] = frozenset()
+    """Runs, by index in the palette, that a page has lines and columns of; empty: all."""
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -38,6 +38,7 @@ from goemo_report.report.render.numbers import (
     show_date,
     show_interval,
 )
+from goemo_report.report.render.page import page_sized
 from goemo_report.report.render.text import anchor, safe_link
 
 GLYPHS: Final = {
@@ -58,6 +59,7 @@ View = dict[str, Any]
 def render_html(report: Report) -> str:
     """The whole report as a page."""
     page = _Page()
+    report = page_sized(report)
     verdict = _verdict(report)
     sections = [page.section(section, verdict) for section in report.sections]
     cover = {

@@ -11,13 +11,16 @@ import pkgutil
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from goemo_report.comparison import Comparison
 from goemo_report.errors import SettingsError
 from goemo_report.report.data import report_data, signature
 from goemo_report.report.document import Report, Section
 from goemo_report.report.sections._common import plural, texts_range
+
+MOST_RUNS: Final = 10
+"""A page with more runs has lines and columns of the best ones alone."""
 
 
 class SectionModule(Protocol):
@@ -80,7 +83,16 @@ def build_report(
         signature=signature(comparison),
         command=command,
         palette_names=tuple(run.short for run in comparison.runs),
+        featured=_featured(comparison),
         data=report_data(
             comparison, created_at=created_at, command=command, statistics=only is None
         ),
     )
+
+
+def _featured(comparison: Comparison) -> frozenset[int]:
+    """The best runs and the baseline, where there are too many for a figure."""
+    if len(comparison.runs) <= MOST_RUNS:
+        return frozenset()
+    best = dict.fromkeys((comparison.baseline, *comparison.ranked))
+    return frozenset(run.colour for run in tuple(best)[:MOST_RUNS])

@@ -94,9 +94,11 @@ def run_series(run: ComparedRun, x: Iterable[Value], y: Iterable[Value], **optio
     return Series(run.short, tuple(x), tuple(y), colour=run.colour, **options)
 
 
-def run_columns(runs: Iterable[ComparedRun], **options: Any) -> list[Column]:
-    """One number column a run, with its short name as title."""
-    return [Column(run.id, run.short, "number", **options) for run in runs]
+def run_columns(
+    runs: Iterable[ComparedRun], kind: ColumnKind = "number", **options: Any
+) -> list[Column]:
+    """One column a run, with its short name as title."""
+    return [Column(run.id, run.short, kind, run=run.colour, **options) for run in runs]
 
 
 def metric_column(key: str, kind: ColumnKind = "number") -> Column:

@@ -22,6 +22,7 @@ from goemo_report.report.sections._common import (
     number,
     present,
     resampling_text,
+    run_columns,
     run_series,
     run_table,
     sample,
@@ -114,7 +115,7 @@ def _per_class(comparison: Comparison) -> Table:
             Column("emotion", "emotion"),
             Column("support", "support", "integer"),
             Column("baseline", "baseline F1", "number"),
-            *(Column(run.id, run.short, "delta") for run in comparison.others),
+            *run_columns(comparison.others, "delta"),
         ),
         rows=tuple(
             (

@@ -8,7 +8,16 @@ from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.labels import SAMPLING_ERROR, PublishedResult
-from goemo_report.report.document import Block, Callout, Cell, Column, Section, Table, Value
+from goemo_report.report.document import (
+    PAGE_ROWS,
+    Block,
+    Callout,
+    Cell,
+    Column,
+    Section,
+    Table,
+    Value,
+)
 from goemo_report.report.sections._common import (
     AT_HALF,
     INTERVALS,
@@ -76,6 +85,7 @@ def _leaderboard(comparison: Comparison) -> Table:
         ),
         rows=tuple((place, *cells(run)) for place, run in enumerate(comparison.ranked, 1)),
         row_header=2,
+        browse=len(comparison.runs) > PAGE_ROWS,
         caption="The runs were not judged on the same texts: each value is about the run's own "
         "texts, each difference about those that it has in common with the baseline."
         if differ

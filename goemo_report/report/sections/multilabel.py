@@ -106,8 +106,8 @@ def _labels_per_text(comparison: Comparison) -> Plot:
         columns=(
             Column("labels", "labels"),
             *(
-                Column(f"run_{index}" if index else name, name, "percent")
-                for index, (name, _) in enumerate(shares)
+                Column(f"run_{index}" if index else name, name, "percent", run=colour)
+                for index, ((name, _), colour) in enumerate(zip(shares, colours, strict=True))
             ),
         ),
         rows=tuple(

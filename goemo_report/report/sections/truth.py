@@ -19,7 +19,16 @@ from goemo_report.analysis.truth import (
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS
 from goemo_report.metrics.table import class_key
-from goemo_report.report.document import Callout, Cell, Column, ColumnKind, Section, Table, Value
+from goemo_report.report.document import (
+    PAGE_ROWS,
+    Callout,
+    Cell,
+    Column,
+    ColumnKind,
+    Section,
+    Table,
+    Value,
+)
 from goemo_report.report.sections._common import (
     Cells,
     callout,
@@ -195,6 +204,8 @@ def _figures(checks: _Checks, *, whole: bool) -> Table | None:
         if _is_whole(check) == whole
         and not (check.agrees and class_key(check.key.partition("/")[2])[0])
     ]
+    if len(shown) > PAGE_ROWS:
+        shown.sort(key=lambda one: one[1].agrees)  # a page has the first ones
     kind: ColumnKind = "integer" if whole else "number"
     digits = 0 if whole else 4
     table = Table(
@@ -223,7 +234,7 @@ def _figures(checks: _Checks, *, whole: bool) -> Table | None:
             )
             for run, check in shown
         ),
-        browse=len(shown) > 25,
+        browse=25 < len(shown) <= PAGE_ROWS,
     )
     return table if shown else None
 

@@ -5,14 +5,16 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
-from goemo_report.report.document import Cell, Column, Table
+from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
 from goemo_report.report.render import render, render_block
 from goemo_report.report.render.assets import pack, packed_plotly
+from goemo_report.report.render.page import page_sized
 from tests.report.render.example import HOSTILE, example_report
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}
@@ -193,3 +195,54 @@ def test_double_ids_are_told_apart() -> None:
     table = Table("t", "T", (Column("a", "A"),), (("x",), ("x",)))
     ids = Page(render_block(table, "html")).attribute("id")
     assert {"t-x", "t-x-2"} <= set(ids)
+
+
+def test_a_page_of_many_runs_has_the_featured_ones_and_says_so() -> None:
+    """Lines and columns of 3 of 40 runs, 100 of 400 rows; JSON has everything."""
+    names = tuple(f"R{number} m" for number in range(1, 41))
+    table = Table(
+        "by-label",
+        "By label",
+        (Column("label", "label"), *(Column(n, n, "number", run=i) for i, n in enumerate(names))),
+        (("joy", *(i / 100 for i in range(40))),),
+    )
+    series = tuple(
+        Series(name, (i / 100,), (name,), style="points", colour=i) for i, name in enumerate(names)
+    )
+    axis = Axis("", "category", categories=names)
+    plot = Plot("points", "Points", "One point a run.", Axis("F1"), axis, series, table)
+    rows = tuple((f"row {i}", i) for i in range(400))
+    columns = (Column("name", "name"), Column("n", "n", "integer"))
+    groups = (("first", 60), ("second", 300), ("third", 40))
+    tall = Table("tall", "Tall", columns, rows, row_groups=groups)
+    whole = replace(tall, id="browsed", row_groups=(), browse=True)
+    section = Section("many", "Many", (plot, tall, whole))
+    report = replace(
+        example_report(), sections=(section,), palette_names=names, featured=frozenset({0, 7, 39})
+    )
+    cut_plot, cut, browsed = page_sized(report).sections[0].blocks
+    assert isinstance(cut_plot, Plot)
+    assert (
+        [one.name for one in cut_plot.series]
+        == list(cut_plot.y.categories)
+        == [
+            "R1 m",
+            "R8 m",
+            "R40 m",
+        ]
+    )
+    assert cut_plot.table.rows == (("joy", 0.0, 0.07, 0.39),)
+    assert isinstance(cut, Table)
+    assert (len(cut.rows), cut.row_groups, cut.collapsed) == (
+        100,
+        (("first", 60), ("second", 40)),
+        True,
+    )
+    assert browsed == whole
+    page = Page(render(report, "html"))
+    assert "The 3 best runs, the baseline among them; JSON and CSV have all." in page.text
+    assert "The first 100 of 400 rows; JSON and CSV have all." in page.text
+    data = json.loads(render(report, "json"))["sections"][0]["blocks"]
+    assert (len(data[0]["series"]), len(data[1]["rows"])) == (40, 400)
+    few = replace(report, featured=frozenset())
+    assert page_sized(few).sections[0].blocks[0] == plot
