@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
 from operator import itemgetter
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,9 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OTHER_MARKS = {
     ";": "semicolons",
@@ -62,6 +67,36 @@ class Predictions:
         """Names of the labels, in the order of the columns."""
         return self.label_set.labels
 
+    @property
+    def y_true(self) -> BoolArray:
+        """True labels, (n, k) booleans."""
+        return self.truth
+
+    @property
+    def y_prob(self) -> FloatArray:
+        """Probabilities, (n, k) float64."""
+        return self.probabilities
+
+    @property
+    def y_pred(self) -> BoolArray:
+        """Predicted labels as the file has them, (n, k) booleans."""
+        return self.predicted
+
+    def to_frame(self) -> pd.DataFrame:
+        """The guide's table: `text`, `true_labels`, `pred_labels` (comma-separated names) and
+        one float64 column `pred_probs_{label}` a label."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.probabilities, columns=list(map(probability_column, self.labels)))
+        for name, marks in (("pred_labels", self.predicted), ("true_labels", self.truth)):
+            frame.insert(0, name, [",".join(compress(self.labels, row)) for row in marks.tolist()])
+        frame.insert(0, "text", list(self.texts))
+        return frame
+
+    def __repr__(self) -> str:
+        """One line: where from, how many texts and labels."""
+        return f"<Predictions of {self.source}: {len(self):,} texts x {len(self.labels)} labels>"
+
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
@@ -82,12 +117,13 @@ class Predictions:
 # --- Reading --------------------------------------------------------------------------
 
 
-def read_predictions(path: Path, *, name: str | None = None) -> Predictions:
+def read_predictions(path: str | PathLike[str], *, name: str | None = None) -> Predictions:
     """Read and check a prediction CSV, plain or gzip-compressed; `name` stands for the path.
 
     Columns may come in any order, other columns are ignored, and `pred_prob_{emotion}`
     stands for `pred_probs_{emotion}`. Raises DataError, naming file, line and column.
     """
+    path = Path(path)
     source = name or path.name
     table = read_table(path, source)
     columns = _Columns.of(table.header, source)

@@ -135,6 +135,10 @@ class LoggedArtifact:
         """Where in the artifact a checkpoint lies, "" for the top."""
         return checkpoint_folder(self.files) or ""
 
+    def file(self, role: Role) -> ArtifactFile | None:
+        """The one file that is read; of files that a user named, whatever it is called."""
+        return self.files[0] if self.reference.kind == "file" else file_of(role, self.files)
+
     @property
     def checkpoint_paths(self) -> frozenset[str]:
         """Paths of a checkpoint's files below its folder."""
@@ -198,10 +202,15 @@ def load_results(
         if loaded.result.splits:
             results.append(loaded.result)
         else:
-            reason = "; ".join(dict.fromkeys(loaded.result.problems.values()))
+            said = loaded.result.problems
+            named = [r for split, r in said.items() if PREDICTION_ROLES[split] in loaded.artifacts]
+            reason = "; ".join(dict.fromkeys(named or said.values()))
             skipped.append(left_out(loaded.result.run, reason))
     if runs and not results:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)
+        kinds = {item.kind for own in source.artifacts(runs).values() for item in own}
+        if kinds == {"file"}:
+            raise DataError(reasons)
         raise NotFoundError(
             f"no run can be used ({reasons})",
             "A run needs its predictions as a CSV artifact; `goemo-report show RUN` lists "
@@ -229,7 +238,7 @@ def load_runs(
     wanted = [
         _Wanted(place, artifact, file, file == read)
         for place, artifact in found.items()
-        for read in (file_of(place[1], artifact.files),)
+        for read in (artifact.file(place[1]),)
         for file in (artifact.files if whole and artifact.is_offline else filter(None, (read,)))
     ]
     loaded: list[LoadedRun] = []
@@ -272,7 +281,7 @@ class _Wanted(NamedTuple):
     @property
     def name(self) -> str:
         """What to call it in messages."""
-        return f"{self.artifact.reference.qualified_name}/{self.file.path}"
+        return _source_name(self.artifact.reference, self.file)
 
 
 def _of_run(run: RunRecord, found: Mapping[_Place, _T]) -> dict[Role, _T]:
@@ -348,6 +357,8 @@ def _read_splits(
 
 def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
     """That a run has no predictions of a split, and what it logged instead, likely ones first."""
+    if any(item.kind == "file" for item in own):
+        return f"has no {split} predictions"
     running = "is still running and has " if run.state == "running" else ""
     text = f"{running}logged no {split} predictions{' yet' if running else ''}"
     names = dict.fromkeys(
@@ -376,9 +387,15 @@ def _read_split(
 ) -> SplitResult:
     if isinstance(local, SkippedFile):
         raise DataError(f"{local.path}: {local.reason}")
-    name = f"{artifact.qualified_name}/{file.path}"
+    name = _source_name(artifact, file)
     scored = cached_scores(file.checksum, lambda: read_predictions(local, name=name), name=name)
     return SplitResult.of(split, scored, artifact, file)
+
+
+def _source_name(artifact: ArtifactRef, file: ArtifactFile) -> str:
+    """What to call a prediction file in messages."""
+    within = "" if artifact.kind == "file" else f"/{file.path}"
+    return f"{artifact.qualified_name}{within}"
 
 
 def left_out(run: RunRecord, reason: str) -> SkippedRun:
@@ -420,6 +437,18 @@ def file_of(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
     tables = [file for file in files if file.path.lower().endswith(_CSV_ENDINGS)]
     exact = [file for file in tables if file.path == ARTIFACTS[role].contents[0]]
     return next(iter(exact or tables), None)
+
+
+def result_of(predictions: Predictions, split: Split, name: str) -> RunResult:
+    """Predictions in memory as a run of this name."""
+    run = RunRecord(
+        *(name, name, None, "", None, "finished", (), None, {"model_name": name}, {}),
+        origin="predictions in memory",
+    )
+    role = PREDICTION_ROLES[split]
+    artifact = ArtifactRef(name, name, ARTIFACTS[role].type, None, "", 0, role, name)
+    found = score_split(split, predictions, artifact, ArtifactFile(predictions.source, 0, ""))
+    return RunResult(run, {split: found}, {}, (), (artifact,), {})
 
 
 def score_split(

@@ -52,8 +52,9 @@ class ArtifactFile:
 class ArtifactRef:
     """One version of an artifact, as its run logged it.
 
-    `kind` is `run-files` where a run kept its predictions as plain run files: such a
-    reference has no version. `id` is what the source needs to find it again.
+    `kind` is `run-files` where a run kept its predictions as plain run files, `file` where a
+    file was named by itself: such references have no version. `id` is
+    what the source needs to find it again.
     """
 
     id: str
@@ -67,7 +68,7 @@ class ArtifactRef:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     description: str = ""
-    kind: Literal["artifact", "run-files"] = "artifact"
+    kind: Literal["artifact", "run-files", "file"] = "artifact"
     is_offline: bool = False
     """Whether its files are on this machine or nowhere: it was not uploaded."""
 

@@ -11,12 +11,13 @@ from typing import Final
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import user_path
 from goemo_report.settings import SourceChoice
-from goemo_report.sources import offline_logs
+from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.joined import JoinedSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 
 CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] = (
+    files.claim,
     offline_logs.claim,
 )
 """What each source makes of a RUN argument by its look: the source to ask, None for the one
@@ -38,7 +39,7 @@ def open_source(choice: SourceChoice) -> RunSource:
 
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
     """The one run that a RUN argument names, and its source."""
-    own, asked = _claimed(reference)
+    own, asked = _claimed(choice, reference)
     source = own or open_source(choice)
     try:
         return source, source.find_run(asked)
@@ -54,7 +55,7 @@ def gather(
     Runs that publishing made are left out unless they are named, as are those that cannot be
     read whole.
     """
-    claimed = {reference: _claimed(reference) for reference in references}
+    claimed = {reference: _claimed(choice, reference) for reference in references}
     others = [asked for source, asked in claimed.values() if source is None]
     parts: list[tuple[RunSource, Listing]] = []
     if others or not references or query != RunQuery():
@@ -79,6 +80,9 @@ def with_run(
     for run in listing.runs:
         if reference in {run.id, run.path}:
             return source, listing, run
+    named = [run for run in listing.runs if run.name == reference]
+    if len(named) == 1:
+        return source, listing, named[0]
     other, run = find_one(choice, reference)
     if run.id not in {known.id for known in listing.runs}:
         source, listing = _joined([(other, Listing((run,))), (source, listing)])
@@ -102,9 +106,19 @@ def find_runs(source: RunSource, references: Sequence[str], query: RunQuery) -> 
     return Listing(tuple(found.values()), listed.skipped)
 
 
-def _claimed(reference: str) -> tuple[RunSource | None, str]:
+def _claimed(choice: SourceChoice, reference: str) -> tuple[RunSource | None, str]:
     answers = (claim(reference) for claim in CLAIMS)
-    return next((answer for answer in answers if answer is not None), (None, reference))
+    source, asked = next((one for one in answers if one is not None), (None, reference))
+    if isinstance(source, files.FileSource) and files.is_bare(reference):
+        try:
+            run = open_source(choice).find_run(reference)
+        except GoemoError:
+            return source, asked
+        raise NotFoundError(
+            f"{reference} is a file or directory here and the run {run.path}",
+            f"Write ./{reference} for the file, {run.path} for the run",
+        )
+    return source, asked
 
 
 def _without_reports(listing: Listing) -> Listing:

@@ -24,15 +24,18 @@ def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(goemo_report, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("command", ["compare", "show"])
-def test_a_csv_is_no_run(command: str, tmp_path: Path) -> None:
+def test_a_prediction_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "test_predictions.csv").write_text("text\n", "utf-8")
-    for text in ("a/test_predictions.csv", tmp_path / "a" / "test_predictions.csv"):
-        result = invoke(command, text)
+    for text in ("a/test_predictions.csv", "x=a/test_predictions.csv", "./a"):
+        result = invoke("compare", text)
         assert result.exit_code == 1
-        assert "is a CSV, and a RUN is wanted" in result.stderr
-        assert "goemo-report metrics" in result.stderr
+        assert "test_predictions.csv lacks 3 columns" in result.stderr
+        assert "logged" not in result.stderr
+    for text in ("gone.csv", "x=gone", "gone/gone.parquet"):
+        result = invoke("compare", text)
+        assert result.exit_code == 1
+        assert "there is no prediction file gone" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["compare", "show"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -107,11 +106,6 @@ def on_disk(text: str) -> OnDisk | None:
         exists = path.exists()
     except (OSError, RuntimeError, ValueError):  # too long, no such home, a null byte
         logs, exists = [], False
-    if exists and not logs and text.lower().endswith((".csv", ".csv.gz")):
-        raise NotFoundError(
-            f"{text} is a CSV, and a RUN is wanted",
-            f"`goemo-report metrics {shlex.quote(text)}` reads the CSV",
-        )
     if exists and not logs and (results := _results(path)):
         return results
     if logs or (looks_like_a_path and exists):
@@ -119,6 +113,11 @@ def on_disk(text: str) -> OnDisk | None:
     if looks_like_a_path and not _server_path(text):
         raise NotFoundError(f"there is no run log or directory {text}", FORMS)
     return None
+
+
+def is_run_directory(path: Path) -> bool:
+    """Whether a directory holds a run log or what `goemo-train` left of a run."""
+    return any(path.glob(LOG_PATTERN)) or _results(path) is not None
 
 
 def _results(directory: Path) -> OnDisk | None:

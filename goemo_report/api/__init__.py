@@ -1,0 +1,1 @@
+"""The public Python API, which `goemo_report` offers by name."""

@@ -1,0 +1,334 @@
+"""Runs, files and arrays side by side, as a notebook works with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.api import html
+from goemo_report.api.progress import Bar
+from goemo_report.api.runs import Place, Run, Runs, settled
+from goemo_report.comparison import ComparedRun, Comparison, Options
+from goemo_report.comparison import compare as compare_results
+from goemo_report.contract import Split
+from goemo_report.errors import DataError, NotFoundError
+from goemo_report.formats.files import write_whole
+from goemo_report.metrics.table import OVERALL_KEYS
+from goemo_report.predictions import Predictions
+from goemo_report.results import RunResult, load_results, result_of
+from goemo_report.settings import creation_time
+from goemo_report.sources.model import RunQuery, SkippedRun
+from goemo_report.sources.resolve import gather
+from goemo_report.sources.store import cache_directory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from goemo_report.report.document import Heatmap, Plot, Report
+
+Comparable: TypeAlias = Run | Predictions | Place
+
+PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
+_FORMATS: Final = {".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv"}
+_FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-dumbbell"}
+_BOUNDS: Final = ("value", "low", "high")
+_TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict")
+
+
+class Verdict(str):
+    """The sentence at the top of the report; `numbers` holds what it says as numbers.
+
+    Keys: `best` and `other` (run names), `value`, `other_value`, `difference`, `low`, `high`,
+    `p` and `verdict`; what was not computed is None.
+    """
+
+    __slots__ = ("numbers",)
+    numbers: Mapping[str, Any]
+
+    def __new__(cls, sentence: str, numbers: Mapping[str, Any]) -> Verdict:
+        """A sentence with its numbers."""
+        found = super().__new__(cls, sentence)
+        found.numbers = numbers
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonResult:
+    """Runs side by side: tables, the verdict, figures, and the report.
+
+    In every table `run` is the name of a run (categorical, best first). `value`, `low` and
+    `high` are a metric with its 95% interval; `difference`, `difference_low`,
+    `difference_high`, `p` and `verdict` (win, tie, loss) hold it against the baseline, and
+    are empty for the baseline itself and for what is not paired with it.
+    """
+
+    comparison: Comparison
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row a run by macro F1 at 0.5, the best first: `run`, `id`, `recipe`, `seed`, then
+        `value` to `verdict`."""
+        rows = [
+            (run.name, run.id, run.recipe.title, run.seed, *self._judged(run, "macro_f1"))
+            for run in self.comparison.ranked
+        ]
+        return self._frame(("run", "id", "recipe", "seed", *_BOUNDS, *_TEST), rows)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """One row a run and overall metric: `run`, `metric`, then `value` to `verdict`."""
+        rows = [
+            (run.name, key, *self._judged(run, key))
+            for run in self.comparison.ranked
+            for key in OVERALL_KEYS
+        ]
+        return self._frame(("run", "metric", *_BOUNDS, *_TEST), rows)
+
+    @cached_property
+    def per_label(self) -> pd.DataFrame:
+        """One row a run, label and metric: `run`, `emotion` (categorical, in canonical order),
+        `metric`, `support` (Int64), then `value` to `verdict`; p is Holm-adjusted over labels."""
+        import pandas as pd
+
+        rows = [
+            (run.name, label, metric, run.support[label], *self._of_label(run, metric, label))
+            for run in self.comparison.ranked
+            for label in run.labels
+            for metric in PER_LABEL
+        ]
+        columns = ("run", "emotion", "metric", "support", *_BOUNDS, *_TEST)
+        frame = self._frame(columns, rows).astype({"support": "Int64"})
+        labels = list(self.comparison.labels)
+        frame["emotion"] = pd.Categorical(frame["emotion"], labels, ordered=True)
+        return frame
+
+    @cached_property
+    def thresholds(self) -> pd.DataFrame:
+        """One row a run and label: `run`, `emotion`, `threshold` (tuned on validation), and the
+        run's macro F1 with all of them, `value`, `low`, `high`. Runs without validation
+        predictions have no rows."""
+        rows = [
+            (run.name, label, float(cut), run.value(TUNED_F1), *(run.interval(TUNED_F1) or ()))
+            for run in self.comparison.ranked
+            if run.tuned is not None and run.tuned.choice.thresholds is not None
+            for label, cut in zip(run.labels, run.tuned.choice.thresholds, strict=True)
+        ]
+        return self._frame(("run", "emotion", "threshold", *_BOUNDS), rows)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Which run is best and whether that is more than noise, as the report says it."""
+        from goemo_report.report.sections._verdict import verdict
+
+        best, other = self.comparison.best, self.comparison.runner_up
+        found = self.comparison.best_vs_runner_up
+        macro = found["macro_f1"] if found else None
+        numbers: dict[str, Any] = {
+            "best": best.name,
+            "other": other.name if other else None,
+            "value": best.macro_f1,
+            "other_value": other.macro_f1 if other else None,
+        }
+        for key, name in (("difference", "value"), ("low", "low"), ("high", "high"), ("p", "p")):
+            numbers[key] = getattr(macro, name) if macro else None
+        numbers["verdict"] = macro.verdict if macro else None
+        sentence = verdict(self.comparison).text
+        missing = [run.name for run in (best, other) if run and run.name not in sentence]
+        if missing:
+            sentence += f" (the two runs: {' and '.join(r.name for r in (best, other) if r)})"
+        return Verdict(sentence, numbers)
+
+    def figure(self, name: str = "per-label") -> go.Figure:
+        """A figure of the report as a plotly Figure.
+
+        Args:
+            name: `per-label`, `differences`, or the id of any figure of the report.
+
+        Raises:
+            NotFoundError: there is no such figure; the remedy lists those that there are.
+
+        """
+        from goemo_report.report.render.interactive import plotly_figure
+
+        figures = {block.id: block for block in _figures(self._report())}
+        wanted = _FIGURES.get(name, name)
+        if wanted not in figures:
+            known = ", ".join((*_FIGURES, *figures))
+            raise NotFoundError(f"there is no figure {name!r}", f"Figures: {known}")
+        return plotly_figure(figures[wanted])
+
+    def save(self, path: Place) -> Path:
+        """Write the report; the ending says how: .html, .md, .json, .tex or .csv.
+
+        The file appears whole or not at all. Raises DataError for another ending.
+        """
+        from goemo_report.report.render import render
+
+        target = Path(path)
+        form = _FORMATS.get(target.suffix.lower())
+        if form is None:
+            known = ", ".join(_FORMATS)
+            raise DataError(f"{target} has no ending of a report", f"Endings: {known}")
+        write_whole(target, render(self._report(), form).encode())
+        return target
+
+    def _report(self) -> Report:
+        from goemo_report.report.sections import build_report
+
+        now = creation_time(os.environ, datetime.now(UTC))
+        return build_report(self.comparison, created_at=now, command="goemo_report.compare(...)")
+
+    def _judged(self, run: ComparedRun, key: str) -> tuple[object, ...]:
+        return run.value(key), *(run.interval(key) or (None, None)), *_tested(run, key)
+
+    def _of_label(self, run: ComparedRun, metric: str, label: str) -> tuple[object, ...]:
+        key = f"{metric}_{label}"
+        bounds = run.intervals.get(key) or (None, None)
+        return run.of_class(metric, label), *bounds, *_tested(run, key)
+
+    def _frame(self, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+        import pandas as pd
+
+        frame = pd.DataFrame(rows, columns=list(columns))
+        names = [run.name for run in self.comparison.ranked]
+        frame["run"] = pd.Categorical(frame["run"], names, ordered=True)
+        numbers = {*_BOUNDS, *_TEST, "threshold"} - {"verdict"}
+        return frame.astype({name: "float64" for name in columns if name in numbers})
+
+    def __repr__(self) -> str:
+        """One line: how many runs, on what."""
+        found = self.comparison
+        return f"<Comparison of {len(found.runs)} runs on {found.split}>"
+
+    def _repr_html_(self) -> str:
+        columns = ("run", "macro F1", "low", "high", "difference", "p", "verdict")
+        rows = [
+            (run.name, *judged[:4], *judged[6:])
+            for run in self.comparison.ranked
+            if (judged := self._judged(run, "macro_f1"))
+        ]
+        return html.page(str(self.verdict), html.table(columns, rows))
+
+
+def compare(
+    runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
+    *others: Comparable,
+    baseline: str | None = None,
+    split: Split = "test",
+    resamples: int = 1000,
+    seed: int = 0,
+    wandb_dir: Place | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    progress: bool = False,
+) -> ComparisonResult:
+    """Compare runs, prediction files and predictions in memory, in any mixture.
+
+    Args:
+        runs: what `runs` gives; one or several runs, predictions, RUN names or paths; or a
+            mapping from the names to use to any of these.
+        others: more of them.
+        baseline: the run that the others are held against; without it the first one tagged
+            `baseline`, else the first created.
+        split: `test` or `val`; predictions in memory and single files count as this split.
+        resamples: bootstrap resamples of the intervals.
+        seed: of the resampling.
+        wandb_dir: as in `runs`, for RUN names.
+        entity: as in `runs`.
+        project: as in `runs`.
+        progress: show a bar.
+
+    Raises:
+        NotFoundError: nothing can be compared, with the reason for each run.
+
+    Example:
+        >>> import goemo_report as gr
+        >>> c = gr.compare("a.csv", "b.csv")  # doctest: +SKIP
+        >>> c.verdict.numbers["p"]  # doctest: +SKIP
+
+    """
+    wanted = list(_items(runs, others))
+    skipped = runs.skipped if isinstance(runs, Runs) else ()
+    with Bar(progress) as bar:
+        results, left_out, where = _load(wanted, split, settled(wandb_dir, entity, project), bar)
+        found = compare_results(
+            results,
+            baseline=baseline,
+            split=split,
+            skipped=(*skipped, *left_out),
+            source=where,
+            options=Options(resamples=resamples, seed=seed),
+            progress=bar,
+            cache=cache_directory(),
+        )
+    return ComparisonResult(found)
+
+
+def _items(
+    runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
+    others: Sequence[Comparable],
+) -> Iterator[tuple[str | None, Comparable]]:
+    if isinstance(runs, Mapping):
+        yield from ((str(name), item) for name, item in runs.items())
+    elif isinstance(runs, Run | Predictions | str | os.PathLike):
+        yield None, runs
+    else:
+        yield from ((None, item) for item in runs)
+    yield from ((None, item) for item in others)
+
+
+def _load(
+    wanted: Sequence[tuple[str | None, Comparable]], split: Split, settings: Any, bar: Bar
+) -> tuple[list[RunResult], list[SkippedRun], str]:
+    """Results in the order asked, with the names asked for."""
+    found: list[RunResult] = []
+    skipped: list[SkippedRun] = []
+    places: list[str] = []
+    for number, (name, item) in enumerate(wanted, 1):
+        if isinstance(item, Predictions):
+            found.append(_distinct(result_of(item, split, name or f"predictions {number}"), found))
+            places.append("predictions in memory")
+            continue
+        if isinstance(item, Run):
+            source, records = item.source, [item.record]
+        else:
+            source, listing = gather(settings.source, [os.fspath(item)], RunQuery())
+            records = list(listing.runs)
+        loaded = load_results(source, records, progress=bar)
+        skipped += loaded.skipped
+        for result in loaded:
+            named = result if name is None else replace(result, run=replace(result.run, name=name))
+            found.append(_distinct(named, found))
+        places.append(source.description)
+    return found, skipped, " and ".join(dict.fromkeys(places))
+
+
+def _distinct(result: RunResult, others: Sequence[RunResult]) -> RunResult:
+    """A result whose id no other one has: the same file may be given twice."""
+    taken = {other.id for other in others}
+    run, number = result.run, 1
+    while run.id in taken:
+        number += 1
+        run = replace(run, id=f"{result.id} ({number})")
+    return replace(result, run=run)
+
+
+def _tested(run: ComparedRun, key: str) -> tuple[object, ...]:
+    found = run.difference(key)
+    if found is None:
+        return None, None, None, None, None
+    return found.value, found.low, found.high, found.p_adjusted, found.verdict
+
+
+def _figures(report: Report) -> Iterator[Plot | Heatmap]:
+    from goemo_report.report.document import Heatmap, Plot
+
+    for section in report.sections:
+        yield from (block for block in section.blocks if isinstance(block, Plot | Heatmap))

@@ -1,0 +1,44 @@
+"""What a notebook shows of a result: escaped, small, legible on light and on dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+MOST_ROWS: Final = 30
+_LONGEST: Final = 80
+_STYLE: Final = (
+    "border-collapse:collapse;font-variant-numeric:tabular-nums;color:inherit;background:none"
+)
+_CELL: Final = "padding:2px 10px;text-align:{};border-bottom:1px solid rgba(128,128,128,.35)"
+
+
+def page(title: str, *parts: str) -> str:
+    """A heading and parts, which are HTML already."""
+    return f"<div><p><strong>{text(title)}</strong></p>{''.join(parts)}</div>"
+
+
+def text(value: object) -> str:
+    """A value as HTML text, cut to a sane length; numbers with three digits."""
+    if value is None or value != value:  # nan
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    found = "".join(c if c.isprintable() else "\ufffd" for c in str(value))
+    return escape(found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table with at most MOST_ROWS rows; one line says how many are left out."""
+    every = list(rows)
+    head = "".join(f'<th style="{_CELL.format("left")}">{text(name)}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in every[:MOST_ROWS])
+    left = len(every) - MOST_ROWS
+    more = f"<p>… and {left:,} more rows; to_frame() has them all</p>" if left > 0 else ""
+    return f'<table style="{_STYLE}"><tr>{head}</tr>{body}</table>{more}'
+
+
+def _cell(value: object) -> str:
+    align = "right" if isinstance(value, int | float) else "left"
+    return f'<td style="{_CELL.format(align)}">{text(value)}</td>'

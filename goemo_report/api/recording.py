@@ -1,0 +1,172 @@
+"""Predictions and scores of any training script, written into a W&B run as the guide asks."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_report import contract
+from goemo_report.api.scores import Evaluation, score
+from goemo_report.contract import Role, Split
+from goemo_report.errors import DataError
+from goemo_report.labels import LabelSet
+from goemo_report.metrics.arrays import FloatArray
+from goemo_report.metrics.scores import Scores, per_class_rows
+from goemo_report.predictions import Predictions, write_predictions
+from goemo_report.thresholds.infer import infer_threshold
+
+
+def metric_row(scores: Scores) -> dict[str, float | int | None]:
+    """A split's metrics under the guide's names, without the split in front.
+
+    `auc` is the micro average over all text x label pairs; `macro_auc` stands beside it.
+    """
+    row: dict[str, float | int | None] = {}
+    for key in contract.OVERALL_METRICS:
+        name = key.name.partition("/")[2]
+        row[name] = scores.overall["micro_auc" if name == "auc" else name]
+    row["macro_auc"] = scores.overall["macro_auc"]
+    for line in per_class_rows(scores):
+        for statistic in contract.PER_CLASS_STATISTICS:
+            column = "f1_score" if statistic == "f1" else statistic
+            name = contract.per_class_metric(statistic, line["emotion"]).partition("/")[2]
+            row[name] = line[column]
+    return row
+
+
+def log_evaluation(run: Any, evaluation: Evaluation, *, split: Split = "test") -> None:
+    """Log a split's metrics to a W&B run under the guide's keys and, of the test split, the
+    artifact of per-class metrics.
+
+    Args:
+        run: a run of the `wandb` package, as `wandb.init` gives it.
+        evaluation: what `score` gives.
+        split: `test` or `val`.
+
+    """
+    row = metric_row(evaluation.scores)
+    run.log({f"{split}/{name}": value for name, value in row.items() if value is not None})
+    if split == "test":
+        columns = [key.name for key in contract.PER_CLASS_COLUMNS]
+
+        def write(path: Path) -> None:
+            with path.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(per_class_rows(evaluation.scores))
+
+        _log_file(run, "per-class-metrics", write)
+
+
+def log_predictions(run: Any, predictions: Predictions, *, split: Split = "test") -> None:
+    """Log predictions to a W&B run as the artifact that the guide asks for.
+
+    Args:
+        run: a run of the `wandb` package, as `wandb.init` gives it.
+        predictions: what `predictions_of` or `read_predictions` gives.
+        split: `test` or `val`.
+
+    """
+    held = predictions
+
+    def write(path: Path) -> None:
+        write_predictions(path, held.texts, held.truth, held.probabilities, _cut(held), held.labels)
+
+    _log_file(run, "val-predictions" if split == "val" else "test-predictions", write)
+
+
+def _cut(predictions: Predictions) -> float | FloatArray:
+    """The threshold, or one a label, that makes the predicted labels again."""
+    found = infer_threshold(predictions.probabilities, predictions.predicted)
+    if found.per_class is not None:
+        one = (contract.DEFAULT_THRESHOLD if t is None else t for t in found.per_class)
+        return np.fromiter(one, np.float64, len(predictions.labels))
+    return contract.DEFAULT_THRESHOLD if found.value is None else found.value
+
+
+def predictions_of(
+    texts: Sequence[str],
+    y_true: Any,
+    y_prob: Any,
+    labels: Sequence[str],
+    *,
+    threshold: float = contract.DEFAULT_THRESHOLD,
+) -> Predictions:
+    """Predictions from the arrays of any model, checked as those of a file are.
+
+    Args:
+        texts: n texts.
+        y_true: (n, k) of 0 and 1.
+        y_prob: (n, k) probabilities from 0 to 1.
+        labels: k names.
+        threshold: a label is predicted at `p >= threshold`.
+
+    Raises:
+        DataError: what `score` refuses, and another number of texts than of rows.
+
+    """
+    names = LabelSet.of(labels)
+    scores = score(y_true=y_true, y_prob=y_prob, labels=labels, threshold=threshold)
+    if len(texts) != scores.scores.rows:
+        raise DataError(f"{len(texts)} texts for {scores.scores.rows} rows", "Give one a row")
+    order = [list(labels).index(name) for name in names.labels]
+    truth, probabilities = np.asarray(y_true), np.asarray(y_prob, np.float64)
+    return Predictions(
+        texts=tuple(map(str, texts)),
+        truth=truth[:, order].astype(np.bool_),
+        probabilities=probabilities[:, order],
+        predicted=probabilities[:, order] >= threshold,
+        label_set=names,
+        source="predictions",
+    )
+
+
+def trainer_metrics(
+    labels: Sequence[str], *, threshold: float = contract.DEFAULT_THRESHOLD
+) -> Callable[[Any], Mapping[str, float]]:
+    """A `compute_metrics` for `transformers.Trainer` that gives the guide's metrics.
+
+    Args:
+        labels: k names in the order of the model's outputs.
+        threshold: a label is predicted at `sigmoid(logit) >= threshold`.
+
+    Returns:
+        A function of an `EvalPrediction` (logits (n, k), 0/1 labels (n, k)). Its keys have no
+        prefix: Trainer writes `eval_macro_f1`, and W&B shows `eval/macro_f1`.
+
+    Example:
+        >>> import goemo_report as gr
+        >>> compute = gr.trainer_metrics(["joy", "anger"])
+        >>> found = compute(([[2.0, -1.0], [-2.0, 3.0]], [[1, 0], [0, 1]]))
+        >>> found["macro_f1"]
+        1.0
+
+    """
+
+    def compute(evaluated: Any) -> Mapping[str, float]:
+        logits, truth = evaluated[0], evaluated[1]
+        logits = np.asarray(logits[0] if isinstance(logits, tuple) else logits, np.float64)
+        probabilities = 0.5 * (1.0 + np.tanh(0.5 * logits))
+        found = score(y_true=truth, y_prob=probabilities, labels=labels, threshold=threshold)
+        row = metric_row(found.scores)
+        return {name: float(value) for name, value in row.items() if value is not None}
+
+    return compute
+
+
+def _log_file(run: Any, role: Role, write: Callable[[Path], None]) -> None:
+    import wandb
+
+    about = contract.ARTIFACTS[role]
+    model = str(run.config.get("model_name") or "model")
+    with tempfile.TemporaryDirectory(prefix="goemo-") as folder:
+        path = Path(folder, str(about.contents[0]))
+        write(path)
+        artifact = wandb.Artifact(about.name(model, run.id), about.type)
+        artifact.add_file(str(path))
+        run.log_artifact(artifact)

@@ -1,0 +1,212 @@
+"""Prediction files as runs: a file, or a directory of them, that no tracker knows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.contract import ARTIFACTS, Role
+from goemo_report.errors import DataError, NotFoundError, reading
+from goemo_report.formats.files import user_path
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    Listing,
+    LocalFile,
+    RunQuery,
+    RunRecord,
+)
+from goemo_report.sources.offline_logs.folders import is_run_directory
+from goemo_report.sources.store import md5_of
+
+ENDINGS: Final = (
+    ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".npz",
+)  # fmt: skip
+"""Endings of tables; each may be followed by one of COMPRESSIONS."""
+COMPRESSIONS: Final = (".gz", ".bz2", ".xz", ".zip")
+_STEMS: Final[dict[str, Role]] = {
+    "test_predictions": "test-predictions",
+    "val_predictions": "val-predictions",
+}
+_CONFIGS: Final = ("config.json", "config.yaml", "config.yml", "config.toml")
+_HISTORIES: Final = ("history.jsonl", "history.csv")
+
+
+def claim(reference: str) -> tuple[RunSource | None, str] | None:
+    """The prediction files that a RUN argument names: `FILE`, `DIR`, `NAME=FILE` or `NAME=DIR`.
+
+    Raises NotFoundError for NAME= or a known ending where no such file is.
+    """
+    name, equals, rest = reference.partition("=")
+    named = bool(equals and name and "/" not in name)
+    text = rest if named else reference
+    path = user_path(text)
+    try:
+        files = _files(path)
+    except (OSError, ValueError):  # too long for a path, a null byte
+        files = {}
+    if not files:
+        if named or (_is_table(text) and "://" not in text):
+            raise NotFoundError(
+                f"there is no prediction file {text}",
+                "Give a file, or a directory with test_predictions.* or val_predictions.*",
+            )
+        return None
+    return FileSource(path, files, name if named else ""), reference
+
+
+def is_bare(reference: str) -> bool:
+    """Whether a RUN argument is a word that could name a run as well as a file."""
+    return not _is_table(reference) and "/" not in reference and "=" not in reference
+
+
+def _files(path: Path) -> dict[Role, Path]:
+    """The prediction file of each split. A single file counts as the split that its name says,
+    test where it says none."""
+    if path.is_dir():
+        if is_run_directory(path):
+            return {}  # its log says more
+        found: dict[Role, Path] = {}
+        for file in sorted(path.iterdir()):
+            role = _STEMS.get(_stem(file))
+            if role is not None and _is_table(file.name) and file.is_file():
+                found.setdefault(role, file)
+        return found
+    return {_STEMS.get(_stem(path), "test-predictions"): path} if path.exists() else {}
+
+
+def _is_table(name: str) -> bool:
+    low = name.lower()
+    plain = next((low.removesuffix(end) for end in COMPRESSIONS if low.endswith(end)), low)
+    return plain.endswith(ENDINGS) or plain != low
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".", 1)[0].lower()
+
+
+def _name(path: Path) -> str:
+    """What to call the run: the file's own name, or that of its directory where it says nothing."""
+    if path.is_dir() or _stem(path) in _STEMS:
+        return (path if path.is_dir() else path.parent).resolve().name or path.name
+    return path.name.split(".", 1)[0] or path.name
+
+
+class FileSource(RunSource):
+    """A RunSource of one run: its prediction files, and what a directory says beside them."""
+
+    def __init__(self, path: Path, files: Mapping[Role, Path], name: str) -> None:
+        """`name` stands for the path's own; empty takes that."""
+        self._path, self._files = path, dict(files)
+        config = {"model_name": name or _name(path), **self._config()}
+        self._run = RunRecord(
+            id=f"{name}={path}" if name else str(path),
+            name=name or _name(path),
+            entity=None,
+            project="",
+            url=None,
+            state="finished",
+            tags=(),
+            created_at=None,
+            config=config,
+            summary={},
+            origin=str(path),
+        )
+        self._refs = {
+            role: ArtifactRef(
+                id=str(file),
+                name=str(file),
+                type=ARTIFACTS[role].type,
+                version=None,
+                digest="",
+                size=0,
+                role=role,
+                run_id=self._run.id,
+                kind="file",
+                is_offline=True,
+            )
+            for role, file in self._files.items()
+        }
+
+    @property
+    def description(self) -> str:
+        """The path."""
+        return str(self._path)
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """The one run, where it matches."""
+        return Listing((self._run,) if query.matches(self._run) else ())
+
+    def find_run(self, reference: str) -> RunRecord:  # noqa: ARG002 # there is one run
+        """The one run."""
+        return self._run
+
+    def history_of(self, run: RunRecord) -> History:  # noqa: ARG002 # there is one run
+        """What `history.jsonl` or `history.csv` beside the files hold."""
+        for name in _HISTORIES:
+            path = self._path / name
+            if self._path.is_dir() and path.is_file():
+                with reading(str(path)):
+                    text = path.read_text("utf-8-sig")
+                    if name.endswith(".jsonl"):
+                        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+                    else:
+                        rows = [_numbers(row) for row in csv.DictReader(text.splitlines())]
+                    return tuple({"_step": step} | dict(row) for step, row in enumerate(rows))
+        return ()
+
+    def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:  # noqa: ARG002 # there is one run
+        """A reference for each file."""
+        return tuple(self._refs.values())
+
+    def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
+        """The one file, with the digest that it has now."""
+        path = Path(artifact.id)
+        with reading(artifact.id, "Check the path"):
+            return (ArtifactFile(path.name, path.stat().st_size, md5_of(path)),)
+
+    def fetch(
+        self,
+        wanted: Sequence[tuple[ArtifactRef, ArtifactFile]],
+        progress: Progress = silent,  # noqa: ARG002 # nothing is copied
+    ) -> list[LocalFile]:
+        """The files where they are."""
+        return [Path(artifact.id) for artifact, _ in wanted]
+
+    def _config(self) -> dict[str, Any]:
+        """What a `config.*` beside the files says."""
+        for name in _CONFIGS if self._path.is_dir() else ():
+            path = self._path / name
+            if path.is_file():
+                with reading(str(path)):
+                    data = path.read_bytes()
+                    if name.endswith(".json"):
+                        found = json.loads(data)
+                    elif name.endswith(".toml"):
+                        found = tomllib.loads(data.decode())
+                    else:
+                        import yaml
+
+                        found = yaml.safe_load(data)
+                    if not isinstance(found, dict):
+                        raise DataError(f"{path} holds no settings", "Write keys and values")
+                    return found
+        return {}
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, Any]:
+    """A row of a CSV with numbers as numbers; empty cells are left out."""
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        if value:
+            try:
+                found[key] = float(value)
+            except ValueError:
+                found[key] = value
+    return found

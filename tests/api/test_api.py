@@ -1,0 +1,235 @@
+"""The public API: what a notebook does, on files, arrays and offline runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score, matthews_corrcoef
+
+import goemo_report as gr
+from goemo_report.labels import EMOTIONS
+from goemo_report.predictions import write_predictions
+from tests.offline_runs import OfflineRun, make_runs
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def made(seed: int, rows: int = 300, labels: tuple[str, ...] = EMOTIONS) -> tuple[Any, Any]:
+    generator = np.random.default_rng(0)
+    truth = generator.random((rows, len(labels))) < 0.15
+    noise = np.random.default_rng(seed).normal(size=truth.shape)
+    return truth, (1 / (1 + np.exp(2 - 2.5 * truth - noise))).round(4)
+
+
+@pytest.fixture(autouse=True)
+def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOEMO_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def files() -> tuple[str, str]:
+    for number, name in enumerate(("a.csv", "b.csv")):
+        truth, probabilities = made(number + 1)
+        texts = [f"text {i}" for i in range(len(truth))]
+        write_predictions(Path(name), texts, truth, probabilities, 0.5, EMOTIONS)
+    return "a.csv", "b.csv"
+
+
+class TestSurface:
+    def test_names_load_when_they_are_used_and_cost_nothing_before(self) -> None:
+        code = "import sys, goemo_report; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        loaded = set(done.stdout.split())
+        assert loaded.isdisjoint({"numpy", "pandas", "wandb", "click", "json"})
+
+    def test_the_page_names_every_public_name(self) -> None:
+        page = Path(__file__).parents[2].joinpath("docs", "python.md").read_text("utf-8")
+        assert {name for name in gr.__all__ if f"`{name}" not in page} == set()
+
+    def test_no_module_hides_a_function(self, files: tuple[str, str]) -> None:
+        for name in ("comparison", "predictions", "results", "settings", "sources.resolve"):
+            importlib.import_module(f"goemo_report.{name}")
+        for _ in range(2):
+            assert gr.run(files[0]).name == "a"
+            assert len(gr.runs(*files)) == 2
+            assert gr.score(gr.read_predictions(files[0])).scores.rows == 300
+            assert len(gr.compare(*files).leaderboard) == 2
+
+    def test_examples_in_docstrings_hold(self) -> None:
+        for module in ("scores", "recording", "runs", "comparisons"):
+            found = doctest.testmod(importlib.import_module(f"goemo_report.api.{module}"))
+            assert found.failed == 0
+
+    def test_unknown_names_are_attribute_errors(self) -> None:
+        with pytest.raises(AttributeError, match="has no attribute 'scores'"):
+            _ = gr.scores
+
+
+class TestScore:
+    def test_agrees_with_scikit_learn(self) -> None:
+        truth, probabilities = made(1)
+        found = gr.score(y_true=truth, y_prob=probabilities, labels=EMOTIONS, threshold=0.4)
+        predicted = probabilities >= 0.4
+        expected = f1_score(truth, predicted, average="macro", zero_division=0)
+        assert found.overall["macro_f1"] == pytest.approx(expected, abs=1e-12)
+        each = [matthews_corrcoef(*pair) for pair in zip(truth.T, predicted.T, strict=True)]
+        assert found.overall["macro_mcc"] == pytest.approx(np.mean(each), abs=1e-12)
+        assert list(found.per_label["emotion"]) == list(EMOTIONS)
+        assert found.per_label["support"].dtype == "Int64"
+
+    def test_takes_what_people_have(self) -> None:
+        import datasets
+        import pandas as pd
+
+        truth, probabilities = made(1, labels=("a", "b"))
+        frame = pd.DataFrame(truth.astype(int), columns=["a", "b"])
+        expected = gr.score(y_true=truth, y_prob=probabilities).overall
+        for y_true in (frame, torch.tensor(truth), datasets.Dataset.from_pandas(frame)):
+            y_prob = torch.tensor(probabilities, dtype=torch.float64)
+            assert gr.score(y_true=y_true, y_prob=y_prob).overall.equals(expected)
+        assert gr.score(y_true=frame, y_prob=probabilities).scores.labels == ("a", "b")
+
+    def test_predictions_are_scored_as_they_were_predicted(self, files: tuple[str, str]) -> None:
+        held = gr.read_predictions(files[0])
+        assert (
+            gr.score(held).overall["macro_f1"] == gr.score(held, threshold=0.5).overall["macro_f1"]
+        )
+        own = dict.fromkeys(held.labels, 0.9)
+        assert gr.score(held, threshold=own).per_label["threshold"].eq(0.9).all()
+        assert held.y_true.shape == held.y_prob.shape == held.y_pred.shape == (300, 28)
+        assert list(held.to_frame())[:4] == [
+            "text", "true_labels", "pred_labels", "pred_probs_admiration",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("arrays", "said"),
+        [
+            ({"y_true": [[1, 0]], "y_prob": [[2.0, 0.1]]}, "not from 0 to 1"),
+            ({"y_true": [[1, 0]], "y_prob": [[np.nan, 0.1]]}, "not from 0 to 1"),
+            ({"y_true": [[1, 2]], "y_prob": [[0.1, 0.1]]}, "other values than 0 and 1"),
+            ({"y_true": [1, 0], "y_prob": [0.1, 0.1]}, "of shape"),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1]]}, "y_prob is"),
+            ({"y_true": [["a", "b"]], "y_prob": [[0.1, 0.1]]}, "Give numbers"),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a"]}, "1 labels for 2"),
+            ({"y_true": [[1, 0]]}, "nothing to score"),
+        ],
+    )
+    def test_what_cannot_be_scored_says_why(self, arrays: dict[str, Any], said: str) -> None:
+        with pytest.raises(gr.DataError, match=said):
+            gr.score(**arrays)
+
+
+class TestCompare:
+    def test_files_runs_and_memory_in_one_comparison(self, files: tuple[str, str]) -> None:
+        c = gr.compare({"bert": files[0], "mine": gr.read_predictions(files[1])}, gr.run("a.csv"))
+        assert set(c.leaderboard["run"]) == {"bert", "mine", "a"}
+        columns = ["value", "low", "high", "difference", "difference_low", "difference_high",
+                   "p", "verdict"]  # fmt: skip
+        for frame in (c.leaderboard, c.differences, c.per_label):
+            assert list(frame)[-8:] == columns
+        assert len(c.per_label) == 3 * 28 * 5
+
+    def test_the_verdict_names_both_runs_and_has_its_numbers(self, files: tuple[str, str]) -> None:
+        verdict = gr.compare(*files).verdict
+        assert isinstance(verdict, str)
+        assert verdict.numbers["best"] in verdict
+        assert verdict.numbers["other"] in verdict
+        assert verdict.numbers["low"] <= verdict.numbers["difference"] <= verdict.numbers["high"]
+
+    def test_reports_are_written_by_their_ending(self, files: tuple[str, str]) -> None:
+        c = gr.compare(*files)
+        for ending in ("html", "md", "json", "tex", "csv"):
+            assert c.save(f"report.{ending}").stat().st_size > 1000
+        with pytest.raises(gr.DataError, match="no ending of a report"):
+            c.save("report.docx")
+
+    def test_figures_are_plotlys(self, files: tuple[str, str]) -> None:
+        c = gr.compare(*files)
+        assert type(c.figure("per-label")).__name__ == "Figure"
+        with pytest.raises(gr.NotFoundError, match="Figures: per-label"):
+            c.figure("nothing")
+
+    def test_what_a_notebook_shows_is_escaped_and_small(self, files: tuple[str, str]) -> None:
+        c = gr.compare({HOSTILE: files[0], "b": files[1]})
+        for shown in (c, gr.score(gr.read_predictions(files[0])), gr.runs(*files), gr.run("a.csv")):
+            html = shown._repr_html_()
+            assert "<script" not in html
+            assert len(html) < 200_000
+            assert "\n" not in repr(shown)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    make_runs(root, [OfflineRun("one"), OfflineRun("two", seed=7)])
+    return root
+
+
+class TestRuns:
+    def test_tables_history_artifacts_and_downloads(self, logs: Path) -> None:
+        runs = gr.runs(wandb_dir=logs)
+        frame = runs.to_frame()
+        assert {"config.random_seed", "summary.test/macro_f1"} <= set(frame)
+        assert "UTC" in str(frame["created_at"].dtype)
+        run = runs[frame["name"][0]]
+        assert run.id == runs[0].id == runs[run.id].id
+        assert run.history().index.name == "_step"
+        assert "test_predictions.csv" in set(run.artifacts()["path"])
+        done = run.download(only="test-predictions")
+        assert done.complete
+        assert len(run.predictions("test")) > 0
+        assert len(gr.runs(wandb_dir=logs, limit=1)) == 1
+        with pytest.raises(gr.NotFoundError, match="is not among these runs"):
+            runs["nobody"]
+        with pytest.raises(gr.GoemoError) as caught:
+            gr.runs(tag="nothing", wandb_dir=logs)
+        assert caught.value.remedy
+
+    def test_nothing_is_printed(self, logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        gr.compare(gr.runs(wandb_dir=logs))
+        assert capsys.readouterr() == ("", "")
+
+
+def test_a_script_of_ones_own_logs_as_the_guide_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three lines in somebody's script, with the real client."""
+    script = f"""
+import json, numpy as np, wandb, goemo_report as gr
+truth, prob = (np.array(x) for x in json.load(open("arrays.json")))
+run = wandb.init(project="p", mode="offline", config={{"model_name": "mine"}})
+p = gr.predictions_of([str(i) for i in range(len(truth))], truth, prob, {list(EMOTIONS)})
+gr.log_predictions(run, p, split="test")
+gr.log_evaluation(run, gr.score(p), split="test")
+run.finish()
+"""
+    truth, probabilities = made(3)
+    Path("arrays.json").write_text(json.dumps([truth.astype(int).tolist(), probabilities.tolist()]))
+    for name, value in {"WANDB_SILENT": "true", "WANDB_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    (run,) = gr.runs(wandb_dir=tmp_path)
+    assert np.array_equal(run.predictions("test").y_prob, probabilities)
+    expected = gr.score(y_true=truth, y_prob=probabilities, labels=EMOTIONS)
+    assert run.summary["test/macro_f1"] == pytest.approx(expected.overall["macro_f1"], abs=1e-12)
+    assert len(set(run.artifacts()["artifact"])) == 2
+
+
+def test_trainer_metrics_have_the_guides_names() -> None:
+    truth, probabilities = made(4)
+    logits = np.log(probabilities / (1 - probabilities))
+    found = gr.trainer_metrics(EMOTIONS)((logits, truth.astype(float)))
+    expected = gr.score(y_true=truth, y_prob=probabilities, labels=EMOTIONS)
+    assert found["macro_f1"] == pytest.approx(expected.overall["macro_f1"], abs=1e-9)
+    assert found["auc"] == pytest.approx(expected.overall["micro_auc"], abs=1e-9)
+    assert {"f1_joy", "support_joy", "micro_precision"} <= set(found)

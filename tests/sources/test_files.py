@@ -1,0 +1,94 @@
+"""Prediction files are runs wherever a RUN is taken, without W&B."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from goemo_report.cli import goemo_report
+from goemo_report.errors import NotFoundError
+from goemo_report.results import load_results
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.model import RunQuery
+from goemo_report.sources.resolve import find_one, gather
+from tests.offline_runs import OfflineRun, make_runs, write_prediction_file
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    write_prediction_file(Path("a.csv"), OfflineRun(quality=0.7), "test")
+    write_prediction_file(Path("b.csv"), OfflineRun(quality=0.8), "test")
+    folder = Path("out", "bert")
+    folder.mkdir(parents=True)
+    for split in ("test", "val"):
+        write_prediction_file(folder / f"{split}_predictions.csv", OfflineRun(), split)
+    folder.joinpath("config.yaml").write_text("learning_rate: 2.0e-5\nrandom_seed: 7\n")
+    folder.joinpath("history.csv").write_text("epoch,train/loss,note\n1,0.5,\n2,0.25,x\n")
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(goemo_report, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("compare", "a.csv", "other=b.csv", "-o", "-", "--format", "json"), '"other"'),
+        (("compare", "./out/bert", "a.csv", "-o", "-", "--format", "md"), "bert"),
+        (("metrics", "out/bert"), "macro"),
+        (("show", "out/bert"), "learning_rate"),
+        (("thresholds", "out/bert"), '"per-class"'),
+        (("check", "a.csv", "--fail-over", "hamming_loss=0.9"), ""),
+        (("card", "a.csv"), "model-index"),
+    ],
+)
+def test_every_command_that_takes_a_run(arguments: tuple[str, ...], said: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert said in result.stdout
+    assert "W&B" not in result.stderr
+
+
+def test_a_directory_brings_its_config_and_history() -> None:
+    source, run = find_one(SourceChoice(), "out/bert")
+    assert (run.name, run.config["random_seed"]) == ("bert", 7)
+    assert source.histories([run])[run.id][1] == {
+        "_step": 1, "epoch": 2.0, "train/loss": 0.25, "note": "x",
+    }  # fmt: skip
+    (result,) = load_results(source, [run])
+    assert set(result.splits) == {"test", "val"}
+
+
+def test_files_and_runs_mix(tmp_path: Path) -> None:
+    make_runs(tmp_path / "logs", [OfflineRun("distilbert-base", run_id="abc")])
+    choice = SourceChoice(directory=tmp_path / "logs")
+    _, listing = gather(choice, ["a.csv", "abc", "x=a.csv"], RunQuery())
+    assert len(listing.runs) == 3
+
+
+def test_a_bare_word_that_is_a_file_and_a_run_is_refused(tmp_path: Path) -> None:
+    make_runs(tmp_path / "logs", [OfflineRun("distilbert-base", run_id="bert", name="n")])
+    Path("bert").mkdir()
+    write_prediction_file(Path("bert", "test_predictions.csv"), OfflineRun(), "test")
+    with pytest.raises(NotFoundError, match=r"Write \./bert for the file"):
+        find_one(SourceChoice(directory=tmp_path / "logs"), "bert")
+    assert find_one(SourceChoice(directory=tmp_path / "logs"), "./bert")[1].name == "bert"
+    Path("only").mkdir()
+    write_prediction_file(Path("only", "test_predictions.csv"), OfflineRun(), "test")
+    assert find_one(SourceChoice(directory=tmp_path / "logs"), "only")[1].name == "only"
+
+
+def test_a_damaged_config_is_one_line() -> None:
+    Path("out", "bert", "config.json").write_text("[" * 5000)
+    result = invoke("compare", "out/bert", "a.csv")
+    assert result.exit_code == 1
+    assert "config.json cannot be read" in result.stderr
+    assert json.dumps(result.stderr).count("\\n") == 1
