@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,11 +18,10 @@ from goemo_report.cli._errors import debug_option
 from goemo_report.contract import SPLITS
 from goemo_report.errors import GoemoError
 from goemo_report.settings import Settings, load_settings
-from goemo_report.sources.model import RunQuery, RunState
+from goemo_report.sources.model import STATES, RunQuery
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_STATES = get_args(RunState)
 _SOURCE_OPTIONS = (
     click.option("--entity", metavar="NAME", help="W&B user or team.  [env: WANDB_ENTITY]"),
     click.option("--project", metavar="NAME", help="W&B project.  [env: WANDB_PROJECT]"),
@@ -52,8 +51,8 @@ _FILTER_OPTIONS = (
         "states",
         multiple=True,
         metavar="STATE",
-        type=click.Choice(_STATES),
-        help=f"Runs in this state: {', '.join(_STATES)}.",
+        type=click.Choice(STATES),
+        help=f"Runs in this state: {', '.join(STATES)}.",
     ),
     click.option(
         "--model", "models", metavar="NAME", multiple=True, help="Runs of this model_name."

@@ -10,8 +10,12 @@ from typing import Any, Final, Literal
 
 from goemo_report.contract import Role
 
-RunState = Literal["running", "finished", "failed", "crashed", "killed", "unfinished"]
-"""`unfinished`: an offline log without its last record; the rest are W&B's own."""
+STATES: Final = (
+    "running", "finished", "failed", "crashed", "killed", "preempting", "preempted", "pending",
+    "unfinished",
+)  # fmt: skip
+"""States of runs: `unfinished` is an offline log without its last record, the rest are W&B's own.
+A server may know more."""
 
 _DIGEST_OF_BYTES: Final = ("", "file", "wandb-artifact", "wandb-client-artifact")
 """Schemes of references whose digest is of the bytes; of others it is an ETag or the address."""
@@ -87,7 +91,7 @@ class RunRecord:
     entity: str | None
     project: str
     url: str | None
-    state: RunState
+    state: str
     tags: tuple[str, ...]
     created_at: datetime | None
     config: Mapping[str, Any]

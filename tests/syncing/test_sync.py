@@ -79,6 +79,26 @@ def test_a_run_arrives_whole_and_is_not_sent_twice(server: WandbServer, root: Pa
     assert sync_document([again])["complete"] is True
 
 
+@pytest.mark.parametrize("fault", ["short", "refused"])
+def test_what_the_server_does_not_tell_is_not_sent_again(
+    server: WandbServer, root: Path, fault: str
+) -> None:
+    assert send(root)[0].complete
+    if fault == "short":
+        server.run(RUN).exported = 2  # and nowhere else: the answer lacks two of three rows
+    else:
+        server.faults.add(operation="RunsOutputArtifacts", status=403)
+    server.forget_requests()
+    [arrival] = send(root)
+    assert not arrival.complete
+    assert arrival.problems
+    assert server.count("UpsertBucket") == 0
+    server.faults.clear()
+    server.run(RUN).exported = 0
+    assert steps(server) == [1, 2, 3]
+    assert send(root)[0].complete
+
+
 def test_a_wrong_key_marks_nothing(
     server: WandbServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from goemo_report.contract import ARTIFACTS, artifact_role
 from goemo_report.errors import reading
 from goemo_report.formats.json_text import parsed
-from goemo_report.sources.model import ArtifactRef, History, RunRecord, RunState
+from goemo_report.sources.model import ArtifactRef, History, RunRecord
 from goemo_report.sources.newest import predictions_role
 from goemo_report.sources.offline_logs.folders import prediction_files, run_file
 from goemo_report.sources.offline_logs.run_log import (
@@ -219,7 +219,7 @@ class OfflineRun:
         return reference, (entry,)
 
 
-def _state(log: RunLog) -> RunState:
+def _state(log: RunLog) -> str:
     if log.exit_code is None:
         return "unfinished"
     return "finished" if log.exit_code == 0 else "failed"

@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError
 from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, RunState
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from goemo_report.sources.newest import ordered_predictions, predictions_role
 from goemo_report.sources.wandb_api.credentials import Credentials
 
@@ -37,7 +37,6 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
     """One run of a listing."""
     run_id = str(node["name"])
     summary = _parsed(node.get("summaryMetrics"), f"summary of run {run_id}")
-    state = str(node.get("state") or "unfinished")
     lines = node.get("historyLineCount")
     return RunRecord(
         id=run_id,
@@ -45,8 +44,7 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
         entity=entity,
         project=project,
         url=credentials.run_url(entity, project, run_id),
-        state=state if state in get_args(RunState) else "unfinished",  # type: ignore[arg-type]
-        # reason: get_args checks it, which mypy cannot follow
+        state=str(node.get("state") or "unfinished"),
         tags=tuple(node.get("tags") or ()),
         created_at=_started(moment(node.get("createdAt")), summary),
         config=plain_config(_parsed(node.get("config"), f"config of run {run_id}")),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from goemo_report.errors import SourceError, reading
 from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import History, RunState
+from goemo_report.sources.model import History
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
 from goemo_report.sources.wandb_api.faults import RequestRefusedError
@@ -31,6 +31,7 @@ _STRICT_SPAN: Final = 1000  # steps; as many rows at most, so nothing can be sam
 _MOST_SPANS: Final = 500
 _NO_END: Final = 1 << 40
 _REMEDY: Final = "Try again, or look at the run's page on W&B"
+_GOES_ON: Final = ("running", "preempting", "pending")
 _PAUSE: Final = 0.5  # seconds before a short answer is asked a last time
 
 
@@ -42,7 +43,7 @@ class Extent:
     lines: int | None
     last_step: int | None
     heartbeat: str
-    state: RunState | str
+    state: str
 
     @classmethod
     def of(cls, node: decode.Node) -> Extent:
@@ -86,7 +87,7 @@ def histories(
             found[extent.run_id] = error
             continue
         found[extent.run_id] = history = by_step(rows)
-        if extent.state != "running" and extent.lines is not None:
+        if extent.state not in _GOES_ON and extent.lines is not None:
             cache.store("histories", history, *_identity(project, extent))
     return found
 

@@ -13,7 +13,7 @@ import pytest
 from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.sources.downloads import download
-from goemo_report.sources.model import ArtifactRef, RunQuery
+from goemo_report.sources.model import STATES, ArtifactRef, RunQuery
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
 from goemo_report.sources.wandb_api.source import to_stderr
@@ -102,6 +102,16 @@ def test_filters_are_the_servers_work(server: WandbServer, query: RunQuery, ids:
     sent = next(r for r in server.requests if r.operation == "Runs")
     nodes = source.project().run_nodes(json.loads(sent.variables["filters"]))
     assert "".join(str(node["name"]) for node in nodes) == ids  # before any filter of our own
+
+
+def test_every_state_keeps_its_name_and_can_be_asked_for(server: WandbServer) -> None:
+    names = [state for state in STATES if state != "unfinished"]
+    put(server, [SeedRun(id=state, state=state) for state in (*names, "new-in-2030")])
+    source = open_api()
+    found = source.list_runs(RunQuery()).runs
+    assert {run.id: run.state for run in found} == {s: s for s in (*names, "new-in-2030")}
+    for state in names:
+        assert [run.id for run in source.list_runs(RunQuery(states=[state])).runs] == [state]
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
