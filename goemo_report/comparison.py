@@ -39,7 +39,7 @@ class Options:
     texts: bool = True
     """Whether texts of the data set may be shown."""
     max_errors: int = 20
-    """Texts shown per emotion and kind of error."""
+    """Texts shown per label and kind of error."""
     resamples: int = RESAMPLES
     seed: int = 0
 
@@ -72,6 +72,16 @@ class Comparison:
     def labels(self) -> tuple[str, ...]:
         """Labels that any run has, in that order."""
         return self.label_set.labels
+
+    @property
+    def noun(self) -> str:
+        """What one label is called."""
+        return self.label_set.noun
+
+    @property
+    def nouns(self) -> str:
+        """What several labels are called."""
+        return self.label_set.nouns
 
     @property
     def baseline_is_chosen(self) -> bool:

@@ -99,7 +99,7 @@ EPOCH_METRICS: Final[tuple[Key, ...]] = (
 )
 
 OVERALL_METRICS: Final[tuple[Key, ...]] = (
-    Key("test/auc", float, "micro AUC: over all text x emotion pairs"),
+    Key("test/auc", float, "micro AUC: over all text x {noun} pairs"),
     Key("test/macro_f1", float, "macro F1"),
     Key("test/micro_f1", float, "micro F1"),
     Key("test/macro_precision", float, "macro precision"),
@@ -118,7 +118,7 @@ SUMMARY_METRICS: Final[tuple[Key, ...]] = (
 MACRO_AUC_METRICS: Final[tuple[Key, ...]] = (
     Key("train/macro_auc", float, "macro AUC on the same training sample"),
     Key("val/macro_auc", float, "macro AUC on the validation split"),
-    Key("test/macro_auc", float, "macro AUC: mean over emotions with positives"),
+    Key("test/macro_auc", float, "macro AUC: mean over {nouns} with positives"),
 )
 
 PER_CLASS_STATISTICS: Final[dict[str, type]] = {
@@ -170,15 +170,15 @@ class ArtifactKind:
 PROBABILITY_PREFIX: Final = "pred_probs_"
 PREDICTION_COLUMNS: Final[tuple[Key, ...]] = (
     Key("text", str, "input text"),
-    Key("true_labels", str, "comma-separated true emotions"),
-    Key("pred_labels", str, "comma-separated predicted emotions, at the threshold"),
+    Key("true_labels", str, "comma-separated true labels"),
+    Key("pred_labels", str, "comma-separated predicted labels, at the threshold"),
 )
 PER_CLASS_COLUMNS: Final[tuple[Key, ...]] = (
-    Key("emotion", str, "emotion"),
+    Key("emotion", str, "name of the label"),
     Key("f1_score", float, "F1 score"),
     Key("precision", float, "precision"),
     Key("recall", float, "recall"),
-    Key("support", int, "texts that carry the emotion"),
+    Key("support", int, "texts that carry the label"),
     Key("tp", int, "true positives"),
     Key("fp", int, "false positives"),
     Key("fn", int, "false negatives"),

@@ -91,9 +91,19 @@ class LabelSet:
         return known.only(names) if known else cls(f"{len(names)} labels", names)
 
     @property
+    def own_data(self) -> DataSet | None:
+        """The data set that the labels mean on their own; with others a run has to name it."""
+        return self.data if self.data is not None and self.data.title == self.title else None
+
+    @property
     def a_noun(self) -> str:
         """One label with its article."""
         return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
+    @property
+    def task(self) -> str:
+        """What a model with these labels does: `multi-label emotion classification`."""
+        return f"multi-label {'' if self.noun == 'label' else f'{self.noun} '}classification"
 
     @property
     def nouns(self) -> str:

@@ -73,7 +73,7 @@ class SplitResult:
     ) -> SplitResult:
         """What follows from scored predictions, and where they came from."""
         held = scored.predictions
-        threshold = infer_threshold(held.probabilities, held.predicted)
+        threshold = infer_threshold(held.probabilities, held.predicted, held.label_set.noun)
         return cls(split, held, scored.scores, scored.as_logged, threshold, artifact, file)
 
     @property

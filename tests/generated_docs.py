@@ -75,7 +75,7 @@ def contract_page() -> str:
         _keys(contract.EPOCH_METRICS),
         "## Metrics after training\n",
         _keys(contract.OVERALL_METRICS),
-        "For each emotion:\n",
+        "For each label:\n",
         _keys(
             contract.Key(contract.per_class_metric(name, "{emotion}"), kind, f"{name} of it")
             for name, kind in contract.PER_CLASS_STATISTICS.items()
@@ -83,7 +83,7 @@ def contract_page() -> str:
         "Of the training:\n",
         _keys(contract.SUMMARY_METRICS),
         (
-            "A bare `auc` is the micro average, over all text x emotion pairs. The macro average "
+            "A bare `auc` is the micro average, over all text x label pairs. The macro average "
             "is always logged beside it:\n"
         ),
         _keys(contract.MACRO_AUC_METRICS),
@@ -212,7 +212,7 @@ def _artifacts() -> Iterable[str]:
         if kind.columns:
             yield _keys(kind.columns, "column")
         if role.endswith("predictions"):
-            yield f"and `{contract.probability_column('{emotion}')}` for each emotion, in order.\n"
+            yield f"and `{contract.probability_column('{emotion}')}` for each label, in order.\n"
         if kind.metadata:
             yield _keys(kind.metadata, "metadata")
 
@@ -221,7 +221,8 @@ def _keys(keys: Iterable[contract.Key], head: str = "key") -> str:
     rows = [f"| {head} | type | meaning |", "| --- | --- | --- |"]
     for key in keys:
         kind = key.type.__name__ + (" or null" if key.optional else "")
-        rows.append(f"| `{key.name}` | {kind} | {key.meaning} |")
+        meaning = key.meaning.format(noun="label", nouns="labels")
+        rows.append(f"| `{key.name}` | {kind} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 

@@ -28,7 +28,8 @@ ROW = ["a text", "joy,love", "joy", *(["0.25"] * 28)]
 
 
 def infer_threshold(predictions: Predictions) -> InferredThreshold:
-    return infer_from_arrays(predictions.probabilities, predictions.predicted)
+    noun = predictions.label_set.noun
+    return infer_from_arrays(predictions.probabilities, predictions.predicted, noun)
 
 
 def write_rows(path: Path, *rows: list[str], end: str = "\n") -> Path:

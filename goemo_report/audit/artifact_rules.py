@@ -285,8 +285,8 @@ for _split in SPLITS:
         f"predictions-{_split}",
         "error",
         f"The {_split} predictions are a CSV with the guide's columns, one row a text, with "
-        "known emotions and probabilities from 0 to 1.",
-        "Write text, true_labels, pred_labels and one pred_probs_{emotion} for each emotion",
+        "known {nouns} and probabilities from 0 to 1.",
+        "Write text, true_labels, pred_labels and one pred_probs_{{noun}} for each {noun}",
         _predictions_rule(_split),
     )
 for _role in (*PREDICTION_ROLES.values(), "per-class-metrics"):
@@ -302,20 +302,24 @@ for _role in (*PREDICTION_ROLES.values(), "per-class-metrics"):
 @ARTIFACT.rule(
     "predictions-labels",
     "error",
-    "Validation and test predictions have the same emotions.",
+    "Validation and test predictions have the same {nouns}.",
     "Export both splits with the same model",
 )
 def predictions_labels(evidence: Evidence) -> Iterator[str]:
     """Only where both can be read."""
-    sizes = {split: len(found.labels) for split, found in evidence.result.splits.items()}
-    if len(set(sizes.values())) > 1:
-        yield ", ".join(f"{split} has {size} emotions" for split, size in sizes.items())
+    splits = evidence.result.splits
+    if len({frozenset(found.labels) for found in splits.values()}) > 1:
+        nouns = evidence.label_set.nouns
+        sizes = {split: len(found.labels) for split, found in splits.items()}
+        yield ", ".join(f"{split} has {size} {nouns}" for split, size in sizes.items()) + (
+            ", not the same ones" if len(set(sizes.values())) == 1 else ""
+        )
 
 
 @ARTIFACT.rule(
     "dialect-probability-columns",
     "note",
-    "Probabilities are in columns pred_probs_{emotion}.",
+    "Probabilities are in columns pred_probs_{{noun}}.",
     "Write the plural; goemo-report reads pred_prob_ as well",
 )
 def dialect_probability_columns(evidence: Evidence) -> Iterator[str]:
@@ -344,7 +348,7 @@ def predictions_threshold(evidence: Evidence) -> Iterator[str]:
     "per-class-columns",
     "error",
     "The per-class CSV has " + ", ".join(key.name for key in PER_CLASS_COLUMNS) + ".",
-    "Write all columns, one row an emotion",
+    "Write all columns, one row for each {noun}",
 )
 def per_class_columns(evidence: Evidence) -> Iterator[str]:
     """Also where the file cannot be read at all."""
@@ -363,8 +367,8 @@ def per_class_columns(evidence: Evidence) -> Iterator[str]:
 @ARTIFACT.rule(
     "per-class-rows",
     "error",
-    "The per-class CSV has one row for every emotion of the run.",
-    "Write one row an emotion, classes without positives too",
+    "The per-class CSV has one row for every {noun} of the run.",
+    "Write one row for each {noun}, classes without positives too",
 )
 def per_class_rows(evidence: Evidence) -> Iterator[str]:
     """By the `emotion` column."""

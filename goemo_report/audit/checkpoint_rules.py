@@ -74,14 +74,14 @@ def _inverse_differs(config: Mapping[str, Any], named: list[str]) -> str:
 @CHECKPOINT.rule(
     "checkpoint-label-names",
     "warning",
-    "The checkpoint's config.json names the emotions (id2label).",
+    "The checkpoint's config.json names the {nouns} (id2label).",
     "Set id2label and label2id before saving, or its users cannot tell the outputs apart",
 )
 def checkpoint_label_names(evidence: Evidence) -> Iterator[str]:
     """LABEL_0, LABEL_1 ... are no names."""
     config = evidence.checkpoint_config
     if isinstance(config, Mapping) and _checkpoint_labels(config) is None:
-        yield "config.json has no id2label with emotions"
+        yield f"config.json has no id2label with {evidence.label_set.nouns}"
 
 
 @CHECKPOINT.rule(

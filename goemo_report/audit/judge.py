@@ -78,7 +78,7 @@ def audit(
     """Ask every rule about one run."""
     reasons = waivers or {}
     found = [
-        Finding(rule, detail, reasons.get(rule.id, ""))
+        Finding(rule.worded(evidence.label_set), detail, reasons.get(rule.id, ""))
         for rule in rules
         for detail in _details(rule, evidence)
     ]

@@ -195,8 +195,8 @@ def macro_auc(evidence: Evidence) -> Iterator[str]:
 def _per_class_rule(statistic: str, kind: type) -> Check:
     def check(evidence: Evidence) -> Iterator[str]:
         values = {
-            emotion: evidence.result.logged.get(per_class_metric(statistic, emotion))
-            for emotion in evidence.labels
+            label: evidence.result.logged.get(per_class_metric(statistic, label))
+            for label in evidence.labels
         }
         missing = [label for label, value in values.items() if value is None]
         if len(missing) == len(values):
@@ -204,10 +204,10 @@ def _per_class_rule(statistic: str, kind: type) -> Check:
             yield f"test/{statistic}_* is missing" + (f" for all {number} {noun}" if number else "")
         elif missing:
             yield f"test/{statistic}_* is missing for {listed(missing)}"
-        for emotion, value in values.items():
+        for label, value in values.items():
             top = math.inf if kind is int else 1
             if value is not None and not (0 <= value <= top and has_type(value, kind)):
-                name = per_class_metric(statistic, emotion)
+                name = per_class_metric(statistic, label)
                 yield f"{name} is {value:g}, not {'a count' if kind is int else 'from 0 to 1'}"
                 return
 
@@ -218,8 +218,8 @@ for _statistic, _kind in PER_CLASS_STATISTICS.items():
     METRICS.add(
         f"metric-{_statistic}-per-class",
         "error",
-        f"test/{_statistic}_{{emotion}} is logged after training for every emotion.",
-        "Log it for each of the run's emotions after the evaluation on the test split",
+        f"test/{_statistic}_{{{{noun}}}} is logged after training for every {{noun}}.",
+        "Log it for each of the run's {nouns} after the evaluation on the test split",
         _per_class_rule(_statistic, _kind),
     )
 

@@ -9,6 +9,7 @@ from goemo_report.audit.judge import RULES, Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural
+from goemo_report.labels import LabelSet
 from goemo_report.report.document import Cell, Column, Mark, Table
 
 SCHEMA_VERSION: Final = 1
@@ -145,10 +146,9 @@ def _property(text: str) -> str:
 def rule_table() -> str:
     """The rules as a Markdown table, for docs/audit.md."""
     lines = ["| rule | severity | requires | what to do |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| `{rule.id}` | {rule.severity} | {_cell(rule.requires)} | {_cell(rule.remedy)} |"
-        for rule in RULES
-    ]
+    for rule in (one.worded(LabelSet.of(())) for one in RULES):
+        requires, remedy = _cell(rule.requires), _cell(rule.remedy)
+        lines.append(f"| `{rule.id}` | {rule.severity} | {requires} | {remedy} |")
     return "\n".join(lines) + "\n"
 
 

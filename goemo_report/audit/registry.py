@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from goemo_report.audit.evidence import Evidence
+from goemo_report.labels import LabelSet
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -22,7 +23,10 @@ SEVERITY_MEANINGS: Final[dict[Severity, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One requirement. `check` yields one line for every breach, nothing where it is kept."""
+    """One requirement. `check` yields one line for every breach, nothing where it is kept.
+
+    `{noun}` and `{nouns}` in the texts stand for what a run's labels are called.
+    """
 
     id: str
     subject: Subject
@@ -30,6 +34,14 @@ class Rule:
     requires: str
     remedy: str
     check: Check
+
+    def worded(self, label_set: LabelSet) -> Rule:
+        """The rule as it is said of a run with these labels."""
+
+        def said(text: str) -> str:
+            return text.replace("{nouns}", label_set.nouns).replace("{noun}", label_set.noun)
+
+        return replace(self, requires=said(self.requires), remedy=said(self.remedy))
 
 
 class RuleSet:

@@ -66,7 +66,7 @@ def run_name_model(evidence: Evidence) -> Iterator[str]:
 )
 def run_project(evidence: Evidence) -> Iterator[str]:
     """Another project is read with --project."""
-    if evidence.run.project and evidence.run.project != PROJECT:
+    if evidence.label_set.own_data and evidence.run.project not in ("", None, PROJECT):
         yield f"the run is in the project {shown(evidence.run.project)}"
 
 

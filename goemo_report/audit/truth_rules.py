@@ -274,11 +274,11 @@ def _defined(value: float) -> float | None:
 @TRUTH.rule(
     "true-num-labels",
     "error",
-    "num_labels is the number of emotions in the predictions.",
+    "num_labels is the number of {nouns} in the predictions.",
     "Log the size of the model's output",
 )
 def true_num_labels(evidence: Evidence) -> Iterator[str]:
-    """27 and 28 are both valid, if both places say so."""
+    """Any number is valid, if both places say so."""
     number = evidence.run.config.get("num_labels")
     for split, found in evidence.result.splits.items():
         if has_type(number, int) and number != len(found.labels):

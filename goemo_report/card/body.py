@@ -11,13 +11,20 @@ from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
 from goemo_report.card.front import render_front_matter
 from goemo_report.card.limits import limitations
 from goemo_report.card.replicate import by_goemo_train, replicate_command, without_private_paths
-from goemo_report.card.wording import CITATION, DATA, EVALUATION_NOTE, INTENDED_USE, THRESHOLD_CODE
+from goemo_report.card.wording import (
+    CITATION,
+    DATA,
+    EVALUATION_NOTE,
+    INTENDED_USE,
+    OTHER_USE,
+    THRESHOLD_CODE,
+)
 from goemo_report.contract import (
     CONFIG_KEYS,
     SYSTEM_KEYS,
 )
-from goemo_report.formats.wording import plural
-from goemo_report.labels import NEUTRAL, SPLIT_SAMPLES
+from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_report.report.document import Cell, Code, Column, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_code, markdown_text
@@ -34,7 +41,8 @@ def render_card(card: Card) -> str:
 
 
 def _body(card: Card) -> Iterator[str]:
-    run = card.result.run
+    run, noun, nouns = card.result.run, card.label_set.noun, card.label_set.nouns
+    note = EVALUATION_NOTE.format(noun=noun, nouns=nouns)
     yield f"# {markdown_text(card.title)}"
     started = (
         f"{markdown_code(card.base_model, in_table=False)}"
@@ -42,21 +50,22 @@ def _body(card: Card) -> Iterator[str]:
         else (f"{markdown_text(run.model_name)}")
     )
     yield (
-        f"{started}, fine-tuned for multi-label emotion classification with "
+        f"{started}, fine-tuned for {card.label_set.task} with "
         f"{len(card.scores.labels)} labels on {markdown_text(card.data_name)}. Run "
         f"{markdown_code(run.name, in_table=False)} ({markdown_code(run.id, in_table=False)})"
         + (f", [W&B]({_address(run.url)})." if run.url and _address(run.url) else ".")
     )
     yield "## Intended use"
-    yield INTENDED_USE
+    names = markdown_text(listed(card.label_set.labels, 12))
+    yield INTENDED_USE if card.data else OTHER_USE.format(nouns=nouns, names=names)
     yield "## Data"
     yield from _data(card)
     yield "## Training configuration"
     yield _mapping("configuration", _configuration(card))
     yield "## Results"
-    yield f"On {plural(card.scores.rows, 'text')} of the {_split_name(card)}. {EVALUATION_NOTE}"
+    yield f"On {plural(card.scores.rows, 'text')} of the {_split_name(card)}. {note}"
     yield _table(_overall(card))
-    yield "### Per emotion"
+    yield f"### Per {noun}"
     yield _table(_per_class(card))
     yield "## Thresholds"
     yield from _thresholds(card)
@@ -66,6 +75,8 @@ def _body(card: Card) -> Iterator[str]:
     yield _mapping("environment", _environment(card))
     yield "## Reproduce"
     yield from _reproduce(card)
+    if card.data is None:
+        return
     yield "## Citation"
     yield render_block(Code(CITATION, "bibtex"), "md")
 
@@ -95,13 +106,21 @@ def _split_name(card: Card) -> str:
 def _data(card: Card) -> Iterator[str]:
     sizes = {name: as_number(card.config.get(f"{name}_samples")) for name in SPLIT_SAMPLES}
     known = [f"{size:,.0f} for {name}" for name, size in sizes.items() if size is not None]
-    yield DATA if card.is_go_emotions else f"{markdown_text(card.data_name)}; not GoEmotions."
+    yield _described(card)
     if known:
         version = card.config.get("dataset_version")
         said = f" Version {markdown_code(str(version), in_table=False)}." if version else ""
         yield f"Texts: {', '.join(known)}.{said}"
-    if NEUTRAL not in card.scores.labels:
+    if card.data and card.label_set == WITHOUT_NEUTRAL:
         yield "`neutral` is left out: texts with no other label were not seen in training."
+
+
+def _described(card: Card) -> str:
+    labels, known = card.label_set, card.label_set.own_data
+    if card.data is None:
+        return f"{markdown_text(card.data_name)}{f'; not {known.title}' if known else ''}."
+    grouped = f" Here they are put together as {len(labels.labels)} {labels.nouns}."
+    return DATA + ("" if known else grouped)
 
 
 def _configuration(card: Card) -> dict[str, Any]:
@@ -151,7 +170,7 @@ def _cell(value: float | None, bounds: MetricIntervals | None, key: str) -> Cell
 def _per_class(card: Card) -> Table:
     scores, tuned = card.scores, card.tuned
     columns = [
-        Column("emotion", "emotion"),
+        Column("emotion", card.label_set.noun),
         Column("support", "support", "integer"),
         Column("precision", "precision", "number"),
         Column("recall", "recall", "number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,11 @@ from typing import Any, Final
 
 from goemo_report.card.replicate import base_model
 from goemo_report.contract import (
-    DATASET_NAME,
     DEFAULT_THRESHOLD,
     Split,
 )
 from goemo_report.formats.wording import plural
-from goemo_report.labels import SPLIT_SAMPLES
+from goemo_report.labels import DataSet, LabelSet
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
@@ -22,6 +22,8 @@ from goemo_report.statistics.intervals import MetricIntervals, intervals
 from goemo_report.thresholds.protocols import ThresholdChoice, tuned_per_class
 
 UNKNOWN_LICENSE: Final = "unknown"
+_UNNAMED: Final = "unnamed data"
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9._]+")
 METRICS: Final = (
     ("micro_auc", "Micro AUC", "roc_auc"),
     ("macro_auc", "Macro AUC", "roc_auc"),
@@ -48,7 +50,8 @@ class Card:
     @property
     def title(self) -> str:
         """The model's name on the card."""
-        return self.name or f"{self.result.run.model_name}-goemotions"
+        data = self.data.title.lower() if self.data else _NO_NAME.sub("-", self.data_name)
+        return self.name or f"{self.result.run.model_name}-{data.strip('-')}"
 
     @property
     def split(self) -> Split:
@@ -65,21 +68,30 @@ class Card:
         """Hub name of the model that was fine-tuned, None where there is none."""
         return self.base or base_model(self.result.run)
 
-    @cached_property
-    def is_go_emotions(self) -> bool:
-        """Whether the run says that it saw GoEmotions; a run that says nothing did."""
-        return str(self.config.get("dataset_name") or DATASET_NAME).endswith(DATASET_NAME)
+    @property
+    def label_set(self) -> LabelSet:
+        """The run's labels and what is known about them."""
+        return self.predictions.label_set
+
+    @property
+    def data(self) -> DataSet | None:
+        """The known data set that the run saw, by its labels and what it says; None else."""
+        known, stated = self.label_set.data, self.config.get("dataset_name")
+        if known is None or not stated:
+            return self.label_set.own_data
+        return known if known.is_named(stated) else None
 
     @property
     def data_name(self) -> str:
         """The data set's name."""
-        return "GoEmotions" if self.is_go_emotions else str(self.config["dataset_name"])
+        return self.data.title if self.data else str(self.config.get("dataset_name") or _UNNAMED)
 
     @property
     def part(self) -> str:
         """What the evaluated texts are of the official split; empty where they are all of it."""
-        official, rows = SPLIT_SAMPLES[self.split], self.scores.rows
-        if not self.is_go_emotions or rows == official:
+        rows = self.scores.rows
+        official = self.data.split_samples[self.split] if self.data else rows
+        if rows == official:
             return ""
         name = "test" if self.split == "test" else "validation"
         if rows < official:

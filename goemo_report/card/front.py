@@ -11,7 +11,6 @@ from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
 from goemo_report.formats.text import visible
 from goemo_report.metrics.scores import Scores
 
-HUB_DATASET: Final = "google-research-datasets/go_emotions"
 OTHER_DATASET: Final = "other"
 """Type of a data set whose name is none that the hub could have."""
 _PART: Final = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
@@ -28,17 +27,19 @@ def render_front_matter(card: Card) -> str:
 def front_matter(card: Card) -> dict[str, Any]:
     """The metadata of the card, in the hub's names."""
     front: dict[str, Any] = {
-        "language": ["en"],
+        **({"language": ["en"]} if card.data else {}),
         "license": card.license,
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
     }
     if card.base_model:
         front["base_model"] = card.base_model
-    if card.is_go_emotions:
-        front["datasets"] = [HUB_DATASET]
+    if card.data:
+        front["datasets"] = [card.data.hub]
     front["tags"] = [
-        *("emotion-classification", "multi-label-classification", "goemotions"),
+        *(["emotion-classification"] if card.label_set.noun == "emotion" else []),
+        "multi-label-classification",
+        *(["goemotions"] if card.data else []),
         *(["generated-from-wandb"] if card.result.run.url else []),
     ]
     front["metrics"] = sorted({kind for _, _, kind in METRICS})
@@ -47,15 +48,14 @@ def front_matter(card: Card) -> dict[str, Any]:
 
 
 def _model_index(card: Card) -> dict[str, Any]:
-    data: dict[str, Any] = {"type": HUB_DATASET, "name": card.data_name, "config": "simplified"}
-    if card.part:
-        data["name"] = f"{card.data_name} ({card.part})"
-    if not card.is_go_emotions:
-        kind = card.data_name if _is_hub_name(card.data_name) else OTHER_DATASET
-        data = {"type": kind, "name": card.data_name}
+    kind = card.data_name if _is_hub_name(card.data_name) else OTHER_DATASET
+    data = {"type": kind, "name": card.data_name}
+    if card.data:
+        part = f" ({card.part})" if card.part else ""
+        data = {"type": card.data.hub, "name": f"{card.data_name}{part}", "config": "simplified"}
     data["split"] = "test" if card.split == "test" else "validation"
     result: dict[str, Any] = {
-        "task": {"type": "text-classification", "name": "Multi-label emotion classification"},
+        "task": {"type": "text-classification", "name": card.label_set.task.capitalize()},
         "dataset": data,
         "metrics": [
             *_hub_metrics(card.scores, "threshold 0.5"),

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from goemo_report.card.facts import Card
-from goemo_report.labels import SPLIT_SAMPLES
 from goemo_report.report.render.text import markdown_text
 from goemo_report.sources.logged import as_number
 
@@ -63,17 +62,21 @@ def _without_own(card: Card, silent: Sequence[str]) -> str:
 
 def _about_training(card: Card) -> Iterator[str]:
     seen = as_number(card.config.get("train_samples"))
-    if card.is_go_emotions and seen is not None and seen < SPLIT_SAMPLES["train"] / 2:
-        yield f"It was trained on {seen:,.0f} of the data set's {SPLIT_SAMPLES['train']:,} texts."
-    if not card.is_go_emotions:
-        yield "It was not trained on GoEmotions: its numbers do not compare with published ones."
+    whole = card.data.split_samples["train"] if card.data else 0
+    if seen is not None and seen < whole / 2:
+        yield f"It was trained on {seen:,.0f} of the data set's {whole:,} texts."
+    known = card.label_set.own_data
+    if known is not None and card.data is None:
+        yield (
+            f"It was not trained on {known.title}: its numbers do not compare with published ones."
+        )
     if card.part:
         yield f"It was evaluated on {card.part}: its numbers do not compare with those on all."
     cut, length = as_number(card.config.get("truncated_texts")), card.config.get("max_seq_length")
     if cut:
         yield f"{cut:,.0f} texts were cut after {markdown_text(str(length))} tokens."
     yield ("This is one seed. Another gives other numbers, which the intervals above do not cover.")
-    if card.is_go_emotions:
+    if card.data:
         yield (
             "Texts are English Reddit comments; other kinds of text, languages and times were "
             "not tested."
@@ -82,4 +85,4 @@ def _about_training(card: Card) -> Iterator[str]:
 
 def _names(labels: Sequence[str], limit: int = 12) -> str:
     more = f" and {len(labels) - limit} more" if len(labels) > limit else ""
-    return ", ".join(labels[:limit]) + more
+    return markdown_text(", ".join(labels[:limit])) + more

@@ -16,7 +16,7 @@ from goemo_report.contract import (
     PHASE_TAGS,
     STATUS_TAGS,
 )
-from goemo_report.labels import WITHOUT_NEUTRAL
+from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.sources.model import ArtifactRef, RunRecord
 
 GUIDE_SETTINGS: Final = (
@@ -117,10 +117,14 @@ def _is_path(value: str) -> bool:
 
 def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> dict[str, Any]:
     if not by_goemo_train(run):
+        number, stated = run.config.get("num_labels"), run.config.get("dataset_name")
+        own = number in (None, len(GOEMOTIONS.labels), len(WITHOUT_NEUTRAL.labels))
+        data = stated or (DATASET_NAME if own else None)
+        plain = str(data).rsplit("/", 1)[-1] == DATASET_NAME
         return {
             "model": base_model(run) or run.model_name,
-            "dataset": run.config.get("dataset_name") or DATASET_NAME,
-            "exclude_neutral": run.config.get("num_labels") == len(WITHOUT_NEUTRAL.labels),
+            "dataset": data,
+            "exclude_neutral": plain and number == len(WITHOUT_NEUTRAL.labels),
             **{key: run.config[key] for key in GUIDE_SETTINGS if key in run.config},
         }
     found: Any = {key: value for key, value in run.config.items() if key not in _FOUND}

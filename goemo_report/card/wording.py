@@ -9,6 +9,10 @@ INTENDED_USE: Final = (
     "carry several, or none. It suits research and aggregate analysis. It is not made for "
     "decisions about single people: the labels are readers' judgements, not writers' feelings."
 )
+OTHER_USE: Final = (
+    "Labelling texts like those that it was trained on with these {nouns}: {names}. A text may "
+    "carry several, or none. It is not made for decisions about single people."
+)
 DATA: Final = (
     "[GoEmotions](https://huggingface.co/datasets/google-research-datasets/go_emotions) "
     "(simplified): Reddit comments, each labelled by three raters or more with 27 emotions and "
@@ -16,7 +20,7 @@ DATA: Final = (
 )
 EVALUATION_NOTE: Final = (
     "Recomputed from the run's predictions; 95% intervals in brackets. Micro averages are taken "
-    "over all text and emotion pairs, macro averages over emotions. A ratio with an empty "
+    "over all text and {noun} pairs, macro averages over {nouns}. A ratio with an empty "
     "denominator counts as 0."
 )
 THRESHOLD_CODE: Final = """\

@@ -258,7 +258,7 @@ def _labels(
     shown = ", ".join(name[:40] for name in names[:4])
     raise DataError(
         f"{files.label} has {len(names)} outputs ({shown}, ...), not {wanted}",
-        "Its config.json should map ids to emotions in id2label",
+        "Its config.json should map ids to labels in id2label",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -140,12 +140,14 @@ def label_texts(
         loaded = checkpoint.load(files, given.labels if given else None, device)
         kept = files.json(THRESHOLDS_FILE)
     chosen = given or _own_thresholds(source, run, loaded.labels, protocol, kept, files.label)
-    if chosen.labels != loaded.labels:
+    if set(chosen.labels) != set(loaded.labels):
         raise DataError(
             f"the thresholds are for {len(chosen.labels)} labels, {loaded.name} has "
             f"{len(loaded.labels)}",
             "They are not of one run",
         )
+    order = [chosen.labels.index(label) for label in loaded.labels]
+    chosen = replace(chosen, labels=loaded.labels, values=chosen.values[order])
     length = max_length or checkpoint.max_length_of(run, loaded)
     logits = loaded.predict(texts, max_length=length, batch_size=batch_size, progress=progress)
     if not np.isfinite(logits).all():

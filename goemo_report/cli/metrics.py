@@ -21,6 +21,7 @@ from goemo_report.cli._output import note, progress, write, write_json
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.files import user_path
 from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import NEUTRAL
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def _read(run: str, split: Split, settings: Settings) -> Predictions:
 def _note_oddities(predictions: Predictions, scores: Scores) -> None:
     from goemo_report.thresholds.infer import infer_threshold
 
-    inferred = infer_threshold(predictions.probabilities, predictions.predicted)
+    noun = predictions.label_set.noun
+    inferred = infer_threshold(predictions.probabilities, predictions.predicted, noun)
     if inferred.value != scores.threshold or inferred.contradictions:
         note(f"note: the file's own pred_labels: {inferred.description}")
     for what, rows in (
@@ -115,8 +117,8 @@ def _note_oddities(predictions: Predictions, scores: Scores) -> None:
 
 
 def _unlabelled(predictions: Predictions) -> list[int]:
-    """Rows without a true label: with neutral, GoEmotions has none."""
-    if "neutral" not in predictions.labels:
+    """Rows without a true label: none in a set with neutral, which says that there is no other."""
+    if NEUTRAL not in predictions.labels:
         return []
     return [row for row, truth in enumerate(predictions.truth) if not truth.any()]
 

@@ -7,7 +7,7 @@ its smallest that is; a rule fits when some threshold is allowed by every text.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -41,19 +41,20 @@ class InferredThreshold:
     contradictions: int = 0
     fallback_rows: int = 0
     per_class: tuple[float | None, ...] | None = None
+    noun: str = "label"
 
     @property
     def description(self) -> str:
         """The finding in one line."""
         if self.rule == "top-1":
-            return "the most probable emotion of each text, no threshold"
+            return f"the most probable {self.noun} of each text, no threshold"
         if self.rule == "per-class" and self.per_class is not None:
             known = [value for value in self.per_class if value is not None]
             if not known:  # a class that is always or never predicted has no threshold
                 return "the same labels for every text, whatever its probabilities"
             return f"one threshold per class, from {min(known):g} to {max(known):g}"
         if self.value is None:
-            return f"no emotion is predicted, with probabilities up to {self.low:.3g}"
+            return f"no {self.noun} is predicted, with probabilities up to {self.low:.3g}"
         text = f"{self.value:g}"
         if self.contradictions == self.rows:
             return "no threshold fits the probabilities of any row"
@@ -63,17 +64,24 @@ class InferredThreshold:
         if high - low > _WIDE:
             text += f" (any from {low:.3f} to {high:.3f} fits)"
         if self.rule == "top-1-fallback":
-            text += f", else the most probable emotion ({self.fallback_rows} of {self.rows} rows)"
+            text += f", else the most probable {self.noun} "
+            text += f"({self.fallback_rows} of {self.rows} rows)"
         return text
 
 
-def infer_threshold(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold:
+def infer_threshold(
+    probabilities: FloatArray, predicted: BoolArray, noun: str = "label"
+) -> InferredThreshold:
     """Infer the rule from (n, k) probabilities and predicted labels; n must not be 0.
 
-    A simpler rule wins. One threshold per class is believed only when fewer classes leave
-    the best global threshold than texts contradict it: each odd class must explain more
-    than one text.
+    A simpler rule wins. One threshold per class is believed only when fewer classes leave the
+    best global threshold than texts contradict it: each odd class must explain more
+    than one text. `noun` is what a label is called in its description.
     """
+    return replace(_infer(probabilities, predicted), noun=noun)
+
+
+def _infer(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold:
     rows = len(probabilities)
     lows = _largest(probabilities, ~predicted, axis=1)
     highs = _smallest(probabilities, predicted, axis=1)

@@ -15,15 +15,16 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card
-from goemo_report.card.front import HUB_DATASET
 from goemo_report.card.limits import limitations
 from goemo_report.cli import goemo_report
-from goemo_report.labels import EMOTIONS, SPLIT_SAMPLES
+from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics.scores import score
 from goemo_report.results import RunResult, load_results
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.thresholds.protocols import tuned_per_class
 
+assert GOEMOTIONS.data is not None
+HUB_DATASET = GOEMOTIONS.data.hub
 HUB_METRICS = {"roc_auc", "f1", "precision", "recall", "accuracy"}
 HOSTILE = "a: b # c\n---\nlicense: mit\n\"'{{x}} <script>|*_`[l](u) \x1b[2J\u202e\ufffe\U0001f600"
 

@@ -75,7 +75,7 @@ def build_report(
     texts = texts_range(comparison)
     where = "" if comparison.same_texts else " (not the same ones for all)"
     return Report(
-        title="GoEmotions report",
+        title=f"{comparison.label_set.title} report",
         subtitle=f"{plural(len(comparison.runs), 'run')} on {texts} "
         f"{comparison.split} texts{where}, recomputed from the predictions",
         created_at=created_at,

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.analysis.multilabel import confusion, cooccurrence
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.table import ratio
 from goemo_report.report.document import Block, Column, Heatmap, Table
@@ -18,6 +19,7 @@ _PAIRS: Final = 40
 
 def cooccurrences(found: SplitResult, predicted: BoolArray) -> list[Block]:
     """Share of the texts with one label that also have another: true, predicted, difference."""
+    noun = found.label_set.noun
     true = _given(cooccurrence(found.predictions.truth))
     given = _given(cooccurrence(predicted))
     blocks: list[Block] = []
@@ -30,9 +32,9 @@ def cooccurrences(found: SplitResult, predicted: BoolArray) -> list[Block]:
             _label_heatmap(
                 f"cooccurrence-{name}",
                 title,
-                "Of the texts with the emotion of the row, the share that also has that of the "
-                "column. Empty: no text has the emotion of the row.",
-                found.labels,
+                f"Of the texts with the {noun} of the row, the share that also has that of the "
+                f"column. Empty: no text has the {noun} of the row.",
+                found.label_set,
                 values,
                 diverging=name == "difference",
             )
@@ -53,7 +55,7 @@ def _label_heatmap(
     identifier: str,
     title: str,
     caption: str,
-    labels: tuple[str, ...],
+    label_set: LabelSet,
     values: FloatArray,
     *,
     diverging: bool = False,
@@ -63,18 +65,19 @@ def _label_heatmap(
         tuple(None if np.isnan(value) else round(value, 3) for value in row)
         for row in values.tolist()
     )
+    labels = label_set.labels
     columns = (*labels, *extra)
     return Heatmap(
         id=identifier,
         title=title,
-        alt=f"{title}: a matrix of {len(labels)} by {len(columns)} emotions. {caption}",
+        alt=f"{title}: a matrix of {len(labels)} by {len(columns)} {label_set.nouns}. {caption}",
         rows=labels,
         columns=columns,
         values=cells,
-        table=_pairs(identifier, title, labels, columns, values, diverging=diverging),
+        table=_pairs(identifier, title, label_set, columns, values, diverging=diverging),
         caption=caption,
         scale="diverging" if diverging else "sequential",
-        row_title="emotion",
+        row_title=label_set.noun,
         column_title="also",
     )
 
@@ -82,13 +85,13 @@ def _label_heatmap(
 def _pairs(
     identifier: str,
     title: str,
-    labels: tuple[str, ...],
+    label_set: LabelSet,
     columns: tuple[str, ...],
     values: FloatArray,
     *,
     diverging: bool,
 ) -> Table:
-    """The largest cells of a matrix, one a row: 784 cells side by side read badly."""
+    """The largest cells of a matrix, one a row: hundreds of cells side by side read badly."""
     sizes = np.abs(np.nan_to_num(values))
     order = np.argsort(-sizes, axis=None, kind="stable")[:_PAIRS]
     places = [divmod(flat, len(columns)) for flat in order.tolist()]
@@ -96,14 +99,16 @@ def _pairs(
         id=f"{identifier}-values",
         title=title,
         columns=(
-            Column("row", "emotion"),
+            Column("row", label_set.noun),
             Column("column", "with"),
             Column(
                 "value", "difference" if diverging else "share", "delta" if diverging else "percent"
             ),
         ),
         rows=tuple(
-            (labels[i], columns[j], round(float(values[i, j]), 4)) for i, j in places if sizes[i, j]
+            (columns[i], columns[j], round(float(values[i, j]), 4))
+            for i, j in places
+            if sizes[i, j]
         ),
         caption=f"The {_PAIRS} largest; the matrix is in the figure and in JSON.",
         collapsed=True,
@@ -113,7 +118,7 @@ def _pairs(
 def confusions(found: SplitResult, predicted: BoolArray) -> list[Block]:
     """Which label is given where another is missed: the most frequent, and all as a figure."""
     confused = confusion(found.predictions.truth, predicted)
-    support = found.scores.counts.support
+    support, noun = found.scores.counts.support, found.label_set.noun
     order = np.argsort(-confused.counts, axis=None, kind="stable")[:_TOP]
     rows = []
     for flat in order.tolist():
@@ -125,7 +130,7 @@ def confusions(found: SplitResult, predicted: BoolArray) -> list[Block]:
     whole = all(texts.is_integer() for _, _, texts, _, _ in rows)
     table = Table(
         id="confusions",
-        title="Which emotion is predicted instead of which",
+        title=f"Which {noun} is predicted instead of which",
         columns=(
             Column("true", "missed"),
             Column("given", "predicted instead"),
@@ -135,7 +140,7 @@ def confusions(found: SplitResult, predicted: BoolArray) -> list[Block]:
         ),
         rows=tuple(rows),
         caption=f"The {_TOP} most frequent. A text with several wrong labels counts for each in "
-        "equal parts. Shares are of the texts that carry the missed emotion, as in the figure.",
+        f"equal parts. Shares are of the texts that carry the missed {noun}, as in the figure.",
     )
     with_nothing = np.column_stack([confused.counts, confused.nothing])
     shares = ratio(with_nothing, support[:, None])
@@ -143,10 +148,10 @@ def confusions(found: SplitResult, predicted: BoolArray) -> list[Block]:
     shares[np.arange(len(shares)), np.arange(len(shares))] = np.nan
     heatmap = _label_heatmap(
         "confusions-heatmap",
-        "Missed emotion (row) against what is predicted instead (column)",
-        "Share of the texts that carry the emotion of the row; the last column: missed, and no "
+        f"Missed {noun} (row) against what is predicted instead (column)",
+        f"Share of the texts that carry the {noun} of the row; the last column: missed, and no "
         "wrong label given. A row adds up to 1 minus recall.",
-        found.labels,
+        found.label_set,
         shares,
         extra=("(nothing)",),
     )

@@ -171,12 +171,12 @@ def over_seeds(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{beats}, but {equal} comparisons: {seeds} cannot rule out chance {test}."
 
 
-# --- Emotions -------------------------------------------------------------------------
+# --- Labels ---------------------------------------------------------------------------
 
 
 def _gains(comparison: Comparison) -> list[str]:
-    """The three emotions that gained and lost most, best run against the baseline."""
-    best, base = comparison.best, comparison.baseline
+    """The three labels that gained and lost most, best run against the baseline."""
+    best, base, noun = comparison.best, comparison.baseline, comparison.noun
     if best.recipe is base.recipe:
         return []
     deltas = []
@@ -192,14 +192,14 @@ def _gains(comparison: Comparison) -> list[str]:
     against = "" if comparison.baseline_is_chosen else f" against {base.name}"
     lines = []
     if gained:
-        lines.append(f"Gained most F1{against}: {_emotions(gained)}.")
-    lines.append(f"Lost most F1{against}: {_emotions(lost)}." if lost else "No emotion lost F1.")
+        lines.append(f"Gained most F1{against}: {_labels(gained)}.")
+    lines.append(f"Lost most F1{against}: {_labels(lost)}." if lost else f"No {noun} lost F1.")
     if any("*" in line for line in lines):
-        lines.append("* more than noise (Holm-adjusted over the emotions).")
+        lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
     return lines
 
 
-def _emotions(deltas: list[tuple[float, str, bool]]) -> str:
+def _labels(deltas: list[tuple[float, str, bool]]) -> str:
     words = listed(
         f"{label} {signed(delta)}{'*' if clear else ''}" for delta, label, clear in deltas
     )

@@ -60,7 +60,9 @@ def build(comparison: Comparison) -> Section | None:
         "Ablation",
         present(
             _table(rows),
-            callout("note", "Emotions that changed by more than noise:", moved),
+            callout(
+                "note", f"{comparison.nouns.capitalize()} that changed by more than noise:", moved
+            ),
             callout("note", "How to read them:", notes),
         ),
         lead="Runs tagged ablation, each against the run whose config is nearest, with the change "

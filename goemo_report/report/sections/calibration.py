@@ -9,6 +9,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Table
 from goemo_report.report.sections._common import (
     Cells,
+    label_column,
     run_columns,
     run_series,
     run_table,
@@ -36,8 +37,8 @@ def build(comparison: Comparison) -> Section:
         (_plot(comparison, upper), _table(comparison, found, upper), _per_class(comparison)),
         lead="Among the pairs to which a run gives probability p, a share p should be true. Above "
         "the diagonal a run is too careful, below it too bold.",
-        method=f"{sample(comparison)}, all text x emotion pairs, no threshold. ECE: mean of "
-        f"|frequency \u2212 mean probability| over {BINS} bins of equal mass, weighted by size. "
+        method=f"{sample(comparison)}, all text x {comparison.noun} pairs, no threshold. ECE: mean "
+        f"of |frequency \u2212 mean probability| over {BINS} bins of equal mass, weighted by size. "
         "Most pairs are negative with a small probability, so a small ECE over all pairs comes "
         f"easily: the diagram and the second column take the pairs with p \u2265 {LIKELY:g} only. "
         "Brier: mean squared error of the probability.",
@@ -118,9 +119,9 @@ def _per_class(comparison: Comparison) -> Table:
         errors[run.id] = dict(zip(run.labels, values, strict=True))
     return Table(
         id="calibration-emotions",
-        title="ECE of each emotion",
+        title=f"ECE of each {comparison.noun}",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             *run_columns(comparison.runs, digits=4, shade=True),
         ),
         rows=tuple(

@@ -1,4 +1,4 @@
-"""Curves: precision-recall and ROC, micro for every run and per emotion for a few."""
+"""Curves: precision-recall and ROC, micro for every run and per label for a few."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from goemo_report.analysis.curves import Curve, Steps, precision_recall_curve, r
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table, Value
 from goemo_report.report.sections._common import (
+    label_column,
     listed,
     metric_column,
     run_series,
@@ -22,7 +23,7 @@ ORDER = 80
 MICRO_POINTS: Final = 120
 CLASS_POINTS: Final = 60
 CLASS_RUNS: Final = 2
-"""Runs with curves per emotion: more would make the page too large."""
+"""Runs with curves per label: more would make the page too large."""
 _RECALLS: Final = (0.2, 0.4, 0.6, 0.8)
 
 _Draw = Callable[[Steps, int], Curve | None]
@@ -33,7 +34,7 @@ _KINDS: Final[dict[str, tuple[str, str, str, _Draw]]] = {
 
 
 def build(comparison: Comparison) -> Section:
-    """Micro curves of every run; curves per emotion of the best run and the baseline."""
+    """Micro curves of every run; curves per label of the best run and the baseline."""
     wanted = dict.fromkeys((comparison.best, comparison.baseline, *comparison.ranked))
     chosen = tuple(wanted)[:CLASS_RUNS]
     micro = {run: _micro(run) for run in comparison.runs}
@@ -58,11 +59,11 @@ def build(comparison: Comparison) -> Section:
             _class_plot(comparison, classes, "precision-recall", _class_table(comparison, classes)),
             _class_plot(comparison, classes, "roc", _class_auc(comparison, chosen)),
         ),
-        lead="Micro curves of every run; curves per emotion of "
+        lead=f"Micro curves of every run; curves per {comparison.noun} of "
         f"{listed(run.name for run in chosen)}.",
         method=f"{sample(comparison)}; every distinct probability is a threshold. For drawing, "
-        f"a curve keeps at most {MICRO_POINTS} points ({CLASS_POINTS} per emotion), equally "
-        "spaced along the curve; AP and AUC come from all points. With rare labels the ROC "
+        f"a curve keeps at most {MICRO_POINTS} points ({CLASS_POINTS} per {comparison.noun}), "
+        "equally spaced along the curve; AP and AUC come from all points. With rare labels the ROC "
         "curve flatters: read the precision-recall curve.",
     )
 
@@ -92,10 +93,11 @@ def _series(run: ComparedRun, curve: Curve | None, group: str = "") -> Iterator[
 
 def _micro_plot(micro: dict[ComparedRun, _Micro], kind: str, table: Table) -> Plot:
     title, x, y, _ = _KINDS[kind]
+    noun = next(iter(micro)).label_set.noun
     return Plot(
         id=f"curves-{kind}",
         title=f"{title} curve, micro",
-        alt=f"{title} curves over all text x emotion pairs, one a run.",
+        alt=f"{title} curves over all text x {noun} pairs, one a run.",
         x=Axis(x, low=0, high=1),
         y=Axis(y, low=0, high=1),
         series=tuple(
@@ -112,8 +114,8 @@ def _class_plot(
     title, x, y, draw = _KINDS[kind]
     return Plot(
         id=f"curves-{kind}-emotions",
-        title=f"{title} curve of each emotion",
-        alt=f"{title} curves of one emotion at a time, one a run.",
+        title=f"{title} curve of each {comparison.noun}",
+        alt=f"{title} curves of one {comparison.noun} at a time, one a run.",
         x=Axis(x, low=0, high=1),
         y=Axis(y, low=0, high=1),
         series=tuple(
@@ -161,7 +163,7 @@ def _class_table(comparison: Comparison, classes: dict[ComparedRun, dict[str, St
         for run, found in classes.items():
             cells += [run.of_class("average_precision", label), *_precisions(found.get(label))]
         rows.append(tuple(cells))
-    columns = [Column("emotion", "emotion")]
+    columns = [label_column(comparison)]
     for run in classes:
         columns.append(Column(f"{run.id}_ap", f"{run.key} AP", "number"))
         columns += [
@@ -170,7 +172,7 @@ def _class_table(comparison: Comparison, classes: dict[ComparedRun, dict[str, St
         ]
     return Table(
         id="curves-precision-recall-emotions-values",
-        title="Precision at recall of each emotion",
+        title=f"Precision at recall of each {comparison.noun}",
         columns=tuple(columns),
         rows=tuple(rows),
         collapsed=True,
@@ -180,9 +182,9 @@ def _class_table(comparison: Comparison, classes: dict[ComparedRun, dict[str, St
 def _class_auc(comparison: Comparison, chosen: tuple[ComparedRun, ...]) -> Table:
     return Table(
         id="curves-roc-emotions-values",
-        title="AUC of each emotion",
+        title=f"AUC of each {comparison.noun}",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             *(Column(run.id, f"{run.short} AUC", "number", digits=4) for run in chosen),
         ),
         rows=tuple(

@@ -1,4 +1,4 @@
-"""Differences to the baseline, overall and per emotion, with paired intervals."""
+"""Differences to the baseline, overall and per label, with paired intervals."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from goemo_report.report.sections._common import (
     callout,
     chance,
     difference_cell,
+    label_column,
     metric_column,
     number,
     present,
@@ -110,9 +111,9 @@ def _per_class(comparison: Comparison) -> Table:
     base, support = comparison.baseline, comparison.baseline.support
     return Table(
         id="differences-emotions",
-        title="F1 differences per emotion",
+        title=f"F1 differences per {comparison.noun}",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("support", "support", "integer"),
             Column("baseline", "baseline F1", "number"),
             *run_columns(comparison.others, "delta"),
@@ -126,12 +127,12 @@ def _per_class(comparison: Comparison) -> Table:
             )
             for label in comparison.labels
         ),
-        caption="p-values are adjusted over the emotions of a run (Holm).",
+        caption=f"p-values are adjusted over the {comparison.nouns} of a run (Holm).",
     )
 
 
 def _common_f1(run: ComparedRun, base: ComparedRun) -> Iterable[dict[str, float]]:
-    """F1 by emotion of a run and of the baseline, on the texts and labels of their pairing."""
+    """F1 by label of a run and of the baseline, on the texts and labels of their pairing."""
     ours, theirs = run.predictions, base.predictions
     if run.alignment is not None and run.is_paired:
         ours = ours.take(run.alignment.rows, run.alignment.columns)
@@ -142,7 +143,7 @@ def _common_f1(run: ComparedRun, base: ComparedRun) -> Iterable[dict[str, float]
 
 
 def _dumbbell(comparison: Comparison) -> Plot:
-    """F1 of baseline and run per emotion, joined by a line, widest gain first."""
+    """F1 of baseline and run per label, joined by a line, widest gain first."""
     run, base = next(run for run in comparison.ranked if not run.is_baseline), comparison.baseline
     ours, theirs = _common_f1(run, base)
     labels = [label for label in comparison.labels if label in ours and label in theirs]
@@ -151,7 +152,7 @@ def _dumbbell(comparison: Comparison) -> Plot:
         id="differences-dumbbell-values",
         title=f"F1 of {run.short} and of the baseline",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("baseline", "baseline F1", "number"),
             Column("run", f"{run.short} F1", "number"),
             Column("difference", "difference", "delta"),
@@ -169,9 +170,9 @@ def _dumbbell(comparison: Comparison) -> Plot:
 
     return Plot(
         id="differences-dumbbell",
-        title=f"F1 per emotion: {run.short} against the baseline",
-        alt="One row an emotion: F1 of the baseline and of the run, joined by a line; the largest "
-        "gain is on top.",
+        title=f"F1 per {comparison.noun}: {run.short} against the baseline",
+        alt=f"One row {comparison.label_set.a_noun}: F1 of the baseline and of the run, joined by "
+        "a line; the largest gain is on top.",
         x=Axis("F1", low=0, high=1),
         y=Axis("", "category", categories=tuple(labels)),
         series=(

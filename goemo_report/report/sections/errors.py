@@ -10,7 +10,7 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Callout, Column, Section, Table, Value
-from goemo_report.report.sections._common import AT_HALF, plural, present, sample
+from goemo_report.report.sections._common import AT_HALF, label_column, plural, present, sample
 
 ORDER = 110
 
@@ -34,8 +34,8 @@ def build(comparison: Comparison) -> Section | None:
         ),
         lead=f"What {best.name} gets wrong with the greatest confidence, and what may "
         "be wrong in the labels instead.",
-        method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per emotion and kind "
-        "of mistake. Confidence: p for a false positive, 1 \u2212 p for a false negative. "
+        method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per {comparison.noun} and "
+        "kind of mistake. Confidence: p for a false positive, 1 \u2212 p for a false negative. "
         "Suspected label errors: the runs' mean p is above the mean p of texts that carry the "
         "label although the text does not, or the reverse (the off-diagonal rule of confident "
         "learning, Northcutt et al., JAIR 2021). They are suspects, not corrections.",
@@ -63,12 +63,12 @@ def _mistakes(comparison: Comparison, run: ComparedRun, limit: int) -> Table:
         id="errors-confident",
         title="Most confident mistakes",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("kind", "mistake"),
             Column("confidence", "confidence", "number"),
             *_text_columns(comparison),
-            Column("true", "true emotions"),
-            Column("predicted", "predicted emotions"),
+            Column("true", f"true {comparison.nouns}"),
+            Column("predicted", f"predicted {comparison.nouns}"),
         ),
         rows=tuple(
             (
@@ -101,12 +101,12 @@ def _disagreements(comparison: Comparison, best: ComparedRun, limit: int) -> Tab
         title=f"Right in one run, wrong in the other: {best.short} and {other.short}",
         columns=(
             Column("right", "right"),
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("carries", "text carries it"),
             Column("best", f"p of {best.short}", "number"),
             Column("rival", f"p of {other.short}", "number"),
             *_text_columns(comparison),
-            Column("true", "true emotions"),
+            Column("true", f"true {comparison.nouns}"),
         ),
         rows=tuple(
             (
@@ -125,7 +125,7 @@ def _disagreements(comparison: Comparison, best: ComparedRun, limit: int) -> Tab
     )
 
 
-def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table:
+def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | None:
     predictions = best.predictions
     alike = [
         run.predictions.probabilities
@@ -133,15 +133,17 @@ def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table:
         if (run.labels, run.predictions.texts) == (predictions.labels, predictions.texts)
     ]
     found = suspects(predictions.truth, alike, 3 * limit)
+    if not found:
+        return None
     return Table(
         id="suspects",
         title="Suspected label errors",
         columns=(
-            Column("emotion", "emotion"),
+            label_column(comparison),
             Column("suspicion", "suspicion"),
             Column("mean", "mean p", "number"),
             *_text_columns(comparison),
-            Column("true", "true emotions"),
+            Column("true", f"true {comparison.nouns}"),
         ),
         rows=tuple(
             (

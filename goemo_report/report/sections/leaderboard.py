@@ -47,7 +47,7 @@ def build(comparison: Comparison) -> Section:
         "Leaderboard",
         tuple(blocks),
         lead="Runs by macro F1 at the fixed threshold 0.5. The tuned column applies one threshold "
-        f"per emotion, tuned on validation. {INTERVALS}",
+        f"per {comparison.noun}, tuned on validation. {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}. Difference and "
         "verdict: paired with the baseline, see Differences. The interval of the tuned column "
         "takes the thresholds as given.",

@@ -19,7 +19,7 @@ ORDER = 150
 def build(comparison: Comparison) -> Section:
     """Definitions, versions and the signature line."""
     labels = {len(run.labels) for run in comparison.runs}
-    found = comparison.baseline.found
+    found, nouns = comparison.baseline.found, comparison.nouns
     sizes = listed(str(size) for size in sorted(labels))
     reading = (
         f"Every metric is recomputed from the prediction files of the {comparison.split} split "
@@ -27,8 +27,9 @@ def build(comparison: Comparison) -> Section:
         "where its probability is at least the threshold; where nothing else is said, that is 0.5."
     )
     averaging = (
-        "Macro is the plain mean over emotions, micro counts all text x emotion pairs as one, "
-        "weighted is the mean over emotions weighted by support, samples is the mean over texts. "
+        f"Macro is the plain mean over {nouns}, micro counts all text x {comparison.noun} pairs "
+        f"as one, weighted is the mean over {nouns} weighted by support, samples is the mean over "
+        "texts. "
         f"{ZERO_DIVISION_RULE}"
     )
     ranking = (

@@ -46,8 +46,8 @@ def build(comparison: Comparison) -> Section:
             _behaviour(comparison),
             callout(
                 "warning",
-                "Some emotions are never predicted at 0.5. Their F1 is 0 and pulls macro F1 down; "
-                "AUC does not show it.",
+                f"Some {comparison.nouns} are never predicted at 0.5. Their F1 is 0 and pulls "
+                "macro F1 down; AUC does not show it.",
                 (
                     f"{run.name}: {len(labels)} of {len(run.labels)}: {listed(labels)}"
                     for run, labels in never
@@ -85,7 +85,7 @@ def _behaviour(comparison: Comparison) -> Table:
         metric_column("exact_match"),
         Column("jaccard", "Jaccard", "number"),
         metric_column("hamming_loss"),
-        Column("never", "emotions never predicted", "integer"),
+        Column("never", f"{comparison.nouns} never predicted", "integer"),
     )
     title = "Labels per text and overlap"
     return run_table("multilabel-texts", title, comparison.runs, columns, cells)
@@ -166,6 +166,7 @@ def _combinations(best: ComparedRun) -> Table:
 
 
 def _by_length(comparison: Comparison) -> Plot:
+    nouns = comparison.nouns
     bins: dict[ComparedRun, list[LengthBin]] = {}
     words: dict[tuple[str, ...], IntArray] = {}
     for run in comparison.runs:
@@ -183,8 +184,8 @@ def _by_length(comparison: Comparison) -> Plot:
             Column("words", "words"),
             Column("texts", "texts", "integer"),
             Column("micro_f1", "micro F1", "number"),
-            Column("macro_f1", "macro F1", "number", help="over emotions that occur in the bin"),
-            Column("classes", "emotions that occur", "integer"),
+            Column("macro_f1", "macro F1", "number", help=f"over {nouns} that occur in the bin"),
+            Column("classes", f"{nouns} that occur", "integer"),
             Column("exact_match", "exact match", "number"),
             Column("micro_auc", "micro AUC", "number"),
         ),

@@ -30,7 +30,7 @@ _TABLES: Final = {
     "texts": "Whole texts",
 }
 ONE_SIDED: Final = (
-    "Where emotions are never predicted, the interval of macro F1 can reach much further up than "
+    "Where {nouns} are never predicted, the interval of macro F1 can reach much further up than "
     "down: an F1 of 0 from few positives is uncertain, and cannot be lower."
 )
 
@@ -93,13 +93,15 @@ def _table(comparison: Comparison, group: str) -> Table:
         comparison.runs,
         map(metric_column, best),
         cells,
-        caption=ONE_SIDED if "macro_f1" in best and _some_never(comparison) else "",
+        caption=_one_sided(comparison) if "macro_f1" in best else "",
         collapsed=group != "scores",
     )
 
 
-def _some_never(comparison: Comparison) -> bool:
-    return any(run.found.scores.never_predicted for run in comparison.runs)
+def _one_sided(comparison: Comparison) -> str:
+    """Why intervals of macro F1 are lopsided; empty where every label is predicted."""
+    never = any(run.found.scores.never_predicted for run in comparison.runs)
+    return ONE_SIDED.format(nouns=comparison.nouns) if never else ""
 
 
 def _best(comparison: Comparison, one: OverallMetric) -> float | None:
@@ -138,7 +140,7 @@ def _plot(comparison: Comparison) -> Plot:
         y=Axis("", "category", categories=tuple(run.short for run in comparison.ranked)),
         series=tuple(series),
         table=table,
-        caption="Intervals that overlap do not make a tie: paired differences are sharper."
-        + (f" {ONE_SIDED}" if _some_never(comparison) else ""),
+        caption="Intervals that overlap do not make a tie: paired differences are sharper. "
+        f"{_one_sided(comparison)}".rstrip(),
         horizontal=True,
     )

@@ -50,8 +50,9 @@ def build(comparison: Comparison) -> Section | None:
         lead="Runs whose config differs only in the random seed. The spread over seeds is kept "
         "apart from the intervals elsewhere, which are about the texts.",
         method=f"{sample(comparison)}, threshold 0.5; tuned: each run's own thresholds per "
-        f"emotion, from its validation split. {SEED_METHOD}. p-values are not adjusted for the "
-        "number of metrics. The range is the smallest and the largest value, not an interval.",
+        f"{comparison.noun}, from its validation split. {SEED_METHOD}. p-values are not adjusted "
+        "for the number of metrics. The range is the smallest and the largest value, not an "
+        "interval.",
     )
 
 

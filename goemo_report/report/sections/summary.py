@@ -64,9 +64,9 @@ def _facts(comparison: Comparison) -> Facts:
     return Facts("summary-facts", (*items, ("runs compared", Cell(len(comparison.runs)), left)))
 
 
-def _threshold(key: str) -> str:
+def _threshold(key: str, noun: str) -> str:
     if key == TUNED_F1:
-        return "one threshold per emotion, tuned on validation"
+        return f"one threshold per {noun}, tuned on validation"
     return "no threshold" if OVERALL[key].metric.needs_probabilities else "threshold 0.5"
 
 
@@ -82,7 +82,7 @@ def _seed_facts(comparison: Comparison, recipe: Recipe) -> Iterator[tuple[str, C
         values = recipe.values(key)
         if len(values) == seeds:
             text = f"{fmean(values):.3f} \u00b1 {stdev(values):.3f}"
-            yield METRIC_TITLES[key], Cell(text), f"{where}, {_threshold(key)}"
+            yield METRIC_TITLES[key], Cell(text), f"{where}, {_threshold(key, comparison.noun)}"
 
 
 def _run_facts(comparison: Comparison, run: ComparedRun) -> Iterator[tuple[str, Cell, str]]:
@@ -92,7 +92,7 @@ def _run_facts(comparison: Comparison, run: ComparedRun) -> Iterator[tuple[str, 
         interval = "" if key == TUNED_F1 else ", 95% interval"
         if run.value(key) is not None or key != TUNED_F1:
             cell = metric_cell(run, key)
-            yield METRIC_TITLES[key], cell, f"{where}, {_threshold(key)}{interval}"
+            yield METRIC_TITLES[key], cell, f"{where}, {_threshold(key, comparison.noun)}{interval}"
 
 
 def _of_comparison(comparison: Comparison) -> Iterator[str]:
@@ -127,7 +127,8 @@ def _of_run(run: ComparedRun) -> Iterator[str]:
     never = run.found.scores.never_predicted
     if never:
         yield (
-            f"{run.name} never predicts {len(never)} of {len(run.labels)} emotions at 0.5: "
+            f"{run.name} never predicts {len(never)} of {len(run.labels)} "
+            f"{run.label_set.nouns} at 0.5: "
             f"{listed(never, 6)}."
         )
     wrong = sum(not check.agrees for check in check_logged(run.result))

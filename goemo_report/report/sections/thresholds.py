@@ -11,6 +11,7 @@ from goemo_report.report.sections._common import (
     METRIC_TITLES,
     Cells,
     difference_cell,
+    label_column,
     listed,
     present,
     run_columns,
@@ -181,14 +182,14 @@ def _sweep(found: dict[ComparedRun, Sweep], name: str, title: str, axis: str) ->
 
 
 def _tuned(comparison: Comparison) -> Table | None:
-    """Tuned threshold of each emotion, all runs."""
+    """Tuned threshold of each label, all runs."""
     runs = [run for run in comparison.runs if run.tuned is not None]
     if not runs:
         return None
     return Table(
         id="thresholds-tuned",
-        title="Thresholds per emotion, tuned on validation",
-        columns=(Column("emotion", "emotion"), *run_columns(runs)),
+        title=f"Thresholds per {comparison.noun}, tuned on validation",
+        columns=(label_column(comparison), *run_columns(runs)),
         rows=tuple(
             (label, *(_tuned_cell(run, label) for run in runs)) for label in comparison.labels
         ),

@@ -68,9 +68,9 @@ def build(comparison: Comparison) -> Section:
         "numbers that the runs logged.",
         method=f"A difference above {TOLERANCE:g} is flagged; smaller ones are put down to "
         "rounding. F1, precision and recall follow the file's own pred_labels. A bare auc is the "
-        "micro AUC, over all text x emotion pairs. Validation figures are those logged at the "
-        "best epoch, from which the predictions come. Per-class figures are listed only where "
-        "they differ; the first table counts all.",
+        f"micro AUC, over all text x {comparison.noun} pairs. Validation figures are those logged "
+        "at the best epoch, from which the predictions come. Per-class figures are listed only "
+        "where they differ; the first table counts all.",
     )
 
 
@@ -91,6 +91,8 @@ def _overlaps(comparison: Comparison) -> Table:
         splits = run.result.splits
         texts = (splits[s].predictions.texts if s in splits else () for s in SPLITS)
         groups.setdefault((*texts, leaks(run.result)), []).append(run)
+    data = comparison.label_set.own_data
+    above = f"Repeats are part of {data.title} (short comments such as thanks); a" if data else "A"
     seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run.result))
     rows: list[tuple[Value | Cell, ...]] = []
     for runs in groups.values():
@@ -129,8 +131,8 @@ def _overlaps(comparison: Comparison) -> Table:
             ),
         ),
         rows=tuple(rows),
-        caption="By exact text. Repeats are part of GoEmotions (short comments such as thanks); "
-        f"above {LEAK_LIMIT:.0%} between splits is marked: it flatters the scores, or tuning."
+        caption=f"By exact text. {above}bove {LEAK_LIMIT:.0%} between splits is marked: it "
+        "flatters the scores, or tuning."
         + ("" if seen else " Overlap with training cannot be seen in predictions."),
     )
 

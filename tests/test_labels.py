@@ -1,0 +1,202 @@
+"""Label sets: what is known about labels, and that no output claims more than that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from goemo_report.cli import goemo_report
+from goemo_report.errors import DataError
+from goemo_report.labels import (
+    EKMAN,
+    GOEMOTIONS,
+    LABEL_SETS,
+    SENTIMENT,
+    WITHOUT_NEUTRAL,
+    LabelSet,
+    check_label,
+    logged_set,
+    set_of,
+)
+from tests.conftest import MakeOnce
+from tests.offline_runs import OfflineRun, make_runs
+
+OWN = ("very_toxic", "<script>alert(1)</script>", "loss")
+"""Labels that nobody knows, and that are not what they look like."""
+SETS = {
+    "goemotions": GOEMOTIONS.labels,
+    "neutral-free": WITHOUT_NEUTRAL.labels,
+    "ekman": EKMAN.labels,
+    "sentiment": SENTIMENT.labels,
+    "own": OWN,
+}
+_GOEMOTIONS = r"goemotions|go_emotions|reddit|5,427|43,?410|\b(27|28) (labels|emotions)"
+CLAIMS = {
+    "ekman": rf"{_GOEMOTIONS}|\blabel: F1",
+    "sentiment": rf"{_GOEMOTIONS}|emotion|ekman|demszky",
+    "own": rf"{_GOEMOTIONS}|emotion|ekman|sentiment|demszky",
+}
+"""What no text about such runs may say."""
+
+
+@pytest.fixture(scope="session")
+def every_set(make_once: MakeOnce) -> Path:
+    """Two runs of each label set, tagged with its name. Read only."""
+    runs = [
+        OfflineRun(
+            model=model,
+            seed=1,
+            quality=quality,
+            run_id=f"{name}-{model[:4]}",
+            tags=(model, "training", "final", name),
+            project="texts",
+            texts=60,
+            exclude_neutral=name == "neutral-free",
+            config={"val_samples": 56, "test_samples": 55} if name == "neutral-free" else {},
+            own_labels=() if labels in (GOEMOTIONS.labels, WITHOUT_NEUTRAL.labels) else labels,
+        )
+        for name, labels in SETS.items()
+        for model, quality in (("distilbert-base", 0.5), ("roberta-large", 0.8))
+    ]
+    return make_once("label-sets", lambda root: make_runs(root, runs))
+
+
+def run(root: Path, *arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(goemo_report, [*arguments, "--wandb-dir", str(root)])
+    assert done.exit_code == code, done.stderr
+    return done.stdout if arguments[-1] == "json" else done.stdout + done.stderr
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Text that people read in a JSON document: no keys, and no ids and names of columns."""
+    if isinstance(value, dict):
+        for key, held in value.items():
+            if key not in {"id", "key", "row_header", "origin", "command", "source"}:
+                yield from texts(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from texts(held)
+    elif isinstance(value, str):
+        yield value
+
+
+def visible(document: str) -> str:
+    """The text of an HTML, Markdown or JSON document, without ids, links and scripts."""
+    if document.startswith(("{", "[")):
+        return "\n".join(texts(json.loads(document)))
+    for hidden in (r"<script.*?</script>", r"<style.*?</style>", r"<[^>]+>"):
+        document = re.sub(hidden, " ", document, flags=re.DOTALL)
+    return document
+
+
+# --- The value ------------------------------------------------------------------------
+
+
+def test_known_sets_are_found_in_any_order_and_others_keep_theirs() -> None:
+    assert [len(known.labels) for known in LABEL_SETS] == [28, 27, 7, 4]
+    for known in LABEL_SETS:
+        assert set_of(reversed(known.labels)) is known
+        assert LabelSet.of(known.labels) is known
+        turned = LabelSet.of(known.labels[::-1])
+        assert turned.labels == known.labels[::-1]
+        assert (turned.noun, turned.data) == (known.noun, known.data)
+    own = set_of(OWN)
+    assert (own.labels, own.name, own.noun, own.nouns) == (OWN, "3 labels", "label", "labels")
+    assert (own.data, own.board, own.groupings, own.task) == (
+        None, (), (), "multi-label classification",
+    )  # fmt: skip
+    six = set_of(EKMAN.labels[:-1])
+    assert (six.noun, six.data) == ("label", None)
+
+
+def test_what_is_known_goes_together() -> None:
+    assert GOEMOTIONS.board
+    assert not WITHOUT_NEUTRAL.board
+    assert GOEMOTIONS.own_data is WITHOUT_NEUTRAL.own_data is EKMAN.data is SENTIMENT.data
+    assert EKMAN.own_data is SENTIMENT.own_data is None
+    sentiment, ekman = GOEMOTIONS.groupings
+    assert tuple(ekman.groups) == EKMAN.labels
+    assert tuple(sentiment.groups) == SENTIMENT.labels
+    for name in EKMAN.labels:  # both ways from 28 labels to sentiment agree
+        [group] = {sentiment.group_of(member) for member in ekman.groups[name]}
+        assert EKMAN.groupings[0].group_of(name) == group
+
+
+def test_a_part_keeps_its_noun_and_has_no_board() -> None:
+    part = GOEMOTIONS.only(("joy", "anger"))
+    assert (part.name, part.noun, part.board) == ("2 emotions", "emotion", ())
+    assert part.by_group() == (("positive", ("joy",)), ("negative", ("anger",)))
+    assert LabelSet.of(OWN).by_group() == (("", OWN),)
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "a,b", "a\nb", "a\x1b[2J", "a\u202eb", "micro"])
+def test_names_that_files_cannot_carry(name: str) -> None:
+    with pytest.raises(DataError, match=r"^here: the label "):
+        check_label(name, "here")
+    for fine in ("very toxic", "hate/speech", 'say "no"', "=1+1", "<b>", "日本語"):
+        check_label(fine, "here")
+
+
+def test_labels_are_read_off_logged_metrics() -> None:
+    keys = [f"test/{s}_{label}" for label in OWN for s in ("f1", "recall")]
+    found = logged_set([*keys, "test/f1_macro", "test/precision_macro", "test/f1_at_5", "val/f1_a"])
+    assert found is not None
+    assert found.labels == OWN
+    assert logged_set(["test/macro_f1", "test/auc"]) is None
+
+
+# --- What commands say ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_command_takes_every_label_set(every_set: Path, tmp_path: Path, name: str) -> None:
+    labels, best = SETS[name], f"{name}-robe"
+    said = [
+        run(every_set, "metrics", best),
+        run(every_set, "metrics", best, "--format", "md"),
+        run(every_set, "card", best, "--license", "mit"),
+        run(every_set, "audit", best),
+        run(every_set, "audit", best, "--format", "json"),
+        run(every_set, "check", best, "--fail-under", f"f1_{labels[0]}=0.1"),
+        run(every_set, "check", best, "--fail-under", "f1_nothing=0.1", code=2),
+        run(every_set, "show", best),
+    ]
+    shown = json.loads(run(every_set, "metrics", best, "--format", "json"))
+    assert shown["labels"] == [row["emotion"] for row in shown["per_class"]] == list(labels)
+    assert all(row["support"] for row in shown["per_class"])
+    run(every_set, "thresholds", best, "-o", str(tmp_path / "t.json"))
+    [entry] = json.loads((tmp_path / "t.json").read_text())["entries"]
+    assert entry["labels"] == list(labels)
+    header = run(every_set, "metrics", best, "--format", "csv").partition(",")[0]
+    assert header == "emotion"
+    audited = json.loads(run(every_set, "audit", best, "--format", "json"))["runs"][0]["findings"]
+    assert not [one for one in audited if one["severity"] == "error"]
+    run(every_set, "compare", "--tag", name, "-o", str(tmp_path), "--name", "r")
+    written = {form: (tmp_path / f"r.{form}").read_text("utf-8") for form in ("html", "md", "json")}
+    assert not re.search(r"<script>\s*alert", written["html"] + written["md"])
+    claim = re.compile(CLAIMS.get(name, r"$^"), re.IGNORECASE)
+    for text in map(visible, (*said, *written.values())):
+        assert not claim.search(text), text[claim.search(text).start() - 80 :][:200]  # type: ignore[union-attr] # found
+    assert ("GoEmotions" in visible(written["md"])) == (name not in CLAIMS)
+    for section in json.loads(written["json"])["sections"]:
+        for block in section["blocks"]:
+            assert block.get("rows", True), block["id"]
+            assert (block.get("table") or {}).get("rows", True), block["id"]
+
+
+def test_ekman_labels_on_goemotions_are_said_to_be_so(tmp_path: Path) -> None:
+    config = {"dataset_name": "google-research-datasets/go_emotions"}
+    made = OfflineRun(own_labels=EKMAN.labels, run_id="e", texts=60, config=config)
+    make_runs(tmp_path, [made])
+    card = run(tmp_path, "card", "e", "--license", "mit")
+    assert '- "google-research-datasets/go_emotions"' in card
+    assert "Here they are put together as 7 emotions." in card
+    assert 'GoEmotions (60 of the 5,427 test texts)"' in card
+    odd = run(tmp_path, "audit", "e")
+    assert "train_samples is 200, not 43410" in odd
