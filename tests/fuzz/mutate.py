@@ -7,8 +7,9 @@ import random
 TOKENS = (
     b"\x00", b"\xff", b"\x80", b"\x1b[31m", b"\r", b"\n", b"\t", b";", b",", b'"', b"'",
     b"nan", b"inf", b"-1", b"1e999", b"1e-400", b"0x1p3", b"1_0", "\u0661".encode(), b"9" * 400,
-    b"[" * 3000, b'{"a":' * 2000, b"null", b"true", b"[]", b"{}", b"../", b"/dev/zero", 
-    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"neutral", b"true_labels", b"pred_probs_", b"=cmd", b"\xe2\x80\xae",
+    b"[" * 3000, b'{"a":' * 2000, b"null", b"true", b"[]", b"{}", b"../", b"/dev/zero",
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"neutral", b"true_labels", b"pred_probs_", b"=cmd",
+    b"\xe2\x80\xae",
 )  # fmt: skip
 
 

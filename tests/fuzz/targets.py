@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from goemo_report.contract import EMOTIONS, EMOTIONS_WITHOUT_NEUTRAL
 from goemo_report.errors import GoemoError
+from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import read_predictions, write_predictions
 from goemo_report.settings import load_settings
 from goemo_report.sources.model import RunQuery
@@ -50,7 +50,7 @@ def _predictions(data: bytes, folder: Path) -> None:
 def _prediction_seeds(folder: Path) -> tuple[bytes, ...]:
     generator = np.random.default_rng(0)
     seeds = []
-    for name, labels in (("all.csv", EMOTIONS), ("less.csv.gz", EMOTIONS_WITHOUT_NEUTRAL)):
+    for name, labels in (("all.csv", EMOTIONS), ("own.csv.gz", ("a", "b", "c"))):
         truth = generator.random((6, len(labels))) < 0.1
         texts = [f'text {i}, "quoted"\nsecond line' for i in range(6)]
         probabilities = generator.random(truth.shape).round(3)
@@ -116,8 +116,7 @@ def _manifest(data: bytes, folder: Path) -> None:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return  # the transport says so
-    if isinstance(document, dict):
-        decode.manifest_files(document)
+    decode.manifest_files(document)
 
 
 def _entry(data: bytes, folder: Path) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
-from goemo_report.errors import SourceError
+from goemo_report.errors import SourceError, reading
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from goemo_report.sources.newest import ordered_predictions, predictions_role
@@ -200,21 +200,19 @@ def run_file(reference: ArtifactRef) -> ArtifactFile:
     return ArtifactFile(reference.name, reference.size, reference.digest)
 
 
-def manifest_files(manifest: Mapping[str, Any]) -> tuple[ArtifactFile, ...]:
-    """The files of a manifest in order of path."""
-    contents = manifest.get("contents")
-    if not isinstance(contents, dict):
-        raise ValueError("no contents")  # noqa: TRY004 - a damaged file, not a wrong call
-    return tuple(
-        ArtifactFile(
-            path,
-            int(entry.get("size") or 0),
-            tagged_digest(entry),
-            str(entry.get("ref") or ""),
-            str((entry.get("extra") or {}).get("versionID") or ""),
+def manifest_files(manifest: Any) -> tuple[ArtifactFile, ...]:
+    """The files of a manifest in order of path. Raises SourceError for what is no manifest."""
+    with reading("the manifest", "Try again, or upload the artifact again"):
+        return tuple(
+            ArtifactFile(
+                path,
+                int(entry.get("size") or 0),
+                tagged_digest(entry),
+                str(entry.get("ref") or ""),
+                str((entry.get("extra") or {}).get("versionID") or ""),
+            )
+            for path, entry in sorted(manifest["contents"].items())
         )
-        for path, entry in sorted(contents.items())
-    )
 
 
 def tagged_digest(entry: Mapping[str, Any]) -> str:

@@ -179,7 +179,7 @@ def _read_manifest(
         try:
             manifest = json.loads(body)
             files = decode.manifest_files(manifest)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, RecursionError, SourceError):
             if attempt == 1:
                 transport.notify(f"the manifest of {name} arrived damaged; fetching it again")
             continue
@@ -194,7 +194,7 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
     """The digest that W&B gives an artifact with these contents, by MD5."""
     hasher = hashlib.md5(_MANIFEST_HEADER, usedforsecurity=False)
     for path, entry in sorted(manifest["contents"].items()):
-        hasher.update(f"{path}:{entry['digest']}\n".encode())
+        hasher.update(f"{path}:{entry['digest']}\n".encode(errors="surrogatepass"))
     return hasher.hexdigest()
 
 
