@@ -32,6 +32,7 @@ newest_client = pytest.mark.skipif(
 )
 
 _TEMPLATE = re.compile(r"(\.\.\.)?\{\w*\}|\{\{|\}\}")
+_NAMED = re.compile(rb"\b(?:query|mutation|fragment) \w+")
 _START = re.compile(rb"\b(?:query|mutation|fragment) \w+[^{}\"`]{0,4000}\{")
 
 
@@ -41,8 +42,9 @@ def client_documents() -> Iterator[DocumentNode]:
 
     root = Path(wandb.__file__).parent
     for path in sorted(root.rglob("*.py")):
-        if "vendor" not in path.parts:
-            for text in _strings(ast.parse(path.read_bytes())):
+        code = path.read_bytes()
+        if "vendor" not in path.parts and _NAMED.search(code):
+            for text in _strings(ast.parse(code)):
                 yield from _parsed(text)
                 yield from _parsed(_TEMPLATE.sub(_filled, text))
     for definition in _in_binary((root / "bin" / "wandb-core").read_bytes()):
@@ -85,34 +87,49 @@ def _in_binary(data: bytes) -> Iterator[str]:
 
 
 class Uses(Visitor):
-    """What documents use of the schema: `Type.field`, `Type.field(argument)`, and in
-    `variables` the types with which variables are handed to an argument."""
+    """What documents use of the schema: `Type.field`, and `Type.field(argument: type)` with the
+    type of the variable that the argument gets. `literals` are arguments without a variable."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: set[str] = set()
         self.literals: set[str] = set()
+        self._used: set[str] = set()
+        self._open: set[tuple[str, str]] = set()  # arguments in fragments, and their variables
+        self._declared: dict[str, set[str]] = {}
+        self._here: dict[str, str] = {}
         self._types = TypeInfo(schema())
-        self._declared: dict[str, str] = {}
+        self._field = ""
 
     def add(self, document: DocumentNode) -> None:
         """Take in a document; fields that the stand-in's schema lacks are passed over."""
+        self._here = {}
         visit(document, TypeInfoVisitor(self._types, self))
 
+    def names(self) -> set[str]:
+        """Of everything taken in. Fragments use the variables of any operation, by name."""
+        return self._used | {
+            f"{place}: {kind})"
+            for place, variable in self._open
+            for kind in self._declared.get(variable, ())
+        }
+
     def enter_variable_definition(self, node: VariableDefinitionNode, *_: object) -> None:
-        self._declared[node.variable.name.value] = print_ast(node.type)
+        name, kind = node.variable.name.value, print_ast(node.type).rstrip("!")
+        self._here[name] = kind
+        self._declared.setdefault(name, set()).add(kind)
 
     def enter_field(self, node: FieldNode, *_: object) -> None:
         self._field = node.name.value
         if parent := self._types.get_parent_type():
-            self.names.add(f"{get_named_type(parent)}.{node.name.value}")
+            self._used.add(f"{get_named_type(parent)}.{node.name.value}")
 
     def enter_argument(self, node: ArgumentNode, *_: object) -> None:
         if not (parent := self._types.get_parent_type()):
             return
         place = f"{get_named_type(parent)}.{self._field}({node.name.value}"
-        if isinstance(node.value, VariableNode):
-            given = self._declared.get(node.value.name.value, "?")
-            self.names.add(f"{place}: {given.rstrip('!')})")
-        else:
+        if not isinstance(node.value, VariableNode):
             self.literals.add(f"{place}: {print_ast(node.value)})")
+        elif kind := self._here.get(node.value.name.value):
+            self._used.add(f"{place}: {kind})")
+        else:
+            self._open.add((place, node.value.name.value))

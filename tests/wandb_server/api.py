@@ -53,8 +53,8 @@ def _attribute(parent: Any, info: Any, **arguments: Any) -> Any:
 
 
 @functools.cache
-def schema() -> GraphQLSchema:
-    """The schema with its resolvers."""
+def schema(*, is_old: bool = False) -> GraphQLSchema:
+    """The schema with its resolvers; an old server's lacks what came with 0.70."""
     text = Path(__file__).with_name("schema.graphql").read_text(encoding="utf-8")
     built = build_schema(text)
     left = dict(RESOLVERS)
@@ -63,6 +63,9 @@ def schema() -> GraphQLSchema:
             for field_name, field in kind.fields.items():
                 function = left.pop(f"{name}.{field_name}", None)
                 field.resolve = _bind(function) if function else _attribute
+    if is_old:
+        membership: Any = built.type_map["ArtifactCollectionMembership"]
+        del membership.fields["files"]
     if left:
         raise LookupError(f"resolvers without a field in the schema: {sorted(left)}")
     collection: Any = built.type_map["ArtifactCollection"]
@@ -73,12 +76,14 @@ def schema() -> GraphQLSchema:
 
 
 @functools.lru_cache(maxsize=512)
-def _checked(query: str) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
+def _checked(
+    query: str, is_old: bool = False
+) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
     try:
         document = parse(query)
     except GraphQLError as error:
         return None, (error,)
-    return document, tuple(validate(schema(), document, RULES))
+    return document, tuple(validate(schema(is_old=is_old), document, RULES))
 
 
 def operation_name(query: str, given: str | None) -> str:
@@ -98,13 +103,14 @@ def operation_name(query: str, given: str | None) -> str:
 def run_query(body: bytes, context: Context) -> Answer:
     """HTTP status and answer of a request body. Schema errors are 400, as on the service."""
     request = json.loads(body)
-    document, errors = _checked(request["query"])
+    document, errors = _checked(request["query"], context.is_old)
     if document is None or errors:
-        context.notes.extend(error.message for error in errors)
+        if not context.is_old:
+            context.notes.extend(error.message for error in errors)
         return 400, {"errors": [{"message": error.message} for error in errors]}
     with context.store.lock:
         result = execute(
-            schema(),
+            schema(is_old=context.is_old),
             document,
             context_value=context,
             variable_values=request.get("variables") or {},

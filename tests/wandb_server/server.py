@@ -140,6 +140,12 @@ class WandbServer:
     def shuffled_pages(self, on: bool) -> None:
         self.context.shuffled_pages = on
 
+    def grow_old(self) -> None:
+        """Become a server before 0.70, which does not know the files of a membership."""
+        self.context.is_old = True
+        for name in self.context.features:
+            self.context.features[name] &= "MEMBERSHIP" not in name
+
     @property
     def entity(self) -> str:
         """The default entity."""

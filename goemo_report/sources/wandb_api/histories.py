@@ -233,9 +233,8 @@ def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _R
     pieces: dict[str, list[tuple[int, list[dict[str, Any]]]]] = {}
 
     def one(batch: Sequence[_Span]) -> list[list[dict[str, Any]]]:
-        asked = [(s.extent.run_id, s.first, s.end, most) for s in batch]
-        document, variables = queries.histories_of(asked)
-        answer = project.ask(document, variables)
+        asked = [(s.extent.run_id, s.first, s.end) for s in batch]
+        answer = project.ask(*queries.histories_of(asked, most))
         found: list[list[dict[str, Any]]] = []
         for number, span in enumerate(batch):
             run_id = span.extent.run_id

@@ -5,7 +5,7 @@ Questions about many runs or artifacts become one document with an alias each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from goemo_report.contract import PREDICTIONS_FOLDER
@@ -20,6 +20,9 @@ BATCH: Final = 25
 
 MOST_ARTIFACTS: Final = 100
 MOST_RUN_FILES: Final = 50
+
+_Variables = dict[str, tuple[str, Any]]
+"""Variables of a document: the client's type of each, and its value."""
 
 _RUN: Final = """fragment RunFields on Run {
   id name displayName state tags config summaryMetrics createdAt heartbeatAt
@@ -107,68 +110,69 @@ def run_filters(query: RunQuery) -> dict[str, Any]:
     return {"$and": conditions} if conditions else {}
 
 
-_RUN_FILES: Final = f"""files({{}}first: {MOST_RUN_FILES}, pattern: "{PREDICTIONS_FOLDER}%") {{{{
-        edges {{{{ node {{{{ id name sizeBytes md5 updatedAt }}}} }}}}
-        pageInfo {{{{ endCursor hasNextPage }}}}
-      }}}}"""
+_RUN_FILES: Final = """files(after: $cursor, first: $mostFiles, pattern: $pattern) {
+        edges { node { id name sizeBytes md5 updatedAt } }
+        pageInfo { endCursor hasNextPage }
+      }"""
+_OUTPUT_ARTIFACTS: Final = """outputArtifacts(after: $cursor, first: $mostArtifacts) {
+        edges { node { ...ArtifactFields } }
+        pageInfo { endCursor hasNextPage }
+      }"""
+_ARTIFACT_PAGE: Final[_Variables] = {"mostArtifacts": ("Int", MOST_ARTIFACTS)}
+_FILES_PAGE: Final[_Variables] = {
+    "mostFiles": ("Int", MOST_RUN_FILES),
+    "pattern": ("String", f"{PREDICTIONS_FOLDER}%"),
+}
 
 
 def artifacts_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """What each run logged, with the files that it kept under `predictions/`."""
+    variables = _runs(run_ids)
     parts = [
-        f"""r{n}: run(name: $r{n}) {{
-      outputArtifacts(first: {MOST_ARTIFACTS}) {{
-        edges {{ node {{ ...ArtifactFields }} }}
-        pageInfo {{ endCursor hasNextPage }}
-      }}
-      {_RUN_FILES.format("")}
-    }}"""
-        for n in range(len(run_ids))
+        f"{alias}: run(name: ${alias}) {{\n      {_OUTPUT_ARTIFACTS}\n      {_RUN_FILES}\n    }}"
+        for alias in variables
     ]
-    return _in_project(
-        "RunsOutputArtifacts", parts, {f"r{n}": r for n, r in enumerate(run_ids)}, f"\n{_ARTIFACT}"
-    )
+    variables |= {"cursor": ("String", None), **_ARTIFACT_PAGE, **_FILES_PAGE}
+    return _in_project("RunsOutputArtifacts", parts, variables, f"\n{_ARTIFACT}")
 
 
-MORE_ARTIFACTS: Final = f"""query RunOutputArtifacts($entity: String!, $project: String!,
-    $run: String!, $cursor: String) {{
-  project(name: $project, entityName: $entity) {{
-    run(name: $run) {{
-      outputArtifacts(after: $cursor, first: {MOST_ARTIFACTS}) {{
-        edges {{ node {{ ...ArtifactFields }} }}
-        pageInfo {{ endCursor hasNextPage }}
-      }}
-    }}
-  }}
-}}
-{_ARTIFACT}"""
+def more_artifacts(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
+    """The next page of what a run logged."""
+    variables = {"run": ("String!", run_id), "cursor": ("String", cursor), **_ARTIFACT_PAGE}
+    part = f"run(name: $run) {{ {_OUTPUT_ARTIFACTS} }}"
+    return _in_project("RunOutputArtifacts", [part], variables, f"\n{_ARTIFACT}")
 
 
-MORE_RUN_FILES: Final = f"""query RunFiles($entity: String!, $project: String!, $run: String!,
-    $cursor: String) {{
-  project(name: $project, entityName: $entity) {{
-    run(name: $run) {{ {_RUN_FILES.format("after: $cursor, ")} }}
-  }}
-}}"""
+def more_run_files(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
+    """The next page of the files that a run kept under `predictions/`."""
+    variables = {"run": ("String!", run_id), "cursor": ("String", cursor), **_FILES_PAGE}
+    return _in_project("RunFiles", [f"run(name: $run) {{ {_RUN_FILES} }}"], variables)
 
 
-def histories_of(spans: Sequence[tuple[str, int, int, int]]) -> tuple[str, dict[str, Any]]:
-    """History rows of (run id, first step, step after the last, most rows), an alias each."""
-    parts = [
-        f"r{n}: run(name: $r{n}) {{ history(minStep: {first}, maxStep: {end}, samples: {most}) }}"
-        for n, (_, first, end, most) in enumerate(spans)
-    ]
-    return _in_project("HistoryPages", parts, {f"r{n}": span[0] for n, span in enumerate(spans)})
+def histories_of(spans: Sequence[tuple[str, int, int]], most: int) -> tuple[str, dict[str, Any]]:
+    """At most so many history rows of (run id, first step, step after the last), an alias each."""
+    parts = []
+    variables: _Variables = {"most": ("Int!", most)}
+    for n, (run_id, first, end) in enumerate(spans):
+        parts.append(
+            f"r{n}: run(name: $r{n}) "
+            f"{{ history(minStep: $first{n}, maxStep: $end{n}, samples: $most) }}"
+        )
+        variables[f"r{n}"] = "String!", run_id
+        variables |= {f"first{n}": ("Int64!", first), f"end{n}": ("Int64!", end)}
+    return _in_project("HistoryPages", parts, variables)
 
 
 def exported_histories_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The Parquet files that hold the history of each run, an alias each, and from which step on
     it is not exported yet."""
+    variables = _runs(run_ids)
     parts = [
-        f"r{n}: run(name: $r{n}) {{ parquetHistory(liveKeys: $keys) {{ parquetUrls liveData }} }}"
-        for n in range(len(run_ids))
+        f"{alias}: run(name: ${alias}) "
+        "{ parquetHistory(liveKeys: $keys) { parquetUrls liveData } }"
+        for alias in variables
     ]
-    variables = {f"r{n}": run_id for n, run_id in enumerate(run_ids)} | {"keys": ["_step"]}
+    variables["keys"] = "[String!]!", ["_step"]
     return _in_project("RunParquetHistories", parts, variables)
 
 
@@ -186,10 +190,12 @@ def artifacts_by_id(artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 def _by_id(name: str, fields: str, artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Fields of artifacts, an alias each."""
-    variables = {f"a{n}": value for n, value in enumerate(artifact_ids)}
+    variables = {f"a{n}": ("ID!", value) for n, value in enumerate(artifact_ids)}
     parts = [f"{alias}: artifact(id: ${alias}) {{ {fields} }}" for alias in variables]
-    declared = ", ".join(f"${alias}: ID!" for alias in variables)
-    return f"query {name}({declared}) {{\n  " + "\n  ".join(parts) + "\n}", variables
+    return _query(name, parts, variables)
+
+
+_ADDRESSES: Final = "edges { node { name: displayName directUrl } }"
 
 
 def artifact_file_urls(
@@ -197,42 +203,65 @@ def artifact_file_urls(
 ) -> tuple[str, dict[str, Any]]:
     """Addresses of (collection, version, paths), an alias each."""
     parts = []
-    variables: dict[str, Any] = {}
+    variables: _Variables = {"most": ("Int", max(len(paths) for *_, paths in wanted))}
     for n, (collection, version, paths) in enumerate(wanted):
         parts.append(
             f"c{n}: artifactCollection(name: $c{n}) {{ __typename\n"
             f"      artifactMembership(aliasName: $v{n}) {{\n"
-            f"        files(names: $f{n}, first: {len(paths)}) "
-            "{ edges { node { name: displayName directUrl } } } } }"
+            f"        files(names: $f{n}, first: $most) {{ {_ADDRESSES} }} }} }}"
         )
-        variables |= {f"c{n}": collection, f"v{n}": version, f"f{n}": list(paths)}
+        variables |= {f"c{n}": ("String!", collection), f"v{n}": ("String!", version)}
+        variables[f"f{n}"] = "[String!]", list(paths)
     return _in_project("ArtifactFileUrls", parts, variables)
+
+
+def artifact_file_urls_by_id(
+    wanted: Sequence[tuple[str, Sequence[str]]],
+) -> tuple[str, dict[str, Any]]:
+    """Addresses of (artifact id, paths), an alias each: for servers before 0.70."""
+    parts = []
+    variables: _Variables = {"most": ("Int", max(len(paths) for _, paths in wanted))}
+    for n, (artifact_id, paths) in enumerate(wanted):
+        parts.append(
+            f"c{n}: artifact(id: $c{n}) {{ files(names: $f{n}, first: $most) {{ {_ADDRESSES} }} }}"
+        )
+        variables |= {f"c{n}": ("ID!", artifact_id), f"f{n}": ("[String!]", list(paths))}
+    return _query("ArtifactFileUrlsByID", parts, variables)
 
 
 def run_file_urls(wanted: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, dict[str, Any]]:
     """Addresses of (run id, names of its files), an alias each."""
     parts = []
-    variables: dict[str, Any] = {}
+    variables: _Variables = {
+        "most": ("Int", max(len(names) for _, names in wanted)),
+        "upload": ("Boolean", False),
+    }
     for n, (run_id, names) in enumerate(wanted):
         parts.append(
-            f"r{n}: run(name: $r{n}) {{ files(names: $f{n}, first: {len(names)}) "
-            "{ edges { node { name url(upload: false) directUrl } } } }"
+            f"r{n}: run(name: $r{n}) {{ files(names: $f{n}, first: $most) "
+            "{ edges { node { name url(upload: $upload) directUrl } } } }"
         )
-        variables |= {f"r{n}": run_id, f"f{n}": list(names)}
+        variables |= {f"r{n}": ("String!", run_id), f"f{n}": ("[String]", list(names))}
     return _in_project("RunFileUrls", parts, variables)
 
 
+def _runs(run_ids: Sequence[str]) -> _Variables:
+    return {f"r{n}": ("String!", run_id) for n, run_id in enumerate(run_ids)}
+
+
 def _in_project(
-    name: str, parts: Sequence[str], variables: Mapping[str, Any], fragments: str = ""
+    name: str, parts: Sequence[str], variables: _Variables, fragments: str = ""
 ) -> tuple[str, dict[str, Any]]:
-    """A document of aliases below one project, and its variables but for the project's own."""
-    declared = "".join(
-        f", ${key}: {'[String!]!' if isinstance(value, list) else 'String!'}"
-        for key, value in variables.items()
-    )
+    """A document of fields of one project; entity and project are for the caller to add."""
+    own: _Variables = {"entity": ("String!", None), "project": ("String!", None)}
     body = "\n    ".join(parts)
-    document = (
-        f"query {name}($entity: String!, $project: String!{declared}) {{\n"
-        f"  project(name: $project, entityName: $entity) {{\n    {body}\n  }}\n}}{fragments}"
-    )
-    return document, dict(variables)
+    place = f"project(name: $project, entityName: $entity) {{\n    {body}\n  }}"
+    document, values = _query(name, [place], own | variables)
+    return document + fragments, {key: values[key] for key in variables}
+
+
+def _query(name: str, parts: Sequence[str], variables: _Variables) -> tuple[str, dict[str, Any]]:
+    """A document and the values of its variables."""
+    declared = ", ".join(f"${key}: {kind}" for key, (kind, _) in variables.items())
+    document = f"query {name}({declared}) {{\n  " + "\n  ".join(parts) + "\n}"
+    return document, {key: value for key, (_, value) in variables.items()}

@@ -17,6 +17,7 @@ from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, Ski
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
 from goemo_report.sources.wandb_api.external_files import fetch_external, unfollowed
+from goemo_report.sources.wandb_api.faults import RequestRefusedError
 from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
 from goemo_report.sources.wandb_api.transfer import Address, Download, cached_files, download_all
 
@@ -332,26 +333,19 @@ def _ask_addresses(wanted: Sequence[Wanted]) -> dict[tuple[str, str], tuple[str,
 
 def _ask_group(group: Sequence[Sequence[Wanted]]) -> dict[tuple[str, str], tuple[str, bool]]:
     project, first, _ = group[0][0]
-    if first.kind == "artifact":
-        document, variables = queries.artifact_file_urls(
-            [
-                (unit[0][1].name, unit[0][1].version or "latest", [f.path for _, _, f in unit])
-                for unit in group
-            ]
+    is_artifact = first.kind == "artifact"
+    answer = (
+        _artifact_addresses(project, group)
+        if is_artifact
+        else project.ask(
+            *queries.run_file_urls([(unit[0][1].run_id, _paths(unit)) for unit in group])
         )
-    else:
-        document, variables = queries.run_file_urls(
-            [(unit[0][1].run_id, [f.path for _, _, f in unit]) for unit in group]
-        )
-    answer = project.ask(document, variables)
+    )
     own = project.transport.credentials.base_url
     found: dict[tuple[str, str], tuple[str, bool]] = {}
     for number, unit in enumerate(group):
-        if first.kind == "artifact":
-            holder = (answer.get(f"c{number}") or {}).get("artifactMembership") or {}
-        else:
-            holder = answer.get(f"r{number}") or {}
-        for node in decode.edges(holder.get("files")):
+        holder = answer.get(f"{'c' if is_artifact else 'r'}{number}") or {}
+        for node in decode.edges((holder.get("artifactMembership") or holder).get("files")):
             if url := node.get("directUrl"):
                 address = (url, False)
             elif url := node.get("url"):
@@ -360,3 +354,19 @@ def _ask_group(group: Sequence[Sequence[Wanted]]) -> dict[tuple[str, str], tuple
                 continue
             found[unit[0][1].id, str(node["name"])] = address
     return found
+
+
+def _artifact_addresses(project: Project, group: Sequence[Sequence[Wanted]]) -> decode.Node:
+    """By collection and version or, where a server is older than 0.70, by id, as clients did."""
+    wanted = [(unit[0][1].name, unit[0][1].version or "latest", _paths(unit)) for unit in group]
+    try:
+        return project.ask(*queries.artifact_file_urls(wanted))
+    except RequestRefusedError as error:
+        if "cannot query field" not in error.reason.lower():
+            raise
+    by_id = queries.artifact_file_urls_by_id([(unit[0][1].id, _paths(unit)) for unit in group])
+    return project.transport.graphql(*by_id)
+
+
+def _paths(unit: Sequence[Wanted]) -> list[str]:
+    return [file.path for *_, file in unit]

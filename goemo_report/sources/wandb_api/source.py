@@ -11,7 +11,7 @@ import copy
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from goemo_report.contract import PROJECT
@@ -252,8 +252,8 @@ class ApiSource(RunSource):
                 raise NotFoundError(
                     f"no run {run.id} in {project.path} any more", "List the runs again"
                 )
-            logged = _pages(project, run, node, "outputArtifacts", queries.MORE_ARTIFACTS)
-            files = _pages(project, run, node, "files", queries.MORE_RUN_FILES)
+            logged = _pages(project, run, node, "outputArtifacts", queries.more_artifacts)
+            files = _pages(project, run, node, "files", queries.more_run_files)
             references = decode.artifact_refs(list(logged), run.id)
             references += decode.prediction_run_files(list(files), run.id)
             self._owners |= {reference.id: project for reference in references}
@@ -319,7 +319,11 @@ class ApiSource(RunSource):
 
 
 def _pages(
-    project: Project, run: RunRecord, node: decode.Node, field: str, document: str
+    project: Project,
+    run: RunRecord,
+    node: decode.Node,
+    field: str,
+    more: Callable[[str, str], tuple[str, dict[str, Any]]],
 ) -> Iterator[decode.Node]:
     """All nodes of one of a run's connections; `node` has its first page."""
     connection = node.get(field) or {}
@@ -328,5 +332,5 @@ def _pages(
         page = connection.get("pageInfo") or {}
         if not page.get("hasNextPage") or not page.get("endCursor"):
             return
-        answer = project.ask(document, {"run": run.id, "cursor": page["endCursor"]})
+        answer = project.ask(*more(run.id, page["endCursor"]))
         connection = (answer.get("run") or {}).get(field) or {}

@@ -471,27 +471,6 @@ def test_the_default_entity_is_asked_only_when_none_is_given(server: WandbServer
     assert server.counts() == {"GetDefaultEntity": 1}
 
 
-def test_documents_are_valid_and_ask_only_what_the_schema_has() -> None:
-    import graphql
-
-    text = (Path(__file__).parents[2] / "wandb_server" / "schema.graphql").read_text()
-    schema = graphql.build_schema(text)
-    documents = [
-        *(queries.RUNS, queries.FIND_RUN, queries.TAGS, queries.COUNT, queries.DEFAULT_ENTITY),
-        *(queries.VIEWER, queries.PROJECTS, queries.MORE_ARTIFACTS),
-        queries.artifacts_of(["a", "b"])[0],
-        queries.artifacts_by_id(["a", "b"])[0],
-        queries.MORE_RUN_FILES,
-        queries.histories_of([("a", 0, 9, 5)])[0],
-        queries.exported_histories_of(["a", "b"])[0],
-        queries.manifests_of(["a", "b"])[0],
-        queries.artifact_file_urls([("c", "v0", ["p"])])[0],
-        queries.run_file_urls([("r", ["p"])])[0],
-    ]
-    for document in documents:
-        assert graphql.validate(schema, graphql.parse(document)) == [], document
-
-
 def test_notes_do_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     to_stderr("the manifest of \x1b[2Jevil\r\n arrived damaged")
     assert capsys.readouterr().err == "the manifest of ?[2Jevil?? arrived damaged\n"

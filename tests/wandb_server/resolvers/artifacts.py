@@ -216,15 +216,16 @@ def files_by_entries(
     return file_page(artifact, context, names, None, None)
 
 
-@resolves("ArtifactCollectionMembership.files")
-def membership_files(
-    parent: Json,
+@resolves("ArtifactCollectionMembership.files", "Artifact.files")
+def artifact_files(
+    parent: Artifact | Json,
     context: Context,
     names: list[str] | None = None,
     after: str | None = None,
     first: int | None = None,
 ) -> Json:
-    return file_page(parent["artifact"], context, names, after, first)
+    artifact = parent if isinstance(parent, Artifact) else parent["artifact"]
+    return file_page(artifact, context, names, after, first)
 
 
 @resolves("Run.outputArtifacts")

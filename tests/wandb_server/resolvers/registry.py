@@ -27,6 +27,7 @@ class Context:
     storage_url: str
     features: dict[str, bool]
     shuffled_pages: bool = False
+    is_old: bool = False
     notes: list[str] = field(default_factory=list)
 
 
