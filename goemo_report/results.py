@@ -92,7 +92,7 @@ class SplitResult:
         return self.predictions.labels
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class RunResult:
     """One run with everything that a report says about it.
 

@@ -102,6 +102,19 @@ def thin(x: FloatArray, y: FloatArray, points: int) -> IntArray:
     return kept.astype(np.int64)
 
 
+def drawn(x: FloatArray, y: FloatArray, points: int) -> IntArray:
+    """Indices of at most `points` points of a line that look like all: its extremes among them."""
+    if len(x) <= points:
+        return np.arange(len(x), dtype=np.int64)
+    kept = thin(_to_one(x), _to_one(y), points - 2)
+    return np.unique(np.concatenate([kept, [y.argmin(), y.argmax()]])).astype(np.int64)
+
+
+def _to_one(values: FloatArray) -> FloatArray:
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / ((high - low) or 1.0)
+
+
 def _thinned(x: FloatArray, y: FloatArray, thresholds: FloatArray, points: int) -> Curve:
     kept = thin(x, y, points)
     return Curve(x[kept], y[kept], thresholds[kept])

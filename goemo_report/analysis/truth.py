@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
+from goemo_report.analysis.epochs import training_of
 from goemo_report.analysis.ties import auc_slack
 from goemo_report.contract import PER_CLASS_STATISTICS, Split
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.counts import averages
 from goemo_report.metrics.scores import Scores
-from goemo_report.metrics.table import OVERALL, OverallMetric, canonical_metric, class_key
+from goemo_report.metrics.table import OVERALL, OverallMetric, class_key
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.logged import as_number
 from goemo_report.thresholds.tune import tuned_thresholds
@@ -122,14 +123,9 @@ def not_checkable(result: RunResult) -> tuple[str, ...]:
 def _logged_at_best_epoch(result: RunResult) -> Mapping[str, float]:
     """The logged metrics, with those of the best epoch in place of the last one's."""
     best = best_epoch(result)
-    metrics = dict(result.logged)
-    for row in result.history:
-        if best is not None and as_number(row.get("epoch", row.get("_step"))) == best:
-            for key, value in row.items():
-                number = as_number(value)
-                if number is not None:
-                    metrics[canonical_metric(key)] = number
-    return metrics
+    row = {} if best is None else training_of(result).rows.get(best, {})
+    found = ((key, as_number(value)) for key, value in row.items())
+    return {**result.logged, **{key: number for key, number in found if number is not None}}
 
 
 def best_epoch(result: RunResult) -> float | None:
@@ -137,13 +133,11 @@ def best_epoch(result: RunResult) -> float | None:
     if "best_epoch" in result.logged:
         return result.logged["best_epoch"]
     epochs = [
-        (auc, epoch)
-        for row in result.history
-        if (auc := as_number(row.get("val/auc", row.get("val/auc_micro")))) is not None
-        and (epoch := as_number(row.get("epoch", row.get("_step")))) is not None
-        and not math.isnan(auc)
+        (auc, -epoch)
+        for epoch, row in training_of(result).rows.items()
+        if (auc := as_number(row.get("val/auc"))) is not None and not math.isnan(auc)
     ]
-    return max(epochs, key=lambda item: (item[0], -item[1]))[1] if epochs else None
+    return -max(epochs)[1] if epochs else None
 
 
 def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
 
+from goemo_report.analysis.epochs import Training, training_of
 from goemo_report.contract import (
     EPOCH_METRICS,
     SPLITS,
@@ -17,9 +18,7 @@ from goemo_report.contract import (
 )
 from goemo_report.formats.csv_table import Table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
-from goemo_report.metrics.table import canonical_metric
 from goemo_report.results import LoggedArtifact, RunResult
-from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row, RunRecord
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")
@@ -74,33 +73,35 @@ class Evidence:
             return ()
         return tuple(dict.fromkeys((name, name.rstrip("/").rsplit("/", 1)[-1])))
 
-    def epoch_rows(self) -> dict[float, dict[str, Any]]:
-        """Logged per-epoch metrics by epoch (`epoch`, else the step), under the guide's keys.
+    @property
+    def training(self) -> Training:
+        """What the run logged by epoch, or by step."""
+        return training_of(self.result)
 
-        Rows of one epoch are joined; rows without a per-epoch metric do not count.
+    def expected_epochs(self) -> list[int]:
+        """Epochs that the history must have: counted from 1, or from 0 where a run does so.
+
+        Up to final_epoch; without one as many as num_epochs, or for a run that did not finish
+        as far as it came.
         """
-        rows: dict[float, dict[str, Any]] = {}
-        for row in self.rows_with_epoch_metrics():
-            epoch = epoch_of(row)
-            if epoch is not None and math.isfinite(epoch):
-                found = rows.setdefault(epoch, {})
-                found.update((canonical_metric(key), value) for key, value in row.items())
-        return rows
+        rows = self.training.rows
+        final = self.result.logged.get("final_epoch")
+        number = self.run.config.get("num_epochs")
+        came = int(max(rows, default=1))
+        last = came
+        if final is not None and math.isfinite(final):
+            last = int(final)
+        elif isinstance(number, int) and (self.run.state == "finished" or number < came):
+            last = number - (0 in rows)
+        first = 0 if 0 in rows and (self.training.unit == "epoch" or came <= last) else 1
+        return list(range(first, min(last, first + 100_000) + 1))
 
-    def rows_with_epoch_metrics(self) -> list[Row]:
-        """Rows of the history that hold a per-epoch metric in any spelling."""
-        names = {key.name for key in EPOCH_KEYS}
-        return [
-            row
-            for row in self.result.history
-            if any(canonical_metric(key) in names and row[key] is not None for key in row)
-        ]
-
-
-def epoch_of(row: Row) -> float | None:
-    """The epoch that a row of the history belongs to: its `epoch`, else its step."""
-    epoch = as_number(row.get("epoch"))
-    return as_number(row.get("_step")) if epoch is None else epoch
+    def epoch_rows(self) -> Mapping[float, Row]:
+        """The training by epoch; by step, as the guide has it, unless there are too many."""
+        found = self.training
+        if found.unit == "epoch" or len(found.rows) <= len(self.expected_epochs()):
+            return found.rows
+        return {}
 
 
 def listed(names: Sequence[str] | Iterator[str], limit: int = 6) -> str:

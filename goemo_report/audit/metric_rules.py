@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
-from goemo_report.audit.evidence import EPOCH_KEYS, Evidence, epoch_of, listed
+from goemo_report.audit.evidence import EPOCH_KEYS, Evidence, listed
 from goemo_report.audit.registry import Check, RuleSet
 from goemo_report.audit.values import Sane, has_type, shown
 from goemo_report.contract import (
@@ -41,24 +41,6 @@ _SANE_EPOCH: Final[dict[str, tuple[Sane, str]]] = {
 # --- Per epoch ------------------------------------------------------------------------
 
 
-def expected_epochs(evidence: Evidence, present: set[float]) -> list[int]:
-    """Epochs that the history must have: counted from 1, or from 0 where a run does so.
-
-    Up to final_epoch; without one as many as num_epochs, or for a run that did not finish
-    as far as it came.
-    """
-    first = 0 if 0 in present else 1
-    final = evidence.result.logged.get("final_epoch")
-    number = evidence.run.config.get("num_epochs")
-    if final is not None and math.isfinite(final):
-        last = int(final)
-    elif evidence.run.state == "finished" and isinstance(number, int):
-        last = first + number - 1
-    else:
-        last = int(max(present, default=first))
-    return list(range(first, min(last, first + 100_000) + 1))
-
-
 @METRICS.rule(
     "epoch-history",
     "error",
@@ -67,7 +49,7 @@ def expected_epochs(evidence: Evidence, present: set[float]) -> list[int]:
 )
 def epoch_history(evidence: Evidence) -> Iterator[str]:
     """A history without a single one gets this finding alone."""
-    if not evidence.rows_with_epoch_metrics():
+    if not evidence.training.logged:
         yield "the history holds no training metric"
 
 
@@ -79,24 +61,21 @@ def epoch_history(evidence: Evidence) -> Iterator[str]:
 )
 def epoch_step(evidence: Evidence) -> Iterator[str]:
     """Rows that repeat an epoch, epochs at another step, steps that are no epoch."""
-    rows = evidence.rows_with_epoch_metrics()
-    if not rows:
+    found, epochs = evidence.training, evidence.expected_epochs()
+    if not found.logged:
         return
-    epochs = expected_epochs(evidence, set(evidence.epoch_rows()))
-    if len(rows) > len(epochs):
-        steps, of = plural(len(rows), "step"), plural(len(epochs), "epoch")
+    if found.logged > len(epochs):
+        steps, of = plural(found.logged, "step"), plural(len(epochs), "epoch")
         yield f"training metrics are logged at {steps} in {of}"
         return
     apart = [
         f"epoch {epoch:g} at step {step:g}"
-        for row in rows
-        if (epoch := epoch_of(row)) is not None
-        and (step := as_number(row.get("_step"))) is not None
-        and epoch != step
+        for epoch, row in found.rows.items()
+        if (step := as_number(row.get("_step"))) is not None and epoch != step
     ]
     if apart:
         yield listed(apart)
-    odd = sorted(set(evidence.epoch_rows()) - set(epochs))
+    odd = sorted(set(found.rows) - set(epochs))
     if odd:
         yield f"there are metrics of epoch {listed(f'{epoch:g}' for epoch in odd)}, after the last"
 
@@ -105,12 +84,12 @@ def _epoch_rule(key: Key) -> Check:
     sane, range_ = _SANE_EPOCH[key.name]
 
     def check(evidence: Evidence) -> Iterator[str]:
+        logged = [row[key.name] for row in evidence.training.rows.values() if key.name in row]
         rows = evidence.epoch_rows()
-        if not rows:
-            return
+        if not evidence.training.rows or (logged and not rows):
+            return  # steps that are no epochs have a finding of their own
         values = {
-            epoch: rows.get(float(epoch), {}).get(key.name)
-            for epoch in expected_epochs(evidence, set(rows))
+            epoch: rows.get(float(epoch), {}).get(key.name) for epoch in evidence.expected_epochs()
         }
         missing = [str(epoch) for epoch, value in values.items() if value is None]
         if len(missing) == len(values):

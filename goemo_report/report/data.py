@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
+from goemo_report.analysis.epochs import MOST_POINTS, spread
 from goemo_report.analysis.truth import check_logged
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.json_text import timestamp
@@ -78,7 +79,8 @@ def _run(run: ComparedRun) -> dict[str, Any]:
         if alignment is None
         else {"paired": alignment.paired, "rows": alignment.matched, "note": alignment.note},
         "artifacts": [artifact_document(item) | {"role": item.role} for item in result.artifacts],
-        "history": result.history,
+        "history": spread(result.history, MOST_POINTS),
+        "history_rows": len(result.history),
     }
 
 

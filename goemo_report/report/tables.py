@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from goemo_report.analysis.epochs import METRICS, spread, training
 from goemo_report.contract import (
-    EPOCH_METRICS,
-    MACRO_AUC_METRICS,
     PER_CLASS_STATISTICS,
     per_class_metric,
 )
@@ -119,17 +118,19 @@ SPARE_HISTORY_COLUMNS: Final = (
 
 
 def history_table(history: History) -> Table:
-    """The training metrics epoch by epoch; what was logged once is in the summary."""
-    epochs = [row for row in history if _number(row.get("epoch")) is not None]
-    logged = dict.fromkeys(key for row in epochs for key in row)
-    keys = [key.name for key in (*EPOCH_METRICS, *MACRO_AUC_METRICS) if key.name in logged]
-    columns = tuple(
-        Column(key, key, kind="integer" if key == "epoch" else "number", digits=4) for key in keys
+    """The training metrics by epoch, or by step; what was logged once is in the summary."""
+    found = training(history)
+    kept = spread(tuple(found.rows.items()))
+    keys = [key for key in METRICS if any(row.get(key) is not None for _, row in kept)]
+    columns = (
+        Column(found.unit, found.unit, "integer"),
+        *(Column(key, key, "number", digits=4) for key in keys),
     )
-    rows = tuple(tuple(_number(row.get(key)) for key in keys) for row in epochs)
-    number, steps = plural(len(epochs), "epoch"), plural(len(history), "step")
+    rows = tuple((int(at), *(as_number(row.get(key)) for key in keys)) for at, row in kept)
+    number, steps = plural(len(found.rows), found.unit), plural(len(history), "step")
+    some = f"{len(kept)} of " if len(kept) < len(found.rows) else ""
     whole = "all " if len(history) > 1 else ""
-    caption = f"{number}; --format json has every value of {whole}{steps}"
+    caption = f"{some}{number}; --format json has every value of {whole}{steps}"
     return Table("history", "History", columns, rows, caption=caption)
 
 
@@ -178,11 +179,6 @@ def overall_table(scores: Scores) -> Table:
     )
     caption = f"{plural(scores.rows, 'text')}, predicted at {_shown(scores.threshold)} or more; "
     return Table("overall", "", columns, rows, caption=caption + texts)
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number else None
 
 
 def _shown(value: Any) -> str:

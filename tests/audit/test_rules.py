@@ -362,6 +362,21 @@ def test_the_averaging_that_explains_a_figure_is_named(trained: Evidence) -> Non
     assert "the logged figure equals the macro AUC" in finding.detail
 
 
+def test_steps_that_are_no_epochs_are_called_steps_once(trained: Evidence) -> None:
+    rows = tuple(
+        {"_step": step, "train/loss": 1.0, **({"val/auc": 0.5} if step % 100 == 99 else {})}
+        for step in range(300)
+    )
+    result = dataclasses.replace(trained.result, history=rows)
+    found = {
+        f.rule.id: f.detail for f in audit(dataclasses.replace(trained, result=result)).findings
+    }
+    assert found["epoch-step"] == "training metrics are logged at 300 steps in 2 epochs"
+    assert found["epoch-val-loss"] == "val/loss is in no epoch"
+    assert not found.keys() & {"epoch-train-loss", "epoch-val-auc"}
+    assert not found.keys() & {"true-best-epoch", "true-final-epoch"}
+
+
 def test_predictions_of_another_epoch_are_recognised(trained: Evidence) -> None:
     best = int(trained.result.logged["best_epoch"])
     rows = {int(epoch): row["val/auc"] for epoch, row in trained.epoch_rows().items()}

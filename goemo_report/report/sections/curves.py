@@ -88,7 +88,7 @@ def _class_steps(run: ComparedRun) -> dict[str, Steps]:
 
 def _series(run: ComparedRun, curve: Curve | None, group: str = "") -> Iterator[Series]:
     if curve is not None:
-        yield run_series(run, curve.x.round(4).tolist(), curve.y.round(4).tolist(), group=group)
+        yield run_series(run, curve.x.tolist(), curve.y.tolist(), group=group)
 
 
 def _micro_plot(micro: dict[ComparedRun, _Micro], kind: str, table: Table) -> Plot:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
+import numpy as np
+
+from goemo_report.analysis.curves import drawn
+from goemo_report.analysis.epochs import MOST_POINTS, MOST_ROWS, Training, spread, training_of
 from goemo_report.analysis.truth import best_epoch
-from goemo_report.comparison import Comparison
-from goemo_report.metrics.table import canonical_metric
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import (
     Axis,
     Block,
@@ -21,10 +26,12 @@ from goemo_report.report.document import (
     Value,
 )
 from goemo_report.report.sections._common import key_column, number
-from goemo_report.results import RunResult
 from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import Row
 
 ORDER = 120
+_UNITS: Final[tuple[Literal["epoch", "step"], ...]] = ("epoch", "step")
+_POINTS_OF_ALL: Final = 12_000  # of all lines of a figure: more would make the page too large
 
 _FIGURES: Final[tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]] = (
     ("loss", "Loss", "loss", (("train/loss", "train"), ("val/loss", "val"))),
@@ -55,23 +62,16 @@ _COLUMNS: Final = (
 
 
 def build(comparison: Comparison) -> Section:
-    """Curves over epochs and the table behind them."""
-    epochs = {run.id: epoch_rows(run.result) for run in comparison.runs}
-    if not any(epochs.values()):
-        return Section(
-            "training",
-            "Training",
-            (Callout("note", "No run logged its epochs."),),
-        )
-    table = _table(comparison, epochs)
+    """Curves over epochs, or steps of runs that logged no epochs, and the tables behind them."""
+    found = {run.id: training_of(run.result) for run in comparison.runs}
     blocks: list[Block] = []
-    curves = _FIGURES if any(len(rows) > 1 for rows in epochs.values()) else ()
-    for figure in curves:  # a single epoch is no curve
-        plot = _plot(comparison, epochs, *figure)
-        if plot is not None:
-            blocks.append(plot)
-    blocks.append(table)
-    missing = [run.name for run in comparison.runs if not epochs[run.id]]
+    for unit in _UNITS:
+        runs = [r for r in comparison.runs if found[r.id].rows and found[r.id].unit == unit]
+        if runs:
+            blocks += _Unit(runs, found, unit).blocks()
+    if not blocks:
+        return Section("training", "Training", (Callout("note", "No run logged its epochs."),))
+    missing = [run.name for run in comparison.runs if not found[run.id].rows]
     if missing:
         blocks.append(Callout("note", "Runs that logged no epochs:", tuple(missing)))
     return Section(
@@ -80,116 +80,113 @@ def build(comparison: Comparison) -> Section:
         tuple(blocks),
         lead="Logged at the end of each epoch; the only figures of this report that are not "
         "recomputed. The marked epoch is the one that the run kept.",
-        method="Values as logged. The training AUC comes from a sample of the training split.",
+        method="Values as logged; of a run that logged no `epoch`, by step. Curves keep at most "
+        f"{MOST_POINTS} points and their shape, tables {MOST_ROWS} rows; `goemo-report show RUN "
+        "--format json` has them all. The training AUC comes from a sample of the training split.",
     )
 
 
-def epoch_rows(run: RunResult) -> list[dict[str, float]]:
-    """Logged numbers of each epoch in order, by canonical key, with `epoch`.
+@dataclass(frozen=True)
+class _Unit:
+    """The runs that logged epochs, or those that logged only steps."""
 
-    An epoch is a history row that holds a loss or an AUC of training or validation; later
-    rows of one epoch complete it. Without an `epoch` key the W&B step counts.
-    """
-    wanted = {key for _, _, _, keys in _FIGURES for key, _ in keys} | {c[0] for c in _COLUMNS}
-    epochs: dict[float, dict[str, float]] = {}
-    for row in run.history:
-        numbers = _numbers(row)
-        if not wanted & numbers.keys():
-            continue
-        epoch = numbers.get("epoch", numbers.get("_step"))
-        if epoch is not None:
-            epochs.setdefault(epoch, {}).update(numbers | {"epoch": epoch})
-    return [epochs[epoch] for epoch in sorted(epochs)]
+    runs: Sequence[ComparedRun]
+    found: Mapping[str, Training]
+    unit: Literal["epoch", "step"]
 
+    def blocks(self) -> list[Block]:
+        """Figures where they show a curve, and the table."""
+        curves = any(len(self.found[run.id].points) > 1 for run in self.runs)
+        plots = [self._plot(*figure) for figure in _FIGURES] if curves else []
+        return [*(plot for plot in plots if plot is not None), self._table()]
 
-def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
-    found = ((canonical_metric(key), as_number(value)) for key, value in row.items())
-    return {key: value for key, value in found if value is not None}
+    def _id(self, name: str) -> str:
+        return f"training-{name}" if self.unit == "epoch" else f"training-steps-{name}"
 
-
-def _plot(
-    comparison: Comparison,
-    epochs: Mapping[str, list[dict[str, float]]],
-    name: str,
-    title: str,
-    axis: str,
-    keys: tuple[tuple[str, str], ...],
-) -> Plot | None:
-    series: list[Series] = []
-    for run in comparison.runs:
-        for key, split in keys:
-            points = [row for row in epochs[run.id] if number(row.get(key)) is not None]
-            if points:
-                series.append(
-                    Series(
-                        name=f"{run.short}, {split}",
-                        x=tuple(row["epoch"] for row in points),
-                        y=tuple(float(f"{row[key]:.5g}") for row in points),
-                        style="line" if split == "val" or len(keys) == 1 else "dashed",
-                        colour=run.colour,
-                        group=run.short,
+    def _plot(
+        self, name: str, title: str, axis: str, keys: tuple[tuple[str, str], ...]
+    ) -> Plot | None:
+        most = min(MOST_POINTS, max(30, _POINTS_OF_ALL // len(self.runs)))
+        series: list[Series] = []
+        for run in self.runs:
+            for key, split in keys:
+                x, y = self.found[run.id].curve(key)
+                kept = drawn(np.array(x), np.array(y), most).tolist()
+                if kept:
+                    series.append(
+                        Series(
+                            name=f"{run.short}, {split}",
+                            x=tuple(x[i] for i in kept),
+                            y=tuple(y[i] for i in kept),
+                            style="line" if split == "val" or len(keys) == 1 else "dashed",
+                            colour=run.colour,
+                            group=run.short,
+                        )
                     )
-                )
-    if not series:
-        return None
-    lines = " Dashed: training; solid: validation." if len(keys) > 1 else ""
-    return Plot(
-        id=f"training-{name}",
-        title=f"{title} per epoch",
-        alt=f"Lines of {axis} over epochs, one a run.{lines}",
-        x=Axis("epoch"),
-        y=Axis(axis),
-        series=tuple(series),
-        table=_curve_table(comparison, epochs, f"training-{name}-values", title, keys),
-        caption=lines.strip(),
-    )
+        if not series:
+            return None
+        lines = " Dashed: training; solid: validation." if len(keys) > 1 else ""
+        return Plot(
+            id=self._id(name),
+            title=f"{title} per {self.unit}",
+            alt=f"Lines of {axis} over {self.unit}s, one a run.{lines}",
+            x=Axis(self.unit),
+            y=Axis(axis),
+            series=tuple(series),
+            table=self._curve_table(f"{name}-values", title, keys),
+            caption=lines.strip(),
+        )
 
+    def _rows(self) -> Iterator[tuple[ComparedRun, float, Row]]:
+        """The rows that tables hold: at most MOST_ROWS, as many of each run, its best one too."""
+        share = max(1, MOST_ROWS // len(self.runs))
+        for run in self.runs[:MOST_ROWS]:
+            rows = self.found[run.id].rows
+            best = best_epoch(run.result)
+            kept = spread(tuple(rows), share)
+            if best is not None and best in rows and best not in kept:
+                kept = sorted({*kept[1:], best})
+            yield from ((run, at, rows[at]) for at in kept)
 
-def _curve_table(
-    comparison: Comparison,
-    epochs: Mapping[str, list[dict[str, float]]],
-    identifier: str,
-    title: str,
-    keys: tuple[tuple[str, str], ...],
-) -> Table:
-    return Table(
-        id=identifier,
-        title=f"{title} per epoch",
-        columns=(
-            Column("run", "run"),
-            Column("epoch", "epoch", "integer"),
-            *(Column(split, split, "number", digits=5) for _, split in keys),
-        ),
-        rows=tuple(
-            (run.short, int(row["epoch"]), *(number(row.get(key)) for key, _ in keys))
-            for run in comparison.runs
-            for row in epochs[run.id]
-        ),
-        collapsed=True,
-    )
+    def _curve_table(self, name: str, title: str, keys: tuple[tuple[str, str], ...]) -> Table:
+        return Table(
+            id=self._id(name),
+            title=f"{title} per {self.unit}",
+            columns=(
+                Column("run", "run"),
+                Column(self.unit, self.unit, "integer"),
+                *(Column(split, split, "number", digits=5) for _, split in keys),
+            ),
+            rows=tuple(
+                (run.short, int(at), *(_value(row, key) for key, _ in keys))
+                for run, at, row in self._rows()
+            ),
+            collapsed=True,
+        )
 
-
-def _table(comparison: Comparison, epochs: Mapping[str, list[dict[str, float]]]) -> Table:
-    rows: list[tuple[Value | Cell, ...]] = []
-    groups: list[tuple[str, int]] = []
-    for run in comparison.runs:
-        best = best_epoch(run.result)
-        for row in epochs[run.id]:
-            kept = Cell(int(row["epoch"]), mark="best" if row["epoch"] == best else None)
-            values = (number(row.get(key)) for key, _, _ in _COLUMNS)
+    def _table(self) -> Table:
+        rows: list[tuple[Value | Cell, ...]] = []
+        for run, at, row in self._rows():
+            kept = Cell(int(at), mark="best" if at == best_epoch(run.result) else None)
+            values = (_value(row, key) for key, _, _ in _COLUMNS)
             rows.append((run.key, kept, *values))
-        if epochs[run.id]:
-            groups.append((run.name, len(epochs[run.id])))
-    return Table(
-        id="training-epochs",
-        title="Every epoch",
-        columns=(
-            key_column(),
-            Column("epoch", "epoch", "integer"),
-            *(Column(key, title, "number", digits=digits) for key, title, digits in _COLUMNS),
-        ),
-        rows=tuple(rows),
-        row_groups=tuple(groups),
-        row_header=1,
-        collapsed=len(rows) > 25,
-    )
+        counts = Counter(run.id for run, _, _ in self._rows())
+        there = sum(len(self.found[run.id].rows) for run in self.runs)
+        some = f"{len(rows)} of {there:,} {self.unit}s"
+        return Table(
+            id=self._id("epochs") if self.unit == "epoch" else "training-steps",
+            title=f"Every {self.unit}" if there == len(rows) else some,
+            columns=(
+                key_column(),
+                Column(self.unit, self.unit, "integer"),
+                *(Column(key, title, "number", digits=digits) for key, title, digits in _COLUMNS),
+            ),
+            rows=tuple(rows),
+            row_groups=tuple((run.name, counts[run.id]) for run in self.runs if counts[run.id]),
+            row_header=1,
+            collapsed=len(rows) > 25,
+        )
+
+
+def _value(row: Row, key: str) -> float | None:
+    return number(as_number(row.get(key)))

@@ -11,7 +11,10 @@ import pytest
 from goemo_report.comparison import Comparison, compare
 from goemo_report.errors import SettingsError
 from goemo_report.report.document import Heatmap, Plot, Report, Table
+from goemo_report.report.render import render
+from goemo_report.report.render.numbers import as_cell
 from goemo_report.report.sections import build_report, section_ids
+from goemo_report.results import RunResult
 from goemo_report.sources.model import SkippedRun
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import column
@@ -93,6 +96,46 @@ def test_logged_figures_stand_beside_recomputed_ones() -> None:
     assert column(found, "logged") == [0.9]
     assert column(found, "recomputed") == [wrong.splits["test"].scores.overall["macro_f1"]]
     assert column(found, "verdict") == ["differs"]
+
+
+@pytest.mark.parametrize("epochs", [False, True])
+def test_thousands_of_steps_make_a_small_report(epochs: bool) -> None:
+    def stepping(run: RunResult) -> RunResult:
+        rows = [{"_step": s, "train/loss": 1 / (s + 7), "_runtime": s / 7} for s in range(9000)]
+        for step in (2999, 5999, 8999) if epochs else ():
+            rows[step]["epoch"] = (step + 1) // 3000
+        return replace(run, history=tuple(rows))
+
+    runs = [stepping(run_result(OfflineRun(seed=seed), number=seed)) for seed in (1, 2)]
+    made = report(compare(runs), "training")
+    sizes = {form: len(render(made, form)) for form in ("html", "md", "json")}
+    assert sizes["html"] < 1_300_000  # plotly.js among it
+    assert sizes["md"] < 60_000
+    assert sizes["json"] < 400_000
+    (plot,) = (block for block in made.sections[0].blocks if isinstance(block, Plot))
+    assert plot.x.title == ("epoch" if epochs else "step")
+    assert all(3 <= len(series.x) <= (3 if epochs else 300) for series in plot.series)
+    shown = table(made, "training-epochs" if epochs else "training-steps")
+    assert len(shown.rows) == (6 if epochs else 100)
+    assert shown.title == ("Every epoch" if epochs else "100 of 18,000 steps")
+    assert [len(t.rows) for t in (shown, plot.table)] == [len(shown.rows)] * 2
+    history = made.data["runs"][0]["history"]
+    assert (len(history), made.data["runs"][0]["history_rows"]) == (300, 9000)
+    assert [history[0]["_step"], history[-1]["_step"]] == [0, 8999]
+
+
+def test_epochs_and_steps_have_tables_of_their_own(full: Report) -> None:
+    steps = run_result(OfflineRun(seed=3), number=3)
+    steps = replace(
+        steps,
+        logged={**steps.logged, "best_epoch": 2},
+        history=tuple({k: v for k, v in row.items() if k != "epoch"} for row in steps.history),
+    )
+    made = report(compare([run_result(), steps]), "training")
+    assert table(made, "training-epochs").row_groups[0][1] == 3
+    shown = table(made, "training-steps")
+    assert [as_cell(row[1]).mark for row in shown.rows] == [None, "best", None]
+    assert [column.title for column in shown.columns][:2] == ["key", "step"]
 
 
 def test_training_curves_show_every_logged_epoch(full: Report) -> None:
