@@ -21,6 +21,7 @@ from goemo_report.contract import (
 )
 from goemo_report.formats.csv_table import Table
 from goemo_report.results import PREDICTION_ROLES, LoggedArtifact
+from goemo_report.sources.model import LostFiles
 from goemo_report.sources.newest import holds_no
 
 ARTIFACT = RuleSet("artifacts")
@@ -265,7 +266,9 @@ def _predictions_rule(split: Split) -> Check:
 
 def _file_name(artifact: LoggedArtifact, wanted: str) -> str:
     paths = sorted(artifact.paths)
-    if any(path.rsplit("/", 1)[-1] == wanted for path in paths):
+    if isinstance(artifact.files, LostFiles) or any(
+        path.rsplit("/", 1)[-1] == wanted for path in paths
+    ):
         return ""
     return f"{artifact.reference.name} holds {listed(paths) or 'no file'}, not {wanted}"
 

@@ -64,7 +64,7 @@ class RunSource(ABC):
         return {run.id: self.artifacts_of(run) for run in runs}
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
-        """The files of each artifact, in the order asked."""
+        """The files of each artifact, in the order asked; LostFiles where nobody knows them."""
         return [self.files_of(artifact) for artifact in artifacts]
 
     def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from goemo_report.errors import NotFoundError
 from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import to_json
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, SkippedFile
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord, SkippedFile
 from goemo_report.sources.newest import INTERNAL_TYPES
 from goemo_report.sources.store import file_digest, hasher_for
 
@@ -89,7 +89,7 @@ def download(
     that was asked for was logged.
     """
     chosen, missing = _choose(run, source.artifacts([run]).get(run.id, ()), roles)
-    manifests = zip(chosen, source.manifests(chosen), strict=True)
+    manifests = list(zip(chosen, source.manifests(chosen), strict=True))
     targets = [_prepare(*place, root) for place in _places(run, manifests)]
     wanted = [(target, item) for target in targets for item in target.wanted]
     if wanted:
@@ -105,6 +105,10 @@ def download(
             _remove_outdated(target)
             description = _describe(run, source, target)
             write_whole(target.directory / DESCRIPTION, description.encode("utf-8"))
+    for target in targets:
+        lost = next((files for one, files in manifests if one.id == target.artifact.id), ())
+        if isinstance(lost, LostFiles):
+            target.skipped.append(SkippedFile("manifest", lost.reason))
     return Downloads(tuple(map(_finished, targets)), missing)
 
 

@@ -182,3 +182,15 @@ class RunQuery:
 
 
 LocalFile = Path | SkippedFile
+
+
+class LostFiles(tuple[ArtifactFile, ...]):
+    """The files of an artifact that nobody knows: its manifest could not be had."""
+
+    reason: str
+
+    def __new__(cls, reason: str) -> LostFiles:
+        """No files, and why."""
+        lost = super().__new__(cls)
+        lost.reason = reason
+        return lost

@@ -8,7 +8,7 @@ from typing import Final
 
 from goemo_report.contract import PREDICTIONS_FOLDER, Role, artifact_role
 from goemo_report.formats.wording import listed
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord
 
 INTERNAL_TYPES: Final = frozenset({"code", "job", "wandb-history", "wandb-events"})
 """Types of artifacts that the client logs by itself."""
@@ -46,7 +46,9 @@ def checkpoint_folder(files: Sequence[ArtifactFile]) -> str | None:
 
 
 def holds_no(what: str, artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> str:
-    """That an artifact lacks a file; a reference may stand for it, which hides what it holds."""
+    """That an artifact lacks a file, as far as is known: references and lost manifests hide it."""
+    if isinstance(files, LostFiles):
+        return files.reason
     references = [file.reference for file in files if file.reference]
     if references:
         return (

@@ -23,6 +23,7 @@ from goemo_report.sources.model import (
     History,
     Listing,
     LocalFile,
+    LostFiles,
     RunQuery,
     RunRecord,
     SkippedRun,
@@ -263,7 +264,8 @@ class ApiSource(RunSource):
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact, in the order asked.
 
-        One that cannot be had among several is noted and has no files; alone, it is an error.
+        Those of one that cannot be had among several are LostFiles, which is noted; alone, it is
+        an error.
         """
         answers = remote_files.manifests(
             [(self._owner(reference), reference) for reference in artifacts], self.cache
@@ -273,7 +275,7 @@ class ApiSource(RunSource):
             raise failed[0]
         for error in failed:
             self.transport.notify(str(error))
-        return [() if isinstance(answer, GoemoError) else answer for answer in answers]
+        return [LostFiles(str(one)) if isinstance(one, GoemoError) else one for one in answers]
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent

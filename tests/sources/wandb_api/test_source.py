@@ -12,8 +12,10 @@ import pytest
 
 from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.results import load_runs
 from goemo_report.sources.downloads import download
 from goemo_report.sources.model import STATES, ArtifactRef, RunQuery
+from goemo_report.sources.newest import holds_no
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
 from goemo_report.sources.wandb_api.source import to_stderr
@@ -460,6 +462,25 @@ def test_an_artifact_that_is_gone_is_said_and_the_others_go_on(server: WandbServ
     assert "roberta-large-test-predictions-run0:v0 is not on W&B any more" in notes[0]
     with pytest.raises(NotFoundError, match="not on W&B any more"):
         open_api().manifests(references[:1])
+
+
+def test_files_that_nobody_knows_are_not_called_missing(
+    server: WandbServer, tmp_path: Path
+) -> None:
+    lost = SeedArtifact("bert-checkpoint-r", "model", {"config.json": b"{}"})
+    put(server, [SeedRun(id="r", artifacts=[lost, predictions_of("r")])])
+    manifest = server.artifact("bert-checkpoint-r").manifests[-1].key
+    server.store.blobs.delete(manifest)
+    source = open_api([])
+    run = source.find_run("r")
+    done = download(source, run, root=tmp_path / "out")
+    assert not done.complete
+    reasons = [skipped.reason for item in done.artifacts for skipped in item.skipped]
+    assert [len(item.written) for item in done.artifacts] == [0, 1]
+    assert "404" in reasons[0]
+    (loaded,) = load_runs(source, [run], ["checkpoint", "test-predictions"])
+    artifact = loaded.artifacts["checkpoint"]
+    assert "404" in holds_no("config.json", artifact.reference, artifact.files)
 
 
 def test_the_default_entity_is_asked_only_when_none_is_given(server: WandbServer) -> None:
