@@ -90,10 +90,17 @@ def cached_scores(
     known = known_scores(digest, name=name, threshold=threshold, root=root)
     if known is not None:
         return known
-    data, predictions = _sharing(read())
+    predictions = read()
+    data = _name_of_data(predictions)
+    shared = _SHARED.get(data)
+    if shared is not None:
+        predictions = replace(predictions, texts=shared.texts, truth=shared.truth)
+    _SHARED[data] = predictions
     scored = score_both(predictions, threshold)
     if is_digest(digest):
         cache, other = Cache(root), scored.as_logged is not scored.scores
+        if shared is None or not cache.holds("texts", [data]):  # else it was whole a moment ago
+            cache.put("texts", [data], _Data(predictions.texts, predictions.truth), _DATA)
         entry = _Entry(
             data,
             predictions.labels,
@@ -102,7 +109,6 @@ def cached_scores(
             scored.scores,
             scored.as_logged if other else None,
         )
-        cache.cached("texts", [data], lambda: _Data(predictions.texts, predictions.truth), _DATA)
         cache.put("scores", _identity(digest, threshold), entry, _ENTRY)
     return scored
 
@@ -145,15 +151,11 @@ def _identity(digest: str, threshold: float) -> list[object]:
     return [digest, threshold, FINGERPRINT, FORMAT]
 
 
-def _sharing(predictions: Predictions) -> tuple[str, Predictions]:
-    """The name of texts and true labels, and the same predictions with those in memory."""
+def _name_of_data(predictions: Predictions) -> str:
+    """A digest of labels, texts and true labels."""
     hasher = hashlib.sha256(np.packbits(predictions.truth).tobytes())
     hasher.update(json.dumps(predictions.labels).encode())
     for start in range(0, len(predictions), _TEXTS_AT_ONCE):
         texts = predictions.texts[start : start + _TEXTS_AT_ONCE]
         hasher.update(json.dumps(texts).encode())
-    data = hasher.hexdigest()
-    if known := _SHARED.get(data):
-        predictions = replace(predictions, texts=known.texts, truth=known.truth)
-    _SHARED[data] = predictions
-    return data, predictions
+    return hasher.hexdigest()

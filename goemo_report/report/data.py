@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from goemo_report.metrics.scores import per_class_rows
 from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
 from goemo_report.results import SplitResult
-from goemo_report.statistics.differences import RANDOMISATIONS
+from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 
 
 def signature(comparison: Comparison) -> str:
@@ -86,6 +86,8 @@ def _run(run: ComparedRun) -> dict[str, Any]:
 
 _CHECK: Final = (*("key", "place", "logged", "recomputed", "difference", "agrees", "explanation"),)
 
+_DIFFERENCE: Final = tuple(field.name for field in fields(Difference))
+
 
 def _statistics(run: ComparedRun) -> dict[str, Any]:
     """Intervals `[low, high]` of every metric at 0.5, differences to the baseline, protocols."""
@@ -104,7 +106,10 @@ def _statistics(run: ComparedRun) -> dict[str, Any]:
             for item in run.protocols
         ],
         "differences": differences
-        and {key: one and asdict(one) for key, one in differences.items()},
+        and {
+            key: one and {name: getattr(one, name) for name in _DIFFERENCE}
+            for key, one in differences.items()
+        },
     }
 
 
