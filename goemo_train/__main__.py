@@ -14,31 +14,41 @@ from pathlib import Path
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
+from click.exceptions import Exit
+
 from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train.config import HUB_NAME, KEPT_ON_RESUME, TrainConfig, check_model
-from goemo_train.directory import open_run
-from goemo_train.options import parse, settle
+from goemo_train.config import (
+    HUB_NAME,
+    KEPT_ON_RESUME,
+    TrainConfig,
+    check_model,
+    flag,
+    parse,
+    settle,
+)
 
 if TYPE_CHECKING:
-    from goemo_train.train import Outcome
+    from goemo_train.run import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the flags say; 0 done, 1 an error, 2 usage, 130 or 143 interrupted."""
-    debug = False
     try:
         series = parse(sys.argv[1:] if arguments is None else arguments)
+        debug = False
         for flags in series:
             debug = flags.pop("debug", False)
             _check_resume(flags)
         configs = [settle(flags) for flags in series]
+    except Exit as ended:  # after --help
+        return ended.exit_code
     except SettingsError as error:
         return _fail(f"error: {error}", 2)
     if len(configs) > 1:
         os.environ.pop("WANDB_RUN_ID", None)  # a sweep's id is for one run
     codes: list[int] = []
-    done: list[Outcome] = []
+    done: list[Run] = []
     for number, (config, flags) in enumerate(zip(configs, series, strict=True), 1):
         if len(configs) > 1:
             _note(f"run {number} of {len(configs)}: {_what(config)}")
@@ -53,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if left := "; ".join(map(_what, configs[number:])):
                 _note(f"not begun: {left}")
             break
-    if len(done) > 1 and done[0].run.tracker.where:
+    if len(done) > 1 and done[0].tracker.where:
         sys.stdout.write(f"{'series':<11}{_next(done)}\n")
     if tracking := sys.modules.get("goemo_train.tracking"):
         tracking.leave_unsent(max(codes))
@@ -74,21 +84,22 @@ def _explained(error: BaseException) -> tuple[str, int]:
     return f"error: {what}. Run again with --debug for the traceback", 1
 
 
-def _run(config: TrainConfig, given: Collection[str], done: list[Outcome], *, last: bool) -> int:
+def _run(config: TrainConfig, given: Collection[str], done: list[Run], *, last: bool) -> int:
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
-        raise GoemoError(
-            f"training needs {' and '.join(missing)}", "Install it: pip install 'goemo[train]'"
-        )
-    wanted = open_run(config, given).config if config.resume else config
-    check_model(wanted.model)
-    _without_hub(wanted)  # before the imports, which read the environment
+        needed = f"training needs {' and '.join(missing)}"
+        raise GoemoError(needed, "Install it: pip install 'goemo[train]'")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's: fewer page faults, 3% faster
     gc.disable()  # looking for garbage in what is imported takes a fifth of the imports' time
+    from goemo_train.run_directory import open_run
+
+    wanted = open_run(config, given).config if config.resume else config
+    check_model(wanted.model)
+    _without_hub(wanted)  # before transformers is imported, which reads the environment
     import transformers
 
-    from goemo_train.interruption import Interrupted
-    from goemo_train.progress import Progress
+    from goemo_train.processes import Interrupted
+    from goemo_train.tracking import Progress
     from goemo_train.train import train
 
     gc.freeze()
@@ -97,13 +108,13 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Outcome], *, la
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        outcome = train(config, Progress(), given=given, last=last)
+        run = train(config, Progress(), given=given, last=last)
     except Interrupted as stopped:
         again = f"goemo-train --resume {stopped.run} --output {shlex.quote(config.output)}"
         return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)
-    if outcome:  # the main process
-        done.append(outcome)
-        sys.stdout.write(summary(outcome))
+    if run:  # the main process
+        done.append(run)
+        sys.stdout.write(summary(run))
     return 0
 
 
@@ -123,56 +134,54 @@ def _without_hub(config: TrainConfig) -> None:
             _note(f"{hub} cannot be reached: only what its cache holds is used")
 
 
-def summary(outcome: Outcome) -> str:
+def summary(run: Run) -> str:
     """What the run came to, where everything is, and what to type next."""
-    run, state, found = outcome.run, outcome.run.state, outcome.evaluation
-    named = {"micro AUC": "micro_auc", "macro AUC": "macro_auc", "macro F1": "macro_f1",
-             "micro F1": "micro_f1"}  # fmt: skip
-    scores = ((name, found.scores.overall[key]) for name, key in named.items())
+    state, row = run.state, run.evaluation
+    named = {"micro AUC": "test/auc", "macro AUC": "test/macro_auc", "macro F1": "test/macro_f1",
+             "micro F1": "test/micro_f1"}  # fmt: skip
+    scores = ((name, row[key]) for name, key in named.items())
     test = ", ".join(f"{name} {value:.4f}" for name, value in scores if value is not None)
-    tuned = found.tuned_macro_f1
+    tuned = row["test/macro_f1_tuned"]
     lines = {
         "run": f"{run.name} ({run.tracker.run_id})",
         "best epoch": f"{state.best_epoch} of {len(state.history)}, "
         f"{state.training_time:.0f} s of training",
-        "test": f"{test} at {run.config.threshold:g}",
+        "test": f"{test} at {run.setup.config.threshold:g}",
         "tuned": f"macro F1 {'undefined' if tuned is None else f'{tuned:.4f}'} on test, "
         "thresholds chosen on validation",
         "warnings": "; ".join(state.warnings) or "none",
         "results": str(run.directory),
         "W&B": run.tracker.where or "disabled",
-        "next": _next([outcome]),
+        "next": _next([run]),
     }
     return "".join(f"{key:<11}{value}\n" for key, value in lines.items())
 
 
-def _next(outcomes: list[Outcome]) -> str:
+def _next(runs: list[Run]) -> str:
     """The command that looks at these runs."""
-    runs = [outcome.run for outcome in outcomes]
     if not runs[0].tracker.where:
-        return (
-            f"goemo-report metrics {shlex.quote(str(runs[0].directory / 'test_predictions.csv'))}"
-        )
+        predictions = runs[0].directory / "test_predictions.csv"
+        return f"goemo-report metrics {shlex.quote(str(predictions))}"
     ids = " ".join(run.tracker.run_id for run in runs)
     offline = any(run.tracker.offline for run in runs)
-    where = f" --wandb-dir {shlex.quote(runs[0].config.output)}" if offline else ""
+    where = f" --wandb-dir {shlex.quote(runs[0].setup.config.output)}" if offline else ""
     return f"goemo-report compare {ids}{where}"
 
 
 def _check_resume(flags: dict[str, Any]) -> None:
     foreign = sorted(set(flags) - KEPT_ON_RESUME) if flags.get("resume") else []
     if foreign:
-        options = " and ".join("--" + name.replace("_", "-") for name in foreign)
         raise SettingsError(
-            f"{options} cannot be given with --resume", "A resumed run keeps its own settings"
+            f"{' and '.join(map(flag, foreign))} cannot be given with --resume",
+            "A resumed run keeps its own settings",
         )
 
 
 def _fail(line: str, code: int) -> int:
-    world = sys.modules.get("goemo_train.world")  # not imported here, as it needs torch
-    if world is None:
+    processes = sys.modules.get("goemo_train.processes")  # not imported here: it needs torch
+    if processes is None:
         _note(f"goemo-train: {line}")
-    elif world.speaks():
+    elif processes.is_first_to_fail():
         sys.stderr.write(f"goemo-train: {line}\n")
     return code
 

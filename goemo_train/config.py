@@ -1,14 +1,25 @@
-"""Settings of a training run, and the recipes of models."""
+"""The settings of a run: one table, from the command line to W&B's config.
+
+Every field of `TrainConfig` is one option of the command line and one key of the TOML file;
+flag > TOML file > recipe of the model > default. Nothing here imports torch, so that `--help`
+answers at once.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+import tomllib
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import Field, asdict, dataclass, fields
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+from click.core import ParameterSource
 
 from goemo_report.contract import DATASET_NAME, PROJECT
 from goemo_report.errors import SettingsError
@@ -33,9 +44,7 @@ class TrainConfig:
     """What a run does; logged with the run and kept beside its checkpoints."""
 
     model: Annotated[str, "hub name, directory, tiny-bert or tiny-roberta"] = DEFAULT_MODEL
-    model_name: Annotated[
-        str, "name in run and artifacts (default: last part of --model, or what its config says)"
-    ] = ""
+    model_name: Annotated[str, "name in run and artifacts (default: that of --model)"] = ""
     dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = DATASET_NAME
     exclude_neutral: Annotated[bool, "27 labels; texts with neutral alone are dropped"] = False
     limit: Annotated[int, "use only the first N texts of each split (0: all)", (0, 10**9)] = 0
@@ -49,9 +58,7 @@ class TrainConfig:
     warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)", (-1, 10**9)] = -1
     loss: Annotated[LossName, "what is minimised"] = "bce"
     label_smoothing: Annotated[float, "targets are 1 - N/2 and N/2", (0, 0.9)] = 0.0
-    layer_decay: Annotated[
-        float, "learning rate times N for each layer below the head", (0.1, 1)
-    ] = 1.0
+    layer_decay: Annotated[float, "learning rate times N a layer below the head", (0.1, 1)] = 1.0
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm", (1e-9, 1e9)] = 1.0
     random_seed: Annotated[int, "seed of every random choice", (0, 2**32 - 1)] = 42
@@ -59,9 +66,7 @@ class TrainConfig:
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
     embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
     threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
-    precision: Annotated[
-        Precision, "of training (auto: accelerate's, else bf16 where a GPU has it)"
-    ] = "auto"
+    precision: Annotated[Precision, "of training (auto: as launched, or bf16 on GPU)"] = "auto"
     eval_precision: Annotated[Precision, "of evaluation and exported predictions"] = "fp32"
     compile: Annotated[Compile, "torch.compile of the encoder's layers (auto: on GPU)"] = "auto"
     patience: Annotated[int, "stop after N epochs without a better one (0: no)", (0, 10**9)] = 0
@@ -86,16 +91,10 @@ class TrainConfig:
         return {k: v for k, v in asdict(self).items() if k not in NOT_HYPERPARAMETERS}
 
 
-NOT_HYPERPARAMETERS = {
-    *("model_name", "phase", "status", "tag", "wandb_mode", "entity", "project"),
-    *("output", "resume", "checkpoint_every", "keep_checkpoints"),
-}
-KEPT_ON_RESUME = frozenset(
-    {
-        *("wandb_mode", "entity", "project", "output", "resume"),
-        *("checkpoint_every", "keep_checkpoints", "micro_batch_size", "auto_batch_size"),
-    }
-)
+_PLACES = {"wandb_mode", "entity", "project", "output", "resume"}
+_STATES = {"checkpoint_every", "keep_checkpoints"}
+NOT_HYPERPARAMETERS = {"model_name", "phase", "status", "tag"} | _PLACES | _STATES
+KEPT_ON_RESUME = {"micro_batch_size", "auto_batch_size"} | _PLACES | _STATES
 """Options that may be given with --resume; all others come from the run itself."""
 
 # Recipes by the model's short name, first match wins. MiniLM and the tiny models were
@@ -140,9 +139,7 @@ def preset(name: str) -> dict[str, Any]:
     return next((r for pattern, r in PRESETS if fnmatch(name.lower(), pattern)), {})
 
 
-def check(config: TrainConfig) -> None:
-    """Refuse values that cannot train, naming the option and the range."""
-    check_ranges({item.name: getattr(config, item.name) for item in fields(config)})
+def _check_names(config: TrainConfig) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", config.model_name):
         raise SettingsError(
             f"--model-name is {config.model_name!r}",
@@ -153,16 +150,6 @@ def check(config: TrainConfig) -> None:
             raise SettingsError(f"the tag {tag[:70]!r} has {len(tag)} characters", "W&B takes 1-64")
 
 
-def check_ranges(values: Mapping[str, Any]) -> None:
-    """Refuse a number outside its range."""
-    hints = get_type_hints(TrainConfig, include_extras=True)
-    for name, value in values.items():
-        for low, high in get_args(hints[name])[2:]:
-            if not low <= value <= high:  # NaN fails too
-                flag = "--" + name.replace("_", "-")
-                raise SettingsError(f"{flag} is {value}", f"Give a value from {low} to {high}")
-
-
 def check_model(name: str) -> None:
     """Refuse what can be no model, before data are read."""
     unknown = name.startswith("tiny-") and name not in MADE
@@ -171,3 +158,181 @@ def check_model(name: str) -> None:
             f"--model {name}: there is no such model or directory",
             f"Give a hub name, a directory, {' or '.join(MADE[1:])}",
         )
+
+
+# --- The command line and the TOML file ------------------------------------------------
+
+_HINTS = get_type_hints(TrainConfig, include_extras=True)
+
+
+def flag(name: str) -> str:
+    """The option of a field: `--learning-rate` of `learning_rate`."""
+    return "--" + name.replace("_", "-")
+
+
+def _option(item: Field[Any]) -> click.Option:
+    hint, meaning, *ranges = get_args(_HINTS[item.name])
+    choices = [c for p in (hint, *get_args(hint)) for c in get_args(p) if isinstance(c, str)]
+    if item.default not in (None, "", (), False):
+        recipe = ", or the model's recipe" if item.name in IN_RECIPES else ""
+        meaning += f" (default: {item.default}{recipe})"
+
+    def checked(_context: click.Context, _option: click.Parameter, value: Any) -> Any:
+        for part in value if isinstance(value, tuple) else (value,):
+            if part == "":
+                raise SettingsError(f"{flag(item.name)} is empty", "Give a value, or leave it out")
+            for low, high in ranges if part is not None else ():
+                if not low <= part <= high:  # NaN fails too
+                    remedy = f"Give a value from {low} to {high}"
+                    raise SettingsError(f"{flag(item.name)} is {part}", remedy)
+        return value
+
+    more: dict[str, Any] = {"type": click.Choice(choices) if choices else hint}
+    if hint is bool:  # `--exclude-neutral` and, as sweeps write, `--exclude-neutral=False`
+        more = {"type": bool, "is_flag": False, "flag_value": True, "metavar": "[BOOL]"}
+    elif get_origin(hint) is tuple:
+        more = {"type": str, "multiple": True}
+    return click.Option([flag(item.name)], help=meaning, callback=checked, **more)
+
+
+def _command(*more: click.Option) -> click.Command:
+    return click.Command(
+        "goemo-train",
+        params=[*map(_option, fields(TrainConfig)), *more],
+        help="Fine-tune an encoder on GoEmotions and track the run in Weights & Biases.",
+        epilog="Underscores work as well as dashes: --learning_rate=2e-5, as W&B sweeps write.",
+        context_settings={
+            "token_normalize_func": lambda name: name.replace("_", "-"),
+            "help_option_names": ["-h", "--help"],
+        },
+    )
+
+
+SETTINGS = _command()
+COMMAND = _command(
+    click.Option(["--seeds"], metavar="A,B,C", help="one run for each seed"),
+    click.Option(["--ablate"], metavar="OPTION=A,B,C", multiple=True,
+                 help="one run for each value of an option; may be given again"),
+    click.Option(["--config"], metavar="FILE.toml", help="read settings from this file"),
+    click.Option(["--debug"], is_flag=True, help="show tracebacks"),
+)  # fmt: skip
+
+
+def _given(arguments: Iterable[str], command: click.Command = SETTINGS) -> dict[str, Any]:
+    """The options that are given, and only those."""
+    try:
+        with command.make_context("goemo-train", list(arguments)) as context:
+            source = context.get_parameter_source
+            names = [key for key in context.params if source(key) is ParameterSource.COMMANDLINE]
+            return {key: context.params[key] for key in names}
+    except click.UsageError as error:
+        raise SettingsError(error.format_message(), "See --help") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings of a TOML file; keys are the option names, with `-` or `_`."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}", "Check --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}", "Correct the file") from error
+    for name in (key for key, value in table.items() if isinstance(value, dict)):
+        raise SettingsError(f"{path} has a table [{name}]", "All keys stand at the top level")
+    if "resume" in table:
+        raise SettingsError(f"{path} names a run to resume", "Give --resume on the command line")
+    tags = table.pop("tag", [])
+    settings = [*table.items(), *(("tag", t) for t in (tags if isinstance(tags, list) else [tags]))]
+    try:
+        return _given(f"--{key}={value}" for key, value in settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.what}", error.remedy) from error
+
+
+def settle(
+    flags: Mapping[str, Any], environment: MutableMapping[str, str] | None = None
+) -> TrainConfig:
+    """The settings of a run from its flags; `config` names a TOML file.
+
+    An empty mode or run id in the environment is taken out of it: wandb would refuse it.
+
+    Raises:
+        SettingsError: a value cannot be used.
+
+    """
+    environment = os.environ if environment is None else environment
+    for name in ("WANDB_MODE", "WANDB_RUN_ID"):
+        if environment.get(name) == "":
+            del environment[name]
+    mode = environment.get("WANDB_MODE")
+    mode = {"dryrun": "offline", "run": "online"}.get(mode or "", mode)
+    if mode not in (None, *get_args(Mode)):
+        raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
+    given: dict[str, Any] = {"model": DEFAULT_MODEL, "dataset": DATASET_NAME, "output": "runs"}
+    given |= {**(read_toml(_expanded(flags["config"])) if "config" in flags else {}), **flags}
+    given.pop("config", None)
+    given["output"] = str(_expanded(given["output"]))
+    for name in ("model", "dataset"):  # so that the run resumes from any directory
+        if given[name] not in MADE and (path := _expanded(given[name])).is_dir():
+            given[name] = str(path.absolute())
+    if not given.get("resume"):  # a resumed run has its own
+        given["wandb_mode"] = given.get("wandb_mode") or mode
+        given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or PROJECT
+        given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
+    found = short_name(given["model"])
+    name = given["model_name"] = given.get("model_name") or found
+    config = TrainConfig(**{**(preset(name) or preset(found)), **given})
+    _check_names(config)
+    return config
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - it leaves the ~ of an unknown user
+
+
+def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """The flags that were given, and only those: one mapping a run.
+
+    `--seeds` and `--ablate` make a series: every seed with every value. A run of an ablation
+    is tagged with what it changes, and its phase is ablation unless another is given.
+
+    Raises:
+        SettingsError: an option is unknown or its value of the wrong kind.
+
+    """
+    flags = _given(arguments, COMMAND)
+    seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
+    ways = [] if seeds is None else [_way(f"--seeds {seeds}", "random-seed", seeds)]
+    ways += [_way(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
+    if ablated:
+        flags = {"phase": "ablation", **flags}
+    varied = [next(iter(_given(way[:1]))) for way in ways]
+    for name in varied:
+        if name in NOT_HYPERPARAMETERS:
+            raise SettingsError(f"{flag(name)} changes no result", "Ablate a setting of the method")
+        if varied.count(name) > 1 or name in flags:
+            raise SettingsError(
+                f"{flag(name)} is given more than once", "Give it once, or vary it once"
+            )
+    series = []
+    for extra in product(*ways):
+        tags = [option.removeprefix("--") for option in extra if "random-seed" not in option]
+        tagged = {"tag": (*flags.get("tag", ()), *tags)} if tags else {}
+        series.append({**flags, **_given(extra), **tagged})
+    return series
+
+
+def _way(typed: str, name: str, values: str) -> list[str]:
+    """An option with each of its values; errors say what was typed."""
+    parts = [value.strip() for value in values.split(",") if value.strip()]
+    if not parts:
+        raise SettingsError(f"{typed} names no values", "List them with commas: A,B,C")
+    if len(set(parts)) < len(parts):
+        raise SettingsError(f"{typed} names a value twice", "Name each value once")
+    way = [f"{flag(name)}={value}" for value in parts]
+    try:
+        for option in way:
+            _given([option])
+    except SettingsError as error:
+        raise SettingsError(f"{typed}: {error.what}", error.remedy) from error
+    return way

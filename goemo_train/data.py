@@ -20,15 +20,25 @@ import tokenizers
 import torch
 
 from goemo_report import contract
+from goemo_report.demo import corpus as demo
 from goemo_report.errors import DataError
 from goemo_report.labels import GOEMOTIONS, SPLIT_SAMPLES, WITHOUT_NEUTRAL
-from goemo_train import demo_corpus, token_cache
+from goemo_report.formats.labelled_texts import (
+    LabelledTexts,
+    check_labels,
+    read_labelled_texts,
+)
+from goemo_report.sources.store import Cache, Codec
 from goemo_train.config import HUB_NAME, TrainConfig
 
 SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter
-LABEL_IDS = {str(number): number for number in range(len(GOEMOTIONS.labels))}
 CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
+NUMBERS = Codec[npt.NDArray[np.int32]](
+    lambda numbers: [numbers.astype("<i4").tobytes()],
+    lambda data: np.frombuffer(data, "<i4").astype(np.int32),
+)
+MOST_KEPT = 256 << 20  # bytes of all kept tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +69,6 @@ class Corpus:
         return {name: sum(t.strip() in known for t in p.texts) for name, p in parts.items()}
 
 
-Rows = Sequence[tuple[str, tuple[int, ...]]]
-
-
 def load_corpus(config: TrainConfig) -> Corpus:
     """The data set that the settings name.
 
@@ -70,13 +77,14 @@ def load_corpus(config: TrainConfig) -> Corpus:
 
     """
     if config.dataset == "demo":
-        splits: dict[str, Rows] = dict(demo_corpus.generate())
+        splits: dict[str, LabelledTexts] = dict(demo.generate())
         name, version = "demo", "1"
     elif Path(config.dataset).is_dir():
-        directory = Path(config.dataset)
-        _check_labels(directory / "labels.txt")
-        digest = hashlib.sha256()
-        splits = {s: _read_tsv(directory / f, digest) for s, f in SPLIT_FILES.items()}
+        directory, digest, splits = Path(config.dataset), hashlib.sha256(), {}
+        check_labels(directory / "labels.txt", GOEMOTIONS.labels)
+        for split, file in SPLIT_FILES.items():
+            splits[split], raw = read_labelled_texts(directory / file, len(GOEMOTIONS.labels))
+            digest.update(raw)
         name, version = contract.DATASET_NAME, f"sha256:{digest.hexdigest()[:16]}"
     elif config.dataset in (contract.DATASET_NAME, HUB_NAME):
         splits, version = _from_hub()
@@ -96,7 +104,7 @@ def load_corpus(config: TrainConfig) -> Corpus:
     return Corpus(**parts, labels=labels, name=name, version=version, official=official)
 
 
-def _as_split(rows: Rows, k: int, limit: int) -> Split:
+def _as_split(rows: LabelledTexts, k: int, limit: int) -> Split:
     counts = [len(ids) for _, ids in rows]
     truth = np.zeros((len(rows), len(GOEMOTIONS.labels)), np.bool_)
     flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
@@ -106,70 +114,7 @@ def _as_split(rows: Rows, k: int, limit: int) -> Split:
     return Split([rows[row][0] for row in kept], truth[kept, :k])
 
 
-def _check_labels(path: Path) -> None:
-    try:
-        names = tuple(path.read_text("utf-8-sig").split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "It lists the 28 labels") from error
-    if names != GOEMOTIONS.labels:
-        pairs = zip((*names, *["nothing"] * 28), GOEMOTIONS.labels, strict=False)
-        line = next((n for n, (a, b) in enumerate(pairs, 1) if a != b), 29)
-        raise DataError(
-            f"{path}, line {line}: the labels are not the 28 of GoEmotions in their order",
-            "Ids in the splits index this file, so that its order matters",
-        )
-
-
-def _read_tsv(path: Path, digest: Any) -> Rows:
-    """Rows of `text, comma-separated label ids, comment id`; quotes are plain characters."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "Check --dataset") from error
-    digest.update(raw)
-    rows = []
-    known: dict[str, tuple[int, ...]] = {}  # there are some hundred different sets of labels
-    widths: tuple[int, ...] = (2, 3)  # of the first row; that of all others is the same
-    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not (line := line.rstrip(b"\r")):
-            continue
-        try:
-            rows.append(_row(line, widths, known))
-            widths = (line.count(b"\t") + 1,)
-        except DataError as error:
-            raise DataError(f"{path}, line {number}: {error.what}", error.remedy) from error
-    return rows
-
-
-def _row(
-    line: bytes, widths: tuple[int, ...], known: dict[str, tuple[int, ...]]
-) -> tuple[str, tuple[int, ...]]:
-    try:
-        columns = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 ({error.reason})", "Save as UTF-8") from error
-    if len(columns) not in widths:
-        raise DataError(
-            f"{len(columns)} columns, not {' or '.join(map(str, widths))}",
-            "All rows are text, label ids, comment id, or all are without the last",
-        )
-    text, labels = columns[:2]
-    if not text.strip():
-        raise DataError("the text is empty", "Remove the row")
-    if "\0" in text:
-        raise DataError("the text holds a NUL byte", "The file is damaged: get it again")
-    if labels not in known:
-        try:
-            known[labels] = ids = tuple(LABEL_IDS[part] for part in labels.split(","))
-        except KeyError as error:
-            what = f"unknown label id {error.args[0][:20]!r}"
-            raise DataError(what, "Ids go from 0 to 27") from error
-        if len(set(ids)) < len(ids):
-            raise DataError(f"a label id is listed twice in {labels!r}", "Name each label once")
-    return text, known[labels]
-
-
-def _from_hub() -> tuple[dict[str, Rows], str]:
+def _from_hub() -> tuple[dict[str, LabelledTexts], str]:
     try:
         import datasets
 
@@ -184,7 +129,7 @@ def _from_hub() -> tuple[dict[str, Rows], str]:
     names = tuple(found["train"].features["labels"].feature.names)
     if names != GOEMOTIONS.labels:
         raise DataError(f"the labels of {HUB_NAME} changed", "Give --dataset a directory instead")
-    splits: dict[str, Rows] = {
+    splits: dict[str, LabelledTexts] = {
         split: list(zip(found[hub]["text"][:], map(tuple, found[hub]["labels"][:]), strict=True))
         for split, hub in (("train", "train"), ("val", "validation"), ("test", "test"))
     }
@@ -239,8 +184,11 @@ def tokenise(split: Split, tokenizer: Any, max_length: int) -> Tokens:
     """Tokens of a split, special tokens included, cut after `max_length`; kept between runs."""
     tokenizer("", truncation=True, max_length=max_length)  # sets up the backend
     backend, n = tokenizer.backend_tokenizer, len(split.texts)
-    state = (tokenizers.__version__, backend.to_str(), backend.encode_special_tokens)
-    numbers = token_cache.kept(lambda: _encode(split.texts, backend), *state, split.texts)
+    identity = (tokenizers.__version__, backend.to_str(), backend.encode_special_tokens)
+    numbers = Cache().cached(
+        "tokens", (*identity, split.texts), lambda: _encode(split.texts, backend), NUMBERS,
+        most=MOST_KEPT,
+    )  # fmt: skip
     starts = np.concatenate(([0], np.cumsum(numbers[1 : n + 1], dtype=np.int64)))
     truth = split.truth.astype(np.float32)
     return Tokens(numbers[n + 1 :], starts, truth, int(numbers[0]), tokenizer.pad_token_id)

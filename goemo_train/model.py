@@ -1,4 +1,4 @@
-"""Encoders: loading, mean pooling, and the checkpoint directory that the guide asks for."""
+"""Encoders: loading, mean pooling, cheap dropout, and the checkpoint that the guide asks for."""
 
 from __future__ import annotations
 
@@ -9,28 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
+import transformers
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-)
+from torch.nn import functional
+from transformers.masking_utils import sdpa_mask
 
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_train.config import Pooling, TrainConfig
-from goemo_train.disk import flush
+from goemo_train.run_directory import flush
 from goemo_train.tiny import TINY
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
 POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
-DROPOUT_NAMES = (
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout",
-    "dropout", "attention_dropout", "seq_classif_dropout", "classifier_dropout",
-    "classifier_dropout_prob", "embedding_dropout", "mlp_dropout", "hidden_dropout",
-    "summary_last_dropout",
-)  # fmt: skip
 READY_MASK = ("albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Types whose attention takes a boolean mask (b, 1, t, t) as it is."""
 
@@ -49,9 +39,7 @@ class Classifier(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Logits (b, k)."""
-        logits: torch.Tensor = self.plain(
-            input_ids=ids, attention_mask=self._ready(ids, mask)
-        ).logits
+        logits: torch.Tensor = self.plain(ids, attention_mask=self._ready(ids, mask)).logits
         return logits
 
     def _ready(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor | None:
@@ -66,6 +54,11 @@ class Classifier(nn.Module):
     def output(self) -> nn.Linear:
         """The layer that makes the logits."""
         return [m for m in self.plain.modules() if isinstance(m, nn.Linear)][-1]
+
+    def layers(self) -> list[nn.Module]:
+        """The encoder's layers from the embeddings on: its longest list of modules."""
+        lists = [m for m in self.plain.modules() if isinstance(m, nn.ModuleList)]
+        return list(max(lists, key=len, default=()))
 
     def export(self) -> Any:
         """The model as a class that transformers loads by itself."""
@@ -88,16 +81,15 @@ class MeanPooled(Classifier):
 
     pooling = "mean"
 
-    def __init__(self, plain: BertForSequenceClassification) -> None:
+    def __init__(self, plain: transformers.BertForSequenceClassification) -> None:
         super().__init__(plain)
-        config = plain.config
         plain.bert.pooler = None
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.norm = nn.LayerNorm(plain.config.hidden_size, eps=plain.config.layer_norm_eps)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Logits (b, k)."""
-        ready = self._ready(ids, mask)
-        tokens = self.plain.bert(input_ids=ids, attention_mask=ready).last_hidden_state
+        found = self.plain.bert(ids, attention_mask=self._ready(ids, mask))
+        tokens = found.last_hidden_state
         with torch.autocast(tokens.device.type, enabled=False):
             weights = torch.ones_like(ids) if mask is None else mask
             tokens, weights = tokens.float(), weights.unsqueeze(-1).float()
@@ -113,16 +105,16 @@ class MeanPooled(Classifier):
 
     def exported_size(self) -> int:
         """Those of the encoder and the head, of one more layer and of a pooler."""
-        layer: int = sum(p.numel() for p in self.plain.bert.encoder.layer[0].parameters())
+        layer: int = sum(p.numel() for p in self.layers()[0].parameters())
         width = int(self.plain.config.hidden_size)
         return super().exported_size() + layer + width * width + width
 
     @torch.no_grad()
     def export(self) -> Any:
         """An ordinary BERT of one more layer that gives the same logits."""
-        config = BertConfig.from_dict(self.plain.config.to_dict())
+        config = transformers.BertConfig.from_dict(self.plain.config.to_dict())
         config.num_hidden_layers += 1
-        bert: Any = BertForSequenceClassification(config)
+        bert: Any = transformers.BertForSequenceClassification(config)
         bert.load_state_dict(self.plain.state_dict(), strict=False)  # copies to the CPU
         layer = bert.bert.encoder.layer[-1]
         pieces = (
@@ -143,24 +135,20 @@ class MeanPooled(Classifier):
 
 
 @torch.no_grad()
-def _undo_export(plain: BertForSequenceClassification) -> MeanPooled:
-    """The model that `MeanPooled.export` wrote, ready to be trained further."""
+def _undo_export(plain: transformers.BertForSequenceClassification) -> MeanPooled | None:
+    """The model that `MeanPooled.export` wrote, ready to be trained further; None: it is none.
+
+    Its scaled layer cannot be trained as it is; no other model attends uniformly.
+    """
     layer: Any = plain.bert.encoder.layer[-1]
+    if layer.attention.self.query.weight.any() or layer.attention.self.key.weight.any():
+        return None
     plain.bert.encoder.layer = plain.bert.encoder.layer[:-1]
     plain.config.num_hidden_layers -= 1
     plain.classifier.weight.mul_(POOLER_SCALE)
     model = MeanPooled(plain)
     model.norm.load_state_dict(layer.output.LayerNorm.state_dict())
     return model
-
-
-def _is_export(plain: Any) -> bool:
-    """Whether the last layer attends uniformly, as only an exported mean does."""
-    if not isinstance(plain, BertForSequenceClassification):
-        return False
-    layer: Any = plain.bert.encoder.layer[-1]
-    attention = layer.attention.self
-    return not (attention.query.weight.any() or attention.key.weight.any())
 
 
 def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]:
@@ -176,47 +164,39 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
         "label2id": {label: i for i, label in enumerate(labels)},
         "problem_type": "multi_label_classification",
     }
-    if config.model in TINY:
-        plain, tokenizer = TINY[config.model](settings, config.dropout)
+    name = config.model
+    if name in TINY:
+        plain, tokenizer = TINY[name](settings, config.dropout)
     else:
         try:
-            described = AutoConfig.from_pretrained(config.model, **settings)
+            described = transformers.AutoConfig.from_pretrained(name, **settings)
             _set_dropout(described, config.dropout)
-            tokenizer = AutoTokenizer.from_pretrained(config.model)
-            plain = AutoModelForSequenceClassification.from_pretrained(
-                config.model, config=described, dtype=torch.float32, ignore_mismatched_sizes=True
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+            plain = transformers.AutoModelForSequenceClassification.from_pretrained(
+                name, config=described, dtype=torch.float32, ignore_mismatched_sizes=True
             )
         except (OSError, ValueError, KeyError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise GoemoError(
-                f"the model {config.model} cannot be loaded: {reason}",
+                f"the model {name} cannot be loaded: {reason}",
                 "Give --model a hub name or a directory of config, weights and tokenizer; without "
                 "network, HF_HOME must hold it (HF_HUB_OFFLINE=1)",
             ) from error
     if tokenizer.pad_token_id is None or not tokenizer.is_fast:
-        raise GoemoError(f"{config.model} has no fast tokenizer with padding", "Use an encoder")
-    limit = getattr(plain.config, "max_position_embeddings", config.max_seq_length)
-    limit -= 2 if plain.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    if 0 < limit < config.max_seq_length:  # XLNet says -1: any
-        raise SettingsError(
-            f"--max-seq-length is {config.max_seq_length}", f"{config.model} reads at most {limit}"
-        )
-    if _is_export(plain):  # its scaled layer cannot be trained as it is
-        return _undo_export(plain), tokenizer
-    if config.pooling != "default" and isinstance(plain, BertForSequenceClassification):
-        return MeanPooled(plain), tokenizer
+        raise GoemoError(f"{name} has no fast tokenizer with padding", "Use an encoder")
+    kind, asked = plain.config.model_type, config.max_seq_length
+    limit = getattr(plain.config, "max_position_embeddings", asked)
+    limit -= 2 if kind in ("roberta", "xlm-roberta", "camembert") else 0
+    if 0 < limit < asked:  # XLNet says -1: any
+        raise SettingsError(f"--max-seq-length is {asked}", f"{name} reads at most {limit}")
+    if isinstance(plain, transformers.BertForSequenceClassification):
+        if before := _undo_export(plain):
+            return before, tokenizer
+        return (Classifier if config.pooling == "default" else MeanPooled)(plain), tokenizer
     if config.pooling == "mean":
-        raise SettingsError(
-            f"--pooling mean is made for BERT types, {config.model} is a {plain.config.model_type}",
-            "Give --pooling default",
-        )
+        what = f"--pooling mean is made for BERT types, {name} is a {kind}"
+        raise SettingsError(what, "Give --pooling default")
     return Classifier(plain), tokenizer
-
-
-def encoder_layers(plain: Any) -> list[nn.Module]:
-    """The layers of an encoder from the embeddings on: its longest list of modules."""
-    lists = [m for m in plain.modules() if isinstance(m, nn.ModuleList)]
-    return list(max(lists, key=len, default=()))
 
 
 def _set_dropout(described: Any, dropout: float) -> None:
@@ -226,13 +206,14 @@ def _set_dropout(described: Any, dropout: float) -> None:
     (ModernBERT) has its classifier's set.
     """
     usual = type(described)()  # what was trained with --dropout 0 has zeros of its own
-    rates = [name for name in DROPOUT_NAMES if getattr(described, name, None) is not None]
-    used = [name for name in rates if getattr(described, name) or getattr(usual, name, 0)]
-    used = used or [name for name in rates if name == "classifier_dropout"]
+    named = {key: value for key, value in vars(described).items() if "dropout" in key}
+    rates = [key for key, value in named.items() if type(value) in (float, int)]
+    used = [key for key in rates if getattr(described, key) or getattr(usual, key, 0)]
+    used = used or [key for key in rates if key == "classifier_dropout"]
     if dropout and not used:
         raise SettingsError(f"a {described.model_type} has no dropout to set", "Give --dropout 0")
-    for name in used:
-        setattr(described, name, dropout)
+    for key in used:
+        setattr(described, key, dropout)
 
 
 def start_bias(model: Classifier, truth: npt.NDArray[np.bool_]) -> None:
@@ -266,4 +247,82 @@ def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:
 
 def load_checkpoint(directory: Path) -> Classifier:
     """A saved checkpoint, loaded as anyone would load it."""
-    return Classifier(AutoModelForSequenceClassification.from_pretrained(directory))
+    return Classifier(transformers.AutoModelForSequenceClassification.from_pretrained(directory))
+
+
+# --- Dropout on CPU ---------------------------------------------------------------------
+# torch draws each of millions of random numbers a step by itself there, an eighth of the time
+# of a step. Here one 64-bit number of its generator decides over four elements, 16 bits each;
+# the probability is rounded to a multiple of 2^-16 and the scale follows it exactly.
+
+LEVELS = 2**16
+ATTENTION = "goemo_cpu"
+
+
+class _Drop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, p: float) -> torch.Tensor:
+        dropped = round(p * LEVELS)
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        # numpy compares 16-bit numbers four times as fast as torch.
+        levels = bits.numpy().view(np.int16)[: x.numel()]
+        kept = (levels >= dropped - LEVELS // 2).view(np.uint8)  # a plain int: all in 16 bits
+        mask = torch.from_numpy(kept).view(x.shape)  # a product with it is fast, with bool not
+        ctx.save_for_backward(mask)
+        ctx.scale = LEVELS / (LEVELS - dropped)
+        return (x * mask).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (mask,) = ctx.saved_tensors
+        return (gradients[0] * mask).mul_(ctx.scale), None
+
+
+def drop(x: torch.Tensor, p: float) -> torch.Tensor:
+    """Zero each element with probability `p`, and scale the others by 1 / (1 - p)."""
+    dropped: torch.Tensor = _Drop.apply(x, p)  # type: ignore[no-untyped-call]  # torch's
+    return dropped
+
+
+class Dropout(nn.Dropout):
+    """`nn.Dropout` by `drop`."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The tensor, with dropout while training."""
+        return drop(x, self.p) if self.training and self.p else x
+
+
+def attention(
+    _module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+    attention_mask: torch.Tensor | None, scaling: float | None = None, dropout: float = 0.0,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """Softmax attention of (b, heads, t, d) in transformers' form; gives (b, t, heads, d).
+
+    The mask is True where a token may be seen. Without dropout torch's own kernel is best.
+    """
+    if not dropout:
+        fused = functional.scaled_dot_product_attention
+        mixed = fused(query, key, value, attention_mask, scale=scaling)
+        return mixed.transpose(1, 2).contiguous(), None
+    scores = (query * (scaling or query.size(-1) ** -0.5)) @ key.transpose(2, 3)
+    if attention_mask is not None:
+        # A sum, as its gradient costs nothing; that of a fill is one more pass over all scores.
+        scores = scores + torch.where(attention_mask, 0.0, torch.finfo(scores.dtype).min)
+    weights = drop(scores.softmax(-1).to(value.dtype), dropout)
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+def use_cheap_dropout(plain: Any) -> None:
+    """Give a model of transformers this dropout, in place; its function stays the same.
+
+    Models that do not leave attention to transformers' own interface keep theirs.
+    """
+    for name, module in list(plain.named_modules()):
+        if type(module) is nn.Dropout:
+            parent, _, last = name.rpartition(".")
+            setattr(plain.get_submodule(parent), last, Dropout(module.p))
+    if plain.config._attn_implementation == "sdpa":
+        transformers.AttentionInterface.register(ATTENTION, attention)
+        transformers.AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+        plain.set_attn_implementation(ATTENTION)

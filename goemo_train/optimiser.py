@@ -1,17 +1,65 @@
-"""The optimiser, its gradient clipping and its learning rate."""
+"""The loss, and the optimiser with its gradient clipping and its learning rate."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
+from torch.nn import functional
 
-from goemo_report.errors import SettingsError
 from goemo_train.config import TrainConfig
-from goemo_train.model import Classifier, encoder_layers
-from goemo_train.sharding import own_part
+from goemo_train.model import Classifier
+
+FOCAL = (2.0, 2.0, 0.0)  # gamma of positives, of negatives, and clip: Lin et al., ICCV 2017
+ASYMMETRIC = (0.0, 4.0, 0.05)  # Ridnik et al., ICCV 2021
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def choose_loss(config: TrainConfig, truth: npt.NDArray[np.bool_], device: torch.device) -> Loss:
+    """The loss that the settings name, of logits and targets (b, k), summed.
+
+    `truth` (n, k) of the training split gives the weights of `weighted-bce`: positives weigh the
+    root of negatives over positives. The whole ratio, several hundred for the rarest emotion,
+    would drown everything else.
+    """
+    smooth = config.label_smoothing
+    weights = None
+    if config.loss == "weighted-bce":
+        positives = truth.sum(0) + 0.5
+        roots = np.sqrt((len(truth) + 1 - positives) / positives)
+        weights = torch.from_numpy(roots).float().to(device)
+
+    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        targets = targets * (1 - smooth) + smooth / 2 if smooth else targets
+        if config.loss in ("focal", "asymmetric"):
+            return focused(logits, targets, *(FOCAL if config.loss == "focal" else ASYMMETRIC))
+        return functional.binary_cross_entropy_with_logits(
+            logits, targets, reduction="sum", pos_weight=weights
+        )
+
+    return loss
+
+
+def focused(
+    logits: torch.Tensor, targets: torch.Tensor, positive: float, negative: float, clip: float
+) -> torch.Tensor:
+    """BCE with p^gamma on negatives, (1 - p)^gamma on positives; negatives below `clip` are left.
+
+    All by log-sigmoids, so that neither it nor its gradient overflows at large logits.
+    """
+    log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    loss = targets * (positive * log_q).exp() * log_p
+    if clip:
+        shifted = (log_p.exp() - clip).clamp(min=0.0)
+        loss = loss + (1 - targets) * shifted**negative * torch.log1p(-shifted)
+    else:
+        loss = loss + (1 - targets) * (negative * log_p).exp() * log_q
+    return -loss.sum()
 
 
 class Optimiser:
@@ -24,25 +72,17 @@ class Optimiser:
     """
 
     def __init__(self, classifier: Classifier, config: TrainConfig):
-        self.parameters = list(classifier.parameters())
-        self.max_norm = config.max_grad_norm
+        self.classifier, self.max_norm = classifier, config.max_grad_norm
         words = classifier.plain.get_input_embeddings()
-        sharded = isinstance(words.weight, DTensor)  # its gradients cannot be sparse
         rows = config.embedding_updates == "batch"
-        if rows and sharded:
-            raise SettingsError(
-                "FSDP does not go with --embedding-updates batch",
-                "Resume the run with the launcher that began it" if config.resume
-                else "Leave it at auto or all",
-            )  # fmt: skip
         sparse: list[Any] = [words.weight] if rows and type(words) is nn.Embedding else []
         words.sparse = bool(sparse)
-        dense = [p for p in self.parameters if not any(p is q for q in sparse)]
-        scales = layer_scales(classifier.plain, config.layer_decay)
+        scales = layer_scales(classifier, config.layer_decay)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for parameter in dense:
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((scales.get(parameter, 1.0), decay), []).append(parameter)
+        for parameter in classifier.parameters():
+            if not any(parameter is word for word in sparse):
+                decay = config.weight_decay if parameter.ndim > 1 else 0.0
+                groups.setdefault((scales.get(parameter, 1.0), decay), []).append(parameter)
         decayed = [
             {"params": members, "weight_decay": decay, "scale": scale}
             for (scale, decay), members in groups.items()
@@ -58,15 +98,13 @@ class Optimiser:
         A step whose norm is not finite changes nothing.
         """
         gradients = []
-        for parameter in self.parameters:
+        for parameter in self.classifier.parameters():
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
                 gradients.append(parameter.grad._values())
             elif parameter.grad is not None:
                 gradients.append(parameter.grad)
         norm = nn.utils.get_total_norm(gradients)
-        if isinstance(norm, DTensor):
-            norm = norm.full_tensor()
         beyond = ((norm + 1e-6) / self.max_norm).clamp(min=1.0)
         # The fused kernel itself divides, and leaves everything as it is after an overflow: no
         # pass over the gradients of its own, no wait for the device.
@@ -89,24 +127,20 @@ class Optimiser:
         return [part.state_dict() for part in self.parts]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take over what `state_dict` gave, its tensors whole."""
+        """Take over what `state_dict` gave."""
         for part, state in zip(self.parts, states, strict=True):
-            own = [parameter for group in part.param_groups for parameter in group["params"]]
-            moments = {
-                index: {name: own_part(own[index], value) for name, value in values.items()}
-                for index, values in state["state"].items()
-            }
-            part.load_state_dict({**state, "state": moments})
+            part.load_state_dict(state)
 
 
-def layer_scales(plain: Any, decay: float) -> dict[nn.Parameter, float]:
+def layer_scales(classifier: Classifier, decay: float) -> dict[nn.Parameter, float]:
     """What the learning rate of each encoder parameter is multiplied by; the head has none.
 
     The last layer has `decay`, each one below it once more, the embeddings most: Clark et al.
     2020 (ELECTRA).
     """
-    layers = encoder_layers(plain) if decay < 1 else []
-    parts = [*reversed(layers), *([plain.base_model.embeddings] if layers else [])]
+    layers = classifier.layers() if decay < 1 else []
+    embeddings = [classifier.plain.base_model.embeddings] if layers else []
+    parts = [*reversed(layers), *embeddings]
     return {p: decay**below for below, part in enumerate(parts, 1) for p in part.parameters()}
 
 

@@ -1,4 +1,4 @@
-"""A run while it trains: its state, what is saved and restored, and its end."""
+"""A run while it trains: its state, what is saved and restored, and how it ends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ from typing import Any
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_train import best, model, states
-from goemo_train.config import TrainConfig
-from goemo_train.directory import Opened
-from goemo_train.disk import is_full
-from goemo_train.interruption import Interrupted
-from goemo_train.optimiser import Optimiser
-from goemo_train.progress import Progress
-from goemo_train.sharding import gathered, own_part
-from goemo_train.tracking import Tracker
-from goemo_train.world import World, is_loss_of_a_process
+from goemo_train import run_directory
+from goemo_train.processes import Distributed, Interrupted, is_loss_of_a_process
+from goemo_train.run_directory import Opened, is_full
+from goemo_train.setup import Setup
+from goemo_train.tracking import Progress, Tracker
 
 
 @dataclass
@@ -35,7 +30,6 @@ class State:
     best_epoch: int = 0
     best_auc: float = -1.0
     training_time: float = 0.0  # seconds
-    peak_flops: float = 0.0  # a second, that matrix products reach here
     epoch_time: float = 0.0  # seconds
     losses: list[torch.Tensor] = field(default_factory=list)
     norms: list[torch.Tensor] = field(default_factory=list)
@@ -48,19 +42,18 @@ class Run:
     """A run while it trains: what is saved, restored and logged together."""
 
     name: str
-    config: TrainConfig
     directory: Path
-    world: World
+    setup: Setup
+    distributed: Distributed
     progress: Progress
     tracker: Tracker
-    classifier: model.Classifier
-    optimiser: Optimiser
     state: State = field(default_factory=State)
+    evaluation: dict[str, Any] = field(default_factory=dict)  # what the summary holds of it
 
     @property
     def best(self) -> Path:
         """The directory of what belongs to the best epoch: its checkpoint and predictions."""
-        return best.of_epoch(self.directory, self.state.best_epoch)
+        return run_directory.best_of(self.directory, self.state.best_epoch)
 
     def warn(self, text: str) -> None:
         """Say once what may be wrong: on the screen, in W&B and in the summary."""
@@ -71,70 +64,68 @@ class Run:
 
     def save(self) -> None:
         """Keep all that `restore` needs, random states of all processes included."""
-        cuda = self.world.device.type == "cuda"
+        cuda = self.distributed.device.type == "cuda"
         mine = (torch.get_rng_state(), torch.cuda.get_rng_state() if cuda else None)
-        main, state = self.world.main, self.state
-        kept = {
-            "state": vars(state),
-            "model": gathered(self.classifier.state_dict(), keep=main),
-            "optimiser": gathered(self.optimiser.state_dict(), keep=main),
-            "random": self.world.gather(mine),
-        }
-        if main:
-            place = (state.step, state.epoch, state.best_epoch)
-            states.save_state(self.directory, *place, kept, self.config.keep_checkpoints)
-            best.keep(self.directory, states.best_epochs(self.directory))
-        self.world.wait()  # for the disk, as long as it takes
+        state, setup, randoms = self.state, self.setup, self.distributed.gather(mine)
+        if self.distributed.main:
+            kept = {
+                "state": vars(state),
+                "model": setup.classifier.state_dict(),
+                "optimiser": setup.optimiser.state_dict(),
+                "random": randoms,
+            }
+            place, keep = (state.step, state.epoch, state.best_epoch), setup.config.keep_checkpoints
+            run_directory.save_state(self.directory, *place, kept, keep)
+        self.distributed.wait()  # for the disk, as long as it takes
 
     def restore(self) -> None:
         """Go back to the newest whole state; log again the epochs that it knows."""
-        kept, damaged = states.load_newest_state(self.directory)
-        self.world.wait()  # all have looked
+        kept, damaged = run_directory.load_newest_state(self.directory)
+        self.distributed.wait()  # all have looked
         for path in damaged:
             self.progress.warn(f"{path.name} is damaged and was passed over")
             path.unlink(missing_ok=True)
-        if self.world.main:  # not the best of an epoch whose state was not written
-            best.keep(self.directory, states.best_epochs(self.directory))
+        if self.distributed.main:  # not the best of an epoch whose state was not written
+            run_directory.keep_best(self.directory)
         if kept is None:
             self.progress.warn("no whole training state is there: training starts again")
             return
-        own = self.classifier.state_dict()
-        self.classifier.load_state_dict({k: own_part(own[k], v) for k, v in kept["model"].items()})
-        self.optimiser.load_state_dict(kept["optimiser"])
-        if len(kept["random"]) == self.world.size:
-            cpu, cuda = kept["random"][self.world.rank]
+        device = self.distributed.device
+        self.setup.classifier.load_state_dict(kept["model"])
+        self.setup.optimiser.load_state_dict(kept["optimiser"])
+        if len(kept["random"]) == self.distributed.size:
+            cpu, cuda = kept["random"][self.distributed.rank]
             torch.set_rng_state(cpu)
-            if cuda is not None and self.world.device.type == "cuda":
+            if cuda is not None and device.type == "cuda":
                 torch.cuda.set_rng_state(cuda)
         else:
             processes = len(kept["random"])
             self.progress.warn(f"the run had {processes} processes: dropout goes on differently")
         self.state = state = State(**kept["state"])
-        device = self.world.device
-        state.losses, state.norms = (
-            [value.to(device) for value in values] for values in (state.losses, state.norms)
-        )
-        for row in self.state.history:
+        for values in (state.losses, state.norms):
+            values[:] = [value.to(device) for value in values]
+        for row in state.history:
             self.tracker.log(row, row["epoch"])
 
     def log_artifacts(self, evaluation: Mapping[str, Any]) -> None:
         """The guide's four artifacts; the first two alone while nothing is evaluated."""
+        config, log = self.setup.config, self.tracker.artifact
         metadata = {
-            "model_name": self.config.model_name,
+            "model_name": config.model_name,
             "final_test_auc": evaluation.get("test/auc"),
             "final_test_f1": evaluation.get("test/macro_f1"),
             "best_epoch": self.state.best_epoch,
             "training_time_hours": self.state.training_time / 3600,
-            "hyperparameters": self.config.hyperparameters(),
-            "random_seed": self.config.random_seed,
+            "hyperparameters": config.hyperparameters(),
+            "random_seed": config.random_seed,
         }
-        about = {"model_name": self.config.model_name, "threshold": self.config.threshold}
+        about = {"model_name": config.model_name, "threshold": config.threshold}
         place = self.directory if evaluation else self.best
-        self.tracker.artifact("checkpoint", self.best / "checkpoint", metadata)
-        self.tracker.artifact("val-predictions", place / "val_predictions.csv", about)
+        log("checkpoint", self.best / "checkpoint", metadata)
+        log("val-predictions", place / "val_predictions.csv", about)
         if evaluation:
-            self.tracker.artifact("test-predictions", place / "test_predictions.csv", about)
-            self.tracker.artifact("per-class-metrics", place / "per_class_metrics.csv", about)
+            log("test-predictions", place / "test_predictions.csv", about)
+            log("per-class-metrics", place / "per_class_metrics.csv", about)
 
     @contextmanager
     def ended(self) -> Iterator[None]:
@@ -150,11 +141,11 @@ class Run:
                 code = 128 + stopped.signal
                 raise
         except BaseException as error:
-            if self.world.main and not is_full(error):
+            if self.distributed.main and not is_full(error):
                 reached: dict[str, Any] = {"warnings": self.state.warnings}
                 if self.best.exists():
-                    reached |= {"best_epoch": self.state.best_epoch,
-                                "final_epoch": len(self.state.history)}  # fmt: skip
+                    epochs = len(self.state.history)
+                    reached |= {"best_epoch": self.state.best_epoch, "final_epoch": epochs}
                     self.log_artifacts({})
                 self.tracker.summarise(reached)
             raise
@@ -167,11 +158,11 @@ class Run:
                 where = shlex.quote(self.tracker.where)
                 self.progress.warn(f"W&B did not get everything. Send it with: wandb sync {where}")
             if code > 128:  # a launcher that sees one process end ends the others
-                self.world.wait()
+                self.distributed.wait()
 
 
 @contextmanager
-def explained(run: Opened, world: World) -> Iterator[None]:
+def explained(run: Opened, distributed: Distributed) -> Iterator[None]:
     """Say in one line what to do about a full disk, too little memory or a lost process."""
     try:
         yield
@@ -179,29 +170,16 @@ def explained(run: Opened, world: World) -> Iterator[None]:
         raise
     except BaseException as error:
         if is_full(error):
-            raise GoemoError(
-                f"no room is left for {run.directory}", f"Make some, then: {run.again}"
-            ) from error
-        if isinstance(error, torch.OutOfMemoryError):
-            size = world.texts_at_once(run.config)
-            raise GoemoError(
-                f"out of GPU memory with {size} texts at once",
-                f"Try --micro-batch-size {max(1, size // 2)}, which trains the same"
-                + ("" if run.config.auto_batch_size else ", or let --auto-batch-size find it"),
-            ) from error
-        if is_loss_of_a_process(error):
-            raise GoemoError(
-                "another process of the run was lost",
-                f"Start all of them again, with the same launcher: {run.again}",
-            ) from error
-        raise
-
-
-def check_shared(directory: Path, world: World) -> None:
-    """Refuse to start where a process does not see what the main one writes."""
-    world.wait()
-    if not (directory / "run.json").exists():
-        raise GoemoError(
-            f"process {world.rank} does not see {directory}, which the first one made",
-            "Give an --output on a disk that all machines share",
-        )
+            what, remedy = f"no room is left for {run.directory}", f"Make some, then: {run.again}"
+        elif isinstance(error, torch.OutOfMemoryError):
+            size = distributed.texts_at_once(run.config)
+            what = f"out of GPU memory with {size} texts at once"
+            remedy = f"Try --micro-batch-size {max(1, size // 2)}, which trains the same" + (
+                "" if run.config.auto_batch_size else ", or let --auto-batch-size find it"
+            )
+        elif is_loss_of_a_process(error):
+            what = "another process of the run was lost"
+            remedy = f"Start all of them again, with the same launcher: {run.again}"
+        else:
+            raise
+        raise GoemoError(what, remedy) from error

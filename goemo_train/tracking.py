@@ -1,8 +1,8 @@
-"""Weights & Biases, as the guide writes it; the only place of the trainer that imports it.
+"""What is told while a run trains: to a person on the terminal, and to Weights & Biases.
 
-Everything of an experiment stays below one directory: run logs in `wandb/`, staged artifact
-files in `artifacts/staging/`, results beside them. `WANDB_DIR` and `WANDB_DATA_DIR` move
-the first two where the user wants them.
+W&B is logged to as the guide writes it; nothing else of the trainer imports it. Everything of
+an experiment stays below one directory: run logs in `wandb/`, staged artifact files in
+`artifacts/staging/`, results beside them. `WANDB_DIR` and `WANDB_DATA_DIR` move the first two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,12 +24,18 @@ from typing import Any
 
 import torch
 import transformers
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
 
 from goemo_report import contract
 from goemo_report.contract import ARTIFACTS, Role
 from goemo_report.errors import GoemoError
 from goemo_train.config import Mode, TrainConfig
 
+PLAIN_INTERVAL = 15.0  # seconds between plain lines
+BAR_INTERVAL = 0.5
 DESCRIPTIONS: dict[Role, str] = {
     "checkpoint": "Best checkpoint by validation micro AUC",
     "val-predictions": "Validation predictions with probabilities",
@@ -37,10 +44,69 @@ DESCRIPTIONS: dict[Role, str] = {
 }
 
 
-def system_information() -> dict[str, Any]:
-    """The guide's `system/*` keys."""
+class Progress:
+    """Notes, bars and lines on standard error: bars on a terminal, plain lines elsewhere."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, quiet=quiet)
+        self.plain = not self.console.is_terminal or "NO_COLOR" in os.environ
+
+    def note(self, text: str, style: str = "") -> None:
+        """Say what is being done."""
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Say what may be wrong."""
+        self.note(f"warning: {text}", "yellow")
+
+    def epoch_done(self, row: Mapping[str, Any], *, best: bool) -> None:
+        """One line for a finished epoch."""
+        self.note(
+            f"epoch {row['epoch']}: train loss {row['train/loss']:.4f}, "
+            f"val loss {row['val/loss']:.4f}, val AUC {row['val/auc']:.4f} micro "
+            f"{row['val/macro_auc']:.4f} macro, {row['train/epoch_time']:.1f} s, "
+            f"{row['train/samples_per_sec']:.0f} texts/s{' (best so far)' if best else ''}"
+        )
+
+    @contextmanager
+    def epoch(
+        self, epoch: int, epochs: int, batches: int, done: int
+    ) -> Iterator[Callable[[int, torch.Tensor], None]]:
+        """Show the batches of an epoch; what it gives is called after each of them.
+
+        The loss is fetched from the device only when it is shown.
+        """
+        started = shown = time.perf_counter()
+        seen = 0
+        label, interval = f"epoch {epoch}/{epochs}", PLAIN_INTERVAL if self.plain else BAR_INTERVAL
+        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("{task.description}"), TimeRemainingColumn())  # fmt: skip
+        with Bars(*columns, console=self.console, disable=self.plain, transient=True) as bars:
+            task = bars.add_task("", total=batches, completed=done)
+
+            def show(texts: int, loss: torch.Tensor) -> None:
+                nonlocal shown, seen, done
+                seen, done, now = seen + texts, done + 1, time.perf_counter()
+                if now - shown < interval:
+                    return
+                shown, rate = now, seen / (now - started)
+                about = f"loss {loss.item():.4f}, {rate:.0f} texts/s"
+                if self.plain:
+                    left = (batches - done) * texts / rate
+                    self.note(f"{label}: batch {done}/{batches}, {about}, {left:.0f} s left")
+                bars.update(task, completed=done, description=about)
+
+            yield show
+
+
+def run_config(config: TrainConfig, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The guide's whole config schema and system keys, then the trainer's other settings.
+
+    `measured` holds what only the model and the data know: `model_params`, `num_labels`,
+    the data set's name, version and sizes.
+    """
     cuda = torch.cuda.is_available()
-    return {
+    system = {
         "system/platform": platform.platform(),
         "system/python_version": platform.python_version(),
         "system/pytorch_version": str(torch.__version__),
@@ -50,15 +116,6 @@ def system_information() -> dict[str, Any]:
         "system/gpu_name": torch.cuda.get_device_name(0) if cuda else None,
         "system/transformers_version": transformers.__version__,
     }
-
-
-def run_config(config: TrainConfig, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """The guide's whole config schema and system keys, then the trainer's other settings.
-
-    `measured` holds what only the model and the data know: `model_params`, `num_labels`,
-    the data set's name, version and sizes.
-    """
-    system = system_information()
     known = {
         **config.hyperparameters(),
         **measured,
@@ -76,9 +133,7 @@ class Tracker:
     """One W&B run, or with mode `disabled` none at all."""
 
     def __init__(self, run: Any, config: TrainConfig, run_id: str) -> None:
-        self.run = run
-        self.config = config
-        self.run_id = run_id
+        self.run, self.config, self.run_id = run, config, run_id
         self.unsent = False
         self._said: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -135,14 +190,11 @@ class Tracker:
     @property
     def where(self) -> str:
         """The run's page, or the directory of its log; empty when disabled."""
-        if self.run is None:
-            return ""
-        directory = Path(self.run.dir).parent
-        if self.unsent:
-            directory = max(
-                directory.parent.glob(f"offline-run-*-{self.run_id}"), default=directory
-            )
-        return str(directory) if self.offline else str(self.run.url)
+        if self.run is None or not self.offline:
+            return "" if self.run is None else str(self.run.url)
+        own = Path(self.run.dir).parent
+        written = own.parent.glob(f"offline-run-*-{self.run_id}") if self.unsent else ()
+        return str(max(written, default=own))
 
     def log(self, row: Mapping[str, Any], step: int) -> None:
         """Log one step, and commit it at once so that a kill afterwards cannot lose it.
@@ -168,11 +220,9 @@ class Tracker:
 
         kind = ARTIFACTS[role]
         artifact = wandb.Artifact(
-            name=kind.name(self.config.model_name, self.run_id),
-            type=kind.type,
-            description=DESCRIPTIONS[role],
-            metadata=dict(metadata),
-        )
+            name=kind.name(self.config.model_name, self.run_id), type=kind.type,
+            description=DESCRIPTIONS[role], metadata=dict(metadata),
+        )  # fmt: skip
         (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
         try:
             self.run.log_artifact(artifact)
@@ -211,9 +261,9 @@ class Tracker:
         if self.unsent:  # in a process of its own, where the run's id is not in use
             os.environ.pop("WANDB_SERVICE", None)
             config = replace(self.config, wandb_mode="offline", resume="")
-            rest = (dict(self.run.config.as_dict()), self.run.name, self.run_id, self._said)
+            said = (dict(self.run.config.as_dict()), self.run.name, self.run_id, self._said)
             writer = get_context("spawn").Process(
-                target=_write_offline, args=(config, *rest, exit_code)
+                target=_write_offline, args=(config, *said, exit_code)
             )
             writer.start()
             writer.join()

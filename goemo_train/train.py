@@ -3,51 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from itertools import pairwise
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from goemo_report.errors import GoemoError
-from goemo_train import best, data, model
+from goemo_report.formats.wording import listed
+from goemo_report.predictions import Predictions
+from goemo_train import data, evaluate, model
 from goemo_train.config import TrainConfig
-from goemo_train.directory import check_same, hold, new_record, open_run, tidy
-from goemo_train.disk import check_disk, write_json
-from goemo_train.evaluate import (
-    Evaluation,
-    autocast,
-    evaluate,
-    export,
-    number_format,
-    predict,
-    rankings,
-    write_per_class,
-)
-from goemo_train.flops import matmul_flops
-from goemo_train.interruption import Interrupted, Interruption
 from goemo_train.optimiser import learning_rate
-from goemo_train.prepare import Work, prepare
-from goemo_train.progress import Progress
-from goemo_train.run import Run, State, check_shared, explained
+from goemo_train.processes import Distributed, Interrupted, Interruption
+from goemo_train.run import Run, State, explained
+from goemo_train.run_directory import hold, new_best, open_run, tidy, write_json
+from goemo_train.setup import Setup, prepare
 from goemo_train.tiny import threads_for
-from goemo_train.tracking import Tracker, run_config
-from goemo_train.world import World
+from goemo_train.tracking import Progress, Tracker, run_config
 
 CPU_TOKENS = 2048  # that a process computes at once on CPU; more only takes memory
 FALLS = 2  # epochs in a row of falling validation AUC before a warning
 ENOUGH = 10  # steps to judge by whether training diverges
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished run came to."""
-
-    run: Run
-    evaluation: Evaluation
 
 
 def train(
@@ -56,7 +36,7 @@ def train(
     *,
     given: Collection[str] = (),
     last: bool = True,
-) -> Outcome | None:
+) -> Run | None:
     """Train, evaluate and log one run; None in all but the main process.
 
     A resumed run keeps its own settings but for those that were `given`. Where it is not the
@@ -67,156 +47,171 @@ def train(
         Interrupted: a signal came; the state is kept and the run marked failed.
 
     """
-    world = World()
-    opened = open_run(config, given) if world.main else None
+    distributed = Distributed()
+    main = distributed.main
+    opened = open_run(config, given) if main else None
     lock = hold(opened.directory) if opened and config.resume else None
-    opened = world.share(opened)
-    if not world.main:
-        progress = Progress(quiet=True)
-    with explained(opened, world), threads_for(opened.config.model):
-        work = prepare(opened.config, world, progress)
-    config, directory = work.config, opened.directory
-    with explained(replace(opened, config=config), world), threads_for(config.model):
-        if world.main:
-            check_disk(directory, 4 * work.parameters, config)
-        logged = run_config(config, work.measured())
-        check_same(opened, logged)
-        mode = config.wandb_mode if world.main else "disabled"
-        tracker = Tracker.start(replace(config, wandb_mode=mode), logged, opened.name, opened.id)
-        run = Run(opened.name, config, directory, world, progress, tracker, work.classifier,
-                  work.optimiser)  # fmt: skip
-        record = new_record(opened, tracker.settled(), logged)
-        with Interruption() as stop:
+    opened = distributed.share(opened)
+    progress = progress if main else Progress(quiet=True)
+    stop = Interruption()
+    with explained(opened, distributed), threads_for(opened.config.model):
+        setup = prepare(opened.config, distributed, progress)
+        config, directory = setup.config, opened.directory
+        logged = run_config(config, setup.measured)
+        opened.check_same(logged)
+        told = config if main else replace(config, wandb_mode="disabled")
+        tracker = Tracker.start(told, logged, opened.name, opened.id)
+        record = opened.record(tracker.settled(), logged)
+        run = Run(opened.name, directory, setup, distributed, progress, tracker)
+        with stop.noted():
             with run.ended():
-                lock = begin(run, record) or lock
-                about = f"{work.about()} on {world.device.type}"
-                progress.note(f"run {opened.name} ({opened.id}): {about}")
-                evaluation = train_and_evaluate(run, work, stop)
+                if main:
+                    directory.mkdir(exist_ok=True)  # not before: W&B may refuse the run
+                    lock = lock or hold(directory)
+                    write_json(directory / "run.json", record)
+                distributed.wait()
+                if not (directory / "run.json").exists():
+                    what = f"process {distributed.rank} does not see {directory}"
+                    raise GoemoError(what, "Give an --output on a disk that all machines share")
+                progress.note(f"run {opened.name} ({opened.id}): {about(setup)}")
+                if config.resume:
+                    run.restore()
+                for text in setup.warnings:
+                    run.warn(text)
+                while not is_over(run.state, config):
+                    train_epoch(run, stop)
+                    end_epoch(run, stop)
+                found = predict_splits(run, stop)
                 if last:
-                    world.close()  # the rest is the main process's
-                if evaluation is None:
+                    distributed.close()  # the rest is the main process's
+                if not main:
                     return None
-                summary = log_evaluation(run, evaluation)
-            history = run.state.history
-            write_json(directory / "run.json", {**record, "history": history, "summary": summary})
+                run.evaluation = log_evaluation(run, found)
+            more = {"history": run.state.history, "summary": run.evaluation}
+            write_json(directory / "run.json", {**record, **more})
             tidy(directory, run.state.best_epoch)  # now that W&B has it all
-            return Outcome(run, evaluation)
+            return run
 
 
-def begin(run: Run, record: Mapping[str, Any]) -> IO[str] | None:
-    """Write the run's record, for all processes to see; the lock of one that is new."""
-    lock = None
-    if run.world.main:
-        run.directory.mkdir(parents=True, exist_ok=True)  # not before: W&B may refuse the run
-        lock = None if run.config.resume else hold(run.directory)
-        write_json(run.directory / "run.json", record)
-    check_shared(run.directory, run.world)
-    return lock
-
-
-def train_and_evaluate(run: Run, work: Work, stop: Interruption) -> Evaluation | None:
-    """All epochs that are left, and what the best of them scores; that in the main process."""
-    if work.config.resume:
-        run.restore()
-    for text in work.warnings:
-        run.warn(text)
-    while not _is_over(run.state, work.config):
-        train_epoch(run, work, stop)
-        end_epoch(run, work, stop)
-    return evaluate_checkpoint(run, work, stop)
-
-
-def train_epoch(run: Run, work: Work, stop: Interruption) -> None:
-    """The steps that are left of the epoch."""
-    world, state, config, device = run.world, run.state, work.config, run.world.device
-    order = data.training_batches(
-        work.tokens.lengths, config.batch_size, config.random_seed, state.epoch
+def about(setup: Setup) -> str:
+    """What is trained and how, in a line."""
+    config = setup.config
+    return (
+        f"{len(setup.tokens)} texts, {config.num_epochs} epochs of {config.batch_size} a step, "
+        f"learning rate {config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
     )
-    work.classifier.train()
+
+
+def is_over(state: State, config: TrainConfig) -> bool:
+    """Whether all epochs are done, or patience has ended."""
+    waited = len(state.history) - state.best_epoch
+    return state.epoch > config.num_epochs or 0 < config.patience <= waited
+
+
+def train_epoch(run: Run, stop: Interruption) -> None:
+    """The steps that are left of the epoch."""
+    setup, state, config = run.setup, run.state, run.setup.config
+    order = data.training_batches(
+        setup.tokens.lengths, config.batch_size, config.random_seed, state.epoch
+    )
+    setup.classifier.train()
     started = time.perf_counter()
     with run.progress.epoch(state.epoch, config.num_epochs, len(order), state.batch) as show:
         for rows in order[state.batch :]:
-            loss, norm = train_step(
-                work, world, rows, learning_rate(state.step, work.steps, config)
-            )
+            rate = learning_rate(state.step, setup.steps, config)
+            loss, norm = train_step(setup, run.distributed, rows, rate)
             state.losses.append(loss)  # read once an epoch: no wait for the device
             state.norms.append(norm)
             state.batch += 1
             state.step += 1
             show(len(rows), loss)
-            if signal := world.stops(stop):
+            if signal := run.distributed.stops(stop):
                 state.epoch_time += time.perf_counter() - started
                 raise Interrupted(signal)
             if config.checkpoint_every and state.step % config.checkpoint_every == 0:
                 now = time.perf_counter()
                 state.epoch_time, started = state.epoch_time + now - started, now
                 if state.batch >= ENOUGH:
-                    _finite_steps(state)
+                    finite_steps(state)
                 run.save()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if run.distributed.device.type == "cuda":
+        torch.cuda.synchronize()
     state.epoch_time += time.perf_counter() - started
 
 
 def train_step(
-    work: Work, world: World, rows: npt.NDArray[np.int64], rate: float
+    setup: Setup, distributed: Distributed, rows: npt.NDArray[np.int64], rate: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One optimiser step on these texts; gives their mean loss and the gradient norm."""
-    config, tokens, device = work.config, work.tokens, world.device
+    config, tokens, device, size = setup.config, setup.tokens, distributed.device, distributed.size
     loss = torch.zeros((), device=device)
-    texts = config.micro_batch_size * world.size
-    most_tokens = CPU_TOKENS * world.size if device.type == "cpu" else 0
-    for part in data.pieces(rows, tokens.lengths, texts, most_tokens):
-        mine = part[world.rank :: world.size]  # of the last few texts it may be empty
-        weight = min(len(mine), 1) * world.size / (len(rows) * len(work.corpus.labels))
+    most_tokens = CPU_TOKENS * size if device.type == "cpu" else 0
+    for part in data.pieces(rows, tokens.lengths, config.micro_batch_size * size, most_tokens):
+        mine = part[distributed.rank :: size]  # of the last few texts it may be empty
+        weight = min(len(mine), 1) * size / (len(rows) * len(setup.corpus.labels))
         ids, mask, truth = tokens.batch(mine if len(mine) else part[:1], device)
-        with autocast(device, config.precision):
-            logits = work.network(ids, mask)
-        share = weight * work.loss(logits.float(), truth)
+        with evaluate.autocast(device, config.precision):
+            logits = setup.network(ids, mask)
+        share = weight * setup.loss(logits.float(), truth)
         share.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         loss += share.detach()
-    norm = work.optimiser.step(rate)
-    return world.sum(loss / world.size), norm
+    norm = setup.optimiser.step(rate)
+    return distributed.sum(loss / size), norm
 
 
-def end_epoch(run: Run, work: Work, stop: Interruption) -> None:
+def finite_steps(state: State) -> torch.Tensor:
+    """Which steps of the epoch had a finite gradient.
+
+    Raises:
+        GoemoError: most had none.
+
+    """
+    finite = torch.stack(state.norms).isfinite().cpu()
+    if 2 * int(finite.sum()) <= len(finite):
+        raise diverged(f"the training loss is not finite in epoch {state.epoch}")
+    return finite
+
+
+def diverged(what: str) -> GoemoError:
+    """The error of a run that cannot go on."""
+    return GoemoError(what, "Lower --learning-rate, or train with --precision fp32")
+
+
+def end_epoch(run: Run, stop: Interruption) -> None:
     """Measure what the epoch came to, keep the best checkpoint, log and save."""
-    world, state, config, device = run.world, run.state, work.config, run.world.device
+    setup, state, config = run.setup, run.state, run.setup.config
     started = time.perf_counter()
-    finite = _finite_steps(state)
+    finite = finite_steps(state)
     if skipped := int((~finite).sum()):
         run.warn(
             f"{skipped} of the {state.batch} steps of epoch {state.epoch} were left out: their "
             "gradient was not finite"
         )
     losses, norms = torch.stack(state.losses).cpu()[finite], torch.stack(state.norms).cpu()[finite]
-    flops = matmul_flops(device, number_format(device, config.precision))
-    state.peak_flops = max(state.peak_flops, flops)  # a busy machine measures low
-    train_p, _ = predict(work.classifier, work.sample, device, config.eval_precision, stop, world)
-    val_p, val_loss = predict(work.classifier, work.val, device, config.eval_precision, stop, world)
+    how = (run.distributed.device, config.eval_precision, stop, run.distributed)
+    train_p, _ = evaluate.predict(setup.classifier, setup.sample, *how)
+    val_p, val_loss = evaluate.predict(setup.classifier, setup.val, *how)
     if not np.isfinite(val_loss):
-        raise _diverged(f"the validation loss is not finite in epoch {state.epoch}")
+        raise diverged(f"the validation loss is not finite in epoch {state.epoch}")
     row = {
         "epoch": state.epoch,
         "train/loss": float(losses.mean()),
         "train/loss_std": float(losses.std(correction=0)),
         "val/loss": val_loss,
-        **rankings("train", work.sample.truth > 0, train_p),
-        **rankings("val", work.val.truth > 0, val_p),
-        "train/learning_rate": learning_rate(state.step - 1, work.steps, config),
+        **evaluate.rankings("train", setup.sample.truth > 0, train_p),
+        **evaluate.rankings("val", setup.val.truth > 0, val_p),
+        "train/learning_rate": learning_rate(state.step - 1, setup.steps, config),
         "train/grad_norm": float(norms.mean()),
         "train/epoch_time": state.epoch_time,
-        "train/samples_per_sec": len(work.tokens) / state.epoch_time,
-        "train/mfu": work.flops / (state.epoch_time * state.peak_flops * world.size),
+        "train/samples_per_sec": len(setup.tokens) / state.epoch_time,
     }
-    if not state.best_epoch or row["val/auc"] > state.best_auc:
-        whole = world.whole(work.classifier)
-        if world.main:
-            with best.new(run.directory, state.epoch) as directory:
-                model.save_checkpoint(whole, work.tokenizer, directory / "checkpoint")
-                export(directory, "val", work.corpus, val_p, config.threshold)
+    if best := not state.best_epoch or row["val/auc"] > state.best_auc:
+        if run.distributed.main:
+            with new_best(run.directory, state.epoch) as place:
+                model.save_checkpoint(setup.classifier, setup.tokenizer, place / "checkpoint")
+                evaluate.export(place, "val", setup.corpus, val_p, config.threshold)
         state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
-    run.progress.epoch_done(row, best=state.best_epoch == state.epoch)
+    run.progress.epoch_done(row, best=best)
     state.history.append(row)
     recent = [line["val/auc"] for line in state.history[-FALLS - 1 :]]
     if len(recent) > FALLS and all(a > b for a, b in pairwise(recent)):
@@ -228,50 +223,32 @@ def end_epoch(run: Run, work: Work, stop: Interruption) -> None:
     run.tracker.log(row, len(state.history))  # not before: an epoch that is done again may differ
 
 
-def _finite_steps(state: State) -> torch.Tensor:
-    """Which steps of the epoch had a finite gradient.
+def predict_splits(run: Run, stop: Interruption) -> dict[str, Predictions]:
+    """Validation and test by the best checkpoint, loaded as anyone would load it.
 
-    Raises:
-        GoemoError: most had none.
-
+    The main process has them as they read back from the files.
     """
-    finite = torch.stack(state.norms).isfinite().cpu()
-    if 2 * int(finite.sum()) <= len(finite):
-        raise _diverged(f"the training loss is not finite in epoch {state.epoch}")
-    return finite
-
-
-def _diverged(what: str) -> GoemoError:
-    return GoemoError(what, "Lower --learning-rate, or train with --precision fp32")
-
-
-def _is_over(state: State, config: TrainConfig) -> bool:
-    waited = len(state.history) - state.best_epoch
-    return state.epoch > config.num_epochs or 0 < config.patience <= waited
-
-
-def evaluate_checkpoint(run: Run, work: Work, stop: Interruption) -> Evaluation | None:
-    """Predict both splits with the best checkpoint, loaded as anyone would load it."""
-    config, world = work.config, run.world
+    setup, config, device = run.setup, run.setup.config, run.distributed.device
     run.progress.note("predicting with the saved checkpoint")
-    world.wait()
-    saved = model.load_checkpoint(run.best / "checkpoint").to(world.device)
+    run.distributed.wait()
+    saved = model.load_checkpoint(run.best / "checkpoint").to(device)
     found = {}
-    for split, inputs in (("val", work.val), ("test", work.test)):
-        p, _ = predict(saved, inputs, world.device, config.eval_precision, stop, world)
-        if world.main:
-            found[split] = export(run.directory, split, work.corpus, p, config.threshold)
-    return evaluate(found, work.corpus.labels, config.threshold) if world.main else None
+    for split, inputs in (("val", setup.val), ("test", setup.test)):
+        how = (device, config.eval_precision, stop, run.distributed)
+        p, _ = evaluate.predict(saved, inputs, *how)
+        if run.distributed.main:
+            found[split] = evaluate.export(run.directory, split, setup.corpus, p, config.threshold)
+    return found
 
 
-def log_evaluation(run: Run, evaluation: Evaluation) -> dict[str, Any]:
-    """Write and log what the checkpoint scores, with the artifacts; gives the summary."""
-    state, missed = run.state, evaluation.scores.never_predicted
-    if missed:
+def log_evaluation(run: Run, found: dict[str, Predictions]) -> dict[str, Any]:
+    """Score the predictions, write and log that with the artifacts; gives the summary."""
+    state, setup = run.state, run.setup
+    evaluation = evaluate.evaluate(found, setup.corpus.labels, setup.config.threshold)
+    if missed := evaluation.scores.never_predicted:
         classes = "1 class is" if len(missed) == 1 else f"{len(missed)} classes are"
-        more = f" and {len(missed) - 6} more" if len(missed) > 6 else ""
-        run.warn(f"{classes} never predicted on test: {', '.join(missed[:6])}{more}")
-    write_per_class(run.directory / "per_class_metrics.csv", evaluation.scores)
+        run.warn(f"{classes} never predicted on test: {listed(missed, 6)}")
+    evaluate.write_per_class(run.directory / "per_class_metrics.csv", evaluation.scores)
     write_json(run.best / "checkpoint" / "thresholds.json", evaluation.thresholds)
     row = {
         **evaluation.row,

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,7 @@ from goemo_report.audit import RULES, SEVERITY_MEANINGS
 from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
 from goemo_report.labels import EMOTIONS, GOEMOTIONS
-from goemo_train.config import PRESETS, TrainConfig
-from goemo_train.options import build_parser
+from goemo_train.config import COMMAND, PRESETS, TrainConfig
 
 SENTIMENT, EKMAN = GOEMOTIONS.groupings
 ROOT = Path(__file__).parent.parent
@@ -39,7 +36,7 @@ def commands_page() -> str:
         command = main.get_command(context, name)
         assert command is not None
         parts += [f"## goemo-report {name}\n", _block(_help(command, name, context))]
-    parts += ["## goemo-train\n", _block(_train_help())]
+    parts += ["## goemo-train\n", _block(_help(COMMAND, "goemo-train", None))]
     return "\n".join(parts)
 
 
@@ -239,13 +236,6 @@ def _help(command: click.Command, name: str, parent: click.Context | None) -> st
     settings["max_content_width"] = WIDTH
     context = click.Context(command, info_name=name, parent=parent, **settings)
     return command.get_help(context)
-
-
-def _train_help() -> str:
-    os.environ["COLUMNS"] = str(WIDTH)
-    parser = build_parser()
-    parser.formatter_class = argparse.HelpFormatter
-    return parser.format_help()
 
 
 PAGES = {

@@ -26,7 +26,7 @@ from goemo_report.cli import goemo_report as main
 from goemo_report.contract import PROJECT
 from goemo_report.sources.model import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_train.options import parse, settle
+from goemo_train.config import parse, settle
 from tests.conftest import MakeOnce
 from tests.documented_lines import PAGES_BY_HAND, mentioned, whole_lines
 from tests.generated_docs import ROOT

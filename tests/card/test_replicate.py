@@ -18,8 +18,7 @@ from goemo_report.card.replicate import (
 )
 from goemo_report.contract import CONFIG_KEYS, MEASURED_KEYS, SYSTEM_KEYS
 from goemo_report.sources.model import ArtifactRef, RunRecord
-from goemo_train.config import PRESETS, TrainConfig
-from goemo_train.options import parse, settle
+from goemo_train.config import PRESETS, TrainConfig, parse, settle
 
 
 def run(config: dict[str, Any], tags: tuple[str, ...] = ()) -> RunRecord:

@@ -11,8 +11,7 @@ import yaml
 
 from goemo_report.errors import SettingsError
 from goemo_train.__main__ import main
-from goemo_train.config import PRESETS, TrainConfig, short_name
-from goemo_train.options import build_parser, parse, settle
+from goemo_train.config import COMMAND, PRESETS, TrainConfig, parse, settle, short_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +33,7 @@ def test_flag_over_file_over_preset_over_default(tmp_path: Path) -> None:
 
 
 def test_help_says_which_defaults_a_recipe_replaces() -> None:
-    options = {item.dest: item.help or "" for item in build_parser()._actions}
+    options = {str(item.name): str(vars(item)["help"]) for item in COMMAND.params}
     assert "(default: 16, or the model's recipe)" in options["batch_size"]
     assert "(default: 0.01)" in options["weight_decay"]
     named = {key for key, text in options.items() if "recipe" in text}
@@ -78,14 +77,14 @@ def test_an_empty_mode_is_none_to_wandb_as_well(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("learning_rat = 1.0", "Did you mean --learning-rate"),
-        ("seed = 1", "Did you mean --random-seed"),
-        ('learning_rate = "fast"', "invalid float value: 'fast'"),
-        ("batch_size = 1.5", "invalid int value: '1.5'"),
-        ("batch_size = [1, 2]", "invalid int value"),
-        ('exclude_neutral = "maybe"', "not true or false"),
-        ('phase = "training "', "invalid choice: 'training '"),
-        ("seeds = [1, 2]", "there is no option --seeds"),
+        ("learning_rat = 1.0", "Did you mean '--learning-rate'"),
+        ("seed = 1", "Did you mean .*'--random-seed'"),
+        ('learning_rate = "fast"', "'--learning-rate': 'fast' is not a valid float"),
+        ("batch_size = 1.5", "'1.5' is not a valid integer"),
+        ("batch_size = [1, 2]", "is not a valid integer"),
+        ('exclude_neutral = "maybe"', "'maybe' is not a valid boolean"),
+        ('phase = "training "', "'training ' is not one of"),
+        ("seeds = [1, 2]", "No such option '--seeds'"),
         ("[train]\ndropout = 0.3", r"has a table \[train\]. All keys stand at the top level"),
         ("phase = ", "not valid TOML"),
     ],
@@ -193,14 +192,14 @@ def test_a_series_is_every_seed_with_every_value() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("ablate", "dropuot=0.1,0.2", ": there is no option --dropuot. Did you mean --dropout?"),
-        ("ablate", "dropout=high", ": argument --dropout: invalid float value: 'high'"),
+        ("ablate", "dropuot=0.1,0.2", ": No such option '--dropuot'. (Did you mean"),
+        ("ablate", "dropout=high", ": Invalid value for '--dropout': 'high' is not a valid float"),
         ("ablate", "dropout=0.1,2", ": --dropout is 2.0. Give a value from 0 to 0.999"),
         ("ablate", "dropout=", " names no values"),
         ("ablate", "dropout", " names no values"),
-        ("ablate", "seeds=1,2", ": there is no option --seeds"),
+        ("ablate", "seeds=1,2", ": No such option '--seeds'"),
         ("ablate", "dropout=0.1,0.1", " names a value twice"),
-        ("seeds", "1,x", ": argument --random-seed: invalid int value: 'x'"),
+        ("seeds", "1,x", ": Invalid value for '--random-seed': 'x' is not a valid integer"),
         ("seeds", "1,2,1", " names a value twice"),
         ("seeds", ",", " names no values"),
     ],

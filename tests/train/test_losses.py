@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from goemo_train.config import TrainConfig
-from goemo_train.losses import ASYMMETRIC, FOCAL, choose, focused
+from goemo_train.optimiser import ASYMMETRIC, FOCAL, choose_loss, focused
 
 CPU = torch.device("cpu")
 NAMES = ("bce", "weighted-bce", "focal", "asymmetric")
@@ -27,7 +27,7 @@ def tensor(values: Any) -> torch.Tensor:
 
 def loss_of(name: Any, **settings: Any) -> Any:
     truth = np.array([[1, 0], [0, 0], [1, 1], [1, 0]], np.bool_)
-    return choose(TrainConfig(loss=name, **settings), truth, CPU)
+    return choose_loss(TrainConfig(loss=name, **settings), truth, CPU)
 
 
 def test_by_hand() -> None:

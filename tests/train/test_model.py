@@ -14,9 +14,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_report.labels import EMOTIONS
 from goemo_train import data, model
-from goemo_train.config import TrainConfig
-from goemo_train.options import parse, settle
-from goemo_train.progress import Progress
+from goemo_train.config import TrainConfig, parse, settle
+from goemo_train.tracking import Progress
 from goemo_train.train import train
 
 

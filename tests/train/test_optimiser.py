@@ -26,13 +26,13 @@ def classifier_of(name: str, **settings: Any) -> tuple[model.Classifier, TrainCo
 @pytest.mark.parametrize("pooling", ["default", "mean"])
 def test_lower_layers_learn_slower(pooling: Any) -> None:
     classifier, _ = classifier_of("tiny-bert", pooling=pooling)
-    scales = layer_scales(classifier.plain, 0.5)
+    scales = layer_scales(classifier, 0.5)
     bert: Any = classifier.plain.bert
     assert scales[bert.encoder.layer[1].output.dense.weight] == 0.5
     assert scales[bert.encoder.layer[0].output.dense.weight] == 0.25
     assert scales[bert.embeddings.word_embeddings.weight] == 0.125
     assert classifier.output().weight not in scales
-    assert layer_scales(classifier.plain, 1.0) == {}
+    assert layer_scales(classifier, 1.0) == {}
 
 
 def test_every_parameter_is_updated_at_its_rate_once() -> None:

@@ -13,8 +13,7 @@ from goemo_report import contract
 from goemo_report.card.replicate import replicate_arguments
 from goemo_report.cli import goemo_report
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_train.config import TrainConfig
-from goemo_train.options import parse, settle
+from goemo_train.config import TrainConfig, parse, settle
 from tests.train.conftest import RUN_ID, Finished
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goemo_report.demo import corpus as demo
 from goemo_report.labels import EMOTIONS
-from goemo_train import demo_corpus
 from goemo_train.data import SPLIT_FILES
 from tests.train.forked import Forks, Trainer
 from tests.train.resuming import ARGUMENTS, resumed, run_directory, start
@@ -53,7 +53,7 @@ def test_other_data_are_refused(tmp_path: Path, forks: Forks) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "labels.txt").write_text("\n".join(EMOTIONS) + "\n")
-    for split, rows in demo_corpus.generate().items():
+    for split, rows in demo.generate().items():
         lines = (f"{text}\t{','.join(map(str, ids))}\tid\n" for text, ids in rows[:200])
         (data / SPLIT_FILES[split]).write_text("".join(lines))
     output = tmp_path / "runs"

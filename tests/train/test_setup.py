@@ -15,9 +15,9 @@ from goemo_report.errors import GoemoError
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens, training_batches
-from goemo_train.model import Classifier, encoder_layers
-from goemo_train.rehearsal import compile_layers, fit_micro_batch, rehearse
-from goemo_train.world import World
+from goemo_train.model import Classifier
+from goemo_train.processes import Distributed
+from goemo_train.setup import compile_layers, fit_micro_batch, trial_step
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def logits(classifier: Classifier, tokens: Tokens) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_rehearsal_leaves_no_trace(parts: tuple[Classifier, Tokens], training: bool) -> None:
+def test_a_trial_step_leaves_no_trace(parts: tuple[Classifier, Tokens], training: bool) -> None:
     classifier, tokens = parts
     weights = {k: v.clone() for k, v in classifier.state_dict().items()}
     random = torch.get_rng_state()
-    rehearse(classifier.train(training), tokens, np.arange(6), "fp32")
+    trial_step(classifier.train(training), tokens, np.arange(6), "fp32")
     assert torch.equal(torch.get_rng_state(), random)
     assert all(p.grad is None for p in classifier.parameters())
     assert all(torch.equal(v, weights[k]) for k, v in classifier.state_dict().items())
@@ -51,10 +51,8 @@ def test_a_rehearsal_leaves_no_trace(parts: tuple[Classifier, Tokens], training:
 def test_compiled_layers_give_the_same_logits(parts: tuple[Classifier, Tokens]) -> None:
     classifier, tokens = parts
     expected = logits(classifier, tokens)
-    said: list[str] = []
-    compile_layers(classifier, tokens, TrainConfig(), said.append)
-    assert said == []
-    assert all(layer._compiled_call_impl for layer in encoder_layers(classifier.plain))
+    assert compile_layers(classifier, tokens, TrainConfig()) == ""
+    assert all(layer._compiled_call_impl for layer in classifier.layers())
     torch.testing.assert_close(logits(classifier, tokens), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -67,16 +65,14 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/nowhere/c++"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing compiled before
     torch.compiler.reset()
-    said: list[str] = []
-    compile_layers(classifier, tokens, TrainConfig(), said.append)
-    (line,) = said
-    assert "trained as it is: " in line
-    assert "\n" not in line
-    assert not any(layer._compiled_call_impl for layer in encoder_layers(classifier.plain))
+    why = compile_layers(classifier, tokens, TrainConfig())
+    assert why
+    assert "\n" not in why
+    assert not any(layer._compiled_call_impl for layer in classifier.layers())
     assert torch.equal(logits(classifier, tokens), expected)
 
 
-def test_nothing_is_left_to_be_compiled_after_the_rehearsals(
+def test_nothing_is_left_to_be_compiled_after_the_trial_steps(
     parts: tuple[Classifier, Tokens], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier, tokens = parts
@@ -87,9 +83,7 @@ def test_nothing_is_left_to_be_compiled_after_the_rehearsals(
 
     monkeypatch.setattr(nn.Module, "compile", without_code)
     torch.compiler.reset()
-    said: list[str] = []
-    compile_layers(classifier, tokens, TrainConfig(), said.append)
-    assert said == []
+    assert compile_layers(classifier, tokens, TrainConfig()) == ""
     graphs = counters["stats"]["unique_graphs"]
     assert graphs >= 6  # padded, not padded, one text; in training and in evaluation
     batches = training_batches(tokens.lengths, 8, 1, 1)
@@ -97,7 +91,7 @@ def test_nothing_is_left_to_be_compiled_after_the_rehearsals(
     for training in (True, False):
         classifier.train(training)
         for rows in batches:
-            rehearse(classifier, tokens, rows, "fp32")
+            trial_step(classifier, tokens, rows, "fp32")
     assert counters["stats"]["unique_graphs"] == graphs
 
 
@@ -106,7 +100,7 @@ def test_layers_are_found(name: str) -> None:
     config = TrainConfig(model=name, model_name=name, dataset="demo", limit=9)
     corpus = data.load_corpus(config)
     classifier, _ = model.load(config, corpus.labels)
-    layers = encoder_layers(classifier.plain)
+    layers = classifier.layers()
     assert len(layers) == classifier.plain.config.num_hidden_layers
 
 
@@ -124,12 +118,12 @@ class Greedy(Classifier):
 def test_the_micro_batch_is_halved_until_it_fits(parts: tuple[Classifier, Tokens]) -> None:
     classifier, tokens = parts
     config = TrainConfig(batch_size=32, model="tiny-bert")
-    assert fit_micro_batch(classifier, tokens, config, World()) == 32
+    assert fit_micro_batch(classifier, tokens, config, Distributed()) == 32
     greedy = Greedy(classifier.plain)
     random = torch.get_rng_state()
-    assert fit_micro_batch(greedy, tokens, config, World()) == 4
+    assert fit_micro_batch(greedy, tokens, config, Distributed()) == 4
     assert torch.equal(torch.get_rng_state(), random)
     assert all(p.grad is None for p in greedy.parameters())
     greedy.room = 0
     with pytest.raises(GoemoError, match="out of memory with one text of"):
-        fit_micro_batch(greedy, tokens, config, World())
+        fit_micro_batch(greedy, tokens, config, Distributed())
