@@ -14,16 +14,15 @@ from pathlib import Path
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
 
+from click import UsageError
 from click.exceptions import Exit
 
 from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError
 from goemo_train.config import (
     HUB_NAME,
-    KEPT_ON_RESUME,
     TrainConfig,
     check_model,
-    flag,
     parse,
     settle,
 )
@@ -33,13 +32,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the flags say; 0 done, 1 an error, 2 usage, 130 or 143 interrupted."""
+    """Train as the flags say; 0 done, 1 an error, 2 usage, 75 to be resumed, 130 Ctrl-C."""
     try:
         series = parse(sys.argv[1:] if arguments is None else arguments)
-        debug = False
-        for flags in series:
-            debug = flags.pop("debug", False)
-            _check_resume(flags)
+        debug = {flags.pop("debug", False) for flags in series} == {True}
         configs = [settle(flags) for flags in series]
     except Exit as ended:  # after --help
         return ended.exit_code
@@ -58,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if debug:
                 raise
             codes.append(_fail(*_explained(error)))
-        if codes[-1] > 127 or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
+        if codes[-1] in (75, 130) or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
             # Interrupted, or the processes have lost each other.
             if left := "; ".join(map(_what, configs[number:])):
                 _note(f"not begun: {left}")
@@ -76,8 +72,8 @@ def _what(config: TrainConfig) -> str:
 
 def _explained(error: BaseException) -> tuple[str, int]:
     """One line and the exit code."""
-    if isinstance(error, GoemoError):
-        return f"error: {error}", 1
+    if isinstance(error, (GoemoError, UsageError)):
+        return f"error: {error}", 2 if isinstance(error, UsageError) else 1
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", 130
     what = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -111,7 +107,7 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Run], *, last: 
         run = train(config, Progress(), given=given, last=last)
     except Interrupted as stopped:
         again = f"goemo-train --resume {stopped.run} --output {shlex.quote(config.output)}"
-        return _fail(f"interrupted by {stopped}; go on with: {again}", 128 + stopped.signal)
+        return _fail(f"interrupted by {stopped}; go on with: {again}", stopped.code)
     if run:  # the main process
         done.append(run)
         sys.stdout.write(summary(run))
@@ -166,15 +162,6 @@ def _next(runs: list[Run]) -> str:
     offline = any(run.tracker.offline for run in runs)
     where = f" --wandb-dir {shlex.quote(runs[0].setup.config.output)}" if offline else ""
     return f"goemo-report compare {ids}{where}"
-
-
-def _check_resume(flags: dict[str, Any]) -> None:
-    foreign = sorted(set(flags) - KEPT_ON_RESUME) if flags.get("resume") else []
-    if foreign:
-        raise SettingsError(
-            f"{' and '.join(map(flag, foreign))} cannot be given with --resume",
-            "A resumed run keeps its own settings",
-        )
 
 
 def _fail(line: str, code: int) -> int:

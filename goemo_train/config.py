@@ -79,7 +79,7 @@ class TrainConfig:
     entity: Annotated[str, "W&B entity (default: WANDB_ENTITY, else your own)"] = ""
     project: Annotated[str, f"W&B project (default: WANDB_PROJECT, else {PROJECT})"] = ""
     output: Annotated[str, "directory of run logs, staged artifacts and results"] = "runs"
-    resume: Annotated[str, "continue the run with this id below --output"] = ""
+    resume: Annotated[str, "continue the run of this id; auto: the unfinished one, or begin"] = ""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -252,7 +252,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def settle(
     flags: Mapping[str, Any], environment: MutableMapping[str, str] | None = None
 ) -> TrainConfig:
-    """The settings of a run from its flags; `config` names a TOML file.
+    """The settings of a run from its flags.
 
     An empty mode or run id in the environment is taken out of it: wandb would refuse it.
 
@@ -268,14 +268,12 @@ def settle(
     mode = {"dryrun": "offline", "run": "online"}.get(mode or "", mode)
     if mode not in (None, *get_args(Mode)):
         raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
-    given: dict[str, Any] = {"model": DEFAULT_MODEL, "dataset": DATASET_NAME, "output": "runs"}
-    given |= {**(read_toml(_expanded(flags["config"])) if "config" in flags else {}), **flags}
-    given.pop("config", None)
+    given = {"model": DEFAULT_MODEL, "dataset": DATASET_NAME, "output": "runs", **flags}
     given["output"] = str(_expanded(given["output"]))
     for name in ("model", "dataset"):  # so that the run resumes from any directory
         if given[name] not in MADE and (path := _expanded(given[name])).is_dir():
             given[name] = str(path.absolute())
-    if not given.get("resume"):  # a resumed run has its own
+    if given.get("resume", "auto") == "auto":  # a resumed run has its own
         given["wandb_mode"] = given.get("wandb_mode") or mode
         given["project"] = given.get("project") or environment.get("WANDB_PROJECT") or PROJECT
         given["entity"] = given.get("entity") or environment.get("WANDB_ENTITY", "")
@@ -291,7 +289,7 @@ def _expanded(path: str) -> Path:
 
 
 def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
-    """The flags that were given, and only those: one mapping a run.
+    """The settings that were given, those of the TOML file included: one mapping a run.
 
     `--seeds` and `--ablate` make a series: every seed with every value. A run of an ablation
     is tagged with what it changes, and its phase is ablation unless another is given.
@@ -302,6 +300,8 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
     """
     flags = _given(arguments, COMMAND)
     seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
+    file = flags.pop("config", None)
+    below = read_toml(_expanded(file)) if file else {}
     ways = [] if seeds is None else [_way(f"--seeds {seeds}", "random-seed", seeds)]
     ways += [_way(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
     if ablated:
@@ -317,8 +317,8 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
     series = []
     for extra in product(*ways):
         tags = [option.removeprefix("--") for option in extra if "random-seed" not in option]
-        tagged = {"tag": (*flags.get("tag", ()), *tags)} if tags else {}
-        series.append({**flags, **_given(extra), **tagged})
+        tagged = {"tag": (*flags.get("tag", below.get("tag", ())), *tags)} if tags else {}
+        series.append({**below, **flags, **_given(extra), **tagged})
     return series
 
 

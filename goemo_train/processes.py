@@ -21,6 +21,7 @@ from torch import nn
 from goemo_report.errors import SettingsError
 from goemo_train.config import TrainConfig
 
+REQUEUE = 75  # EX_TEMPFAIL: the same command again goes on
 PATIENCE = timedelta(hours=1)  # with the main process, which sends a run before the next starts
 LAUNCHER_DELAY = 1.0  # seconds after Ctrl-C in which torchrun passes it on once more
 _GROUP: list[Any] = []
@@ -114,17 +115,18 @@ def is_loss_of_a_process(error: BaseException) -> bool:
 
 
 class Interrupted(Exception):  # noqa: N818 - what happened, not what is wrong
-    """SIGINT or SIGTERM came while training; `run` is the id to go on with."""
+    """A signal came while training; `run` is the id to go on with, `code` the exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.signal, self.run = number, ""
+        self.code, self.run = 130 if number == signal.SIGINT else REQUEUE, ""
 
 
 class Interruption:
-    """The first SIGINT or SIGTERM of the block `with stop.noted()`; training then stops.
+    """The first signal of the block `with stop.noted()`, after which training stops.
 
-    The second one interrupts at once, but not the copy of the first that a launcher sends.
+    SIGTERM and SIGUSR1 are what Kubernetes and SLURM send before they take a machine. A second
+    one interrupts at once, but not the copy of the first that a launcher sends.
     """
 
     number = 0
@@ -141,7 +143,7 @@ class Interruption:
                 raise KeyboardInterrupt
             self.number, came = self.number or number, came or now
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         before = [signal.signal(number, note) for number in numbers]
         try:
             yield

@@ -138,7 +138,7 @@ class Run:
             except Interrupted as stopped:  # between two steps: nothing is half done
                 stopped.run = self.tracker.run_id
                 self.save()
-                code = 128 + stopped.signal
+                code = stopped.code
                 raise
         except BaseException as error:
             if self.distributed.main and not is_full(error):
@@ -157,7 +157,7 @@ class Run:
             if self.tracker.unsent:
                 where = shlex.quote(self.tracker.where)
                 self.progress.warn(f"W&B did not get everything. Send it with: wandb sync {where}")
-            if code > 128:  # a launcher that sees one process end ends the others
+            if code > 1:  # a launcher that sees one process end ends the others
                 self.distributed.wait()
 
 

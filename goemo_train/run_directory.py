@@ -24,17 +24,18 @@ import string
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from click import UsageError
 
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import whole_file
-from goemo_train.config import KEPT_ON_RESUME, TrainConfig
+from goemo_train.config import KEPT_ON_RESUME, TrainConfig, flag
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 SAME_ON_RESUME = ("dataset_name", "dataset_version", "train_samples", "val_samples",
@@ -43,12 +44,13 @@ SAME_ON_RESUME = ("dataset_name", "dataset_version", "train_samples", "val_sampl
 
 @dataclass(frozen=True)
 class Opened:
-    """A run before it trains; `logged` is the W&B config of one that is resumed."""
+    """A run before it trains: as it was `asked` for, and the W&B config of one that is resumed."""
 
     config: TrainConfig
     id: str
     name: str
     directory: Path
+    asked: Mapping[str, Any]
     logged: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,28 +72,42 @@ class Opened:
 
     def record(self, config: TrainConfig, logged: Mapping[str, Any]) -> dict[str, Any]:
         """What `run.json` holds from the start on."""
-        return {"id": self.id, "name": self.name, "settings": asdict(config), "config": logged}
+        about = {"id": self.id, "name": self.name, "asked": self.asked}
+        return {**about, "settings": asdict(config), "config": logged}
 
 
 def open_run(config: TrainConfig, given: Collection[str]) -> Opened:
-    """A new run, or the one to be resumed with its own settings but for those in `given`."""
-    output = Path(config.output)
+    """A new run, or the one to be resumed with its own settings.
+
+    Of what was `given` with it, KEPT_ON_RESUME counts anew; all else has to be as it was.
+
+    Raises:
+        UsageError: another value was given than the run has.
+        GoemoError: there is no such run, or it is finished or damaged.
+
+    """
+    output, asked = Path(config.output), json.loads(json.dumps(asdict(config)))
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"--output {output} cannot be made: {error.strerror}"
         raise GoemoError(what, "Give another place") from error
-    if not config.resume:
+    wanted = f"-{Path(config.resume).name}"  # an id, or the run's own directory
+    paths = sorted(output.glob("*/run.json")) if config.resume else []
+    if config.resume == "auto":
+        paths = [path for path in paths if _is_begun(path, asked)]
+    else:
+        paths = [path for path in paths if f"-{path.parent.name}".endswith(wanted)]
+    if not paths and config.resume in ("", "auto"):
         name = contract.run_name(config.model_name, datetime.now().astimezone())
         alphabet = string.ascii_lowercase + string.digits  # as W&B's own; or a sweep agent chose
         chosen = "".join(secrets.choice(alphabet) for _ in range(8))
         run_id = os.environ.get("WANDB_RUN_ID") or chosen
-        return Opened(config, run_id, name, output / f"{name}-{run_id}")
-    wanted = Path(config.resume).name  # an id, or the run's own directory
-    paths = [p for p in output.glob("*/run.json") if f"-{p.parent.name}".endswith(f"-{wanted}")]
+        return Opened(replace(config, resume=""), run_id, name, output / f"{name}-{run_id}", asked)
     if len(paths) != 1:
+        what = "are unfinished and as asked" if paths else f"have the id {config.resume}"
         raise NotFoundError(
-            f"{len(paths) or 'no'} runs below {output} have the id {config.resume}",
+            f"{len(paths) or 'no'} runs below {output} {what}",
             "Give --resume the id that the run's summary named, and its --output",
         )
     directory = paths[0].parent
@@ -107,8 +123,24 @@ def open_run(config: TrainConfig, given: Collection[str]) -> Opened:
         raise GoemoError(f"run {config.resume} is finished", "Start a new one without --resume")
     known = {item.name for item in fields(TrainConfig)}
     own = {key: value for key, value in settings.items() if key in known}
-    asked = {key: getattr(config, key) for key in KEPT_ON_RESUME & {*given, "output", "resume"}}
-    return Opened(TrainConfig(**{**own, **asked}), run_id, name, directory, logged)
+    before = record.get("asked", record["settings"])
+    for key in sorted({*given} - KEPT_ON_RESUME):
+        if asked[key] not in (before.get(key), record["settings"].get(key)):
+            raise UsageError(
+                f"run {run_id} has {flag(key)} {before.get(key)}, not {asked[key]}. "
+                "A resumed run keeps its own settings: leave the option out"
+            )
+    anew = {key: getattr(config, key) for key in KEPT_ON_RESUME & {*given, "output", "resume"}}
+    return Opened(TrainConfig(**{**own, **anew}), run_id, name, directory, before, logged)
+
+
+def _is_begun(path: Path, asked: Mapping[str, Any]) -> bool:
+    """Whether this is the record of an unfinished run that was asked for alike."""
+    with suppress(OSError, ValueError, KeyError, AttributeError):
+        record = json.loads(path.read_text("utf-8"))
+        fixed = asked.keys() - KEPT_ON_RESUME
+        return "summary" not in record and all(record["asked"].get(k) == asked[k] for k in fixed)
+    return False
 
 
 def hold(directory: Path) -> IO[str]:

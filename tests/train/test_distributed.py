@@ -20,6 +20,7 @@ from transformers.models.bert.modeling_bert import BertIntermediate
 
 from goemo_report.demo import corpus as demo
 from goemo_train.model import Classifier
+from goemo_train.processes import REQUEUE
 from tests.train.conftest import environment, goemo_train
 from tests.train.forked import Forks, Trainer
 
@@ -202,7 +203,7 @@ def test_a_terminated_group_goes_on_as_if_nothing_had_happened(
     group[1].send(signal.SIGTERM)  # any one of them
     codes = [process.wait() for process in group]
     said = "".join(process.stderr() for process in group)
-    assert codes == [128 + signal.SIGTERM] * 2, said
+    assert codes == [REQUEUE] * 2, said
     (line,) = [line for line in said.splitlines() if line.startswith("goemo-train:")]
     run_id = line.split("goemo-train --resume ")[1].split()[0]
     resumed = (f"--resume={run_id}", "--wandb-mode=disabled")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from goemo_train.processes import REQUEUE
 from tests.train.conftest import log_records
 from tests.train.forked import Forks, Trainer
 from tests.train.resuming import (
@@ -40,8 +41,9 @@ def kill(trainer: Trainer, number: int) -> int:
     trainer.send(number)
     code = trainer.wait()
     said = trainer.stderr()
-    assert code in (0, -number, 128 + number), said
-    if code == 128 + number:
+    told = 130 if number == signal.SIGINT else REQUEUE
+    assert code in (0, -number, told), said
+    if code == told:
         assert "go on with: goemo-train --resume" in said
     return code
 
@@ -54,20 +56,19 @@ def is_finished(output: Path) -> bool:
 def kill_again_and_again(
     forks: Forks, output: Path, expected: Whole, signals: list[int], chance: random.Random
 ) -> int:
-    """Kill a run at random points, resume it each time, and compare; gives the kills."""
+    """Kill the same command at random points until it ends, and compare; gives the kills."""
     kills = 0
-    arguments: tuple[str, ...] = ARGUMENTS
     for number in signals:
-        trainer = start(forks, output, arguments)
+        trainer = start(forks, output, (*ARGUMENTS, "--resume=auto"))
         time.sleep(chance.uniform(0, 0.4 * expected.seconds))
         if kill(trainer, number) == 0:  # it was faster
             break
         kills += 1
         if is_finished(output):  # it was killed while it took its leave
             break
-        arguments = resumed(output)
     else:
-        resume(forks, output)
+        trainer = start(forks, output, (*ARGUMENTS, "--resume=auto"))
+        assert trainer.wait() == 0, trainer.stderr()
     assert_same(output, expected.output)
     return kills
 
@@ -89,7 +90,8 @@ def test_killed_at_random_points(
     record_property: Callable[[str, object], None],
 ) -> None:
     chance = random.Random(seed)
-    signals: list[int] = chance.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], k=5)
+    kinds = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+    signals: list[int] = chance.choices(kinds, k=5)
     kills = kill_again_and_again(forks, tmp_path, uninterrupted, signals, chance)
     record_property("kills", kills)  # summed at the end of the test session
 
@@ -192,11 +194,11 @@ def test_a_terminated_offline_run_is_marked_failed_and_resumes_into_one_log(
 ) -> None:
     trainer = start(forks, tmp_path, ARGUMENTS, "offline")
     trainer.wait_until_it_says("epoch 2: ")
-    assert kill(trainer, signal.SIGTERM) == 128 + signal.SIGTERM
+    assert kill(trainer, signal.SIGTERM) == REQUEUE
     (log,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     records = log_records(log)
     (ended,) = (record["exit"] for record in records if record["type"] == "exit")
-    assert ended["exit_code"] == 128 + signal.SIGTERM
+    assert ended["exit_code"] == REQUEUE
     kept = {r["artifact"]["name"] for r in records if r["type"] == "artifact"}
     assert len(kept) == 2  # checkpoint and validation predictions
     assert sum(r["type"] == "history" for r in records) >= 2
@@ -221,7 +223,7 @@ def test_an_interrupted_series_names_what_was_not_begun(tmp_path: Path, forks: F
     trainer = start(forks, tmp_path, (*ARGUMENTS, "--seeds=1,2", "--ablate=dropout=0.1,0.2"))
     trainer.wait_until_it_says("epoch 1: ")  # "run 1 of 4" comes before it listens
     trainer.send(signal.SIGTERM)
-    assert trainer.wait() == 128 + signal.SIGTERM
+    assert trainer.wait() == REQUEUE
     *_, again, left = trainer.stderr().splitlines()
     assert "go on with: goemo-train --resume" in again
     assert left == "not begun: seed 1, dropout=0.2; seed 2, dropout=0.1; seed 2, dropout=0.2"

@@ -14,6 +14,7 @@ import pytest
 from goemo_report.demo import corpus as demo
 from goemo_report.labels import EMOTIONS
 from goemo_train.data import SPLIT_FILES
+from goemo_train.processes import REQUEUE
 from tests.train.forked import Forks, Trainer
 from tests.train.resuming import ARGUMENTS, resumed, run_directory, start
 
@@ -27,7 +28,7 @@ def interrupted(forks: Forks, output: Path, *arguments: str) -> None:
     trainer = start(forks, output, (*ARGUMENTS, *arguments))
     trainer.wait_until_it_says("epoch 2: ")
     trainer.send(signal.SIGTERM)
-    assert trainer.wait() == 128 + signal.SIGTERM, trainer.stderr()
+    assert trainer.wait() == REQUEUE, trainer.stderr()
 
 
 def refused(trainer: Trainer) -> str:
@@ -46,7 +47,7 @@ def test_a_run_is_trained_by_one_process(tmp_path: Path, forks: Forks) -> None:
     trainer.wait()
     trainer = start(forks, tmp_path, resumed(tmp_path))
     trainer.send(signal.SIGTERM)
-    assert trainer.wait() == 128 + signal.SIGTERM, trainer.stderr()
+    assert trainer.wait() == REQUEUE, trainer.stderr()
 
 
 def test_other_data_are_refused(tmp_path: Path, forks: Forks) -> None:
@@ -75,7 +76,7 @@ def test_what_changes_no_result_may_be_given_anew(tmp_path: Path, forks: Forks) 
     trainer = start(forks, tmp_path, (*resumed(tmp_path), *options))
     trainer.wait_until_it_says("epoch 4: ")
     trainer.send(signal.SIGTERM)
-    assert trainer.wait() in (0, 128 + signal.SIGTERM)
+    assert trainer.wait() in (0, REQUEUE)
     assert len(list(run_directory(tmp_path).glob("state-*.pt"))) <= 1
     settings = record(tmp_path)["settings"]
     assert (settings["micro_batch_size"], settings["checkpoint_every"]) == (9, 2)
@@ -107,3 +108,40 @@ def test_what_is_no_number_is_null(tmp_path: Path, forks: Forks) -> None:
     text = (run_directory(tmp_path) / "run.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail)["summary"]["best_epoch"] >= 1
     assert np.isfinite(json.loads(text)["history"][0]["val/loss"])
+
+
+def test_the_command_that_began_a_run_resumes_it(tmp_path: Path, forks: Forks) -> None:
+    arguments = ("--pooling=auto", "--seeds=42", "--precision=auto", "--wandb-mode=disabled")
+    interrupted(forks, tmp_path, *arguments)
+    same = (*ARGUMENTS, *arguments, *resumed(tmp_path), f"--output={tmp_path}")
+    for other, told in (
+        ("--dropout=0.2", "has --dropout 0.1, not 0.2"),
+        ("--loss=focal", "has --loss bce, not focal"),
+        ("--pooling=default", "has --pooling auto, not default"),
+    ):
+        trainer = forks.start(*same, other)
+        assert trainer.wait() == 2
+        assert told in trainer.stderr()
+    trainer = forks.start(*same, "--pooling=mean", "--status=experimental", "--limit=250")
+    assert trainer.wait() == 0, trainer.stderr()
+
+
+def test_auto_goes_on_with_the_one_run_that_was_asked_for_alike(
+    tmp_path: Path, forks: Forks
+) -> None:
+    arguments = (*ARGUMENTS, "--num-epochs=2", "--resume=auto", "--wandb-mode=disabled")
+
+    def end(*more: str) -> set[str]:
+        trainer = forks.start(*arguments, *more, f"--output={tmp_path}")
+        assert trainer.wait() == 0, trainer.stderr()
+        return {path.parent.name for path in tmp_path.glob("*/run.json")}
+
+    trainer = forks.start(*arguments, f"--output={tmp_path}")
+    trainer.wait_until_it_says("epoch 1: ")
+    trainer.send(signal.SIGUSR1)
+    assert trainer.wait() == REQUEUE, trainer.stderr()
+    (cut,) = tmp_path.glob("*/run.json")
+    assert len(end("--dropout=0.2")) == 2  # another run
+    assert len(end("--checkpoint-every=4")) == 2  # the one that was cut
+    assert "summary" in json.loads(cut.read_text())
+    assert len(end()) == 3  # it is finished

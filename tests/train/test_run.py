@@ -179,7 +179,6 @@ def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
     [
         (("--batch-size=0",), 2, "--batch-size is 0"),
         (("--dataset=/nowhere",), 1, "neither go_emotions nor demo"),
-        (("--resume=abc", "--dropout=0.2"), 2, "--dropout cannot be given with --resume"),
         (("--resume=abc",), 1, "no runs below"),
         (("--resume=",), 2, "--resume is empty"),
         (("--dataset=demo", "--model=tiny-bret"), 1, "a directory, tiny-bert or tiny-roberta"),
