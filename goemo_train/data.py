@@ -7,7 +7,6 @@ random order.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,19 +18,15 @@ import numpy.typing as npt
 import tokenizers
 import torch
 
-from goemo_report import contract
-from goemo_report.demo import corpus as demo
+from goemo_report.contract import DATASET_NAME
+from goemo_report.corpora import demo
+from goemo_report.corpora.corpus import Corpus, Split, corpus_of, read_directory
+from goemo_report.corpora.tsv import LabelledTexts
 from goemo_report.errors import DataError
-from goemo_report.labels import GOEMOTIONS, SPLIT_SAMPLES, WITHOUT_NEUTRAL
-from goemo_report.formats.labelled_texts import (
-    LabelledTexts,
-    check_labels,
-    read_labelled_texts,
-)
+from goemo_report.labels import GOEMOTIONS
 from goemo_report.sources.store import Cache, Codec
 from goemo_train.config import HUB_NAME, TrainConfig
 
-SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter
 CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
 NUMBERS = Codec[npt.NDArray[np.int32]](
@@ -41,34 +36,6 @@ NUMBERS = Codec[npt.NDArray[np.int32]](
 MOST_KEPT = 256 << 20  # bytes of all kept tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Texts and their (n, k) boolean truth."""
-
-    texts: list[str]
-    truth: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """The three splits, their labels in canonical order, and where they come from."""
-
-    train: Split
-    val: Split
-    test: Split
-    labels: tuple[str, ...]
-    name: str
-    version: str
-    official: bool
-    """Whether the splits have the sizes of the official data set, neutral texts included."""
-
-    def leaked(self) -> dict[str, int]:
-        """How many texts of `val` and of `test` stand in the training split as well."""
-        known = {text.strip() for text in self.train.texts}
-        parts = {"val": self.val, "test": self.test}
-        return {name: sum(t.strip() in known for t in p.texts) for name, p in parts.items()}
-
-
 def load_corpus(config: TrainConfig) -> Corpus:
     """The data set that the settings name.
 
@@ -76,42 +43,21 @@ def load_corpus(config: TrainConfig) -> Corpus:
         DataError: a file or row cannot be used, or the hub cannot be reached.
 
     """
+    name = DATASET_NAME
     if config.dataset == "demo":
-        splits: dict[str, LabelledTexts] = dict(demo.generate())
-        name, version = "demo", "1"
+        name, splits, version = "demo", demo.generate(), "1"
     elif Path(config.dataset).is_dir():
-        directory, digest, splits = Path(config.dataset), hashlib.sha256(), {}
-        check_labels(directory / "labels.txt", GOEMOTIONS.labels)
-        for split, file in SPLIT_FILES.items():
-            splits[split], raw = read_labelled_texts(directory / file, len(GOEMOTIONS.labels))
-            digest.update(raw)
-        name, version = contract.DATASET_NAME, f"sha256:{digest.hexdigest()[:16]}"
-    elif config.dataset in (contract.DATASET_NAME, HUB_NAME):
+        splits, version = read_directory(Path(config.dataset))
+    elif config.dataset in (DATASET_NAME, HUB_NAME):
         splits, version = _from_hub()
-        name = contract.DATASET_NAME
     else:
         raise DataError(
             f"--dataset {config.dataset} is neither go_emotions nor demo nor a directory",
             "A directory holds train.tsv, dev.tsv, test.tsv and labels.txt",
         )
-    labels = (WITHOUT_NEUTRAL if config.exclude_neutral else GOEMOTIONS).labels
-    parts = {s: _as_split(rows, len(labels), config.limit) for s, rows in splits.items()}
-    for split, part in parts.items():
-        if not part.texts:
-            raise DataError(f"the {split} split of {config.dataset} has no text", "Add some rows")
-    sizes = {split: len(rows) for split, rows in splits.items()}
-    official = sizes == SPLIT_SAMPLES and not config.limit
-    return Corpus(**parts, labels=labels, name=name, version=version, official=official)
-
-
-def _as_split(rows: LabelledTexts, k: int, limit: int) -> Split:
-    counts = [len(ids) for _, ids in rows]
-    truth = np.zeros((len(rows), len(GOEMOTIONS.labels)), np.bool_)
-    flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
-    truth[np.repeat(np.arange(len(rows)), counts), flat] = True
-    # Neutral is the last label: with k = 27 a text that has nothing else is dropped.
-    kept = np.flatnonzero(truth[:, :k].any(1))[: limit or None]
-    return Split([rows[row][0] for row in kept], truth[kept, :k])
+    return corpus_of(
+        splits, name, version, exclude_neutral=config.exclude_neutral, limit=config.limit
+    )
 
 
 def _from_hub() -> tuple[dict[str, LabelledTexts], str]:

@@ -15,13 +15,14 @@ from torch import nn
 from torch.nn import functional
 
 from goemo_report import contract
+from goemo_report.corpora.corpus import Corpus
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.metrics.rankings import micro_roc_auc, roc_auc
 from goemo_report.metrics.scores import Scores, per_class_rows, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.thresholds.tune import RULE, tuned_thresholds
 from goemo_train import data
-from goemo_train.data import Corpus, Tokens
+from goemo_train.data import Tokens
 from goemo_train.processes import Distributed, Interrupted, Interruption
 from goemo_train.run_directory import flush, write_whole
 

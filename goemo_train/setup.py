@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from goemo_report.corpora.corpus import Corpus
 from goemo_report.errors import GoemoError
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
@@ -30,7 +31,7 @@ class Setup:
     """What a run trains, and all that it takes."""
 
     config: TrainConfig  # with `auto` settled
-    corpus: data.Corpus
+    corpus: Corpus
     tokens: Tokens
     val: Tokens
     test: Tokens

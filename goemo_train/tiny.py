@@ -11,7 +11,7 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
-from goemo_report.demo import corpus
+from goemo_report.corpora import demo
 
 
 def _sizes(vocabulary: int, width: int, layers: int, heads: int, dropout: float) -> dict[str, Any]:
@@ -52,7 +52,7 @@ TINY = {"tiny-bert": _tiny_bert, "tiny-roberta": _tiny_roberta}
 
 
 def _texts() -> list[str]:
-    return [text for text, _ in corpus.generate()["train"]]
+    return [text for text, _ in demo.generate()["train"]]
 
 
 @contextmanager

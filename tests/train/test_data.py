@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from goemo_report.demo import corpus as demo
-from goemo_report.labels import EMOTIONS
+from goemo_report.corpora import demo
+from goemo_report.corpora.corpus import SPLIT_FILES, Corpus, Split
 from goemo_report.errors import DataError
+from goemo_report.labels import EMOTIONS
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.processes import Distributed
@@ -38,7 +39,7 @@ def corpus_directory(root: Path, **files: bytes) -> Path:
     return root
 
 
-def load(root: Path, **changes: object) -> data.Corpus:
+def load(root: Path, **changes: object) -> Corpus:
     return data.load_corpus(TrainConfig(dataset=str(root), **changes))  # type: ignore[arg-type]  # by name
 
 
@@ -306,7 +307,7 @@ def test_texts_of_the_training_split_are_found_again(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\n".join(EMOTIONS))
     for split, texts in rows.items():
         lines = "".join(f"{text}\t3\tid\n" for text in texts)
-        (tmp_path / data.SPLIT_FILES[split]).write_text(lines)
+        (tmp_path / SPLIT_FILES[split]).write_text(lines)
     corpus = data.load_corpus(TrainConfig(dataset=str(tmp_path)))
     assert corpus.leaked() == {"val": 1, "test": 3}
     setup = prepare(
@@ -333,7 +334,7 @@ HOSTILE = [
 
 
 def tokens_of(texts: list[str], tokenizer: object, most: int) -> data.Tokens:
-    return data.tokenise(data.Split(texts, np.zeros((len(texts), 28), np.bool_)), tokenizer, most)
+    return data.tokenise(Split(texts, np.zeros((len(texts), 28), np.bool_)), tokenizer, most)
 
 
 def same(a: data.Tokens, b: data.Tokens) -> bool:

@@ -34,6 +34,7 @@ from transformers import (
     XLNetForSequenceClassification,
 )
 
+from goemo_report.corpora.corpus import Corpus
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
@@ -134,14 +135,14 @@ def test_a_mean_without_a_mask_is_over_all_tokens() -> None:
 
 
 @pytest.fixture
-def parts() -> tuple[TrainConfig, data.Corpus, Classifier, Tokens]:
+def parts() -> tuple[TrainConfig, Corpus, Classifier, Tokens]:
     config = TrainConfig(model="tiny-bert", dataset="demo", limit=60, embedding_updates="all")
     corpus = data.load_corpus(config)
     classifier, tokenizer = model.load(config, corpus.labels)
     return config, corpus, classifier, data.tokenise(corpus.train, tokenizer, 64)
 
 
-def test_no_step_waits(parts: tuple[TrainConfig, data.Corpus, Classifier, Tokens]) -> None:
+def test_no_step_waits(parts: tuple[TrainConfig, Corpus, Classifier, Tokens]) -> None:
     config, corpus, classifier, tokens = parts
     criterion = choose_loss(config, corpus.train.truth, CPU)
     optimiser = Optimiser(classifier, config)
@@ -166,7 +167,7 @@ class Pinned:
 
 
 def test_a_gpu_gets_its_batch_without_waiting(
-    parts: tuple[TrainConfig, data.Corpus, Classifier, Tokens], monkeypatch: pytest.MonkeyPatch
+    parts: tuple[TrainConfig, Corpus, Classifier, Tokens], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *_, tokens = parts
     rows = np.array([5, 1, 9])
@@ -182,7 +183,7 @@ def test_a_gpu_gets_its_batch_without_waiting(
 
 
 def test_a_batch_without_padding_has_no_mask(
-    parts: tuple[TrainConfig, data.Corpus, Classifier, Tokens],
+    parts: tuple[TrainConfig, Corpus, Classifier, Tokens],
 ) -> None:
     *_, tokens = parts
     ids, mask, _ = tokens.batch(np.array([4, 4]), CPU)

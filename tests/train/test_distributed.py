@@ -18,7 +18,7 @@ import torch
 from transformers import XLNetConfig, XLNetForSequenceClassification, XLNetTokenizer
 from transformers.models.bert.modeling_bert import BertIntermediate
 
-from goemo_report.demo import corpus as demo
+from goemo_report.corpora import demo
 from goemo_train.model import Classifier
 from goemo_train.processes import REQUEUE
 from tests.train.conftest import environment, goemo_train

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goemo_report.demo import corpus as demo
+from goemo_report.corpora import demo
+from goemo_report.corpora.corpus import SPLIT_FILES
 from goemo_report.labels import EMOTIONS
-from goemo_train.data import SPLIT_FILES
 from goemo_train.processes import REQUEUE
 from tests.train.forked import Forks, Trainer
 from tests.train.resuming import ARGUMENTS, resumed, run_directory, start

@@ -1,0 +1,1 @@
+"""Labelled texts in the three splits that models are trained and judged on."""
