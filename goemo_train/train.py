@@ -50,7 +50,7 @@ def train(
     distributed = Distributed()
     main = distributed.main
     opened = open_run(config, given) if main else None
-    lock = hold(opened.directory) if opened and config.resume else None
+    lock = hold(opened.directory) if opened and opened.config.resume else None
     opened = distributed.share(opened)
     progress = progress if main else Progress(quiet=True)
     stop = Interruption()

@@ -84,6 +84,11 @@ class Forks:
         pid = self.ask(arguments=arguments, environment=extra, stderr=str(said))
         return Trainer(self, int(pid), said)
 
+    def run(self, *arguments: str, **extra: str) -> tuple[int, str]:
+        """The exit code of a command, and all that it says."""
+        trainer = self.start(*arguments, **extra)
+        return trainer.wait(), trainer.stderr()
+
     def start_group(self, size: int, port: int, *arguments: str, **extra: str) -> list[Trainer]:
         """As many processes of one run, told as torchrun tells them."""
         group = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

@@ -14,7 +14,7 @@ import torch
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.optimiser import Optimiser, layer_scales
-from tests.train.conftest import goemo_train
+from tests.train.forked import Forks
 
 
 def classifier_of(name: str, **settings: Any) -> tuple[model.Classifier, TrainConfig]:
@@ -135,17 +135,16 @@ def test_parts_keep_to_their_size_and_are_the_batch() -> None:
     assert np.concatenate(by_tokens).tolist() == rows.tolist()
 
 
-def test_a_batch_in_parts_trains_the_same(tmp_path: Path) -> None:
+def test_a_batch_in_parts_trains_the_same(tmp_path: Path, forks: Forks) -> None:
     rows = {}
     for size in (0, 7):
         output = tmp_path / str(size)
-        done = goemo_train(
-            tmp_path,
+        code, said = forks.run(
             *("--dataset=demo", "--model=tiny-bert", "--limit=200", "--dropout=0"),
             *("--num-epochs=2", "--wandb-mode=disabled", f"--micro-batch-size={size}"),
             f"--output={output}",
         )
-        assert done.returncode == 0, done.stderr
+        assert code == 0, said
         (found,) = output.glob("*/run.json")
         rows[size] = json.loads(found.read_text())["history"]
     for whole, parts in zip(rows[0], rows[7], strict=True):
@@ -153,16 +152,15 @@ def test_a_batch_in_parts_trains_the_same(tmp_path: Path) -> None:
             assert parts[key] == pytest.approx(whole[key], rel=1e-3), key
 
 
-def test_other_losses_and_the_rest_train_and_are_logged(tmp_path: Path) -> None:
-    done = goemo_train(
-        tmp_path,
+def test_other_losses_and_the_rest_train_and_are_logged(tmp_path: Path, forks: Forks) -> None:
+    code, said = forks.run(
         *("--dataset=demo", "--model=tiny-bert", "--limit=300", "--num-epochs=1"),
         *("--ablate=loss=weighted-bce,asymmetric", "--label-smoothing=0.05"),
         *("--layer-decay=0.8", "--auto-batch-size", "--wandb-mode=disabled"),
         f"--output={tmp_path}",
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("32 texts are computed at once, of 32 a step") == 2
+    assert code == 0, said
+    assert said.count("32 texts are computed at once, of 32 a step") == 2
     configs = [json.loads(p.read_text())["config"] for p in tmp_path.glob("*/run.json")]
     assert {config["loss"] for config in configs} == {"weighted-bce", "asymmetric"}
     assert {(c["label_smoothing"], c["layer_decay"], c["micro_batch_size"]) for c in configs} == {

@@ -18,6 +18,7 @@ from goemo_report import contract
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.predictions import read_predictions
 from tests.train.conftest import RUN_ID, Finished, goemo_train, log_records
+from tests.train.forked import Forks
 
 
 def of_type(finished: Finished, kind: str) -> list[dict[str, Any]]:
@@ -139,13 +140,12 @@ def test_plain_lines_and_a_summary(finished: Finished) -> None:
     assert not list(finished.directory.glob("state-*"))  # nothing to resume
 
 
-def test_disabled_writes_the_same_files_without_wandb(tmp_path: Path) -> None:
-    done = goemo_train(
-        tmp_path,
+def test_disabled_writes_the_same_files_without_wandb(tmp_path: Path, forks: Forks) -> None:
+    code, said = forks.run(
         *("--dataset=demo", "--model=tiny-bert", "--num-epochs=1", "--limit=160"),
         *("--wandb-mode=disabled", "--exclude-neutral", f"--output={tmp_path / 'runs'}"),
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, said
     (directory,) = (tmp_path / "runs").iterdir()
     assert {path.name for path in directory.iterdir()} == {
         *("checkpoint", "run.json", "per_class_metrics.csv"),
@@ -158,16 +158,15 @@ def test_disabled_writes_the_same_files_without_wandb(tmp_path: Path) -> None:
     assert np.isfinite(record["summary"]["test/auc"])
 
 
-def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
-    done = goemo_train(
-        tmp_path,
+def test_a_series_makes_runs_of_their_own(tmp_path: Path, forks: Forks) -> None:
+    code, said = forks.run(
         *("--dataset=demo", "--model=tiny-roberta", "--num-epochs=1", "--limit=100"),
         *("--wandb-mode=offline", "--seeds=1,2", f"--output={tmp_path / 'runs'}"),
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, said
     paths = sorted((tmp_path / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     ids = " ".join(json.loads(path.read_text())["id"] for path in paths)
-    last = done.stdout.splitlines()[-1]
+    last = said.splitlines()[-1]
     assert last == f"series     goemo-report compare {ids} --wandb-dir {tmp_path / 'runs'}"
     records = [json.loads(p.read_text()) for p in (tmp_path / "runs").glob("*/run.json")]
     assert sorted(record["config"]["random_seed"] for record in records) == [1, 2]
@@ -191,12 +190,12 @@ def test_a_series_makes_runs_of_their_own(tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+    tmp_path: Path, forks: Forks, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = goemo_train(tmp_path, *arguments, f"--output={tmp_path}", WANDB_MODE="disabled")
-    assert done.returncode == code
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    ended, said = forks.run(*arguments, f"--output={tmp_path}", WANDB_MODE="disabled")
+    assert ended == code
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said
 
 
 def test_without_network_the_hub_is_not_asked_again_and_again(tmp_path: Path) -> None:
@@ -211,15 +210,16 @@ def test_without_network_the_hub_is_not_asked_again_and_again(tmp_path: Path) ->
     assert "HF_HOME must hold it" in last
 
 
-def test_a_loss_that_is_not_finite_fails_the_run_with_the_remedy(tmp_path: Path) -> None:
-    done = goemo_train(
-        tmp_path,
+def test_a_loss_that_is_not_finite_fails_the_run_with_the_remedy(
+    tmp_path: Path, forks: Forks
+) -> None:
+    code, said = forks.run(
         *("--dataset=demo", "--model=tiny-bert", "--num-epochs=2", "--limit=100"),
         *("--learning-rate=10", "--max-grad-norm=1e9", "--warmup-steps=0", "--bias-start=zero"),
         *("--weight-decay=10", "--wandb-mode=offline", f"--output={tmp_path / 'runs'}"),
     )
-    assert done.returncode == 1
-    assert "Lower --learning-rate" in done.stderr.splitlines()[-1]
+    assert code == 1
+    assert "Lower --learning-rate" in said.splitlines()[-1]
     (log,) = (tmp_path / "runs").glob("wandb/offline-run-*/run-*.wandb")
     (ended,) = (record["exit"] for record in log_records(log) if record["type"] == "exit")
     assert ended["exit_code"] == 1

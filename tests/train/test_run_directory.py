@@ -18,7 +18,7 @@ from goemo_train.run_directory import SAME_ON_RESUME, Opened
 @pytest.mark.parametrize("key", SAME_ON_RESUME)
 def test_a_run_resumes_with_what_it_began_with(tmp_path: Path, key: str) -> None:
     logged: dict[str, Any] = dict.fromkeys(SAME_ON_RESUME, 7)
-    opened = Opened(TrainConfig(), "abcd", "name", tmp_path, logged)
+    opened = Opened(TrainConfig(), "abcd", "name", tmp_path, {}, logged)
     opened.check_same(logged)
     with pytest.raises(GoemoError, match=f"began with {key} 7, now it is 8"):
         opened.check_same({**logged, key: 8})

@@ -56,15 +56,31 @@ def test_compiled_layers_give_the_same_logits(parts: tuple[Classifier, Tokens]) 
     torch.testing.assert_close(logits(classifier, tokens), expected, atol=1e-5, rtol=1e-5)
 
 
+def compiled_with(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
+    """Has all but the last step of compiling be torch's own."""
+    compiled = nn.Module.compile
+
+    def compile_layer(module: nn.Module, **options: Any) -> None:
+        compiled(module, backend=backend, **options)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_layer)
+
+
+@pytest.mark.parametrize("backend", ["failing", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_what_cannot_be_compiled_is_trained_as_it_is(
-    parts: tuple[Classifier, Tokens], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    parts: tuple[Classifier, Tokens], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backend: str
 ) -> None:
     classifier, tokens = parts
     expected = logits(classifier, tokens)
 
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/nowhere/c++"))
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing compiled before
-    torch.compiler.reset()
+    def failing(*_: Any) -> Any:
+        raise RuntimeError("no compiler\nis here")
+
+    if backend == "inductor":  # without a C++ compiler, and nothing compiled before
+        monkeypatch.setattr("torch._inductor.config.cpp.cxx", (None, "/nowhere/c++"))
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    else:
+        compiled_with(monkeypatch, failing)
     why = compile_layers(classifier, tokens, TrainConfig())
     assert why
     assert "\n" not in why
@@ -72,17 +88,12 @@ def test_what_cannot_be_compiled_is_trained_as_it_is(
     assert torch.equal(logits(classifier, tokens), expected)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_be_compiled_after_the_trial_steps(
     parts: tuple[Classifier, Tokens], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier, tokens = parts
-    compiled = nn.Module.compile
-
-    def without_code(module: nn.Module, **options: Any) -> None:  # all but the C++ compiler
-        compiled(module, backend="eager", **options)
-
-    monkeypatch.setattr(nn.Module, "compile", without_code)
-    torch.compiler.reset()
+    compiled_with(monkeypatch, "eager")
     assert compile_layers(classifier, tokens, TrainConfig()) == ""
     graphs = counters["stats"]["unique_graphs"]
     assert graphs >= 6  # padded, not padded, one text; in training and in evaluation
