@@ -177,7 +177,7 @@ def test_what_is_no_probability(path: Path, cell: str) -> None:
         ("joy;love", "'joy;love' is no emotion, but several, separated by semicolons"),
         (
             "joy | love",
-            "'joy | love' is no emotion, but several, separated by bars. Write names of",
+            "'joy | love' is no emotion, but several, separated by vertical bars.",
         ),
         ("joy love", "'joy love' is no emotion, but several, separated by spaces"),
         ("joy,Love", "'Love' is no emotion, but 'love' is"),
