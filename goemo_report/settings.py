@@ -5,7 +5,7 @@ The environment variables are wandb's own and mean what they mean to wandb.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -207,25 +207,33 @@ def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _problem(key: FileKey, value: object) -> str:
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+
+
+_KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "text": (_is_text, "must be a string that is not empty"),
+    "texts": (
+        lambda v: isinstance(v, list) and bool(v) and all(map(_is_text, v)),
+        "must be a list of strings that is not empty",
+    ),
+    "integer": (
+        lambda v: isinstance(v, int) and not isinstance(v, bool),
+        "must be a whole number",
+    ),
+    "boolean": (lambda v: isinstance(v, bool), "must be true or false"),
+    "reasons": (
+        lambda v: isinstance(v, dict) and all(map(_is_text, v.values())),
+        'must be a table with a reason for each rule, as { "tags-status" = "..." }',
+    ),
+}
+
+
+def _problem(key: FileKey, value: Any) -> str:
     """What is wrong with a value, empty if nothing is."""
-    right = {
-        "text": isinstance(value, str) and bool(value.strip()) and "\0" not in value,
-        "texts": isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value),
-        "integer": isinstance(value, int) and not isinstance(value, bool),
-        "boolean": isinstance(value, bool),
-        "reasons": isinstance(value, dict)
-        and all(isinstance(reason, str) and reason.strip() for reason in value.values()),
-    }[key.kind]
-    if not right:
-        expected = {
-            "text": "must be a string that is not empty",
-            "texts": "must be a list of strings that is not empty",
-            "integer": "must be a whole number",
-            "boolean": "must be true or false",
-            "reasons": 'must be a table with a reason for each rule, as { "tags-status" = "..." }',
-        }
-        return expected[key.kind]
+    is_right, expected = _KINDS[key.kind]
+    if not is_right(value):
+        return expected
     if isinstance(value, int) and value < key.minimum:
         return f"must be at least {key.minimum}"
     chosen = value if isinstance(value, list) else [value]

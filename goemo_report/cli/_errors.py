@@ -23,6 +23,17 @@ _LONGEST = 1000
 """Characters of what went wrong: a list of runs or a value of a file may be of any length."""
 _DEBUG = "goemo.debug"
 _ERROR = click.style("error:", fg="red", bold=True)
+_REMEDIES = {
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "Check the permissions, or choose another place"
+    ),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, or choose another place"),
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "Choose another place, or move what is there"
+    ),
+    errno.ENOENT: "Check the spelling, or choose another place: this one does not exist",
+    errno.ELOOP: "Links lead in a circle: check them, or choose another place",
+}
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -95,25 +106,13 @@ def _explain(error: BaseException) -> tuple[str, str]:
     if isinstance(error, OSError) and error.strerror:
         name = error.filename if isinstance(error.filename, str | os.PathLike) else None
         where = f"{os.fspath(name)}: " if name else ""
-        return f"{where}{error.strerror}", _os_remedy(error)
+        return f"{where}{error.strerror}", _REMEDIES.get(
+            error.errno or 0, "Run again with --debug to see where"
+        )
     if isinstance(error, MemoryError):
         return "not enough memory", "Compare fewer runs at once"
     remedy = "This is a fault of goemo-report: run again with --debug and report the traceback"
     return unexpected(error), remedy
-
-
-def _os_remedy(error: OSError) -> str:
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return "Check the permissions, or choose another place"
-    if error.errno == errno.ELOOP:
-        return "Links lead in a circle: check them, or choose another place"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return "Free some space, or choose another place"
-    if error.errno == errno.ENOENT:
-        return "Check the spelling, or choose another place: this one does not exist"
-    if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
-        return "Choose another place, or move what is there"
-    return "Run again with --debug to see where"
 
 
 def _say(text: str) -> None:

@@ -184,10 +184,10 @@ def format_option(*choices: str) -> Callable[[_Command], _Command]:
     )
 
 
-def split_option(help: str) -> Callable[[_Command], _Command]:  # noqa: A002 # as click has it
+def split_option(meaning: str) -> Callable[[_Command], _Command]:
     """`--split`, test where it is not given."""
     return click.option(
-        "--split", type=click.Choice(SPLITS), default="test", show_default=True, help=help
+        "--split", type=click.Choice(SPLITS), default="test", show_default=True, help=meaning
     )
 
 
@@ -236,16 +236,33 @@ class OutputFile(click.Path):
         return path
 
 
-def output_option(command: _Command) -> _Command:
-    """`--output`, for a command that prints one document."""
+def file_option(*names: str, meaning: str, **more: Any) -> Callable[[_Command], _Command]:
+    """An option that names a file to write."""
+    return click.option(*names, metavar="FILE", type=OutputFile(), help=meaning, **more)
+
+
+output_option = file_option(
+    "--output", "-o", default="-", meaning="Write to FILE instead of standard output."
+)
+"""`--output`, for a command that prints one document."""
+
+open_option = click.option(
+    "--open", "open_report", is_flag=True, help="Open the report when it is written."
+)
+"""`--open`, for a command that writes a report."""
+
+
+def directory_option(
+    *names: str,
+    default: str,
+    meaning: str,
+    allow_dash: bool = False,
+) -> Callable[[_Command], _Command]:
+    """An option that names a directory to write to."""
+    kind = click.Path(path_type=Path, file_okay=False, allow_dash=allow_dash)
     return click.option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        type=OutputFile(),
-        default="-",
-        help="Write to FILE instead of standard output.",
-    )(command)
+        *names, metavar="DIR", type=kind, default=default, show_default=True, help=meaning
+    )
 
 
 def file_name(value: str) -> str:

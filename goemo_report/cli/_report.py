@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from goemo_report.cli._output import note, progress, spinner, write
+from goemo_report.cli._output import note, progress, spinner, write, write_json, write_lines
 from goemo_report.contract import Split
 from goemo_report.formats.files import user_path
 from goemo_report.formats.wording import plural
@@ -87,37 +87,24 @@ def rendered(report: Report, formats: Sequence[str]) -> dict[str, str]:
     return {form: render(report, form) for form in formats}
 
 
-def thresholds_of(comparison: Comparison) -> str:
-    """JSON of every threshold that can be applied, by run id."""
-    from goemo_report.formats.json_text import to_json
+def write_thresholds(comparison: Comparison, output: Path) -> None:
+    """Write every threshold that can be applied, by run id, as JSON."""
     from goemo_report.thresholds.protocols import export_thresholds
 
-    return to_json(
-        export_thresholds(
-            (run.id, result.choice)
-            for run in comparison.runs
-            for result in run.protocols
-            if result.choice.thresholds is not None and result.choice.protocol != "oracle"
-        )
-    )
-
-
-def short_form(report: Report) -> str:
-    """The report as a few lines of Markdown."""
-    from goemo_report.report.render import render_summary
-
-    return render_summary(report)
+    choices = [(run.id, found.choice) for run in comparison.runs for found in run.protocols]
+    known = [(run, one) for run, one in choices if one.thresholds is not None]
+    document = export_thresholds((run, one) for run, one in known if one.protocol != "oracle")
+    write_json(document, output)
 
 
 def write_all(documents: dict[str, str], directory: Path, stem: str) -> list[Path]:
-    """Write each document whole; gives the paths in the order of the formats."""
+    """Write each document whole and name it; gives the paths in the order of the formats."""
     from goemo_report.report.render import SUFFIXES
 
-    written = []
-    for form, text in documents.items():
-        path = directory / f"{stem}{SUFFIXES[form]}"
+    written = [directory / f"{stem}{SUFFIXES[form]}" for form in documents]
+    for path, text in zip(written, documents.values(), strict=True):
         write(text, path, quiet=True)
-        written.append(path)
+    write_lines(map(str, written))
     return written
 
 

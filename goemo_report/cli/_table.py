@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -46,12 +45,10 @@ def write_blocks(
 
 
 def _print_table(table: Table, spare: Sequence[str]) -> None:
-    width = shutil.get_terminal_size().columns
-    table = narrowed(table, width, spare)
-    if is_rich(sys.stdout):
-        _print_rich(table)
-    else:
-        click.echo(fitted(table, width))
+    from rich.console import Console
+
+    console = Console(color_system="auto" if is_rich(sys.stdout) else None)
+    _render(narrowed(table, console.width, spare), console)
 
 
 def narrowed(table: Table, width: int, spare: Sequence[str]) -> Table:
@@ -113,24 +110,6 @@ def plain(table: Table) -> str:
         for cells in (head, *rows)
     ]
     return "\n".join([*_title(table), *lines, *_caption(table)])
-
-
-def fitted(table: Table, width: int) -> str:
-    """The rich table without colours, for a terminal whose user wants none."""
-    from io import StringIO
-
-    from rich.console import Console
-
-    console = Console(file=StringIO(), width=width, color_system=None)
-    _render(table, console)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined] # a StringIO
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _print_rich(table: Table) -> None:
-    from rich.console import Console
-
-    _render(table, Console())
 
 
 def _render(table: Table, console: Console) -> None:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import (
-    OutputFile,
+    file_option,
     format_option,
     output_option,
     reads_runs,
@@ -88,12 +88,7 @@ def confidence_level(value: str) -> float:
 @click.option("--require-artifacts", is_flag=True, help="Fail where the four are not complete.")
 @click.option("--require-audit", is_flag=True, help="Fail where `audit` finds an error.")
 @split_option("Split of metrics without a prefix test/ or val/.")
-@click.option(
-    "--junit",
-    metavar="FILE",
-    type=OutputFile(),
-    help="Also write the conditions as JUnit XML.",
-)
+@file_option("--junit", meaning="Also write the conditions as JUnit XML.")
 @reads_runs(filters=True)
 @format_option("table", "json", "md")
 @output_option

@@ -14,13 +14,15 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._group import ARGUMENTS
 from goemo_report.cli._options import (
-    OutputFile,
+    directory_option,
     file_name,
+    file_option,
+    open_option,
     reads_runs,
     report_command,
     split_option,
 )
-from goemo_report.cli._output import note_skipped, say, write
+from goemo_report.cli._output import note_skipped, write
 from goemo_report.cli._report import (
     DEFAULT_FORMATS,
     build,
@@ -28,12 +30,11 @@ from goemo_report.cli._report import (
     load_and_compare,
     publish_report,
     rendered,
-    short_form,
-    thresholds_of,
     write_all,
+    write_thresholds,
 )
 from goemo_report.contract import Split
-from goemo_report.report.render import FORMATS
+from goemo_report.report.render import FORMATS, render_summary
 from goemo_report.settings import Settings, creation_time
 from goemo_report.sources.model import RunQuery
 
@@ -58,15 +59,13 @@ ORDER = 30
     show_default=True,
     help="Format to write; repeatable: --format html --format md.",
 )
-@click.option(
+@directory_option(
     "--output",
     "-o",
     "reports",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False, allow_dash=True),
     default="reports",
-    show_default=True,
-    help="Directory to write to; - prints one format to standard output.",
+    meaning="Directory to write to; - prints one format to standard output.",
+    allow_dash=True,
 )
 @click.option(
     "--name",
@@ -106,17 +105,13 @@ ORDER = 30
     metavar="N",
     help="Texts per emotion and kind of error.",
 )
-@click.option(
+@file_option(
     "--summary",
-    metavar="FILE",
-    type=OutputFile(),
-    help="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
+    meaning="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
 )
-@click.option(
+@file_option(
     "--export-thresholds",
-    metavar="FILE",
-    type=OutputFile(),
-    help="Also write the thresholds of each run, tuned on validation, as JSON.",
+    meaning="Also write the thresholds of each run, tuned on validation, as JSON.",
 )
 @click.option(
     "--publish",
@@ -124,7 +119,7 @@ ORDER = 30
     is_flag=True,
     help="Also log the report to W&B as a run; to an offline run where runs are read offline.",
 )
-@click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
+@open_option
 @reads_runs(filters=True)
 @click.pass_context
 def command(
@@ -177,21 +172,17 @@ def command(
     report = build(comparison, created_at, shlex.join(("goemo-report", *typed)), sections)
     documents = rendered(report, formats)
     if summary is not None:
-        write(short_form(report), summary)
+        write(render_summary(report), summary)
     if export_thresholds is not None:
-        write(thresholds_of(comparison), export_thresholds)
+        write_thresholds(comparison, export_thresholds)
     stem = name or default_name(query, [run.record.name for run in comparison.runs] if runs else [])
     if to_stdout:
         write(documents[formats[0]])
     else:
         written = write_all(documents, reports, stem)
-        for path in written:
-            say(str(path))
     if is_published:
         publish_report(comparison, settings, sections, stem, created_at, report.command)
-    if to_stdout:
-        return
-    if open_report:
+    if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._errors import debug_option
-from goemo_report.cli._options import report_command
-from goemo_report.cli._output import note, note_skipped, say, spinner
+from goemo_report.cli._options import directory_option, open_option, report_command
+from goemo_report.cli._output import note, note_skipped, spinner
 from goemo_report.cli._report import DEFAULT_FORMATS, build, load_and_compare, rendered, write_all
 from goemo_report.settings import SourceChoice, creation_time
 from goemo_report.sources.model import RunQuery
@@ -30,25 +30,11 @@ ORDER = 120
     "goemo-report demo",
     "goemo-report demo --runs-dir scratch/runs --output scratch --open",
 )
-@click.option(
-    "--runs-dir",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="runs/demo",
-    show_default=True,
-    help="Where the runs are written.",
+@directory_option("--runs-dir", default="runs/demo", meaning="Where the runs are written.")
+@directory_option(
+    "--output", "-o", "reports", default="reports", meaning="Where the report is written."
 )
-@click.option(
-    "--output",
-    "-o",
-    "reports",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="reports",
-    show_default=True,
-    help="Where the report is written.",
-)
-@click.option("--open", "open_report", is_flag=True, help="Open the report when it is written.")
+@open_option
 @debug_option
 def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     """Train four small runs offline and compare them.
@@ -75,8 +61,6 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     typed = shlex.join(("goemo-report", "compare", *ids, "--wandb-dir", str(runs_dir)))
     report = build(comparison, created_at, typed)
     written = write_all(rendered(report, DEFAULT_FORMATS), reports, "demo")
-    for path in written:
-        say(str(path))
     note(f"done in {time.monotonic() - began:.0f} s; open {written[0]} in a browser")
     note(f"compare them again with: {typed}")
     if open_report:

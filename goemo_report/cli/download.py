@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import reads_runs, report_command
+from goemo_report.cli._options import directory_option, reads_runs, report_command
 from goemo_report.cli._output import note, progress, say
 from goemo_report.contract import ROLES, Role
 from goemo_report.formats.wording import listed, plural
@@ -38,13 +38,8 @@ _SHORTHANDS: dict[str, tuple[Role, ...]] = {
     type=click.Choice(tuple(_SHORTHANDS)),
     help="Only this artifact; repeatable. `predictions` means those of both splits.",
 )
-@click.option(
-    "--root",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="artifacts",
-    show_default=True,
-    help="Each artifact gets a directory of its own name in DIR.",
+@directory_option(
+    "--root", default="artifacts", meaning="Each artifact gets a directory of its own name in DIR."
 )
 @reads_runs(filters=False)
 @click.pass_context

@@ -20,15 +20,11 @@ from goemo_report.cli._options import (
 from goemo_report.cli._output import note, progress, write, write_json
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.files import user_path
-from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import NEUTRAL
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
-    from goemo_report.metrics.scores import Scores
     from goemo_report.predictions import Predictions
     from goemo_report.report.document import Table
-    from goemo_report.thresholds.infer import InferredThreshold
 
 ORDER = 50
 _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
@@ -61,6 +57,7 @@ def command(
     denominator is 0; an AUC without positives or negatives is not defined: null in JSON, left
     out of the macro mean.
     """
+    from goemo_report.analysis.oddities import oddities
     from goemo_report.cli._table import write_blocks
     from goemo_report.metrics.scores import score
     from goemo_report.report import tables
@@ -77,7 +74,8 @@ def command(
             write(_markdown(*both), output)
         else:
             write_blocks(both, output, spare=_SPARE)
-    _note_oddities(predictions, scores)
+    for oddity in oddities(predictions, scores):
+        note(f"note: {oddity}")
 
 
 def _read(run: str, split: Split, settings: Settings) -> Predictions:
@@ -93,42 +91,6 @@ def _read(run: str, split: Split, settings: Settings) -> Predictions:
     source, record = find_one(settings.source, run)
     with progress() as bar:
         return load_results(source, [record], [split], bar)[0].splits[split].predictions
-
-
-def _note_oddities(predictions: Predictions, scores: Scores) -> None:
-    from goemo_report.thresholds.infer import infer_threshold
-
-    noun = predictions.label_set.noun
-    inferred = infer_threshold(predictions.probabilities, predictions.predicted, noun)
-    if inferred.value != scores.threshold or inferred.contradictions:
-        note(f"note: the file's own pred_labels: {inferred.description}")
-    for what, rows in (
-        ("no true label", _unlabelled(predictions)),
-        ("no text", [row for row, text in enumerate(predictions.texts) if not text.strip()]),
-        ("pred_labels that contradict it", _contradicting(predictions, inferred)),
-    ):
-        if rows:
-            first = listed([f"{row + 1:,}" for row in rows], 5)
-            note(f"note: {plural(len(rows), 'row')} with {what}: {first} (below the header)")
-    if scores.without_auc:
-        note(f"note: no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}")
-    if scores.never_predicted:
-        note(f"note: never predicted: {listed(scores.never_predicted, 8)}")
-
-
-def _unlabelled(predictions: Predictions) -> list[int]:
-    """Rows without a true label: none in a set with neutral, which says that there is no other."""
-    if NEUTRAL not in predictions.labels:
-        return []
-    return [row for row, truth in enumerate(predictions.truth) if not truth.any()]
-
-
-def _contradicting(predictions: Predictions, inferred: InferredThreshold) -> list[int]:
-    """Rows whose labels are not those at the threshold that fits best."""
-    if not inferred.contradictions or inferred.value is None:
-        return []
-    odd = (predictions.probabilities >= inferred.value) != predictions.predicted
-    return [row for row, wrong in enumerate(odd) if wrong.any()]
 
 
 def _markdown(overall: Table, per_class: Table) -> str:
