@@ -115,12 +115,16 @@ def test_headline_metrics_are_found_in_both_dialects() -> None:
 
 
 def test_metrics_defined_with_a_summary_are_numbers_everywhere() -> None:
-    made = run(summary={"test/macro_f1": {"max": 0.5}, "test/f1_joy": {"best": 0.25, "min": 0}})
+    f1 = {f"test/f1_{label}": {"best": 0.25, "min": 0} for label in ("joy", "fear")}
+    counts = {f"test/support_{label}": {"last": 3} for label in ("joy", "fear")}
+    made = run(summary={"test/macro_f1": {"max": 0.5}} | f1 | counts)
     assert runs_table([made]).rows[0][6:7] == (0.5,)
-    assert runs_csv([made]).splitlines()[1].endswith("0.5,0.25")
+    assert runs_csv([made]).splitlines()[1].endswith("0.5,0.25,0.25,3,3")
     overall, per_class = summary_tables(made.summary)
     assert overall.rows == (("test/macro_f1", "0.5 (max)"),)
-    assert per_class.rows == (("joy", 0.25, None, None, None),)
+    assert sorted(map(str, per_class.rows)) == [
+        f"('{label}', 0.25, None, None, 3.0)" for label in ("fear", "joy")
+    ]
 
 
 def test_the_history_table_shows_epochs_and_says_what_it_leaves_out() -> None:
