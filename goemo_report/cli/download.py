@@ -16,6 +16,7 @@ from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
     from goemo_report.sources.downloads import Download
+    from goemo_report.sources.model import SkippedFile
 
 ORDER = 40
 
@@ -70,12 +71,15 @@ def command(
 def _report(item: Download) -> None:
     if item.written or item.kept:
         say(f"{item.directory}  ({_count(item)})")
-    reasons: dict[str, list[str]] = {}
+    causes: dict[str, list[SkippedFile]] = {}
     for missing in item.skipped:
-        reasons.setdefault(missing.reason, []).append(missing.path)
-    for reason, paths in reasons.items():
-        what = paths[0] if len(paths) == 1 else f"{len(paths)} files ({listed(paths, 3)})"
-        note(f"error: {item.artifact.qualified_name}/{what}: {reason}")
+        causes.setdefault(missing.cause or missing.reason, []).append(missing)
+    for cause, files in causes.items():
+        what, why = files[0].path, files[0].reason
+        if len(files) > 1:
+            what = f"{len(files)} files ({listed([file.path for file in files], 3)})"
+            why = cause
+        note(f"error: {item.artifact.qualified_name}/{what}: {why}")
 
 
 def _count(item: Download) -> str:

@@ -140,12 +140,14 @@ class SkippedRun:
 class SkippedFile:
     """A file that could not be had, and why.
 
-    `changed`: it is there, but its bytes are not those that were logged.
+    `changed`: it is there, but its bytes are not those that were logged. `cause`: the reason
+    without what is said of this file alone.
     """
 
     path: str
     reason: str
     changed: bool = False
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

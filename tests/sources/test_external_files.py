@@ -295,6 +295,10 @@ def test_a_page_with_another_tag_is_not_what_was_logged(
     other = fetch(ArtifactFile("a", 6, "older", f"{web.url}/page"), tmp_path)
     assert isinstance(other, SkippedFile)
     assert other.changed
+    web.otherwise = status(404)
+    gone = fetch(ArtifactFile("a", 6, "tag", f"{web.url}/gone"), tmp_path)
+    assert isinstance(gone, SkippedFile)
+    assert gone.reason == f"by reference to {web.url}/gone: its server answers 404"
     for answer in (b"now", b"then"):  # without a checksum: whatever is there now
         web.otherwise = status(200, answer)
         now = fetch(ArtifactFile("a", 6, f"{web.url}/page", f"{web.url}/page"), tmp_path)

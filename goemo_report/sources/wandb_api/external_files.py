@@ -49,7 +49,8 @@ def fetch_external(
 def unfollowed(file: ArtifactFile, why: str, *, changed: bool = False) -> SkippedFile:
     """A reference that leads to no file, and why."""
     shown = file.reference[:_LONGEST] + ("..." if len(file.reference) > _LONGEST else "")
-    return SkippedFile(file.path, f"by reference to {shown}: {why}", changed=changed)
+    reason = f"by reference to {shown}: {why}"
+    return SkippedFile(file.path, reason, changed=changed, cause=f"by reference: {why}")
 
 
 def _at_hand(file: ArtifactFile) -> LocalFile | None:

@@ -128,6 +128,8 @@ def download_all(
                 elsewhere = private_cache().root / "files" / item.target.name
                 return _download(replace(item, target=elsewhere), transport, meter, stop)
         except GoemoError as error:
+            if item.etag and isinstance(error, RequestRefusedError):  # W&B is not to blame
+                return SkippedFile(item.path, f"its server answers {error.status}")
             changed = isinstance(error, ChangedFileError)
             return SkippedFile(item.path, str(error), changed=changed)
         except OSError as error:
