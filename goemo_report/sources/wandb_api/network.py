@@ -15,10 +15,12 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
+import requests
 import requests.utils
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
@@ -37,7 +39,10 @@ _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port of an address: what credentials are bound to."""
+    """Scheme, host and port of an address: what credentials are bound to.
+
+    Raises ValueError where it is none.
+    """
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)
 
@@ -72,8 +77,9 @@ class Network:
             for name in ("SSL_CERT_FILE", *_BUNDLES)
             if (path := os.environ.get(name))
         }
-        if self.bundle:  # the client's Go half knows only this name
-            variables.setdefault("SSL_CERT_FILE", str(Path(self.bundle).absolute()))
+        if self.bundle:  # the client's Go half knows only these names
+            name = "SSL_CERT_DIR" if Path(self.bundle).is_dir() else "SSL_CERT_FILE"
+            variables.setdefault(name, str(Path(self.bundle).absolute()))
         for scheme, proxy in self.proxies.items():
             variables[f"WANDB_{scheme.upper()}_PROXY"] = proxy
         if self.headers:
@@ -161,7 +167,38 @@ def _without_password(url: str) -> str:
     return f"{scheme or 'http'}://{rest.rsplit('@', 1)[-1]}"
 
 
-class Adapter(HTTPAdapter):
+class Session(requests.Session):
+    """Sends what it is given and nothing else: no cookies, no passwords of netrc files or
+    addresses. Redirects are not followed: that is for the caller, who knows the secrets."""
+
+    def __init__(self, network: Network, connections: int) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.auth = _no_auth
+        self.verify = not network.insecure
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        adapter = _Adapter(network, connections)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None, which keeps requests from preparing a request for it."""
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def redirect_target(response: requests.Response, url: str) -> str:
+    """Where a redirect leads from an address."""
+    target = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        return target
+
+
+class _Adapter(HTTPAdapter):
     """Connections that trust what both halves of the client trust.
 
     One context serves them all: reading the certificates takes 0.1 s, and requests would read

@@ -17,13 +17,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.auth import AuthBase
 
 from goemo_report import __version__
 from goemo_report.errors import SettingsError, SourceError
@@ -42,7 +39,13 @@ from goemo_report.sources.wandb_api.faults import (
     transient_status,
 )
 from goemo_report.sources.wandb_api.identity import AccessToken
-from goemo_report.sources.wandb_api.network import Adapter, Network, find_network, origin
+from goemo_report.sources.wandb_api.network import (
+    Network,
+    Session,
+    find_network,
+    origin,
+    redirect_target,
+)
 
 DEFAULT_TIMEOUT: Final = 12.0
 """Seconds for one request with its retries, so that a command fails within 15 s."""
@@ -75,13 +78,6 @@ def http_timeout(environ: Mapping[str, str] = os.environ) -> float:
             "Set it to a positive number, such as 60",
         )
     return seconds
-
-
-class _NoAuth(AuthBase):
-    """Keeps passwords of netrc files and of addresses out: the transport adds its own headers."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 class Backoff:
@@ -146,14 +142,8 @@ class Transport:
         self._home = origin(credentials.base_url)
         self._token = AccessToken.of(credentials)
         self._quota_from = -math.inf  # no request before, by the server's own word
-        self._session = requests.Session()
-        self._session.trust_env = False  # which would look for passwords in the netrc file
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        self._session.verify = not self.network.insecure
+        self._session = Session(self.network, CONNECTIONS)
         self._session.headers["User-Agent"] = f"goemo-report/{__version__}"
-        adapter = Adapter(self.network, CONNECTIONS)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
         if self.network.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
             self.notify(f"certificates are not checked ({self.network.insecure})")
@@ -259,7 +249,7 @@ class Transport:
         given = arguments.pop("headers", {})
         for _ in range(_MOST_REDIRECTS):
             headers = dict(given)
-            at_home = origin(url) == self._home
+            at_home = self._is_home(url)
             if at_home:
                 self._keep_quota(timeout)
                 headers |= self.network.server_headers
@@ -272,17 +262,21 @@ class Transport:
             if fault := transient_status(response, self.credentials.host):
                 response.close()
                 raise fault
-            target = self._session.get_redirect_target(response)
-            if target is None:
+            if not response.is_redirect:
                 return response
             response.close()
-            following = urljoin(url, target)
-            if urlsplit(following).scheme not in {"http", "https"} or (
-                method == "POST" and origin(following) != self._home
-            ):
-                raise moved(self.credentials.host, following)
-            url = following
+            url = redirect_target(response, url)
+            if not self._is_home(url) and (method == "POST" or not url.startswith("http")):
+                raise moved(self.credentials.host, url)
         raise SourceError(f"{self.credentials.host} redirects in a circle", "Check WANDB_BASE_URL")
+
+    def _is_home(self, url: str) -> bool:
+        """Whether an address is the server's. Raises SourceError where it is none."""
+        try:
+            return origin(url) == self._home
+        except ValueError:
+            host = self.credentials.host
+            raise SourceError(f"{host} gave an address that cannot be used", "") from None
 
     def _once(self, method: str, url: str, timeout: float, **arguments: Any) -> requests.Response:
         with self._lock:
@@ -293,8 +287,6 @@ class Transport:
                 url,
                 timeout=(min(timeout, 10.0), timeout),
                 stream=True,
-                allow_redirects=False,
-                auth=_NoAuth(),
                 proxies=self.network.proxies_for(url),
                 **arguments,
             )

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -24,6 +24,7 @@ from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.wandb_api.client_settings import client_setting
 from goemo_report.sources.wandb_api.credentials import Credentials, Secret, find_credentials
 from goemo_report.sources.wandb_api.network import find_network, origin
+from goemo_report.sources.wandb_api.publishing import Publication, publish
 from goemo_report.sources.wandb_api.transport import Transport
 from goemo_report.syncing.arrival import LocalRun
 from goemo_report.syncing.sync import Patience, find_logs, sync
@@ -165,10 +166,12 @@ class TestRedirects:
         assert all(h["Authorization"].startswith("Basic ") for h in server.headers)
         assert "cookie-secret" not in told(server)
 
-    @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://host/x", "/again"])
+    @pytest.mark.parametrize(
+        "target", ["file:///etc/passwd", "ftp://host/x", "/again", "http://h:99999/", "http://[x/"]
+    )
     def test_one_that_leads_nowhere_ends(self, server: ScriptedServer, target: str) -> None:
         server.otherwise = redirect(302, target)
-        with pytest.raises(SourceError, match="redirects"):
+        with pytest.raises(SourceError, match=r"redirects|gave an address"):
             transport(server.url).read(f"{server.url}/files/x", with_key=True)
         assert len(server.paths) <= 10
 
@@ -420,6 +423,20 @@ class TestProxies:
         with pytest.raises(SourceError, match="the proxy in front of") as caught:
             transport(server.url).graphql(QUERY, {})
         assert "doctor" in caught.value.remedy
+
+
+@pytest.mark.parametrize("command", ["publish", "sync"])
+def test_a_client_that_is_too_old_to_write_is_told(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.26.1")
+    report = Publication("x", "x", {}, {}, "", [], [])
+    calls: dict[str, Callable[[], object]] = {
+        "sync": lambda: sync(LogSource(Path()), [], open_api(), notify=print),
+        "publish": lambda: publish(report, entity=None, project="p"),
+    }
+    with pytest.raises(SourceError, match=rf"`{command}` needs wandb 0\.2\d or later; 0\.26\.1"):
+        calls[command]()
 
 
 class TestCertificates:
