@@ -18,7 +18,7 @@ from goemo_report.labels import DataSet, LabelSet
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
-from goemo_report.statistics.intervals import MetricIntervals, intervals
+from goemo_report.statistics.intervals import MetricIntervals, analyse
 from goemo_report.thresholds.protocols import ThresholdChoice, tuned_per_class
 
 UNKNOWN_LICENSE: Final = "unknown"
@@ -127,11 +127,12 @@ class Card:
     @cached_property
     def bounds(self) -> MetricIntervals:
         """95% intervals at 0.5."""
-        return intervals(self.predictions, self.predictions.probabilities >= DEFAULT_THRESHOLD)
+        predictions = self.predictions
+        return analyse(predictions, predictions.probabilities >= DEFAULT_THRESHOLD).intervals
 
     @cached_property
     def tuned_bounds(self) -> MetricIntervals | None:
         """95% intervals at the tuned thresholds."""
         if self.choice is None:
             return None
-        return intervals(self.predictions, self.choice.predicted(self.predictions))
+        return analyse(self.predictions, self.choice.predicted(self.predictions)).intervals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -82,33 +82,8 @@ class Difference:
         return self.value == self.low == self.high == 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class PairedDifferences(Mapping[str, Difference | None]):
-    """Differences by metric key, on `rows` texts and `labels`; None where undefined."""
-
-    found: Mapping[str, Difference | None]
-    rows: int
-    labels: tuple[str, ...]
-    resamples: int
-    randomisations: int
-    seed: int
-
-    def __getitem__(self, key: str) -> Difference | None:
-        return self.found[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.found)
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    @property
-    def signature(self) -> str:
-        """How the differences were made, in one line."""
-        return (
-            f"paired|texts:{self.rows}|bootstrap:{self.resamples}|"
-            f"randomisation:{self.randomisations}|seed:{self.seed}"
-        )
+PairedDifferences: TypeAlias = Mapping[str, Difference | None]
+"""Differences by metric key; None where undefined."""
 
 
 def paired(
@@ -132,14 +107,7 @@ def paired(
         columns = zip(values, lows, highs, p_values, holm(p_values), strict=True)
         for label, column in zip(run.labels, columns, strict=True):
             found[f"{key}_{label}"] = _difference(metric, *map(float, column), alpha=alpha)
-    return PairedDifferences(
-        found,
-        rows=len(run),
-        labels=run.labels,
-        resamples=run.resamples,
-        randomisations=randomisations,
-        seed=run.seed,
-    )
+    return found
 
 
 def _check_aligned(run: Analysis, baseline: Analysis) -> None:

@@ -16,7 +16,7 @@ in `benchmarks/coverage.py`, at 95%.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -76,34 +76,11 @@ class Interval(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, eq=False)
-class MetricIntervals(Mapping[str, Interval | None]):
-    """Intervals by metric key; None where the metric is undefined."""
-
-    found: Mapping[str, Interval | None]
-    rows: int
-    resamples: int
-    seed: int
-    confidence: float = CONFIDENCE
-
-    def __getitem__(self, key: str) -> Interval | None:
-        return self.found[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.found)
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    @property
-    def signature(self) -> str:
-        """How the intervals were made, in one line."""
-        return (
-            f"{percent(self.confidence)} intervals|texts:{self.rows}|"
-            f"bootstrap:{self.resamples}|seed:{self.seed}"
-        )
+MetricIntervals: TypeAlias = Mapping[str, Interval | None]
+"""Intervals by metric key; None where the metric is undefined."""
 
 
+@dataclass(eq=False)
 class Analysis:
     """What the statistics of one run need; every part is computed once, when first asked for.
 
@@ -111,25 +88,23 @@ class Analysis:
     columns of every per-class array.
     """
 
-    def __init__(
-        self,
-        predictions: Predictions,
-        predicted: BoolArray,
-        *,
-        resamples: int,
-        seed: int,
-        confidence: float = CONFIDENCE,
-    ) -> None:
-        if not len(predictions):
+    predictions: Predictions
+    predicted: BoolArray
+    resamples: int
+    seed: int
+    confidence: float = CONFIDENCE
+
+    def __post_init__(self) -> None:
+        if not len(self):
             raise ValueError("no texts to resample")
-        if predicted.shape != predictions.truth.shape:
-            raise ValueError(f"predicted is {predicted.shape}, truth {predictions.truth.shape}")
-        self.predictions = predictions
-        self.predicted = predicted
-        self.labels = predictions.labels
-        self.resamples = resamples
-        self.seed = seed
-        self.confidence = confidence
+        expected = self.predictions.truth.shape
+        if self.predicted.shape != expected:
+            raise ValueError(f"predicted is {self.predicted.shape}, truth {expected}")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of their columns."""
+        return self.predictions.labels
 
     def __len__(self) -> int:
         """Number of texts."""
@@ -250,13 +225,7 @@ class Analysis:
             low, high = bounds.get(key, np.full((2, len(self.labels)), np.nan))
             for j, label in enumerate(self.labels):
                 found[f"{key}_{label}"] = _interval(metric, low[j], high[j])
-        return MetricIntervals(
-            found,
-            rows=len(self),
-            resamples=self.resamples,
-            seed=self.seed,
-            confidence=self.confidence,
-        )
+        return found
 
     def macro_interval(self, name: str) -> Interval:
         """Interval of the macro average of one metric that follows from counts, alone."""
@@ -293,18 +262,7 @@ def analyse(
     labels = predictions.predicted if predicted is None else predicted
     needed = math.ceil(round(2 * _IN_A_TAIL / (1 - confidence), 6))
     number = max(RESAMPLES, needed) if resamples is None else resamples
-    return Analysis(predictions, labels, resamples=number, seed=seed, confidence=confidence)
-
-
-def intervals(
-    predictions: Predictions,
-    predicted: BoolArray | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> MetricIntervals:
-    """95% intervals of every overall and per-class metric of one run."""
-    return analyse(predictions, predicted, resamples=resamples, seed=seed).intervals
+    return Analysis(predictions, labels, number, seed, confidence)
 
 
 def percentiles(replicates: FloatArray, confidence: float = CONFIDENCE) -> Bounds:

@@ -128,7 +128,7 @@ def _shown(value: Any) -> str:
 def _moved(run: ComparedRun, found: PairedDifferences) -> list[str]:
     parts = []
     for word, verdict in (("better", "win"), ("worse", "loss")):
-        of_class = ((label, found[f"f1_{label}"]) for label in found.labels)
+        of_class = ((label, found.get(f"f1_{label}")) for label in run.labels)
         labels = [label for label, one in of_class if one and one.verdict == verdict]
         parts += [f"{word}: {listed(labels)}"] if labels else []
     return [f"{run.name}: {'; '.join(parts)}."] if parts else []
