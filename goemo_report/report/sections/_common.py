@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -87,6 +87,38 @@ def run_table(
         row_header=1,
         **options,
     )
+
+
+def label_table(
+    comparison: Comparison,
+    identifier: str,
+    title: str,
+    columns: Iterable[Column],
+    cells: Callable[[str], Cells],
+    labels: Iterable[str] | None = None,
+    **options: Any,
+) -> Table:
+    """One row a label: its name and `cells` under `columns`."""
+    return Table(
+        id=identifier,
+        title=title,
+        columns=(label_column(comparison), *columns),
+        rows=tuple((label, *cells(label)) for label in labels or comparison.labels),
+        **options,
+    )
+
+
+def best_marks(values: Sequence[float | None]) -> list[Mark | None]:
+    """Marks the largest of several values, if it is above 0."""
+    best = max((value for value in values if value is not None), default=0.0)
+    marked = len(values) > 1 and best > 0
+    return ["best" if marked and value == best else None for value in values]
+
+
+def best_cells(values: Sequence[float | None]) -> list[Cell]:
+    """Values, the largest one marked."""
+    marked = zip(values, best_marks(values), strict=True)
+    return [Cell(value, mark=mark) for value, mark in marked]
 
 
 def run_series(run: ComparedRun, x: Iterable[Value], y: Iterable[Value], **options: Any) -> Series:

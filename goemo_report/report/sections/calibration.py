@@ -9,7 +9,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Table
 from goemo_report.report.sections._common import (
     Cells,
-    label_column,
+    label_table,
     run_columns,
     run_series,
     run_table,
@@ -117,16 +117,11 @@ def _per_class(comparison: Comparison) -> Table:
     for run in comparison.runs:
         values = class_ece(run.predictions.truth, run.predictions.probabilities).tolist()
         errors[run.id] = dict(zip(run.labels, values, strict=True))
-    return Table(
-        id="calibration-emotions",
-        title=f"ECE of each {comparison.noun}",
-        columns=(
-            label_column(comparison),
-            *run_columns(comparison.runs, digits=4, shade=True),
-        ),
-        rows=tuple(
-            (label, *(errors[run.id].get(label) for run in comparison.runs))
-            for label in comparison.labels
-        ),
+    return label_table(
+        comparison,
+        "calibration-emotions",
+        f"ECE of each {comparison.noun}",
+        run_columns(comparison.runs, digits=4, shade=True),
+        lambda label: (errors[run.id].get(label) for run in comparison.runs),
         collapsed=True,
     )

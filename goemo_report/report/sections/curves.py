@@ -9,9 +9,10 @@ import numpy as np
 
 from goemo_report.analysis.curves import Curve, Steps, precision_recall_curve, roc_curve, steps
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table, Value
+from goemo_report.report.document import Axis, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._common import (
-    label_column,
+    Cells,
+    label_table,
     listed,
     metric_column,
     run_series,
@@ -157,38 +158,34 @@ def _micro_table(micro: dict[ComparedRun, _Micro]) -> Table:
 
 
 def _class_table(comparison: Comparison, classes: dict[ComparedRun, dict[str, Steps]]) -> Table:
-    rows: list[tuple[Value | Cell, ...]] = []
-    for label in comparison.labels:
-        cells: list[Value | Cell] = [label]
+    def cells(label: str) -> Cells:
         for run, found in classes.items():
-            cells += [run.of_class("average_precision", label), *_precisions(found.get(label))]
-        rows.append(tuple(cells))
-    columns = [label_column(comparison)]
+            yield run.of_class("average_precision", label)
+            yield from _precisions(found.get(label))
+
+    columns: list[Column] = []
     for run in classes:
         columns.append(Column(f"{run.id}_ap", f"{run.key} AP", "number"))
         columns += [
             Column(f"{run.id}_at_{recall:g}", f"{run.key} precision at {recall:g}", "number")
             for recall in _RECALLS
         ]
-    return Table(
-        id="curves-precision-recall-emotions-values",
-        title=f"Precision at recall of each {comparison.noun}",
-        columns=tuple(columns),
-        rows=tuple(rows),
+    return label_table(
+        comparison,
+        "curves-precision-recall-emotions-values",
+        f"Precision at recall of each {comparison.noun}",
+        columns,
+        cells,
         collapsed=True,
     )
 
 
 def _class_auc(comparison: Comparison, chosen: tuple[ComparedRun, ...]) -> Table:
-    return Table(
-        id="curves-roc-emotions-values",
-        title=f"AUC of each {comparison.noun}",
-        columns=(
-            label_column(comparison),
-            *(Column(run.id, f"{run.short} AUC", "number", digits=4) for run in chosen),
-        ),
-        rows=tuple(
-            (label, *(run.of_class("auc", label) for run in chosen)) for label in comparison.labels
-        ),
+    return label_table(
+        comparison,
+        "curves-roc-emotions-values",
+        f"AUC of each {comparison.noun}",
+        (Column(run.id, f"{run.short} AUC", "number", digits=4) for run in chosen),
+        lambda label: (run.of_class("auc", label) for run in chosen),
         collapsed=True,
     )

@@ -18,7 +18,7 @@ from goemo_report.report.sections._common import (
     callout,
     chance,
     difference_cell,
-    label_column,
+    label_table,
     metric_column,
     number,
     present,
@@ -109,24 +109,21 @@ def _class_cell(comparison: Comparison, run: ComparedRun, label: str) -> Cell:
 
 def _per_class(comparison: Comparison) -> Table:
     base, support = comparison.baseline, comparison.baseline.support
-    return Table(
-        id="differences-emotions",
-        title=f"F1 differences per {comparison.noun}",
-        columns=(
-            label_column(comparison),
+
+    def cells(label: str) -> Cells:
+        yield from (support.get(label), base.of_class("f1", label))
+        yield from (_class_cell(comparison, run, label) for run in comparison.others)
+
+    return label_table(
+        comparison,
+        "differences-emotions",
+        f"F1 differences per {comparison.noun}",
+        (
             Column("support", "support", "integer"),
             Column("baseline", "baseline F1", "number"),
             *run_columns(comparison.others, "delta"),
         ),
-        rows=tuple(
-            (
-                label,
-                support.get(label),
-                base.of_class("f1", label),
-                *(_class_cell(comparison, run, label) for run in comparison.others),
-            )
-            for label in comparison.labels
-        ),
+        cells,
         caption=f"p-values are adjusted over the {comparison.nouns} of a run (Holm).",
     )
 
@@ -148,19 +145,17 @@ def _dumbbell(comparison: Comparison) -> Plot:
     ours, theirs = _common_f1(run, base)
     labels = [label for label in comparison.labels if label in ours and label in theirs]
     labels.sort(key=lambda label: theirs[label] - ours[label])
-    table = Table(
-        id="differences-dumbbell-values",
-        title=f"F1 of {run.short} and of the baseline",
-        columns=(
-            label_column(comparison),
+    table = label_table(
+        comparison,
+        "differences-dumbbell-values",
+        f"F1 of {run.short} and of the baseline",
+        (
             Column("baseline", "baseline F1", "number"),
             Column("run", f"{run.short} F1", "number"),
             Column("difference", "difference", "delta"),
         ),
-        rows=tuple(
-            (label, theirs[label], ours[label], _class_cell(comparison, run, label))
-            for label in labels
-        ),
+        lambda label: (theirs[label], ours[label], _class_cell(comparison, run, label)),
+        labels,
         collapsed=True,
     )
 

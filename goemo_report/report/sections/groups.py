@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from goemo_report.analysis.groups import Grouped, GroupScores, roll_up, score_groups
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.labels import Grouping
-from goemo_report.report.document import Block, Cell, Column, Section, Table, Value
-from goemo_report.report.sections._common import AT_HALF, key_column, run_cell, run_columns, sample
+from goemo_report.report.document import Cell, Column, Section, Table
+from goemo_report.report.sections._common import (
+    AT_HALF,
+    METRIC_TITLES,
+    Cells,
+    best_cells,
+    run_columns,
+    run_table,
+    sample,
+)
 
 ORDER = 70
+_KEYS = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "macro_auc", "exact_match")
+
+_Rolled: TypeAlias = Mapping[ComparedRun, tuple[Grouped, GroupScores]]
 
 
 def build(comparison: Comparison) -> Section | None:
@@ -18,12 +30,11 @@ def build(comparison: Comparison) -> Section | None:
     groupings = comparison.label_set.groupings
     if not groupings:
         return None
-    blocks = [block for grouping in groupings for block in _tables(comparison, grouping)]
     sources = dict.fromkeys(grouping.source for grouping in groupings)
     return Section(
         "groups",
         f"{' and '.join(grouping.short for grouping in groupings)} groups",
-        tuple(blocks),
+        tuple(table for grouping in groupings for table in _tables(comparison, grouping)),
         lead="The same predictions, rolled up: how well the runs tell coarse groups apart.",
         method=f"{sample(comparison)}, {AT_HALF}. A text has a group "
         f"if it has any of its {comparison.label_set.nouns}, and is predicted to have one if any "
@@ -33,66 +44,41 @@ def build(comparison: Comparison) -> Section | None:
     )
 
 
-def _tables(comparison: Comparison, grouping: Grouping) -> list[Block]:
-    rolled: dict[str, tuple[Grouped, GroupScores]] = {}
-    name, title = grouping.name, grouping.title
+def _tables(comparison: Comparison, grouping: Grouping) -> tuple[Table, Table]:
+    rolled: dict[ComparedRun, tuple[Grouped, GroupScores]] = {}
     for run in comparison.runs:
         grouped = roll_up(run.predictions, grouping.groups)
-        rolled[run.id] = grouped, score_groups(grouped)
-    return [_overall(comparison, name, title, rolled), _per_group(comparison, name, title, rolled)]
+        rolled[run] = grouped, score_groups(grouped)
+    overall = run_table(
+        f"groups-{grouping.name}-overall",
+        f"{grouping.title}: overall",
+        comparison.ranked,
+        (Column(key, METRIC_TITLES[key], "number") for key in _KEYS),
+        lambda run: (rolled[run][1].overall[key] for key in _KEYS),
+    )
+    return overall, _per_group(comparison, grouping, rolled)
 
 
-def _overall(
-    comparison: Comparison, name: str, title: str, rolled: Mapping[str, tuple[Grouped, GroupScores]]
-) -> Table:
-    keys = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "macro_auc", "exact_match")
-    return Table(
-        id=f"groups-{name}-overall",
-        title=f"{title}: overall",
-        columns=(
-            key_column(),
-            Column("run", "run"),
-            *(Column(key, key.replace("_", " ").replace("f1", "F1").replace("auc", "AUC"), "number")
-              for key in keys),
-        ),
-        rows=tuple(
-            (
-                run.key,
-                run_cell(run),
-                *(rolled[run.id][1].overall[key] for key in keys),
-            )
-            for run in comparison.ranked
-        ),
-        row_header=1,
-    )  # fmt: skip
-
-
-def _per_group(
-    comparison: Comparison, name: str, title: str, rolled: Mapping[str, tuple[Grouped, GroupScores]]
-) -> Table:
+def _per_group(comparison: Comparison, grouping: Grouping, rolled: _Rolled) -> Table:
     widest = max((grouped for grouped, _ in rolled.values()), key=lambda g: len(g.groups))
-    base, base_scores = rolled[comparison.baseline.id]
+    base, base_scores = rolled[comparison.baseline]
     support = dict(zip(base.groups, base_scores.counts.support.tolist(), strict=True))
-    rows: list[tuple[Value | Cell, ...]] = []
-    for group, members in zip(widest.groups, widest.members, strict=True):
-        values = [_f1(*rolled[run.id], group) for run in comparison.runs]
-        best = max(value for value in values if value is not None)
-        cells = [
-            Cell(value, mark="best" if len(values) > 1 and value == best > 0 else None)
-            for value in values
-        ]
-        label = Cell(group, note=", ".join(members) if members != (group,) else "")
-        rows.append((label, len(members), support.get(group), *cells))
+
+    def cells(group: str, members: tuple[str, ...]) -> Cells:
+        yield Cell(group, note=", ".join(members) if members != (group,) else "")
+        yield from (len(members), support.get(group))
+        yield from best_cells([_f1(*rolled[run], group) for run in comparison.runs])
+
     return Table(
-        id=f"groups-{name}",
-        title=f"{title}: F1 of each group",
+        id=f"groups-{grouping.name}",
+        title=f"{grouping.title}: F1 of each group",
         columns=(
             Column("group", "group"),
             Column("members", comparison.label_set.nouns, "integer"),
             Column("support", "support", "integer", help="texts, in the baseline's file"),
             *run_columns(comparison.runs, shade=True),
         ),
-        rows=tuple(rows),
+        rows=tuple(tuple(cells(*one)) for one in zip(widest.groups, widest.members, strict=True)),
     )
 
 

@@ -11,7 +11,7 @@ from goemo_report.report.sections._common import (
     METRIC_TITLES,
     Cells,
     difference_cell,
-    label_column,
+    label_table,
     listed,
     present,
     run_columns,
@@ -186,13 +186,12 @@ def _tuned(comparison: Comparison) -> Table | None:
     runs = [run for run in comparison.runs if run.tuned is not None]
     if not runs:
         return None
-    return Table(
-        id="thresholds-tuned",
-        title=f"Thresholds per {comparison.noun}, tuned on validation",
-        columns=(label_column(comparison), *run_columns(runs)),
-        rows=tuple(
-            (label, *(_tuned_cell(run, label) for run in runs)) for label in comparison.labels
-        ),
+    return label_table(
+        comparison,
+        "thresholds-tuned",
+        f"Thresholds per {comparison.noun}, tuned on validation",
+        run_columns(runs),
+        lambda label: (_tuned_cell(run, label) for run in runs),
         caption="Set back and noted: too few positives in validation, the global threshold was "
         "kept. "
         "The option --export-thresholds FILE.json writes them for use.",
