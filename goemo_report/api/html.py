@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
+from goemo_report.formats.text import shortened, visible
+
 MOST_ROWS: Final = 30
 _LONGEST: Final = 80
 _STYLE: Final = (
@@ -25,8 +27,7 @@ def text(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.3f}"
-    found = "".join(c if c.isprintable() else "\ufffd" for c in str(value))
-    return escape(found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…")
+    return escape(shortened(visible(str(value)), _LONGEST))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -31,6 +31,7 @@ from threading import Lock
 from typing import Any, BinaryIO, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from goemo_report.formats.files import chunks, user_path
+from goemo_report.formats.text import printable
 
 _HEAD: Final = struct.Struct("<32sQ")  # SHA-256, and how many bytes follow
 _NOTED: Final[set[Path]] = set()
@@ -158,8 +159,7 @@ class Cache:
             _NOTED.add(self.root)
             text = f"note: nothing can be kept in the cache {self.root} ({error.strerror or error})"
             with contextlib.suppress(OSError, ValueError):
-                shown = "".join(c if c.isprintable() else "?" for c in text)
-                print(f"{shown}; GOEMO_CACHE_DIR chooses another place", file=sys.stderr)
+                print(f"{printable(text)}; GOEMO_CACHE_DIR chooses another place", file=sys.stderr)
 
     # --- What is there ------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import requests
 import urllib3
 
 from goemo_report.errors import SourceError
+from goemo_report.formats.text import printable, shortened
 from goemo_report.sources.wandb_api.credentials import Credentials
 
 READ_OFFLINE: Final = "; `--wandb-dir DIR` reads offline runs without W&B"
@@ -102,7 +103,7 @@ def moved(host: str, target: str) -> SourceError:
     """The server sends a request elsewhere, which must not be told what the server may be."""
     parts = urlsplit(target)
     place = f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}"
-    shown = "".join(c if c.isprintable() else "?" for c in place)[:200]
+    shown = shortened(printable(place), 200)
     return SourceError(
         f"{host} redirects to {shown}, where no key is sent",
         f"Set WANDB_BASE_URL to {shown} if you trust it",

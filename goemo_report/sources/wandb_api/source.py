@@ -16,6 +16,7 @@ from typing import Any
 
 from goemo_report.contract import PROJECT
 from goemo_report.errors import GoemoError, NotFoundError, SourceError, reading
+from goemo_report.formats.text import printable
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -45,7 +46,7 @@ from goemo_report.sources.wandb_api.transport import Notify, Transport
 
 def to_stderr(message: str) -> None:
     """Where notes go when the caller has no better place; names in them are hostile text."""
-    print("".join(c if c.isprintable() else "?" for c in message), file=sys.stderr)
+    print(printable(message), file=sys.stderr)
 
 
 class ApiSource(RunSource):

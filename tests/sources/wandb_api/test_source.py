@@ -494,4 +494,4 @@ def test_the_default_entity_is_asked_only_when_none_is_given(server: WandbServer
 
 def test_notes_do_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     to_stderr("the manifest of \x1b[2Jevil\r\n arrived damaged")
-    assert capsys.readouterr().err == "the manifest of ?[2Jevil?? arrived damaged\n"
+    assert capsys.readouterr().err == "the manifest of \\x1b[2Jevil\\n arrived damaged\n"
