@@ -28,6 +28,7 @@ FIELDS: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "artifact": (8, "|ArtifactRecord"),
         "run": (17, "|RunRecord"),
         "exit": (18, "|RunExitRecord"),
+        "preempting": (23, "|RunPreemptingRecord"),
     },
     "HistoryRecord": {"item": (1, "*HistoryItem"), "step": (2, "HistoryStep")},
     "HistoryStep": {"num": (1, "int64")},
@@ -62,6 +63,7 @@ FIELDS: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "start_time": (17, "Timestamp"),
     },
     "Timestamp": {"seconds": (1, "int64"), "nanos": (2, "int32")},
+    "RunPreemptingRecord": {},
     "RunExitRecord": {"exit_code": (1, "int32")},
     "ArtifactRecord": {
         "type": (4, "string"),

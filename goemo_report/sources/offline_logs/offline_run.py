@@ -222,7 +222,8 @@ class OfflineRun:
 def _state(log: RunLog) -> str:
     if log.exit_code is None:
         return "unfinished"
-    return "finished" if log.exit_code == 0 else "failed"
+    failed = "preempted" if log.is_preempting else "failed"  # as the server has it
+    return "finished" if log.exit_code == 0 else failed
 
 
 def _started(log: RunLog) -> datetime | None:

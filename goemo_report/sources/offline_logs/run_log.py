@@ -74,6 +74,7 @@ class RunLog:
     files: list[str] = field(default_factory=list)
     history: list[bytes] = field(default_factory=list)
     exit_code: int | None = None
+    is_preempting: bool = False
 
     @property
     def directory(self) -> Path:
@@ -116,6 +117,8 @@ def _apply(log: RunLog, record: Any) -> None:
         log.files += [file.path for file in record.files.files]
     elif kind == "exit":
         log.exit_code = record.exit.exit_code
+    elif kind == "preempting":
+        log.is_preempting = True
 
 
 def _apply_run(log: RunLog, run: Any) -> None:

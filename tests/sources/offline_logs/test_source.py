@@ -93,6 +93,18 @@ class TestListing:
         assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
         assert run.summary["epoch"] == len(history)
 
+    def test_a_run_that_was_preempted_is_called_so(self, tmp_path: Path) -> None:
+        preempting = new_record()
+        preempting.preempting.SetInParent()
+        for run_id, code in (("moved", 1), ("spared", 0)):
+            records = [run_record(run_id, project="p"), preempting, exit_record(code)]
+            write_run(tmp_path, run_id, records)
+        listing = LogSource(tmp_path).list_runs(EVERYTHING)
+        assert {run.id: run.state for run in listing.runs} == {
+            "moved": "preempted",
+            "spared": "finished",
+        }
+
     def test_odd_values_survive(self, odd_root: Path) -> None:
         run = LogSource(odd_root).find_run("odd")
         assert run.name == HOSTILE_NAME
