@@ -17,16 +17,17 @@ _IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 
 
 @contextmanager
-def whole_file(target: Path, like: os.stat_result | None = None) -> Iterator[IO[bytes]]:
+def whole_file(
+    target: Path, like: os.stat_result | None = None, *, mode: int = 0o666
+) -> Iterator[IO[bytes]]:
     """A file to write in place of `target`; it takes that name only when the block succeeds.
 
     The part file lies beside the target under a name of its own, so that two processes
     that write the same target do not mix; a symlink at the target is replaced, not followed.
-    Mode and owner are those of `like`, else those of any new file.
+    Mode and owner are those of `like`, else `mode` less what the umask takes away.
     """
-    # not tempfile, whose mode is for secrets: this one gets the mode that the umask leaves
     part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
-    mode = 0o666 if like is None else stat.S_IMODE(like.st_mode) & 0o700
+    mode = mode if like is None else stat.S_IMODE(like.st_mode) & 0o700
     with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
         try:
             if like is not None:

@@ -28,9 +28,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, Final, Generic, NamedTuple, TypeVar
 
-from goemo_report.formats.files import chunks, user_path
+from goemo_report.formats.files import chunks, user_path, whole_file
 from goemo_report.formats.text import printable
 
 _HEAD: Final = struct.Struct("<32sQ")  # SHA-256, and how many bytes follow
@@ -113,7 +113,12 @@ class Cache:
         parts = [memoryview(part).cast("B") for part in codec.pack(value)]
         head = _HEAD.pack(_digest(key, parts), sum(len(part) for part in parts))
         try:
-            write_private(path, [memoryview(head), *parts])
+            make_private(path.parent)
+            if path.is_dir():
+                discard(path)
+            with whole_file(path, mode=0o600) as file:
+                for part in (memoryview(head), *parts):
+                    file.write(part)
             if most is not None:
                 _make_room(self.root / kind, most)
         except OSError as error:
@@ -122,14 +127,6 @@ class Cache:
     def holds(self, kind: str, identity: Iterable[object]) -> bool:
         """Whether there is an entry, whole or not."""
         return self._entry(kind, identity)[0].is_file()
-
-    def load(self, kind: str, *identity: object) -> Any | None:
-        """A stored JSON value, None where there is none."""
-        return self.get(kind, identity)
-
-    def store(self, kind: str, value: Any, *identity: object) -> None:
-        """Keep a JSON value."""
-        self.put(kind, identity, value)
 
     def _entry(self, kind: str, identity: Iterable[object]) -> tuple[Path, bytes]:
         """The place of an entry, and what its digest covers beside its bytes."""
@@ -182,11 +179,9 @@ class Cache:
 def cache_directory() -> Path:
     """GOEMO_CACHE_DIR, else `goemo` in XDG_CACHE_HOME, else in `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    chosen = os.environ.get("GOEMO_CACHE_DIR") or f"{base}/goemo"
-    try:
-        return user_path(chosen)
-    except RuntimeError:  # there is no such user: a place where nothing can be kept
-        return Path(os.devnull, chosen)
+    place = user_path(os.environ.get("GOEMO_CACHE_DIR") or f"{base}/goemo")
+    no_user = str(place).startswith("~")  # whose home it should be in: nothing can be kept
+    return Path(os.devnull, place) if no_user else place
 
 
 def private_cache() -> Cache:
@@ -216,25 +211,6 @@ def _read(path: Path, key: bytes) -> memoryview | None:
     except (OSError, ValueError, struct.error):
         pass
     return None
-
-
-def write_private(path: Path, parts: Iterable[memoryview]) -> None:
-    """Write a file of the store whole, for its owner alone, or leave what was there."""
-    make_private(path.parent)
-    with tempfile.NamedTemporaryFile(  # readable by its owner alone
-        dir=path.parent, prefix=".", suffix=".part", delete=False
-    ) as file:
-        part = Path(file.name)
-        try:
-            for data in parts:
-                file.write(data)
-            file.close()
-            discard(path, only_folders=True)
-            part.replace(path)
-        except BaseException:
-            file.close()
-            part.unlink(missing_ok=True)
-            raise
 
 
 def make_private(folder: Path) -> None:
@@ -281,29 +257,19 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def discard(path: Path, *, only_folders: bool = False) -> None:
-    """Remove what stands at the place of a file, if anything does."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    elif not only_folders:
-        path.unlink(missing_ok=True)
+def discard(path: Path) -> None:
+    """Remove what stands at the place of a file, as far as that can be."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 # --- Digests of manifests -------------------------------------------------------------
 
 
-class Hasher(Protocol):
-    """What hashlib and xxhash have in common."""
-
-    def update(self, data: bytes, /) -> None:
-        """Take more bytes in."""
-
-    def digest(self) -> bytes:
-        """The digest of all bytes so far."""
-        ...
-
-
-def hasher_for(digest: str) -> tuple[Hasher, str]:
+def hasher_for(digest: str) -> tuple[Any, str]:
     """A hasher for a manifest digest, and the digest without its algorithm's name."""
     algorithm, _, plain = digest.rpartition(":")
     if not algorithm:
@@ -345,7 +311,7 @@ def md5_of(path: Path) -> str:
     return _hashed(path, hashlib.md5(usedforsecurity=False), bool)
 
 
-def _hashed(path: Path, hasher: Hasher, count: Callable[[int], object]) -> str:
+def _hashed(path: Path, hasher: Any, count: Callable[[int], object]) -> str:
     with open_regular(path) as file:
         for piece in chunks(file):
             hasher.update(piece)

@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 
 from goemo_report.sources.base import Progress
 from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
-from goemo_report.sources.store import Cache, file_digest
+from goemo_report.sources.store import Cache, file_digest, md5_of
 from goemo_report.sources.wandb_api.transfer import Download, download_all
 from goemo_report.sources.wandb_api.transport import Transport
 
@@ -40,8 +40,11 @@ def fetch_external(
     asked = {n: _download(wanted[n], cache) for n, local in enumerate(found) if local is None}
     fetched = download_all(list(asked.values()), connect(), progress) if asked else []
     for number, local in zip(asked, fetched, strict=True):
+        file = wanted[number]
         if isinstance(local, SkippedFile):
-            local = unfollowed(wanted[number], local.reason, changed=local.changed)
+            local = unfollowed(file, local.reason, changed=local.changed)
+        elif file.digest != file.reference:  # an ETag names one content
+            cache.put("digests", _place(file), [local.stat().st_size, md5_of(local)])
         found[number] = local
     return [local for local in found if local is not None]
 
@@ -107,11 +110,14 @@ def _in_bucket(file: ArtifactFile) -> LocalFile:
         return unfollowed(file, " ".join(str(error).split()) or type(error).__name__)
 
 
+def _place(file: ArtifactFile) -> tuple[str, str]:
+    return file.reference, file.digest
+
+
 def _download(file: ArtifactFile, cache: Cache) -> Download:
     """A plain GET. The digest is the ETag, or the address itself where it had none: such a file
     may have changed, so it is fetched each time."""
-    target = cache.named_file_path("reference", file.reference, file.digest)
-    if file.digest == file.reference:
-        target.unlink(missing_ok=True)
+    size, digest = cache.get("digests", _place(file)) or (0, "")
+    target = cache.named_file_path(*_place(file))
     url = file.reference
-    return Download(file.path, 0, "", target, [lambda: (url, False)], etag=file.digest)
+    return Download(file.path, size, digest, target, [lambda: (url, False)], etag=file.digest)

@@ -75,7 +75,7 @@ def histories(
     found: dict[str, History | SourceError] = {}
     missing = []
     for extent in extents:
-        rows = cache.load("histories", *_identity(project, extent))
+        rows = cache.get("histories", _identity(project, extent))
         if rows is None:
             missing.append(extent)
         else:
@@ -88,7 +88,7 @@ def histories(
             continue
         found[extent.run_id] = history = by_step(rows)
         if extent.state not in _GOES_ON and extent.lines is not None:
-            cache.store("histories", history, *_identity(project, extent))
+            cache.put("histories", _identity(project, extent), history)
     return found
 
 

@@ -132,7 +132,7 @@ def _manifests(
     for project, reference in wanted:
         if reference.kind == "run-files":
             found[reference.id] = (decode.run_file(reference),)
-        elif (manifest := cache.load("manifests", *_identity(project, reference))) is not None:
+        elif (manifest := cache.get("manifests", _identity(project, reference))) is not None:
             found[reference.id] = decode.manifest_files(manifest)
         else:
             missing[reference.id] = (project, reference)
@@ -186,7 +186,7 @@ def _read_manifest(
             continue
         if manifest_digest(manifest) == reference.digest:
             kept = {"contents": manifest["contents"]}
-            cache.store("manifests", kept, *_identity(project, reference))
+            cache.put("manifests", _identity(project, reference), kept)
         return files
     raise SourceError(f"the manifest of {name} cannot be read", "Try again, or upload it again")
 
@@ -302,7 +302,7 @@ class _Addresses:
 
     def _storage_address(self, project: Project, reference: ArtifactRef, file: ArtifactFile) -> str:
         """The client's own fallback for signed addresses that do not work."""
-        kept = self._cache.load("manifests", *_identity(project, reference))
+        kept: Any = self._cache.get("manifests", _identity(project, reference))
         manifest = kept or {"contents": {}}
         birth = manifest["contents"].get(file.path, {}).get("birthArtifactID") or reference.id
         place = self._cache.file_path(file.digest).name[:32]

@@ -29,9 +29,7 @@ from goemo_report.sources.store import (
     discard,
     file_digest,
     make_private,
-    md5_of,
     private_cache,
-    write_private,
 )
 from goemo_report.sources.wandb_api.faults import RequestRefusedError, TransientError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
@@ -61,11 +59,6 @@ class Download:
     addresses: Sequence[Address]
     etag: str = ""
 
-    @property
-    def exact_size(self) -> int | None:
-        """The size that the file must have, None where nobody knows it."""
-        return None if self.etag else self.size
-
 
 class Meter:
     """Adds up the bytes of all downloads for one progress display."""
@@ -83,24 +76,20 @@ class Meter:
             self._progress("downloading", self._done, self._total)
 
 
-def is_cached(target: Path, size: int | None, digest: str) -> bool:
-    """Whether the cache holds the right bytes; what else stands there is removed.
+def is_cached(target: Path, size: int, digest: str) -> bool:
+    """Whether the cache holds the right bytes, which nobody knows without a digest.
 
-    A file whose digest nobody knows is compared with what was downloaded.
+    What else has the place of a known file is removed.
     """
+    if not digest:
+        return False
     try:
-        known = digest or _digest_beside(target).read_text("ascii")
-        if size in {None, target.stat().st_size} and file_digest(target, known):
+        if target.stat().st_size == size and file_digest(target, digest):
             return True
     except (OSError, ValueError):
         pass
-    with contextlib.suppress(OSError):
-        discard(target)
+    discard(target)
     return False
-
-
-def _digest_beside(target: Path) -> Path:
-    return target.with_name(f"{target.name}.md5")
 
 
 def cached_files(targets: Sequence[tuple[Path, int, str]]) -> list[bool]:
@@ -147,7 +136,7 @@ def _download(item: Download, transport: Transport, meter: Meter, stop: threadin
     make_private(item.target.parent)
     part = item.target.with_name(f"{item.target.name}.part")
     with _locked(part) as file:
-        if is_cached(item.target, item.exact_size, item.digest):  # another process was faster
+        if is_cached(item.target, item.size, item.digest):  # another process was faster
             meter.add(item.size)
             part.unlink(missing_ok=True)
             return item.target
@@ -158,9 +147,8 @@ def _download(item: Download, transport: Transport, meter: Meter, stop: threadin
             file.flush()
             if not item.digest or file_digest(part, item.digest):
                 os.fsync(file.fileno())
-                if not item.digest:
-                    beside = _digest_beside(item.target)
-                    write_private(beside, [memoryview(md5_of(part).encode())])
+                if item.target.is_dir():
+                    discard(item.target)
                 part.chmod(0o400)  # shared with every later report
                 part.replace(item.target)
                 return item.target
@@ -254,7 +242,7 @@ def _check_etag(item: Download, url: str, found: str | None) -> None:
 
 
 def _check_length(file: BinaryIO, item: Download) -> None:
-    if file.tell() < (item.exact_size or 0):
+    if not item.etag and file.tell() < item.size:
         raise TransientError(f"{item.path} broke off at {file.tell()} of {item.size} bytes")
 
 
