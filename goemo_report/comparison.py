@@ -5,7 +5,7 @@ What is costly (intervals, tuned thresholds) is computed when it is first asked 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Final
 
 from goemo_report.analysis.alignment import align
+from goemo_report.analysis.common_labels import on_common_labels
 from goemo_report.analysis.compared_runs import ComparedRun, Recipe, compared_runs
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
@@ -72,6 +73,15 @@ class Comparison:
     def labels(self) -> tuple[str, ...]:
         """Labels that any run has, in that order."""
         return self.label_set.labels
+
+    @cached_property
+    def label_changes(self) -> Mapping[str, tuple[str, ...]]:
+        """What became of labels so that runs can be compared, with the keys of those runs."""
+        found: dict[str, list[str]] = {}
+        for run in self.runs:
+            if run.predictions.change:
+                found.setdefault(run.predictions.change, []).append(run.key)
+        return {change: tuple(keys) for change, keys in found.items()}
 
     @property
     def noun(self) -> str:
@@ -177,8 +187,9 @@ def compare(
     `baseline` is the id, name or path of one of the runs; without it the first run tagged
     `baseline` is taken, else the first created. Runs without predictions on the split are
     left out with their reason; NotFoundError when that is every run, SettingsError when it
-    is the baseline that was asked for. With a directory `cache`, statistics that were computed
-    before are taken from there.
+    is the baseline that was asked for, DataError for labels that cannot
+    be compared. With a directory `cache`, statistics that were computed before are taken from
+    there.
     """
     absent = list(skipped)
     if isinstance(results, LoadedRuns):
@@ -200,6 +211,7 @@ def compare(
             ),
         )
     usable.sort(key=_creation)
+    usable = on_common_labels(usable, split)
     chosen, rule = _choose_baseline(usable, baseline, absent)
     options = options or Options()
     reference = chosen.splits[split].predictions

@@ -32,6 +32,12 @@ class Grouping:
         """Its name as the head of a column."""
         return self.name.capitalize()
 
+    def target(self, groups: Iterable[str]) -> LabelSet:
+        """The groups as labels, with what is known about them."""
+        names = tuple(groups)
+        known = next((one for one in LABEL_SETS if one.name.lower() == self.name), None)
+        return known.only(names) if known is not None else LabelSet.of(names)
+
     def group_of(self, label: str) -> str:
         """The group that holds a label; empty if none does."""
         return next((group for group, members in self.groups.items() if label in members), "")
@@ -116,6 +122,10 @@ class LabelSet:
         if len(names) == len(self.labels):
             return self if names == self.labels else replace(self, labels=names)
         return replace(self, name=f"{len(names)} {self.nouns}", labels=names, board=())
+
+    def grouping(self, name: str) -> Grouping | None:
+        """The grouping of a name, None where the labels have none."""
+        return next((one for one in self.groupings if one.name == name), None)
 
     def by_group(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """(group, its labels) of the first grouping, without empty groups.

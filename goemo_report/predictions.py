@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, compress
 from operator import itemgetter
 from os import PathLike
@@ -31,7 +31,7 @@ from goemo_report.formats.csv_table import Block, quoted, read_table
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import LabelSet, check_label, set_of
+from goemo_report.labels import Grouping, LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class Predictions:
     """One prediction file: `n` texts and `k` labels, in the order of the label set.
 
     `truth` and `predicted` are (n, k) booleans, as `true_labels` and `pred_labels` have them;
-    `probabilities` is (n, k) float64 in [0, 1]. `source` names the file in messages.
+    `probabilities` is (n, k) float64 in [0, 1]. `source` names the file in messages; `change`
+    says what became of its labels since it was read.
     """
 
     texts: tuple[str, ...]
@@ -61,6 +62,7 @@ class Predictions:
     predicted: BoolArray
     label_set: LabelSet
     source: str
+    change: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -111,6 +113,48 @@ class Predictions:
             predicted=self.predicted[grid],
             label_set=self.label_set.only(self.labels[column] for column in columns.tolist()),
             source=self.source,
+            change=self.change,
+        )
+
+    def on_labels(self, labels: Sequence[str]) -> Predictions:
+        """Only these of the labels, in this order."""
+        if tuple(labels) == self.labels:
+            return self
+        columns = np.array([self.labels.index(label) for label in labels], np.int64)
+        return self.take(np.arange(len(self), dtype=np.int64), columns)
+
+    def in_order_of(self, labels: Sequence[str]) -> Predictions:
+        """In the order of these labels, where they are the same ones; itself where not."""
+        return self.on_labels(labels) if set(labels) == set(self.labels) else self
+
+    def rolled_up(self, grouping: Grouping) -> Predictions:
+        """The same texts with groups as labels; groups without a label of the file are left out.
+
+        A text carries a group, and is predicted to, if it does any member of it; the group's
+        probability is the largest of its members'.
+        """
+        position = {label: column for column, label in enumerate(self.labels)}
+        members = {
+            group: [position[label] for label in labels if label in position]
+            for group, labels in grouping.groups.items()
+        }
+        members = {group: columns for group, columns in members.items() if columns}
+        if not members:
+            raise DataError(f"{self.source} has no {self.label_set.noun} of a group")
+
+        def union(marks: BoolArray) -> BoolArray:
+            return np.stack([marks[:, c].any(axis=1) for c in members.values()], axis=1)
+
+        likely = [self.probabilities[:, c].max(axis=1) for c in members.values()]
+        return replace(
+            self,
+            truth=union(self.truth),
+            predicted=union(self.predicted),
+            probabilities=np.stack(likely, axis=1),
+            label_set=grouping.target(members),
+            change=f"rolled up from {len(self.labels)} {self.label_set.nouns} to "
+            f"{len(members)} by {grouping.name}: true and predicted labels by union, "
+            "probabilities by the maximum",
         )
 
 

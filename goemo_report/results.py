@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
+
+import numpy as np
 
 from goemo_report.caches.read_ahead import Unread, reading_ahead
 from goemo_report.caches.score_cache import ScoredPredictions, cached_scores, score_both
@@ -56,7 +59,8 @@ class SplitResult:
 
     `scores` hold at the fixed threshold 0.5; `as_logged` takes the file's own `pred_labels`,
     whatever threshold made them (the same object where both agree). `artifact` and `file`
-    say where the predictions came from.
+    say where the predictions came from; `as_read` has what the file holds, where the labels
+    were rolled up or some left out since.
     """
 
     split: Split
@@ -66,6 +70,7 @@ class SplitResult:
     threshold: InferredThreshold
     artifact: ArtifactRef
     file: ArtifactFile
+    original: SplitResult | None = None
 
     @classmethod
     def of(
@@ -75,6 +80,32 @@ class SplitResult:
         held = scored.predictions
         threshold = infer_threshold(held.probabilities, held.predicted, held.label_set.noun)
         return cls(split, held, scored.scores, scored.as_logged, threshold, artifact, file)
+
+    def changed(self, change: Callable[[Predictions], Predictions]) -> SplitResult:
+        """The same split with other labels, scored anew; itself where nothing changes."""
+        predictions = change(self.predictions)
+        if predictions is self.predictions:
+            return self
+        if predictions.change == self.predictions.change and predictions.labels == self.labels:
+            return replace(self, predictions=predictions)
+        found = SplitResult.of(self.split, score_both(predictions), self.artifact, self.file)
+        return replace(found, original=self.as_read)
+
+    @property
+    def as_read(self) -> SplitResult:
+        """The split with the labels of its file."""
+        return self.original or self
+
+    @property
+    def label_digest(self) -> str:
+        """What tells it from the split as read, by content; empty for that one."""
+        if self.original is None:
+            return ""
+        held = self.predictions
+        hasher = sha256(repr(held.labels).encode())
+        for array in (held.truth, held.predicted, held.probabilities):
+            hasher.update(np.ascontiguousarray(array).tobytes())
+        return hasher.hexdigest()
 
     @property
     def rows(self) -> int:
@@ -111,6 +142,17 @@ class RunResult:
     def id(self) -> str:
         """The run's id, unique within its project."""
         return self.run.id
+
+    def changed(self, change: Callable[[Predictions], Predictions]) -> RunResult:
+        """The same run with other labels on every split."""
+        splits = {split: found.changed(change) for split, found in self.splits.items()}
+        alike = all(found is self.splits[split] for split, found in splits.items())
+        return self if alike else replace(self, splits=splits)
+
+    @property
+    def as_read(self) -> RunResult:
+        """The run with the labels of its files: those that its logged figures are about."""
+        return replace(self, splits={split: one.as_read for split, one in self.splits.items()})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -352,6 +394,9 @@ def _read_splits(
                 problems[split] = str(error)
             except Exception as error:  # noqa: BLE001 - the other runs go on, whatever it is
                 problems[split] = f"{split} predictions cannot be scored: {unexpected(error)}"
+    if len(splits) > 1:  # one order of the labels in both files, that of the test split
+        labels = splits["test"].labels
+        splits["val"] = splits["val"].changed(lambda read: read.in_order_of(labels))
     return splits, problems
 
 

@@ -26,7 +26,7 @@ _ONLINE_MODES: Final = ("online", "shared", "run")
 class FileKey:
     """One key that `[tool.goemo]` may hold: its type and, for some, the values allowed."""
 
-    kind: Literal["text", "texts", "integer", "boolean", "reasons"]
+    kind: Literal["text", "texts", "integer", "boolean", "reasons", "groups"]
     meaning: str
     choices: tuple[str, ...] = ()
     minimum: int = 0
@@ -44,9 +44,10 @@ FILE_KEYS: Final[dict[str, FileKey]] = {
     "baseline": FileKey("text", "run that others are compared with"),
     "resamples": FileKey("integer", "bootstrap resamples", minimum=100),
     "seed": FileKey("integer", "seed of the resampling"),
-    "max-errors": FileKey("integer", "texts in the error browser, per emotion and run"),
+    "max-errors": FileKey("integer", "texts in the error browser, per label and run"),
     "no-text": FileKey("boolean", "leave all texts out of reports"),
     "waive": FileKey("reasons", "rules of the audit that need not be kept, each with the reason"),
+    "groups": FileKey("groups", 'own groups of labels, as mild = ["joy", "love"]'),
 }
 """Every key of `[tool.goemo]`. Paths are relative to the pyproject.toml that names them."""
 
@@ -226,6 +227,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
         lambda v: isinstance(v, dict) and all(map(_is_text, v.values())),
         'must be a table with a reason for each rule, as { "tags-status" = "..." }',
     ),
+    "groups": (lambda v: isinstance(v, dict), "must be a table of lists of labels"),
 }
 
 

@@ -15,7 +15,7 @@ from goemo_report import contract
 from goemo_report.audit import RULES, SEVERITY_MEANINGS
 from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
-from goemo_report.labels import EMOTIONS, GOEMOTIONS
+from goemo_report.labels import GOEMOTIONS, LABEL_SETS
 from goemo_train.config import COMMAND, PRESETS, TrainConfig
 
 SENTIMENT, EKMAN = GOEMOTIONS.groupings
@@ -53,11 +53,18 @@ def contract_page() -> str:
             "Tags: the model name; "
             f"one of {_codes(contract.PHASE_TAGS)}; one of {_codes(contract.STATUS_TAGS)}.\n"
         ),
-        "## Emotions\n",
+        "## Labels\n",
         (
-            f"{', '.join(EMOTIONS)}: in this order. A run trained without `neutral` "
-            "has the other 27.\n"
+            "A run has two labels or more, those of its `pred_probs_` columns; the keys of a class "
+            "follow them. Any set is taken, in the file's own order. A name holds no comma, has no "
+            "space at its ends and is not that of an average (macro, micro, weighted, samples). "
+            "These sets are known:\n"
         ),
+        "| set | labels in order |",
+        "| --- | --- |",
+        *(f"| {known.name} | {', '.join(known.labels)} |" for known in LABEL_SETS),
+        "",
+        "GoEmotions can be rolled up to groups:\n",
         "| group | members |",
         "| --- | --- |",
         *(f"| Ekman: {name} | {', '.join(group)} |" for name, group in EKMAN.groups.items()),

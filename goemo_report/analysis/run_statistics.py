@@ -181,7 +181,8 @@ class RunStatistics:
     def _cached(self, kind: str, runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
         """What follows from all splits of these runs, from the cache where it is known."""
         digests = [split.file.digest for run in runs for split in run.splits.values()]
-        depends = [[list(run.splits) for run in runs], self.split, DEFAULT_THRESHOLD]
+        splits = [[(s, f.label_digest) for s, f in run.splits.items()] for run in runs]
+        depends = [splits, self.split, DEFAULT_THRESHOLD]
         return cached(kind, digests, [*depends, self.resamples, self.seed], compute, self.cache)
 
     def _each(

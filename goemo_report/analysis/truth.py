@@ -81,6 +81,7 @@ def check_logged(result: RunResult) -> tuple[LoggedCheck, ...]:
     F1, precision and recall are compared as the file's own `pred_labels` have them. Figures
     of the validation split are those of the best epoch, from which the predictions come.
     """
+    result = result.as_read
     return (*_check_log(result), *_check_metadata(result))
 
 
@@ -334,7 +335,7 @@ def sample_problems(result: RunResult) -> list[str]:
     """What does not fit between the config, the files and the data set, one line each."""
     problems = []
     config = result.run.config
-    for split, found in result.splits.items():
+    for split, found in result.as_read.splits.items():
         logged = config.get(f"{split}_samples")
         if isinstance(logged, int) and logged != found.rows:
             stated = plural(logged, f"{split} text")

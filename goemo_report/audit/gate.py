@@ -13,10 +13,11 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
+from goemo_report.analysis.common_labels import on_common_labels
 from goemo_report.audit import Evidence, artifact_rules, audit
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.errors import DataError, NotFoundError, SettingsError
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.metrics.table import OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
@@ -144,7 +145,11 @@ class Judge:
             raise NotFoundError(f"the baseline cannot be used: {problem}", "Choose another run")
         if split not in result.splits:
             return _Found(reason=_lacks(result, split))
-        ours, theirs = result.splits[split].predictions, baseline.splits[split].predictions
+        try:
+            pair = on_common_labels([result, baseline], split)
+        except DataError as error:
+            return _Found(reason=error.what)
+        ours, theirs = (one.splits[split].predictions for one in pair)
         common = align(ours, theirs)
         if not common.paired:
             return _Found(reason=common.note)

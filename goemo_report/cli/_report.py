@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from goemo_report.settings import Settings, SourceChoice
 from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.comparison import Comparison, Options
     from goemo_report.report.document import Report
 
@@ -29,6 +31,7 @@ def load_and_compare(
     baseline: str | None,
     split: Split,
     options: Options,
+    labels: LabelChoice | None = None,
     *,
     whole: bool = True,
 ) -> Comparison:
@@ -48,7 +51,9 @@ def load_and_compare(
     with progress() as bar:
         loaded = load_results(source, listing.runs, progress=bar)
         comparison = compare(
-            loaded,
+            replace(loaded, results=tuple(run.changed(labels.on) for run in loaded))
+            if labels
+            else loaded,
             baseline=baseline,
             split=split,
             skipped=listing.skipped,
@@ -59,6 +64,8 @@ def load_and_compare(
         )
         if whole:
             comparison.prepare()
+    for change, keys in comparison.label_changes.items():
+        note(f"note: {', '.join(keys)}: {change}")
     return comparison
 
 

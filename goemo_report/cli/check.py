@@ -15,6 +15,7 @@ from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import (
     file_option,
     format_option,
+    label_options,
     output_option,
     reads_runs,
     report_command,
@@ -29,6 +30,7 @@ from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 
 if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.audit import Evidence
     from goemo_report.audit.gate import Condition
     from goemo_report.audit.limits import Limit
@@ -90,6 +92,7 @@ def confidence_level(value: str) -> float:
 @split_option("Split of metrics without a prefix test/ or val/.")
 @file_option("--junit", meaning="Also write the conditions as JUnit XML.")
 @reads_runs(filters=True)
+@label_options
 @format_option("table", "json", "md")
 @output_option
 @click.pass_context
@@ -106,6 +109,7 @@ def command(
     split: Split,
     junit: Path | None,
     settings: Settings,
+    labels: LabelChoice,
     query: RunQuery,
     form: str,
     output: Path,
@@ -135,9 +139,8 @@ def command(
         found = collect(source, everything.runs, bar, whole=thorough)
     evidence = {one.run.id: one for one in found}
     judged = [evidence[run.id] for run in listing.runs]
-    conditions = _judge(
-        judged, limits, split, confidence, evidence[reference.id] if reference else None
-    )
+    beside = evidence[reference.id] if reference else None
+    conditions = _judge(judged, limits, split, confidence, beside, labels)
     for wanted, require in (
         (require_artifacts, gate.require_artifacts),
         (require_audit, gate.require_audit),
@@ -212,17 +215,19 @@ def _judge(
     split: Split,
     confidence: float | None,
     baseline: Evidence | None,
+    labels: LabelChoice,
 ) -> list[Condition]:
     from goemo_report.audit.gate import Judge
     from goemo_report.audit.limits import resolve
 
-    results = [one.result for one in evidence]
-    known = [*results, *([baseline.result] if baseline else [])]
+    results = [one.result.changed(labels.on) for one in evidence]
+    reference = baseline.result.changed(labels.on) if baseline else None
+    known = [*results, *([reference] if reference else [])]
     try:
         metrics = [resolve(limit, split, known) for limit in limits]
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    judge = Judge(split, confidence=confidence, baseline=baseline.result if baseline else None)
+    judge = Judge(split, confidence=confidence, baseline=reference)
     return [
         judge.judge(result, limit, metric)
         for result in results

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,7 @@ from goemo_report.cli._options import (
     directory_option,
     file_name,
     file_option,
+    label_options,
     open_option,
     reads_runs,
     report_command,
@@ -37,6 +39,9 @@ from goemo_report.contract import Split
 from goemo_report.report.render import FORMATS, render_summary
 from goemo_report.settings import Settings, creation_time
 from goemo_report.sources.model import RunQuery
+
+if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
 
 ORDER = 30
 
@@ -121,6 +126,7 @@ ORDER = 30
 )
 @open_option
 @reads_runs(filters=True)
+@label_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -140,6 +146,7 @@ def command(
     is_published: bool,
     open_report: bool,
     settings: Settings,
+    labels: LabelChoice,
     query: RunQuery,
 ) -> None:
     """Compare runs and write the report.
@@ -165,7 +172,7 @@ def command(
 
     options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
     comparison = load_and_compare(
-        settings.source, runs, query, baseline, split, options, whole=not sections
+        settings.source, runs, query, baseline, split, options, labels, whole=not sections
     )
     note_skipped(comparison.skipped)
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))

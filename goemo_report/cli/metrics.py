@@ -12,6 +12,7 @@ import click
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import (
     format_option,
+    label_options,
     output_option,
     reads_runs,
     report_command,
@@ -23,6 +24,7 @@ from goemo_report.formats.files import user_path
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.predictions import Predictions
     from goemo_report.report.document import Table
 
@@ -46,10 +48,17 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
     help="A label is predicted from this probability on.",
 )
 @reads_runs(filters=False)
+@label_options
 @format_option("table", "json", "csv", "md")
 @output_option
 def command(
-    run: str, split: Split, threshold: float, settings: Settings, form: str, output: Path
+    run: str,
+    split: Split,
+    threshold: float,
+    settings: Settings,
+    labels: LabelChoice,
+    form: str,
+    output: Path,
 ) -> None:
     """Per-class and overall metrics, recomputed from predictions.
 
@@ -62,7 +71,9 @@ def command(
     from goemo_report.metrics.scores import score
     from goemo_report.report import tables
 
-    predictions = _read(run, split, settings)
+    predictions = labels.on(_read(run, split, settings))
+    if predictions.change:
+        note(f"note: {predictions.change}")
     scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
     if form == "json":
         write_json(tables.metrics_document(scores), output)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
-from goemo_report.analysis.groups import Grouped, GroupScores, roll_up, score_groups
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.labels import Grouping
+from goemo_report.metrics.scores import Scores, score
 from goemo_report.report.document import Cell, Column, Section, Table
 from goemo_report.report.sections._common import (
     AT_HALF,
@@ -21,8 +20,6 @@ from goemo_report.report.sections._common import (
 
 ORDER = 70
 _KEYS = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "macro_auc", "exact_match")
-
-_Rolled: TypeAlias = Mapping[ComparedRun, tuple[Grouped, GroupScores]]
 
 
 def build(comparison: Comparison) -> Section | None:
@@ -45,44 +42,39 @@ def build(comparison: Comparison) -> Section | None:
 
 
 def _tables(comparison: Comparison, grouping: Grouping) -> tuple[Table, Table]:
-    rolled: dict[ComparedRun, tuple[Grouped, GroupScores]] = {}
-    for run in comparison.runs:
-        grouped = roll_up(run.predictions, grouping.groups)
-        rolled[run] = grouped, score_groups(grouped)
+    rolled = ((run, run.predictions.rolled_up(grouping)) for run in comparison.runs)
+    scores = {run: score(one.truth, one.probabilities, one.labels) for run, one in rolled}
     overall = run_table(
         f"groups-{grouping.name}-overall",
         f"{grouping.title}: overall",
         comparison.ranked,
         (Column(key, METRIC_TITLES[key], "number") for key in _KEYS),
-        lambda run: (rolled[run][1].overall[key] for key in _KEYS),
+        lambda run: (scores[run].overall[key] for key in _KEYS),
     )
-    return overall, _per_group(comparison, grouping, rolled)
+    return overall, _per_group(comparison, grouping, scores)
 
 
-def _per_group(comparison: Comparison, grouping: Grouping, rolled: _Rolled) -> Table:
-    widest = max((grouped for grouped, _ in rolled.values()), key=lambda g: len(g.groups))
-    base, base_scores = rolled[comparison.baseline]
-    support = dict(zip(base.groups, base_scores.counts.support.tolist(), strict=True))
+def _per_group(
+    comparison: Comparison, grouping: Grouping, scores: Mapping[ComparedRun, Scores]
+) -> Table:
+    base, present = scores[comparison.baseline], set(comparison.labels)
+    support = dict(zip(base.labels, base.counts.support.tolist(), strict=True))
+    f1 = [dict(zip(s.labels, s.counts.f1.tolist(), strict=True)) for s in scores.values()]
 
-    def cells(group: str, members: tuple[str, ...]) -> Cells:
-        yield Cell(group, note=", ".join(members) if members != (group,) else "")
+    def cells(group: str) -> Cells:
+        members = [label for label in grouping.groups[group] if label in present]
+        yield Cell(group, note=", ".join(members) if members != [group] else "")
         yield from (len(members), support.get(group))
-        yield from best_cells([_f1(*rolled[run], group) for run in comparison.runs])
+        yield from best_cells([one.get(group) for one in f1])
 
     return Table(
         id=f"groups-{grouping.name}",
         title=f"{grouping.title}: F1 of each group",
         columns=(
             Column("group", "group"),
-            Column("members", comparison.label_set.nouns, "integer"),
+            Column("members", comparison.nouns, "integer"),
             Column("support", "support", "integer", help="texts, in the baseline's file"),
             *run_columns(comparison.runs, shade=True),
         ),
-        rows=tuple(tuple(cells(*one)) for one in zip(widest.groups, widest.members, strict=True)),
+        rows=tuple(tuple(cells(group)) for group in dict.fromkeys(g for one in f1 for g in one)),
     )
-
-
-def _f1(grouped: Grouped, scores: GroupScores, group: str) -> float | None:
-    if group not in grouped.groups:
-        return None
-    return float(scores.counts.f1[grouped.groups.index(group)])

@@ -96,6 +96,8 @@ def _run_facts(comparison: Comparison, run: ComparedRun) -> Iterator[tuple[str, 
 
 
 def _of_comparison(comparison: Comparison) -> Iterator[str]:
+    for change, changed in comparison.label_changes.items():
+        yield f"{', '.join(changed)}: {change}."
     if not comparison.same_texts:
         sizes = ", ".join(f"{run.key} {run.found.rows:,}" for run in comparison.runs)
         yield (

@@ -1,0 +1,103 @@
+"""Runs with different labels in one comparison: rolled up, on the labels they share, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from goemo_report.analysis.alignment import align
+from goemo_report.contract import Split
+from goemo_report.errors import DataError
+from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import GOEMOTIONS, NEUTRAL, WITHOUT_NEUTRAL, Grouping, LabelSet
+from goemo_report.predictions import Predictions
+from goemo_report.results import RunResult
+
+
+def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResult]:
+    """The results on labels that can be compared.
+
+    Labels are rolled up where those of another run are groups of them. Else runs are compared on
+    the labels that all have, if the texts that two of them have carry the same ones. A run of
+    GoEmotions without neutral stays beside others of it: pairs are taken on common labels.
+    Raises DataError, with the counts, where that cannot be done.
+    """
+    found = list(results)
+    sets = list(dict.fromkeys(run.splits[split].label_set for run in found))
+    target = next((one for one in _by_size(sets) if all(_onto(s, one) for s in sets)), None)
+    if target is not None:
+        found = [run.changed(partial(_mapped, target=target)) for run in found]
+        sets = list(dict.fromkeys(run.splits[split].label_set for run in found))
+    names = {frozenset(one.labels) for one in sets}
+    if len(names) == 1 or names <= {frozenset(s.labels) for s in (GOEMOTIONS, WITHOUT_NEUTRAL)}:
+        return found
+    shared = [label for label in sets[0].labels if all(label in one.labels for one in sets)]
+    if not shared:
+        raise DataError(f"the runs share no label: {_labels_of(found, split)}", _remedy(sets))
+    fewer = [run.changed(partial(_only, labels=shared)) for run in found]
+    _require_same_truth(fewer, split, shared, _remedy(sets))
+    return fewer
+
+
+def _by_size(sets: Sequence[LabelSet]) -> list[LabelSet]:
+    return sorted(sets, key=lambda one: len(one.labels))
+
+
+def _onto(source: LabelSet, target: LabelSet) -> Grouping | bool:
+    """How labels become others: the grouping that makes them, or whether they are the same.
+
+    The others may lack neutral, as a model that was trained without it does.
+    """
+    wanted = set(target.labels)
+    if set(source.labels) == wanted:
+        return True
+    fitting = (g for g in source.groupings if wanted in ({*g.groups}, {*g.groups} - {NEUTRAL}))
+    return next(fitting, False)
+
+
+def _mapped(predictions: Predictions, target: LabelSet) -> Predictions:
+    how = _onto(predictions.label_set, target)
+    if isinstance(how, Grouping):
+        predictions = predictions.rolled_up(how)
+    return predictions.in_order_of(target.labels)
+
+
+def _only(predictions: Predictions, labels: Sequence[str]) -> Predictions:
+    """These labels, if the split has them all."""
+    left = [label for label in predictions.labels if label not in set(labels)]
+    if len(labels) + len(left) != len(predictions.labels):
+        return predictions
+    fewer = predictions.on_labels(labels)
+    done = f"without {listed(left, 6)}, which not all runs have"
+    change = "; ".join(filter(None, (predictions.change, done)))
+    return replace(fewer, change=change) if left else fewer
+
+
+def _require_same_truth(
+    results: Sequence[RunResult], split: Split, shared: Sequence[str], remedy: str
+) -> None:
+    first, *others = results
+    for other in others:
+        common = align(other.splits[split].predictions, first.splits[split].predictions)
+        if common.disagreeing:
+            agreeing = common.matched - common.disagreeing
+            raise DataError(
+                f"{first.run.name} and {other.run.name} share {plural(len(shared), 'label')} "
+                f"({listed(shared, 4)}), but only {agreeing:,} of {common.matched:,} common texts "
+                "carry the same ones of them",
+                remedy,
+            )
+
+
+def _remedy(sets: Sequence[LabelSet]) -> str:
+    coarse = [{one.name.lower(), *(g.name for g in one.groupings)} for one in sets]
+    names = sorted(set.intersection(*coarse))
+    coarser = f", or try --map-to {' or '.join(names)}" if names else ""
+    return f"Compare runs of one label set at a time{coarser}"
+
+
+def _labels_of(results: Sequence[RunResult], split: Split) -> str:
+    return "; ".join(
+        f"{run.run.name} has {listed(run.splits[split].labels, 4)}" for run in results[:4]
+    )

@@ -1,0 +1,152 @@
+"""What a user says about the labels of predictions: which they are, and what they are rolled up to.
+
+Metrics and thresholds follow from the labels as chosen; logged figures are about those of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.errors import DataError, SettingsError
+from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import (
+    EKMAN,
+    GOEMOTIONS,
+    SENTIMENT,
+    WITHOUT_NEUTRAL,
+    Grouping,
+    LabelSet,
+    check_label,
+)
+from goemo_report.predictions import Predictions
+
+KNOWN: Final[Mapping[str, tuple[LabelSet, ...]]] = {
+    "goemotions": (GOEMOTIONS, WITHOUT_NEUTRAL),
+    "ekman": (EKMAN,),
+    "sentiment": (SENTIMENT,),
+}
+"""What `--labels` takes by name."""
+OWN: Final = "own"
+"""Name of the grouping that `[tool.goemo.groups]` gives, where it gives only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChoice:
+    """One of the sets `expected` if there is any, own groupings, and the one to roll up by."""
+
+    expected: tuple[LabelSet, ...] = ()
+    groupings: tuple[Grouping, ...] = ()
+    map_to: str = ""
+
+    def on(self, predictions: Predictions) -> Predictions:
+        """The predictions as chosen. Raises DataError naming the file where that cannot be."""
+        if self.expected:
+            predictions = self._settled(predictions)
+        present = set(predictions.labels)
+        own = [g for g in self.groupings if present.intersection(chain(*g.groups.values()))]
+        label_set = predictions.label_set
+        if own:
+            label_set = replace(label_set, groupings=(*label_set.groupings, *own))
+            predictions = replace(predictions, label_set=label_set)
+        if not self.map_to or label_set.name.lower() == self.map_to:
+            return predictions
+        grouping = label_set.grouping(self.map_to)
+        if grouping is not None:
+            return predictions.rolled_up(grouping)
+        if any(set(g.groups) == set(predictions.labels) for g in self._named(self.map_to)):
+            return predictions
+        names = listed(one.name for one in label_set.groupings)
+        raise DataError(
+            f"{predictions.source}: its {len(predictions.labels)} {label_set.nouns} have no "
+            f"grouping {shown(self.map_to)}",
+            f"Groupings: {names}" if names else "Write one in [tool.goemo.groups]",
+        )
+
+    def _named(self, name: str) -> list[Grouping]:
+        return [g for g in (*GOEMOTIONS.groupings, *self.groupings) if g.name == name]
+
+    def _settled(self, predictions: Predictions) -> Predictions:
+        names = set(predictions.labels)
+        for label_set in self.expected:
+            if set(label_set.labels) == names:
+                return replace(predictions.on_labels(label_set.labels), label_set=label_set)
+        wanted = self.expected[0].labels
+        lacking = [label for label in wanted if label not in names]
+        more = [label for label in predictions.labels if label not in wanted]
+        faults = [f"lacks {listed(lacking, 4)}"] if lacking else []
+        faults += [f"has {listed(more, 4)} besides"] if more else []
+        raise DataError(
+            f"{predictions.source} does not have the {len(wanted)} labels of --labels: it "
+            f"{' and '.join(faults)}",
+            "Leave --labels out, or name the set that the file has",
+        )
+
+
+def label_choice(labels: str = "", map_to: str = "", groups: Any = None) -> LabelChoice:
+    """What `--labels`, `--map-to` and the table `[tool.goemo.groups]` say.
+
+    Raises GoemoError for a file of labels or a table that cannot be used.
+    """
+    expected = KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
+    return LabelChoice(expected, own_groupings(groups or {}), map_to)
+
+
+def _from_file(path: Path) -> LabelSet:
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        known = listed(KNOWN)
+        raise SettingsError(
+            f"--labels {path} cannot be read: {reason}", f"Give a file of names, or {known}"
+        ) from error
+    names = [line for line in lines if line]
+    for name in names:
+        check_label(name, str(path))
+    if len(set(names)) < max(2, len(names)):
+        what = f"{path} names {plural(len(names), 'label')}, {len(set(names))} of them different"
+        raise SettingsError(what, "Write two different labels or more, one a line")
+    return LabelSet.of(names)
+
+
+def own_groupings(table: Mapping[str, Any]) -> tuple[Grouping, ...]:
+    """The groupings of `[tool.goemo.groups]`: lists of labels by group, or tables of such lists.
+
+    Raises SettingsError naming the key that is wrong.
+    """
+    nested = {name: held for name, held in table.items() if isinstance(held, Mapping)}
+    flat = {name: held for name, held in table.items() if name not in nested}
+    found = {**({OWN: flat} if flat else {}), **nested}
+    for name, groups in found.items():
+        problem = _problem(name, groups)
+        if problem:
+            raise SettingsError(f"[tool.goemo.groups]: {problem}", _EXAMPLE)
+    return tuple(
+        Grouping(name, name.capitalize(), {g: tuple(held) for g, held in groups.items()}, _SOURCE)
+        for name, groups in found.items()
+    )
+
+
+_EXAMPLE: Final = 'Write each group as mild = ["joy", "love"]'
+_SOURCE: Final = "[tool.goemo.groups]"
+
+
+def _problem(name: str, groups: Mapping[str, Any]) -> str:
+    if name in KNOWN or not name.isidentifier():
+        return f"a grouping cannot be called {shown(name)}"
+    if len(groups) < 2:
+        return f"{shown(name)} has {plural(len(groups), 'group')}"
+    seen: dict[str, str] = {}
+    for group, labels in groups.items():
+        if not (isinstance(labels, list) and labels and all(isinstance(x, str) for x in labels)):
+            return f"{shown(group)} is not a list of labels"
+        for label in labels:
+            if label in seen:
+                return f"{shown(label)} is in {shown(seen[label])} and in {shown(group)}"
+            seen[label] = group
+    return ""

@@ -1,0 +1,234 @@
+"""Which labels predictions are judged on: as chosen, rolled up, and in common with other runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from goemo_report.analysis.label_choice import LabelChoice, label_choice, own_groupings
+from goemo_report.analysis.truth import check_logged
+from goemo_report.audit.gate import Judge
+from goemo_report.audit.limits import Limit, resolve
+from goemo_report.cli import goemo_report
+from goemo_report.comparison import Comparison, Options, compare
+from goemo_report.errors import DataError, GoemoError, SettingsError
+from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, SENTIMENT, LabelSet
+from goemo_report.metrics.scores import score
+from goemo_report.predictions import Predictions, read_predictions, write_predictions
+from goemo_report.results import RunResult
+from tests.offline_runs import OfflineRun, predictions
+from tests.synthetic import run_result, split_result
+
+FINE = Options(resamples=100)
+
+
+def held(run: OfflineRun) -> Predictions:
+    texts, truth, probabilities = predictions(run, "test")
+    labels = LabelSet.of(run.labels)
+    return Predictions(tuple(texts), truth, probabilities, probabilities >= 0.5, labels, "f.csv")
+
+
+def run_of(predictions: Predictions, number: int, name: str) -> RunResult:
+    """A run that predicted just this on its test split."""
+    made = run_result(OfflineRun(run_id=name, name=name), number=number, splits=())
+    split = split_result(
+        "test",
+        predictions.texts,
+        predictions.truth,
+        predictions.probabilities,
+        predictions.labels,
+    )
+    return replace(made, splits={"test": split})
+
+
+def compared(*runs: RunResult) -> Comparison:
+    return compare(runs, options=FINE)
+
+
+# --- Runs with different labels ---------------------------------------------------------
+
+
+def test_28_labels_are_rolled_up_beside_the_7_of_ekman() -> None:
+    wide = run_result(OfflineRun(quality=0.6))
+    coarse = held(OfflineRun(quality=0.9)).rolled_up(GOEMOTIONS.groupings[1])
+    found = compared(wide, run_of(coarse, 1, "coarse"))
+    assert found.label_set is EKMAN
+    rolled, other = found.runs
+    assert (rolled.labels, other.labels) == (EKMAN.labels, EKMAN.labels)
+    assert other.is_paired
+    assert found.label_changes == {
+        "rolled up from 28 emotions to 7 by ekman: true and predicted labels by union, "
+        "probabilities by the maximum": ("R1",)
+    }
+    grouped = rolled.predictions
+    assert (
+        rolled.found.scores.overall
+        == score(grouped.truth, grouped.probabilities, EKMAN.labels).overall
+    )
+    assert check_logged(rolled.result) == check_logged(wide)  # logged figures are about the 28
+    assert rolled.result.as_read.splits["test"].labels == EMOTIONS
+
+
+def test_sentiment_takes_both_other_sets_up() -> None:
+    wide = held(OfflineRun())
+    sentiment, ekman = GOEMOTIONS.groupings
+    runs = (wide, wide.rolled_up(ekman), wide.rolled_up(sentiment))
+    found = compared(*(run_of(one, i, f"r{i}") for i, one in enumerate(runs)))
+    assert {run.labels for run in found.runs} == {SENTIMENT.labels}
+    values = [run.macro_f1 for run in found.runs]
+    assert values == pytest.approx([values[0]] * 3)
+
+
+def test_without_neutral_and_ekman_meet_on_six_labels() -> None:
+    plain = held(OfflineRun(exclude_neutral=True))
+    coarse = held(OfflineRun()).rolled_up(GOEMOTIONS.groupings[1])
+    found = compared(run_of(plain, 0, "plain"), run_of(coarse, 1, "coarse"))
+    assert found.labels == EKMAN.labels[:-1]
+    assert [len(keys) for keys in found.label_changes.values()] == [1, 1]
+
+
+def own(labels: Sequence[str], base: Predictions | None = None) -> Predictions:
+    """Predictions with own labels; given others, the part of them that has these names."""
+    if base is not None:
+        return base.on_labels(labels)
+    return held(OfflineRun(own_labels=tuple(labels)))
+
+
+def test_shared_labels_count_where_their_truth_is_the_same() -> None:
+    three = own(("toxic", "insult", "threat"))
+    two, turned = own(("insult", "toxic"), three), own(("threat", "toxic", "insult"), three)
+    found = compared(run_of(three, 0, "three"), run_of(two, 1, "two"))
+    assert [run.labels for run in found.runs] == [("toxic", "insult")] * 2
+    assert found.label_changes == {"without threat, which not all runs have": ("R1",)}
+    found = compared(run_of(three, 0, "three"), run_of(turned, 1, "turned"))
+    assert [run.labels for run in found.runs] == [three.labels] * 2
+    assert not found.label_changes
+    assert found.runs[0].macro_f1 == found.runs[1].macro_f1
+    truth = two.truth.copy()
+    truth[:5] = ~truth[:5]
+    with pytest.raises(DataError) as caught:
+        compared(run_of(three, 0, "three"), run_of(replace(two, truth=truth), 1, "two"))
+    assert "three and two share 2 labels (toxic and insult)" in caught.value.what
+    assert f"only {len(two) - 5} of {len(two)} common texts" in caught.value.what
+
+
+def test_what_shares_no_label_is_refused() -> None:
+    runs = [run_of(own(names), i, f"r{i}") for i, names in enumerate((("a", "b"), ("c", "d")))]
+    with pytest.raises(DataError, match=r"share no label: r0 has a and b; r1 has c and d"):
+        compared(*runs)
+
+
+def test_the_gate_never_takes_a_label_for_a_group_of_the_same_name() -> None:
+    wide, coarse = held(OfflineRun()), held(OfflineRun()).rolled_up(GOEMOTIONS.groupings[1])
+    run, baseline = run_of(wide, 0, "wide"), run_of(coarse, 1, "coarse")
+    limit = Limit("max-drop", "f1_joy", 0.0)
+    figure = resolve(limit, "test", [run, baseline])
+    found = Judge("test", baseline=baseline).judge(run, limit, figure)
+    assert (found.passed, found.value) == (True, 0.0)
+    baseline = run_of(own(("a", "b")), 1, "other")
+    found = Judge("test", baseline=baseline).judge(run, limit, figure)
+    assert not found.passed
+    assert "share no label" in found.detail
+
+
+# --- As chosen --------------------------------------------------------------------------
+
+
+def test_a_choice_checks_orders_and_rolls_up(tmp_path: Path) -> None:
+    wide = held(OfflineRun())
+    assert label_choice().on(wide) is wide
+    assert label_choice("goemotions").on(wide).labels == EMOTIONS
+    assert label_choice("goemotions").on(held(OfflineRun(exclude_neutral=True))).labels[-1] != (
+        "neutral"
+    )
+    coarse = label_choice(map_to="ekman").on(wide)
+    assert coarse.label_set is EKMAN
+    assert label_choice(map_to="ekman").on(coarse) is coarse
+    (tmp_path / "labels.txt").write_text("\ufeffthreat\n\ntoxic\ninsult\n", "utf-8")
+    ordered = label_choice(str(tmp_path / "labels.txt")).on(own(("toxic", "insult", "threat")))
+    assert ordered.labels == ("threat", "toxic", "insult")
+    with pytest.raises(DataError, match=r"does not have the 7 labels .* lacks anger"):
+        label_choice("ekman").on(own(("joy", "b")))
+    with pytest.raises(DataError, match="its 7 emotions have no grouping 'ekmn'") as caught:
+        label_choice(map_to="ekmn").on(coarse)
+    assert caught.value.remedy == "Groupings: sentiment"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("one\n", "names 1 label"), ("a\na\n", "1 of them different"), ("a,b\nc\n", "label 'a,b'")],
+)
+def test_files_of_labels_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "l.txt").write_text(text)
+    with pytest.raises(GoemoError, match=words):
+        label_choice(str(tmp_path / "l.txt"))
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
+        label_choice(str(tmp_path / "nowhere"))
+
+
+def test_own_groups_are_groupings() -> None:
+    table = {"mild": ["toxic"], "severe": ["insult", "threat", "unheard of"]}
+    choice = LabelChoice(groupings=own_groupings(table), map_to="own")
+    three = own(("toxic", "insult", "threat"))
+    found = choice.on(three)
+    assert found.labels == ("mild", "severe")
+    assert np.array_equal(found.truth[:, 1], three.truth[:, 1:].any(axis=1))
+    assert not choice.on(found).change.count(";")
+    [grouping] = replace(choice, map_to="").on(three).label_set.groupings
+    assert (grouping.name, grouping.source) == ("own", "[tool.goemo.groups]")
+    assert [g.name for g in own_groupings({"a": table, "b": table})] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"mild": ["a"]}, "'own' has 1 group"),
+        ({"mild": ["a"], "severe": ["a"]}, "'a' is in 'mild' and in 'severe'"),
+        ({"mild": ["a"], "severe": []}, "'severe' is not a list of labels"),
+        ({"mild": "a", "severe": ["b"]}, "'mild' is not a list of labels"),
+        ({"ekman": {"x": ["a"], "y": ["b"]}}, "cannot be called 'ekman'"),
+        ({"a b": {"x": ["a"], "y": ["b"]}}, "cannot be called 'a b'"),
+    ],
+)
+def test_own_groups_that_cannot_be_used(table: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        own_groupings(table)
+
+
+def test_commands_say_what_became_of_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = held(OfflineRun(texts=60))
+    for name, one in (("wide", made), ("ekman", made.rolled_up(GOEMOTIONS.groupings[1]))):
+        write_predictions(
+            Path(f"{name}.csv"), one.texts, one.truth, one.probabilities, 0.5, one.labels
+        )
+    assert read_predictions("ekman.csv").label_set is EKMAN
+
+    def run(*arguments: str) -> tuple[str, str]:
+        done = CliRunner().invoke(goemo_report, arguments)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout, done.stderr
+
+    shown, said = run("metrics", "wide.csv", "--map-to", "ekman", "--format", "json")
+    assert json.loads(shown)["labels"] == list(EKMAN.labels)
+    assert "note: rolled up from 28 emotions to 7 by ekman" in said
+    shown, said = run("compare", "wide.csv", "ekman.csv", "-o", "-", "--format", "md")
+    assert "note: R2: rolled up from 28 emotions to 7 by ekman" in said
+    assert "# Ekman emotions report" in shown
+    assert "R2: rolled up from 28 emotions" in shown
+    run("check", "wide.csv", "--map-to", "sentiment", "--fail-under", "f1_positive=0.1")
+    Path("pyproject.toml").write_text(
+        '[tool.goemo.groups.mood]\ngood = ["joy", "love"]\nbad = ["fear", "anger"]\n'
+    )
+    shown, _ = run("compare", "wide.csv", "-o", "-", "--format", "md", "--section", "groups")
+    assert "## Sentiment and Ekman and Mood groups" in shown
+    assert "Groups as in Demszky et al., ACL 2020, \\[tool.goemo.groups\\]" in shown
