@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goemo_report.comparison import compare
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import jsonable, timestamp, to_json
 from goemo_report.formats.text import escape_workflow_commands, visible
+from goemo_report.report.data import report_data
 from goemo_report.report.tables import (
     history_table,
     run_document,
@@ -23,6 +26,7 @@ from goemo_report.report.tables import (
     summary_tables,
 )
 from goemo_report.sources.model import RunRecord
+from tests.synthetic import CREATED, run_result
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -138,3 +142,14 @@ def test_the_history_table_shows_epochs_and_says_what_it_leaves_out() -> None:
     assert len(table.rows) == 2
     assert table.caption.startswith("2 epochs")
     assert "all 3 steps" in table.caption
+
+
+def test_a_run_is_the_same_in_every_document() -> None:
+    found = run_result()
+    record = replace(found.run, summary={"loss": float("nan")}, tags=("final", "a"))
+    comparison = compare([replace(found, run=record)])
+    data = report_data(comparison, created_at=CREATED, command="", statistics=False)
+    (one,) = json.loads(to_json(data))["runs"]
+    shown = json.loads(to_json(run_document(record)))
+    assert {key: one[key] for key in shown} == shown
+    assert (shown["summary"], shown["created_at"][-1]) == ({"loss": "NaN"}, "Z")
