@@ -32,37 +32,27 @@ _SOURCE_OPTIONS = (
         help="Read the offline runs below DIR instead of W&B.  [env: WANDB_MODE=offline]",
     ),
 )
-_FILTER_OPTIONS = (
+_FILTERS = {
+    "tags": ("--tag", "TAG", "Runs with this tag; all, if repeated."),
+    "any_tags": ("--any-tag", "TAG", "Runs with one of these tags."),
+    "not_tags": ("--not-tag", "TAG", "Runs without this tag."),
+    "states": ("--state", "STATE", f"Runs in this state: {', '.join(STATES)}."),
+    "models": ("--model", "NAME", "Runs of this model_name."),
+}
+"""Option, placeholder and help of each condition of a RunQuery."""
+_FILTER_OPTIONS = tuple(
     click.option(
-        "--tag", "tags", metavar="TAG", multiple=True, help="Runs with this tag; all, if repeated."
-    ),
-    click.option(
-        "--any-tag",
-        "any_tags",
-        metavar="TAG",
+        *(option, name),
+        metavar=metavar,
         multiple=True,
-        help="Runs with one of these tags.",
-    ),
-    click.option(
-        "--not-tag", "not_tags", metavar="TAG", multiple=True, help="Runs without this tag."
-    ),
-    click.option(
-        "--state",
-        "states",
-        multiple=True,
-        metavar="STATE",
-        type=click.Choice(STATES),
-        help=f"Runs in this state: {', '.join(STATES)}.",
-    ),
-    click.option(
-        "--model", "models", metavar="NAME", multiple=True, help="Runs of this model_name."
-    ),
+        type=click.Choice(STATES) if name == "states" else str,
+        help=meaning,
+    )
+    for name, (option, metavar, meaning) in _FILTERS.items()
 )
-
-
 _HEADINGS = {
     "Where runs come from": ("entity", "project", "wandb_dir"),
-    "Which runs": ("tags", "any_tags", "not_tags", "states", "models"),
+    "Which runs": tuple(_FILTERS),
 }
 
 
@@ -126,13 +116,7 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
                 directory=Path.cwd(),
             )
             if filters:
-                values["query"] = RunQuery(
-                    tags=values.pop("tags"),
-                    any_tags=values.pop("any_tags"),
-                    not_tags=values.pop("not_tags"),
-                    states=values.pop("states"),
-                    models=values.pop("models"),
-                )
+                values["query"] = RunQuery(**{name: values.pop(name) for name in _FILTERS})
             values |= _from_file(ctx, settings, values)
             try:
                 return command(settings=settings, **values)
