@@ -49,6 +49,16 @@ class Ranking:
         return len(self.order) - self.positives
 
     @property
+    def precision(self) -> FloatArray:
+        """Share of the true ones among the items down to each group, (g,)."""
+        return self.hits / self.high
+
+    @property
+    def recall(self) -> FloatArray:
+        """Share of the true items down to each group, (g,); of none 0."""
+        return self.hits / max(self.positives, 1)
+
+    @property
     def lowest(self) -> IntArray:
         """The last item of each group, by its position before ranking, (g,)."""
         return self.order[self.high - 1]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -139,16 +140,6 @@ def average_precision_influence(rankings: Sequence[Ranking]) -> Influence:
     return Influence(estimates, values, estimates - centre, extra)
 
 
-def micro_auc_influence(ranking: Ranking, texts: int) -> Influence:
-    """AUC over all text x label pairs, ranked row by row; `values` is (texts, 1)."""
-    return _by_text(*_auc_values(ranking), texts)
-
-
-def micro_average_precision_influence(ranking: Ranking, texts: int) -> Influence:
-    """Average precision over all text x label pairs, ranked row by row; as for AUC."""
-    return _by_text(*_precision_values(ranking), texts)
-
-
 def pairs_influence(values: FloatArray) -> Influence:
     """Means of the columns of (n, c) values, one a text."""
     estimates, nothing = values.mean(axis=0), np.zeros(values.shape[1])
@@ -156,7 +147,10 @@ def pairs_influence(values: FloatArray) -> Influence:
 
 
 def influences(truth: BoolArray, probabilities: FloatArray) -> dict[str, Influence]:
-    """Of every metric that needs probabilities: of the classes by its key, and its averages."""
+    """Of every metric that needs probabilities: of the classes by its key, and its averages.
+
+    A micro metric ranks all text x label pairs, row by row.
+    """
     rankings, ranked = rank_classes(truth, probabilities), rank_pairs(truth, probabilities)
     found: dict[str, Influence] = {}
     for key, metric in CLASS_METRICS.items():
@@ -165,20 +159,14 @@ def influences(truth: BoolArray, probabilities: FloatArray) -> dict[str, Influen
             found[key] = pairs_influence(values)
             micro = pairs_influence(values.mean(axis=1, keepdims=True))
         elif metric.ranking is not None:
-            of_classes, of_pairs = _OF_RANKINGS[key]
-            found[key], micro = of_classes(rankings), of_pairs(ranked, len(truth))
+            of_classes, of_items = _OF_RANKINGS[key]
+            found[key], micro = of_classes(rankings), _by_text(*of_items(ranked), len(truth))
         else:
             continue
         for average, influence in (("macro", found[key].mean()), ("micro", micro)):
             if average in metric.averages:
                 found[f"{average}_{key}"] = influence
     return found
-
-
-_OF_RANKINGS = {
-    "auc": (auc_influence, micro_auc_influence),
-    "average_precision": (average_precision_influence, micro_average_precision_influence),
-}
 
 
 def _stacked(columns: list[tuple[float, FloatArray]]) -> tuple[FloatArray, FloatArray]:
@@ -238,3 +226,10 @@ def _from_below(values: FloatArray) -> FloatArray:
     """Sum of each value and all after it."""
     result: FloatArray = np.cumsum(values[::-1])[::-1]
     return result
+
+
+_OF_RANKINGS: Final = {
+    "auc": (auc_influence, _auc_values),
+    "average_precision": (average_precision_influence, _precision_values),
+}
+"""Of the classes of a metric of rankings, and of each item of one ranking."""

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import micro_roc_auc, rank_classes, rank_pairs, roc_auc
+from goemo_report.metrics.rankings import micro_roc_auc, rank_classes, roc_auc
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
@@ -24,8 +24,7 @@ from goemo_report.statistics.distributions import (
 from goemo_report.statistics.influence import (
     auc_influence,
     average_precision_influence,
-    micro_auc_influence,
-    micro_average_precision_influence,
+    influences,
 )
 from goemo_report.statistics.intervals import Interval, analyse
 from goemo_report.statistics.resampling import Outcomes, bootstrap_weights, weighted_sums
@@ -122,6 +121,12 @@ def test_weighted_sums_are_exact() -> None:
     assert np.array_equal(sums, weights.astype(np.int64) @ outcomes.astype(np.int64))
 
 
+MICRO = (
+    ("micro_auc", micro_roc_auc),
+    ("micro_average_precision", micro_average_precision),
+)
+
+
 # --- Influences ---------------------------------------------------------------------------------
 
 
@@ -139,14 +144,13 @@ def without_each(truth: BoolArray, scores: FloatArray, metric: object) -> FloatA
 
 def test_estimates_are_the_metrics() -> None:
     truth, scores = tied()
-    classes, pairs = rank_classes(truth, scores), rank_pairs(truth, scores)
+    classes = rank_classes(truth, scores)
     auc, precision = auc_influence(classes), average_precision_influence(classes)
     assert np.allclose(auc.estimates, roc_auc(truth, scores), rtol=0, atol=1e-12)
     assert np.allclose(precision.estimates, average_precision(truth, scores), rtol=0, atol=1e-12)
-    n = len(truth)
-    micro = micro_auc_influence(pairs, n), micro_average_precision_influence(pairs, n)
-    assert micro[0].estimates[0] == pytest.approx(micro_roc_auc(truth, scores), abs=1e-12)
-    assert micro[1].estimates[0] == pytest.approx(micro_average_precision(truth, scores), abs=1e-12)
+    for key, metric in MICRO:
+        estimate = influences(truth, scores)[key].estimates[0]
+        assert estimate == pytest.approx(metric(truth, scores), abs=1e-12)
 
 
 def test_influence_on_average_precision_is_the_jackknife() -> None:
@@ -171,17 +175,10 @@ def test_influence_on_auc_is_delongs() -> None:
         assert found.standard_errors[j] >= np.sqrt(variance)
 
 
-@pytest.mark.parametrize(
-    ("influence", "metric"),
-    [
-        (micro_auc_influence, micro_roc_auc),
-        (micro_average_precision_influence, micro_average_precision),
-    ],
-)
-def test_micro_influence_is_that_of_whole_texts(influence: object, metric: object) -> None:
+@pytest.mark.parametrize(("key", "metric"), MICRO)
+def test_micro_influence_is_that_of_whole_texts(key: str, metric: object) -> None:
     truth, scores = tied(300)
-    assert callable(influence)
-    found = influence(rank_pairs(truth, scores), len(truth))
+    found = influences(truth, scores)[key]
     left_out = without_each(truth, scores, metric)
     jackknife = np.sqrt((len(truth) - 1) / len(truth) * np.square(left_out - left_out.mean()).sum())
     assert found.standard_errors[0] == pytest.approx(jackknife, rel=0.03)

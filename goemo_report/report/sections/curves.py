@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from goemo_report.analysis.curves import Curve, Steps, precision_recall_curve, roc_curve, steps
+from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.rankings import Ranking
 from goemo_report.report.document import Axis, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._common import (
     Cells,
@@ -27,7 +29,7 @@ CLASS_RUNS: Final = 2
 """Runs with curves per label: more would make the page too large."""
 _RECALLS: Final = (0.2, 0.4, 0.6, 0.8)
 
-_Draw = Callable[[Steps, int], Curve | None]
+_Draw = Callable[[Ranking, int], Curve | None]
 _KINDS: Final[dict[str, tuple[str, str, str, _Draw]]] = {
     "precision-recall": ("Precision-recall", "recall", "precision", precision_recall_curve),
     "roc": ("ROC", "false positive rate", "true positive rate", roc_curve),
@@ -39,7 +41,7 @@ def build(comparison: Comparison) -> Section:
     wanted = dict.fromkeys((comparison.best, comparison.baseline, *comparison.ranked))
     chosen = tuple(wanted)[:CLASS_RUNS]
     micro = {run: _micro(run) for run in comparison.runs}
-    classes = {run: _class_steps(run) for run in chosen}
+    classes = {run: _classes(run) for run in chosen}
     auc = [metric_column("micro_auc"), metric_column("macro_auc")]
     return Section(
         "curves",
@@ -69,30 +71,49 @@ def build(comparison: Comparison) -> Section:
     )
 
 
-class _Micro(NamedTuple):
-    """What is said of a run; the steps it comes from would take megabytes for each."""
+class _Drawn(NamedTuple):
+    """What is said of a ranking, which itself would take megabytes for each run."""
 
     curves: dict[str, Curve | None]
     precisions: list[float | None]
 
 
-def _micro(run: ComparedRun) -> _Micro:
-    found = steps(run.predictions.truth.ravel(), run.predictions.probabilities.ravel())
-    curves = {kind: draw(found, MICRO_POINTS) for kind, (*_, draw) in _KINDS.items()}
-    return _Micro(curves, _precisions(found))
+_NONE: Final = _Drawn({}, [None] * len(_RECALLS))
 
 
-def _class_steps(run: ComparedRun) -> dict[str, Steps]:
+def _drawn(truth: BoolArray, scores: FloatArray, points: int) -> _Drawn:
+    found = Ranking.of(truth, scores)
+    return _Drawn(
+        {kind: draw(found, points) for kind, (*_, draw) in _KINDS.items()}, _precisions(found)
+    )
+
+
+def _micro(run: ComparedRun) -> _Drawn:
+    found = run.predictions
+    return _drawn(found.truth.ravel(), found.probabilities.ravel(), MICRO_POINTS)
+
+
+def _classes(run: ComparedRun) -> dict[str, _Drawn]:
     columns = zip(run.labels, run.predictions.truth.T, run.predictions.probabilities.T, strict=True)
-    return {label: steps(truth, scores) for label, truth, scores in columns}
+    return {label: _drawn(truth, scores, CLASS_POINTS) for label, truth, scores in columns}
 
 
-def _series(run: ComparedRun, curve: Curve | None, group: str = "") -> Iterator[Series]:
+def _precisions(found: Ranking) -> list[float | None]:
+    """The best precision among thresholds that reach each recall of _RECALLS."""
+    if not found.positives:
+        return _NONE.precisions
+    best = np.maximum.accumulate(found.precision[::-1])[::-1]  # from each threshold downwards
+    first = np.searchsorted(found.recall, np.array(_RECALLS) - 1e-12)
+    return list(map(float, best[first]))
+
+
+def _series(run: ComparedRun, drawn: _Drawn, kind: str, group: str = "") -> Iterator[Series]:
+    curve = drawn.curves.get(kind)
     if curve is not None:
         yield run_series(run, curve.x.tolist(), curve.y.tolist(), group=group)
 
 
-def _micro_plot(micro: dict[ComparedRun, _Micro], kind: str, table: Table) -> Plot:
+def _micro_plot(micro: dict[ComparedRun, _Drawn], kind: str, table: Table) -> Plot:
     title, x, y, _ = _KINDS[kind]
     noun = next(iter(micro)).label_set.noun
     return Plot(
@@ -101,18 +122,16 @@ def _micro_plot(micro: dict[ComparedRun, _Micro], kind: str, table: Table) -> Pl
         alt=f"{title} curves over all text x {noun} pairs, one a run.",
         x=Axis(x, low=0, high=1),
         y=Axis(y, low=0, high=1),
-        series=tuple(
-            series for run, found in micro.items() for series in _series(run, found.curves[kind])
-        ),
+        series=tuple(one for run, drawn in micro.items() for one in _series(run, drawn, kind)),
         table=table,
         diagonal=kind == "roc",
     )
 
 
 def _class_plot(
-    comparison: Comparison, classes: dict[ComparedRun, dict[str, Steps]], kind: str, table: Table
+    comparison: Comparison, classes: dict[ComparedRun, dict[str, _Drawn]], kind: str, table: Table
 ) -> Plot:
-    title, x, y, draw = _KINDS[kind]
+    title, x, y, _ = _KINDS[kind]
     return Plot(
         id=f"curves-{kind}-emotions",
         title=f"{title} curve of each {comparison.noun}",
@@ -120,11 +139,10 @@ def _class_plot(
         x=Axis(x, low=0, high=1),
         y=Axis(y, low=0, high=1),
         series=tuple(
-            series
+            one
             for label in comparison.labels
-            for run, found in classes.items()
-            if label in found
-            for series in _series(run, draw(found[label], CLASS_POINTS), label)
+            for run, drawn in classes.items()
+            for one in _series(run, drawn.get(label, _NONE), kind, label)
         ),
         table=table,
         diagonal=kind == "roc",
@@ -132,16 +150,7 @@ def _class_plot(
     )
 
 
-def _precisions(found: Steps | None) -> list[float | None]:
-    """The best precision among thresholds that reach each recall of _RECALLS."""
-    if found is None or not found.positives:
-        return [None] * len(_RECALLS)
-    best = np.maximum.accumulate(found.precision[::-1])[::-1]  # from each threshold downwards
-    first = np.searchsorted(found.recall, np.array(_RECALLS) - 1e-12)
-    return list(map(float, best[first]))
-
-
-def _micro_table(micro: dict[ComparedRun, _Micro]) -> Table:
+def _micro_table(micro: dict[ComparedRun, _Drawn]) -> Table:
     return run_table(
         "curves-precision-recall-values",
         "Precision at recall, micro",
@@ -157,11 +166,11 @@ def _micro_table(micro: dict[ComparedRun, _Micro]) -> Table:
     )
 
 
-def _class_table(comparison: Comparison, classes: dict[ComparedRun, dict[str, Steps]]) -> Table:
+def _class_table(comparison: Comparison, classes: dict[ComparedRun, dict[str, _Drawn]]) -> Table:
     def cells(label: str) -> Cells:
         for run, found in classes.items():
             yield run.of_class("average_precision", label)
-            yield from _precisions(found.get(label))
+            yield from found.get(label, _NONE).precisions
 
     columns: list[Column] = []
     for run in classes:

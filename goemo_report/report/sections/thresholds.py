@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from goemo_report.analysis.curves import Sweep, sweep
+from goemo_report.analysis.curves import GRID, sweep
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.metrics.arrays import FloatArray
 from goemo_report.report.document import Axis, Block, Callout, Cell, Column, Plot, Section, Table
 from goemo_report.report.sections._common import (
     METRIC_TITLES,
@@ -149,14 +150,16 @@ def _whose(best: ComparedRun, other: ComparedRun) -> str:
     return ", one run of each recipe (Seeds has the means of both)" if several else ""
 
 
-def _sweep(found: dict[ComparedRun, Sweep], name: str, title: str, axis: str) -> Plot:
+def _sweep(
+    found: dict[ComparedRun, dict[str, FloatArray]], name: str, title: str, axis: str
+) -> Plot:
     identifier = f"sweep-{name.replace('_', '-')}"
     table = run_table(
         f"{identifier}-values",
         title,
         found,
         (Column(f"at_{0.1 * n:.1f}", f"{0.1 * n:.1f}", "number") for n in range(1, 10)),
-        lambda run: (float(getattr(found[run], name)[at]) for at in _TABLE_AT),
+        lambda run: (float(found[run][name][at]) for at in _TABLE_AT),
         collapsed=True,
     )
     return Plot(
@@ -166,11 +169,7 @@ def _sweep(found: dict[ComparedRun, Sweep], name: str, title: str, axis: str) ->
         x=Axis("threshold", low=0, high=1),
         y=Axis(axis, low=0, percent=name == "coverage"),
         series=tuple(
-            run_series(
-                run,
-                one.thresholds[_SHOWN].tolist(),
-                getattr(one, name)[_SHOWN].round(4).tolist(),
-            )
+            run_series(run, GRID[_SHOWN].tolist(), one[name][_SHOWN].round(4).tolist())
             for run, one in found.items()
         ),
         table=table,
