@@ -269,9 +269,11 @@ def class_key(key: str) -> tuple[str, str]:
 def canonical_metric(key: str) -> str:
     """The guide's spelling of a logged metric key: `test/f1_macro` is `test/macro_f1`.
 
-    A micro AUC is the bare `auc`, as the guide writes it; other keys come back unchanged.
+    A micro AUC is the bare `auc`, as the guide writes it; `eval/`, as transformers' Trainer logs
+    it, is `val/`; other keys come back unchanged.
     """
     split, _, name = key.partition("/")
+    split = "val" if split == "eval" else split
     if split not in ("train", "val", "test"):
         return key
     statistic, _, average = name.rpartition("_")

@@ -46,10 +46,11 @@ def test_an_epoch_of_trainer_is_the_row_at_its_end_or_the_first_after_it(key: st
         (2.22, 4),
         (2.99, 3),
     ]
-    rows = [{"train/loss": loss, "val/loss": 1.0, key: epoch} for epoch, loss in logged]
+    rows = [{"train/loss": loss, "eval/loss": 1.0, key: epoch} for epoch, loss in logged]
     assert losses(rows) == ("epoch", {1: None, 2: 4, 3: 3})
     found = training(tuple(rows))
     assert found.logged == 8
+    assert found.rows[1]["val/loss"] == 1.0
     assert found.curve("train/loss")[0] == [0.0, 0.37, 0.74, 1.11, 1.48, 2.22, 2.99]
     assert losses(rows[1:3]) == ("step", {0: 8, 1: 7})  # the first epoch did not end
 

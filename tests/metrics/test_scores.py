@@ -290,6 +290,7 @@ def test_without_probabilities_there_are_no_rankings() -> None:
     ("key", "canonical"),
     [
         ("test/auc_micro", "test/auc"),
+        ("eval/macro_f1", "val/macro_f1"),
         ("test/auc_macro", "test/macro_auc"),
         ("test/micro_auc", "test/auc"),
         ("test/f1_macro", "test/macro_f1"),

@@ -78,7 +78,7 @@ def build(comparison: Comparison) -> Section:
         "training",
         "Training",
         tuple(blocks),
-        lead="Logged at the end of each epoch; the only figures of this report that are not "
+        lead="Logged while the runs trained; the only figures of this report that are not "
         "recomputed. The marked epoch is the one that the run kept.",
         method="Values as logged; of a run that logged no `epoch`, by step. Curves keep at most "
         f"{MOST_POINTS} points and their shape, tables {MOST_ROWS} rows; `goemo-report show RUN "
