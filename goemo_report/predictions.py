@@ -33,6 +33,7 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import Grouping, LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+from goemo_report.reading.columns import guides_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,8 @@ class Predictions:
 
     `truth` and `predicted` are (n, k) booleans, as `true_labels` and `pred_labels` have them;
     `probabilities` is (n, k) float64 in [0, 1]. `source` names the file in messages; `change`
-    says what became of its labels since it was read.
+    says what became of its labels since it was read, `notes` how columns that are not the
+    guide's were understood.
     """
 
     texts: tuple[str, ...]
@@ -63,6 +65,7 @@ class Predictions:
     label_set: LabelSet
     source: str
     change: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -162,14 +165,15 @@ class Predictions:
 
 
 def read_predictions(path: str | PathLike[str], *, name: str | None = None) -> Predictions:
-    """Read and check a prediction CSV, plain or gzip-compressed; `name` stands for the path.
+    """Read and check a prediction file; `name` stands for the path in messages.
 
-    Columns may come in any order, other columns are ignored, and `pred_prob_{emotion}`
-    stands for `pred_probs_{emotion}`. Raises DataError, naming file, line and column.
+    CSV, TSV, semicolons with decimal commas, Parquet, Arrow, JSON, JSON Lines and `.npz`, plain
+    or compressed, told by content. Columns are the guide's in any order, or another shape that
+    `reading.columns` understands. Raises DataError, naming file, line and column.
     """
     path = Path(path)
     source = name or path.name
-    table = read_table(path, source)
+    table, notes = guides_table(read_table(path, source))
     columns = _Columns.of(table.header, source)
     texts: list[str] = []
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
@@ -181,7 +185,9 @@ def read_predictions(path: str | PathLike[str], *, name: str | None = None) -> P
             (truth, probabilities, _label_matrix(block, columns.predicted, columns.label_set))
         )
     truth, probabilities, predicted = map(np.concatenate, zip(*parts, strict=True))
-    return Predictions(tuple(texts), truth, probabilities, predicted, columns.label_set, source)
+    label_set = columns.label_set
+    arrays = truth, probabilities, predicted
+    return Predictions(tuple(texts), *arrays, label_set, source, notes=notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
 
     A row without a true label is odd only where there is a label for it, neutral.
     """
+    yield from predictions.notes
     noun = predictions.label_set.noun
     inferred = infer_threshold(predictions.probabilities, predictions.predicted, noun)
     if inferred.value != scores.threshold or inferred.contradictions:

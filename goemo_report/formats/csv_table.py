@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
+import re
 import threading
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,19 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goemo_report.errors import DataError
+from goemo_report.formats import readers
 from goemo_report.formats.json_text import jsonable
-from goemo_report.formats.sniff import CSV, GZIP, HEAD, sniff
+from goemo_report.formats.sniff import HEAD, sniff
 from goemo_report.formats.text import escape_workflow_commands
 from goemo_report.formats.wording import plural
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader  # the type has no public name before Python 3.13
 
-# A small file may unpack to gigabytes of nothing, up to 1,032 times its size. Predictions are
-# mostly digits, of which gzip cannot make a fiftieth; tables of few values are small.
-_GZIP_SMALL = 64 << 20
-_GZIP_RATIO = 50
-_GZIP_LIMIT = 1 << 30
+_MOST_LAYERS = 2
+_MARK_LINE = rb"(\xef\xbb\xbf)?sep=.\r?\n"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
@@ -37,37 +34,32 @@ _ROWS_AT_ONCE = 1 << 13
 
 
 def read_table(path: Path, source: str) -> Table:
-    """Read a UTF-8 CSV, plain or gzip-compressed; rows are parsed when they are asked for.
+    """Read a table of any format that `sniff` knows a reader for, compressed or not.
 
-    Raises DataError, naming `source` and the line, when that is not what the file holds.
+    The rows of a CSV are parsed when they are asked for. Raises DataError, naming `source`, the
+    format and the line, when the file cannot be read.
     """
     try:
         data = path.read_bytes()
-        found = sniff(data[:HEAD])
-        if found is GZIP:
-            data = _decompressed(data, source)
-            found = sniff(data[:HEAD])
     except FileNotFoundError:
         raise DataError(f"{source} does not exist", "Check the path") from None
-    except (zlib.error, EOFError, gzip.BadGzipFile) as error:
-        what = f"{source} is not a whole gzip file: {error}"
-        raise DataError(what, "Download or write it again") from error
     except (OSError, ValueError) as error:  # ValueError: a path that no system can open
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{source} cannot be read: {reason}", "Check the path") from error
-    if found is not CSV:
-        raise DataError(f"{source} {found.what}", found.remedy)
-    return Table.of(data, source)
-
-
-def _decompressed(data: bytes, source: str) -> bytes:
-    limit = min(max(_GZIP_SMALL, _GZIP_RATIO * len(data)), _GZIP_LIMIT)
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        found = file.read(limit + 1)
-    if len(found) > limit:
-        what = f"{source} unpacks to more than {limit >> 20:,} MiB from {len(data):,} bytes"
-        raise DataError(what, "Unpack it, if it is what it should be, and read the plain CSV")
-    return found
+    found = sniff(data[:HEAD])
+    for _ in range(_MOST_LAYERS):
+        if found.key in readers.PACKED:
+            data = readers.unpacked(data, found.key, source)
+            found = sniff(data[:HEAD])
+    if re.match(_MARK_LINE, data):  # spreadsheets say so how fields are separated
+        data = re.sub(_MARK_LINE, rb"\n", data, count=1)
+        found = sniff(data.lstrip()[:HEAD])
+    if found.key in readers.READERS:
+        grid = readers.read_grid(data, found.key, source)
+        return Table.of_rows(grid.header, grid.rows(), source)
+    if found.mark:
+        return Table.of(data, source, found.mark, decimal_comma=found.decimal_comma)
+    raise DataError(f"{source} {found.what}", found.remedy)
 
 
 class Block(NamedTuple):
@@ -84,18 +76,31 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV: its header, and the bytes of the whole. A blank line is no row."""
+    """A CSV: its header, and the bytes of the whole. A blank line is no row.
+
+    `has_lines` is False where the bytes were made here from another format.
+    """
 
     header: list[str]
     data: bytes
     source: str
+    mark: str = ","
+    decimal_comma: bool = False
+    has_lines: bool = True
 
     @classmethod
-    def of(cls, data: bytes, source: str) -> Table:
-        """The CSV that bytes hold."""
-        for [header] in cls([], data, source)._parsed():
-            return cls(header, data, source)
+    def of(cls, data: bytes, source: str, mark: str = ",", *, decimal_comma: bool = False) -> Table:
+        """The CSV that bytes hold, its fields separated by `mark`."""
+        for [header] in cls([], data, source, mark, decimal_comma)._parsed():
+            return cls(header, data, source, mark, decimal_comma)
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
+
+    @classmethod
+    def of_rows(cls, header: Sequence[str], rows: Iterable[Sequence[str]], source: str) -> Table:
+        """A table of rows that are no lines of a file."""
+        lines = (",".join(map(quoted, row)) for row in (header, *rows))
+        data = "\n".join(lines).encode("utf-8", "replace")
+        return cls(list(header), data, source, has_lines=False)
 
     @cached_property
     def rows(self) -> list[list[str]]:
@@ -119,14 +124,15 @@ class Table:
 
     def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
         """The error that refuses a row (counted from 0), with the line on which it starts."""
-        place = f"{self.source}, line {self._line(row + 1)} (row {row + 1})"
+        line = f"line {self._line(row + 1)} (row {row + 1})" if self.has_lines else f"row {row + 1}"
+        place = f"{self.source}, {line}"
         if column:
             place += f", column {column}"
         return DataError(f"{place}: {what}", remedy)
 
     def _reader(self) -> _Reader:
         text = io.TextIOWrapper(io.BytesIO(self.data), encoding="utf-8-sig", newline="")
-        return csv.reader(text, strict=True)
+        return csv.reader(text, delimiter=self.mark, strict=True)
 
     def _parsed(self) -> Iterator[list[list[str]]]:
         """The header alone, then the rows."""

@@ -1,7 +1,7 @@
 """What a file holds, told from its first bytes: a name for each format, whatever its ending.
 
-`sniff` gives one entry of the table below. `csv` and `gzip` are read; of the others this says
-what they are and what to do. A reader for another format belongs beside `csv_table`.
+`sniff` gives one entry of the table below: a separated table has its `mark`, other formats have a
+reader in `readers` or a line that says what they are and what to do.
 """
 
 from __future__ import annotations
@@ -22,18 +22,23 @@ _LOGIN: Final = "Download the file itself: this may be a page to log in"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format; `what` follows the name of a file in a message."""
+    """One format; `what` follows the name of a file in a message.
+
+    `mark` separates the fields of a table, whose numbers may have a decimal comma.
+    """
 
     key: str
     what: str
     remedy: str
+    mark: str = ""
+    decimal_comma: bool = False
 
 
 def _not_csv(key: str, title: str, remedy: str) -> Format:
     return Format(key, f"is {title}, not a CSV", remedy)
 
 
-CSV: Final = Format("csv", "is a CSV", "")
+CSV: Final = Format("csv", "is a CSV", "", ",")
 GZIP: Final = _not_csv("gzip", "a gzip file", _UNPACK)
 _UTF_16: Final = Format("utf-16", "is UTF-16, not UTF-8", _SAVE)
 _ARROW: Final = _not_csv("arrow", "an Arrow or Feather file", _CONVERT)
@@ -119,7 +124,5 @@ def _separated(lines: list[str]) -> Format:
     if mark == ",":
         return CSV
     name = _SEPARATORS[mark]
-    what, remedy = f"is separated by {name}, not commas", "Save it with commas"
-    if mark == ";" and any(map(_DECIMAL_COMMA.search, lines[1:3])):
-        what, remedy = f"{what}, and has decimal commas", f"{remedy} and with decimal points"
-    return Format(name, what, remedy)
+    commas = mark == ";" and any(map(_DECIMAL_COMMA.search, lines[1:3]))
+    return Format(name, f"is separated by {name}", "", mark, commas)

@@ -48,37 +48,30 @@ def tarred() -> bytes:
     return data.getvalue()
 
 
-RECORD = json.dumps(dict(zip(HEADER, ROW, strict=True)))
+PLAIN = ["Hello", "joy", "joy", "0.5", "0.25"]
+PLAIN_RECORD = json.dumps(dict(zip(HEADER, PLAIN, strict=True)))
+
+
+def separated_plain(mark: str) -> bytes:
+    return separated(mark, PLAIN)
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (separated("\t"), "is separated by tabs, not commas. Save it with commas"),
-        (separated("|"), "is separated by vertical bars, not commas"),
-        (separated(";"), "is separated by semicolons, not commas. Save"),
-        (separated(";", [*ROW[:3], "0,5", "1"]), "is separated by semicolons, not commas, and has"),
-        (b"sep=;\n" + separated(";"), "is separated by semicolons"),
-        (b"\xef\xbb\xbf" + separated("\t"), "is separated by tabs"),
-        (gzip.compress(separated("\t")), "is separated by tabs"),
-        (gzip.compress(gzip.compress(CSV)), "is a gzip file, not a CSV. Unpack"),
-        (bz2.compress(CSV), "is a bzip2 file, not a CSV. Unpack it"),
-        (lzma.compress(CSV), "is an xz file"),
         (b"\x28\xb5\x2f\xfd\x24", "is a Zstandard file"),
-        (zipped("p.csv"), "is a zip archive"),
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "is an Excel workbook"),
         (zipped("mimetype", "content.xml"), "is an OpenDocument file"),
         (zipped("archive/data.pkl", "archive/version"), "is a PyTorch file"),
-        (saved(probabilities=[1]), "is a NumPy archive (.npz)"),
+        (saved(probabilities=[1]), "has no y_true. Save y_true, y_prob and labels"),
         (tarred(), "is a tar archive"),
         (gzip.compress(tarred()), "is a tar archive"),
-        (b"PAR1\x15\x04\x15\x10", "is a Parquet file, not a CSV. Write it as CSV"),
-        (b"ARROW1\0\0\xff\xff\xff\xff", "is an Arrow or Feather file"),
+        (b"PAR1\x15\x04\x15\x10", "is a parquet file that is cut off or damaged"),
+        (b"ARROW1\0\0\xff\xff\xff\xff", "is an Arrow file that is cut off or damaged"),
         (b"\x93NUMPY\x01\0", "is a NumPy array"),
         (pickle.dumps(ROW), "is a Python pickle"),
-        (f"{RECORD}\n{RECORD}\n".encode(), "is JSON with an object a line"),
-        (f"[{RECORD}]".encode(), "is JSON, not a CSV"),
-        (json.dumps({"columns": HEADER, "data": [ROW]}, indent=2).encode(), "is JSON, not a CSV"),
+        (b"[1, 2]", "is JSON, but not a list of objects"),
+        (zipped("a.csv", "b.csv"), "holds 2 files, not one"),
         (separated(",").decode().encode("utf-16"), "is UTF-16, not UTF-8. Save it as CSV in UTF-8"),
         (separated(",").decode().encode("utf-16-le"), "is UTF-16, not UTF-8"),
         (b"<!DOCTYPE html><html>log in</html>", "is a web page"),
@@ -93,6 +86,32 @@ def test_other_formats_are_named_with_the_remedy(data: bytes, said: str, tmp_pat
         read_table(path, path.name)
     assert str(caught.value).startswith(f"predictions.csv {said}")
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        separated_plain(","),
+        separated_plain("\t"),
+        separated_plain("|"),
+        separated_plain(";"),
+        b"sep=;\n" + separated_plain(";"),
+        b"\xef\xbb\xbf" + separated_plain("\t"),
+        gzip.compress(separated_plain("\t")),
+        bz2.compress(gzip.compress(separated_plain(","))),
+        lzma.compress(separated_plain(",")),
+        f"{PLAIN_RECORD}\n{PLAIN_RECORD}\n".encode()[: len(PLAIN_RECORD) + 1]
+        + PLAIN_RECORD.encode(),
+        f"[{PLAIN_RECORD}]".encode(),
+        json.dumps({"columns": HEADER, "data": [PLAIN]}, indent=2).encode(),
+    ],
+)
+def test_tables_of_other_formats_are_read(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_bytes(data)
+    table = read_table(path, path.name)
+    assert table.header == HEADER
+    assert table.rows[0] == PLAIN
 
 
 @pytest.mark.parametrize("data", [CSV, gzip.compress(CSV), b"\xef\xbb\xbf" + CSV, b"\n\n" + CSV])

@@ -1,0 +1,1 @@
+"""Prediction tables of any shape, put into the shape of the guide."""

@@ -1,0 +1,207 @@
+"""Every format and every shape of columns gives the same predictions, or says why not."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from goemo_report.errors import DataError
+from goemo_report.labels import EKMAN, EMOTIONS
+from goemo_report.predictions import Predictions, read_predictions, write_predictions
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+ROWS = 30
+
+
+@pytest.fixture
+def guide(tmp_path: Path) -> Predictions:
+    generator = np.random.default_rng(5)
+    truth = generator.random((ROWS, len(EMOTIONS))) < 0.1
+    truth[:, 0] |= ~truth.any(axis=1)
+    probabilities = generator.random(truth.shape).round(4)
+    texts = [f'text {i}, with "quotes"; and marks' for i in range(ROWS)]
+    write_predictions(tmp_path / "guide.csv", texts, truth, probabilities, 0.5, EMOTIONS)
+    return read_predictions(tmp_path / "guide.csv")
+
+
+def names(row: Any) -> list[str]:
+    return [label for label, mark in zip(EMOTIONS, row, strict=True) if mark]
+
+
+def same(found: Predictions, guide: Predictions, *, texts: bool = True) -> None:
+    assert found.labels == guide.labels
+    assert np.array_equal(found.truth, guide.truth)
+    assert np.array_equal(found.predicted, guide.predicted)
+    assert np.array_equal(found.probabilities, guide.probabilities)
+    assert not texts or found.texts == guide.texts
+
+
+def as_npz(p: Predictions) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(
+        buffer, y_true=p.truth, y_prob=p.probabilities, labels=np.array(EMOTIONS), texts=p.texts
+    )
+    return buffer.getvalue()
+
+
+def zipped(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("test_predictions.csv", data)
+    return buffer.getvalue()
+
+
+def csv_of(p: Predictions, **options: Any) -> bytes:
+    text: str = p.to_frame().to_csv(index=False, **options)
+    return text.encode()
+
+
+def parquet_of(p: Predictions, method: str = "to_parquet") -> bytes:
+    buffer = io.BytesIO()
+    getattr(p.to_frame(), method)(buffer)
+    return buffer.getvalue()
+
+
+FORMATS: dict[str, Callable[[Predictions], bytes]] = {
+    "tabs": lambda p: csv_of(p, sep="\t"),
+    "semicolons": lambda p: csv_of(p, sep=";", decimal=","),
+    "bars": lambda p: csv_of(p, sep="|"),
+    "gzip": lambda p: gzip.compress(csv_of(p)),
+    "bzip2": lambda p: bz2.compress(csv_of(p)),
+    "xz": lambda p: lzma.compress(csv_of(p, sep="\t")),
+    "zip": lambda p: zipped(csv_of(p)),
+    "parquet": parquet_of,
+    "feather": lambda p: parquet_of(p, "to_feather"),
+    "records": lambda p: p.to_frame().to_json(orient="records").encode(),
+    "lines": lambda p: p.to_frame().to_json(orient="records", lines=True).encode(),
+    "columns": lambda p: p.to_frame().to_json(orient="columns").encode(),
+    "wandb table": lambda p: p.to_frame().to_json(orient="split", index=False).encode(),
+    "npz": as_npz,
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_formats_are_told_by_content(form: str, guide: Predictions, tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"  # whatever its ending says
+    path.write_bytes(FORMATS[form](guide))
+    same(read_predictions(path), guide)
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"tabs", "semicolons", "bars"}))
+def test_what_is_cut_off_is_named_for_what_it_is(
+    form: str, guide: Predictions, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    data = FORMATS[form](guide)
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"cut off or damaged|not a whole|not a JSON object"):
+        read_predictions(path)
+
+
+def one_hot(p: Predictions, true: str, prob: str) -> pd.DataFrame:
+    frame = pd.DataFrame({"text": p.texts})
+    for i, label in enumerate(EMOTIONS):
+        frame[true.format(label)] = p.truth[:, i].astype(int)
+    for i, label in enumerate(EMOTIONS):
+        frame[prob.format(label)] = p.probabilities[:, i]
+    return frame
+
+
+def listed(p: Predictions, cell: Callable[[Any], Any]) -> pd.DataFrame:
+    frame = p.to_frame()
+    for column, marks in (("true_labels", p.truth), ("pred_labels", p.predicted)):
+        frame[column] = [cell(row) for row in marks.tolist()]
+    return frame
+
+
+SHAPES: dict[str, tuple[Callable[[Predictions], pd.DataFrame], str]] = {
+    "one-hot": (lambda p: one_hot(p, "true_{}", "prob_{}"), "true labels, 0 or 1"),
+    "bare": (lambda p: one_hot(p, "{}", "{}_prob"), "true labels, 0 or 1"),
+    "python lists": (lambda p: listed(p, lambda row: str(names(row))), ""),
+    "json lists": (lambda p: listed(p, lambda row: json.dumps(names(row))), ""),
+    "ids": (
+        lambda p: listed(p, lambda r: ",".join(str(i) for i, m in enumerate(r) if m)),
+        "ids in the order admiration",
+    ),
+    "lists of ids": (
+        lambda p: listed(p, lambda r: str([i for i, m in enumerate(r) if m])),
+        "ids in the order admiration",
+    ),
+    "list of probabilities": (
+        lambda p: pd.DataFrame(
+            {
+                "text": p.texts,
+                "labels": [",".join(names(row)) for row in p.truth.tolist()],
+                "probs": [str(row) for row in p.probabilities.tolist()],
+            }
+        ),
+        "column probs",
+    ),
+    "without pred_labels": (lambda p: p.to_frame().drop(columns="pred_labels"), "at least 0.5"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_of_columns(shape: str, guide: Predictions, tmp_path: Path) -> None:
+    make, note = SHAPES[shape]
+    make(guide).to_csv(tmp_path / "file.csv", index=False)
+    found = read_predictions(tmp_path / "file.csv")
+    same(found, guide)
+    assert note in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(("column", "first"), [("id", "id-0"), (None, "row 1")])
+def test_rows_without_texts(
+    column: str | None, first: str, guide: Predictions, tmp_path: Path
+) -> None:
+    frame = guide.to_frame().drop(columns="text")
+    if column:
+        frame.insert(0, column, [f"id-{i}" for i in range(ROWS)])
+    frame.to_csv(tmp_path / "file.csv", index=False)
+    found = read_predictions(tmp_path / "file.csv")
+    same(found, guide, texts=False)
+    assert found.texts[0] == first
+    assert "no texts" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.drop(columns=[c for c in f if c.startswith("pred_probs")]), "lacks 1 column"),
+        (lambda f: f.drop(columns="true_labels"), "lacks 1 column: true_labels; it has 'text'"),
+        (lambda f: f.assign(true_labels="99"), r"row 1\): '99' holds an id that is no label's"),
+        (lambda f: f.assign(true_labels="['mirth']"), "'mirth' is no emotion"),
+    ],
+)
+def test_what_cannot_be_understood_says_why(
+    change: Callable[[pd.DataFrame], pd.DataFrame],
+    said: str,
+    guide: Predictions,
+    tmp_path: Path,
+) -> None:
+    change(guide.to_frame()).to_csv(tmp_path / "file.csv", index=False)
+    with pytest.raises(DataError, match=said):
+        read_predictions(tmp_path / "file.csv")
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs the shared cases beside the repository")
+@pytest.mark.parametrize(
+    "name",
+    ["tabs.csv", "semicolons.csv", "lists.csv", "ids.csv", "onehot.csv", "predictions.parquet",
+     "predictions.jsonl", "majority.csv", "ekman.csv", "toxicity.csv"],
+)  # fmt: skip
+def test_the_cases_are_read(name: str) -> None:
+    found = read_predictions(CASES / name)
+    assert len(found) == 40
+    assert found.label_set != EKMAN or name == "ekman.csv"
