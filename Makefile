@@ -41,7 +41,7 @@ $(VENV)-oldest/.ready: pyproject.toml constraints.txt Makefile
 	@sed -e 's/^wandb==.*/wandb==$(OLDEST)/' -e '/^protobuf==/d' constraints.txt >$(@D)/constraints.txt
 	@echo "installing goemo beside wandb $(OLDEST) into $(@D) ..."
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint $(@D)/constraints.txt --editable . graphql-core hypothesis pytest pytest-xdist
+	  --constraint $(@D)/constraints.txt --editable . graphql-core hypothesis pyarrow pytest pytest-xdist
 	@touch $@
 
 test-oldest: $(VENV)-oldest/.ready ## the tests of the sources beside the oldest wandb client

@@ -19,6 +19,7 @@ from goemo_report.sources.newest import holds_no
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
 from goemo_report.sources.wandb_api.source import to_stderr
+from tests.sources.clients import newest_client
 from tests.sources.online import md5, open_api, point_at, predictions_of, put, some_runs
 from tests.wandb_server import WandbServer, run_client
 from tests.wandb_server.fixtures import wandb_server
@@ -265,6 +266,7 @@ def _histories() -> dict[str, tuple[object, ...]]:
     }
 
 
+@newest_client
 @pytest.mark.parametrize(("rows", "files"), [(None, 1), (None, 3), (40, 2), (1, 1)])
 def test_an_exported_history_is_whole_as_the_client_reads_it(
     server: WandbServer, tmp_path: Path, rows: int | None, files: int
