@@ -123,6 +123,7 @@ def test_what_is_known_goes_together() -> None:
     sentiment, ekman = GOEMOTIONS.groupings
     assert tuple(ekman.groups) == EKMAN.labels
     assert tuple(sentiment.groups) == SENTIMENT.labels
+    assert (ekman.group_of("grief"), ekman.group_of("nothing")) == ("sadness", "")
     for name in EKMAN.labels:  # both ways from 28 labels to sentiment agree
         [group] = {sentiment.group_of(member) for member in ekman.groups[name]}
         assert EKMAN.groupings[0].group_of(name) == group

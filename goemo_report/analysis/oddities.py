@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import NEUTRAL
+from goemo_report.labels import GOEMOTIONS, NEUTRAL
 from goemo_report.metrics.scores import Scores
 from goemo_report.predictions import Predictions
 from goemo_report.thresholds.infer import infer_threshold
+
+_NEARLY: Final = 3
+"""Labels that may differ from those of GoEmotions before a set is plainly another one."""
 
 
 def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
@@ -35,6 +39,13 @@ def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
         if rows := np.flatnonzero(odd).tolist():
             first = listed([f"{row + 1:,}" for row in rows], 5)
             yield f"{plural(len(rows), 'row')} with {what}: {first} (below the header)"
+    lacking = [label for label in GOEMOTIONS.labels if label not in predictions.labels]
+    more = [label for label in predictions.labels if label not in GOEMOTIONS.labels]
+    if predictions.label_set.data is None and len(lacking) + len(more) <= _NEARLY:
+        lacks = f"lacks {listed(lacking)}" if lacking else ""
+        besides = f"has {listed(more)} besides" if more else ""
+        it = " and ".join(filter(None, (lacks, besides)))
+        yield f"its labels count as its own, not as those of {GOEMOTIONS.name}: it {it}"
     if scores.without_auc:
         yield f"no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}"
     if scores.never_predicted:

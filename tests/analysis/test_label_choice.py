@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from goemo_report.analysis.label_choice import LabelChoice, label_choice, own_groupings
+from goemo_report.analysis.oddities import oddities
 from goemo_report.analysis.truth import check_logged
 from goemo_report.audit.gate import Judge
 from goemo_report.audit.limits import Limit, resolve
@@ -50,6 +51,36 @@ def run_of(predictions: Predictions, number: int, name: str) -> RunResult:
 
 def compared(*runs: RunResult) -> Comparison:
     return compare(runs, options=FINE)
+
+
+# --- Rolled up --------------------------------------------------------------------------
+
+
+def test_a_group_is_there_if_any_member_is() -> None:
+    found, ekman = held(OfflineRun()), GOEMOTIONS.groupings[1]
+    grouped = found.rolled_up(ekman)
+    assert grouped.labels == tuple(ekman.groups)
+    for g, group in enumerate(grouped.labels):
+        columns = [EMOTIONS.index(member) for member in ekman.groups[group]]
+        for row in range(len(found)):
+            assert grouped.truth[row, g] == any(found.truth[row, c] for c in columns)
+            assert grouped.probabilities[row, g] == max(
+                found.probabilities[row, c] for c in columns
+            )
+        at_half = (found.probabilities[:, columns] >= 0.5).any(axis=1)
+        assert np.array_equal(grouped.probabilities[:, g] >= 0.5, at_half)
+        assert np.array_equal(grouped.predicted[:, g], at_half)
+    assert grouped.label_set is EKMAN
+    assert grouped.change == (
+        "rolled up from 28 emotions to 7 by ekman: true and predicted labels by union, "
+        "probabilities by the maximum"
+    )
+
+
+def test_a_run_without_neutral_has_no_neutral_group() -> None:
+    grouped = held(OfflineRun(exclude_neutral=True)).rolled_up(GOEMOTIONS.groupings[0])
+    assert grouped.labels == ("positive", "negative", "ambiguous")
+    assert (grouped.label_set.noun, grouped.label_set.name) == ("sentiment", "3 sentiments")
 
 
 # --- Runs with different labels ---------------------------------------------------------
@@ -136,6 +167,17 @@ def test_the_gate_never_takes_a_label_for_a_group_of_the_same_name() -> None:
     found = Judge("test", baseline=baseline).judge(run, limit, figure)
     assert not found.passed
     assert "share no label" in found.detail
+
+
+def test_a_misspelt_label_is_told() -> None:
+    wide = held(OfflineRun())
+    names = tuple("amusment" if label == "amusement" else label for label in EMOTIONS)
+    odd = replace(wide, label_set=LabelSet.of(names))
+    said = " ".join(oddities(odd, score(odd.truth, odd.probabilities, names)))
+    assert "not as those of GoEmotions: it lacks amusement and has amusment besides" in said
+    for plain in (wide, wide.rolled_up(GOEMOTIONS.groupings[1]), own(("a", "b"))):
+        found = oddities(plain, score(plain.truth, plain.probabilities, plain.labels))
+        assert "GoEmotions" not in " ".join(found)
 
 
 # --- As chosen --------------------------------------------------------------------------
