@@ -26,7 +26,7 @@ def whole_file(
     that write the same target do not mix; a symlink at the target is replaced, not followed.
     Mode and owner are those of `like`, else `mode` less what the umask takes away.
     """
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+    part = target.with_name(f".{target.name[:50]}.{secrets.token_hex(8)}.part")
     mode = mode if like is None else stat.S_IMODE(like.st_mode) & 0o700
     with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
         try:

@@ -121,3 +121,9 @@ def test_paths_of_unknown_homes_and_circles_are_paths(tmp_path: Path) -> None:
     assert user_path("~nosuchuser/x") == Path("~nosuchuser/x")
     assert user_path("~") == Path.home()
     assert user_path(tmp_path / "loop", real=True).name == "loop"
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("\U0001f600" * 63)
+    write_whole(target, b"x")
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
