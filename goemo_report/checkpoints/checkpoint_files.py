@@ -80,6 +80,12 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
             "`goemo-report show RUN` lists what it logged",
         )
     chosen = _data_files(artifact, source.manifests([artifact])[0])
+    unchecked = [f.path for f in chosen.values() if f.reference and f.digest == f.reference]
+    if unchecked:
+        raise DataError(
+            f"{artifact.qualified_name}: by reference and without a checksum: {listed(unchecked)}",
+            "Only what can be checked is opened: log the files, or the references with checksums",
+        )
     local = source.fetch([(artifact, file) for file in chosen.values()], progress)
     require_unchanged(artifact, local)
     with tempfile.TemporaryDirectory(prefix="goemo-checkpoint-") as folder:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from goemo_report.audit import Evidence, audit, collect
 from goemo_report.checkpoints import checkpoint_files
-from goemo_report.sources.model import ArtifactFile, RunRecord
+from goemo_report.errors import DataError
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from goemo_report.sources.newest import checkpoint_folder, newest
 from tests.checkpoints.conftest import artifact
 from tests.memory_source import MemorySource
@@ -75,3 +77,23 @@ def test_the_topmost_config_is_the_checkpoints() -> None:
     assert folder("a/b/config.json", "longer-name/config.json") == "longer-name/"
     assert folder("a/config.json", "config.json") == ""
     assert folder("my-config.json", "config.json/x") is None
+
+
+def test_a_file_that_nothing_can_check_is_not_opened(
+    trained: RunRecord, finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = MemorySource()
+    source.add(trained, (artifact("checkpoint", "model"), moved(finished, "")))
+    manifests = source.manifests
+
+    def by_reference(asked: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        (files,) = manifests(asked)
+        address = "https://host/model"
+        return [tuple(dataclasses.replace(f, digest=address, reference=address) for f in files)]
+
+    monkeypatch.setattr(source, "manifests", by_reference)
+    with (
+        pytest.raises(DataError, match="by reference and without a checksum: "),
+        checkpoint_files.fetched(source, trained),
+    ):
+        pass
