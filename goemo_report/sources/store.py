@@ -151,8 +151,8 @@ class Cache:
         return self._entry("files", identity)[0]
 
     def note(self, error: OSError) -> None:
-        """Say on standard error that the store cannot be used, once."""
-        if self.root not in _NOTED and sys.stderr is not None:
+        """Say on standard error that the store cannot be used, once, unless nobody wants one."""
+        if self.root not in {Path(os.devnull), *_NOTED} and sys.stderr is not None:
             _NOTED.add(self.root)
             text = f"note: nothing can be kept in the cache {self.root} ({error.strerror or error})"
             with contextlib.suppress(OSError, ValueError):
