@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,7 @@ _MARK_LINE = rb"(\xef\xbb\xbf)?sep=.\r?\n"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
-_ROWS_AT_ONCE = 1 << 13
+_FIRST_ROWS, _ROWS_AT_ONCE = 1 << 6, 1 << 13
 
 
 def read_table(path: Path, source: str) -> Table:
@@ -135,12 +135,11 @@ class Table:
         return csv.reader(text, delimiter=self.mark, strict=True)
 
     def _parsed(self) -> Iterator[list[list[str]]]:
-        """The header alone, then the rows."""
-        rows, at_once = filter(None, self._reader()), 1
+        """The header alone, a few rows for those who look at them first, then the rest."""
+        rows, sizes = filter(None, self._reader()), chain((1, _FIRST_ROWS), repeat(_ROWS_AT_ONCE))
         try:
-            while found := _taken(rows, at_once):
+            while found := _taken(rows, next(sizes)):
                 yield found
-                at_once = _ROWS_AT_ONCE
         except csv.Error as error:
             what = f"{self.source}, line {self._line(None)}: not a CSV row: {error}"
             raise DataError(what, "Quote texts and double the quotes inside") from error
