@@ -91,8 +91,10 @@ class Alignment:
 def align(predictions: Predictions, other: Predictions) -> Alignment:
     """Match the rows and the labels of two prediction files of one split."""
     labels = tuple(label for label in predictions.labels if label in set(other.labels))
-    columns = _columns(predictions.labels, labels)
-    other_columns = _columns(other.labels, labels)
+    columns, other_columns = (
+        np.array([one.labels.index(label) for label in labels], dtype=np.int64)
+        for one in (predictions, other)
+    )
     truth, other_truth = predictions.truth[:, columns], other.truth[:, other_columns]
     if predictions.texts == other.texts and np.array_equal(truth, other_truth):
         rows = np.arange(len(predictions.texts), dtype=np.int64)
@@ -111,11 +113,6 @@ def align(predictions: Predictions, other: Predictions) -> Alignment:
         other_total=len(other.texts),
         disagreeing=int(np.count_nonzero(differs)),
     )
-
-
-def _columns(labels: tuple[str, ...], wanted: tuple[str, ...]) -> IntArray:
-    position = {label: index for index, label in enumerate(labels)}
-    return np.array([position[label] for label in wanted], dtype=np.int64)
 
 
 def _keys(texts: tuple[str, ...], truth: BoolArray) -> list[tuple[str, bytes]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -13,26 +12,17 @@ from goemo_report.analysis.alignment import Alignment
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 
-Kind = Literal["false positive", "false negative"]
 
+class Mistake(NamedTuple):
+    """One wrong decision: row of the text, label, and how sure the run was of being right.
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One wrong decision: row of the text, label, and the probability that the run gave it.
-
-    `confidence` is how sure the run was of being right: p for a false positive, 1 - p for a
-    false negative.
+    `confidence` is p for a false positive, 1 - p for a false negative.
     """
 
     row: int
     label: int
-    kind: Kind
-    probability: float
-
-    @property
-    def confidence(self) -> float:
-        """How sure the run was of its wrong decision."""
-        return self.probability if self.kind == "false positive" else 1.0 - self.probability
+    kind: Literal["false positive", "false negative"]
+    confidence: float
 
 
 def mistakes(predictions: Predictions, predicted: BoolArray, limit: int) -> list[Mistake]:
@@ -40,43 +30,27 @@ def mistakes(predictions: Predictions, predicted: BoolArray, limit: int) -> list
 
     Labels in order, false positives first, most confident first, rows break ties.
     """
-    kinds: tuple[tuple[Kind, BoolArray], ...] = (
-        ("false positive", predicted & ~predictions.truth),
-        ("false negative", predictions.truth & ~predicted),
-    )
-    return [
-        Mistake(row, label, kind, float(predictions.probabilities[row, label]))
-        for label in range(len(predictions.labels))
-        for kind, wrong in kinds
-        for row in _top(predictions.probabilities[:, label], wrong[:, label], kind, limit)
-    ]
+    truth, p = predictions.truth, predictions.probabilities
+    found: list[Mistake] = []
+    for label in range(len(predictions.labels)):
+        for wrong, sure in ((predicted & ~truth, p), (truth & ~predicted, 1.0 - p)):
+            kind = "false positive" if sure is p else "false negative"
+            own = slice(label, label + 1)
+            found += (
+                Mistake(row, label, kind, float(sure[row, label]))  # type: ignore[arg-type] # above
+                for row, _ in _most(wrong[:, own], sure[:, own], limit)
+            )
+    return found
 
 
-def _top(probabilities: FloatArray, wrong: BoolArray, kind: Kind, limit: int) -> Iterator[int]:
-    rows = np.flatnonzero(wrong)
-    sign = -1.0 if kind == "false positive" else 1.0
-    order = np.argsort(sign * probabilities[rows], kind="stable")[:limit]
-    yield from rows[order].tolist()
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A text that one run gets right for a label and the other wrong.
-
-    `better` says which: the first run or the other one. `margin` is the distance of the two
-    probabilities.
-    """
+class Disagreement(NamedTuple):
+    """A text that one run gets right for a label and the other wrong; `better` says which."""
 
     row: int
     label: int
     better: Literal["first", "other"]
     probability: float
     other_probability: float
-
-    @property
-    def margin(self) -> float:
-        """How far the two probabilities lie apart."""
-        return abs(self.probability - self.other_probability)
 
 
 def disagreements(
@@ -95,32 +69,22 @@ def disagreements(
         ("other", other_right & ~right),
     )
     for better, differs in kinds:
-        places = np.argwhere(differs)
-        gaps = np.abs(p - q)[differs]
-        for i, j in places[np.argsort(-gaps, kind="stable")[:limit]].tolist():
+        for i, j in _most(differs, np.abs(p - q), limit):
             at = int(common.rows[i]), int(common.columns[j])
             found.append(Disagreement(*at, better, float(p[i, j]), float(q[i, j])))
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A text whose true label looks wrong: every run is sure of the opposite.
+class Suspect(NamedTuple):
+    """A text whose true label looks wrong: the runs are sure of the opposite.
 
-    `mean` is the mean probability of `runs` runs for the label; `labelled` says whether the
-    text carries it.
+    `mean` is their mean probability for the label; `labelled` says whether the text carries it.
     """
 
     row: int
     label: int
     labelled: bool
     mean: float
-    runs: int
-
-    @property
-    def confidence(self) -> float:
-        """How sure the runs are, on average, that the label is wrong."""
-        return 1.0 - self.mean if self.labelled else self.mean
 
 
 def suspects(truth: BoolArray, probabilities: Sequence[FloatArray], limit: int) -> list[Suspect]:
@@ -136,13 +100,17 @@ def suspects(truth: BoolArray, probabilities: Sequence[FloatArray], limit: int) 
     missing, rest = (mean * ~truth).sum(axis=0), (~truth).sum(axis=0)
     high = np.divide(carried, support, out=np.full(truth.shape[1], np.inf), where=support > 0)
     low = np.divide(missing, rest, out=np.full(truth.shape[1], -np.inf), where=rest > 0)
-    found: list[Suspect] = []
-    for labelled, suspect in ((False, ~truth & (mean > high)), (True, truth & (mean < low))):
-        places = np.argwhere(suspect)
-        sign = 1.0 if labelled else -1.0
-        order = np.argsort(sign * mean[suspect], kind="stable")[:limit]
-        found += [
-            Suspect(int(i), int(j), labelled, float(mean[i, j]), len(probabilities))
-            for i, j in places[order]
-        ]
-    return found
+    return [
+        Suspect(row, label, labelled, float(mean[row, label]))
+        for labelled, suspect, sure in (
+            (False, ~truth & (mean > high), mean),
+            (True, truth & (mean < low), 1.0 - mean),
+        )
+        for row, label in _most(suspect, sure, limit)
+    ]
+
+
+def _most(chosen: BoolArray, sure: FloatArray, limit: int) -> Iterator[tuple[int, int]]:
+    """The chosen places of a matrix with the largest values, largest first, rows break ties."""
+    order = np.argsort(-sure[chosen], kind="stable")[:limit]
+    yield from map(tuple, np.argwhere(chosen)[order].tolist())

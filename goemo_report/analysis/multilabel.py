@@ -38,7 +38,6 @@ class Confusion:
 
     counts: FloatArray
     nothing: IntArray
-    missed: IntArray
 
 
 def confusion(truth: BoolArray, predicted: BoolArray) -> Confusion:
@@ -50,7 +49,6 @@ def confusion(truth: BoolArray, predicted: BoolArray) -> Confusion:
     return Confusion(
         counts=missed.astype(np.float64).T @ shares,
         nothing=missed[extra == 0].sum(axis=0).astype(np.int64),
-        missed=missed.sum(axis=0).astype(np.int64),
     )
 
 

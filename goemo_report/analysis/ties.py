@@ -5,18 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.rankings import Ranking
 from goemo_report.predictions import Predictions
 
 
 def tied_share(truth: BoolArray, scores: FloatArray) -> float:
     """Share of the pairs of a positive and a negative, both (n,), whose scores tie."""
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if not positives or not negatives:
-        return 0.0
-    values, place = np.unique(scores, return_inverse=True)
-    up = np.bincount(place[truth], minlength=len(values)).astype(np.float64)
-    down = np.bincount(place[~truth], minlength=len(values)).astype(np.float64)
-    return float(up @ down) / positives / negatives
+    found = Ranking.of(truth, scores)
+    pairs, gained = found.positives * found.negatives, found.gained
+    return float(gained @ (found.sizes - gained)) / pairs if pairs else 0.0
 
 
 def auc_slack(metric: str, predictions: Predictions) -> float:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from goemo_report.analysis.epochs import training_of
 from goemo_report.analysis.ties import auc_slack
 from goemo_report.contract import PER_CLASS_STATISTICS, Split
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.counts import averages
-from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import OVERALL, OverallMetric, class_key
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.logged import as_number
@@ -93,12 +92,17 @@ def _check_log(result: RunResult) -> Iterator[LoggedCheck]:
             key = f"{split}/{name}"
             if key not in logged:
                 continue
-            check = LoggedCheck(key, "log", logged[key], value)
-            if not check.agrees:
-                check = replace(check, allowed=max(TOLERANCE, auc_slack(name, found.predictions)))
+            check = _with_slack(LoggedCheck(key, "log", logged[key], value), name, found)
             if not check.agrees:
                 check = replace(check, explanation=_explain(name, logged[key], result, split))
             yield check
+
+
+def _with_slack(check: LoggedCheck, name: str, found: SplitResult | None) -> LoggedCheck:
+    """A check that allows for what rounded probabilities do to an AUC."""
+    if check.agrees or found is None:
+        return check
+    return replace(check, allowed=max(TOLERANCE, auc_slack(name, found.predictions)))
 
 
 def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
@@ -153,32 +157,26 @@ def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:
         if scores.has_probabilities or not OVERALL[key].metric.needs_probabilities
     }
     for statistic in PER_CLASS_STATISTICS:
-        values = getattr(scores.counts, statistic).tolist()
-        metrics.update(
-            (f"{statistic}_{emotion}", float(value))
-            for emotion, value in zip(found.labels, values, strict=True)
-        )
+        of_labels = zip(found.labels, getattr(scores.counts, statistic).tolist(), strict=True)
+        metrics |= {f"{statistic}_{label}": float(value) for label, value in of_labels}
     return metrics
 
 
 def _check_metadata(result: RunResult) -> Iterator[LoggedCheck]:
     """The checkpoint's metadata against the predictions, or the log where they are silent."""
     expected: dict[str, float | None] = dict(result.logged)
-    if "test" in result.splits:
-        test: Split = "test"
-        metrics = recomputed_metrics(result.splits[test])
-        expected.update((f"test/{name}", value) for name, value in metrics.items())
+    test = result.splits.get("test")
+    if test is not None:
+        metrics = recomputed_metrics(test)
+        expected |= {f"test/{name}": value for name, value in metrics.items()}
     checkpoints = [item for item in result.artifacts if item.role == "checkpoint"]
     for artifact in checkpoints[-1:]:
         for name, key in _METADATA.items():
-            value: Any = artifact.metadata.get(name)
-            number = as_number(value)
+            number = as_number(artifact.metadata.get(name))
             if number is None or key not in expected:
                 continue
             check = LoggedCheck(name, artifact.qualified_name, number, expected[key])
-            if not check.agrees and key == "test/auc" and "test" in result.splits:
-                slack = auc_slack("auc", result.splits["test"].predictions)
-                check = replace(check, allowed=max(TOLERANCE, slack))
+            check = _with_slack(check, key.removeprefix("test/"), test)
             if not check.agrees:
                 check = replace(check, explanation=_explain_metadata(key, number, result))
             yield check
@@ -214,16 +212,7 @@ def _explain(name: str, logged: float, result: RunResult, split: Split) -> str:
 
 def _equal(name: str, logged: float, found: SplitResult) -> str:
     """What else of one split a logged figure equals; empty if nothing."""
-    if name == TUNED:
-        return next(
-            (
-                f"equals the macro F1{words}"
-                for words, scores in _readings(found)
-                if same(logged, scores.overall["macro_f1"])
-            ),
-            "",
-        )
-    for words, scores in _readings(found):
+    for words, scores in (("", found.as_logged), (" at threshold 0.5", found.scores)):
         for other in _siblings(name):
             value = scores.overall[other.key]
             if value is not None and same(logged, value):
@@ -236,13 +225,10 @@ def _equal(name: str, logged: float, found: SplitResult) -> str:
     return ""
 
 
-def _readings(found: SplitResult) -> tuple[tuple[str, Scores], ...]:
-    at_half = (" at threshold 0.5", found.scores)
-    return (("", found.as_logged), at_half)
-
-
 def _siblings(name: str) -> Iterator[OverallMetric]:
     """Averages of the metric that a name holds: `auc` is micro AUC."""
+    if name == TUNED:
+        yield OVERALL["macro_f1"]
     one = OVERALL.get("micro_auc" if name == "auc" else name)
     if one is not None and one.metric.of_classes:
         yield from (OverallMetric(one.metric, average) for average in one.metric.averages)
@@ -344,11 +330,7 @@ def sample_problems(result: RunResult) -> list[str]:
         if isinstance(count, int) and count != len(found.labels):
             stated, held = plural(count, "label"), len(found.labels)
             problems.append(f"config says {stated}, the {split} predictions hold {held}")
-        without = [
-            label
-            for label, support in zip(found.labels, found.scores.counts.support, strict=True)
-            if not support
-        ]
-        if without:
+        of_labels = zip(found.labels, found.scores.counts.support, strict=True)
+        if without := [label for label, support in of_labels if not support]:
             problems.append(f"no {split} text carries {', '.join(without)}")
     return list(dict.fromkeys(problems))

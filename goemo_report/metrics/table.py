@@ -67,9 +67,9 @@ class Metric:
 
     key: str
     title: str
-    averages: tuple[Average, ...]
-    group: Literal["scores", "precision-recall", "texts"]
-    narrow: tuple[Average, ...] = ()
+    averages: tuple[Average, ...] = ("macro", "micro")
+    group: Literal["scores", "precision-recall", "texts"] = "scores"
+    narrow: tuple[Average, ...] = ("macro",)
     counts: Callable[[ClassCounts], Any] | None = None
     ranking: Callable[[Ranking], float] | None = None
     pairs: Callable[[BoolArray, FloatArray], FloatArray] | None = None
@@ -125,7 +125,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         key="auc",
         title="AUC",
         averages=("micro", "macro"),
-        group="scores",
         narrow=("micro", "macro"),
         ranking=methodcaller("auc"),
         digits=4,
@@ -134,7 +133,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         key="f1",
         title="F1",
         averages=AVERAGES,
-        group="scores",
         narrow=("macro", "micro", "weighted"),
         counts=lambda c: ratio(2 * c.tp, c.support + c.predicted),
         share=Share(
@@ -148,7 +146,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="precision",
         averages=AVERAGES,
         group="precision-recall",
-        narrow=("macro",),
         counts=lambda c: ratio(c.tp, c.predicted),
         share=Share(trials=lambda c: c.predicted),
     ),
@@ -157,18 +154,10 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="recall",
         averages=AVERAGES,
         group="precision-recall",
-        narrow=("macro",),
         counts=lambda c: ratio(c.tp, c.support),
         share=Share(trials=lambda c: c.support),
     ),
-    Metric(
-        key="average_precision",
-        title="AP",
-        averages=("macro", "micro"),
-        group="scores",
-        narrow=("macro",),
-        ranking=methodcaller("average_precision"),
-    ),
+    Metric(key="average_precision", title="AP", ranking=methodcaller("average_precision")),
     Metric(
         key="exact_match",
         title="exact match",
@@ -194,21 +183,11 @@ METRICS: Final[tuple[Metric, ...]] = (
         group="texts",
         counts=lambda c: ratio(c.tp, c.tp + c.fp + c.fn),
     ),
-    Metric(
-        key="mcc",
-        title="MCC",
-        averages=("macro", "micro"),
-        group="scores",
-        narrow=("macro",),
-        counts=_mcc,
-        low=-1.0,
-    ),
+    Metric(key="mcc", title="MCC", counts=_mcc, low=-1.0),
     Metric(
         key="brier",
         title="Brier score",
         averages=("macro",),
-        group="scores",
-        narrow=("macro",),
         pairs=lambda truth, probabilities: (probabilities - truth) ** 2,
         lower_is_better=True,
         digits=4,

@@ -41,7 +41,7 @@ def test_disagreements_say_which_run_is_right() -> None:
     other = table([[1], [0], [1]], [[0.1], [0.2], [0.7]])
     found = disagreements(first, other, align(first, other), 0.5, 5)
     assert [(d.row, d.better) for d in found] == [(0, "first"), (1, "other")]
-    assert [round(d.margin, 3) for d in found] == [0.8, 0.6]
+    assert [(d.probability, d.other_probability) for d in found] == [(0.9, 0.1), (0.8, 0.2)]
     swapped = disagreements(other, first, align(other, first), 0.5, 5)
     assert [(d.row, d.better) for d in swapped] == [(1, "first"), (0, "other")]
 
@@ -60,8 +60,7 @@ def test_suspects_contradict_the_mean_of_their_own_class() -> None:
     one = np.array([[0.9], [0.8], [0.04], [0.1], [0.2], [0.95], [0.1]])
     found = suspects(truth, [one, one], 10)
     assert [(s.row, s.labelled) for s in found] == [(5, False), (2, True)]
-    assert found[0].runs == 2
-    assert [s.confidence for s in found] == [0.95, 0.96]
+    assert [s.mean for s in found] == [0.95, 0.04]
     assert len(suspects(truth, [one], 1)) == 2
     assert suspects(truth, [one], 0) == []
 

@@ -20,33 +20,28 @@ _PAIRS: Final = 40
 def cooccurrences(found: SplitResult, predicted: BoolArray) -> list[Block]:
     """Share of the texts with one label that also have another: true, predicted, difference."""
     noun = found.label_set.noun
-    true = _given(cooccurrence(found.predictions.truth))
-    given = _given(cooccurrence(predicted))
-    blocks: list[Block] = []
-    for name, title, values in (
-        ("true", "True co-occurrence", true),
-        ("predicted", "Predicted co-occurrence", given),
-        ("difference", "Co-occurrence, predicted minus true", given - true),
-    ):
-        blocks.append(
-            _label_heatmap(
-                f"cooccurrence-{name}",
-                title,
-                f"Of the texts with the {noun} of the row, the share that also has that of the "
-                f"column. Empty: no text has the {noun} of the row.",
-                found.label_set,
-                values,
-                diverging=name == "difference",
-            )
+    true, given = (
+        _shares(counts, np.diag(counts))
+        for counts in map(cooccurrence, (found.predictions.truth, predicted))
+    )
+    caption = (
+        f"Of the texts with the {noun} of the row, the share that also has that of the column. "
+        f"Empty: no text has the {noun} of the row."
+    )
+    return [
+        _label_heatmap(f"cooccurrence-{name}", title, caption, found.label_set, values, sign=sign)
+        for name, title, values, sign in (
+            ("true", "True co-occurrence", true, False),
+            ("predicted", "Predicted co-occurrence", given, False),
+            ("difference", "Co-occurrence, predicted minus true", given - true, True),
         )
-    return blocks
+    ]
 
 
-def _given(counts: IntArray) -> FloatArray:
-    """Share of column label among texts with row label; nan on the diagonal and without texts."""
-    totals = np.diag(counts).astype(np.float64)
-    shares = ratio(counts, totals[:, None])
-    shares[totals == 0] = np.nan
+def _shares(counts: IntArray | FloatArray, texts: IntArray) -> FloatArray:
+    """Of the texts of each row; nan on the diagonal and without texts."""
+    shares = ratio(counts, texts[:, None])
+    shares[texts == 0] = np.nan
     np.fill_diagonal(shares, np.nan)
     return shares
 
@@ -58,60 +53,44 @@ def _label_heatmap(
     label_set: LabelSet,
     values: FloatArray,
     *,
-    diverging: bool = False,
+    sign: bool = False,
     extra: tuple[str, ...] = (),
 ) -> Heatmap:
-    cells = tuple(
-        tuple(None if np.isnan(value) else round(value, 3) for value in row)
-        for row in values.tolist()
+    """A matrix as a figure and, in its table, the largest cells: hundreds side by side read badly.
+
+    With `sign` the values are differences.
+    """
+    labels, columns = label_set.labels, (*label_set.labels, *extra)
+    sizes = np.abs(np.nan_to_num(values))
+    order = np.argsort(-sizes, axis=None, kind="stable")[:_PAIRS]
+    places = (divmod(flat, len(columns)) for flat in order.tolist() if sizes.flat[flat])
+    table = Table(
+        id=f"{identifier}-values",
+        title=title,
+        columns=(
+            Column("row", label_set.noun),
+            Column("column", "with"),
+            Column("value", "difference" if sign else "share", "delta" if sign else "percent"),
+        ),
+        rows=tuple((labels[i], columns[j], round(float(values[i, j]), 4)) for i, j in places),
+        caption=f"The {_PAIRS} largest; the matrix is in the figure and in JSON.",
+        collapsed=True,
     )
-    labels = label_set.labels
-    columns = (*labels, *extra)
     return Heatmap(
         id=identifier,
         title=title,
         alt=f"{title}: a matrix of {len(labels)} by {len(columns)} {label_set.nouns}. {caption}",
         rows=labels,
         columns=columns,
-        values=cells,
-        table=_pairs(identifier, title, label_set, columns, values, diverging=diverging),
+        values=tuple(
+            tuple(None if np.isnan(value) else round(value, 3) for value in row)
+            for row in values.tolist()
+        ),
+        table=table,
         caption=caption,
-        scale="diverging" if diverging else "sequential",
+        scale="diverging" if sign else "sequential",
         row_title=label_set.noun,
         column_title="also",
-    )
-
-
-def _pairs(
-    identifier: str,
-    title: str,
-    label_set: LabelSet,
-    columns: tuple[str, ...],
-    values: FloatArray,
-    *,
-    diverging: bool,
-) -> Table:
-    """The largest cells of a matrix, one a row: hundreds of cells side by side read badly."""
-    sizes = np.abs(np.nan_to_num(values))
-    order = np.argsort(-sizes, axis=None, kind="stable")[:_PAIRS]
-    places = [divmod(flat, len(columns)) for flat in order.tolist()]
-    return Table(
-        id=f"{identifier}-values",
-        title=title,
-        columns=(
-            Column("row", label_set.noun),
-            Column("column", "with"),
-            Column(
-                "value", "difference" if diverging else "share", "delta" if diverging else "percent"
-            ),
-        ),
-        rows=tuple(
-            (columns[i], columns[j], round(float(values[i, j]), 4))
-            for i, j in places
-            if sizes[i, j]
-        ),
-        caption=f"The {_PAIRS} largest; the matrix is in the figure and in JSON.",
-        collapsed=True,
     )
 
 
@@ -142,10 +121,7 @@ def confusions(found: SplitResult, predicted: BoolArray) -> list[Block]:
         caption=f"The {_TOP} most frequent. A text with several wrong labels counts for each in "
         f"equal parts. Shares are of the texts that carry the missed {noun}, as in the figure.",
     )
-    with_nothing = np.column_stack([confused.counts, confused.nothing])
-    shares = ratio(with_nothing, support[:, None])
-    shares[support == 0] = np.nan
-    shares[np.arange(len(shares)), np.arange(len(shares))] = np.nan
+    shares = _shares(np.column_stack([confused.counts, confused.nothing]), support)
     heatmap = _label_heatmap(
         "confusions-heatmap",
         f"Missed {noun} (row) against what is predicted instead (column)",
