@@ -194,6 +194,13 @@ class Section:
     lead: str = ""
     method: str = ""
 
+    @classmethod
+    def of(
+        cls, name: str, title: str, *blocks: Block | None, lead: str = "", method: str = ""
+    ) -> Section:
+        """A section of those blocks that have something to say."""
+        return cls(name, title, tuple(one for one in blocks if one is not None), lead, method)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:

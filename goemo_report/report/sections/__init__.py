@@ -15,9 +15,10 @@ from typing import Final, Protocol, cast
 
 from goemo_report.comparison import Comparison
 from goemo_report.errors import SettingsError
+from goemo_report.formats.wording import plural
 from goemo_report.report.data import report_data, signature
 from goemo_report.report.document import Report, Section
-from goemo_report.report.sections._common import plural, texts_range
+from goemo_report.report.sections._words import texts_range
 
 MOST_RUNS: Final = 10
 """A page with more runs has lines and columns of the best ones alone."""

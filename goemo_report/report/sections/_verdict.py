@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
+from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout
-from goemo_report.report.sections._common import (
-    TUNED_F1,
+from goemo_report.report.sections._words import (
     called,
     identical,
     interval_text,
-    listed,
     p_text,
-    plural,
     same_recipe,
     signed,
 )

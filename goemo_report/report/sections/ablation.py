@@ -7,17 +7,10 @@ from typing import Any, Final
 from goemo_report.analysis.alignment import Alignment
 from goemo_report.analysis.configs import recipe
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import listed
 from goemo_report.report.document import Cell, Column, Section, Table, Value
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    METRIC_TITLES,
-    callout,
-    difference_cell,
-    listed,
-    present,
-    run_cell,
-    sample,
-)
+from goemo_report.report.sections._tables import callout, difference_cell, run_cell
+from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, sample
 from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
 
 ORDER = 55
@@ -55,16 +48,12 @@ def build(comparison: Comparison) -> Section | None:
             moved += _moved(run, found)
     if not rows:
         return None
-    return Section(
+    return Section.of(
         "ablation",
         "Ablation",
-        present(
-            _table(rows),
-            callout(
-                "note", f"{comparison.nouns.capitalize()} that changed by more than noise:", moved
-            ),
-            callout("note", "How to read them:", notes),
-        ),
+        _table(rows),
+        callout("note", f"{comparison.nouns.capitalize()} that changed by more than noise:", moved),
+        callout("note", "How to read them:", notes),
         lead="Runs tagged ablation, each against the run whose config is nearest, with the change "
         "between them.",
         method=f"{sample(comparison)}, {AT_HALF}; paired as in Differences. Verdict: "

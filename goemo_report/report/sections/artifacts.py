@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from goemo_report.comparison import Comparison
 from goemo_report.report.document import Column, Section, Table
-from goemo_report.report.sections._common import callout, present, run_cell
+from goemo_report.report.sections._tables import callout, run_cell
 
 ORDER = 140
 
@@ -16,14 +16,12 @@ def build(comparison: Comparison) -> Section:
         for run in comparison.runs
         if not any(item.role == "checkpoint" for item in run.result.artifacts)
     )
-    return Section(
+    return Section.of(
         "artifacts",
         "Artifacts",
-        present(
-            _read(comparison),
-            _logged(comparison),
-            callout("note", "Runs without a checkpoint artifact:", missing),
-        ),
+        _read(comparison),
+        _logged(comparison),
+        callout("note", "Runs without a checkpoint artifact:", missing),
         lead="The files behind every number. Each was checked against its digest when it was read.",
         method="File digests are the base64 MD5 of the artifact's manifest; artifact digests are "
         "W&B's own.",

@@ -7,14 +7,14 @@ from typing import Final
 from goemo_report.analysis.calibration import BINS, Reliability, class_ece, reliability
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Table
-from goemo_report.report.sections._common import (
+from goemo_report.report.sections._tables import (
     Cells,
     label_table,
     run_columns,
     run_series,
     run_table,
-    sample,
 )
+from goemo_report.report.sections._words import sample
 
 ORDER = 90
 LIKELY: Final = 0.05

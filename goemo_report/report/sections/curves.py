@@ -9,18 +9,18 @@ import numpy as np
 
 from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import Ranking
 from goemo_report.report.document import Axis, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._common import (
+from goemo_report.report.sections._tables import (
     Cells,
     label_table,
-    listed,
     metric_column,
     run_series,
     run_table,
-    sample,
 )
+from goemo_report.report.sections._words import sample
 
 ORDER = 80
 MICRO_POINTS: Final = 120

@@ -11,21 +11,22 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.counts import count
 from goemo_report.metrics.table import READING_ORDER
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    SMALLEST_P,
+from goemo_report.report.sections._tables import (
     Cells,
     callout,
-    chance,
     difference_cell,
     label_table,
     metric_column,
     number,
-    present,
-    resampling_text,
     run_columns,
     run_series,
     run_table,
+)
+from goemo_report.report.sections._words import (
+    AT_HALF,
+    SMALLEST_P,
+    chance,
+    resampling_text,
     sample,
     verdict_word,
 )
@@ -45,19 +46,17 @@ def build(comparison: Comparison) -> Section | None:
         if run.alignment and not run.is_paired
     )
     methods = "; ".join(DIFFERENCE_METHODS.values())
-    return Section(
+    return Section.of(
         "differences",
         "Differences to the baseline",
-        present(
-            _overall(comparison),
-            callout(
-                "warning",
-                "Not paired with the baseline: plain differences without interval or verdict.",
-                unpaired,
-            ),
-            _dumbbell(comparison),
-            _per_class(comparison),
+        _overall(comparison),
+        callout(
+            "warning",
+            "Not paired with the baseline: plain differences without interval or verdict.",
+            unpaired,
         ),
+        _dumbbell(comparison),
+        _per_class(comparison),
         lead=f"Run minus {comparison.baseline.name} ({comparison.baseline_rule}), on "
         "the same texts. Better and worse mark what is more than noise; "
         "seeds of one recipe are not marked: they differ by chance in training.",

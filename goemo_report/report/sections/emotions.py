@@ -7,20 +7,17 @@ from typing import Final
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.report.document import Axis, Cell, Column, Heatmap, Plot, Section, Table, Value
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    INTERVALS,
+from goemo_report.report.sections._tables import (
     Cells,
     best_marks,
     class_cell,
     label_column,
     label_table,
     number,
-    present,
     run_columns,
     run_series,
-    sample,
 )
+from goemo_report.report.sections._words import AT_HALF, INTERVALS, sample
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 60
@@ -34,15 +31,13 @@ def build(comparison: Comparison) -> Section:
     several, few = bool(comparison.others), len(comparison.runs) <= _ALL_RUNS
     grouped = f"grouped by {labels.groupings[0].name} and " if labels.groupings else ""
     rest = "" if few else " Precision and recall of every run: JSON."
-    return Section(
+    return Section.of(
         "emotions",
         labels.nouns.capitalize(),
-        present(
-            _detail(best),
-            _heatmap(comparison, _across(comparison, "f1")) if several else None,
-            _against_support(comparison),
-            *(_across(comparison, key) for key in ("precision", "recall") if several and few),
-        ),
+        _detail(best),
+        _heatmap(comparison, _across(comparison, "f1")) if several else None,
+        _against_support(comparison),
+        *(_across(comparison, key) for key in ("precision", "recall") if several and few),
         lead=f"Every metric of the best run, {best.name}, {grouped}"
         f"sorted by F1; then F1 of every run.{rest} {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}. Support: texts "

@@ -7,10 +7,12 @@ import numpy as np
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Callout, Column, Section, Table, Value
-from goemo_report.report.sections._common import AT_HALF, label_column, plural, present, sample
+from goemo_report.report.sections._tables import label_column
+from goemo_report.report.sections._words import AT_HALF, sample
 
 ORDER = 110
 
@@ -23,15 +25,13 @@ def build(comparison: Comparison) -> Section | None:
     without = Callout(
         "note", "Texts are left out (--no-text); rows are those of the prediction file."
     )
-    return Section(
+    return Section.of(
         "errors",
         "Error browser",
-        present(
-            None if comparison.options.texts else without,
-            _mistakes(comparison, best, limit),
-            _disagreements(comparison, best, limit),
-            _suspects(comparison, best, limit),
-        ),
+        None if comparison.options.texts else without,
+        _mistakes(comparison, best, limit),
+        _disagreements(comparison, best, limit),
+        _suspects(comparison, best, limit),
         lead=f"What {best.name} gets wrong with the greatest confidence, and what may "
         "be wrong in the labels instead.",
         method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per {comparison.noun} and "

@@ -8,15 +8,8 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.labels import Grouping
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.report.document import Cell, Column, Section, Table
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    METRIC_TITLES,
-    Cells,
-    best_cells,
-    run_columns,
-    run_table,
-    sample,
-)
+from goemo_report.report.sections._tables import Cells, best_cells, run_columns, run_table
+from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, sample
 
 ORDER = 70
 _KEYS = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "macro_auc", "exact_match")

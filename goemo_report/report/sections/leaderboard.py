@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from statistics import fmean, stdev
 from typing import Final
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.labels import SAMPLING_ERROR, PublishedResult
 from goemo_report.report.document import (
@@ -18,19 +19,14 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    INTERVALS,
-    TUNED_F1,
+from goemo_report.report.sections._tables import (
     Cells,
-    chance,
     difference_cell,
     key_column,
     metric_cell,
     run_cell,
-    sample,
-    verdict_word,
 )
+from goemo_report.report.sections._words import AT_HALF, INTERVALS, chance, sample, verdict_word
 
 ORDER = 20
 

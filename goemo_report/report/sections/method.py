@@ -5,10 +5,11 @@ from __future__ import annotations
 from goemo_report import __version__
 from goemo_report.analysis.truth import TOLERANCE
 from goemo_report.comparison import Comparison
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.report.data import signature
 from goemo_report.report.document import Block, Code, Prose, Section
-from goemo_report.report.sections._common import SMALLEST_P, listed, plural
+from goemo_report.report.sections._words import SMALLEST_P
 from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.statistics.intervals import METHODS
 from goemo_report.statistics.seeds import SEED_METHOD

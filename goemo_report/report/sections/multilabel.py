@@ -14,21 +14,18 @@ from goemo_report.analysis.multilabel import (
     word_counts,
 )
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._common import (
-    AT_HALF,
+from goemo_report.report.sections._label_pairs import confusions, cooccurrences
+from goemo_report.report.sections._tables import (
     Cells,
     callout,
-    listed,
     metric_column,
-    plural,
-    present,
     run_series,
     run_table,
-    sample,
 )
-from goemo_report.report.sections._label_pairs import confusions, cooccurrences
+from goemo_report.report.sections._words import AT_HALF, sample
 
 ORDER = 100
 _MOST_LABELS: Final = 5
@@ -39,27 +36,25 @@ def build(comparison: Comparison) -> Section:
     """Behaviour of every run in brief, of the best run in detail."""
     best = comparison.best
     never = ((run, run.found.scores.never_predicted) for run in comparison.runs)
-    return Section(
+    return Section.of(
         "multilabel",
         "Multi-label behaviour",
-        present(
-            _behaviour(comparison),
-            callout(
-                "warning",
-                f"Some {comparison.nouns} are never predicted at 0.5. Their F1 is 0 and pulls "
-                "macro F1 down; AUC does not show it.",
-                (
-                    f"{run.name}: {len(labels)} of {len(run.labels)}: {listed(labels)}"
-                    for run, labels in never
-                    if labels
-                ),
+        _behaviour(comparison),
+        callout(
+            "warning",
+            f"Some {comparison.nouns} are never predicted at 0.5. Their F1 is 0 and pulls "
+            "macro F1 down; AUC does not show it.",
+            (
+                f"{run.name}: {len(labels)} of {len(run.labels)}: {listed(labels)}"
+                for run, labels in never
+                if labels
             ),
-            _labels_per_text(comparison),
-            *cooccurrences(best.found, _predicted(best)),
-            *confusions(best.found, _predicted(best)),
-            _combinations(best),
-            _by_length(comparison),
         ),
+        _labels_per_text(comparison),
+        *cooccurrences(best.found, _predicted(best)),
+        *confusions(best.found, _predicted(best)),
+        _combinations(best),
+        _by_length(comparison),
         lead=f"Every run in brief; co-occurrence, confusions and combinations of the best run, "
         f"{best.name}.",
         method=f"{sample(comparison)}, {AT_HALF}. Exact match: all "

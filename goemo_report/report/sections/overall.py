@@ -5,22 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL, READING_ORDER, ZERO_DIVISION_RULE, OverallMetric
 from goemo_report.report.document import Axis, Callout, Column, Plot, Section, Table
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    INTERVALS,
+from goemo_report.report.sections._tables import (
     Cells,
-    listed,
     metric_cell,
     metric_column,
-    plural,
-    present,
     run_series,
     run_table,
-    sample,
     with_interval,
 )
+from goemo_report.report.sections._words import AT_HALF, INTERVALS, sample
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 40
@@ -39,15 +35,13 @@ def build(comparison: Comparison) -> Section:
     """All overall metrics of all runs on the split of the report."""
     methods = "; ".join(text for key, text in METHODS.items() if key != "class")
     options = comparison.options
-    return Section(
+    return Section.of(
         "overall",
         "Overall metrics",
-        present(
-            _plot(comparison) if comparison.others else None,
-            *(_table(comparison, group) for group in _TABLES),
-            _without_probabilities(comparison),
-            _without_auc(comparison),
-        ),
+        _plot(comparison) if comparison.others else None,
+        *(_table(comparison, group) for group in _TABLES),
+        _without_probabilities(comparison),
+        _without_auc(comparison),
         lead=f"Recomputed from the predictions; the best value of each is marked. {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}; AUC and AP "
         f"(average precision) need no threshold. {ZERO_DIVISION_RULE} Intervals: {methods}; "

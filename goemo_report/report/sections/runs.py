@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS
+from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Cell, Column, Section, Table
-from goemo_report.report.sections._common import (
-    Cells,
-    callout,
-    listed,
-    plain,
-    plural,
-    present,
-    run_table,
-)
+from goemo_report.report.sections._tables import Cells, callout, plain, run_table
 
 ORDER = 30
 
@@ -38,15 +31,13 @@ def build(comparison: Comparison) -> Section:
         for run in comparison.runs
         for split, reason in run.result.problems.items()
     )
-    return Section(
+    return Section.of(
         "runs",
         "Runs",
-        present(
-            _table(comparison),
-            _read(comparison),
-            callout("note", "Some runs have predictions on one split only.", problems),
-            skipped,
-        ),
+        _table(comparison),
+        _read(comparison),
+        callout("note", "Some runs have predictions on one split only.", problems),
+        skipped,
         lead=lead,
     )
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import Comparison, Recipe
+from goemo_report.formats.wording import plural
 from goemo_report.report.document import Callout, Cell, Column, Section, Table, Value
-from goemo_report.report.sections._common import (
-    METRIC_TITLES,
-    TUNED_F1,
-    callout,
-    p_text,
-    plural,
-    present,
-    sample,
-)
+from goemo_report.report.sections._tables import callout
+from goemo_report.report.sections._words import METRIC_TITLES, p_text, sample
 from goemo_report.statistics.seeds import (
     SEED_METHOD,
     SeedDifference,
@@ -38,15 +33,13 @@ def build(comparison: Comparison) -> Section | None:
     if single > 1:
         whose = "groups have one seed only: nothing can be said of their spread."
     repeats = filter(None, map(_repeats, comparison.recipes))
-    return Section(
+    return Section.of(
         "seeds",
         "Seeds",
-        present(
-            _groups(comparison),
-            _differences(comparison),
-            callout("warning", "Runs that are no further seeds:", repeats),
-            Callout("note", f"{single} {whose}") if single else None,
-        ),
+        _groups(comparison),
+        _differences(comparison),
+        callout("warning", "Runs that are no further seeds:", repeats),
+        Callout("note", f"{single} {whose}") if single else None,
         lead="Runs whose config differs only in the random seed. The spread over seeds is kept "
         "apart from the intervals elsewhere, which are about the texts.",
         method=f"{sample(comparison)}, threshold 0.5; tuned: each run's own thresholds per "

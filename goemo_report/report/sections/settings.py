@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from goemo_report.analysis.configs import config_differences, flat_config, is_environment
 from goemo_report.comparison import Comparison
+from goemo_report.formats.wording import plural
 from goemo_report.report.document import Block, Callout, Column, Section, Table
-from goemo_report.report.sections._common import plain, plural, present, run_table
+from goemo_report.report.sections._tables import plain, run_table
 
 ORDER = 130
 
@@ -44,10 +45,12 @@ def build(comparison: Comparison) -> Section:
     where = _by_run(comparison, "environment", "Environment", environment) if environment else None
     words = plural(len(chosen), "config key")
     lead = f"{words} {'differs' if len(chosen) == 1 else 'differ'} between the runs."
-    return Section(
+    return Section.of(
         "settings",
         "Config and environment",
-        present(differing, shared, where),
+        differing,
+        shared,
+        where,
         lead=lead if several else "",
         method="As logged in the runs' configs. A dash: the run did not log the key.",
     )

@@ -6,23 +6,15 @@ from collections.abc import Iterator
 from statistics import fmean, stdev
 from typing import Final
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import Cell, Facts, Section
-from goemo_report.report.sections._common import (
-    AT_HALF,
-    METRIC_TITLES,
-    SMALLEST_P,
-    TUNED_F1,
-    callout,
-    listed,
-    metric_cell,
-    plural,
-    present,
-    resampling_text,
-)
+from goemo_report.report.sections._tables import callout, metric_cell
 from goemo_report.report.sections._verdict import verdict
+from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, SMALLEST_P, resampling_text
 
 ORDER = 10
 _HEADLINE: Final = ("macro_f1", "micro_f1", "micro_auc", "macro_auc", TUNED_F1)
@@ -38,14 +30,12 @@ def build(comparison: Comparison) -> Section:
             for item in comparison.skipped
         ),
     )
-    return Section(
+    return Section.of(
         "summary",
         "Summary",
-        present(
-            verdict(comparison),
-            _facts(comparison),
-            callout("warning", "Before you trust these numbers:", warnings),
-        ),
+        verdict(comparison),
+        _facts(comparison),
+        callout("warning", "Before you trust these numbers:", warnings),
         method=f"Ranked by macro F1 on the {comparison.split} split, {AT_HALF}; paired "
         "on the same texts: interval and p from a randomisation test "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "

@@ -6,21 +6,19 @@ from typing import Final
 
 from goemo_report.analysis.curves import GRID, sweep
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.report.document import Axis, Block, Callout, Cell, Column, Plot, Section, Table
-from goemo_report.report.sections._common import (
-    METRIC_TITLES,
+from goemo_report.report.sections._tables import (
     Cells,
     difference_cell,
     label_table,
-    listed,
-    present,
     run_columns,
     run_series,
     run_table,
-    sample,
     with_interval,
 )
+from goemo_report.report.sections._words import METRIC_TITLES, sample
 from goemo_report.thresholds.protocols import Protocol
 from goemo_report.thresholds.tune import MINIMUM_SUPPORT
 
@@ -47,17 +45,15 @@ def build(comparison: Comparison) -> Section:
     found = {
         run: sweep(run.predictions.truth, run.predictions.probabilities) for run in comparison.runs
     }
-    return Section(
+    return Section.of(
         "thresholds",
         "Thresholds",
-        present(
-            _protocols(comparison, "macro_f1", "Macro F1"),
-            _protocols(comparison, "micro_f1", "Micro F1"),
-            _pair(comparison),
-            _untuned(comparison),
-            *(_sweep(found, *figure) for figure in _SWEEPS),
-            _tuned(comparison),
-        ),
+        _protocols(comparison, "macro_f1", "Macro F1"),
+        _protocols(comparison, "micro_f1", "Micro F1"),
+        _pair(comparison),
+        _untuned(comparison),
+        *(_sweep(found, *figure) for figure in _SWEEPS),
+        _tuned(comparison),
         lead="Probabilities become labels at a threshold; how it was chosen is part of every F1.",
         method=f"{sample(comparison)}, predicted at p \u2265 t. "
         "Tuned thresholds are chosen on the validation predictions and applied here unchanged: one "

@@ -25,7 +25,7 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.sections._common import key_column, number
+from goemo_report.report.sections._tables import key_column, number
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row
 

@@ -18,6 +18,7 @@ from goemo_report.analysis.truth import (
 )
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import class_key
 from goemo_report.report.document import (
     PAGE_ROWS,
@@ -29,15 +30,7 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.sections._common import (
-    Cells,
-    callout,
-    listed,
-    number,
-    plural,
-    present,
-    run_table,
-)
+from goemo_report.report.sections._tables import Cells, callout, number, run_table
 
 ORDER = 50
 
@@ -52,18 +45,16 @@ def build(comparison: Comparison) -> Section:
         for run in comparison.runs
         for problem in sample_problems(run.result)
     )
-    return Section(
+    return Section.of(
         "truth",
         "Logged against recomputed",
-        present(
-            _verdict(checks),
-            _counts(checks),
-            callout("warning", "What does not fit together:", problems),
-            callout("note", "Not checkable from predictions:", _unchecked(comparison)),
-            _overlaps(comparison),
-            _figures(checks, whole=False),
-            _figures(checks, whole=True),
-        ),
+        _verdict(checks),
+        _counts(checks),
+        callout("warning", "What does not fit together:", problems),
+        callout("note", "Not checkable from predictions:", _unchecked(comparison)),
+        _overlaps(comparison),
+        _figures(checks, whole=False),
+        _figures(checks, whole=True),
         lead="The numbers of this report come from the predictions. Here they stand beside the "
         "numbers that the runs logged.",
         method=f"A difference above {TOLERANCE:g} is flagged; smaller ones are put down to "

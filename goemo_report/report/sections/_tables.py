@@ -1,0 +1,168 @@
+"""What several sections build alike: cells, columns, tables and lines of runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.metrics.table import OVERALL
+from goemo_report.report.document import (
+    Callout,
+    Cell,
+    Column,
+    ColumnKind,
+    Mark,
+    Series,
+    Table,
+    Value,
+)
+from goemo_report.report.sections._words import METRIC_TITLES, p_text
+from goemo_report.statistics.differences import Difference
+from goemo_report.statistics.intervals import Interval
+
+Cells = Iterable[Value | Cell]
+Level = Literal["verdict", "note", "warning"]
+
+
+def number(value: float | None) -> float | None:
+    """A value for a cell: None where it is undefined."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def plain(value: Any) -> Value:
+    """A config or summary value as a cell shows it."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    return str(value)
+
+
+def run_cell(run: ComparedRun) -> Cell:
+    """A run's name with its link, marked where it is the baseline."""
+    note = "baseline" if run.is_baseline else ""
+    return Cell(run.name, link=run.record.url, note=note)
+
+
+def with_interval(value: float | None, interval: Interval | None, mark: Mark | None = None) -> Cell:
+    """A metric with its 95% interval; without it where there is none."""
+    if value is None or interval is None:
+        return Cell(number(value), mark=mark)
+    return Cell(number(value), low=interval.low, high=interval.high, mark=mark)
+
+
+def metric_cell(run: ComparedRun, key: str, mark: Mark | None = None) -> Cell:
+    """An overall metric with its interval."""
+    return with_interval(run.value(key), run.interval(key), mark)
+
+
+def class_cell(run: ComparedRun, metric: str, label: str, mark: Mark | None = None) -> Cell:
+    """A per-class metric with its interval; empty where the run does not have the label."""
+    value = run.of_class(metric, label)
+    interval = None if value is None else run.intervals[f"{metric}_{label}"]
+    return Cell(None) if value is None else with_interval(value, interval, mark)
+
+
+def difference_cell(difference: Difference | None, chance: str = "") -> Cell:
+    """A difference with its interval, marked by its verdict: better, worse, or neither.
+
+    `chance` says why a run is not told apart (`other seed`) and stands for the verdict.
+    """
+    if difference is None:
+        return Cell(None)
+    if difference.same:
+        return Cell(difference.value, note="same on every text")
+    marks: dict[str, Mark | None] = {"win": "good", "loss": "bad", "tie": None}
+    return Cell(
+        difference.value,
+        low=difference.low,
+        high=difference.high,
+        mark=None if chance else marks[difference.verdict],
+        note=f"{chance or difference.verdict}, {p_text(difference.p_adjusted)}",
+    )
+
+
+def best_marks(values: Sequence[float | None]) -> list[Mark | None]:
+    """Marks the largest of several values, if it is above 0."""
+    best = max((value for value in values if value is not None), default=0.0)
+    marked = len(values) > 1 and best > 0
+    return ["best" if marked and value == best else None for value in values]
+
+
+def best_cells(values: Sequence[float | None]) -> list[Cell]:
+    """Values, the largest one marked."""
+    marked = zip(values, best_marks(values), strict=True)
+    return [Cell(value, mark=mark) for value, mark in marked]
+
+
+def callout(level: Level, text: str, items: Iterable[str]) -> Callout | None:
+    """A callout over several items; None without any."""
+    found = tuple(items)
+    return Callout(level, text, found) if found else None
+
+
+def label_column(judged: Comparison | ComparedRun) -> Column:
+    """The column that names labels; its key is the guide's for every label set."""
+    return Column("emotion", judged.label_set.noun)
+
+
+def key_column() -> Column:
+    """The column of the runs' short keys, which wide tables and legends use."""
+    return Column("key", "key")
+
+
+def run_columns(
+    runs: Iterable[ComparedRun], kind: ColumnKind = "number", **options: Any
+) -> list[Column]:
+    """One column a run, with its short name as title."""
+    return [Column(run.id, run.short, kind, run=run.colour, **options) for run in runs]
+
+
+def metric_column(key: str, kind: ColumnKind = "number") -> Column:
+    """The column of an overall metric."""
+    return Column(key, METRIC_TITLES[key], kind, OVERALL[key].metric.digits)
+
+
+def run_table(
+    identifier: str,
+    title: str,
+    runs: Iterable[ComparedRun],
+    columns: Iterable[Column],
+    cells: Callable[[ComparedRun], Cells],
+    **options: Any,
+) -> Table:
+    """One row a run: its key, its name and `cells` under `columns`."""
+    return Table(
+        id=identifier,
+        title=title,
+        columns=(key_column(), Column("run", "run"), *columns),
+        rows=tuple((run.key, run_cell(run), *cells(run)) for run in runs),
+        row_header=1,
+        **options,
+    )
+
+
+def label_table(
+    comparison: Comparison,
+    identifier: str,
+    title: str,
+    columns: Iterable[Column],
+    cells: Callable[[str], Cells],
+    labels: Iterable[str] | None = None,
+    **options: Any,
+) -> Table:
+    """One row a label: its name and `cells` under `columns`."""
+    return Table(
+        id=identifier,
+        title=title,
+        columns=(label_column(comparison), *columns),
+        rows=tuple((label, *cells(label)) for label in labels or comparison.labels),
+        **options,
+    )
+
+
+def run_series(run: ComparedRun, x: Iterable[Value], y: Iterable[Value], **options: Any) -> Series:
+    """A run's line or points in a figure, by its short name and in its colour."""
+    return Series(run.short, tuple(x), tuple(y), colour=run.colour, **options)

@@ -1,0 +1,96 @@
+"""What several sections say in the same words: titles, samples, verdicts, p-values."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import plural
+from goemo_report.metrics.table import OVERALL
+from goemo_report.statistics.differences import RANDOMISATIONS
+
+METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
+    TUNED_F1: "macro F1, tuned"
+}
+AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
+INTERVALS: Final = (
+    "In brackets: 95% intervals for the sampling of texts; they say nothing about training seeds."
+)
+SMALLEST_P: Final = (
+    f"the smallest p that {RANDOMISATIONS:,} swaps can give is "
+    f"{1 / (RANDOMISATIONS + 1):.4f}, before any adjustment"
+)
+
+
+def sample(comparison: Comparison) -> str:
+    """What was measured: `Test split, n = 5,427 texts`; two numbers where runs differ."""
+    return f"{comparison.split.capitalize()} split, n = {texts_range(comparison)} texts"
+
+
+def texts_range(comparison: Comparison) -> str:
+    """How many texts the runs were judged on: `5,427`, or `1,500 to 5,427`."""
+    sizes = sorted({run.found.rows for run in comparison.runs})
+    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+
+
+def resampling_text(comparison: Comparison) -> str:
+    """How often was resampled and swapped: `1,000 resamples, 2,000 random swaps, seed 0`."""
+    options = comparison.options
+    resamples = plural(options.resamples, "resample")
+    return f"{resamples}, {RANDOMISATIONS:,} random swaps, seed {options.seed}"
+
+
+def called(run: ComparedRun) -> str:
+    """A run's name with what tells it from others of its model: `bert-20241210 (lr 1e-05)`."""
+    label = run.short.removeprefix(f"{run.key} {run.record.model_name}").strip()
+    return run.name if label in {"", run.id} else f"{run.name} ({label})"
+
+
+def same_recipe(run: ComparedRun, other: ComparedRun) -> str:
+    """Whether two runs of one recipe have different seeds, in words; empty for two recipes."""
+    if run.recipe is not other.recipe:
+        return ""
+    of_seed = run.recipe.group.by_seed.values()
+    known = [ids for ids in of_seed if run.id in ids or other.id in ids]
+    if len(known) == 2:
+        return "other seed"
+    return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
+
+
+def identical(run: ComparedRun, other: ComparedRun) -> bool:
+    """Whether two runs give the same probabilities to the same texts, bit by bit."""
+    ours, theirs = run.predictions, other.predictions
+    same = (ours.texts, ours.labels) == (theirs.texts, theirs.labels)
+    return same and np.array_equal(ours.probabilities, theirs.probabilities)
+
+
+def chance(comparison: Comparison, run: ComparedRun) -> str:
+    """Why a run is not told from the baseline, being a seed of the same recipe; empty if it is."""
+    return same_recipe(run, comparison.baseline)
+
+
+def verdict_word(comparison: Comparison, run: ComparedRun) -> str:
+    """The verdict of a run against the baseline; seeds of one recipe are not told apart."""
+    if run.is_baseline:
+        return "baseline"
+    macro = run.difference("macro_f1")
+    return (chance(comparison, run) or macro.verdict) if macro else "not paired"
+
+
+def p_text(p: float) -> str:
+    """A p-value in a sentence: `p = 0.012`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def interval_text(low: float, high: float, *, signed: bool = False) -> str:
+    """An interval in a sentence: `[0.471, 0.512]`."""
+    form = "+.3f" if signed else ".3f"
+    return f"[{low:{form}}, {high:{form}}]".replace("-", "\u2212")
+
+
+def signed(value: float) -> str:
+    """A difference in a sentence, with a true minus sign."""
+    return f"{value:+.3f}".replace("-", "\u2212")
