@@ -6,7 +6,7 @@ is made from the labels of a prediction file, in the file's own order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -246,10 +246,11 @@ def known_set(labels: Iterable[str]) -> LabelSet | None:
     return next((known for known in LABEL_SETS if sorted(known.labels) == names), None)
 
 
-def set_of(labels: Iterable[str]) -> LabelSet:
-    """The known set with these labels in its own order, else a set of them in theirs."""
+def set_of(labels: Iterable[str], expected: Sequence[LabelSet] = ()) -> LabelSet:
+    """The expected or known set with these labels in its own order, else one in their order."""
     names = tuple(labels)
-    return known_set(names) or LabelSet.of(names)
+    fitting = (one for one in expected if set(one.labels) == set(names))
+    return next(fitting, None) or known_set(names) or LabelSet.of(names)
 
 
 def logged_set(keys: Iterable[str]) -> LabelSet | None:

@@ -164,8 +164,12 @@ class Predictions:
 # --- Reading --------------------------------------------------------------------------
 
 
-def read_predictions(path: str | PathLike[str], *, name: str | None = None) -> Predictions:
+def read_predictions(
+    path: str | PathLike[str], *, name: str | None = None, expected: Sequence[LabelSet] = ()
+) -> Predictions:
     """Read and check a prediction file; `name` stands for the path in messages.
+
+    With `expected` label sets it must have the labels of one, and they are in that one's order.
 
     CSV, TSV, semicolons with decimal commas, Parquet, Arrow, JSON, JSON Lines and `.npz`, plain
     or compressed, told by content. Columns are the guide's in any order, or another shape that
@@ -173,8 +177,8 @@ def read_predictions(path: str | PathLike[str], *, name: str | None = None) -> P
     """
     path = Path(path)
     source = name or path.name
-    table, notes = guides_table(read_table(path, source))
-    columns = _Columns.of(table.header, source)
+    table, notes = guides_table(read_table(path, source), expected)
+    columns = _Columns.of(table.header, source, expected)
     texts: list[str] = []
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
     for block in table.blocks():
@@ -201,7 +205,7 @@ class _Columns:
     label_set: LabelSet
 
     @classmethod
-    def of(cls, header: Sequence[str], source: str) -> _Columns:
+    def of(cls, header: Sequence[str], source: str, expected: Sequence[LabelSet]) -> _Columns:
         positions: dict[str, int] = {}
         named: dict[str, int] = {}
         for position, name in enumerate(header):
@@ -226,10 +230,24 @@ class _Columns:
                 "A prediction CSV has text, true_labels, pred_labels and one pred_probs_ column "
                 "for each label, of two labels or more",
             )
-        label_set = set_of(named)
+        label_set = set_of(named, expected)
+        if expected and label_set not in expected:
+            raise _other_labels(source, label_set.labels, expected[0].labels)
         text, truth, predicted = (positions[name] for name in _TEXT_COLUMNS)
         probabilities = tuple(named[label] for label in label_set.labels)
         return cls(text, truth, predicted, probabilities, label_set)
+
+
+def _other_labels(source: str, found: Sequence[str], wanted: Sequence[str]) -> DataError:
+    """The error for a file that does not have the labels that were asked for."""
+    lacking = [label for label in wanted if label not in found]
+    more = [label for label in found if label not in wanted]
+    faults = [f"lacks {listed(lacking, 4)}"] if lacking else []
+    faults += [f"has {listed(more, 4)} besides"] if more else []
+    return DataError(
+        f"{source} does not have the {len(wanted)} labels asked for: it {' and '.join(faults)}",
+        "Leave --labels out, or name the set that the file has",
+    )
 
 
 def _seen(header: Sequence[str]) -> str:

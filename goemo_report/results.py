@@ -98,11 +98,11 @@ class SplitResult:
 
     @property
     def label_digest(self) -> str:
-        """What tells it from the split as read, by content; empty for that one."""
-        if self.original is None:
-            return ""
+        """What tells it from the same file with other labels: their order, and what was done."""
         held = self.predictions
         hasher = sha256(repr(held.labels).encode())
+        if self.original is None:
+            return hasher.hexdigest()
         for array in (held.truth, held.predicted, held.probabilities):
             hasher.update(np.ascontiguousarray(array).tobytes())
         return hasher.hexdigest()
@@ -232,15 +232,17 @@ def load_results(
     runs: Sequence[RunRecord],
     splits: Sequence[Split] = SPLITS,
     progress: Progress = silent,
+    expected: Sequence[LabelSet] = (),
 ) -> LoadedRuns:
-    """Fetch, read and score the predictions of many runs.
+    """Fetch, read and score the predictions of many runs, with one of the `expected` label sets.
 
     Artifact lists, manifests and files are each asked for all runs at once. A run without
     a single usable split is left out with its reason; NotFoundError when that is every run.
     """
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
-    for loaded in load_runs(source, runs, [PREDICTION_ROLES[split] for split in splits], progress):
+    roles = [PREDICTION_ROLES[split] for split in splits]
+    for loaded in load_runs(source, runs, roles, progress, expected=expected):
         if loaded.result.splits:
             results.append(loaded.result)
         else:
@@ -268,6 +270,7 @@ def load_runs(
     progress: Progress = silent,
     *,
     whole: bool = False,
+    expected: Sequence[LabelSet] = (),
 ) -> list[LoadedRun]:
     """Fetch the artifacts of many runs, in their order, and read and score their predictions.
 
@@ -301,7 +304,7 @@ def load_runs(
             progress("reading files", number, len(runs))
             own, history = tuple(logged.get(run.id, ())), histories.get(run.id, ())
             artifacts, read = _of_run(run, found), _of_run(run, files)
-            splits, problems = _read_splits(run, roles, artifacts, read, own)
+            splits, problems = _read_splits(run, roles, artifacts, read, own, expected)
             result = RunResult(run, splits, logged_metrics(run, history), history, own, problems)
             loaded.append(LoadedRun(result, artifacts, read, _of_run(run, damaged)))
     progress("reading files", len(runs), len(runs))
@@ -376,6 +379,7 @@ def _read_splits(
     artifacts: Mapping[Role, LoggedArtifact],
     files: ReadFiles,
     own: Sequence[ArtifactRef],
+    expected: Sequence[LabelSet],
 ) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
     """What can be used of a run, and why the rest cannot."""
     splits: dict[Split, SplitResult] = {}
@@ -389,7 +393,9 @@ def _read_splits(
             problems[split] = _no_table(artifacts[role], split)
         else:
             try:
-                splits[split] = _read_split(split, artifacts[role].reference, *files[role])
+                splits[split] = _read_split(
+                    split, artifacts[role].reference, *files[role], expected
+                )
             except DataError as error:
                 problems[split] = str(error)
             except Exception as error:  # noqa: BLE001 - the other runs go on, whatever it is
@@ -428,12 +434,21 @@ def _no_table(artifact: LoggedArtifact, split: Split) -> str:
 
 
 def _read_split(
-    split: Split, artifact: ArtifactRef, file: ArtifactFile, local: LocalFile
+    split: Split,
+    artifact: ArtifactRef,
+    file: ArtifactFile,
+    local: LocalFile,
+    expected: Sequence[LabelSet],
 ) -> SplitResult:
     if isinstance(local, SkippedFile):
         raise DataError(f"{local.path}: {local.reason}")
     name = _source_name(artifact, file)
-    scored = cached_scores(file.checksum, lambda: read_predictions(local, name=name), name=name)
+
+    def read() -> Predictions:
+        return read_predictions(local, name=name, expected=expected)
+
+    # What a cache has of a file was read without being told its labels.
+    scored = score_both(read()) if expected else cached_scores(file.checksum, read, name=name)
     return SplitResult.of(split, scored, artifact, file)
 
 

@@ -142,7 +142,7 @@ def test_predictions_under_another_name_or_in_another_format_are_named() -> None
 def test_a_fault_of_one_run_is_its_own_problem(
     written: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(path: Path, *, name: str) -> Predictions:
+    def read(path: Path, *, name: str, **_: object) -> Predictions:
         found = real(path)
         return found if "-good" in name else replace(found, truth=found.truth[:0])
 

@@ -37,16 +37,17 @@ OWN: Final = "own"
 
 @dataclass(frozen=True, slots=True)
 class LabelChoice:
-    """One of the sets `expected` if there is any, own groupings, and the one to roll up by."""
+    """Sets of which files must have one, own groupings, and the one to roll up by."""
 
     expected: tuple[LabelSet, ...] = ()
     groupings: tuple[Grouping, ...] = ()
     map_to: str = ""
 
     def on(self, predictions: Predictions) -> Predictions:
-        """The predictions as chosen. Raises DataError naming the file where that cannot be."""
-        if self.expected:
-            predictions = self._settled(predictions)
+        """Predictions, read as expected, with own groupings or rolled up.
+
+        Raises DataError naming the file where that cannot be.
+        """
         present = set(predictions.labels)
         own = [g for g in self.groupings if present.intersection(chain(*g.groups.values()))]
         label_set = predictions.label_set
@@ -69,22 +70,6 @@ class LabelChoice:
 
     def _named(self, name: str) -> list[Grouping]:
         return [g for g in (*GOEMOTIONS.groupings, *self.groupings) if g.name == name]
-
-    def _settled(self, predictions: Predictions) -> Predictions:
-        names = set(predictions.labels)
-        for label_set in self.expected:
-            if set(label_set.labels) == names:
-                return replace(predictions.on_labels(label_set.labels), label_set=label_set)
-        wanted = self.expected[0].labels
-        lacking = [label for label in wanted if label not in names]
-        more = [label for label in predictions.labels if label not in wanted]
-        faults = [f"lacks {listed(lacking, 4)}"] if lacking else []
-        faults += [f"has {listed(more, 4)} besides"] if more else []
-        raise DataError(
-            f"{predictions.source} does not have the {len(wanted)} labels of --labels: it "
-            f"{' and '.join(faults)}",
-            "Leave --labels out, or name the set that the file has",
-        )
 
 
 def label_choice(labels: str = "", map_to: str = "", groups: Any = None) -> LabelChoice:

@@ -16,6 +16,7 @@ from goemo_report.audit.evidence import Evidence
 from goemo_report.contract import ARTIFACTS, Role, Split
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, read_table
+from goemo_report.labels import LabelSet
 from goemo_report.results import PREDICTION_ROLES, LoggedArtifact, ReadFiles, load_runs
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord, SkippedFile
@@ -28,13 +29,17 @@ def collect(
     progress: Progress = silent,
     *,
     whole: bool = True,
+    expected: Sequence[LabelSet] = (),
 ) -> list[Evidence]:
     """Fetch and read what many runs left, in their order; requests are made for all at once.
 
     `whole` checks the files of offline artifacts that no rule reads as well: the weights.
+    With `expected` label sets predictions must have one of them.
     """
     evidence = []
-    for loaded in load_runs(source, runs, list(ARTIFACTS), progress, whole=whole):
+    for loaded in load_runs(
+        source, runs, list(ARTIFACTS), progress, whole=whole, expected=expected
+    ):
         readable = {
             role: pair
             for role, pair in loaded.files.items()

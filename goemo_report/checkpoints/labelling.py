@@ -15,7 +15,7 @@ from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import DataError, NotFoundError
-from goemo_report.labels import set_of
+from goemo_report.labels import LabelSet, set_of
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import load_results
@@ -104,11 +104,15 @@ def choose(predictions: Predictions, protocol: Protocol = "per-class") -> Choice
 
 
 def choice_of(
-    source: RunSource, run: RunRecord, protocol: Protocol, progress: Progress = silent
+    source: RunSource,
+    run: RunRecord,
+    protocol: Protocol,
+    progress: Progress = silent,
+    expected: Sequence[LabelSet] = (),
 ) -> Choice:
     """A run's thresholds by a protocol. Raises GoemoError without validation predictions."""
     try:
-        result = load_results(source, [run], ["val"], progress)[0]
+        result = load_results(source, [run], ["val"], progress, expected)[0]
     except NotFoundError as error:
         raise NotFoundError(
             f"run {run.name} has no validation predictions to tune thresholds on",

@@ -134,28 +134,34 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
     return decorate
 
 
-def label_options(command: _Command) -> _Command:
-    """`--labels` and `--map-to`, given with the project's own groups as a LabelChoice."""
+def label_options(*, rolls_up: bool) -> Callable[[_Command], _Command]:
+    """`--labels` and, if asked, `--map-to`, given with the project's groups as a LabelChoice."""
 
-    @functools.wraps(command)
-    def chosen(*, settings: Settings, labels: str, map_to: str, **values: Any) -> Any:
-        from goemo_report.analysis.label_choice import label_choice
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def chosen(*, settings: Settings, labels: str, map_to: str = "", **values: Any) -> Any:
+            from goemo_report.analysis.label_choice import label_choice
 
-        chosen_labels = label_choice(labels, map_to, settings.file.values.get("groups"))
-        return command(settings=settings, labels=chosen_labels, **values)
+            choice = label_choice(labels, map_to, settings.file.values.get("groups"))
+            return command(settings=settings, labels=choice, **values)
 
-    wrapped: Any = click.option(
-        "--map-to",
-        metavar="GROUPING",
-        default="",
-        help="Roll labels up first: ekman, sentiment, or one of [tool.goemo.groups].",
-    )(chosen)
-    return click.option(  # type: ignore[no-any-return] # click's decorators keep the function
-        "--labels",
-        metavar="SET",
-        default="",
-        help="The labels that files must have: goemotions, ekman, sentiment, or a file of names.",
-    )(wrapped)
+        wrapped: Any = chosen
+        if rolls_up:
+            wrapped = click.option(
+                "--map-to",
+                metavar="GROUPING",
+                default="",
+                help="Roll labels up first: ekman, sentiment, or one of [tool.goemo.groups].",
+            )(wrapped)
+        return click.option(  # type: ignore[no-any-return] # click's decorators keep the function
+            "--labels",
+            metavar="SET",
+            default="",
+            help="The labels that files must have: goemotions, ekman, sentiment, or a file of "
+            "names, one a line.",
+        )(wrapped)
+
+    return decorate
 
 
 def _with_directory(remedy: str, directory: Path | None) -> str:

@@ -49,7 +49,9 @@ def load_and_compare(
         source, listing, run = with_run(choice, source, listing, baseline)
         baseline = run.id
     with progress() as bar:
-        loaded = load_results(source, listing.runs, progress=bar)
+        loaded = load_results(
+            source, listing.runs, progress=bar, expected=labels.expected if labels else ()
+        )
         comparison = compare(
             replace(loaded, results=tuple(run.changed(labels.on) for run in loaded))
             if labels

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import output_option, reads_runs, report_command
+from goemo_report.cli._options import label_options, output_option, reads_runs, report_command
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import SPLITS
 from goemo_report.settings import Settings
+
+if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
 
 ORDER = 66
 
@@ -44,8 +48,9 @@ def hub_name(value: str) -> str:
     metavar="NAME",
     help="Hub name of the base model.  [default: as the run's config says]",
 )
-@click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-goemotions]")
+@click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]")
 @reads_runs(filters=False)
+@label_options(rolls_up=False)
 @output_option
 def command(
     run: str,
@@ -53,6 +58,7 @@ def command(
     base_model: str | None,
     name: str | None,
     settings: Settings,
+    labels: LabelChoice,
     output: Path,
 ) -> None:
     """Write a model card: front matter with results that the hub reads, and a body.
@@ -68,7 +74,7 @@ def command(
 
     source, record = find_one(settings.source, run)
     with progress() as bar:
-        result = load_results(source, [record], SPLITS, bar)[0]
+        result = load_results(source, [record], SPLITS, bar, labels.expected)[0]
     card = Card(result, license_id, base_model, name)
     write(render_card(card), output)
     for split, problem in result.problems.items():

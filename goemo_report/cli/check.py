@@ -92,7 +92,7 @@ def confidence_level(value: str) -> float:
 @split_option("Split of metrics without a prefix test/ or val/.")
 @file_option("--junit", meaning="Also write the conditions as JUnit XML.")
 @reads_runs(filters=True)
-@label_options
+@label_options(rolls_up=True)
 @format_option("table", "json", "md")
 @output_option
 @click.pass_context
@@ -136,7 +136,7 @@ def command(
     source, everything, reference = _with_baseline(settings, source, listing, baseline, max_drop)
     with progress() as bar:
         thorough = require_artifacts or require_audit
-        found = collect(source, everything.runs, bar, whole=thorough)
+        found = collect(source, everything.runs, bar, whole=thorough, expected=labels.expected)
     evidence = {one.run.id: one for one in found}
     judged = [evidence[run.id] for run in listing.runs]
     beside = evidence[reference.id] if reference else None

@@ -126,7 +126,7 @@ ORDER = 30
 )
 @open_option
 @reads_runs(filters=True)
-@label_options
+@label_options(rolls_up=True)
 @click.pass_context
 def command(
     ctx: click.Context,

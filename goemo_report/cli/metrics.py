@@ -24,7 +24,10 @@ from goemo_report.formats.files import user_path
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from goemo_report.analysis.label_choice import LabelChoice
+    from goemo_report.labels import LabelSet
     from goemo_report.predictions import Predictions
     from goemo_report.report.document import Table
 
@@ -48,7 +51,7 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
     help="A label is predicted from this probability on.",
 )
 @reads_runs(filters=False)
-@label_options
+@label_options(rolls_up=True)
 @format_option("table", "json", "csv", "md")
 @output_option
 def command(
@@ -71,7 +74,7 @@ def command(
     from goemo_report.metrics.scores import score
     from goemo_report.report import tables
 
-    predictions = labels.on(_read(run, split, settings))
+    predictions = labels.on(_read(run, split, settings, labels.expected))
     if predictions.change:
         note(f"note: {predictions.change}")
     scores = score(predictions.truth, predictions.probabilities, predictions.labels, threshold)
@@ -89,19 +92,20 @@ def command(
         note(f"note: {oddity}")
 
 
-def _read(run: str, split: Split, settings: Settings) -> Predictions:
+def _read(run: str, split: Split, settings: Settings, expected: Sequence[LabelSet]) -> Predictions:
     path = user_path(run)
     is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
     if is_file or run.lower().endswith((".csv", ".csv.gz")):
         from goemo_report.predictions import read_predictions
 
-        return read_predictions(path, name=run)
+        return read_predictions(path, name=run, expected=expected)
     from goemo_report.results import load_results
     from goemo_report.sources.resolve import find_one
 
     source, record = find_one(settings.source, run)
     with progress() as bar:
-        return load_results(source, [record], [split], bar)[0].splits[split].predictions
+        found = load_results(source, [record], [split], bar, expected)[0]
+    return found.splits[split].predictions
 
 
 def _markdown(overall: Table, per_class: Table) -> str:

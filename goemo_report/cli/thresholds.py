@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import output_option, reads_runs, report_command
+from goemo_report.cli._options import label_options, output_option, reads_runs, report_command
 from goemo_report.cli._output import note, progress, write_json
 from goemo_report.settings import Settings
 
 if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.thresholds.protocols import Protocol
 
 ORDER = 68
@@ -32,8 +33,11 @@ ORDER = 68
     help="One threshold per class, one for all classes, or 0.5.",
 )
 @reads_runs(filters=False)
+@label_options(rolls_up=False)
 @output_option
-def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> None:
+def command(
+    run: str, protocol: Protocol, settings: Settings, labels: LabelChoice, output: Path
+) -> None:
     """Write a run's thresholds as JSON, to apply elsewhere: a label is predicted at p >= its
     threshold.
 
@@ -46,7 +50,7 @@ def command(run: str, protocol: Protocol, settings: Settings, output: Path) -> N
 
     source, record = find_one(settings.source, run)
     with progress() as bar:
-        choice = choice_of(source, record, protocol, bar)
+        choice = choice_of(source, record, protocol, bar, labels.expected)
     write_json(export_thresholds([(record.id, choice)]), output)
     if choice.fallback:
         note(f"note: the global threshold, for lack of positives: {', '.join(choice.fallback)}")

@@ -43,11 +43,12 @@ class _Shape:
     notes: list[str] = field(default_factory=list)
 
 
-def guides_table(table: Table) -> tuple[Table, tuple[str, ...]]:
+def guides_table(table: Table, expected: Sequence[LabelSet] = ()) -> tuple[Table, tuple[str, ...]]:
     """The table with the guide's columns, itself where it has them, and what was understood.
 
-    A table that cannot be understood is given back as it is. Raises DataError for a row that
-    does not fit the others.
+    Ids, and lists whose labels nothing names, follow the order of that of the `expected` label
+    sets that fits. A table that cannot be understood is given back as it is. Raises DataError
+    for a row that does not fit the others.
     """
     header = table.header
     try:
@@ -56,7 +57,7 @@ def guides_table(table: Table) -> tuple[Table, tuple[str, ...]]:
         return table, ()  # what is wrong with it is said where it is read
     if not table.decimal_comma and _is_the_guides(header, first):
         return table, ()
-    shape = _shape(table, first)
+    shape = _shape(table, first, expected)
     if shape is None:
         return table, ()  # the guide's columns that it lacks are named there
     text, said = _text(header)
@@ -115,13 +116,15 @@ def _are_ids(cell: str) -> bool:
 # --- Probabilities --------------------------------------------------------------------
 
 
-def _shape(table: Table, rows: Sequence[Sequence[str]]) -> _Shape | None:
+def _shape(
+    table: Table, rows: Sequence[Sequence[str]], expected: Sequence[LabelSet]
+) -> _Shape | None:
     """The labels and where the probability of each stands, None where nothing names them."""
     header, patterns = table.header, _patterns()
     for named in patterns:
         found = {label: i for i, name in enumerate(header) if (label := named(name))}
         if len(found) >= 2:
-            labels = set_of(found).labels
+            labels = set_of(found, expected).labels
             shape = _Shape(labels, [_at(found[label]) for label in labels])
             if table.decimal_comma:
                 shape.probabilities = [_pointed(cell) for cell in shape.probabilities]
@@ -130,7 +133,7 @@ def _shape(table: Table, rows: Sequence[Sequence[str]]) -> _Shape | None:
     if place is None:
         return None
     length = len(_listed(rows[0][place]) or ())
-    labels = _labels_of(header, length, table)
+    labels = _labels_of(header, length, table, expected)
     shape = _Shape(labels, [_nth(place, i) for i in range(length)])
     shape.notes.append(f"column {header[place]}: probabilities of {', '.join(labels[:3])}, ...")
     return shape
@@ -148,16 +151,19 @@ def _without(prefix: str, suffix: str, name: str) -> str:
     return ""
 
 
-def _labels_of(header: Sequence[str], length: int, table: Table) -> tuple[str, ...]:
+def _labels_of(
+    header: Sequence[str], length: int, table: Table, expected: Sequence[LabelSet]
+) -> tuple[str, ...]:
     """The labels of a list of probabilities: those of one-hot columns, else a known set."""
     named = [name.removeprefix("true_") for name in header if name.startswith("true_")]
     if len(named) == length:
         return tuple(named)
-    known: Sequence[LabelSet] = [one for one in LABEL_SETS if len(one.labels) == length]
+    sets = expected or LABEL_SETS
+    known: Sequence[LabelSet] = [one for one in sets if len(one.labels) == length]
     if not known:
         raise DataError(
             f"{table.source}: lists of {length} probabilities, and nothing names the labels",
-            "Write one column a label: pred_probs_{label}",
+            "Name them in order with --labels FILE, or write a column pred_probs_{label} for each",
         )
     return known[0].labels
 

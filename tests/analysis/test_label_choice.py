@@ -183,21 +183,34 @@ def test_a_misspelt_label_is_told() -> None:
 # --- As chosen --------------------------------------------------------------------------
 
 
-def test_a_choice_checks_orders_and_rolls_up(tmp_path: Path) -> None:
+def test_labels_asked_for_settle_order_and_ids(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("\ufeffthreat\n\ntoxic\ninsult\n", "utf-8")
+    [asked] = label_choice(str(tmp_path / "labels.txt")).expected
+    path, three = tmp_path / "p.csv", own(("toxic", "insult", "threat"))
+    write_predictions(path, three.texts, three.truth, three.probabilities, 0.5, three.labels)
+    found = read_predictions(path, expected=[asked])
+    assert found.labels == ("threat", "toxic", "insult")
+    assert np.array_equal(found.truth, three.truth[:, [2, 0, 1]])
+    with pytest.raises(DataError, match=r"does not have the 7 labels .* lacks anger"):
+        read_predictions(path, expected=label_choice("ekman").expected)
+    lines = ["text,true_labels,pred_probs_toxic,pred_probs_insult,pred_probs_threat"]
+    path.write_text("\n".join([*lines, 'a,"0,2",0.9,0.1,0.2', "b,1,0.1,0.8,0.3"]) + "\n")
+    by_file = read_predictions(path)  # ids follow the columns
+    assert by_file.truth.tolist() == [[True, False, True], [False, True, False]]
+    settled = read_predictions(path, expected=[asked])
+    assert settled.labels == asked.labels
+    assert settled.truth.tolist() == [[True, False, True], [False, True, False]]
+    assert settled.probabilities[0].tolist() == [0.2, 0.9, 0.1]
+    wide = label_choice("goemotions").expected
+    assert [len(one.labels) for one in wide] == [28, 27]
+
+
+def test_a_choice_rolls_up() -> None:
     wide = held(OfflineRun())
     assert label_choice().on(wide) is wide
-    assert label_choice("goemotions").on(wide).labels == EMOTIONS
-    assert label_choice("goemotions").on(held(OfflineRun(exclude_neutral=True))).labels[-1] != (
-        "neutral"
-    )
     coarse = label_choice(map_to="ekman").on(wide)
     assert coarse.label_set is EKMAN
     assert label_choice(map_to="ekman").on(coarse) is coarse
-    (tmp_path / "labels.txt").write_text("\ufeffthreat\n\ntoxic\ninsult\n", "utf-8")
-    ordered = label_choice(str(tmp_path / "labels.txt")).on(own(("toxic", "insult", "threat")))
-    assert ordered.labels == ("threat", "toxic", "insult")
-    with pytest.raises(DataError, match=r"does not have the 7 labels .* lacks anger"):
-        label_choice("ekman").on(own(("joy", "b")))
     with pytest.raises(DataError, match="its 7 emotions have no grouping 'ekmn'") as caught:
         label_choice(map_to="ekmn").on(coarse)
     assert caught.value.remedy == "Groupings: sentiment"
