@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -13,19 +13,8 @@ from goemo_report.analysis.curves import drawn
 from goemo_report.analysis.epochs import MOST_POINTS, MOST_ROWS, Training, spread, training_of
 from goemo_report.analysis.truth import best_epoch
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.report.document import (
-    Axis,
-    Block,
-    Callout,
-    Cell,
-    Column,
-    Plot,
-    Section,
-    Series,
-    Table,
-    Value,
-)
-from goemo_report.report.sections._tables import key_column, number
+from goemo_report.report.document import Axis, Block, Callout, Cell, Column, Plot, Section, Table
+from goemo_report.report.sections._tables import callout, key_column, number, run_series
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row
 
@@ -33,18 +22,13 @@ ORDER = 120
 _UNITS: Final[tuple[Literal["epoch", "step"], ...]] = ("epoch", "step")
 _POINTS_OF_ALL: Final = 12_000  # of all lines of a figure: more would make the page too large
 
-_FIGURES: Final[tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]] = (
-    ("loss", "Loss", "loss", (("train/loss", "train"), ("val/loss", "val"))),
-    ("auc", "Micro AUC", "micro AUC", (("train/auc", "train"), ("val/auc", "val"))),
-    (
-        "macro-auc",
-        "Macro AUC",
-        "macro AUC",
-        (("train/macro_auc", "train"), ("val/macro_auc", "val")),
-    ),
-    ("learning-rate", "Learning rate", "learning rate", (("train/learning_rate", "train"),)),
-    ("grad-norm", "Gradient norm", "gradient norm", (("train/grad_norm", "train"),)),
-    ("throughput", "Throughput", "texts per second", (("train/samples_per_sec", "train"),)),
+_FIGURES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
+    ("loss", "Loss", "loss", ("train/loss", "val/loss")),
+    ("auc", "Micro AUC", "micro AUC", ("train/auc", "val/auc")),
+    ("macro-auc", "Macro AUC", "macro AUC", ("train/macro_auc", "val/macro_auc")),
+    ("learning-rate", "Learning rate", "learning rate", ("train/learning_rate",)),
+    ("grad-norm", "Gradient norm", "gradient norm", ("train/grad_norm",)),
+    ("throughput", "Throughput", "texts per second", ("train/samples_per_sec",)),
 )
 _COLUMNS: Final = (
     ("train/loss", "train loss", 4),
@@ -71,13 +55,12 @@ def build(comparison: Comparison) -> Section:
             blocks += _Unit(runs, found, unit).blocks()
     if not blocks:
         return Section("training", "Training", (Callout("note", "No run logged its epochs."),))
-    missing = [run.name for run in comparison.runs if not found[run.id].rows]
-    if missing:
-        blocks.append(Callout("note", "Runs that logged no epochs:", tuple(missing)))
-    return Section(
+    missing = (run.name for run in comparison.runs if not found[run.id].rows)
+    return Section.of(
         "training",
         "Training",
-        tuple(blocks),
+        *blocks,
+        callout("note", "Runs that logged no epochs:", missing),
         lead="Logged while the runs trained; the only figures of this report that are not "
         "recomputed. The marked epoch is the one that the run kept.",
         method="Values as logged; of a run that logged no `epoch`, by step. Curves keep at most "
@@ -103,26 +86,19 @@ class _Unit:
     def _id(self, name: str) -> str:
         return f"training-{name}" if self.unit == "epoch" else f"training-steps-{name}"
 
-    def _plot(
-        self, name: str, title: str, axis: str, keys: tuple[tuple[str, str], ...]
-    ) -> Plot | None:
+    def _plot(self, name: str, title: str, axis: str, keys: tuple[str, ...]) -> Plot | None:
         most = min(MOST_POINTS, max(30, _POINTS_OF_ALL // len(self.runs)))
-        series: list[Series] = []
+        series = []
         for run in self.runs:
-            for key, split in keys:
+            for key in keys:
                 x, y = self.found[run.id].curve(key)
                 kept = drawn(np.array(x), np.array(y), most).tolist()
-                if kept:
-                    series.append(
-                        Series(
-                            name=f"{run.short}, {split}",
-                            x=tuple(x[i] for i in kept),
-                            y=tuple(y[i] for i in kept),
-                            style="line" if split == "val" or len(keys) == 1 else "dashed",
-                            colour=run.colour,
-                            group=run.short,
-                        )
-                    )
+                split = key.partition("/")[0]
+                style = "line" if split == "val" or len(keys) == 1 else "dashed"
+                line = run_series(
+                    run, (x[i] for i in kept), (y[i] for i in kept), style=style, group=run.short
+                )
+                series += [replace(line, name=f"{run.short}, {split}")] if kept else []
         if not series:
             return None
         lines = " Dashed: training; solid: validation." if len(keys) > 1 else ""
@@ -148,28 +124,32 @@ class _Unit:
                 kept = sorted({*kept[1:], best})
             yield from ((run, at, rows[at]) for at in kept)
 
-    def _curve_table(self, name: str, title: str, keys: tuple[tuple[str, str], ...]) -> Table:
+    def _curve_table(self, name: str, title: str, keys: tuple[str, ...]) -> Table:
+        splits = (key.split("/") for key in keys)
         return Table(
             id=self._id(name),
             title=f"{title} per {self.unit}",
             columns=(
                 Column("run", "run"),
                 Column(self.unit, self.unit, "integer"),
-                *(Column(split, split, "number", digits=5) for _, split in keys),
+                *(Column(split, split, "number", digits=5) for split, *_ in splits),
             ),
             rows=tuple(
-                (run.short, int(at), *(_value(row, key) for key, _ in keys))
+                (run.short, int(at), *(_value(row, key) for key in keys))
                 for run, at, row in self._rows()
             ),
             collapsed=True,
         )
 
     def _table(self) -> Table:
-        rows: list[tuple[Value | Cell, ...]] = []
-        for run, at, row in self._rows():
-            kept = Cell(int(at), mark="best" if at == best_epoch(run.result) else None)
-            values = (_value(row, key) for key, _, _ in _COLUMNS)
-            rows.append((run.key, kept, *values))
+        rows = tuple(
+            (
+                run.key,
+                Cell(int(at), mark="best" if at == best_epoch(run.result) else None),
+                *(_value(row, key) for key, _, _ in _COLUMNS),
+            )
+            for run, at, row in self._rows()
+        )
         counts = Counter(run.id for run, _, _ in self._rows())
         there = sum(len(self.found[run.id].rows) for run in self.runs)
         some = f"{len(rows)} of {there:,} {self.unit}s"
@@ -181,7 +161,7 @@ class _Unit:
                 Column(self.unit, self.unit, "integer"),
                 *(Column(key, title, "number", digits=digits) for key, title, digits in _COLUMNS),
             ),
-            rows=tuple(rows),
+            rows=rows,
             row_groups=tuple((run.name, counts[run.id]) for run in self.runs if counts[run.id]),
             row_header=1,
             collapsed=len(rows) > 25,
