@@ -85,8 +85,8 @@ def seed_groups(runs: Sequence[RunRecord]) -> tuple[SeedGroup, ...]:
     """Groups of runs with one recipe, in the order of their first run; one run is a group too."""
     members: dict[str, list[RunRecord]] = {}
     for run in runs:
-        key = json.dumps(recipe(run), sort_keys=True, default=str)
-        members.setdefault(key if recipe(run) else f"{key} {run.id}", []).append(run)
+        key = exactly(recipe(run)) if recipe(run) else run.id
+        members.setdefault(key, []).append(run)
     return tuple(
         SeedGroup(
             name=group[0].model_name,
@@ -102,13 +102,19 @@ def seed_of(run: RunRecord) -> Any:
     return next((run.config[key] for key in SEED_KEYS if key in run.config), None)
 
 
-def config_differences(runs: Sequence[RunRecord]) -> dict[str, tuple[Any, ...]]:
-    """Config keys whose values differ between runs, with the value of each (None: not set)."""
+def config_columns(runs: Sequence[RunRecord]) -> dict[str, tuple[Any, ...]]:
+    """The value of each config key in every run, None where it was not logged."""
     flat = [flat_config(run) for run in runs]
     keys = dict.fromkeys(key for config in flat for key in config)
-    columns = {key: tuple(config.get(key) for config in flat) for key in keys}
-    return {
-        key: values
-        for key, values in columns.items()
-        if len({json.dumps(value, sort_keys=True, default=str) for value in values}) > 1
-    }
+    return {key: tuple(config.get(key) for config in flat) for key in keys}
+
+
+def config_differences(runs: Sequence[RunRecord]) -> dict[str, tuple[Any, ...]]:
+    """Config keys whose values differ between runs, with the value of each (None: not set)."""
+    columns = config_columns(runs).items()
+    return {key: values for key, values in columns if len(set(map(exactly, values))) > 1}
+
+
+def exactly(value: Any) -> str:
+    """A config value as text that is the same for equal values alone."""
+    return json.dumps(value, sort_keys=True, default=str)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from goemo_report.analysis.configs import config_differences, recipe, seed_of
+from goemo_report.analysis.configs import config_differences, exactly, recipe, seed_of
 from goemo_report.sources.model import RunRecord
 
 _FIRST: Final = {
@@ -46,44 +45,38 @@ def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
 def _of_model(model: str, runs: list[RunRecord]) -> dict[str, str]:
     if len(runs) == 1:
         return {runs[0].id: model}
-    words: dict[str, list[str]] = {run.id: [] for run in runs}
-    for key in _telling(runs):
-        for run in runs:
-            words[run.id].append(f"{_FIRST.get(key, key)} {_short(_value(run, key))}")
-    if len({_known(recipe(run)) for run in runs}) < len(runs):  # seeds of one recipe
-        for run in runs:
-            if seed_of(run) is not None:
-                words[run.id].append(f"seed {_short(seed_of(run))}")
-    labels = {run_id: ", ".join(found) for run_id, found in words.items()}
-    taken = list(labels.values())
+    recipes = [recipe(run) for run in runs]
+    keys = _telling(runs, recipes)
+    seeds = len(set(map(exactly, recipes))) < len(runs)  # of one recipe
+    labels = []
+    for run, own in zip(runs, recipes, strict=True):
+        words = [f"{_FIRST.get(key, key)} {_short(own.get(key))}" for key in keys]
+        if seeds and seed_of(run) is not None:
+            words.append(f"seed {_short(seed_of(run))}")
+        labels.append(", ".join(words))
     return {
-        run_id: f"{model} {label}" if label and taken.count(label) == 1 else f"{model} {run_id}"
-        for run_id, label in labels.items()
+        run.id: f"{model} {label}" if label and labels.count(label) == 1 else f"{model} {run.id}"
+        for run, label in zip(runs, labels, strict=True)
     }
 
 
-def _telling(runs: list[RunRecord]) -> list[str]:
+def _telling(runs: list[RunRecord], recipes: list[dict[str, Any]]) -> list[str]:
     """The fewest leading config keys that tell the recipes apart, at most `_MOST_KEYS`."""
-    recipes = [recipe(run) for run in runs]
-    differing = [key for key in config_differences(runs) if any(key in found for found in recipes)]
     order = list(_FIRST)
+    differing = [key for key in config_differences(runs) if any(key in found for found in recipes)]
     differing.sort(
         key=lambda key: order.index(key) if key in _FIRST else len(order) + (key in _LAST)
     )
     chosen: list[str] = []
     kinds = 1
     for key in differing:
-        if len(chosen) == _MOST_KEYS or not all(_is_short(_value(run, key)) for run in runs):
+        if len(chosen) == _MOST_KEYS or not all(_is_short(one.get(key)) for one in recipes):
             continue
-        split = len({_known([_value(run, k) for k in (*chosen, key)]) for run in runs})
+        split = len({exactly([one.get(k) for k in (*chosen, key)]) for one in recipes})
         if split > kinds:
             chosen.append(key)
             kinds = split
     return chosen
-
-
-def _value(run: RunRecord, key: str) -> Any:
-    return recipe(run).get(key)
 
 
 def _is_short(value: Any) -> bool:
@@ -96,7 +89,3 @@ def _short(value: Any) -> str:
     if value is None:
         return "not set"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _known(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)

@@ -34,6 +34,9 @@ class Cell:
     note: str = ""
 
 
+Row = tuple[Value | Cell, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column, declared once: key for JSON and CSV, title for readers.
@@ -63,7 +66,7 @@ class Table:
     id: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Value | Cell, ...], ...]
+    rows: tuple[Row, ...]
     caption: str = ""
     row_header: int = 0
     row_groups: tuple[tuple[str, int], ...] = ()

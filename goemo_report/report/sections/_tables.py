@@ -91,12 +91,6 @@ def best_marks(values: Sequence[float | None]) -> list[Mark | None]:
     return ["best" if marked and value == best else None for value in values]
 
 
-def best_cells(values: Sequence[float | None]) -> list[Cell]:
-    """Values, the largest one marked."""
-    marked = zip(values, best_marks(values), strict=True)
-    return [Cell(value, mark=mark) for value, mark in marked]
-
-
 def callout(level: Level, text: str, items: Iterable[str]) -> Callout | None:
     """A callout over several items; None without any."""
     found = tuple(items)
@@ -106,11 +100,6 @@ def callout(level: Level, text: str, items: Iterable[str]) -> Callout | None:
 def label_column(judged: Comparison | ComparedRun) -> Column:
     """The column that names labels; its key is the guide's for every label set."""
     return Column("emotion", judged.label_set.noun)
-
-
-def key_column() -> Column:
-    """The column of the runs' short keys, which wide tables and legends use."""
-    return Column("key", "key")
 
 
 def run_columns(
@@ -137,7 +126,7 @@ def run_table(
     return Table(
         id=identifier,
         title=title,
-        columns=(key_column(), Column("run", "run"), *columns),
+        columns=(Column("key", "key"), Column("run", "run"), *columns),
         rows=tuple((run.key, run_cell(run), *cells(run)) for run in runs),
         row_header=1,
         **options,

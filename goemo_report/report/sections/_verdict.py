@@ -12,7 +12,6 @@ from goemo_report.report.document import Callout
 from goemo_report.report.sections._words import (
     called,
     identical,
-    interval_text,
     p_text,
     same_recipe,
     signed,
@@ -57,7 +56,7 @@ def noise(found: Difference | None) -> str:
     """Whether a difference is more than noise, in words."""
     if found is None:
         return "not paired, so nothing is said about noise"
-    bounds = f"{interval_text(found.low, found.high, signed=True)}, {p_text(found.p)}"
+    bounds = f"[{signed(found.low)}, {signed(found.high)}], {p_text(found.p)}"
     if found.verdict == "tie":
         return f"which may be noise (95% interval {bounds})"
     return f"more than noise (95% interval {bounds})"
@@ -149,7 +148,7 @@ def over_seeds(ours: Sequence[float], theirs: Sequence[float]) -> str:
     found, n, m = seed_difference(ours, theirs), len(ours), len(theirs)
     if found.p is None or found.low is None or found.high is None:
         return f"; no p-value: {found.reason}."
-    bounds = f"95% interval {interval_text(found.low, found.high, signed=True)}"
+    bounds = f"95% interval [{signed(found.low)}, {signed(found.high)}]"
     test = f"(Welch's {bounds}, {p_text(found.p)})"
     won = wins(ours, theirs)
     beats = f"its runs win {won} of {n * m} pairings with the others"

@@ -85,12 +85,6 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def interval_text(low: float, high: float, *, signed: bool = False) -> str:
-    """An interval in a sentence: `[0.471, 0.512]`."""
-    form = "+.3f" if signed else ".3f"
-    return f"[{low:{form}}, {high:{form}}]".replace("-", "\u2212")
-
-
 def signed(value: float) -> str:
     """A difference in a sentence, with a true minus sign."""
     return f"{value:+.3f}".replace("-", "\u2212")

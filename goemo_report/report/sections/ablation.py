@@ -8,7 +8,7 @@ from goemo_report.analysis.alignment import Alignment
 from goemo_report.analysis.configs import recipe
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
-from goemo_report.report.document import Cell, Column, Section, Table, Value
+from goemo_report.report.document import Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout, difference_cell, run_cell
 from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, sample
 from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
@@ -23,7 +23,7 @@ _FOLLOWS: Final = frozenset(
 
 def build(comparison: Comparison) -> Section | None:
     """Each run tagged `ablation` against the run whose config is nearest; None without any."""
-    rows: list[tuple[Value | Cell, ...]] = []
+    rows: list[Row] = []
     notes: list[str] = []
     moved: list[str] = []
     for run in comparison.runs:
@@ -95,7 +95,7 @@ def _row(
     changes: dict[str, tuple[Any, Any]],
     alignment: Alignment,
     found: PairedDifferences | None,
-) -> tuple[Value | Cell, ...]:
+) -> Row:
     words = "; ".join(
         f"{key}: {_shown(old)} \u2192 {_shown(new)}" for key, (old, new) in changes.items()
     )
@@ -123,7 +123,7 @@ def _moved(run: ComparedRun, found: PairedDifferences) -> list[str]:
     return [f"{run.name}: {'; '.join(parts)}."] if parts else []
 
 
-def _table(rows: list[tuple[Value | Cell, ...]]) -> Table:
+def _table(rows: list[Row]) -> Table:
     return Table(
         id="ablation-changes",
         title="One change each",

@@ -6,7 +6,7 @@ from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.metrics.table import CLASS_METRICS
-from goemo_report.report.document import Axis, Cell, Column, Heatmap, Plot, Section, Table, Value
+from goemo_report.report.document import Axis, Cell, Column, Heatmap, Plot, Row, Section, Table
 from goemo_report.report.sections._tables import (
     Cells,
     best_marks,
@@ -55,7 +55,7 @@ def _detail(run: ComparedRun) -> Table:
         for metric in CLASS_METRICS.values()
         if run.found.scores.has_probabilities or not metric.needs_probabilities
     ]
-    rows: list[tuple[Value | Cell, ...]] = []
+    rows: list[Row] = []
     groups: list[tuple[str, int]] = []
     for group, members in run.label_set.by_group():
         found = [label for label in members if label in support]

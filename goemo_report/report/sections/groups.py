@@ -8,7 +8,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.labels import Grouping
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.report.document import Cell, Column, Section, Table
-from goemo_report.report.sections._tables import Cells, best_cells, run_columns, run_table
+from goemo_report.report.sections._tables import Cells, best_marks, run_columns, run_table
 from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, sample
 
 ORDER = 70
@@ -58,7 +58,9 @@ def _per_group(
         members = [label for label in grouping.groups[group] if label in present]
         yield Cell(group, note=", ".join(members) if members != [group] else "")
         yield from (len(members), support.get(group))
-        yield from best_cells([one.get(group) for one in f1])
+        values = [one.get(group) for one in f1]
+        for value, mark in zip(values, best_marks(values), strict=True):
+            yield Cell(value, mark=mark)
 
     return Table(
         id=f"groups-{grouping.name}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import fmean, stdev
 from typing import Final
 
@@ -15,33 +15,29 @@ from goemo_report.report.document import (
     Callout,
     Cell,
     Column,
+    Row,
     Section,
     Table,
-    Value,
 )
 from goemo_report.report.sections._tables import (
     Cells,
     difference_cell,
-    key_column,
     metric_cell,
+    metric_column,
     run_cell,
 )
 from goemo_report.report.sections._words import AT_HALF, INTERVALS, chance, sample, verdict_word
 
 ORDER = 20
 
-_Row = tuple[Value | Cell, ...]
-
 
 def build(comparison: Comparison) -> Section:
     """Runs by macro F1, then the same among reported results."""
-    blocks: list[Block] = [_leaderboard(comparison)]
-    if comparison.split == "test":
-        blocks += _published(comparison)
-    return Section(
+    return Section.of(
         "leaderboard",
         "Leaderboard",
-        tuple(blocks),
+        _leaderboard(comparison),
+        *_published(comparison),
         lead="Runs by macro F1 at the fixed threshold 0.5. The tuned column applies one threshold "
         f"per {comparison.noun}, tuned on validation. {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}. Difference and "
@@ -68,7 +64,7 @@ def _leaderboard(comparison: Comparison) -> Table:
         title="Runs by macro F1",
         columns=(
             Column("place", "#", "integer"),
-            key_column(),
+            Column("key", "key"),
             Column("run", "run"),
             *((Column("texts", "texts", "integer"),) if differ else ()),
             Column("macro_f1", "macro F1 at 0.5", "number"),
@@ -76,8 +72,7 @@ def _leaderboard(comparison: Comparison) -> Table:
             Column("verdict", "verdict"),
             Column("tuned", "macro F1, tuned on validation", "number"),
             Column("micro_f1", "micro F1 at 0.5", "number"),
-            Column("micro_auc", "micro AUC", "number", digits=4),
-            Column("macro_auc", "macro AUC", "number", digits=4),
+            *map(metric_column, ("micro_auc", "macro_auc")),
         ),
         rows=tuple((place, *cells(run)) for place, run in enumerate(comparison.ranked, 1)),
         row_header=2,
@@ -89,66 +84,59 @@ def _leaderboard(comparison: Comparison) -> Table:
     )
 
 
-def _published(comparison: Comparison) -> list[Block]:
+def _published(comparison: Comparison) -> Iterator[Block]:
     """The runs that were judged on the whole test split among the results that others reported."""
     labels = comparison.label_set
-    if not labels.board or labels.data is None:
-        return []
+    if comparison.split != "test" or not labels.board or labels.data is None:
+        return
     texts, number = labels.data.split_samples["test"], len(labels.labels)
     whole = [
         run for run in comparison.runs if run.labels == labels.labels and run.found.rows == texts
     ]
     if not whole:
-        return [
-            Callout(
-                "note",
-                f"No results of others are shown: they are about all {texts:,} texts of the "
-                f"{labels.data.title} test split and all {number} labels, and no run here is.",
-            )
-        ]
+        yield Callout(
+            "note",
+            f"No results of others are shown: they are about all {texts:,} texts of the "
+            f"{labels.data.title} test split and all {number} labels, and no run here is.",
+        )
+        return
     if len(whole) == len(comparison.runs) and comparison.best_recipe is not None:
         rows = [row for one in comparison.recipes for row in _recipe_rows(comparison, one)]
     else:
         rows = [row for run in whole for row in _own_rows(comparison, run)]
     rows += [_published_row(item) for item in labels.board]
     rows.sort(key=_by_macro_f1)
-    table = Table(
+    yield Table(
         id="reference-board",
         title="Reported results of others",
         columns=(
             Column("model", "model"),
             Column("source", "source"),
             Column("threshold", "threshold"),
-            Column("macro_f1", "macro F1", "number"),
-            Column("micro_f1", "micro F1", "number"),
-            Column("micro_auc", "micro AUC", "number", digits=4),
-            Column("macro_auc", "macro AUC", "number", digits=4),
+            *map(metric_column, ("macro_f1", "micro_f1", "micro_auc", "macro_auc")),
         ),
         rows=tuple(rows),
         caption=f"{number} labels, test split of {texts:,} texts. Figures of papers, READMEs and "
         "notebooks are quoted as their sources give them and were not recomputed; a dash: not "
         "given.",
     )
-    note = (
+    yield Callout(
+        "note",
         f"Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
         f"this split is about \u00b1{SAMPLING_ERROR:.2f} (95%), so smaller gaps between two rows "
-        "mean nothing by themselves. A row tuned on test is a bound, not a result."
+        "mean nothing by themselves. A row tuned on test is a bound, not a result.",
     )
-    blocks: list[Block] = [table, Callout("note", note)]
     if len(whole) < len(comparison.runs):
         count = len(comparison.runs) - len(whole)
         noun = "run is" if count == 1 else "runs are"
-        blocks.append(
-            Callout(
-                "note",
-                f"{count} {noun} not listed beside the results of others: not all {number} labels "
-                f"on all {texts:,} test texts.",
-            )
+        yield Callout(
+            "note",
+            f"{count} {noun} not listed beside the results of others: not all {number} labels "
+            f"on all {texts:,} test texts.",
         )
-    return blocks
 
 
-def _recipe_rows(comparison: Comparison, recipe: Recipe) -> Iterable[_Row]:
+def _recipe_rows(comparison: Comparison, recipe: Recipe) -> Iterable[Row]:
     """Means over the seeds of a recipe; a single run has its own values."""
     seeds = len(recipe.counted)
     if seeds < 2:
@@ -169,7 +157,7 @@ _THRESHOLDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
 )
 
 
-def _own_rows(comparison: Comparison, run: ComparedRun) -> Iterable[_Row]:
+def _own_rows(comparison: Comparison, run: ComparedRun) -> Iterable[Row]:
     recipe = comparison.best_recipe
     best = run is comparison.best if recipe is None else run in recipe.runs
     name = Cell(run.name, link=run.record.url, mark="best" if best else None)
@@ -183,7 +171,7 @@ def _own_rows(comparison: Comparison, run: ComparedRun) -> Iterable[_Row]:
         yield (name, "this report", threshold, metric_cell(run, key), *rest)
 
 
-def _published_row(item: PublishedResult) -> _Row:
+def _published_row(item: PublishedResult) -> Row:
     threshold = Cell(item.threshold)
     if item.bound:
         threshold = Cell(f"{item.threshold}: a bound, not a result", mark="warning")
@@ -198,6 +186,6 @@ def _published_row(item: PublishedResult) -> _Row:
     )
 
 
-def _by_macro_f1(row: _Row) -> float:
+def _by_macro_f1(row: Row) -> float:
     value = row[3].value if isinstance(row[3], Cell) else row[3]
     return -value if isinstance(value, float) else 1.0

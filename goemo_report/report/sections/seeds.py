@@ -8,7 +8,7 @@ from typing import Final
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import Comparison, Recipe
 from goemo_report.formats.wording import plural
-from goemo_report.report.document import Callout, Cell, Column, Section, Table, Value
+from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout
 from goemo_report.report.sections._words import METRIC_TITLES, p_text, sample
 from goemo_report.statistics.seeds import (
@@ -20,8 +20,6 @@ from goemo_report.statistics.seeds import (
 
 ORDER = 48
 _KEYS: Final = ("macro_f1", TUNED_F1, "micro_f1", "micro_auc", "macro_auc")
-
-_Row = tuple[Value | Cell, ...]
 
 
 def build(comparison: Comparison) -> Section | None:
@@ -80,7 +78,7 @@ def _apart(*recipes: Recipe) -> str:
 
 
 def _groups(comparison: Comparison) -> Table:
-    rows: list[_Row] = []
+    rows: list[Row] = []
     spans: list[tuple[str, int]] = []
     for recipe in comparison.recipes:
         own = list(_summaries(recipe))
@@ -104,7 +102,7 @@ def _groups(comparison: Comparison) -> Table:
     )
 
 
-def _summaries(recipe: Recipe) -> Iterator[_Row]:
+def _summaries(recipe: Recipe) -> Iterator[Row]:
     apart = _apart(recipe)
     for key in _KEYS:
         values = recipe.values(key)
@@ -140,7 +138,7 @@ def _differences(comparison: Comparison) -> Table | None:
     )
 
 
-def _to_baseline(recipe: Recipe, base: Recipe) -> Iterator[_Row]:
+def _to_baseline(recipe: Recipe, base: Recipe) -> Iterator[Row]:
     apart = _apart(base, recipe)
     for key in _KEYS:
         ours, theirs = recipe.values(key), base.values(key)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from goemo_report.analysis.configs import config_differences, flat_config, is_environment
+from goemo_report.analysis.configs import (
+    config_columns,
+    config_differences,
+    flat_config,
+    is_environment,
+)
 from goemo_report.comparison import Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Block, Callout, Column, Section, Table
@@ -35,7 +40,7 @@ def build(comparison: Comparison) -> Section:
         rows=tuple((key, plain(value)) for key, value in common.items() if not is_environment(key)),
         collapsed=several,
     )
-    columns = config_columns(comparison)
+    columns = config_columns(records)
     environment = [
         key
         for key in columns
@@ -54,15 +59,6 @@ def build(comparison: Comparison) -> Section:
         lead=lead if several else "",
         method="As logged in the runs' configs. A dash: the run did not log the key.",
     )
-
-
-def config_columns(comparison: Comparison) -> dict[str, list[object]]:
-    """The value of each config key in every run, None where it was not logged."""
-    flat = [flat_config(run.record) for run in comparison.runs]
-    return {
-        key: [config.get(key) for config in flat]
-        for key in dict.fromkeys(k for c in flat for k in c)
-    }
 
 
 def _by_run(comparison: Comparison, identifier: str, title: str, keys: list[str]) -> Table:

@@ -14,7 +14,7 @@ from goemo_report.analysis.epochs import MOST_POINTS, MOST_ROWS, Training, sprea
 from goemo_report.analysis.truth import best_epoch
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import Axis, Block, Callout, Cell, Column, Plot, Section, Table
-from goemo_report.report.sections._tables import callout, key_column, number, run_series
+from goemo_report.report.sections._tables import callout, number, run_series
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row
 
@@ -157,7 +157,7 @@ class _Unit:
             id=self._id("epochs") if self.unit == "epoch" else "training-steps",
             title=f"Every {self.unit}" if there == len(rows) else some,
             columns=(
-                key_column(),
+                Column("key", "key"),
                 Column(self.unit, self.unit, "integer"),
                 *(Column(key, title, "number", digits=digits) for key, title, digits in _COLUMNS),
             ),

@@ -26,9 +26,9 @@ from goemo_report.report.document import (
     Cell,
     Column,
     ColumnKind,
+    Row,
     Section,
     Table,
-    Value,
 )
 from goemo_report.report.sections._tables import Cells, callout, number, run_table
 
@@ -85,7 +85,7 @@ def _overlaps(comparison: Comparison) -> Table:
     data = comparison.label_set.own_data
     above = f"Repeats are part of {data.title} (short comments such as thanks); a" if data else "A"
     seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run.result))
-    rows: list[tuple[Value | Cell, ...]] = []
+    rows: list[Row] = []
     for runs in groups.values():
         found = overlap(runs[0].result)
         between = {(leak.split, leak.other): leak for leak in leaks(runs[0].result)}
@@ -210,8 +210,7 @@ def _figures(checks: _Checks, *, whole: bool) -> Table | None:
             Column("run", "run"),
             Column("figure", "figure", "code"),
             Column("place", "logged in"),
-            Column("logged", "logged", kind, digits=4),
-            Column("recomputed", "recomputed", kind, digits=4),
+            *(Column(key, key, kind, digits=4) for key in ("logged", "recomputed")),
             Column("difference", "difference", "delta", digits, help="logged \u2212 recomputed"),
             Column("verdict", "verdict"),
         ),
