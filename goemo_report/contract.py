@@ -158,6 +158,7 @@ class ArtifactKind:
 
     role: Role
     type: Literal["model", "dataset"]
+    description: str = ""
     contents: tuple[str | tuple[str, ...], ...] = ()
     columns: tuple[Key, ...] = ()
     metadata: tuple[Key, ...] = field(default=())
@@ -209,6 +210,7 @@ ARTIFACTS: Final[dict[Role, ArtifactKind]] = {
     "checkpoint": ArtifactKind(
         role="checkpoint",
         type="model",
+        description="Best checkpoint by validation micro AUC",
         contents=(
             "config.json",
             "pytorch_model.bin",
@@ -221,18 +223,21 @@ ARTIFACTS: Final[dict[Role, ArtifactKind]] = {
     "val-predictions": ArtifactKind(
         role="val-predictions",
         type="dataset",
+        description="Validation predictions with probabilities",
         contents=("val_predictions.csv",),
         columns=PREDICTION_COLUMNS,
     ),
     "test-predictions": ArtifactKind(
         role="test-predictions",
         type="dataset",
+        description="Test predictions with probabilities",
         contents=("test_predictions.csv",),
         columns=PREDICTION_COLUMNS,
     ),
     "per-class-metrics": ArtifactKind(
         role="per-class-metrics",
         type="dataset",
+        description="Per-class metrics on the test split",
         contents=("per_class_metrics.csv",),
         columns=PER_CLASS_COLUMNS,
     ),

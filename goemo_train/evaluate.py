@@ -14,17 +14,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from goemo_report import contract
+from goemo_report.api.recording import metric_row
 from goemo_report.corpora.corpus import Corpus
-from goemo_report.formats.csv_table import to_csv
 from goemo_report.metrics.rankings import micro_roc_auc, roc_auc
-from goemo_report.metrics.scores import Scores, per_class_rows, score
+from goemo_report.metrics.scores import Scores, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.thresholds.tune import RULE, tuned_thresholds
 from goemo_train import data
 from goemo_train.data import Tokens
 from goemo_train.processes import Distributed, Interrupted, Interruption
-from goemo_train.run_directory import flush, write_whole
+from goemo_train.run_directory import flush
 
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # of evaluation; on CPU so that caches hold them
 
@@ -114,23 +113,8 @@ def evaluate(
         for split, p in found.items()
     }
     by_label = dict(zip(labels, chosen.tolist(), strict=True))
-    row: dict[str, Any] = {}
-    for key in contract.OVERALL_METRICS:
-        name = key.name.removeprefix("test/")
-        row[key.name] = scores.overall["micro_auc" if name == "auc" else name]
-    row["test/macro_auc"] = scores.overall["macro_auc"]
-    for line in per_class_rows(scores):
-        for statistic in contract.PER_CLASS_STATISTICS:
-            column = "f1_score" if statistic == "f1" else statistic
-            row[contract.per_class_metric(statistic, line["emotion"])] = line[column]
+    row: dict[str, Any] = {f"test/{name}": value for name, value in metric_row(scores).items()}
     row |= {f"{name}_tuned": value for name, value in tuned.items()}
     row |= {f"threshold/{label}": value for label, value in by_label.items()}
     about = {"chosen_on": "val", "method": RULE, "thresholds": by_label, **tuned}
     return Evaluation(scores, about, row)
-
-
-def write_per_class(path: Path, scores: Scores) -> None:
-    """Write the guide's per-class CSV, whole or not at all."""
-    columns = [key.name for key in contract.PER_CLASS_COLUMNS]
-    rows = ([row[column] for column in columns] for row in per_class_rows(scores))
-    write_whole(path, to_csv([columns, *rows]).encode())

@@ -30,18 +30,13 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from goemo_report import contract
-from goemo_report.contract import ARTIFACTS, Role
+from goemo_report.api.recording import log_artifact
+from goemo_report.contract import Role
 from goemo_report.errors import GoemoError
 from goemo_train.config import Mode, TrainConfig
 
 PLAIN_INTERVAL = 15.0  # seconds between plain lines
 BAR_INTERVAL = 0.5
-DESCRIPTIONS: dict[Role, str] = {
-    "checkpoint": "Best checkpoint by validation micro AUC",
-    "val-predictions": "Validation predictions with probabilities",
-    "test-predictions": "Test predictions with probabilities",
-    "per-class-metrics": "Per-class metrics on the test split",
-}
 
 
 class Progress:
@@ -214,20 +209,13 @@ class Tracker:
     def artifact(self, role: Role, path: Path, metadata: Mapping[str, Any]) -> None:
         """Log a file, or all files of a directory, as the guide's artifact of this role."""
         self._said.append(("artifact", (role, path, metadata)))
-        if self.run is None or self.unsent:
-            return
-        import wandb
+        if self.run is not None and not self.unsent:
+            import wandb
 
-        kind = ARTIFACTS[role]
-        artifact = wandb.Artifact(
-            name=kind.name(self.config.model_name, self.run_id), type=kind.type,
-            description=DESCRIPTIONS[role], metadata=dict(metadata),
-        )  # fmt: skip
-        (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
-        try:
-            self.run.log_artifact(artifact)
-        except wandb.Error:
-            self.unsent = True
+            try:
+                log_artifact(self.run, role, path, metadata)
+            except wandb.Error:
+                self.unsent = True
 
     def alert(self, text: str) -> None:
         """Send a warning through W&B."""

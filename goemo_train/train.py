@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from goemo_report.api.recording import per_class_csv
 from goemo_report.errors import GoemoError
 from goemo_report.formats.wording import listed
 from goemo_report.predictions import Predictions
@@ -20,7 +21,7 @@ from goemo_train.config import TrainConfig
 from goemo_train.optimiser import learning_rate
 from goemo_train.processes import Distributed, Interrupted, Interruption
 from goemo_train.run import Run, State, explained
-from goemo_train.run_directory import hold, new_best, open_run, tidy, write_json
+from goemo_train.run_directory import hold, new_best, open_run, tidy, write_json, write_whole
 from goemo_train.setup import Setup, prepare
 from goemo_train.tiny import threads_for
 from goemo_train.tracking import Progress, Tracker, run_config
@@ -248,7 +249,8 @@ def log_evaluation(run: Run, found: dict[str, Predictions]) -> dict[str, Any]:
     if missed := evaluation.scores.never_predicted:
         classes = "1 class is" if len(missed) == 1 else f"{len(missed)} classes are"
         run.warn(f"{classes} never predicted on test: {listed(missed, 6)}")
-    evaluate.write_per_class(run.directory / "per_class_metrics.csv", evaluation.scores)
+    per_class = per_class_csv(evaluation.scores)
+    write_whole(run.directory / "per_class_metrics.csv", per_class.encode())
     write_json(run.best / "checkpoint" / "thresholds.json", evaluation.thresholds)
     row = {
         **evaluation.row,

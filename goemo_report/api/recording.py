@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from goemo_report import contract
 from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
 from goemo_report.errors import DataError
+from goemo_report.formats.csv_table import to_csv
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import Scores, per_class_rows
@@ -39,6 +40,13 @@ def metric_row(scores: Scores) -> dict[str, float | int | None]:
     return row
 
 
+def per_class_csv(scores: Scores) -> str:
+    """The guide's CSV of per-class metrics."""
+    columns = [key.name for key in contract.PER_CLASS_COLUMNS]
+    rows = ([row[column] for column in columns] for row in per_class_rows(scores))
+    return to_csv([columns, *rows])
+
+
 def log_evaluation(run: Any, evaluation: Evaluation, *, split: Split = "test") -> None:
     """Log a split's metrics to a W&B run under the guide's keys and, of the test split, the
     artifact of per-class metrics.
@@ -52,15 +60,8 @@ def log_evaluation(run: Any, evaluation: Evaluation, *, split: Split = "test") -
     row = metric_row(evaluation.scores)
     run.log({f"{split}/{name}": value for name, value in row.items() if value is not None})
     if split == "test":
-        columns = [key.name for key in contract.PER_CLASS_COLUMNS]
-
-        def write(path: Path) -> None:
-            with path.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(per_class_rows(evaluation.scores))
-
-        _log_file(run, "per-class-metrics", write)
+        text = per_class_csv(evaluation.scores)
+        _log_file(run, "per-class-metrics", lambda path: path.write_bytes(text.encode()))
 
 
 def log_predictions(run: Any, predictions: Predictions, *, split: Split = "test") -> None:
@@ -159,14 +160,26 @@ def trainer_metrics(
     return compute
 
 
-def _log_file(run: Any, role: Role, write: Callable[[Path], None]) -> None:
+def _log_file(run: Any, role: Role, write: Callable[[Path], Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="goemo-") as folder:
+        path = Path(folder, str(contract.ARTIFACTS[role].contents[0]))
+        write(path)
+        log_artifact(run, role, path)
+
+
+def log_artifact(
+    run: Any, role: Role, path: Path, metadata: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Log a file, or all files of a directory, to a W&B run as the guide's artifact of this role.
+
+    Raises what the client raises.
+    """
     import wandb
 
     about = contract.ARTIFACTS[role]
     model = str(run.config.get("model_name") or "model")
-    with tempfile.TemporaryDirectory(prefix="goemo-") as folder:
-        path = Path(folder, str(about.contents[0]))
-        write(path)
-        artifact = wandb.Artifact(about.name(model, run.id), about.type)
-        artifact.add_file(str(path))
-        run.log_artifact(artifact)
+    artifact = wandb.Artifact(
+        about.name(model, run.id), about.type, about.description, metadata=dict(metadata)
+    )
+    (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
+    run.log_artifact(artifact)
