@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shlex
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -19,13 +20,7 @@ from click.exceptions import Exit
 
 from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError
-from goemo_train.config import (
-    HUB_NAME,
-    TrainConfig,
-    check_model,
-    parse,
-    settle,
-)
+from goemo_train.config import HUB_NAME, REQUEUE, TrainConfig, check_model, parse, settle
 
 if TYPE_CHECKING:
     from goemo_train.run import Run
@@ -43,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"error: {error}", 2)
     if len(configs) > 1:
         os.environ.pop("WANDB_RUN_ID", None)  # a sweep's id is for one run
+    for signum in (signal.SIGTERM, signal.SIGUSR1):  # while a run trains, it saves its state first
+        signal.signal(signum, lambda *_: sys.exit(REQUEUE))
     codes: list[int] = []
     done: list[Run] = []
     for number, (config, flags) in enumerate(zip(configs, series, strict=True), 1):
@@ -54,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if debug:
                 raise
             codes.append(_fail(*_explained(error)))
-        if codes[-1] in (75, 130) or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
+        if codes[-1] in (REQUEUE, 130) or (codes[-1] and os.environ.get("WORLD_SIZE", "1") != "1"):
             # Interrupted, or the processes have lost each other.
             if left := "; ".join(map(_what, configs[number:])):
                 _note(f"not begun: {left}")

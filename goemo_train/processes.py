@@ -19,9 +19,8 @@ from accelerate.utils.environment import parse_flag_from_env
 from torch import nn
 
 from goemo_report.errors import SettingsError
-from goemo_train.config import TrainConfig
+from goemo_train.config import REQUEUE, TrainConfig
 
-REQUEUE = 75  # EX_TEMPFAIL: the same command again goes on
 PATIENCE = timedelta(hours=1)  # with the main process, which sends a run before the next starts
 LAUNCHER_DELAY = 1.0  # seconds after Ctrl-C in which torchrun passes it on once more
 _GROUP: list[Any] = []
@@ -42,6 +41,8 @@ class Distributed:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
             dist.init_process_group(timeout=PATIENCE)  # gloo, and NCCL for what is on GPUs
             _GROUP.append(dist.group.WORLD)
+        if not cuda:  # accelerate shards on GPUs alone; on CPUs each process has all weights
+            os.environ |= {"ACCELERATE_USE_FSDP": "0", "FSDP_CPU_RAM_EFFICIENT_LOADING": "0"}
         # Static: a layer that the head does not use gets no gradient, and nobody waits for it.
         wrapping = DistributedDataParallelKwargs(static_graph=True)
         try:

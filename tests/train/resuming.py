@@ -68,3 +68,6 @@ def assert_same(output: Path, expected: Path) -> None:
     assert all(torch.equal(weights[name], true_weights[name]) for name in weights)
     assert history == true_history
     assert summary == true_summary
+    for name in ("val_predictions.csv", "test_predictions.csv"):
+        own, whole = (run_directory(o) / name for o in (output, expected))
+        assert own.read_bytes() == whole.read_bytes()

@@ -19,8 +19,8 @@ from transformers import XLNetConfig, XLNetForSequenceClassification, XLNetToken
 from transformers.models.bert.modeling_bert import BertIntermediate
 
 from goemo_report.corpora import demo
+from goemo_train.config import REQUEUE
 from goemo_train.model import Classifier
-from goemo_train.processes import REQUEUE
 from tests.train.conftest import environment, goemo_train
 from tests.train.forked import Forks, Trainer
 

@@ -13,7 +13,7 @@ import pytest
 
 from goemo_report import contract
 from goemo_report.labels import EMOTIONS
-from goemo_train.processes import REQUEUE
+from goemo_train.config import REQUEUE
 from tests.train.conftest import environment, log_records
 from tests.train.forked import Forks
 from tests.wandb_server import WandbServer

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from goemo_train.processes import REQUEUE
+from goemo_train.config import REQUEUE
 from tests.train.conftest import log_records
 from tests.train.forked import Forks, Trainer
 from tests.train.resuming import (

@@ -14,7 +14,7 @@ import pytest
 from goemo_report.corpora import demo
 from goemo_report.corpora.corpus import SPLIT_FILES
 from goemo_report.labels import EMOTIONS
-from goemo_train.processes import REQUEUE
+from goemo_train.config import REQUEUE
 from tests.train.forked import Forks, Trainer
 from tests.train.resuming import ARGUMENTS, resumed, run_directory, start
 
@@ -145,3 +145,13 @@ def test_auto_goes_on_with_the_one_run_that_was_asked_for_alike(
     assert len(end("--checkpoint-every=4")) == 2  # the one that was cut
     assert "summary" in json.loads(cut.read_text())
     assert len(end()) == 3  # it is finished
+
+
+def test_told_to_stop_before_the_first_step_it_begins_again(tmp_path: Path, forks: Forks) -> None:
+    arguments = (*ARGUMENTS, "--num-epochs=1", "--wandb-mode=disabled", f"--output={tmp_path}")
+    trainer = forks.start(*arguments)
+    trainer.wait_until_it_says("reading ")
+    trainer.send(signal.SIGTERM)
+    assert trainer.wait() == REQUEUE, trainer.stderr()
+    trainer = forks.start(*arguments, "--resume=auto")
+    assert trainer.wait() == 0, trainer.stderr()
