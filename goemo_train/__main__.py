@@ -58,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             break
     if len(done) > 1 and done[0].tracker.where:
         sys.stdout.write(f"{'series':<11}{_next(done)}\n")
-    if tracking := sys.modules.get("goemo_train.tracking"):
-        tracking.leave_unsent(max(codes))
+    tracking = sys.modules.get("goemo_train.tracking")
+    if tracking and tracking.Tracker.stuck:
+        tracking.leave(max(codes))
     return max(codes)
 
 

@@ -112,20 +112,17 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
 
 def _settled(config: TrainConfig, distributed: Distributed) -> TrainConfig:
     """`auto` as what it means here, so that the run's config says what was done."""
-    gpu = distributed.device.type == "cuda"
+    device = distributed.device
+    gpu = device.type == "cuda"
+    settled: dict[str, Any] = {}
+    for name in ("precision", "eval_precision"):
+        half = number_format(device, getattr(config, name)) == torch.bfloat16
+        settled[name] = "bf16" if half else "fp32"
     if config.embedding_updates == "auto":
-        config = replace(config, embedding_updates="all" if gpu else "batch")
+        settled["embedding_updates"] = "all" if gpu else "batch"
     if config.compile == "auto":
-        config = replace(config, compile="on" if gpu else "off")
-    half = [
-        number_format(distributed.device, asked) == torch.bfloat16
-        for asked in (config.precision, config.eval_precision)
-    ]
-    return replace(
-        config,
-        precision="bf16" if half[0] else "fp32",
-        eval_precision="bf16" if half[1] else "fp32",
-    )
+        settled["compile"] = "on" if gpu else "off"
+    return replace(config, **settled)
 
 
 def trial_step(

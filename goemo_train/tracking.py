@@ -20,7 +20,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -126,6 +126,8 @@ def run_config(config: TrainConfig, measured: Mapping[str, Any]) -> dict[str, An
 
 class Tracker:
     """One W&B run, or with mode `disabled` none at all."""
+
+    stuck: ClassVar[bool] = False  # wandb still waits, for this run or for one before
 
     def __init__(self, run: Any, config: TrainConfig, run_id: str) -> None:
         self.run, self.config, self.run_id = run, config, run_id
@@ -243,9 +245,8 @@ class Tracker:
         except KeyboardInterrupt:
             pass
         if done.is_alive():
-            self.unsent = True
-            atexit.register(_leave, 1)  # should a traceback come; wandb's own would wait again
-            _waiting.append(self.run_id)
+            self.unsent = Tracker.stuck = True
+            atexit.register(leave, 1)  # should a traceback come; wandb's own would wait again
         if self.unsent:  # in a process of its own, where the run's id is not in use
             os.environ.pop("WANDB_SERVICE", None)
             config = replace(self.config, wandb_mode="offline", resume="")
@@ -282,17 +283,8 @@ def _answers(url: str) -> bool:
     return True
 
 
-_waiting: list[str] = []
-"""Runs for which wandb still waits for its server."""
-
-
-def leave_unsent(exit_code: int) -> None:
-    """End the process here where wandb would go on waiting for a server that is gone."""
-    if _waiting:
-        _leave(exit_code)
-
-
-def _leave(exit_code: int) -> None:
+def leave(exit_code: int) -> None:
+    """End the process, though wandb waits for a server that is gone."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)

@@ -74,7 +74,11 @@ def train(
                 if not (directory / "run.json").exists():
                     what = f"process {distributed.rank} does not see {directory}"
                     raise GoemoError(what, "Give an --output on a disk that all machines share")
-                progress.note(f"run {opened.name} ({opened.id}): {about(setup)}")
+                progress.note(
+                    f"run {opened.name} ({opened.id}): {len(setup.tokens)} texts, "
+                    f"{config.num_epochs} epochs of {config.batch_size} a step, learning rate "
+                    f"{config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
+                )
                 if config.resume:
                     run.restore()
                 for text in setup.warnings:
@@ -92,15 +96,6 @@ def train(
             write_json(directory / "run.json", {**record, **more})
             tidy(directory, run.state.best_epoch)  # now that W&B has it all
             return run
-
-
-def about(setup: Setup) -> str:
-    """What is trained and how, in a line."""
-    config = setup.config
-    return (
-        f"{len(setup.tokens)} texts, {config.num_epochs} epochs of {config.batch_size} a step, "
-        f"learning rate {config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
-    )
 
 
 def is_over(state: State, config: TrainConfig) -> bool:
