@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from io import StringIO
 from itertools import chain
 from typing import Any, Final
 
@@ -24,8 +25,10 @@ _TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
 
 def to_json(document: Any, indent: int | None = 2) -> str:
     """One JSON document, ending in a line break; a terminal or CI log shows it unharmed."""
-    text = json.dumps(jsonable(document), indent=indent, ensure_ascii=False, allow_nan=False)
-    return escape_hidden_json(text) + "\n"
+    encoder = json.JSONEncoder(indent=indent, ensure_ascii=False, allow_nan=False)
+    text = StringIO()
+    text.writelines(encoder.iterencode(jsonable(document)))  # dumps holds millions of pieces
+    return escape_hidden_json(text.getvalue()) + "\n"
 
 
 def jsonable(value: Any) -> Any:

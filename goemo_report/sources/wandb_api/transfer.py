@@ -114,6 +114,7 @@ def download_all(
                 return _download(item, transport, meter, stop)
             except OSError as error:  # no room, or nothing may be written there
                 Cache().note(error)
+                discard(_part(item.target))
                 elsewhere = private_cache().root / "files" / item.target.name
                 return _download(replace(item, target=elsewhere), transport, meter, stop)
         except GoemoError as error:
@@ -134,7 +135,7 @@ def download_all(
 
 def _download(item: Download, transport: Transport, meter: Meter, stop: threading.Event) -> Path:
     make_private(item.target.parent)
-    part = item.target.with_name(f"{item.target.name}.part")
+    part = _part(item.target)
     with _locked(part) as file:
         if is_cached(item.target, item.size, item.digest):  # another process was faster
             meter.add(item.size)
@@ -159,6 +160,10 @@ def _download(item: Download, transport: Transport, meter: Meter, stop: threadin
         f"{item.path} does not have the digest of its manifest after {_ROUNDS} downloads",
         "The stored file is damaged: upload it again",
     )
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
 
 
 @contextlib.contextmanager
