@@ -48,6 +48,11 @@ def tarred() -> bytes:
     return data.getvalue()
 
 
+def said(value: bytes | str) -> str:
+    """Ids of tests without bytes, which hold the time in some formats."""
+    return value if isinstance(value, str) else "bytes"
+
+
 PLAIN = ["Hello", "joy", "joy", "0.5", "0.25"]
 PLAIN_RECORD = json.dumps(dict(zip(HEADER, PLAIN, strict=True)))
 
@@ -78,6 +83,7 @@ def separated_plain(mark: str) -> bytes:
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (b"\x7fELF\x02\x01\x00\x00\xff\xfe", "is a binary file"),
     ],
+    ids=said,
 )
 def test_other_formats_are_named_with_the_remedy(data: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
@@ -105,6 +111,7 @@ def test_other_formats_are_named_with_the_remedy(data: bytes, said: str, tmp_pat
         f"[{PLAIN_RECORD}]".encode(),
         json.dumps({"columns": HEADER, "data": [PLAIN]}, indent=2).encode(),
     ],
+    ids=said,
 )
 def test_tables_of_other_formats_are_read(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
