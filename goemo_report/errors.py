@@ -9,7 +9,8 @@ from contextlib import contextmanager
 class GoemoError(Exception):
     """What failed, and the remedy.
 
-    Command lines print both in one line and end with exit code 1.
+    As text it is one line: line breaks become spaces and other control characters their code,
+    for it may repeat what a library or a file says. Command lines end with exit code 1.
     """
 
     def __init__(self, what: str, remedy: str = "") -> None:
@@ -18,7 +19,7 @@ class GoemoError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return sentences(self.what, self.remedy)
+        return _one_line(sentences(self.what, self.remedy))
 
 
 def sentences(what: str, remedy: str) -> str:
@@ -26,6 +27,13 @@ def sentences(what: str, remedy: str) -> str:
     if not remedy:
         return what
     return f"{what} {remedy}" if what.endswith(("!", "?")) else f"{what.rstrip('., ')}. {remedy}"
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    text = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def unexpected(error: BaseException) -> str:
