@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from goemo_report.audit.collecting import collect
-from goemo_report.audit.evidence import Evidence
+from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.audit.judge import (
     RULES,
     Audit,

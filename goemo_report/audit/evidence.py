@@ -1,25 +1,35 @@
-"""What an audit looks at: a run, its history and artifacts, and the small files among them."""
+"""What an audit looks at: a run, its history and artifacts, and the small files among them.
+
+Of a checkpoint only `config.json` is read, and weights are fetched from nowhere: those of
+offline artifacts are checked where they lie. Whatever cannot be had is a value that says why:
+rules judge, nothing is raised for a bad run.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.analysis.epochs import Training, training_of
-from goemo_report.contract import (
-    EPOCH_METRICS,
-    SPLITS,
-    Key,
-    Role,
-    Split,
-)
-from goemo_report.formats.csv_table import Table
+from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, Split
+from goemo_report.errors import DataError
+from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
-from goemo_report.results import LoggedArtifact, RunResult
-from goemo_report.sources.model import Row, RunRecord
+from goemo_report.results import (
+    PREDICTION_ROLES,
+    LoggedArtifact,
+    ReadFiles,
+    RunResult,
+    load_runs,
+)
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import Row, RunRecord, SkippedFile
+from goemo_report.sources.store import file_digest
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")
 
@@ -104,8 +114,98 @@ class Evidence:
         return {}
 
 
-def listed(names: Sequence[str] | Iterator[str], limit: int = 6) -> str:
-    """Names in a row, the first `limit` of them and how many more there are."""
-    names = list(names)
-    more = [f"and {len(names) - limit} more"] if len(names) > limit else []
-    return ", ".join(chain(names[:limit], more))
+# --- Collecting -----------------------------------------------------------------------
+
+
+def collect(
+    source: RunSource,
+    runs: Sequence[RunRecord],
+    progress: Progress = silent,
+    *,
+    whole: bool = True,
+    expected: Sequence[LabelSet] = (),
+) -> list[Evidence]:
+    """Fetch and read what many runs left, in their order; requests are made for all at once.
+
+    `whole` checks the files of offline artifacts that no rule reads as well: the weights.
+    With `expected` label sets predictions must have one of them.
+    """
+    evidence = []
+    for loaded in load_runs(
+        source, runs, list(ARTIFACTS), progress, whole=whole, expected=expected
+    ):
+        readable = {
+            role: pair
+            for role, pair in loaded.files.items()
+            if role not in loaded.damaged or not isinstance(pair[1], SkippedFile)
+        }
+        evidence.append(
+            Evidence(
+                loaded.result,
+                loaded.artifacts,
+                _headers(readable),
+                _read_per_class(readable),
+                _read_checkpoint_config(readable),
+                loaded.damaged,
+                _edited(loaded.result.run, loaded.artifacts, whole=whole),
+            )
+        )
+    return evidence
+
+
+def _edited(
+    run: RunRecord, artifacts: Mapping[Role, LoggedArtifact], *, whole: bool
+) -> tuple[str, ...]:
+    """Files of the results directory, which people open and hand on, that are not as logged."""
+    edited = []
+    for role, artifact in artifacts.items() if run.results is not None else ():
+        if role == "checkpoint" and not whole:
+            continue
+        for file in artifact.files:
+            name = f"checkpoint/{file.path}" if role == "checkpoint" else file.path
+            place = Path(run.results or "", name)
+            try:
+                same = place.stat().st_size == file.size and file_digest(place, file.digest)
+            except (OSError, ValueError):  # not there: there is no copy to hand on
+                continue
+            if not same:
+                edited.append(name)
+    return tuple(edited)
+
+
+def _headers(files: ReadFiles) -> dict[Split, tuple[str, ...]]:
+    """The column names of each prediction file that holds text."""
+    headers = {}
+    for split, role in PREDICTION_ROLES.items():
+        local = files[role][1] if role in files else None
+        if isinstance(local, Path):
+            with suppress(DataError):
+                headers[split] = tuple(read_table(local, local.name).header)
+    return headers
+
+
+def _read_per_class(files: ReadFiles) -> Table | str | None:
+    if "per-class-metrics" not in files:
+        return None
+    file, local = files["per-class-metrics"]
+    if isinstance(local, SkippedFile):
+        return f"{local.path}: {local.reason}"
+    try:
+        table = read_table(local, file.path)
+        _ = table.rows
+    except DataError as error:
+        return error.what
+    return table
+
+
+def _read_checkpoint_config(files: ReadFiles) -> Mapping[str, Any] | str | None:
+    if "checkpoint" not in files:
+        return None
+    _, local = files["checkpoint"]
+    if isinstance(local, SkippedFile):
+        return f"{local.path}: {local.reason}"
+    try:
+        config = json.loads(local.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return f"config.json is not JSON: {error}"
+    return config if isinstance(config, dict) else "config.json holds no JSON object"

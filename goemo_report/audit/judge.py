@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from goemo_report.audit.artifact_rules import ARTIFACT
-from goemo_report.audit.checkpoint_rules import CHECKPOINT
+from goemo_report.audit.checkpoint_rules import CHECKPOINT, CONTENTS
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.metric_rules import METRICS
 from goemo_report.audit.registry import SEVERITIES, Rule, Severity
@@ -23,6 +23,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *CONFIG.rules,
     *METRICS.rules,
     *ARTIFACT.rules,
+    *CONTENTS.rules,
     *TRUTH.rules,
     *CHECKPOINT.rules,
 )

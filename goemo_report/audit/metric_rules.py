@@ -6,9 +6,17 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
-from goemo_report.audit.evidence import EPOCH_KEYS, Evidence, listed
-from goemo_report.audit.registry import Check, RuleSet
-from goemo_report.audit.values import Sane, has_type, shown
+from goemo_report.audit.evidence import EPOCH_KEYS, Evidence
+from goemo_report.audit.registry import (
+    ABOVE_ZERO,
+    NOT_NEGATIVE,
+    SHARE,
+    RuleSet,
+    Sane,
+    has_type,
+    listed,
+    shown,
+)
 from goemo_report.contract import (
     MACRO_AUC_METRICS,
     OVERALL_METRICS,
@@ -24,43 +32,27 @@ from goemo_report.sources.logged import as_number
 METRICS = RuleSet("metrics")
 
 _ONE_LOG: Final = "Log it with the others at the end of each epoch: wandb.log({...}, step=epoch)"
-_SHARE: Final[tuple[Sane, str]] = (lambda v: 0 <= v <= 1, "from 0 to 1")
-_SANE_EPOCH: Final[dict[str, tuple[Sane, str]]] = {
-    "train/loss": (lambda v: v >= 0, "at least 0"),
-    "train/loss_std": (lambda v: v >= 0, "at least 0"),
-    "val/loss": (lambda v: v >= 0, "at least 0"),
-    "train/auc": _SHARE,
-    "val/auc": _SHARE,
-    "train/learning_rate": (lambda v: v >= 0, "at least 0"),
-    "train/grad_norm": (lambda v: v >= 0, "at least 0"),
-    "train/epoch_time": (lambda v: v > 0, "above 0"),
-    "train/samples_per_sec": (lambda v: v > 0, "above 0"),
+_SANE_EPOCH: Final[dict[str, Sane]] = {
+    **dict.fromkeys(("train/auc", "val/auc"), SHARE),
+    **dict.fromkeys(("train/epoch_time", "train/samples_per_sec"), ABOVE_ZERO),
 }
+"""Of other keys any number that is not negative."""
 
 
 # --- Per epoch ------------------------------------------------------------------------
 
 
-@METRICS.rule(
-    "epoch-history",
-    "error",
-    "Training metrics are logged at the end of each epoch.",
-    _ONE_LOG,
-)
-def epoch_history(evidence: Evidence) -> Iterator[str]:
-    """A history without a single one gets this finding alone."""
+@METRICS.rule("error", _ONE_LOG)
+def _epoch_history(evidence: Evidence) -> Iterator[str]:
+    """Training metrics are logged at the end of each epoch."""
+    # A history without a single one gets this finding alone.
     if not evidence.training.logged:
         yield "the history holds no training metric"
 
 
-@METRICS.rule(
-    "epoch-step",
-    "error",
-    "There is one step an epoch, and its number is the epoch's.",
-    "Call wandb.log once an epoch, with step=epoch",
-)
-def epoch_step(evidence: Evidence) -> Iterator[str]:
-    """Rows that repeat an epoch, epochs at another step, steps that are no epoch."""
+@METRICS.rule("error", "Call wandb.log once an epoch, with step=epoch")
+def _epoch_step(evidence: Evidence) -> Iterator[str]:
+    """There is one step an epoch, and its number is the epoch's."""
     found, epochs = evidence.training, evidence.expected_epochs()
     if not found.logged:
         return
@@ -80,37 +72,33 @@ def epoch_step(evidence: Evidence) -> Iterator[str]:
         yield f"there are metrics of epoch {listed(f'{epoch:g}' for epoch in odd)}, after the last"
 
 
-def _epoch_rule(key: Key) -> Check:
-    sane, range_ = _SANE_EPOCH[key.name]
-
-    def check(evidence: Evidence) -> Iterator[str]:
-        logged = [row[key.name] for row in evidence.training.rows.values() if key.name in row]
-        rows = evidence.epoch_rows()
-        if not evidence.training.rows or (logged and not rows):
-            return  # steps that are no epochs have a finding of their own
-        values = {
-            epoch: rows.get(float(epoch), {}).get(key.name) for epoch in evidence.expected_epochs()
-        }
-        missing = [str(epoch) for epoch, value in values.items() if value is None]
-        if len(missing) == len(values):
-            yield f"{key.name} is in no epoch"
-        elif missing:
-            yield f"{key.name} is missing in epoch {listed(missing)}"
-        for epoch, value in values.items():
-            problem = "" if value is None else _number_fault(value, sane, range_)
-            if problem:
-                yield f"{key.name} of epoch {epoch} {problem}"
-                return
-
-    return check
+def _in_every_epoch(evidence: Evidence, key: Key) -> Iterator[str]:
+    logged = [row[key.name] for row in evidence.training.rows.values() if key.name in row]
+    rows = evidence.epoch_rows()
+    if not evidence.training.rows or (logged and not rows):
+        return  # steps that are no epochs have a finding of their own
+    values = {
+        epoch: rows.get(float(epoch), {}).get(key.name) for epoch in evidence.expected_epochs()
+    }
+    missing = [str(epoch) for epoch, value in values.items() if value is None]
+    if len(missing) == len(values):
+        yield f"{key.name} is in no epoch"
+    elif missing:
+        yield f"{key.name} is missing in epoch {listed(missing)}"
+    for epoch, value in values.items():
+        problem = "" if value is None else _number_fault(value, key)
+        if problem:
+            yield f"{key.name} of epoch {epoch} {problem}"
+            return
 
 
-def _number_fault(value: Any, sane: Sane, range_: str) -> str:
+def _number_fault(value: Any, key: Key) -> str:
     number = as_number(value)
     if number is None:
         return f"is {shown(value)}, not a number"
     if not math.isfinite(number):
         return "is not finite"
+    sane, range_ = _SANE_EPOCH.get(key.name, NOT_NEGATIVE)
     return "" if sane(number) else f"is {number:g}, not {range_}"
 
 
@@ -120,25 +108,23 @@ for _key in EPOCH_KEYS:
         "error",
         f"{_key.name} is logged in every epoch: {_key.meaning}.",
         _ONE_LOG,
-        _epoch_rule(_key),
+        _in_every_epoch,
+        _key,
     )
 
 
 # --- After training -------------------------------------------------------------------
 
 
-def _overall_rule(key: Key, hint: str = "") -> Check:
-    def check(evidence: Evidence) -> Iterator[str]:
-        value = evidence.result.logged.get(key.name)
-        if value is None:
-            yield f"{key.name} is missing{hint}"
-        elif math.isnan(value):
-            if not key.name.endswith("auc"):  # an AUC without positives is not defined
-                yield f"{key.name} is not a number"
-        elif not 0 <= value <= 1:
-            yield f"{key.name} is {value:g}, not from 0 to 1"
-
-    return check
+def _overall_metric(evidence: Evidence, key: Key) -> Iterator[str]:
+    value = evidence.result.logged.get(key.name)
+    if value is None:
+        yield f"{key.name} is missing"
+    elif math.isnan(value):
+        if not key.name.endswith("auc"):  # an AUC without positives is not defined
+            yield f"{key.name} is not a number"
+    elif not 0 <= value <= 1:
+        yield f"{key.name} is {value:g}, not from 0 to 1"
 
 
 for _key in OVERALL_METRICS:
@@ -147,20 +133,20 @@ for _key in OVERALL_METRICS:
         "error",
         f"{_key.name} is logged after training: {_key.meaning}.",
         "Log it after the evaluation on the test split",
-        _overall_rule(_key),
+        _overall_metric,
+        _key,
     )
 
 
 @METRICS.rule(
-    "metric-macro-auc",
     "note",
-    "A macro AUC is logged beside every AUC, because a bare `auc` is the micro average.",
     "Log "
     + ", ".join(key.name for key in MACRO_AUC_METRICS)
     + " too; reports recompute the macro AUC of what was predicted",
 )
-def macro_auc(evidence: Evidence) -> Iterator[str]:
-    """Not the guide's demand: its numbers can be told apart only with it."""
+def _metric_macro_auc(evidence: Evidence) -> Iterator[str]:
+    """A macro AUC is logged beside every AUC, because a bare `auc` is the micro average."""
+    # Not the guide's demand: its numbers can be told apart only with it.
     logged = evidence.result.logged
     missing = [
         key.name
@@ -171,26 +157,23 @@ def macro_auc(evidence: Evidence) -> Iterator[str]:
         yield f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing"
 
 
-def _per_class_rule(statistic: str, kind: type) -> Check:
-    def check(evidence: Evidence) -> Iterator[str]:
-        values = {
-            label: evidence.result.logged.get(per_class_metric(statistic, label))
-            for label in evidence.labels
-        }
-        missing = [label for label, value in values.items() if value is None]
-        if len(missing) == len(values):
-            number, noun = len(values), evidence.label_set.nouns
-            yield f"test/{statistic}_* is missing" + (f" for all {number} {noun}" if number else "")
-        elif missing:
-            yield f"test/{statistic}_* is missing for {listed(missing)}"
-        for label, value in values.items():
-            top = math.inf if kind is int else 1
-            if value is not None and not (0 <= value <= top and has_type(value, kind)):
-                name = per_class_metric(statistic, label)
-                yield f"{name} is {value:g}, not {'a count' if kind is int else 'from 0 to 1'}"
-                return
-
-    return check
+def _per_class_metric(evidence: Evidence, statistic: str, kind: type) -> Iterator[str]:
+    values = {
+        label: evidence.result.logged.get(per_class_metric(statistic, label))
+        for label in evidence.labels
+    }
+    missing = [label for label, value in values.items() if value is None]
+    if len(missing) == len(values):
+        number, noun = len(values), evidence.label_set.nouns
+        yield f"test/{statistic}_* is missing" + (f" for all {number} {noun}" if number else "")
+    elif missing:
+        yield f"test/{statistic}_* is missing for {listed(missing)}"
+    for label, value in values.items():
+        top = math.inf if kind is int else 1
+        if value is not None and not (0 <= value <= top and has_type(value, kind)):
+            name = per_class_metric(statistic, label)
+            yield f"{name} is {value:g}, not {'a count' if kind is int else 'from 0 to 1'}"
+            return
 
 
 for _statistic, _kind in PER_CLASS_STATISTICS.items():
@@ -199,19 +182,18 @@ for _statistic, _kind in PER_CLASS_STATISTICS.items():
         "error",
         f"test/{_statistic}_{{{{noun}}}} is logged after training for every {{noun}}.",
         "Log it for each of the run's {nouns} after the evaluation on the test split",
-        _per_class_rule(_statistic, _kind),
+        _per_class_metric,
+        _statistic,
+        _kind,
     )
 
 
-def _summary_rule(key: Key) -> Check:
-    def check(evidence: Evidence) -> Iterator[str]:
-        value = evidence.result.logged.get(key.name)
-        if value is None:
-            yield f"{key.name} is missing"
-        elif not has_type(value, key.type) or value < 0:
-            yield f"{key.name} is {value:g}"
-
-    return check
+def _summary_metric(evidence: Evidence, key: Key) -> Iterator[str]:
+    value = evidence.result.logged.get(key.name)
+    if value is None:
+        yield f"{key.name} is missing"
+    elif not has_type(value, key.type) or value < 0:
+        yield f"{key.name} is {value:g}"
 
 
 for _key in SUMMARY_METRICS:
@@ -220,21 +202,17 @@ for _key in SUMMARY_METRICS:
         "error",
         f"{_key.name} is logged after training, {_key.type.__name__}: {_key.meaning}.",
         "Log it with the evaluation metrics",
-        _summary_rule(_key),
+        _summary_metric,
+        _key,
     )
 
 
 # --- Other spellings ------------------------------------------------------------------
 
 
-@METRICS.rule(
-    "dialect-metric-keys",
-    "note",
-    "Metric keys name the average before the metric: test/macro_f1, and a bare auc for micro.",
-    "Log the guide's keys; goemo-report reads the others as well",
-)
-def dialect_metric_keys(evidence: Evidence) -> Iterator[str]:
-    """Keys that count under another name."""
+@METRICS.rule("note", "Log the guide's keys; goemo-report reads the others as well")
+def _dialect_metric_keys(evidence: Evidence) -> Iterator[str]:
+    """Metric keys name the average before the metric: test/macro_f1, and a bare auc for micro."""
     keys = dict.fromkeys(evidence.run.summary)
     keys.update((key, None) for row in evidence.result.history for key in row)
     odd = [key for key in keys if canonical_metric(key) not in keys]

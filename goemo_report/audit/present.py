@@ -1,10 +1,13 @@
-"""Findings as tables, as one JSON document and as annotations of GitHub Actions."""
+"""Findings as tables, as one JSON document and as annotations; conditions as JUnit XML."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
+from xml.etree import ElementTree as ET  # written only, nothing is parsed
 
+from goemo_report.audit.gate import Condition
 from goemo_report.audit.judge import RULES, Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.formats.text import visible
@@ -138,6 +141,49 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+# --- JUnit XML ------------------------------------------------------------------------
+
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, not even escaped."""
+
+
+def junit_xml(conditions: Sequence[Condition]) -> str:
+    """One test suite a run, one test case a condition, in their order."""
+    suites: dict[str, list[Condition]] = {}
+    for one in conditions:
+        suites.setdefault(one.run.id, []).append(one)
+    root = ET.Element("testsuites", _xml_counts("goemo-report check", conditions))
+    for members in suites.values():
+        run = members[0].run
+        name = _xml_text(f"{run.name} ({run.id})")
+        suite = ET.SubElement(root, "testsuite", _xml_counts(name, members))
+        for one in members:
+            about = {"classname": name, "name": _xml_text(one.text), "time": "0"}
+            case = ET.SubElement(suite, "testcase", about)
+            if one.passed:
+                ET.SubElement(case, "system-out").text = _xml_text(one.detail)
+            else:
+                failure = {"message": _xml_text(f"{one.text}: {one.detail}"), "type": one.kind}
+                ET.SubElement(case, "failure", failure).text = _xml_text(one.detail)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
+
+
+def _xml_counts(name: str, conditions: Sequence[Condition]) -> dict[str, str]:
+    failures = sum(not one.passed for one in conditions)
+    return {
+        "name": name,
+        "tests": str(len(conditions)),
+        "failures": str(failures),
+        "errors": "0",
+        "time": "0",
+    }
+
+
+def _xml_text(text: str) -> str:
+    return _NOT_XML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 # --- Documentation --------------------------------------------------------------------

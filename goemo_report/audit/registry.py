@@ -1,18 +1,26 @@
-"""Rules as values: what each requires of a run, how grave a breach is and what to do."""
+"""Rules as values: what each requires of a run, how grave a breach is and what to do.
+
+Also what several rules ask of a logged value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from functools import partial
+from typing import Any, Concatenate, Final, Literal, ParamSpec, get_args
 
 from goemo_report.audit.evidence import Evidence
+from goemo_report.contract import Key
+from goemo_report.formats import wording
 from goemo_report.labels import LabelSet
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 Subject = Literal["run", "config", "metrics", "artifacts", "truth"]
 Check = Callable[[Evidence], Iterable[str]]
+_Given = ParamSpec("_Given")
 
 SEVERITY_MEANINGS: Final[dict[Severity, str]] = {
     "error": "the guide asks for it and it is missing or wrong, or a logged figure is not true",
@@ -52,16 +60,89 @@ class RuleSet:
         self.rules: list[Rule] = []
 
     def rule(
-        self, name: str, severity: Severity, requires: str, remedy: str
+        self, severity: Severity, remedy: str, *, requires: str = ""
     ) -> Callable[[Check], Check]:
-        """Declare the decorated function as a rule."""
+        """Declare the decorated function as a rule: its name is the rule's id, and its docstring
+        what the rule requires, where `requires` does not say it."""
 
         def declare(check: Check) -> Check:
-            self.add(name, severity, requires, remedy, check)
+            name = check.__name__.strip("_").replace("_", "-")
+            required = requires or " ".join((check.__doc__ or "").split())
+            self.rules.append(Rule(name, self.subject, severity, required, remedy, check))
             return check
 
         return declare
 
-    def add(self, name: str, severity: Severity, requires: str, remedy: str, check: Check) -> None:
-        """Declare a rule that was made from a table of the contract."""
-        self.rules.append(Rule(name, self.subject, severity, requires, remedy, check))
+    def add(
+        self,
+        name: str,
+        severity: Severity,
+        requires: str,
+        remedy: str,
+        check: Callable[Concatenate[Evidence, _Given], Iterable[str]],
+        *given: _Given.args,
+        **named: _Given.kwargs,
+    ) -> None:
+        """Declare a rule for one entry of a table; `check` gets what follows it as well."""
+
+        def checked(evidence: Evidence) -> Iterable[str]:
+            return check(evidence, *given, **named)
+
+        self.rules.append(Rule(name, self.subject, severity, requires, remedy, checked))
+
+
+# --- Logged values --------------------------------------------------------------------
+
+Sane = tuple[Callable[[Any], bool], str]
+"""Whether a value makes sense, and the sensible values in words."""
+
+SHARE: Final[Sane] = (lambda v: 0 <= v <= 1, "from 0 to 1")
+NOT_NEGATIVE: Final[Sane] = (lambda v: v >= 0, "at least 0")
+ABOVE_ZERO: Final[Sane] = (lambda v: v > 0, "above 0")
+AT_LEAST_ONE: Final[Sane] = (lambda v: v >= 1, "at least 1")
+
+_VERSION: Final = re.compile(r"v?\d+(\.\d+)*([-._]?(a|b|c|rc|alpha|beta|pre|post|dev)[-._]?\d*)*"
+                             r"([+-][A-Za-z0-9.+_-]+)?")  # fmt: skip
+_TYPE_NAMES: Final = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
+                      dict: "a mapping"}  # fmt: skip
+_LONGEST: Final = 60
+_LARGEST: Final = 1e300  # JSON whole numbers may be larger than any float
+
+
+listed = partial(wording.listed, limit=6)
+
+
+def is_version(text: str) -> bool:
+    """Whether a text starts as version numbers do, `2.13.0+cpu` included."""
+    return _VERSION.fullmatch(text.strip()) is not None
+
+
+def shown(value: object) -> str:
+    """A logged value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def has_type(value: object, kind: type) -> bool:
+    """Whether a value that went through JSON is of a type: 16.0 is whole, 2 is a number."""
+    if kind not in (int, float):
+        return isinstance(value, Mapping if kind is dict else kind)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _LARGEST and (kind is float or float(value).is_integer())  # nan is not less
+
+
+def fault(values: Mapping[str, Any], key: Key, sane: Sane | None = None) -> str:
+    """What is wrong with one key of a mapping, empty where nothing is."""
+    if key.name not in values:
+        return f"{key.name} is missing"
+    value = values[key.name]
+    if value is None:
+        return "" if key.optional else f"{key.name} is null, not {_TYPE_NAMES[key.type]}"
+    if not has_type(value, key.type):
+        return f"{key.name} is {shown(value)}, not {_TYPE_NAMES[key.type]}"
+    if key.type is str and not value.strip():
+        return f"{key.name} is empty"
+    if sane is not None and not sane[0](value):
+        return f"{key.name} is {shown(value)}, not {sane[1]}"
+    return ""

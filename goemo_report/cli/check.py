@@ -149,7 +149,7 @@ def command(
     order = [run.id for run in listing.runs]
     conditions.sort(key=lambda one: order.index(one.run.id))
     if junit is not None:
-        from goemo_report.audit.junit import junit_xml
+        from goemo_report.audit.present import junit_xml
 
         write(junit_xml(conditions), junit)
     if form == "json":

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from goemo_report.audit.gate import Condition, Judge, document
-from goemo_report.audit.junit import junit_xml
 from goemo_report.audit.limits import (
     Kind,
     Limit,
@@ -20,6 +19,7 @@ from goemo_report.audit.limits import (
     recomputed_key,
     resolve,
 )
+from goemo_report.audit.present import junit_xml
 from goemo_report.contract import Split
 from goemo_report.errors import SettingsError
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
