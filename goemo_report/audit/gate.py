@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels
-from goemo_report.audit import Evidence, artifact_rules, audit
+from goemo_report.audit import RULES, Audit, Evidence, audit
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError, NotFoundError, SettingsError
@@ -24,6 +24,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.differences import paired
+from goemo_report.statistics.distributions import CONFIDENCE
 from goemo_report.statistics.intervals import Analysis, analyse, percent
 
 SCHEMA_VERSION: Final = 1
@@ -31,13 +32,13 @@ SCHEMA_VERSION: Final = 1
 _SLACK: Final = 1e-9  # 0.46 - 0.45 is a little more than 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
     """One condition on one run: what was asked, what was found, whether that will do."""
 
     run: RunRecord
     kind: str
-    text: str
+    condition: str
     passed: bool
     detail: str
     metric: str | None = None
@@ -101,17 +102,12 @@ class Judge:
         value, reason = _value(split.scores, metric.key)
         if value is None or not self.confidence or metric.key.startswith("support_"):
             return _Found(value, reason=reason)
-        bounds = self._analysis(result, metric.split).intervals[metric.key]
+        bounds = self._analysis(split.predictions).intervals[metric.key]
         return _Found(value) if bounds is None else _Found(value, bounds.low, bounds.high)
 
-    def _analyse(self, result: RunResult, split: Split) -> Analysis:
-        return self._analysed(result.splits[split].predictions)
-
-    def _analysed(self, predictions: Predictions) -> Analysis:
+    def _analyse(self, predictions: Predictions) -> Analysis:
         predicted = predictions.probabilities >= DEFAULT_THRESHOLD
-        if self.confidence is None:
-            return analyse(predictions, predicted)
-        return analyse(predictions, predicted, confidence=self.confidence)
+        return analyse(predictions, predicted, confidence=self.confidence or CONFIDENCE)
 
     def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
         baseline = self.baseline
@@ -156,20 +152,19 @@ class Judge:
         ours = ours.take(common.rows, common.columns)
         theirs = theirs.take(common.other_rows, common.other_columns)
         if self.confidence:
-            differences = paired(self._analysed(ours), self._analysed(theirs))
+            differences = paired(self._analyse(ours), self._analyse(theirs))
             return {
                 key: _Found(found.value, found.low, found.high)
                 for key, found in differences.items()
                 if found is not None
             }
-        first, second = (score(one.truth, one.probabilities, one.labels) for one in (ours, theirs))
-        keys = (*OVERALL_KEYS, *class_keys(ours.labels))
-        values = {key: (_value(first, key)[0], _value(second, key)[0]) for key in keys}
-        return {
-            key: _Found(one - other)
-            for key, (one, other) in values.items()
-            if one is not None and other is not None
-        }
+        scores = [score(one.truth, one.probabilities, one.labels) for one in (ours, theirs)]
+        found = {}
+        for key in (*OVERALL_KEYS, *class_keys(ours.labels)):
+            first, second = (_value(one, key)[0] for one in scores)
+            if first is not None and second is not None:
+                found[key] = _Found(first - second)
+        return found
 
     def _condition(
         self,
@@ -192,18 +187,8 @@ class Judge:
                     else f", {percent(self.confidence)} interval from {low} to {high}"
                 )
             detail = f"{shown} ({found.reason})" if found.reason else shown
-        return Condition(
-            result.run,
-            limit.kind,
-            text,
-            passed,
-            detail,
-            metric.name,
-            limit.value,
-            found.value,
-            found.low,
-            found.high,
-        )
+        about = (metric.name, limit.value, found.value, found.low, found.high)
+        return Condition(result.run, limit.kind, text, passed, detail, *about)
 
 
 def _lacks(result: RunResult, split: Split) -> str:
@@ -254,20 +239,20 @@ def _number(value: float, limit: float) -> str:
 
 def require_artifacts(evidence: Evidence, waivers: Mapping[str, str]) -> Condition:
     """All four artifacts are there, named, typed, whole and readable."""
-    found = audit(evidence, waivers, artifact_rules())
-    return _audited(evidence, "artifacts", "the four artifacts are complete", found.of("error"))
+    rules = [rule for rule in RULES if rule.subject == "artifacts"]
+    found = audit(evidence, waivers, rules)
+    return _audited(found, "artifacts", "the four artifacts are complete")
 
 
 def require_audit(evidence: Evidence, waivers: Mapping[str, str]) -> Condition:
     """The audit finds no error."""
-    found = audit(evidence, waivers)
-    return _audited(evidence, "audit", "the audit finds no error", found.of("error"))
+    return _audited(audit(evidence, waivers), "audit", "the audit finds no error")
 
 
-def _audited(evidence: Evidence, kind: str, text: str, errors: Sequence[Any]) -> Condition:
-    rules = list(dict.fromkeys(finding.rule.id for finding in errors))
-    detail = f"errors: {', '.join(rules)}" if rules else "no error"
-    return Condition(evidence.run, kind, text, not rules, detail)
+def _audited(found: Audit, kind: str, text: str) -> Condition:
+    broken = list(dict.fromkeys(finding.rule.id for finding in found.of("error")))
+    detail = f"errors: {', '.join(broken)}" if broken else "no error"
+    return Condition(found.run, kind, text, not broken, detail)
 
 
 def rule(confidence: float | None) -> str:
@@ -298,18 +283,6 @@ def document(
         "confidence": confidence,
         "baseline": None if baseline is None else {"id": baseline.id, "name": baseline.name},
         "conditions": [
-            {
-                "run": {"id": one.run.id, "name": one.run.name},
-                "kind": one.kind,
-                "condition": one.text,
-                "metric": one.metric,
-                "limit": one.limit,
-                "value": one.value,
-                "low": one.low,
-                "high": one.high,
-                "passed": one.passed,
-                "detail": one.detail,
-            }
-            for one in conditions
+            {**vars(one), "run": {"id": one.run.id, "name": one.run.name}} for one in conditions
         ],
     }

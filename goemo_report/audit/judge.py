@@ -94,11 +94,6 @@ def _details(rule: Rule, evidence: Evidence) -> list[str]:
         return [f"cannot be judged: {unexpected(error)}"]
 
 
-def artifact_rules() -> tuple[Rule, ...]:
-    """The rules about the four artifacts: there, named, typed, whole, readable."""
-    return tuple(rule for rule in RULES if rule.subject == "artifacts")
-
-
 def unused_waivers(audits: Iterable[Audit], waivers: Mapping[str, str]) -> list[str]:
     """Waivers of rules that no run breaks."""
     used = {finding.rule.id for one in audits for finding in one.waived}

@@ -160,12 +160,12 @@ def junit_xml(conditions: Sequence[Condition]) -> str:
         name = _xml_text(f"{run.name} ({run.id})")
         suite = ET.SubElement(root, "testsuite", _xml_counts(name, members))
         for one in members:
-            about = {"classname": name, "name": _xml_text(one.text), "time": "0"}
+            about = {"classname": name, "name": _xml_text(one.condition), "time": "0"}
             case = ET.SubElement(suite, "testcase", about)
             if one.passed:
                 ET.SubElement(case, "system-out").text = _xml_text(one.detail)
             else:
-                failure = {"message": _xml_text(f"{one.text}: {one.detail}"), "type": one.kind}
+                failure = {"message": _xml_text(f"{one.condition}: {one.detail}"), "type": one.kind}
                 ET.SubElement(case, "failure", failure).text = _xml_text(one.detail)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"

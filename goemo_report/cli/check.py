@@ -248,7 +248,7 @@ def _write(
 
 def _line(one: Condition) -> str:
     result = "ok" if one.passed else "failed"
-    return f"{result:<7} {one.run.name} ({one.run.id}): {one.text}: {one.detail}"
+    return f"{result:<7} {one.run.name} ({one.run.id}): {one.condition}: {one.detail}"
 
 
 def _table(conditions: Sequence[Condition], confidence: float | None) -> Table:
@@ -270,7 +270,7 @@ def _table(conditions: Sequence[Condition], confidence: float | None) -> Table:
             (
                 Cell("ok", mark="good") if one.passed else Cell("failed", mark="bad"),
                 f"{one.run.name} ({one.run.id})",
-                one.text,
+                one.condition,
                 one.detail,
             )
             for one in conditions

@@ -14,7 +14,6 @@ import pytest
 from goemo_report.audit import (
     RULES,
     Evidence,
-    artifact_rules,
     audit,
     check_waivers,
     collect,
@@ -212,7 +211,7 @@ def test_strict_counts_warnings(trained: Evidence) -> None:
 
 def test_artifacts_can_be_judged_alone(trained: Evidence) -> None:
     evidence = changes.run(changes.without_artifact(trained, "checkpoint"), tags=())
-    found = audit(evidence, rules=artifact_rules())
+    found = audit(evidence, rules=[rule for rule in RULES if rule.subject == "artifacts"])
     assert [finding.rule.id for finding in found.findings] == ["artifact-checkpoint"]
 
 
