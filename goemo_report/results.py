@@ -23,6 +23,7 @@ from goemo_report.contract import (
     artifact_role,
 )
 from goemo_report.errors import DataError, NotFoundError, unexpected
+from goemo_report.formats.sniff import stem
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
@@ -42,13 +43,18 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.newest import INTERNAL_TYPES, checkpoint_folder, holds_no, newest
+from goemo_report.sources.newest import (
+    INTERNAL_TYPES,
+    checkpoint_folder,
+    holds_no,
+    may_be_predictions,
+    newest,
+)
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
-_CSV_ENDINGS: Final = (".csv", ".csv.gz")
 _CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
 _T = TypeVar("_T")
 
@@ -257,7 +263,7 @@ def load_results(
             raise DataError(reasons)
         raise NotFoundError(
             f"no run can be used ({reasons})",
-            "A run needs its predictions as a CSV artifact; `goemo-report show RUN` lists "
+            "A run needs its predictions as an artifact or a table; `goemo-report show RUN` lists "
             "what it logged",
         )
     return LoadedRuns(tuple(results), tuple(skipped))
@@ -423,14 +429,14 @@ def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
 
 def _no_table(artifact: LoggedArtifact, split: Split) -> str:
     name, paths = artifact.reference.qualified_name, sorted(artifact.paths)
-    tables = [path for path in paths if path.lower().endswith(_CSV_ENDINGS)]
+    tables = [path for path in paths if may_be_predictions(path)]
     if tables:
-        return f"{name} holds {plural(len(tables), 'CSV file')} and none is named for {split}: " + (
+        return f"{name} holds {plural(len(tables), 'table')} and none is named for {split}: " + (
             listed(tables, 3)
         )
     held = [file.path for file in artifact.files if not file.reference]
     only = f", only {listed(sorted(held), 3)}" if held else ""
-    return holds_no("CSV file", artifact.reference, artifact.files) + only
+    return holds_no("table", artifact.reference, artifact.files) + only
 
 
 def _read_split(
@@ -470,15 +476,15 @@ def left_out(run: RunRecord, reason: str) -> SkippedRun:
 def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile | None:
     """The prediction table among the files of an artifact, None where there is none.
 
-    The guide's own name first, then a CSV that names the split, then the only CSV.
+    The guide's own name first, then one that names the split, then the only one.
     """
     tables = sorted(
-        (file for file in files if file.path.lower().endswith(_CSV_ENDINGS)),
+        (file for file in files if may_be_predictions(file.path)),
         key=lambda file: file.path,
     )
-    wanted = ARTIFACTS[PREDICTION_ROLES[split]].contents[0]
+    wanted = f"{split}_predictions"
     for file in tables:
-        if file.path.rsplit("/", 1)[-1].removesuffix(".gz") == wanted:
+        if stem(file.path) == wanted:
             return file
     named = [file for file in tables if split in file.path.rsplit("/", 1)[-1].lower()]
     if named:
@@ -494,7 +500,7 @@ def file_of(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
         folder = checkpoint_folder(files)
         configs = [] if folder is None else [f for f in files if f.path == f"{folder}config.json"]
         return next((file for file in configs if file.size <= _CONFIG_LIMIT), None)
-    tables = [file for file in files if file.path.lower().endswith(_CSV_ENDINGS)]
+    tables = [file for file in files if may_be_predictions(file.path)]
     exact = [file for file in tables if file.path == ARTIFACTS[role].contents[0]]
     return next(iter(exact or tables), None)
 

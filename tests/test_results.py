@@ -121,7 +121,7 @@ def test_a_run_without_predictions_is_left_out_and_the_others_go_on(
     assert reasons["run-none"] == "logged no test predictions"
     assert "pred_labels" in reasons["run-bad"]
     assert "gone from the disk" in reasons["run-lost"]
-    assert "holds no CSV file, only readme.txt" in reasons["run-empty"]
+    assert "holds no table, only readme.txt" in reasons["run-empty"]
 
 
 def test_predictions_under_another_name_or_in_another_format_are_named() -> None:
@@ -129,14 +129,14 @@ def test_predictions_under_another_name_or_in_another_format_are_named() -> None
     other = replace(reference("odd", "test"), name="my-preds", role=None)
     code = replace(reference("odd", "test"), name="source-x", type="code", role=None, id="code")
     source.add(record("odd"), (code, {"x.py": None}), (other, {"p.csv": None}))
-    files = {"test_predictions.parquet": None, "notes.md": None}
+    files = {"notes.md": None, "metrics.json": None}
     source.add(record("kind"), (reference("kind", "test"), files))
     source.add(record("two"), (reference("two", "test"), {"a.csv": None, "b.csv": None}))
     with pytest.raises(NotFoundError) as caught:
         load_results(source, source.runs, ["test"])
     assert "logged no test predictions under the guide's name, but my-preds;" in str(caught.value)
-    assert "holds no CSV file, only notes.md and test_predictions.parquet" in str(caught.value)
-    assert "holds 2 CSV files and none is named for test: a.csv and b.csv" in str(caught.value)
+    assert "holds no table, only metrics.json and notes.md" in str(caught.value)
+    assert "holds 2 tables and none is named for test: a.csv and b.csv" in str(caught.value)
 
 
 def test_a_fault_of_one_run_is_its_own_problem(

@@ -14,6 +14,25 @@ from typing import Final
 HEAD: Final = 1 << 16
 """Bytes from the beginning of a file that tell its format."""
 
+TABLE_ENDINGS: Final = (
+    ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".npz",
+)  # fmt: skip
+"""Endings of tables; each may be followed by one of PACKED_ENDINGS."""
+PACKED_ENDINGS: Final = (".gz", ".bz2", ".xz", ".zip")
+
+
+def has_table_ending(name: str) -> bool:
+    """Whether a file is a table by the ending of its name."""
+    low = name.lower()
+    plain = next((low.removesuffix(end) for end in PACKED_ENDINGS if low.endswith(end)), low)
+    return plain.endswith(TABLE_ENDINGS) or plain != low
+
+
+def stem(name: str) -> str:
+    """The name of a file, in lower case, without its endings: `test_predictions`."""
+    return name.rsplit("/", 1)[-1].split(".", 1)[0].lower()
+
+
 _UNPACK: Final = "Unpack it and give the CSV inside; a CSV may be compressed with gzip"
 _CONVERT: Final = "Write it as CSV; pandas does with `DataFrame.to_csv(NAME, index=False)`"
 _SAVE: Final = "Save it as CSV in UTF-8"

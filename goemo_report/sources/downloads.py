@@ -18,7 +18,7 @@ from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import to_json
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord, SkippedFile
-from goemo_report.sources.newest import INTERNAL_TYPES
+from goemo_report.sources.newest import INTERNAL_TYPES, RUN_TABLE
 from goemo_report.sources.store import file_digest, hasher_for
 
 DESCRIPTION: Final = "goemo-artifact.json"
@@ -118,7 +118,7 @@ def _choose(
     """The newest version of each artifact with a wanted role, and the roles without one."""
     newest: dict[str, ArtifactRef] = {}
     for artifact in logged:
-        if artifact.type not in {*INTERNAL_TYPES, "run_table"}:
+        if artifact.type not in {*INTERNAL_TYPES, RUN_TABLE}:
             newest[artifact.name] = artifact
     by_role = {name: a.role or artifact_role(name, run.id) for name, a in newest.items()}
     chosen = [a for name, a in newest.items() if not roles or by_role[name] in roles]

@@ -12,6 +12,7 @@ from typing import Any, Final
 from goemo_report.contract import ARTIFACTS, Role
 from goemo_report.errors import DataError, NotFoundError, reading
 from goemo_report.formats.files import user_path
+from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -25,11 +26,6 @@ from goemo_report.sources.model import (
 from goemo_report.sources.offline_logs.folders import is_run_directory
 from goemo_report.sources.store import md5_of
 
-ENDINGS: Final = (
-    ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".npz",
-)  # fmt: skip
-"""Endings of tables; each may be followed by one of COMPRESSIONS."""
-COMPRESSIONS: Final = (".gz", ".bz2", ".xz", ".zip")
 _STEMS: Final[dict[str, Role]] = {
     "test_predictions": "test-predictions",
     "val_predictions": "val-predictions",
@@ -52,7 +48,7 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
     except (OSError, ValueError):  # too long for a path, a null byte
         files = {}
     if not files:
-        if named or (_is_table(text) and "://" not in text):
+        if named or (has_table_ending(text) and "://" not in text):
             raise NotFoundError(
                 f"there is no prediction file {text}",
                 "Give a file, or a directory with test_predictions.* or val_predictions.*",
@@ -63,7 +59,7 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
 
 def is_bare(reference: str) -> bool:
     """Whether a RUN argument is a word that could name a run as well as a file."""
-    return not _is_table(reference) and "/" not in reference and "=" not in reference
+    return not has_table_ending(reference) and "/" not in reference and "=" not in reference
 
 
 def _files(path: Path) -> dict[Role, Path]:
@@ -74,26 +70,16 @@ def _files(path: Path) -> dict[Role, Path]:
             return {}  # its log says more
         found: dict[Role, Path] = {}
         for file in sorted(path.iterdir()):
-            role = _STEMS.get(_stem(file))
-            if role is not None and _is_table(file.name) and file.is_file():
+            role = _STEMS.get(stem(file.name))
+            if role is not None and has_table_ending(file.name) and file.is_file():
                 found.setdefault(role, file)
         return found
-    return {_STEMS.get(_stem(path), "test-predictions"): path} if path.exists() else {}
-
-
-def _is_table(name: str) -> bool:
-    low = name.lower()
-    plain = next((low.removesuffix(end) for end in COMPRESSIONS if low.endswith(end)), low)
-    return plain.endswith(ENDINGS) or plain != low
-
-
-def _stem(path: Path) -> str:
-    return path.name.split(".", 1)[0].lower()
+    return {_STEMS.get(stem(path.name), "test-predictions"): path} if path.exists() else {}
 
 
 def _name(path: Path) -> str:
     """What to call the run: the file's own name, or that of its directory where it says nothing."""
-    if path.is_dir() or _stem(path) in _STEMS:
+    if path.is_dir() or stem(path.name) in _STEMS:
         return (path if path.is_dir() else path.parent).resolve().name or path.name
     return path.name.split(".", 1)[0] or path.name
 

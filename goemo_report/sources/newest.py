@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from goemo_report.contract import PREDICTIONS_FOLDER, Role, artifact_role
+from goemo_report.formats.sniff import has_table_ending
 from goemo_report.formats.wording import listed
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord
 
 INTERNAL_TYPES: Final = frozenset({"code", "job", "wandb-history", "wandb-events"})
 """Types of artifacts that the client logs by itself."""
-_CSV_ENDINGS: Final = (".csv", ".csv.gz")
+RUN_TABLE: Final = "run_table"
+"""Type of the artifacts that the client makes of each `wandb.Table` that is logged."""
 _SPLIT_WORDS: Final[dict[str, Role]] = {
     "test": "test-predictions",
     "val": "val-predictions",
@@ -27,13 +29,22 @@ def newest(run: RunRecord, references: Sequence[ArtifactRef], role: Role) -> Art
 
     `references` are what a source says that the run logged, the newest last.
     """
-    fitting = [
-        reference
-        for reference in references
-        if (reference.role or artifact_role(reference.name, run.id)) == role
-    ]
-    fitting.sort(key=lambda reference: reference.kind == "artifact")
+    fitting = [reference for reference in references if _role(reference, run) == role]
+    fitting.sort(key=lambda one: (one.kind == "artifact") + (one.type != RUN_TABLE))
     return fitting[-1] if fitting else None
+
+
+def _role(reference: ArtifactRef, run: RunRecord) -> Role | None:
+    """The role that an artifact's name says; of a logged `wandb.Table` its key, as W&B writes it
+    with only letters, digits and _.-: `run-abc123-testpredictions`."""
+    known = reference.role or artifact_role(reference.name, run.id)
+    if known or reference.type != RUN_TABLE:
+        return known
+    key = reference.name.rsplit("/", 1)[-1].removeprefix(f"run-{run.id}-").lower()
+    if "pred" not in key:
+        return None
+    split = re.search(r"test|val|dev", key)
+    return _SPLIT_WORDS[split[0]] if split else "test-predictions"
 
 
 def checkpoint_folder(files: Sequence[ArtifactFile]) -> str | None:
@@ -57,12 +68,21 @@ def holds_no(what: str, artifact: ArtifactRef, files: Sequence[ArtifactFile]) ->
     return f"{artifact.qualified_name} holds no {what}"
 
 
-# --- Predictions that a run kept as plain files ---------------------------------------
+# --- Files that may be predictions ------------------------------------------------------
+
+
+def may_be_predictions(path: str) -> bool:
+    """Whether a file of a run may be a prediction table, by its name: of JSON those that say so,
+    as there is much other JSON, and no plain text."""
+    low = path.rsplit("/", 1)[-1].lower()
+    if ".json" in low and ".jsonl" not in low:
+        return "pred" in low or low.endswith(".table.json")
+    return has_table_ending(low) and ".txt" not in low
 
 
 def predictions_role(path: str) -> Role | None:
     """Role of a run file such as `predictions/test_predictions.csv`, None if it has none."""
-    if not path.startswith(PREDICTIONS_FOLDER) or not path.lower().endswith(_CSV_ENDINGS):
+    if not path.startswith(PREDICTIONS_FOLDER) or not may_be_predictions(path):
         return None
     words = re.split(r"[^a-z]+", path.removeprefix(PREDICTIONS_FOLDER).lower())
     return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
