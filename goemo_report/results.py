@@ -260,7 +260,8 @@ def load_results(
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)
         kinds = {item.kind for own in source.artifacts(runs).values() for item in own}
         if kinds == {"file"}:
-            raise DataError(reasons)
+            only_val = list(splits) == ["val"]
+            raise DataError(reasons, "Give them with --val NAME=FILE" if only_val else "")
         raise NotFoundError(
             f"no run can be used ({reasons})",
             "A run needs its predictions as an artifact or a table; `goemo-report show RUN` lists "

@@ -74,6 +74,9 @@ class SourceChoice:
     entity: str | None = None
     project: str | None = None
     directory: Path | None = None
+    validation: tuple[tuple[str, str], ...] = ()
+    """Files of validation predictions for runs that are single files: (name of the run, file);
+    without a name that of the only one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,6 +133,26 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
         return wrapped  # type: ignore[no-any-return] # click's decorators keep the function
 
     return decorate
+
+
+def validation_option(command: _Command) -> _Command:
+    """`--val`, kept with what the settings say of where runs are read from."""
+
+    @functools.wraps(command)
+    def chosen(*, settings: Settings, validation: tuple[str, ...], **values: Any) -> Any:
+        from goemo_report.sources.files import named_path
+
+        found = tuple(map(named_path, validation))
+        source = replace(settings.source, validation=found)
+        return command(settings=replace(settings, source=source), **values)
+
+    return click.option(  # type: ignore[return-value] # click's decorators keep the function
+        "--val",
+        "validation",
+        metavar="[NAME=]FILE",
+        multiple=True,
+        help="Validation predictions of the run that is the file NAME; repeatable.",
+    )(chosen)
 
 
 def label_options(*, rolls_up: bool) -> Callable[[_Command], _Command]:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import label_options, output_option, reads_runs, report_command
+from goemo_report.cli._options import (
+    label_options,
+    output_option,
+    reads_runs,
+    report_command,
+    validation_option,
+)
 from goemo_report.cli._output import note, progress, write
 from goemo_report.contract import SPLITS
 from goemo_report.settings import Settings
@@ -50,6 +56,7 @@ def hub_name(value: str) -> str:
 )
 @click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]")
 @reads_runs(filters=False)
+@validation_option
 @label_options(rolls_up=False)
 @output_option
 def command(

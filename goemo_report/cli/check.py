@@ -20,6 +20,7 @@ from goemo_report.cli._options import (
     reads_runs,
     report_command,
     split_option,
+    validation_option,
 )
 from goemo_report.cli._output import note, note_skipped, progress, write, write_json, write_lines
 from goemo_report.contract import Split
@@ -92,6 +93,7 @@ def confidence_level(value: str) -> float:
 @split_option("Split of metrics without a prefix test/ or val/.")
 @file_option("--junit", meaning="Also write the conditions as JUnit XML.")
 @reads_runs(filters=True)
+@validation_option
 @label_options(rolls_up=True)
 @format_option("table", "json", "md")
 @output_option

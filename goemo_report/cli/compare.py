@@ -23,6 +23,7 @@ from goemo_report.cli._options import (
     reads_runs,
     report_command,
     split_option,
+    validation_option,
 )
 from goemo_report.cli._output import note_skipped, write
 from goemo_report.cli._report import (
@@ -126,6 +127,7 @@ ORDER = 30
 )
 @open_option
 @reads_runs(filters=True)
+@validation_option
 @label_options(rolls_up=True)
 @click.pass_context
 def command(

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
+from goemo_report.cli._options import (
+    format_option,
+    output_option,
+    reads_runs,
+    report_command,
+    validation_option,
+)
 from goemo_report.cli._output import note, write, write_json
 from goemo_report.settings import Settings
 from goemo_report.sources.model import ArtifactRef, RunRecord
@@ -34,6 +40,7 @@ ORDER = 20
     help="Print only the goemo-train command that trains the run again.",
 )
 @reads_runs(filters=False)
+@validation_option
 @format_option("table", "json")
 @output_option
 def command(run: str, replicate: bool, settings: Settings, form: str, output: Path) -> None:

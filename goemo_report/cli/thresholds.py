@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import label_options, output_option, reads_runs, report_command
+from goemo_report.cli._options import (
+    label_options,
+    output_option,
+    reads_runs,
+    report_command,
+    validation_option,
+)
 from goemo_report.cli._output import note, progress, write_json
 from goemo_report.settings import Settings
 
@@ -33,6 +39,7 @@ ORDER = 68
     help="One threshold per class, one for all classes, or 0.5.",
 )
 @reads_runs(filters=False)
+@validation_option
 @label_options(rolls_up=False)
 @output_option
 def command(

@@ -39,22 +39,26 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
 
     Raises NotFoundError for NAME= or a known ending where no such file is.
     """
-    name, equals, rest = reference.partition("=")
-    named = bool(equals and name and "/" not in name)
-    text = rest if named else reference
+    name, text = named_path(reference)
     path = user_path(text)
     try:
         files = _files(path)
     except (OSError, ValueError):  # too long for a path, a null byte
         files = {}
     if not files:
-        if named or (has_table_ending(text) and "://" not in text):
+        if name or (has_table_ending(text) and "://" not in text):
             raise NotFoundError(
                 f"there is no prediction file {text}",
                 "Give a file, or a directory with test_predictions.* or val_predictions.*",
             )
         return None
-    return FileSource(path, files, name if named else ""), reference
+    return FileSource(path, files, name), reference
+
+
+def named_path(argument: str) -> tuple[str, str]:
+    """The name and the path of `NAME=PATH`; an empty name for a path alone."""
+    name, equals, path = argument.partition("=")
+    return (name, path) if equals and name and "/" not in name else ("", argument)
 
 
 def is_bare(reference: str) -> bool:
@@ -119,6 +123,15 @@ class FileSource(RunSource):
             )
             for role, file in self._files.items()
         }
+
+    def with_validation(self, file: str) -> FileSource:
+        """The same run with the validation predictions of a file."""
+        path = user_path(file)
+        if not path.is_file():
+            raise NotFoundError(f"there is no prediction file {file}", "Check --val")
+        run = self._run
+        name = run.name if run.id.startswith(f"{run.name}=") else ""
+        return FileSource(self._path, {**self._files, "val-predictions": path}, name)
 
     @property
     def description(self) -> str:

@@ -39,7 +39,7 @@ def open_source(choice: SourceChoice) -> RunSource:
 
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
     """The one run that a RUN argument names, and its source."""
-    own, asked = _claimed(choice, reference)
+    own, asked = _claim_all(choice, [reference])[reference]
     source = own or open_source(choice)
     try:
         return source, source.find_run(asked)
@@ -55,7 +55,7 @@ def gather(
     Runs that publishing made are left out unless they are named, as are those that cannot be
     read whole.
     """
-    claimed = {reference: _claimed(choice, reference) for reference in references}
+    claimed = _claim_all(choice, references)
     others = [asked for source, asked in claimed.values() if source is None]
     parts: list[tuple[RunSource, Listing]] = []
     if others or not references or query != RunQuery():
@@ -67,7 +67,10 @@ def gather(
         parts.append((source, listing if others else _without_reports(listing)))
     for reference, (own, _) in claimed.items():
         if own is not None:
-            own, run = find_one(choice, reference)
+            try:
+                run = own.find_run(reference)
+            except GoemoError as error:
+                raise _about_paths([reference], choice, error) or error from None
             parts.append((own, Listing((run,))))
     source, listing = _joined(parts)
     return source, readable(source, listing)
@@ -104,6 +107,27 @@ def find_runs(source: RunSource, references: Sequence[str], query: RunQuery) -> 
     for run in listed.runs:
         found.setdefault(run.id, run)
     return Listing(tuple(found.values()), listed.skipped)
+
+
+def _claim_all(
+    choice: SourceChoice, references: Sequence[str]
+) -> dict[str, tuple[RunSource | None, str]]:
+    """What each RUN argument is asked of, files with the validation files that go with them."""
+    claimed = {reference: _claimed(choice, reference) for reference in references}
+    for name, file in choice.validation:
+        named = {
+            reference: source
+            for reference, (source, _) in claimed.items()
+            if isinstance(source, files.FileSource)
+            and name in {"", reference, source.find_run(reference).name}
+        }
+        if len(named) != 1:
+            called = f" called {name}" if name else ""
+            what = f"--val {name}{'=' if name else ''}{file}: {len(named)} prediction files{called}"
+            raise NotFoundError(what, "Write --val NAME=FILE, and the run itself as NAME=FILE")
+        [(reference, source)] = named.items()
+        claimed[reference] = source.with_validation(file), reference
+    return claimed
 
 
 def _claimed(choice: SourceChoice, reference: str) -> tuple[RunSource | None, str]:

@@ -67,6 +67,18 @@ def test_a_directory_brings_its_config_and_history() -> None:
     assert set(result.splits) == {"test", "val"}
 
 
+def test_a_file_gets_its_validation_predictions_by_name() -> None:
+    write_prediction_file(Path("v.csv"), OfflineRun(quality=0.7), "val")
+    assert "Give them with --val" in invoke("thresholds", "a.csv").stderr
+    found = json.loads(invoke("thresholds", "a.csv", "--val", "v.csv").stdout)
+    assert (found["entries"][0]["run"], found["entries"][0]["split"]) == ("a.csv", "val")
+    both = invoke("compare", "a.csv", "x=b.csv", "--val", "x=v.csv", "-o", "-", "--format", "json")
+    assert "one threshold per class, F1 tuned on validation" in both.stdout
+    for name, said in (("c=v.csv", "0 prediction files called c"), ("a=w.csv", "w.csv")):
+        refused = invoke("check", "a.csv", "--val", name, "--fail-under", "macro_f1=0")
+        assert (refused.exit_code, said in refused.stderr) == (1, True)
+
+
 def test_files_and_runs_mix(tmp_path: Path) -> None:
     make_runs(tmp_path / "logs", [OfflineRun("distilbert-base", run_id="abc")])
     choice = SourceChoice(directory=tmp_path / "logs")
