@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 from goemo_report.api import html
 from goemo_report.api.progress import Bar
 from goemo_report.contract import SPLITS, Role, Split
-from goemo_report.errors import DataError, NotFoundError
+from goemo_report.errors import DataError, NotFoundError, SettingsError
 from goemo_report.settings import Settings, load_settings
 from goemo_report.sources.base import RunSource
+from goemo_report.sources.conditions import Condition, Order
 from goemo_report.sources.downloads import Downloads, download
 from goemo_report.sources.model import RunQuery, RunRecord, SkippedRun
 from goemo_report.sources.resolve import find_one, gather
@@ -217,6 +218,10 @@ def runs(
     not_tag: Names = (),
     state: Names = (),
     model: Names = (),
+    sweep: Names = (),
+    group: Names = (),
+    where: Names = (),
+    sort: str | None = None,
     limit: int | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
@@ -231,8 +236,13 @@ def runs(
         any_tag: see `tag`.
         not_tag: see `tag`.
         state: any of these states, such as `finished`.
-        model: any of these `model_name`s.
-        limit: at most so many, the newest.
+        model: any of these models, by the whole name or what follows its last `/`.
+        sweep: any of these sweeps, by id.
+        group: any of these groups.
+        where: conditions that all hold, such as `config.learning_rate > 1e-5`,
+            `summary.test/macro_f1 >= 0.4`, `created_at > 2024-12-01`, `name ~ large`.
+        sort: a key of `where`, smallest first; `-` before it: largest first.
+        limit: at most so many: the first of `sort`, without it the newest.
         wandb_dir: read offline run logs below this directory, and nothing of W&B.
         entity: W&B user or team; default as in `goemo-report`: environment, then
             `[tool.goemo]` in pyproject.toml, then the key's own.
@@ -240,7 +250,8 @@ def runs(
         progress: show a bar.
 
     Raises:
-        NotFoundError: no run fits; the remedy names the tags that exist.
+        NotFoundError: no run fits; the remedy names the tags or values that exist.
+        SettingsError: a condition, `sort` or `limit` is written wrongly.
         SourceError: W&B or the logs cannot be read.
 
     Example:
@@ -249,11 +260,23 @@ def runs(
         >>> runs.to_frame()[["name", "config.learning_rate"]]  # doctest: +SKIP
 
     """
-    query = RunQuery(*map(_each, (tag, any_tag, not_tag, state, model)))
+    if limit is not None and limit < 1:
+        raise SettingsError(f"limit is {limit}", "Give a number from 1 up")
+    query = RunQuery(
+        _each(tag),
+        _each(any_tag),
+        _each(not_tag),
+        _each(state),
+        _each(model),
+        _each(sweep),
+        _each(group),
+        where=tuple(map(Condition.of, _each(where))),
+        sort=None if sort is None else Order.of(sort),
+        limit=limit,
+    )
     settings = settled(wandb_dir, entity, project)
     source, listing = gather(settings.source, [os.fspath(one) for one in references], query)
-    records = listing.runs if limit is None else listing.runs[-limit:] if limit else ()
-    return Runs(records, source, listing.skipped, progress)
+    return Runs(listing.runs, source, listing.skipped, progress)
 
 
 def run(

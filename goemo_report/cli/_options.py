@@ -19,6 +19,7 @@ from goemo_report.cli._errors import debug_option
 from goemo_report.contract import SPLITS
 from goemo_report.errors import GoemoError
 from goemo_report.settings import Settings, load_settings
+from goemo_report.sources.conditions import FIELDS, Condition, Order
 from goemo_report.sources.model import STATES, RunQuery
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -33,23 +34,53 @@ _SOURCE_OPTIONS = (
         help="Read the offline runs below DIR instead of W&B.  [env: WANDB_MODE=offline]",
     ),
 )
-_FILTERS = {
-    "tags": ("--tag", "TAG", "Runs with this tag; all, if repeated."),
-    "any_tags": ("--any-tag", "TAG", "Runs with one of these tags."),
-    "not_tags": ("--not-tag", "TAG", "Runs without this tag."),
-    "states": ("--state", "STATE", f"Runs in this state: {', '.join(STATES)}."),
-    "models": ("--model", "NAME", "Runs of this model_name."),
-}
-"""Option, placeholder and help of each condition of a RunQuery."""
+
+
+class Parsed(click.ParamType):  # type: ignore[type-arg] # older clicks have no argument
+    """An expression, read by a class that says what is wrong with it."""
+
+    name = "text"
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        self.read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What was meant; usage error otherwise."""
+        try:
+            return self.read(value) if isinstance(value, str) else value
+        except GoemoError as error:
+            self.fail(str(error), param, ctx)
+
+
+_FILTERS: dict[str, tuple[str, str, str, Any]] = {
+    "tags": ("--tag", "TAG", "Runs with this tag; all, if repeated.", str),
+    "any_tags": ("--any-tag", "TAG", "Runs with one of these tags.", str),
+    "not_tags": ("--not-tag", "TAG", "Runs without this tag.", str),
+    "states": ("--state", "STATE", f"Runs in this state: {', '.join(STATES)}.",
+               click.Choice(STATES)),
+    "models": ("--model", "NAME", "Runs of this model, by its name or its name after the last /.",
+               str),
+    "sweeps": ("--sweep", "ID", "Runs of this sweep.", str),
+    "groups": ("--group", "NAME", "Runs of this group.", str),
+    "where": ("--where", "EXPRESSION", ("Runs for which this holds, as 'config.learning_rate > "
+              "1e-5'; all, if repeated. Keys: config.KEY, summary.KEY, "
+              f"{', '.join(FIELDS)}; operators: == != < <= > >= in ~ (regular expression)."),
+              Parsed(Condition.of)),
+    "sort": ("--sort", "KEY", "By a key of --where, smallest first; -KEY: largest first.",
+             Parsed(Order.of)),
+    "limit": ("--limit", "N", "The first N runs of --sort, without it the newest N.",
+              click.IntRange(min=1)),
+}  # fmt: skip
+"""Option, placeholder, help and type of each field of a RunQuery."""
 _FILTER_OPTIONS = tuple(
     click.option(
         *(option, name),
         metavar=metavar,
-        multiple=True,
-        type=click.Choice(STATES) if name == "states" else str,
+        multiple=name not in {"sort", "limit"},
+        type=kind,
         help=meaning,
     )
-    for name, (option, metavar, meaning) in _FILTERS.items()
+    for name, (option, metavar, meaning, kind) in _FILTERS.items()
 )
 _HEADINGS = {
     "Where runs come from": ("entity", "project", "wandb_dir"),

@@ -59,7 +59,7 @@ def command(
     from goemo_report.sources.wandb_api.source import ApiSource
     from goemo_report.syncing import sync
 
-    is_named = runs or query != RunQuery() or settings.origins.get("wandb_dir") == "flag"
+    is_named = runs or query.selects or settings.origins.get("wandb_dir") == "flag"
     if not is_named:
         raise click.UsageError(
             "Name runs or directories, choose runs with --tag, "
@@ -109,9 +109,9 @@ def _chosen(
     groups: list[tuple[RunSource, list[LocalRun]]] = []
     for path in paths:
         source = LogSource(path)
-        listing = readable(source, source.list_runs(query))
+        listing = readable(source, query.arranged(source.list_runs(query)))
         note_skipped(listing.skipped)
-        if not listing.runs and query == RunQuery():
+        if not listing.runs and not query.selects:
             raise NotFoundError(f"there are no run logs below {path}", "Check the directory")
         groups.append((source, _with_logs(path, listing.runs)))
     if named or not references:

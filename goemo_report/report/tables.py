@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from goemo_report.analysis.configs import SEED_KEYS, config_differences, is_environment
 from goemo_report.analysis.epochs import METRICS, spread, training
 from goemo_report.contract import (
     PER_CLASS_STATISTICS,
@@ -17,6 +19,7 @@ from goemo_report.formats.wording import plural
 from goemo_report.labels import LabelSet, logged_set
 from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, canonical_metric
 from goemo_report.report.document import Cell, Column, Table, Value
+from goemo_report.sources.conditions import Key
 from goemo_report.sources.logged import as_number, summarised
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord
 
@@ -29,15 +32,26 @@ _HEADLINES: Final = {
     "test/micro_f1": "micro F1",
     "test/auc": "micro AUC",
 }
-SPARE_RUN_COLUMNS: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags")
+_MOST_DIFFERENCES: Final = 3
+"""Config keys named to tell runs of one name apart."""
+SPARE_RUN_COLUMNS: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "differs")
 """Columns of `runs_table` that a narrow terminal can do without, the first one first."""
 
 
-def runs_table(runs: Sequence[RunRecord]) -> Table:
-    """One row a run, with the metrics that it logged itself."""
-    columns = (
-        Column("name", "name"),
-        Column("id", "id", kind="code"),
+def runs_table(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> Table:
+    """One row a run, with the metrics that it logged itself, or with the `keys` asked for.
+
+    Where runs share a name, a column says by which config they differ.
+    """
+    columns: tuple[Column, ...] = (Column("name", "name"), Column("id", "id", kind="code"))
+    if keys is not None:
+        values = [[key.scalar(run) for run in runs] for key in keys]
+        columns += tuple(map(_key_column, keys, values))
+        shown = [(run.name, run.id, *(v[at] for v in values)) for at, run in enumerate(runs)]
+        return Table("runs", "", columns, tuple(shown))
+    apart = told_apart(runs)
+    columns += (
+        *((Column("differs", "differs by"),) if apart else ()),
         Column("state", "state"),
         Column("tags", "tags"),
         Column("created_at", "created", kind="date"),
@@ -49,13 +63,37 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
         logged = {canonical_metric(key): value for key, value in run.summary.items()}
         headlines = [as_number(logged.get(key)) for key in _HEADLINES]
         state = Cell(run.state, mark=None if run.state == "finished" else "warning")
+        told = (apart.get(run.id, ""),) if apart else ()
         rows.append(
             (
-                *(run.name, run.id, state, ", ".join(run.tags), run.created_at, run.model_name),
-                *headlines,
+                *(run.name, run.id, *told, state, ", ".join(run.tags), run.created_at),
+                *(run.model_name, *headlines),
             )
         )
     return Table("runs", "", columns, tuple(rows))
+
+
+def _key_column(key: Key, values: Sequence[Any]) -> Column:
+    """Four digits for what looks like a metric, any number as it is for the rest."""
+    present = [value for value in values if value is not None]
+    metric = all(isinstance(v, float) and (v == 0 or abs(v) >= 1e-3) for v in present)
+    return Column(str(key), str(key), "number" if metric else "text", digits=4)
+
+
+def told_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
+    """By id, the config by which a run differs from others of its name: the seed first."""
+    named: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        named.setdefault(run.name, []).append(run)
+    found: dict[str, str] = {}
+    for same in named.values():
+        different = config_differences(same) if len(same) > 1 else {}
+        keys = sorted(different, key=lambda key: (key not in SEED_KEYS, is_environment(key)))
+        for at, run in enumerate(same):
+            told = [(key, different[key][at]) for key in keys[:_MOST_DIFFERENCES]]
+            words = [f"{key} {_shown(value)}" for key, value in told if value is not None]
+            found |= {run.id: ", ".join(words)} if words else {}
+    return found
 
 
 def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
@@ -221,8 +259,14 @@ def runs_document(runs: Iterable[RunRecord]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "runs": [run_document(run) for run in runs]}
 
 
-def runs_csv(runs: Sequence[RunRecord]) -> str:
-    """One line a run: its fields, then `config.KEY` and `summary.KEY` of every key in use."""
+def runs_csv(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> str:
+    """One line a run: its fields, then `config.KEY` and `summary.KEY` of every key in use.
+
+    With `keys`, its id, its name and these.
+    """
+    if keys is not None:
+        header = ["id", "name", *map(str, keys)]
+        return to_csv([header, *([r.id, r.name, *(_field(k, r) for k in keys)] for r in runs)])
     fields = ("id", "name", "entity", "project", "url", "state", "created_at")
     config = list(dict.fromkeys(key for run in runs for key in run.config))
     summary = list(dict.fromkeys(key for run in runs for key in run.summary))
@@ -235,6 +279,13 @@ def runs_csv(runs: Sequence[RunRecord]) -> str:
         for run in runs
     ]
     return to_csv([header, *rows])
+
+
+def _field(key: Key, run: RunRecord) -> Any:
+    value = key.value(run)
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return ",".join(value) if isinstance(value, tuple) else value
 
 
 def show_document(

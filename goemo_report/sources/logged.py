@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Final
 
-_SUMMARIES: Final = ("last", "best", "max", "min", "mean", "first")
+SUMMARIES: Final = ("last", "best", "max", "min", "mean", "first")
 """What `define_metric` may keep of a metric in place of its last value; the first counts."""
 
 
@@ -30,7 +30,7 @@ def flattened(values: Mapping[str, Any], *, deep: bool = False) -> dict[str, Any
 def summarised(value: Any) -> tuple[Any, str]:
     """A summary value, and which one it is of a metric defined with a summary: `max`, say."""
     if isinstance(value, Mapping):
-        for kind in _SUMMARIES:
+        for kind in SUMMARIES:
             if kind in value:
                 return value[kind], kind
     return value, ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from goemo_report.contract import Role
+from goemo_report.sources.conditions import Condition, Order
 
 STATES: Final = (
     "running", "finished", "failed", "crashed", "killed", "preempting", "preempted", "pending",
@@ -113,6 +114,10 @@ class RunRecord:
         """`entity/project/id`, without an entity where none is known."""
         return "/".join(part for part in (self.entity, self.project, self.id) if part)
 
+    def logged(self, section: str) -> Mapping[str, Any]:
+        """Its `config` or its `summary`."""
+        return self.config if section == "config" else self.summary
+
     @property
     def is_report(self) -> bool:
         """Whether publishing a report made this run."""
@@ -120,11 +125,12 @@ class RunRecord:
 
     @property
     def model_name(self) -> str:
-        """The config's model name, or what the run name says of it; empty for a report."""
-        logged = self.config.get("model_name")
-        if logged or self.is_report:
-            return str(logged or "")
-        return self.name
+        """The config's model name, its `_name_or_path` (of transformers), or the run's name.
+
+        Empty for a report.
+        """
+        logged = self.config.get("model_name") or self.config.get("_name_or_path")
+        return str(logged or ("" if self.is_report else self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +166,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs: all of `tags`, any of `any_tags`, none of `not_tags`.
+    """Which runs: all of `tags`, any of `any_tags`, none of `not_tags`, all conditions `where`.
 
-    Empty means no condition. `models` are compared with the config's `model_name`.
+    Empty means no condition. `models` are compared with a run's model name, whole or what follows
+    its last slash. `sort` None is the order of creation; `limit` takes the first runs of `sort`,
+    without it the newest.
     """
 
     tags: Sequence[str] = ()
@@ -170,17 +178,38 @@ class RunQuery:
     not_tags: Sequence[str] = ()
     states: Sequence[str] = ()
     models: Sequence[str] = ()
+    sweeps: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    where: Sequence[Condition] = ()
+    sort: Order | None = None
+    limit: int | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether it asks for some of the runs, in whatever order."""
+        return replace(self, sort=None) != RunQuery()
 
     def matches(self, run: RunRecord) -> bool:
         """Whether a run fulfils every condition."""
-        tags = set(run.tags)
+        tags, model = set(run.tags), run.model_name
         return (
             tags.issuperset(self.tags)
             and (not self.any_tags or not tags.isdisjoint(self.any_tags))
             and tags.isdisjoint(self.not_tags)
             and (not self.states or run.state in self.states)
-            and (not self.models or run.model_name in self.models)
+            and (not self.models or not {model, model.rsplit("/", 1)[-1]}.isdisjoint(self.models))
+            and (not self.sweeps or run.sweep in self.sweeps)
+            and (not self.groups or run.group in self.groups)
+            and all(condition.holds(run) for condition in self.where)
         )
+
+    def arranged(self, listing: Listing) -> Listing:
+        """Runs that match, sorted and as many as were asked for."""
+        runs = listing.runs if self.sort is None else self.sort.sort(listing.runs)
+        if self.limit is not None:
+            first = 0 if self.sort is not None else max(0, len(runs) - self.limit)
+            runs = runs[first : first + self.limit]
+        return replace(listing, runs=runs)
 
 
 LocalFile = Path | SkippedFile

@@ -10,9 +10,11 @@ from typing import Final
 
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import user_path
+from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice
 from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import RunSource, readable
+from goemo_report.sources.conditions import Key
 from goemo_report.sources.joined import JoinedSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 
@@ -24,6 +26,7 @@ CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] 
 that was chosen, and what to ask it for. The first that does not answer None counts."""
 
 _MOST_TAGS_NAMED: Final = 20
+_MOST_VALUES_NAMED: Final = 8
 
 
 def open_source(choice: SourceChoice) -> RunSource:
@@ -58,13 +61,13 @@ def gather(
     claimed = _claim_all(choice, references)
     others = [asked for source, asked in claimed.values() if source is None]
     parts: list[tuple[RunSource, Listing]] = []
-    if others or not references or query != RunQuery():
+    if others or not references or query.selects:
         source = open_source(choice)
         try:
-            listing = find_runs(source, others, query)
+            listing = find_runs(source, others, query, reports=bool(others))
         except GoemoError as error:
             raise _about_paths(others, choice, error) or error from None
-        parts.append((source, listing if others else _without_reports(listing)))
+        parts.append((source, listing))
     for reference, (own, _) in claimed.items():
         if own is not None:
             try:
@@ -73,6 +76,8 @@ def gather(
                 raise _about_paths([reference], choice, error) or error from None
             parts.append((own, Listing((run,))))
     source, listing = _joined(parts)
+    if query.sort is not None:
+        listing = replace(listing, runs=query.sort.sort(listing.runs))
     return source, readable(source, listing)
 
 
@@ -92,16 +97,20 @@ def with_run(
     return source, listing, run
 
 
-def find_runs(source: RunSource, references: Sequence[str], query: RunQuery) -> Listing:
+def find_runs(
+    source: RunSource, references: Sequence[str], query: RunQuery, *, reports: bool = True
+) -> Listing:
     """The runs of one source that were named, in that order, and those that match; none twice.
 
-    Without references every run that matches. Raises NotFoundError when a reference names
+    Without references every run that matches; without `reports` those that publishing itself made
+    are left out, unless there is nothing else. Raises NotFoundError when a reference names
     no run, when no run fulfils the conditions, and when there are no runs at all.
     """
     found = {run.id: run for run in (source.find_run(reference) for reference in references)}
-    if references and query == RunQuery():
-        return Listing(tuple(found.values()))
+    if references and not query.selects:
+        return query.arranged(Listing(tuple(found.values())))
     listed = source.list_runs(query)
+    listed = query.arranged(listed if reports else _without_reports(listed))
     if not listed.runs:
         raise _nothing_matches(source, query, listed)
     for run in listed.runs:
@@ -195,7 +204,7 @@ def _about_paths(
 
 
 def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> NotFoundError:
-    if query != RunQuery():
+    if query.selects:
         listed = source.list_runs(RunQuery())
     runs, where = listed.runs, source.description
     if not runs:
@@ -214,10 +223,32 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
     if query.any_tags and not tags.keys() & set(query.any_tags):
         meant = _meant(query.any_tags[0], tags)
         return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
+    for condition in query.where:
+        if not any(map(condition.holds, runs)):
+            what = f"no run in {where} matches {condition.text!r}"
+            return NotFoundError(what, _values_of(condition.key, runs))
     return NotFoundError(
         f"no run in {where} matches {conditions}",
         "`goemo-report runs` lists the runs with their tags, states and models",
     )
+
+
+def _values_of(key: Key, runs: Sequence[RunRecord]) -> str:
+    """What a key is in the runs."""
+    values = dict.fromkeys(str(key.value(run)) for run in runs if key.value(run) is not None)
+    if not values:
+        return f"N{lacking(key, runs)[1:]}"
+    named = list(values)[-_MOST_VALUES_NAMED:]
+    more = f" and {len(values) - len(named)} more" if len(values) > len(named) else ""
+    return f"{key} is {', '.join(shown(value) for value in named)}{more}"
+
+
+def lacking(key: Key, runs: Sequence[RunRecord]) -> str:
+    """That no run has a key, with the keys most like it."""
+    known = {f"{s}.{k}" for run in runs for s in ("config", "summary") for k in run.logged(s)}
+    close = difflib.get_close_matches(str(key), sorted(known), n=3)
+    meant = f": did you mean {' or '.join(close)}?" if close else ""
+    return f"no run has {key}{meant}"
 
 
 def _conditions(query: RunQuery) -> str:
@@ -227,6 +258,9 @@ def _conditions(query: RunQuery) -> str:
         ("not-tag", query.not_tags),
         ("state", query.states),
         ("model", query.models),
+        ("sweep", query.sweeps),
+        ("group", query.groups),
+        ("where", [repr(condition.text) for condition in query.where]),
     )
     return " ".join(f"--{option} {value}" for option, values in named for value in values)
 

@@ -1,0 +1,370 @@
+"""Conditions on runs as text, `config.learning_rate > 1e-5`, and the order to put runs in."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from goemo_report.errors import SettingsError
+from goemo_report.formats.text import shown
+from goemo_report.sources.logged import SUMMARIES, as_number, summarised
+
+if TYPE_CHECKING:
+    from goemo_report.sources.model import RunRecord
+
+FIELDS: Final[Mapping[str, Callable[[RunRecord], Any]]] = {
+    "id": lambda run: run.id,
+    "name": lambda run: run.name,
+    "model": lambda run: run.model_name,
+    "state": lambda run: run.state,
+    "tags": lambda run: run.tags,
+    "created_at": lambda run: run.created_at,
+    "group": lambda run: run.group,
+    "job_type": lambda run: run.job_type,
+    "sweep": lambda run: run.sweep,
+    "notes": lambda run: run.notes or None,
+    "project": lambda run: run.project,
+    "entity": lambda run: run.entity,
+}
+"""What a key may name beside `config.KEY` and `summary.KEY`."""
+_ON_SERVER: Final = {
+    "id": "name", "name": "display_name", "state": "state", "tags": "tags", "group": "group",
+    "job_type": "jobType", "sweep": "sweep",
+}  # fmt: skip
+"""Fields whose equality a server may be asked for, by its name of them."""
+
+_KEYS: Final = f"Keys: config.KEY, summary.KEY, {', '.join(FIELDS)}"
+_SIGNS: Final = ("==", "!=", "<=", ">=", "<", ">", "~")
+_OPERATORS: Final = f"Operators: {' '.join(_SIGNS)} in"
+_FORM: Final = "Write KEY OPERATOR VALUE, as 'config.learning_rate > 1e-5'"
+_PARTS: Final = re.compile(
+    r"\s*(?P<key>(?:\"[^\"]*\"|[^\s<>=!~\"])+)\s*"
+    r"(?P<operator>==|!=|<=|>=|<|>|~|(?<=\s)in(?![^\s\[('\"]))(?P<value>.*)",
+    re.DOTALL,
+)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+_QUOTED: Final = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_ITEM: Final = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^,\"']*[^,\"'\s])\s*(?:,|$)")
+_JOINT: Final = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
+_CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+_MONGO: Final = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A value of a run: `config.KEY`, `summary.KEY` with nested keys joined by dots, or a field."""
+
+    section: str
+    name: str
+
+    @classmethod
+    def of(cls, text: str) -> Key:
+        """Take a key apart. Raises SettingsError for one that no run can have."""
+        section, dot, name = text.replace('"', "").strip().partition(".")
+        if section in {"config", "summary"} and name:
+            return cls(section, name)
+        if section in FIELDS and not dot:
+            return cls("", section)
+        if section in {"config", "summary"}:
+            raise SettingsError(f"{section} needs a key after a dot", f"As {section}.KEY")
+        close = difflib.get_close_matches(text, [*FIELDS, "config", "summary"], n=1)
+        guess = close[0] if close else f"summary.{text}" if "/" in text else f"config.{text}"
+        raise SettingsError(f"there is no key {shown(text)}: did you mean {guess}?", _KEYS)
+
+    def __str__(self) -> str:
+        """As it is written."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    def value(self, run: RunRecord) -> Any:
+        """The value as logged, None where the run has none."""
+        if not self.section:
+            return FIELDS[self.name](run)
+        return summarised(_found(run.logged(self.section), self.name))[0]
+
+    def scalar(self, run: RunRecord) -> Any:
+        """The value for comparing: a number, text, truth value or time; other values as JSON."""
+        value = self.value(run)
+        if value is None or isinstance(value, bool | int | datetime):
+            return value
+        if isinstance(value, tuple):
+            return ", ".join(value)
+        number = as_number(value)
+        if number is not None:
+            return number
+        return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _found(values: Mapping[str, Any], name: str) -> Any:
+    if name in values:
+        return values[name]
+    for at, character in enumerate(name):
+        inner = values.get(name[:at]) if character == "." else None
+        if isinstance(inner, Mapping) and (value := _found(inner, name[at + 1 :])) is not None:
+            return value
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, such as `config.learning_rate > 1e-5` or `tags in [final, baseline]`.
+
+    A run without the key fulfils only `!=` and `== null`. Tags are compared one by one.
+    """
+
+    text: str
+    key: Key
+    operator: str
+    operands: tuple[tuple[Scalar, str], ...]
+    """Values, each as it is meant and as it was written."""
+
+    @classmethod
+    def of(cls, text: str) -> Condition:
+        """Read a condition. Raises SettingsError, which shows it and says what is wrong."""
+        try:
+            return cls._read(text)
+        except SettingsError as error:
+            raise SettingsError(f"{shown(text)}: {error.what}", error.remedy) from None
+
+    @classmethod
+    def _read(cls, text: str) -> Condition:
+        found = _PARTS.fullmatch(text)
+        if found is None:
+            if (wrong := re.search(r"[<>=!~]+", text)) is not None and wrong[0] not in _SIGNS:
+                remedy = "Write == for equal" if wrong[0] == "=" else _OPERATORS
+                raise SettingsError(f"{wrong[0]} is not an operator", remedy)
+            raise SettingsError("there is no operator", f"{_FORM}; {_OPERATORS.lower()}")
+        key, operator, value = Key.of(found["key"]), found["operator"], found["value"].strip()
+        if not value:
+            raise SettingsError(f"there is no value after {operator}", _FORM)
+        if value[0] in "=<>!~" and operator != "~":
+            raise SettingsError(f"{operator}{value[0]} is not an operator", _OPERATORS)
+        operands = tuple(_items(value)) if operator == "in" else (_operand(value, operator),)
+        condition = cls(text, key, operator, operands)
+        condition._check()
+        return condition
+
+    def _check(self) -> None:
+        value, written = self.operands[0]
+        if self.operator == "~":
+            try:
+                re.compile(written)
+            except re.error as error:
+                what = f"{shown(written)} is no regular expression: {error}"
+                raise SettingsError(what, "Put a backslash before characters that are meant") from (
+                    error
+                )
+        elif self.key == Key("", "created_at"):
+            for _, written in self.operands:
+                if _CONSTANTS.get(written.lower(), written) is not None:
+                    _span(written)
+        if self.operator in _ORDERS and not self.key.section and self.key.name != "created_at":
+            raise SettingsError(f"{self.key} has no order", "Use == != in or ~")
+        if self.operator in _ORDERS and (value is None or isinstance(value, bool)):
+            raise SettingsError(f"{written} has no order", "Use == or !=")
+
+    def holds(self, run: RunRecord) -> bool:
+        """Whether a run fulfils it."""
+        value = self.key.scalar(run)
+        if self.key.name == "tags" and not self.key.section:
+            value = run.tags
+        if self.operator == "!=":
+            return not self._equal(value)
+        if self.operator in {"==", "in"}:
+            return self._equal(value)
+        if value is None:
+            return False
+        wanted, written = self.operands[0]
+        if self.operator == "~":
+            texts = value if isinstance(value, tuple) else (_written(value),)
+            return any(re.search(written, text) for text in texts)
+        if isinstance(value, datetime):
+            first, last = _span(written)
+            if self.operator == "<=":
+                return _aware(value) < last
+            if self.operator == ">":
+                return _aware(value) >= last
+            return _ORDERS[self.operator](_aware(value), first)
+        numbers = isinstance(wanted, int | float)
+        alike = isinstance(value, int | float) and not isinstance(value, bool)
+        return numbers == alike and not isinstance(value, bool) and self._in_order(value, wanted)
+
+    def _in_order(self, value: Any, wanted: Any) -> bool:
+        return _ORDERS[self.operator](value, wanted)
+
+    def _equal(self, value: Any) -> bool:
+        if isinstance(value, tuple):
+            return any(written in value for _, written in self.operands)
+        return any(_same(value, wanted, written, self.key) for wanted, written in self.operands)
+
+    def on_server(self) -> dict[str, Any] | None:
+        """A server's filter that holds for these runs, and perhaps for some more; else None.
+
+        Only what every server is known to do: equality of fields, and comparisons of plain keys
+        with numbers. A run that was uploaded later was created there after it started.
+        """
+        if self.operator in {"!=", "~"} or any(v is None or v == "" for v, _ in self.operands):
+            return None
+        if not self.key.section:
+            if self.key.name == "created_at" and self.operator in {">", ">="}:
+                start = _span(self.operands[0][1])[0]
+                return {"created_at": {"$gte": f"{start:%Y-%m-%dT%H:%M:%S}"}}
+            field = _ON_SERVER.get(self.key.name)
+            if field is None or self.operator in _ORDERS:
+                return None
+            return either(field, [written for _, written in self.operands])
+        if "." in self.key.name or '"' in self.key.name:
+            return None
+        if self.operator in _ORDERS:
+            wanted = self.operands[0][0]
+            if not isinstance(wanted, int | float) or not math.isfinite(wanted):
+                return None
+            beyond = "Infinity" if ">" in self.operator else "-Infinity"
+            values: list[Any] = [{_MONGO[self.operator]: wanted}, beyond]
+        else:
+            values = [form for value, written in self.operands for form in _forms(value, written)]
+        if self.key.section == "config":
+            return either(f"config.{self.key.name}.value", values)
+        path = f"summary_metrics.{self.key.name}"
+        paths = [path, *(f"{path}.{kind}" for kind in SUMMARIES)]
+        return {"$or": [{one: value} for one in paths for value in values]}
+
+
+def either(field: str, values: Iterable[Any]) -> dict[str, Any]:
+    """A server's filter: the field has one of the values. `$in` fails on lists of tags."""
+    filters = [{field: value} for value in values]
+    return filters[0] if len(filters) == 1 else {"$or": filters}
+
+
+def _same(value: Any, wanted: Scalar, written: str, key: Key) -> bool:
+    if wanted is None or value is None:
+        return value is wanted or (value is None and written == "")
+    if isinstance(value, datetime):
+        first, last = _span(written)
+        return first <= _aware(value) < last
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted or (not key.section and value == written)
+    if isinstance(value, float) and math.isnan(value):
+        return written.lower() == "nan"
+    if isinstance(value, str):
+        return value == written
+    return bool(value == wanted)
+
+
+def _forms(value: Scalar, written: str) -> list[Any]:
+    """What a server may hold for a value: a number that was logged as text is text."""
+    if isinstance(value, str | bool):
+        return [value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return ["Infinity" if value > 0 else "-Infinity", written]
+    return [value, written]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{_aware(value):%Y-%m-%dT%H:%M:%S}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _operand(text: str, operator: str) -> tuple[Scalar, str]:
+    """A value as it is meant, and without its quotes. In quotes it is text."""
+    quoted = _QUOTED.fullmatch(text)
+    if quoted is not None:
+        inner = quoted[1] if quoted[1] is not None else quoted[2]
+        return inner, inner
+    if operator == "~":
+        return text, text
+    if text[0] in "\"'":
+        raise SettingsError(f"the quotes of {shown(text)} do not match", "Close them")
+    if (joint := _JOINT.search(text)) is not None:
+        if joint[1].lower() in {"and", "&&"}:
+            raise SettingsError("two conditions in one", "Repeat --where: all of them must hold")
+        raise SettingsError(f"{joint[1]} is not an operator", "Use in, as 'group in [a, b]'")
+    if text.startswith(("[", "(")):
+        raise SettingsError(f"{operator} takes one value", "Use in for a list")
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()], text
+    if _NUMBER.fullmatch(text):
+        return (int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)), text
+    return text, text
+
+
+def _items(text: str) -> Iterable[tuple[Scalar, str]]:
+    opened, closed = text.startswith(("[", "(")), text.endswith(("]", ")"))
+    if opened != closed:
+        raise SettingsError("the brackets of the list do not match", "Write in [a, b]")
+    inner = text[1:-1].strip() if opened else text
+    at, found = 0, []
+    while at < len(inner):
+        item = _ITEM.match(inner, at)
+        if item is None:
+            raise SettingsError(f"the list {shown(text)} is not whole", "Write in [a, b]")
+        found.append(_operand(item[1], "=="))
+        at = item.end()
+    if not found:
+        raise SettingsError("the list is empty", "Write in [a, b]")
+    return found
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _span(text: str) -> tuple[datetime, datetime]:
+    """First moment and the one after the last: a day, or a moment. UTC unless it says more."""
+    try:
+        start = _aware(datetime.fromisoformat(text))
+        return start, start + (timedelta(days=1) if _DAY.fullmatch(text) else timedelta.resolution)
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            f"{shown(text)} is no time", "Write 2024-12-10 or 2024-12-10T14:30, in UTC"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What runs are sorted by: the smallest first, or with `-` before the key the largest.
+
+    Numbers come before texts, and runs without the key last.
+    """
+
+    key: Key
+    descending: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Order:
+        """Read `KEY` or `-KEY`. Raises SettingsError for one that no run can have."""
+        try:
+            return cls(Key.of(text.removeprefix("-").removeprefix("+")), text.startswith("-"))
+        except SettingsError as error:
+            raise SettingsError(f"{shown(text)}: {error.what}", error.remedy) from None
+
+    def sort(self, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+        """The runs in this order; equal ones stay as they were."""
+        keyed = [(self._rank(run), run) for run in runs]
+        present = [item for item in keyed if item[0] is not None]
+        missing = [run for rank, run in keyed if rank is None]
+        present.sort(key=lambda item: item[0], reverse=self.descending)  # type: ignore[arg-type, return-value]  # no None is left
+        return (*(run for _, run in present), *missing)
+
+    def _rank(self, run: RunRecord) -> tuple[int, Any] | None:
+        value = self.key.scalar(run)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if isinstance(value, datetime):
+            return 0, _aware(value)
+        return (1, value) if isinstance(value, str) else (0, value)
