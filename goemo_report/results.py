@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
@@ -13,7 +14,12 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
 import numpy as np
 
 from goemo_report.caches.read_ahead import Unread, reading_ahead
-from goemo_report.caches.score_cache import ScoredPredictions, cached_scores, score_both
+from goemo_report.caches.score_cache import (
+    ScoredPredictions,
+    cached_scores,
+    read_unchanged,
+    score_both,
+)
 from goemo_report.contract import (
     ARTIFACTS,
     DEFAULT_THRESHOLD,
@@ -28,10 +34,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
-from goemo_report.predictions import (
-    Predictions,
-    read_predictions,
-)
+from goemo_report.predictions import Predictions
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import (
@@ -185,7 +188,9 @@ class LoggedArtifact:
 
     def file(self, role: Role) -> ArtifactFile | None:
         """The one file that is read; of files that a user named, whatever it is called."""
-        return self.files[0] if self.reference.kind == "file" else file_of(role, self.files)
+        if self.reference.kind == "file":
+            return next(iter(self.files), None)
+        return file_of(role, self.files)
 
     @property
     def checkpoint_paths(self) -> frozenset[str]:
@@ -451,9 +456,7 @@ def _read_split(
         raise DataError(f"{local.path}: {local.reason}")
     name = _source_name(artifact, file)
 
-    def read() -> Predictions:
-        return read_predictions(local, name=name, expected=expected)
-
+    read = partial(read_unchanged, local, file.checksum, name, expected)
     # What a cache has of a file was read without being told its labels.
     scored = score_both(read()) if expected else cached_scores(file.checksum, read, name=name)
     return SplitResult.of(split, scored, artifact, file)

@@ -150,7 +150,7 @@ def test_a_fault_of_one_run_is_its_own_problem(
     for name in ("bad", "good"):
         artifact = replace(reference(name, "test"), digest=name)
         source.add(record(name), (artifact, {"x.csv": written["test"]}))
-    monkeypatch.setattr("goemo_report.results.read_predictions", read)
+    monkeypatch.setattr("goemo_report.caches.score_cache.read_predictions", read)
     loaded = load_results(source, source.runs, ["test"])
     assert [result.id for result in loaded] == ["good"]
     (skipped,) = loaded.skipped

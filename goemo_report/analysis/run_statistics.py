@@ -15,6 +15,7 @@ import numpy as np
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.caches.statistics_cache import cached
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.errors import DataError, GoemoError, unexpected
 from goemo_report.metrics.arrays import BoolArray, IntArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
@@ -188,11 +189,24 @@ class RunStatistics:
     def _each(
         self, what: str, runs: Sequence[RunResult], work: Callable[[RunResult], _T]
     ) -> dict[str, _T]:
-        """Do the same for many runs, side by side: numpy leaves the interpreter free."""
+        """Do the same for many runs, side by side: numpy leaves the interpreter free.
+
+        Whatever goes wrong is a DataError that names the run.
+        """
+
+        def named(run: RunResult) -> _T:
+            try:
+                return work(run)
+            except (GoemoError, MemoryError):
+                raise
+            except Exception as error:
+                fault = f"{run.run.name} ({run.id}): no {what}: {unexpected(error)}"
+                raise DataError(fault, "Compare the other runs without it") from error
+
         with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
             found: dict[str, _T] = {}
             self.progress(what, 0, len(runs))
-            for run, result in zip(runs, pool.map(work, runs), strict=True):
+            for run, result in zip(runs, pool.map(named, runs), strict=True):
                 found[run.id] = result
                 self.progress(what, len(found), len(runs))
             return found

@@ -20,9 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from goemo_report.caches.score_cache import cached_scores, is_kept
+from goemo_report.caches.score_cache import cached_scores, is_kept, read_unchanged
 from goemo_report.errors import GoemoError
-from goemo_report.predictions import read_predictions
 from goemo_report.sources.store import is_digest
 
 BYTES_PER_HELPER: Final = 24 << 20
@@ -109,4 +108,5 @@ def fill(files: Sequence[tuple[str, str, str]]) -> None:
         path, digest, name = found
         if not is_kept(digest):
             with contextlib.suppress(GoemoError):
-                cached_scores(digest, partial(read_predictions, Path(path), name=name), name=name)
+                read = partial(read_unchanged, Path(path), digest, name)
+                cached_scores(digest, read, name=name)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,13 +20,14 @@ import numpy as np
 
 from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.errors import ChangedFileError
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import Scores, score, score_predicted
 from goemo_report.metrics.table import FINGERPRINT
-from goemo_report.predictions import Predictions
-from goemo_report.sources.store import Cache, is_digest
+from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.sources.store import Cache, file_digest, is_digest
 
 FORMAT: Final = 3
 """Of the entries, and of what reading a prediction file means."""
@@ -72,6 +74,23 @@ def score_both(predictions: Predictions, threshold: float = DEFAULT_THRESHOLD) -
     if not np.array_equal(predictions.predicted, probabilities >= threshold):
         as_logged = score_predicted(truth, probabilities, predictions.predicted, predictions.labels)
     return ScoredPredictions(predictions, scores, as_logged)
+
+
+def read_unchanged(
+    path: Path, digest: str, name: str, expected: Sequence[LabelSet] = ()
+) -> Predictions:
+    """`read_predictions` of a file that still has the digest that was found before.
+
+    Else its numbers would be kept, and cited, as those of the earlier file. Raises DataError,
+    ChangedFileError where the file is another one by now.
+    """
+    try:
+        return read_predictions(path, name=name, expected=expected)
+    finally:
+        with suppress(OSError):
+            if is_digest(digest) and not file_digest(path, digest):
+                what = f"{name} changed while it was read"
+                raise ChangedFileError(what, "Try again once it is written")
 
 
 def cached_scores(

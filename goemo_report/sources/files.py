@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, Role
-from goemo_report.errors import DataError, NotFoundError, reading
-from goemo_report.formats.files import user_path
+from goemo_report.errors import DataError, GoemoError, NotFoundError, reading
+from goemo_report.formats.files import chunks, user_path
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
@@ -20,11 +21,12 @@ from goemo_report.sources.model import (
     History,
     Listing,
     LocalFile,
+    LostFiles,
     RunQuery,
     RunRecord,
 )
 from goemo_report.sources.offline_logs.folders import is_run_directory
-from goemo_report.sources.store import md5_of
+from goemo_report.sources.store import md5_of, private_cache
 
 _STEMS: Final[dict[str, Role]] = {
     "test_predictions": "test-predictions",
@@ -32,6 +34,7 @@ _STEMS: Final[dict[str, Role]] = {
 }
 _CONFIGS: Final = ("config.json", "config.yaml", "config.yml", "config.toml")
 _HISTORIES: Final = ("history.jsonl", "history.csv")
+_MOST_PIPED: Final = 2 << 30  # bytes; a device such as /dev/zero never ends
 
 
 def claim(reference: str) -> tuple[RunSource | None, str] | None:
@@ -94,6 +97,7 @@ class FileSource(RunSource):
     def __init__(self, path: Path, files: Mapping[Role, Path], name: str) -> None:
         """`name` stands for the path's own; empty takes that."""
         self._path, self._files = path, dict(files)
+        self._kept: dict[str, Path] = {}
         config = {"model_name": name or _name(path), **self._config()}
         self._run = RunRecord(
             id=f"{name}={path}" if name else str(path),
@@ -165,18 +169,37 @@ class FileSource(RunSource):
         return tuple(self._refs.values())
 
     def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
-        """The one file, with the digest that it has now."""
-        path = Path(artifact.id)
-        with reading(artifact.id, "Check the path"):
-            return (ArtifactFile(path.name, path.stat().st_size, md5_of(path)),)
+        """The one file, with the digest that it has now; LostFiles where it cannot be read."""
+        try:
+            with reading(artifact.id, "Check the path"):
+                path = self._regular(artifact.id)
+                size, digest = path.stat().st_size, md5_of(path)
+        except GoemoError as error:
+            return LostFiles(str(error))
+        return (ArtifactFile(Path(artifact.id).name, size, digest),)
 
     def fetch(
         self,
         wanted: Sequence[tuple[ArtifactRef, ArtifactFile]],
         progress: Progress = silent,  # noqa: ARG002 # nothing is copied
     ) -> list[LocalFile]:
-        """The files where they are."""
-        return [Path(artifact.id) for artifact, _ in wanted]
+        """The files where they are; a pipe where its bytes were kept."""
+        return [self._kept.get(artifact.id, Path(artifact.id)) for artifact, _ in wanted]
+
+    def _regular(self, name: str) -> Path:
+        """Where the bytes of a file can be read again: those of a pipe or a device
+        (`<(...)`, `/dev/stdin`), which come once, are kept until this process ends."""
+        path = self._kept.get(name, Path(name))
+        if not stat.S_ISREG(path.stat().st_mode):
+            kept = private_cache().named_file_path(name, id(self))
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as pipe, kept.open("wb") as file:
+                for piece in chunks(pipe):
+                    if file.tell() > _MOST_PIPED:
+                        raise DataError(f"{name} does not end", "Give a file or a pipe that does")
+                    file.write(piece)
+            self._kept[name] = path = kept
+        return path
 
     def _config(self) -> dict[str, Any]:
         """What a `config.*` beside the files says."""

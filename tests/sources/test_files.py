@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from goemo_report.cli import goemo_report
 from goemo_report.errors import NotFoundError
+from goemo_report.formats.files import write_output
 from goemo_report.results import load_results
 from goemo_report.settings import SourceChoice
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.files import FileSource
+from goemo_report.sources.model import ArtifactRef, RunQuery, RunRecord
 from goemo_report.sources.resolve import find_one, gather
 from tests.offline_runs import OfflineRun, make_runs, write_prediction_file
 
@@ -104,3 +110,62 @@ def test_a_damaged_config_is_one_line() -> None:
     assert result.exit_code == 1
     assert "config.json cannot be read" in result.stderr
     assert json.dumps(result.stderr).count("\\n") == 1
+
+
+def test_what_can_be_read_only_once_is_read_once(tmp_path: Path) -> None:
+    """A pipe, as the shell makes of `<(...)`, and one with a name."""
+    data = Path("a.csv").read_bytes()
+    for command in ("compare {} b.csv -o - --format json", "show {}", "card {}", "metrics {}"):
+        os.mkfifo(pipe := tmp_path / "pipe.csv")
+        with ThreadPoolExecutor() as pool:
+            pool.submit(pipe.write_bytes, data)
+            result = invoke(*command.format(pipe).split())
+        pipe.unlink()
+        assert result.exit_code == 0, result.stderr
+    reading, writing = os.pipe()
+    with ThreadPoolExecutor() as pool:
+        pool.submit(write_output, Path(f"/dev/fd/{writing}"), data).add_done_callback(
+            lambda _: os.close(writing)
+        )
+        source, run = find_one(SourceChoice(), f"sub=/dev/fd/{reading}")
+        (piped,) = load_results(source, [run], ["test"])
+    os.close(reading)
+    source, run = find_one(SourceChoice(), "a.csv")
+    (plain,) = load_results(source, [run], ["test"])
+    assert piped.run.name == "sub"
+    assert piped.splits["test"].scores.overall == plain.splits["test"].scores.overall
+
+
+def test_a_file_that_changes_while_it_is_read_is_a_skipped_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = FileSource.fetch
+
+    def fetch(source: FileSource, wanted: Any, progress: Any) -> Any:
+        if wanted[0][0].name == "b.csv":
+            Path("b.csv").write_bytes(Path("a.csv").read_bytes()[:-20])
+        return asked(source, wanted, progress)
+
+    monkeypatch.setattr(FileSource, "fetch", fetch)
+    result = invoke("compare", "a.csv", "b.csv", "-o", "-", "--format", "json")
+    assert result.exit_code == 0
+    assert "skipped b: b.csv changed while it was read" in result.stderr
+
+
+@pytest.mark.parametrize("step", ["artifacts_of", "files_of"])
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_file_that_goes_is_a_skipped_run(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], step: str
+) -> None:
+    asked = getattr(FileSource, step)
+
+    def changing(source: FileSource, one: RunRecord | ArtifactRef) -> Any:
+        found = asked(source, one)
+        if one.name in {"b", "b.csv"} and Path("b.csv").exists():
+            change(Path("b.csv"))
+        return found
+
+    monkeypatch.setattr(FileSource, step, changing)
+    result = invoke("compare", "a.csv", "b.csv", "-o", "-", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.startswith("skipped b: b.csv ")
