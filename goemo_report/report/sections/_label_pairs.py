@@ -72,7 +72,7 @@ def _label_heatmap(
             Column("column", "with"),
             Column("value", "difference" if sign else "share", "delta" if sign else "percent"),
         ),
-        rows=tuple((labels[i], columns[j], round(float(values[i, j]), 4)) for i, j in places),
+        rows=tuple((labels[i], columns[j], float(values[i, j])) for i, j in places),
         caption=f"The {_PAIRS} largest; the matrix is in the figure and in JSON.",
         collapsed=True,
     )
@@ -83,7 +83,7 @@ def _label_heatmap(
         rows=labels,
         columns=columns,
         values=tuple(
-            tuple(None if np.isnan(value) else round(value, 3) for value in row)
+            tuple(None if np.isnan(value) else float(value) for value in row)
             for row in values.tolist()
         ),
         table=table,

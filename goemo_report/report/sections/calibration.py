@@ -80,8 +80,8 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
         series=tuple(
             run_series(
                 run,
-                one.confidence.round(4).tolist(),
-                one.frequency.round(4).tolist(),
+                one.confidence.tolist(),
+                one.frequency.tolist(),
                 notes=tuple(f"{size:,} pairs" for size in one.size.tolist()),
             )
             for run, one in runs

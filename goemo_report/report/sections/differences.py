@@ -159,7 +159,7 @@ def _dumbbell(comparison: Comparison) -> Plot:
     )
 
     def points(one: ComparedRun, f1: dict[str, float]) -> Series:
-        values = (number(round(f1[label], 4)) for label in labels)
+        values = (number(f1[label]) for label in labels)
         return run_series(one, values, labels, style="points")
 
     return Plot(

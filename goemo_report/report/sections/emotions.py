@@ -139,7 +139,7 @@ def _against_support(comparison: Comparison) -> Plot:
     series = []
     for run in runs:
         kept = {label: texts for label, texts in run.support.items() if texts}
-        f1 = (number(round(run.of_class("f1", label) or 0.0, 4)) for label in kept)
+        f1 = (number(run.of_class("f1", label) or 0.0) for label in kept)
         series.append(run_series(run, kept.values(), f1, style="points", notes=tuple(kept)))
     return Plot(
         id="emotions-support",

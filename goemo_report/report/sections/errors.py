@@ -74,7 +74,7 @@ def _mistakes(comparison: Comparison, run: ComparedRun, limit: int) -> Table:
             (
                 predictions.labels[item.label],
                 item.kind,
-                round(item.confidence, 4),
+                item.confidence,
                 *_text_cells(comparison, predictions, item.row),
                 _names(predictions, predictions.truth, item.row),
                 _names(predictions, predicted, item.row),
@@ -113,8 +113,8 @@ def _disagreements(comparison: Comparison, best: ComparedRun, limit: int) -> Tab
                 best.short if item.better == "first" else other.short,
                 first.labels[item.label],
                 bool(first.truth[item.row, item.label]),
-                round(item.probability, 4),
-                round(item.other_probability, 4),
+                item.probability,
+                item.other_probability,
                 *_text_cells(comparison, first, item.row),
                 _names(first, first.truth, item.row),
             )
@@ -149,7 +149,7 @@ def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | 
             (
                 predictions.labels[item.label],
                 "should not carry it" if item.labelled else "should carry it",
-                round(item.mean, 4),
+                item.mean,
                 *_text_cells(comparison, predictions, item.row),
                 _names(predictions, predictions.truth, item.row),
             )

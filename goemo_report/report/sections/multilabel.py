@@ -117,7 +117,7 @@ def _labels_per_text(comparison: Comparison) -> Plot:
         x=Axis("labels per text", "category", categories=names),
         y=Axis("share of texts", low=0, percent=True),
         series=tuple(
-            Series(name, names, tuple(share.round(4).tolist()), style="bars", colour=colour)
+            Series(name, names, tuple(share.tolist()), style="bars", colour=colour)
             for (name, share), colour in zip(shares, colours, strict=True)
         ),
         table=table,
@@ -210,7 +210,7 @@ def _by_length(comparison: Comparison) -> Plot:
             run_series(
                 run,
                 map(_bin_name, found),
-                (round(item.micro_f1, 4) for item in found),
+                (item.micro_f1 for item in found),
                 notes=tuple(plural(item.texts, "text") for item in found),
             )
             for run, found in bins.items()

@@ -112,9 +112,9 @@ def _plot(comparison: Comparison) -> Plot:
     series = []
     for run in comparison.ranked:
         interval = run.interval("macro_f1")
-        bounds = ((round(bound, 4),) for bound in interval) if interval else ((), ())
+        bounds = ((bound,) for bound in interval) if interval else ((), ())
         low, high = bounds
-        value = round(run.macro_f1, 4)
+        value = run.macro_f1
         series.append(run_series(run, [value], [run.short], style="points", low=low, high=high))
     table = Table(
         id="overall-macro-f1-values",

@@ -165,7 +165,7 @@ def _sweep(
         x=Axis("threshold", low=0, high=1),
         y=Axis(axis, low=0, percent=name == "coverage"),
         series=tuple(
-            run_series(run, GRID[_SHOWN].tolist(), one[name][_SHOWN].round(4).tolist())
+            run_series(run, GRID[_SHOWN].tolist(), one[name][_SHOWN].tolist())
             for run, one in found.items()
         ),
         table=table,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import pytest
 
 from goemo_report.comparison import Comparison, compare
 from goemo_report.errors import SettingsError
+from goemo_report.formats.json_text import to_json
 from goemo_report.report.document import Heatmap, Plot, Report, Table
 from goemo_report.report.render import render
 from goemo_report.report.render.numbers import as_cell
@@ -74,6 +77,31 @@ def test_ids_of_blocks_are_unique(full: Report) -> None:
         if isinstance(block, Plot | Heatmap)
     ]
     assert len(found) == len(set(found))
+
+
+def numbers(value: object, *path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, held in items:
+            yield from numbers(held, *path, str(key))
+    elif isinstance(value, float):
+        yield "/".join(path), value
+
+
+def test_no_number_in_json_is_rounded(full: Report) -> None:
+    """What has few decimals was logged so, or is a ratio of small counts."""
+    logged = {value for run in FOUR for part in (run.history, run.run.config, run.logged)
+              for _, value in numbers(json.loads(to_json(part)))}  # fmt: skip
+    found = list(numbers(json.loads(render(full, "json"))))
+    rounded = [
+        (path, value)
+        for path, value in found
+        if value == round(value, 6)
+        and value not in logged
+        and float(Fraction(value).limit_denominator(999)) != value
+    ]
+    assert len(found) > 20_000
+    assert not rounded
 
 
 def test_the_run_table_has_every_run_and_what_was_left_out(full: Report) -> None:
