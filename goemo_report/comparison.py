@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import Final
 
 from goemo_report.analysis.alignment import align
@@ -127,9 +126,9 @@ class Comparison:
     @property
     def best_recipe(self) -> Recipe | None:
         """The recipe with the best mean macro F1, where any has several seeds on the same texts."""
-        if not self.alike or all(len(recipe.counted) < 2 for recipe in self.recipes):
+        if not self.alike or all(len(recipe.seeds) < 2 for recipe in self.recipes):
             return None
-        return max(self.recipes, key=lambda recipe: fmean(recipe.values()))
+        return max(self.recipes, key=Recipe.mean)
 
     @property
     def reference(self) -> ComparedRun | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Final
+from statistics import fmean
+from typing import Any, Final, TypeAlias
+
+import numpy as np
 
 from goemo_report.analysis.alignment import Alignment
 from goemo_report.analysis.configs import SeedGroup, seed_groups, seed_of
@@ -12,11 +15,13 @@ from goemo_report.analysis.run_labels import run_labels
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
 from goemo_report.labels import LabelSet
+from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.differences import Difference, PairedDifferences
 from goemo_report.statistics.intervals import Interval, MetricIntervals
+from goemo_report.statistics.seeds import SeedDifference, seed_difference
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult
 
 RANKING_METRIC: Final = "macro_f1"
@@ -37,14 +42,50 @@ class Recipe:
     runs: list[ComparedRun] = field(default_factory=list, repr=False)
 
     @property
+    def seeds(self) -> list[list[ComparedRun]]:
+        """The runs of each seed; those without one are left out where others logged theirs."""
+        runs = {run.id: run for run in self.runs}
+        return [[runs[run_id] for run_id in ids] for ids in self.group.replicas]
+
+    @property
     def counted(self) -> list[ComparedRun]:
-        """One run a seed: repeats of a seed say nothing of the spread over seeds."""
-        return [run for run in self.runs if run.id in self.group.counted]
+        """The runs of which its means are made."""
+        return [run for runs in self.seeds for run in runs]
 
     def values(self, key: str = RANKING_METRIC) -> list[float]:
-        """One metric of one run a seed; runs in which it is undefined are left out."""
-        found = (run.value(key) for run in self.counted)
-        return [value for value in found if value is not None]
+        """One metric of each seed, the mean over its runs; seeds without it are left out."""
+        return [fmean(map(_value, of_seed)) for of_seed in self._with(key)]
+
+    def mean(self, key: str = RANKING_METRIC) -> float:
+        """One metric, the mean over seeds."""
+        return fmean(self.values(key))
+
+    def minus(self, other: Recipe, key: str = RANKING_METRIC) -> SeedDifference:
+        """Mean over seeds minus that of another recipe, for other seeds and other texts.
+
+        Only of recipes whose runs have the same texts and labels.
+        """
+        seeds = [*self._with(key), *other._with(key)]
+        ours, theirs = self.values(key), other.values(key)
+        if min(len(ours), len(theirs)) < 2:
+            return seed_difference(ours, theirs, np.zeros((len(seeds), len(seeds))))
+        drawn = [np.mean([run.replicates(key) for run, _ in of_seed], axis=0) for of_seed in seeds]
+        return seed_difference(ours, theirs, np.cov(drawn))
+
+    def _with(self, key: str) -> list[list[_Valued]]:
+        """The runs of each seed with their value of a metric, where it is defined."""
+        found = [
+            [(run, value) for run in runs if (value := run.value(key)) is not None]
+            for runs in self.seeds
+        ]
+        return [of_seed for of_seed in found if of_seed]
+
+
+_Valued: TypeAlias = "tuple[ComparedRun, float]"
+
+
+def _value(one: _Valued) -> float:
+    return one[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +210,14 @@ class ComparedRun:
 
     @property
     def tuned_interval(self) -> Interval | None:
-        """95% interval of macro F1 at the tuned thresholds, which count as given."""
+        """95% interval of macro F1 at the tuned thresholds, for other validation texts too."""
         return self.statistics.tuned_intervals.get(self.id)
+
+    def replicates(self, key: str) -> FloatArray:
+        """An overall metric at 0.5, or TUNED_F1, of each resample of the baseline's texts."""
+        if key == TUNED_F1:
+            return self.statistics.tuned_replicates[self.id]
+        return self.statistics.replicates[self.id][key]
 
     def aligned(self, other: ComparedRun) -> Alignment:
         """The rows and labels that it has in common with another run."""

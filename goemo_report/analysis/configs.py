@@ -38,13 +38,13 @@ class SeedGroup:
         return found
 
     @property
-    def counted(self) -> tuple[str, ...]:
-        """The first run of each logged seed, or the first run where none logged a seed.
+    def replicas(self) -> tuple[tuple[str, ...], ...]:
+        """Runs of one logged seed together; all runs as one seed where none logged any.
 
         Repeats of one seed say nothing of the spread over seeds, and a run without a seed
-        cannot be told from a repeat.
+        cannot be told from a repeat: beside runs that logged theirs it is left out.
         """
-        return tuple(runs[0] for runs in self.by_seed.values()) or self.run_ids[:1]
+        return tuple(self.by_seed.values()) or (self.run_ids,)
 
 
 def flat_config(run: RunRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.caches.statistics_cache import cached
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError, GoemoError, unexpected
-from goemo_report.metrics.arrays import BoolArray, IntArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
-from goemo_report.statistics.differences import PairedDifferences, paired
+from goemo_report.statistics.differences import PairedDifferences, paired, widened
 from goemo_report.statistics.intervals import (
     RESAMPLES,
     Analysis,
@@ -28,7 +28,15 @@ from goemo_report.statistics.intervals import (
     MetricIntervals,
     analyse,
 )
+from goemo_report.statistics.resampling import bootstrap_weights
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
+from goemo_report.thresholds.resampled import tuned_macro_f1
+
+TUNED_RESAMPLES: Final = 400
+"""Of validation and of the judged texts, each with thresholds of its own."""
+
+Replicates: TypeAlias = Mapping[str, FloatArray]
+_OfRun: TypeAlias = tuple[MetricIntervals, PairedDifferences | None, Replicates]
 
 _T = TypeVar("_T")
 _MOST_THREADS: Final = 8
@@ -54,30 +62,62 @@ class RunStatistics:
     @cached_property
     def intervals(self) -> Mapping[str, MetricIntervals]:
         """95% intervals of each run's metrics, by run id."""
-        return {run_id: found for run_id, (found, _) in self._by_run.items()}
+        return {run_id: found for run_id, (found, *_) in self._by_run.items()}
 
     @cached_property
     def differences(self) -> Mapping[str, PairedDifferences]:
         """Run minus baseline, by id of each run that is paired with the baseline."""
-        found = {run_id: difference for run_id, (_, difference) in self._by_run.items()}
+        found = {run_id: difference for run_id, (_, difference, _) in self._by_run.items()}
         return {run_id: one for run_id, one in found.items() if one is not None}
 
     @cached_property
-    def _by_run(self) -> Mapping[str, tuple[MetricIntervals, PairedDifferences | None]]:
-        """Intervals and difference of each run, from one analysis that is then let go: what it
-        computes takes more memory than the run's predictions."""
+    def replicates(self) -> Mapping[str, Replicates]:
+        """Overall metrics at 0.5 of each resample of the baseline's texts, by run id.
+
+        Of runs that were judged on those very texts; the same resamples for all of them.
+        """
+        return {run_id: drawn for run_id, (*_, drawn) in self._by_run.items() if drawn}
+
+    @cached_property
+    def _by_run(self) -> Mapping[str, _OfRun]:
+        """Intervals, difference and replicates of each run, from one analysis that is then let
+        go: what it computes takes more memory than the run's predictions."""
         baseline = self._analyse(self._judged(self.baseline))
 
-        def statistics(run: RunResult) -> tuple[MetricIntervals, PairedDifferences | None]:
-            if run is self.baseline:
-                return self._cached("intervals", [run], lambda: baseline.intervals), None
-            analysis, common = self._analyse(self._judged(run)), self.alignments[run.id]
+        def statistics(run: RunResult) -> _OfRun:
+            common, analysis = self.alignments.get(run.id), baseline
+            if common is None:
+                intervals = self._cached("intervals", [run], lambda: baseline.intervals)
+                return intervals, None, self._replicates(run, baseline)
+            analysis = self._analyse(self._judged(run))
             intervals = self._cached("intervals", [run], lambda: analysis.intervals)
-            if not common.paired:
-                return intervals, None
-            return intervals, self._difference(run, self.baseline, common, analysis, baseline)
+            difference = None
+            if common.paired:
+                difference = self._difference(run, self.baseline, common, analysis, baseline)
+            return intervals, difference, self._replicates(run, analysis)
 
         return self._each("intervals and differences", self.runs, statistics)
+
+    def _replicates(self, run: RunResult, analysis: Analysis) -> Replicates:
+        order = self._order(run)
+        if order is None:
+            return {}
+
+        def computed() -> Replicates:
+            if np.array_equal(order, np.arange(len(order))):
+                return analysis.replicates
+            judged = self._judged(run)
+            return self._analyse(judged.take(order, np.arange(len(judged.labels)))).replicates
+
+        return self._cached("replicates", [self.baseline, run], computed)
+
+    def _order(self, run: RunResult) -> IntArray | None:
+        """The run's rows in the order of the baseline's texts; None if it has not all of them."""
+        common = self.alignments.get(run.id)
+        if common is None:
+            return np.arange(len(self._judged(run)))
+        whole = common.complete and not common.disagreeing
+        return common.rows[np.argsort(common.other_rows)] if whole else None
 
     def alignment(self, run: RunResult, other: RunResult) -> Alignment:
         """The common rows and labels of two of the runs."""
@@ -95,7 +135,9 @@ class RunStatistics:
     def tuned_difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
         """The same at each run's own thresholds per class, tuned on its validation split.
 
-        The thresholds count as given, as in `tuned_intervals`.
+        For macro F1 the thresholds are tuned anew on resamples of validation, where both runs
+        were judged on all texts of the baseline; else, and for the other metrics, they count as
+        given.
         """
         choice, others = self.protocol(run, "per-class"), self.protocol(other, "per-class")
         if choice is None or others is None:
@@ -114,7 +156,40 @@ class RunStatistics:
                 tuned(other, others, common.other_rows, common.other_columns),
             )
 
-        return self._cached("tuned differences", [run, other], computed)
+        found = dict(self._cached("tuned differences", [run, other], computed))
+        drawn = [self.tuned_replicates[one.id] for one in (run, other)]
+        macro = found["macro_f1"]
+        if macro is not None and all(len(one) for one in drawn):
+            found["macro_f1"] = widened(macro, float(np.std(drawn[0] - drawn[1])))
+        return found
+
+    @cached_property
+    def tuned_replicates(self) -> Mapping[str, FloatArray]:
+        """Macro F1 at thresholds tuned on resamples of validation, by run id.
+
+        Of each of TUNED_RESAMPLES resamples of the baseline's texts; empty for a run that was not
+        judged on those very texts or has no validation predictions.
+        """
+
+        def computed(run: RunResult) -> FloatArray:
+            order = self._order(run)
+            if order is None or self.protocol(run, "per-class") is None:
+                return np.zeros(0)
+            judged, validation = self._judged(run), run.splits["val"].predictions
+            columns = np.arange(len(judged.labels))
+            by_text = np.array(sorted(range(len(validation)), key=validation.texts.__getitem__))
+            drawn = bootstrap_weights(len(validation), TUNED_RESAMPLES, self.seed + 1)
+            judged_drawn = bootstrap_weights(len(judged), TUNED_RESAMPLES, self.seed)
+            splits = validation.take(by_text, columns), judged.take(order, columns)
+            return tuned_macro_f1(*splits, drawn, judged_drawn)
+
+        return self._each(
+            "resamples at tuned thresholds",
+            self.runs,
+            lambda run: self._cached(
+                "tuned replicates", [self.baseline, run], lambda: computed(run)
+            ),
+        )
 
     @cached_property
     def protocols(self) -> Mapping[str, tuple[ProtocolResult, ...]]:
@@ -129,18 +204,19 @@ class RunStatistics:
     def tuned_intervals(self) -> Mapping[str, Interval]:
         """95% interval of macro F1 at thresholds per class tuned on validation, by run id.
 
-        The thresholds count as given: the interval does not hold their own uncertainty.
+        It holds the uncertainty of the thresholds as well, see `tuned_replicates`.
         """
 
         def computed(run: RunResult) -> Interval:
             judged, tuned = self._judged(run), self.protocol(run, "per-class")
             predicted = tuned.choice.predicted(judged) if tuned else judged.predicted
-            return self._analyse(judged, predicted).macro_interval("f1")
+            analysis, drawn = self._analyse(judged, predicted), self.tuned_replicates[run.id]
+            return analysis.macro_interval("f1", float(np.std(drawn)) if len(drawn) else 0.0)
 
         return self._each(
             "intervals at tuned thresholds",
             [run for run in self.runs if self.protocol(run, "per-class") is not None],
-            lambda run: self._cached("tuned interval", [run], lambda: computed(run)),
+            lambda run: self._cached("tuned interval", [self.baseline, run], lambda: computed(run)),
         )
 
     def _judged(self, run: RunResult) -> Predictions:

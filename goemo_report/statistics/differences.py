@@ -11,7 +11,13 @@ import numpy as np
 
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
-from goemo_report.statistics.distributions import holm, normal_p, normal_quantile, wilson
+from goemo_report.statistics.distributions import (
+    CONFIDENCE,
+    holm,
+    normal_p,
+    normal_quantile,
+    wilson,
+)
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
 from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swap_margin, swapped
@@ -143,6 +149,15 @@ def _difference(
     if adjusted < alpha and (low > 0.0 or high < 0.0):
         verdict = "win" if (value > 0.0) != metric.lower_is_better else "loss"
     return Difference(value, low, high, p, adjusted, verdict)
+
+
+def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> Difference:
+    """A difference whose standard error is at least `error`: its interval, p and verdict."""
+    margin = normal_quantile(confidence) * error
+    low, high = min(found.low, found.value - margin), max(found.high, found.value + margin)
+    p = max(found.p, _normal_p(found.value, error) if found.value else 1.0)
+    clear = p < round(1 - confidence, 12) and (low > 0.0 or high < 0.0)
+    return Difference(found.value, low, high, p, p, found.verdict if clear else "tie")
 
 
 _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]

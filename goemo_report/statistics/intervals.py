@@ -27,10 +27,10 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.distributions import CONFIDENCE, wilson
+from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence, influences
 from goemo_report.statistics.once import Once
-from goemo_report.statistics.resampling import Outcomes, bootstrap_weights
+from goemo_report.statistics.resampling import Outcomes, bootstrap_weights, weighted_sums
 
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -204,6 +204,21 @@ class Analysis:
         return influences(self.predictions.truth, self.predictions.probabilities)
 
     @Once
+    def replicates(self) -> Mapping[str, FloatArray]:
+        """Overall metrics of each resample, (resamples,), by key.
+
+        Those that need probabilities are taken as linear: each text's influence, as often as it
+        was drawn.
+        """
+        with _DRAWING:
+            weights = bootstrap_weights(len(self), self.resamples, self.seed)
+        averages = {key: one for key, one in self.influences.items() if key in OVERALL}
+        values = np.concatenate([one.values for one in averages.values()], axis=1) / len(self)
+        linear = weighted_sums(weights, values.astype(np.float32)).T
+        linear += np.array([[one.estimates[0]] for one in averages.values()])
+        return self.resampled.overall | dict(zip(averages, linear, strict=True))
+
+    @Once
     def intervals(self) -> MetricIntervals:
         """Intervals of every metric."""
         bounds: dict[str, Any] = dict(self.class_bounds)
@@ -227,9 +242,14 @@ class Analysis:
                 found[f"{key}_{label}"] = _interval(metric, low[j], high[j])
         return found
 
-    def macro_interval(self, name: str) -> Interval:
-        """Interval of the macro average of one metric that follows from counts, alone."""
-        return Interval(*self._macro_bounds(name))
+    def macro_interval(self, name: str, error: float = 0.0) -> Interval:
+        """Interval of the macro average of one metric that follows from counts, alone.
+
+        It is at least as wide as a standard error from elsewhere asks for.
+        """
+        value, (low, high) = float(self.point.overall[f"macro_{name}"][0]), self._macro_bounds(name)
+        margin, clip = normal_quantile(self.confidence) * error, CLASS_METRICS[name].clip
+        return Interval(min(low, clip(value - margin)), max(high, clip(value + margin)))
 
     def _macro_bounds(self, name: str) -> tuple[float, float]:
         """MOVER (Zou and Donner 2008): margins of a mean from the margins of its terms."""

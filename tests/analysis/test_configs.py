@@ -14,19 +14,21 @@ def group(*seeds: Any) -> SeedGroup:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "counted"),
+    ("seeds", "replicas"),
     [
         ((1, 2, 3), ("r0", "r1", "r2")),
-        ((1, 1, 2, 1), ("r0", "r2")),
-        ((1, 1.0, "1", " 1 "), ("r0",)),
+        ((1, 1, 2, 1), ("r0 r1 r3", "r2")),
+        ((1, 1.0, "1", " 1 "), ("r0 r1 r2 r3",)),
         ((None, 4, None, 5), ("r1", "r3")),
-        ((None, None), ("r0",)),
+        ((None, None), ("r0 r1",)),
         ((0, None), ("r0",)),
-        (([1, 2], [1, 2]), ("r0",)),
+        (([1, 2], [1, 2]), ("r0 r1",)),
     ],
 )
-def test_one_run_a_logged_seed_counts(seeds: tuple[Any, ...], counted: tuple[str, ...]) -> None:
-    assert group(*seeds).counted == counted
+def test_runs_of_one_logged_seed_stand_together(
+    seeds: tuple[Any, ...], replicas: tuple[str, ...]
+) -> None:
+    assert tuple(map(" ".join, group(*seeds).replicas)) == replicas
 
 
 def test_runs_are_listed_by_seed() -> None:

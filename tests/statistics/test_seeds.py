@@ -6,10 +6,12 @@ import math
 from fractions import Fraction
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goemo_report.statistics.distributions import normal_p
 from goemo_report.statistics.seeds import (
     seed_difference,
     summarise_seeds,
@@ -53,9 +55,11 @@ def test_a_sweep_is_as_likely_as_counting_every_order_says() -> None:
     st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6),
     st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6),
 )
-def test_welch_is_scipys(values: list[float], others: list[float]) -> None:
+def test_without_error_over_texts_it_is_scipys_welch(
+    values: list[float], others: list[float]
+) -> None:
     stats = pytest.importorskip("scipy.stats")
-    found = seed_difference(values, others)
+    found = seed_difference(values, others, np.zeros((len(values) + len(others),) * 2))
     if len(set(values)) == len(set(others)) == 1:
         assert found.p is None
         assert found.reason.startswith("no spread")
@@ -71,7 +75,48 @@ def test_welch_is_scipys(values: list[float], others: list[float]) -> None:
 
 @pytest.mark.parametrize(("values", "others"), [([0.4], [0.5, 0.6]), ([0.4, 0.5], [0.6])])
 def test_one_seed_tells_nothing(values: list[float], others: list[float]) -> None:
-    found = seed_difference(values, others)
+    found = seed_difference(values, others, np.eye(3))
     assert found.value == pytest.approx(math.fsum(values) / len(values) - sum(others) / len(others))
     assert found.p is found.t is found.df is found.low is found.high is None
     assert found.reason == "needs at least two seeds in both groups"
+
+
+def test_the_parts_of_seeds_and_texts_by_hand() -> None:
+    """Two seeds each; all seeds of a group move alike over texts, but for a variance of 0.5."""
+    covariance = np.full((4, 4), 1.0)
+    covariance[:2, :2], covariance[2:, 2:] = 2.0, 3.0
+    covariance += 0.5 * np.eye(4)
+    found = seed_difference([3.0, 5.0], [1.0, 2.0], covariance)
+    # over seeds 2 and 0.5, halved; over texts 2 + 3 - 2 x 1, less nothing of the 0.5 that the
+    # spread over seeds holds already
+    assert found.seed_error == pytest.approx(math.sqrt(1.0 + 0.25))
+    assert found.text_error == pytest.approx(math.sqrt(3.0))
+    assert found.t == pytest.approx(2.5 / math.sqrt(4.25))
+    assert found.df == pytest.approx(4.25**2 / (1.0**2 + 0.25**2))
+
+
+def test_texts_alone_tell_where_seeds_do_not_differ() -> None:
+    found = seed_difference([1.0, 1.0], [0.0, 0.0], np.full((4, 4), 0.25))
+    assert found.reason.startswith("no spread")  # both groups move alike with the texts
+    apart = np.zeros((4, 4))
+    apart[:2, :2] = 0.25
+    found = seed_difference([1.0, 1.0], [0.0, 0.0], apart)
+    assert (found.seed_error, found.text_error) == (0.0, 0.5)
+    assert found.p == pytest.approx(normal_p(2.0), abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("texts", [1.0, 2.0, 6.5])
+def test_equal_recipes_are_told_apart_no_more_often_than_by_chance(texts: float) -> None:
+    """Six seeds each, for a text error so many times the error of the mean over seeds."""
+    generator = np.random.default_rng(0)
+    repeats, n, seed_sd, own = 4000, 6, 1.0, 0.5  # own: how differently seeds take to texts
+    text_sd = texts * seed_sd * math.sqrt(2 / n) / math.sqrt(2)
+    covariance = np.kron(np.eye(2), np.full((n, n), text_sd**2)) + own**2 * np.eye(2 * n)
+    rejected = 0
+    for _ in range(repeats):
+        of_texts = np.repeat(generator.normal(0, text_sd, 2), n)
+        values = of_texts + generator.normal(0, math.hypot(seed_sd, own), 2 * n)
+        found = seed_difference(values[:n].tolist(), values[n:].tolist(), covariance)
+        rejected += found.p is not None and found.p < 0.05
+    assert 0.03 * repeats < rejected < 0.06 * repeats

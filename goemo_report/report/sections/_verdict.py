@@ -17,7 +17,7 @@ from goemo_report.report.sections._words import (
     signed,
 )
 from goemo_report.statistics.differences import ALPHA, Difference
-from goemo_report.statistics.seeds import seed_difference, sweep_chance, wins
+from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
 
 
 def verdict(comparison: Comparison) -> Callout:
@@ -95,23 +95,29 @@ def _of_recipes(comparison: Comparison) -> Callout:
     same = [run for run in comparison.ranked if run.recipe is best.recipe]
     last = same[-1]
     top, bottom = best.macro_f1, last.macro_f1
+    gap = best.minus(last)
+    macro = gap["macro_f1"] if gap else None
+    small = "as the choice of texts alone may bring"
+    if macro is not None and macro.verdict != "tie":
+        small = "only the seed differs in the logged config; check what else differed"
     chance = (
         f"Same recipe, {same_recipe(best, last)}: macro F1 of its {len(same)} runs "
         f"ranges over {top - bottom:.3f}, from {last.name} ({bottom:.3f}) to "
-        f"{best.name} ({top:.3f}). That is chance in training, not a better model."
+        f"{best.name} ({top:.3f}), {small}."
     )
     if identical(best, last):
         chance = "Same recipe, and the predictions are identical: they are one result."
     if len(comparison.recipes) == 1:
         values = [run.macro_f1 for run in comparison.runs]
-        seeds = len(best.recipe.group.by_seed)
+        means, seeds = best.recipe.values(), len(best.recipe.group.by_seed)
         differ = "differ only in the seed"
         if seeds < len(values):
             differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
+        over = " over seeds" if 1 < seeds < len(values) else ""
         who = "Both" if len(values) == 2 else f"All {len(values)}"
         text = (
             f"{who} runs have the same recipe and {differ}: macro F1 "
-            f"{fmean(values):.3f} on average, from {min(values):.3f} to {max(values):.3f}."
+            f"{fmean(means):.3f} on average{over}, from {min(values):.3f} to {max(values):.3f}."
         )
         return Callout("verdict", text, (chance,))
     text, *tuned = _recipes(comparison)
@@ -120,51 +126,47 @@ def _of_recipes(comparison: Comparison) -> Callout:
 
 def _recipes(comparison: Comparison) -> list[str]:
     """The best recipe by its mean over seeds, against the baseline's or the next one."""
-
-    def mean(recipe: Recipe) -> float:
-        return fmean(recipe.values())
-
-    best, *rest = sorted(comparison.recipes, key=mean, reverse=True)
+    best, *rest = sorted(comparison.recipes, key=Recipe.mean, reverse=True)
     other, role = rest[0], "the next"
     if comparison.baseline_is_chosen and comparison.baseline.recipe is not best:
         other, role = comparison.baseline.recipe, "the baseline's"
-    ours, theirs = best.values(), other.values()
     text = (
         f"Over seeds, {best.title} is the best recipe with a mean macro F1 of "
-        f"{mean(best):.3f} (n = {len(ours)}): {signed(mean(best) - mean(other))} against {role}, "
-        f"{other.title}, with {mean(other):.3f} (n = {len(theirs)})"
-        f"{over_seeds(ours, theirs)}"
+        f"{best.mean():.3f} (n = {len(best.seeds)}): {signed(best.mean() - other.mean())} against "
+        f"{role}, {other.title}, with {other.mean():.3f} (n = {len(other.seeds)})"
+        f"{over_seeds(best.minus(other), best.values(), other.values())}"
     )
     ours, theirs = (recipe.values(TUNED_F1) for recipe in (best, other))
-    if (len(ours), len(theirs)) != (len(best.counted), len(other.counted)):
+    if (len(ours), len(theirs)) != (len(best.seeds), len(other.seeds)):
         return [text]
     gap = signed(fmean(ours) - fmean(theirs))
+    said = over_seeds(best.minus(other, TUNED_F1), ours, theirs)
     means = f"{fmean(ours):.3f} against {fmean(theirs):.3f}, {gap}"
-    return [text, f"Mean macro F1 at tuned thresholds: {means}{over_seeds(ours, theirs)}"]
+    return [text, f"Mean macro F1 at tuned thresholds: {means}{said}"]
 
 
-def over_seeds(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """What seeds say of a difference in means: whose runs beat whose, and if it may be chance."""
-    found, n, m = seed_difference(ours, theirs), len(ours), len(theirs)
+def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """What seeds and texts say of a difference in means, and whose seeds beat whose."""
     if found.p is None or found.low is None or found.high is None:
         return f"; no p-value: {found.reason}."
     bounds = f"95% interval [{signed(found.low)}, {signed(found.high)}]"
-    test = f"(Welch's {bounds}, {p_text(found.p)})"
-    won = wins(ours, theirs)
-    beats = f"its runs win {won} of {n * m} pairings with the others"
+    parts = f"standard error: seeds {found.seed_error:.4f}, texts {found.text_error:.4f}"
+    test = f"({bounds}, {p_text(found.p)}; {parts})"
+    n, m, won = len(ours), len(theirs), wins(ours, theirs)
+    beats = f"its seeds win {won} of {n * m} pairings with the others"
     if won == n * m:
-        beats = f"each of its {n} runs beats each of the {m} others"
+        beats = f"each of its {n} seeds beats each of the {m} others"
     elif not won:
-        beats = f"each of the {m} others beats each of its {n} runs"
+        beats = f"each of the {m} others beats each of its {n} seeds"
     if found.p < ALPHA:
-        return f", more than the spread over seeds {test}: {beats}."
+        return f", more than the spread over seeds and texts {test}: {beats}."
     beats = f". {beats[0].upper()}{beats[1:]}"
-    chance = sweep_chance(n, m)
     if 0 < won < n * m:
-        return f"{beats}, which may be chance in training {test}."
+        return f"{beats}, which may be chance {test}."
+    chance = sweep_chance(n, m)
     equal = f"one of two equal recipes would do so in {chance.numerator} of {chance.denominator}"
     if chance < ALPHA:
-        return f"{beats}; {equal} comparisons, but the spread over seeds is wide {test}."
+        return f"{beats}; {equal} comparisons, but seeds and texts leave room for chance {test}."
     seeds = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
     return f"{beats}, but {equal} comparisons: {seeds} cannot rule out chance {test}."
 

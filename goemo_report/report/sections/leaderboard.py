@@ -42,7 +42,7 @@ def build(comparison: Comparison) -> Section:
         f"per {comparison.noun}, tuned on validation. {INTERVALS}",
         method=f"{sample(comparison)}, {AT_HALF}. Difference and "
         "verdict: paired with the baseline, see Differences. The interval of the tuned column "
-        "takes the thresholds as given.",
+        "holds the uncertainty of the thresholds.",
     )
 
 
@@ -138,9 +138,10 @@ def _published(comparison: Comparison) -> Iterator[Block]:
 
 def _recipe_rows(comparison: Comparison, recipe: Recipe) -> Iterable[Row]:
     """Means over the seeds of a recipe; a single run has its own values."""
-    seeds = len(recipe.counted)
+    seeds = len(recipe.seeds)
     if seeds < 2:
-        yield from _own_rows(comparison, recipe.counted[0])
+        for run in recipe.counted:
+            yield from _own_rows(comparison, run)
         return
     name = Cell(recipe.title, mark="best" if recipe is comparison.best_recipe else None)
     for key, threshold, others in _THRESHOLDS:

@@ -7,14 +7,13 @@ from typing import Final
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import Comparison, Recipe
-from goemo_report.formats.wording import plural
+from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout
 from goemo_report.report.sections._words import METRIC_TITLES, p_text, sample
 from goemo_report.statistics.seeds import (
     SEED_METHOD,
     SeedDifference,
-    seed_difference,
     summarise_seeds,
 )
 
@@ -38,20 +37,19 @@ def build(comparison: Comparison) -> Section | None:
         _differences(comparison),
         callout("warning", "Runs that are no further seeds:", repeats),
         Callout("note", f"{single} {whose}") if single else None,
-        lead="Runs whose config differs only in the random seed. The spread over seeds is kept "
-        "apart from the intervals elsewhere, which are about the texts.",
+        lead="Runs whose config differs only in the random seed. Differences between "
+        "groups hold for other seeds and other texts; the intervals elsewhere are about the texts.",
         method=f"{sample(comparison)}, threshold 0.5; tuned: each run's own thresholds per "
-        f"{comparison.noun}, from its validation split. {SEED_METHOD}. p-values are not adjusted "
-        "for the number of metrics. The range is the smallest and the largest value, not an "
-        "interval.",
+        f"{comparison.noun}, from its validation split, which is resampled too. {SEED_METHOD}. "
+        "p-values are not adjusted for the number of metrics. The range is the smallest and the "
+        "largest value, not an interval.",
     )
 
 
 def _repeats(recipe: Recipe) -> str:
-    """What was left out of a recipe because it is no further seed; empty if nothing was."""
+    """What of a recipe is no further seed; empty if everything is."""
     group, number = recipe.group, len(recipe.runs)
-    left_out = number - len(recipe.counted)
-    if not left_out:
+    if number == len(recipe.seeds):
         return ""
     if not group.by_seed:
         what = f"{number} runs of one seed, as far as is known: none was logged"
@@ -59,8 +57,11 @@ def _repeats(recipe: Recipe) -> str:
         what = f"{number} runs of one seed"
     else:
         what = f"{number} runs of {plural(len(group.by_seed), 'logged seed')}"
-    first = ", ".join(run.key for run in recipe.counted)
-    return f"{recipe.title}: {what}; {first} counted, {left_out} left out."
+    averaged = [", ".join(run.key for run in runs) for runs in recipe.seeds if len(runs) > 1]
+    said = [f"{listed(averaged)} averaged first"] if averaged else []
+    left_out = [run.key for run in recipe.runs if run not in recipe.counted]
+    said += [f"{listed(left_out)} left out, without a seed"] if left_out else []
+    return f"{recipe.title}: {what}; {'; '.join(said)}."
 
 
 def _apart(*recipes: Recipe) -> str:
@@ -131,7 +132,7 @@ def _differences(comparison: Comparison) -> Table | None:
             Column("group", "group"),
             Column("metric", "metric"),
             Column("difference", "difference", "delta", digits=4),
-            Column("p", "p over seeds", "pvalue"),
+            Column("p", "p", "pvalue"),
             Column("note", "note"),
         ),
         rows=rows,
@@ -148,7 +149,7 @@ def _to_baseline(recipe: Recipe, base: Recipe) -> Iterator[Row]:
         if apart:
             yield (*start, Cell(None), None, f"not compared: {apart}")
         else:
-            found = seed_difference(ours, theirs)
+            found = recipe.minus(base, key)
             cell = Cell(found.value, low=found.low, high=found.high)
             yield (*start, cell, found.p, _words(found))
 
@@ -156,4 +157,6 @@ def _to_baseline(recipe: Recipe, base: Recipe) -> Iterator[Row]:
 def _words(found: SeedDifference) -> str:
     if found.p is None or found.df is None:
         return f"no p-value: {found.reason}"
-    return f"Welch's t test, {found.df:.1f} degrees of freedom, {p_text(found.p)}"
+    parts = f"seeds {found.seed_error:.4f}, texts {found.text_error:.4f}"
+    df = "" if found.df > 1000 else f"{found.df:.1f} degrees of freedom, "
+    return f"standard error: {parts}; {df}{p_text(found.p)}"

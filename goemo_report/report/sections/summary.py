@@ -39,17 +39,17 @@ def build(comparison: Comparison) -> Section:
         method=f"Ranked by macro F1 on the {comparison.split} split, {AT_HALF}; paired "
         "on the same texts: interval and p from a randomisation test "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "
-        "excludes zero and p < 0.05. That is about the texts. Over seeds: Welch's t "
-        "test on one value a seed, see Seeds.",
+        "excludes zero and p < 0.05. That is about the texts. Over seeds: "
+        "Student's t with the variance over seeds and over texts, see Seeds.",
     )
 
 
 def _facts(comparison: Comparison) -> Facts:
     recipe = comparison.best_recipe
-    if recipe is not None and len(recipe.counted) > 1:
+    if recipe is not None and len(recipe.runs) > 1:
         items = _seed_facts(comparison, recipe)
     else:
-        items = _run_facts(comparison, recipe.counted[0] if recipe else comparison.best)
+        items = _run_facts(comparison, recipe.runs[0] if recipe else comparison.best)
     left = plural(len(comparison.skipped), "run") + " left out"
     return Facts("summary-facts", (*items, ("runs compared", Cell(len(comparison.runs)), left)))
 
@@ -62,16 +62,20 @@ def _threshold(key: str, noun: str) -> str:
 
 def _seed_facts(comparison: Comparison, recipe: Recipe) -> Iterator[tuple[str, Cell, str]]:
     """Means over the seeds of a recipe: the luckiest seed is nobody's result."""
-    seeds, title = len(recipe.counted), Cell(recipe.title)
+    seeds, title = len(recipe.seeds), Cell(recipe.title)
+    over = plural(seeds, "seed") if recipe.group.by_seed else "seeds not logged"
     if len(comparison.recipes) == 1:
-        yield "recipe", title, f"{seeds} seeds"
+        yield "recipe", title, over
     else:
         yield "best recipe", title, "by mean macro F1 at 0.5"
-    where = f"mean \u00b1 sd, {seeds} seeds; {comparison.split} split"
+    spread = "mean \u00b1 sd" if seeds > 1 else f"mean of {len(recipe.counted)} runs"
+    where = f"{spread}, {over}; {comparison.split} split"
     for key in _HEADLINE:
         values = recipe.values(key)
         if len(values) == seeds:
-            text = f"{fmean(values):.3f} \u00b1 {stdev(values):.3f}"
+            text = f"{fmean(values):.3f}"
+            if seeds > 1:
+                text += f" \u00b1 {stdev(values):.3f}"
             yield METRIC_TITLES[key], Cell(text), f"{where}, {_threshold(key, comparison.noun)}"
 
 

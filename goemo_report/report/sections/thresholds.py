@@ -60,7 +60,8 @@ def build(comparison: Comparison) -> Section:
         "for all by macro F1, or one per class by its F1 (a class with fewer than "
         f"{MINIMUM_SUPPORT} positives in validation keeps the global one). The last column is "
         "tuned on the very texts it is judged on: an unreachable bound, not a result. Intervals "
-        "take the thresholds as given.",
+        "of macro F1 at one threshold per class hold the uncertainty of the thresholds; others "
+        "take them as given.",
     )
 
 
@@ -134,7 +135,8 @@ def _pair(comparison: Comparison) -> Block | None:
             for words, key, one in figures
         ),
         caption=f"{names}{_whose(best, other)}, paired on the same texts. Each run has its "
-        "own tuned thresholds, which count as given. Other pairs are compared at 0.5 only.",
+        "own tuned thresholds; for macro F1 validation is resampled too. Other pairs "
+        "are compared at 0.5 only.",
     )
 
 

@@ -13,6 +13,7 @@ from goemo_report.comparison import compare
 from goemo_report.report.sections import seeds, summary, thresholds
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
+from goemo_report.statistics.seeds import seed_difference
 from tests.offline_runs import STANDARD_RUNS
 from tests.report.sections.reading import callouts, column, table
 from tests.synthetic import run_result
@@ -24,28 +25,38 @@ def tuned_f1(run: RunResult) -> float:
     return compare([run]).best.value(TUNED_F1) or 0.0
 
 
+def in_words(ours: list[float], theirs: list[float]) -> str:
+    """What is said where texts bring no error."""
+    found = seed_difference(ours, theirs, np.zeros((len(ours) + len(theirs),) * 2))
+    return over_seeds(found, ours, theirs)
+
+
 def test_a_clean_sweep_of_few_seeds_is_called_one() -> None:
-    text = over_seeds([0.2016, 0.184], [0.107, 0.105])
+    text = in_words([0.2016, 0.184], [0.107, 0.105])
     assert text.startswith(
-        ". Each of its 2 runs beats each of the 2 others, but one of two equal recipes would do "
-        "so in 1 of 3 comparisons: 2 seeds each cannot rule out chance (Welch's 95% interval ["
+        ". Each of its 2 seeds beats each of the 2 others, but one of two equal recipes would do "
+        "so in 1 of 3 comparisons: 2 seeds each cannot rule out chance (95% interval ["
     )
     welch = ttest_ind([0.2016, 0.184], [0.107, 0.105], equal_var=False)
-    assert text.endswith(f"p = {welch.pvalue:.3f}).")
+    assert text.endswith(f"p = {welch.pvalue:.3f}; standard error: seeds 0.0089, texts 0.0000).")
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "said"),
     [
-        ([0.5, 0.3], [0.4, 0.2], ". Its runs win 3 of 4 pairings with the others, which may be "),
-        ([0.2, 0.1], [0.6, 0.3], ". Each of the 2 others beats each of its 2 runs, but "),
-        ([0.50, 0.51], [0.40, 0.41], "p = 0.005): each of its 2 runs beats each of the 2 others."),
-        ([0.5, 0.9, 0.4, 0.41], [0.39, 0.3, 0.38, 0.37], "in 1 of 35 comparisons, but the spread"),
+        ([0.5, 0.3], [0.4, 0.2], ". Its seeds win 3 of 4 pairings with the others, which may be "),
+        ([0.2, 0.1], [0.6, 0.3], ". Each of the 2 others beats each of its 2 seeds, but "),
+        (
+            [0.50, 0.51],
+            [0.40, 0.41],
+            "texts 0.0000): each of its 2 seeds beats each of the 2 others.",
+        ),
+        ([0.5, 0.9, 0.4, 0.41], [0.39, 0.3, 0.38, 0.37], "in 1 of 35 comparisons, but seeds"),
         ([0.5, 0.4], [0.3], "; no p-value: needs at least two seeds in both groups."),
     ],
 )
 def test_seeds_in_words(ours: list[float], theirs: list[float], said: str) -> None:
-    assert said in over_seeds(ours, theirs)
+    assert said in in_words(ours, theirs)
 
 
 def test_recipes_are_compared_at_tuned_thresholds_too() -> None:
