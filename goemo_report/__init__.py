@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from goemo_report.api.comparisons import ComparisonResult as ComparisonResult
     from goemo_report.api.comparisons import Verdict as Verdict
     from goemo_report.api.comparisons import compare as compare
+    from goemo_report.api.comparisons import ensemble as ensemble
     from goemo_report.api.recording import log_evaluation as log_evaluation
     from goemo_report.api.recording import log_predictions as log_predictions
     from goemo_report.api.recording import predictions_of as predictions_of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "api.comparisons": ("ComparisonResult", "Verdict", "compare"),
+    "api.comparisons": ("ComparisonResult", "Verdict", "compare", "ensemble"),
     "api.recording": ("log_evaluation", "log_predictions", "predictions_of", "trainer_metrics"),
     "api.runs": ("Run", "Runs", "run", "runs"),
     "api.scores": ("Evaluation", "score"),

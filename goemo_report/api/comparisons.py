@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.analysis.ensemble import ensemble as average_runs
 from goemo_report.api import html
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Place, Run, Runs, settled
@@ -21,7 +22,7 @@ from goemo_report.errors import DataError, NotFoundError
 from goemo_report.formats.files import write_whole
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import Predictions
-from goemo_report.results import RunResult, load_results, result_of
+from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
 from goemo_report.settings import creation_time
 from goemo_report.sources.model import RunQuery, SkippedRun
 from goemo_report.sources.resolve import gather
@@ -269,6 +270,46 @@ def compare(
             cache=cache_directory(),
         )
     return ComparisonResult(found)
+
+
+def ensemble(
+    runs: Runs | Comparable | Sequence[Comparable],
+    *others: Comparable,
+    split: Split = "test",
+    output: Place | None = None,
+    wandb_dir: Place | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    progress: bool = False,
+) -> Predictions:
+    """The mean of several runs' probabilities on a split, which all predict the same texts.
+
+    Labels are predicted at thresholds tuned on the averaged validation predictions where all runs
+    have some, else at 0.5.
+
+    Args:
+        runs: as in `compare`, two or more.
+        others: more of them.
+        split: `test` or `val`; predictions in memory count as this split.
+        output: also write both splits, config and thresholds to this directory, as a run.
+        wandb_dir: as in `runs`, for RUN names.
+        entity: as in `runs`.
+        project: as in `runs`.
+        progress: show a bar.
+
+    Raises:
+        DataError: other texts, labels or true labels, with the counts; fewer than two runs.
+
+    """
+    wanted = list(_items(runs, others))
+    with Bar(progress) as bar:
+        results, skipped, _ = _load(wanted, split, settled(wandb_dir, entity, project), bar)
+    found = average_runs(LoadedRuns(tuple(results), tuple(skipped)))
+    if output is not None:
+        found.write(Path(output))
+    if split not in found.splits:
+        raise DataError("; ".join(found.notes), "Average the other split, or other runs")
+    return found.splits[split]
 
 
 def _items(
