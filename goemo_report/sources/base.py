@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from goemo_report.errors import SourceError
+from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -18,6 +18,7 @@ from goemo_report.sources.model import (
     RunRecord,
     SkippedRun,
 )
+from goemo_report.sources.references import ArtifactReference
 
 
 class Progress(Protocol):
@@ -54,6 +55,16 @@ class RunSource(ABC):
 
         Raises NotFoundError when there is none and when a name fits several runs.
         """
+
+    def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
+        """One version of an artifact, and the run that logged it.
+
+        Raises NotFoundError where there is none.
+        """
+        raise NotFoundError(
+            f"no artifact {reference.qualified_name} in {self.description}",
+            "`goemo-report show RUN` lists the artifacts of a run",
+        )
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete, unsampled history of each run, by run id."""

@@ -7,13 +7,13 @@ import errno
 import json
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import Role, artifact_role
-from goemo_report.errors import NotFoundError
+from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import to_json
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -25,6 +25,7 @@ DESCRIPTION: Final = "goemo-artifact.json"
 """The file in a downloaded directory that says what the directory is."""
 
 _WRONG_BYTES: Final = "the bytes do not have the manifest's digest"
+_LONGEST_NAME: Final = 100  # file systems take 255 bytes
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -46,15 +47,22 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """What was downloaded of a run; `missing` roles were asked for and never logged."""
+    """What was downloaded of a run; `missing` roles were asked for and never logged.
 
+    `failed` says why nothing could be had of one run among several.
+    """
+
+    run: RunRecord
     artifacts: tuple[Download, ...]
     missing: tuple[Role, ...] = ()
+    failed: str = ""
 
     @property
     def complete(self) -> bool:
         """Whether everything that was asked for is on disk."""
-        return not self.missing and all(item.complete for item in self.artifacts)
+        return (
+            not self.failed and not self.missing and all(item.complete for item in self.artifacts)
+        )
 
 
 _Logged = tuple[ArtifactRef, ArtifactFile]
@@ -89,6 +97,48 @@ def download(
     that was asked for was logged.
     """
     chosen, missing = _choose(run, source.artifacts([run]).get(run.id, ()), roles)
+    return _download(source, run, chosen, missing, root, progress)
+
+
+def download_each(
+    source: RunSource,
+    runs: Iterable[RunRecord],
+    roles: Sequence[Role] = (),
+    root: Path = Path("artifacts"),
+    progress: Progress = silent,
+) -> Iterator[Downloads]:
+    """What `download` brings of each run, to a directory `root/<name>-<id>` of its own.
+
+    A run of which nothing can be had is one that `failed`, and the others still come.
+    """
+    for run in runs:
+        name = run.id if run.name == run.id else f"{run.name[:_LONGEST_NAME]}-{run.id}"
+        place = root / (re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "run")
+        try:
+            yield download(source, run, roles, place, progress)
+        except GoemoError as error:
+            yield Downloads(run, (), failed=str(error))
+
+
+def download_artifact(
+    source: RunSource,
+    run: RunRecord,
+    artifact: ArtifactRef,
+    root: Path = Path("artifacts"),
+    progress: Progress = silent,
+) -> Downloads:
+    """Bring one version of an artifact to `root/<artifact name>/`, as `download` does."""
+    return _download(source, run, [artifact], (), root, progress)
+
+
+def _download(
+    source: RunSource,
+    run: RunRecord,
+    chosen: Sequence[ArtifactRef],
+    missing: tuple[Role, ...],
+    root: Path,
+    progress: Progress,
+) -> Downloads:
     manifests = list(zip(chosen, source.manifests(chosen), strict=True))
     targets = [_prepare(*place, root) for place in _places(run, manifests)]
     wanted = [(target, item) for target in targets for item in target.wanted]
@@ -109,7 +159,7 @@ def download(
         lost = next((files for one, files in manifests if one.id == target.artifact.id), ())
         if isinstance(lost, LostFiles):
             target.skipped.append(SkippedFile("manifest", lost.reason))
-    return Downloads(tuple(map(_finished, targets)), missing)
+    return Downloads(run, tuple(map(_finished, targets)), missing)
 
 
 def _choose(

@@ -30,6 +30,39 @@ class RunReference:
     host: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactReference:
+    """One version of an artifact, by its name and a version or an alias."""
+
+    name: str
+    version: str
+    project: str | None = None
+    entity: str | None = None
+    host: str | None = None
+
+    @property
+    def qualified_name(self) -> str:
+        """`name:version`."""
+        return f"{self.name}:{self.version}"
+
+
+def parse_artifact(text: str) -> ArtifactReference | None:
+    """`name:v3`, `project/name:best`, `entity/project/name:latest` or an artifact's address, taken
+    apart; None for what looks like none of them."""
+    text = text.strip()
+    if text.lower().startswith(("http://", "https://")):
+        host, parts = _split_address(text)
+        if len(parts) < 6 or parts[2] != "artifacts":
+            return None
+        return ArtifactReference(parts[4], parts[5], parts[1], parts[0], host)
+    parts = text.split("/")
+    name, colon, version = parts[-1].partition(":")
+    if not (name and colon and version) or ":" in version or len(parts) > 3 or not all(parts):
+        return None
+    entity, project, _ = [None] * (3 - len(parts)) + parts
+    return ArtifactReference(name, version, project, entity)
+
+
 def parse_reference(text: str) -> RunReference:
     """Take a RUN argument apart. Raises NotFoundError for what cannot name a run."""
     text = text.strip()
@@ -48,15 +81,20 @@ def parse_reference(text: str) -> RunReference:
 
 def _address(text: str) -> RunReference:
     """`https://host/entity/project/runs/id`, whatever follows it."""
+    host, parts = _split_address(text)
+    if host and len(parts) >= 4 and parts[2] == "runs":
+        return RunReference(text, parts[3], parts[1], parts[0], host)
+    raise NotFoundError(f"{text} is not the address of a run", "It ends in /ENTITY/PROJECT/runs/ID")
+
+
+def _split_address(text: str) -> tuple[str, list[str]]:
+    """Host and the parts of the path; empty where it is no address."""
     try:
         split = urlsplit(text)
         host = split.netloc.rpartition("@")[2]
-        parts = [unquote(part) for part in split.path.split("/") if part]
-        if host and len(parts) >= 4 and parts[2] == "runs":
-            return RunReference(text, parts[3], parts[1], parts[0], host)
+        return host, [unquote(part) for part in split.path.split("/") if part]
     except ValueError:  # urlsplit's, for brackets that hold no IPv6 address
-        pass
-    raise NotFoundError(f"{text} is not the address of a run", "It ends in /ENTITY/PROJECT/runs/ID")
+        return "", []
 
 
 def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> RunRecord:

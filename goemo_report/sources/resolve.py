@@ -16,7 +16,8 @@ from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.conditions import Key
 from goemo_report.sources.joined import JoinedSource
-from goemo_report.sources.model import Listing, RunQuery, RunRecord
+from goemo_report.sources.model import ArtifactRef, Listing, RunQuery, RunRecord
+from goemo_report.sources.references import parse_artifact
 
 CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] = (
     files.claim,
@@ -48,6 +49,27 @@ def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord
         return source, source.find_run(asked)
     except GoemoError as error:
         raise _about_paths([reference], choice, error) or error from None
+
+
+def find_artifact(
+    choice: SourceChoice, text: str
+) -> tuple[RunSource, RunRecord, ArtifactRef] | None:
+    """The artifact that `name:version` names, its run and its source; None where it names a run.
+
+    Raises NotFoundError where it looks like an artifact and is neither.
+    """
+    reference = parse_artifact(text)
+    if reference is None or user_path(text).exists():
+        return None
+    source = open_source(choice)
+    try:
+        return source, *source.find_artifact(reference)
+    except NotFoundError as error:
+        try:
+            source.find_run(text)
+        except GoemoError:
+            raise error from None
+    return None
 
 
 def gather(

@@ -139,9 +139,9 @@ class TestUsage:
         assert "Traceback" not in result.output
 
     def test_wrong_usage_names_the_option_and_the_commands_own_help(self) -> None:
-        result = CliRunner().invoke(goemo_report, ["runs", "--frmat", "csv"])
+        result = CliRunner().invoke(goemo_report, ["runs", "--colmns", "csv"])
         assert result.stderr == (
-            "error: No such option '--frmat'. Did you mean '--format'? "
+            "error: No such option '--colmns'. Did you mean '--columns'? "
             "See `goemo-report runs --help`\n"
         )
 

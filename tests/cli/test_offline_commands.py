@@ -397,6 +397,33 @@ class TestDownload:
             assert described["run"]["id"] == "otherdialect"
             assert described["complete"]
 
+    def test_runs_of_a_tag_get_a_directory_each(self, mixed_root: Path, tmp_path: Path) -> None:
+        where = ("--wandb-dir", mixed_root, "--only", "per-class-metrics", "--root", "d")
+        result = invoke("download", "--tag", "final", *where)
+        assert result.exit_code == 1  # two of them have none
+        failures = [one for one in result.stderr.splitlines() if one.startswith("error: ")]
+        assert len(failures) == 2
+        assert all("logged no per-class-metrics" in one for one in failures)
+        folders = sorted(path.name for path in (tmp_path / "d").iterdir())
+        assert [name.rsplit("-", 1)[1] for name in folders] == ["noneutral", "failed"]
+        assert all(len(list(path.iterdir())) == 1 for path in (tmp_path / "d").iterdir())
+
+    def test_an_artifact_by_itself(self, offline_root: Path, tmp_path: Path) -> None:
+        name = f"distilbert-base-checkpoint-{IDS[0]}"
+        where = ("--wandb-dir", offline_root)
+        result = invoke("download", f"{name}:latest", *where, "--root", "d")
+        assert result.exit_code == 0, result.stderr
+        assert [path.name for path in (tmp_path / "d").iterdir()] == [name]
+        for asked, said in (
+            (f"{name}:v0", "its aliases are latest"),
+            ("nothing:v0", "no artifact nothing:v0"),
+        ):
+            result = invoke("download", asked, *where)
+            assert result.exit_code == 1
+            assert said in result.stderr
+        for wrong in ([], [IDS[0], "--tag", "final"], [f"{name}:latest", "--only", "checkpoint"]):
+            assert invoke("download", *wrong, *where).exit_code == 2
+
     def test_a_missing_staged_file_is_said_and_the_others_come(self, tmp_path: Path) -> None:
         make_runs(tmp_path / "own", [OfflineRun(run_id="own", texts=30)])
         for staged in (tmp_path / "own").rglob("*"):

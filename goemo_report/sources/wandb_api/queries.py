@@ -91,6 +91,17 @@ _ARTIFACT: Final = """fragment ArtifactFields on Artifact {
   aliases { artifactCollection { name } alias }
 }"""
 
+FIND_ARTIFACT: Final = f"""query FindArtifact($project: String!, $entity: String!,
+    $name: String!) {{
+  project(name: $project, entityName: $entity) {{
+    artifact(name: $name) {{
+      ...ArtifactFields
+      createdBy {{ __typename ... on Run {{ id name project {{ name entity {{ name }} }} }} }}
+    }}
+  }}
+}}
+{_ARTIFACT}"""
+
 ORDER: Final = "+created_at"
 NEWEST_FIRST: Final = "-created_at"
 _PLAIN: Final = re.compile(r"[\w./ -]+")

@@ -30,6 +30,7 @@ from goemo_report.sources.model import (
     SkippedRun,
 )
 from goemo_report.sources.references import (
+    ArtifactReference,
     RunReference,
     choose,
     parse_reference,
@@ -149,14 +150,43 @@ class ApiSource(RunSource):
         Raises NotFoundError when there is none and when a name fits several runs.
         """
         named = parse_reference(reference)
-        if named.host is not None and not self.credentials.serves(f"https://{named.host}"):
-            raise SourceError(
-                f"{reference} is on {named.host}, but this is {self.credentials.host}",
-                f"Set WANDB_BASE_URL to the API address of {named.host}",
-            )
+        self._check_host(named.host, reference)
         project = self.project(named.entity, named.project)
         node = self._find_node(project, named)
         return self._record(node, project)
+
+    def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
+        """One version of an artifact, and the run that logged it.
+
+        Raises NotFoundError where there is none, or its run is gone.
+        """
+        self._check_host(reference.host, reference.qualified_name)
+        project = self.project(reference.entity, reference.project)
+        node = project.ask(queries.FIND_ARTIFACT, {"name": reference.qualified_name}).get(
+            "artifact"
+        )
+        if node is None:
+            raise NotFoundError(
+                f"no artifact {reference.qualified_name} in {project.path} on "
+                f"{self.credentials.host}",
+                "`goemo-report show RUN` lists what a run logged",
+            )
+        creator = node.get("createdBy") or {}
+        if not creator.get("name"):
+            raise NotFoundError(f"the run that logged {reference.qualified_name} was deleted", "")
+        place = creator.get("project") or {}
+        owner = self.project((place.get("entity") or {}).get("name"), place.get("name"))
+        run = self._record(self._find_node(owner, RunReference("", creator["name"])), owner)
+        found = decode.artifact_ref(node, run.id)
+        self._owners[found.id] = project
+        return run, found
+
+    def _check_host(self, host: str | None, text: str) -> None:
+        if host is not None and not self.credentials.serves(f"https://{host}"):
+            raise SourceError(
+                f"{text} is on {host}, but this is {self.credentials.host}",
+                f"Set WANDB_BASE_URL to the API address of {host}",
+            )
 
     def _find_node(self, project: Project, named: RunReference) -> decode.Node:
         filters = {"displayName": named.run}

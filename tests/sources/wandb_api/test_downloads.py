@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
+from goemo_report.contract import PROJECT
+from goemo_report.errors import NotFoundError
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.downloads import download_artifact
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, SkippedFile
+from goemo_report.sources.resolve import find_artifact
 from goemo_report.sources.store import Cache, _private_cache
 from goemo_report.sources.wandb_api import transfer
 from goemo_report.sources.wandb_api.credentials import Credentials, Secret
@@ -415,3 +420,39 @@ def test_no_file_on_the_server_any_more(server: WandbServer) -> None:
     [result] = source.fetch(wanted)
     assert isinstance(result, SkippedFile)
     assert "not on W&B any more" in result.reason
+
+
+# --- One artifact by its name ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("bert-checkpoint:v0", b"first"),
+        ("bert-checkpoint:best", b"first"),
+        ("bert-checkpoint:latest", b"third"),
+        (f"{PROJECT}/bert-checkpoint:v1", b"second"),
+        (f"goemo-team/{PROJECT}/bert-checkpoint:v2", b"third"),
+        (f"{{url}}/goemo-team/{PROJECT}/artifacts/model/bert-checkpoint/v1/files", b"second"),
+    ],
+)
+def test_an_artifact_by_itself(
+    wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str,
+    content: bytes,
+) -> None:  # fmt: skip
+    point_at(monkeypatch, wandb_server, tmp_path)
+    versions = [
+        SeedArtifact("bert-checkpoint", "model", {"w": body}, aliases=aliases)
+        for body, aliases in ((b"first", ["best"]), (b"second", []), (b"third", []))
+    ]
+    put(wandb_server, [SeedRun("r1", name="bert", artifacts=versions)])
+    choice = SourceChoice()
+    found = find_artifact(choice, text.format(url=wandb_server.url))
+    assert found is not None
+    done = download_artifact(*found, tmp_path / "d")
+    assert done.complete
+    assert done.run.name == "bert"
+    assert (tmp_path / "d" / "bert-checkpoint" / "w").read_bytes() == content
+    assert find_artifact(choice, "r1") is None
+    with pytest.raises(NotFoundError, match="no artifact bert-checkpoint:v9"):
+        find_artifact(choice, "bert-checkpoint:v9")
