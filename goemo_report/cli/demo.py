@@ -20,7 +20,7 @@ from goemo_report.settings import SourceChoice, creation_time
 from goemo_report.sources.model import RunQuery
 
 if TYPE_CHECKING:
-    from goemo_report.demo.runs import DemoRun
+    from goemo_report.demo import DemoRun
 
 ORDER = 120
 
@@ -42,7 +42,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     Two tiny models with two seeds each learn a corpus that goemo generates, tracked as
     offline W&B runs. Needs no account and no network, but the [train] extra.
     """
-    from goemo_report.demo import runs as demo
+    from goemo_report import demo
 
     demo.check_trainer()
     began = time.monotonic()
@@ -69,7 +69,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
 
 def _follow(runs: Sequence[DemoRun], directory: Path) -> None:
     """Say run by run what is trained, on a terminal with a line that moves."""
-    from goemo_report.demo.runs import Finished, train
+    from goemo_report.demo import Finished, train
 
     done = 0
     with spinner() as moving:

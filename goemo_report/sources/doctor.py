@@ -20,8 +20,7 @@ from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord, SkippedFile
 from goemo_report.sources.resolve import open_source
 from goemo_report.sources.store import Cache
-from goemo_report.sources.wandb_api.client_settings import NEEDED, client_version
-from goemo_report.sources.wandb_api.credentials import find_credentials
+from goemo_report.sources.wandb_api.credentials import NEEDED, client_version, find_credentials
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transport import Notify
 

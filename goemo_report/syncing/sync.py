@@ -18,7 +18,7 @@ from goemo_report.errors import GoemoError, NotFoundError, SourceError
 from goemo_report.formats.wording import plural
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactRef
-from goemo_report.sources.wandb_api.client_settings import require_client
+from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.faults import READ_OFFLINE
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transport import Notify

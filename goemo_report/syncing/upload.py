@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import SourceError
-from goemo_report.sources.offline_logs.leveldb_log import BLOCK, HEADER, read_log
+from goemo_report.sources.offline_logs.log_format import BLOCK, HEADER, read_log
 from goemo_report.sources.wandb_api.credentials import Credentials
 from goemo_report.sources.wandb_api.network import find_network
 
@@ -122,7 +122,7 @@ def _keep(history: Any, keys: Collection[str]) -> None:
 
 
 def framed(records: Sequence[bytes]) -> bytes:
-    """Records in the framing that `leveldb_log` reads."""
+    """Records in the framing that `log_format` reads."""
     data = bytearray(HEADER)
     for record in records:
         rest, first = record, True

@@ -14,8 +14,7 @@ from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # it is public
 
 from goemo_report.card.body import render_card
-from goemo_report.card.facts import Card
-from goemo_report.card.limits import limitations
+from goemo_report.card.facts import Card, limitations
 from goemo_report.cli import goemo_report
 from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics.scores import score

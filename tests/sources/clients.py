@@ -24,7 +24,7 @@ from graphql import (
     visit,
 )
 
-from goemo_report.sources.wandb_api.client_settings import client_version
+from goemo_report.sources.wandb_api.credentials import client_version
 from tests.wandb_server.api import schema
 
 newest_client = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from goemo_report.contract import PROJECT
 from goemo_report.sources.doctor import Check, Diagnosis, diagnose_offline, diagnose_online
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.store import Cache
-from goemo_report.sources.wandb_api.client_settings import client_version
+from goemo_report.sources.wandb_api.credentials import client_version
 from tests.sources.online import point_at, put, some_runs
 from tests.wandb_server import WandbServer
 from tests.wandb_server.fixtures import wandb_server

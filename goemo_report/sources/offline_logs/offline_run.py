@@ -19,7 +19,13 @@ from goemo_report.errors import reading
 from goemo_report.formats.json_text import parsed
 from goemo_report.sources.model import ArtifactRef, History, RunRecord
 from goemo_report.sources.newest import predictions_role
-from goemo_report.sources.offline_logs.folders import prediction_files, run_file
+from goemo_report.sources.offline_logs.folders import (
+    TrainerRecord,
+    prediction_files,
+    record_beside,
+    results_beside,
+    run_file,
+)
 from goemo_report.sources.offline_logs.run_log import (
     LoggedArtifact,
     ManifestEntry,
@@ -31,11 +37,6 @@ from goemo_report.sources.offline_logs.run_log import (
     update,
 )
 from goemo_report.sources.offline_logs.staging import StagedFiles
-from goemo_report.sources.offline_logs.trainer_record import (
-    TrainerRecord,
-    record_beside,
-    results_beside,
-)
 from goemo_report.sources.store import md5_of
 
 _DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")

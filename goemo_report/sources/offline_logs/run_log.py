@@ -9,13 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from goemo_report.errors import SourceError, reading
 from goemo_report.formats.json_text import DEEPEST, parsed
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, Row
 from goemo_report.sources.offline_logs.folders import log_run_id
-from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
-from goemo_report.sources.offline_logs.log_schema import DecodeError, History, Record
+from goemo_report.sources.offline_logs.log_format import (
+    DamagedLogError,
+    History,
+    Record,
+    read_log,
+)
 
 Json = str
 KeyPath = tuple[str, ...]

@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
 from goemo_report.errors import SettingsError
-from goemo_report.sources.wandb_api.client_settings import Setting, client_setting
+from goemo_report.sources.wandb_api.credentials import Setting, client_setting
 
 Origin = tuple[str, str, int | None]
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from goemo_report.errors import SourceError
 from goemo_report.formats.files import write_whole
-from goemo_report.sources.wandb_api.client_settings import require_client
+from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.network import find_network
 
 JOB_TYPE: Final = "report"

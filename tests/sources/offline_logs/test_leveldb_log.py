@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goemo_report.sources.offline_logs.leveldb_log import BLOCK, HEADER, DamagedLogError, read_log
+from goemo_report.sources.offline_logs.log_format import BLOCK, HEADER, DamagedLogError, read_log
 from tests.sources.log_writer import frame
 
 # Lengths around the block boundaries, where records are split.

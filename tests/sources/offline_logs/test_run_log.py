@@ -13,8 +13,13 @@ from typing import Any
 import pytest
 
 from goemo_report.errors import SourceError
-from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError, read_log
-from goemo_report.sources.offline_logs.log_schema import FIELDS, History, Record
+from goemo_report.sources.offline_logs.log_format import (
+    FIELDS,
+    DamagedLogError,
+    History,
+    Record,
+    read_log,
+)
 from goemo_report.sources.offline_logs.run_log import history_rows, mapping, read_run_log
 from tests.sources.clients import newest_client
 from tests.sources.log_writer import (

@@ -22,7 +22,7 @@ from goemo_report.labels import EMOTIONS
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
-from goemo_report.sources.offline_logs.leveldb_log import DamagedLogError
+from goemo_report.sources.offline_logs.log_format import DamagedLogError
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.resolve import open_source

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SettingsError
-from goemo_report.sources.wandb_api.client_settings import stored_setting
 from goemo_report.sources.wandb_api.credentials import (
     Secret,
     app_url,
     find_credentials,
     host_family,
+    stored_setting,
 )
 from tests.sources.clients import newest_client
 

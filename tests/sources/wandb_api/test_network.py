@@ -21,8 +21,12 @@ from goemo_report.errors import SettingsError, SourceError
 from goemo_report.sources.doctor import diagnose_online
 from goemo_report.sources.model import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_report.sources.wandb_api.client_settings import client_setting
-from goemo_report.sources.wandb_api.credentials import Credentials, Secret, find_credentials
+from goemo_report.sources.wandb_api.credentials import (
+    Credentials,
+    Secret,
+    client_setting,
+    find_credentials,
+)
 from goemo_report.sources.wandb_api.network import find_network, origin
 from goemo_report.sources.wandb_api.publishing import Publication, publish
 from goemo_report.sources.wandb_api.transport import Transport

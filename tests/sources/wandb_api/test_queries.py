@@ -11,7 +11,7 @@ from graphql import parse, validate
 
 from goemo_report.sources.model import RunQuery
 from goemo_report.sources.wandb_api import queries
-from goemo_report.sources.wandb_api.client_settings import client_version
+from goemo_report.sources.wandb_api.credentials import client_version
 from tests.sources.clients import Uses, client_documents
 from tests.sources.online import md5, open_api, point_at, put, some_runs
 from tests.wandb_server import WandbServer

@@ -1,1 +1,0 @@
-"""The demonstration: small runs trained offline."""
