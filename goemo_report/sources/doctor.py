@@ -21,8 +21,8 @@ from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunR
 from goemo_report.sources.resolve import open_source
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api.credentials import NEEDED, client_version, find_credentials
+from goemo_report.sources.wandb_api.faults import Notify
 from goemo_report.sources.wandb_api.source import ApiSource
-from goemo_report.sources.wandb_api.transport import Notify
 
 Status = Literal["ok", "warning", "failed"]
 

@@ -19,9 +19,8 @@ from goemo_report.formats.wording import plural
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactRef
 from goemo_report.sources.wandb_api.credentials import require_client
-from goemo_report.sources.wandb_api.faults import READ_OFFLINE
+from goemo_report.sources.wandb_api.faults import READ_OFFLINE, Notify
 from goemo_report.sources.wandb_api.source import ApiSource
-from goemo_report.sources.wandb_api.transport import Notify
 from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
 from goemo_report.syncing.upload import Remainder, Sent, log_of_remainder, wandb_sync
 

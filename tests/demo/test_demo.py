@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from goemo_report.demo import Finished, Started, plan, train
 from goemo_report import demo
+from goemo_report.demo import Finished, Started, plan, train
 from goemo_report.errors import GoemoError
 
 

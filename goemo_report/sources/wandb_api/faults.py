@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import http
 import math
+import os
 import socket
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -18,12 +20,19 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from goemo_report.errors import SourceError
+from goemo_report.errors import SettingsError, SourceError
 from goemo_report.formats.text import printable, shortened
 from goemo_report.sources.wandb_api.credentials import Credentials
 
 READ_OFFLINE: Final = "; `--wandb-dir DIR` reads offline runs without W&B"
 """End of the remedy where a command could do without the server."""
+DEFAULT_TIMEOUT: Final = 12.0
+"""Seconds for one request with its retries, so that a command fails within 15 s."""
+
+_NO_TIME: Final = 0.01
+_FIRST_DELAY: Final = 0.5
+_MOST_DELAY: Final = 8.0
+_QUICK_TRIES: Final = 3  # a host that refuses connections is not waited for until the deadline
 _STATUS_PAGE: Final = "https://status.wandb.com"
 
 
@@ -70,6 +79,74 @@ class TransientError(Exception):
                 f"Try again in {self.retry_after:.0f} s, or set WANDB_HTTP_TIMEOUT to more",
             )
         return SourceError(self.what, self.remedy or "Try again later")
+
+
+# --- Trying again ---------------------------------------------------------------------
+
+Notify = Callable[[str], None]
+
+
+def http_timeout(environ: Mapping[str, str] = os.environ) -> float:
+    """Seconds from WANDB_HTTP_TIMEOUT, or the default."""
+    text = environ.get("WANDB_HTTP_TIMEOUT")
+    if not text:
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise SettingsError(
+            f"WANDB_HTTP_TIMEOUT is {text!r}, which is no number of seconds",
+            "Set it to a positive number, such as 60",
+        )
+    return seconds
+
+
+class Backoff:
+    """When to try again: doubling delays that never pass the deadline."""
+
+    def __init__(self, seconds: float, notify: Notify) -> None:
+        self._seconds = seconds
+        self._notify = notify
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now: something moved."""
+        self._deadline = time.monotonic() + self._seconds
+        self._delay = _FIRST_DELAY
+        self._tries = 0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline, never quite 0 (which would mean no time-out at all)."""
+        return max(self._deadline - time.monotonic(), _NO_TIME)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return self.remaining <= _NO_TIME
+
+    def wait(self, fault: TransientError) -> None:
+        """Sleep before the next try, or raise the fault's lasting form when time is up.
+
+        As long as the server asks for, else so that a last try is made before the deadline.
+        """
+        self._tries += 1
+        if fault.retry_after:
+            delay, asked = max(fault.retry_after, _FIRST_DELAY), " as it asks"
+            is_over = delay >= self.remaining
+        else:
+            delay, asked = min(self._delay, 0.75 * self.remaining), ""
+            is_over = delay < _FIRST_DELAY
+        if is_over or (fault.unreachable and self._tries >= _QUICK_TRIES):
+            raise fault.lasting(self._seconds)
+        self._notify(f"{fault.what}; trying again in {delay:.2g} s{asked}")
+        time.sleep(delay)
+        self._delay = min(self._delay * 2, _MOST_DELAY)
+
+
+# --- What is said of each -------------------------------------------------------------
 
 
 def refused_key(credentials: Credentials) -> SourceError:

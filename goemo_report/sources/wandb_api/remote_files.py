@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
@@ -199,27 +199,10 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
     return hasher.hexdigest()
 
 
-def leaves_directory(path: str) -> bool:
-    """Whether a manifest path would be written outside the directory it is put in."""
-    posix, windows = PurePosixPath(path), PureWindowsPath(path)
-    return (
-        not posix.parts
-        or posix.is_absolute()
-        or bool(windows.drive or windows.root)
-        or ".." in posix.parts
-        or ".." in windows.parts
-        or "\0" in path
-    )
-
-
 def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
     """A checked copy of each file in the cache; only what is not there is downloaded."""
-    found: dict[int, LocalFile] = {
-        number: SkippedFile(file.path, "its path leads out of the directory")
-        for number, (_, _, file) in enumerate(wanted)
-        if leaves_directory(file.path)
-    }
-    held = {n: item for n, item in enumerate(wanted) if n not in found}
+    found: dict[int, LocalFile] = {}
+    held = dict(enumerate(wanted))
     links = {n: item for n, item in held.items() if _is_link(item)}
     for number, target in zip(links, follow(list(links.values()), cache), strict=True):
         if isinstance(target, GoemoError):
@@ -239,8 +222,8 @@ def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[Lo
 
 def _fetch_held(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
     """Files whose bytes are with W&B."""
-    results: list[LocalFile | None] = [None] * len(wanted)
-    places: dict[int, Any] = {}
+    found: dict[int, LocalFile] = {}
+    places: dict[int, Path] = {}
     for number, (_, reference, file) in enumerate(wanted):
         try:
             places[number] = (
@@ -249,89 +232,76 @@ def _fetch_held(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> l
                 else cache.named_file_path(reference.run_id, reference.id, file.path, file.size)
             )
         except ValueError as error:
-            results[number] = SkippedFile(file.path, str(error))
+            found[number] = SkippedFile(file.path, str(error))
     checked = cached_files(
         [(place, wanted[n][2].size, wanted[n][2].digest) for n, place in places.items()]
     )
     lacking = [n for n, there in zip(places, checked, strict=True) if not there]
-    addresses = _Addresses([wanted[n] for n in lacking], cache) if lacking else None
-    downloads = [
-        Download(
-            path=wanted[n][2].path,
-            size=wanted[n][2].size,
-            digest=wanted[n][2].digest,
-            target=places[n],
-            addresses=addresses.of(wanted[n]) if addresses else (),
-        )
-        for n in lacking
-    ]
+    addresses = _ask_addresses([wanted[n] for n in lacking])
+    downloads = []
+    for n in lacking:
+        file, tried = wanted[n][2], _addresses(wanted[n], addresses, cache)
+        downloads.append(Download(file.path, file.size, file.digest, places[n], tried))
+    found |= places
     if downloads:
         fetched = download_all(downloads, wanted[0][0].transport, progress)
-        places |= dict(zip(lacking, fetched, strict=True))
-    return [result or places[n] for n, result in enumerate(results)]
+        found |= dict(zip(lacking, fetched, strict=True))
+    return [found[n] for n in range(len(wanted))]
 
 
-class _Addresses:
-    """Where files lie: asked for all at once, again for one, and the fallback."""
+# --- Where files lie ------------------------------------------------------------------
 
-    def __init__(self, wanted: Sequence[Wanted], cache: Cache) -> None:
-        self._cache = cache
-        self._found = _ask_addresses(wanted)
+_Known = dict[tuple[str, str], tuple[str, bool]]
+"""Addresses by artifact id and path, and whether they want the key."""
 
-    def of(self, item: Wanted) -> tuple[Address, ...]:
-        """The places of one file, to be tried in this order."""
-        project, reference, file = item
 
-        def known() -> tuple[str, bool]:
-            address = self._found.get((reference.id, file.path))
-            return address or fresh()
+def _addresses(item: Wanted, known: _Known, cache: Cache) -> tuple[Address, ...]:
+    """The places of one file, to be tried in this order: as asked for with all others, asked
+    for again, and the client's own fallback for signed addresses that do not work."""
+    project, reference, file = item
+    key = reference.id, file.path
 
-        def fresh() -> tuple[str, bool]:
-            address = _ask_addresses([item]).get((reference.id, file.path))
-            if address is None:
-                raise NotFoundError(
-                    f"{file.path} of {reference.qualified_name} is not on W&B any more",
-                    "It was deleted, or its upload never finished",
-                )
-            return address
+    def fresh() -> tuple[str, bool]:
+        address = _ask_addresses([item]).get(key)
+        if address is None:
+            raise NotFoundError(
+                f"{file.path} of {reference.qualified_name} is not on W&B any more",
+                "It was deleted, or its upload never finished",
+            )
+        return address
 
-        def fallback() -> tuple[str, bool]:
-            return self._storage_address(project, reference, file), True
-
-        return (known, fresh) if reference.kind == "run-files" else (known, fresh, fallback)
-
-    def _storage_address(self, project: Project, reference: ArtifactRef, file: ArtifactFile) -> str:
-        """The client's own fallback for signed addresses that do not work."""
-        kept: Any = self._cache.get("manifests", _identity(project, reference))
-        manifest = kept or {"contents": {}}
-        birth = manifest["contents"].get(file.path, {}).get("birthArtifactID") or reference.id
-        place = self._cache.file_path(file.digest).name[:32]
+    def in_storage() -> tuple[str, bool]:
+        kept: Any = cache.get("manifests", _identity(project, reference)) or {"contents": {}}
+        birth = kept["contents"].get(file.path, {}).get("birthArtifactID") or reference.id
         parts = ("default", project.entity, project.name, reference.name, reference.id, birth)
         middle = "/".join(quote(part, safe="") for part in parts)
+        place = cache.file_path(file.digest).name[:32]
         name = quote(PurePosixPath(file.path).name)
-        return f"{project.transport.credentials.base_url}/artifactsV2/{middle}/{place}/{name}"
+        base = project.transport.credentials.base_url
+        return f"{base}/artifactsV2/{middle}/{place}/{name}", True
+
+    first = (lambda: known.get(key) or fresh(), fresh)
+    return first if reference.kind == "run-files" else (*first, in_storage)
 
 
-def _ask_addresses(wanted: Sequence[Wanted]) -> dict[tuple[str, str], tuple[str, bool]]:
-    """Addresses by artifact id and path, and whether they want the key."""
+def _ask_addresses(wanted: Sequence[Wanted]) -> _Known:
     artifacts: dict[str, list[Wanted]] = {}
     for item in wanted:
         artifacts.setdefault(item[1].id, []).append(item)
-    units = [part for items in artifacts.values() for part in batches(items, _FILES_PER_ALIAS)]
-    groups: list[Sequence[Sequence[Wanted]]] = []
-    for kind in ("artifact", "run-files"):
-        by_project: dict[str, list[Sequence[Wanted]]] = {}
-        for unit in units:
-            if unit[0][1].kind == kind:
-                by_project.setdefault(unit[0][0].path, []).append(unit)
-        groups += [group for part in by_project.values() for group in batches(part, queries.BATCH)]
-    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    places: dict[tuple[str, str], list[Sequence[Wanted]]] = {}
+    for items in artifacts.values():
+        project, reference, _ = items[0]
+        units = places.setdefault((reference.kind, project.path), [])
+        units += batches(items, _FILES_PER_ALIAS)
+    groups = [group for units in places.values() for group in batches(units, queries.BATCH)]
+    found: _Known = {}
     for answer in in_parallel(_ask_group, groups):
         found |= answer
     return found
 
 
-def _ask_group(group: Sequence[Sequence[Wanted]]) -> dict[tuple[str, str], tuple[str, bool]]:
+def _ask_group(group: Sequence[Sequence[Wanted]]) -> _Known:
+    """Of files of one project; those of one artifact, or of one run, are asked for as one."""
     project, first, _ = group[0][0]
     is_artifact = first.kind == "artifact"
     answer = (
@@ -342,17 +312,14 @@ def _ask_group(group: Sequence[Sequence[Wanted]]) -> dict[tuple[str, str], tuple
         )
     )
     own = project.transport.credentials.base_url
-    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    found: _Known = {}
     for number, unit in enumerate(group):
         holder = answer.get(f"{'c' if is_artifact else 'r'}{number}") or {}
         for node in decode.edges((holder.get("artifactMembership") or holder).get("files")):
             if url := node.get("directUrl"):
-                address = (url, False)
+                found[unit[0][1].id, str(node["name"])] = url, False
             elif url := node.get("url"):
-                address = (url, url.startswith(f"{own}/"))
-            else:
-                continue
-            found[unit[0][1].id, str(node["name"])] = address
+                found[unit[0][1].id, str(node["name"])] = url, url.startswith(f"{own}/")
     return found
 
 

@@ -40,8 +40,9 @@ from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries, remote_files
 from goemo_report.sources.wandb_api import histories as online_histories
 from goemo_report.sources.wandb_api.credentials import Credentials, find_credentials, stored_setting
+from goemo_report.sources.wandb_api.faults import Notify
 from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
-from goemo_report.sources.wandb_api.transport import Notify, Transport
+from goemo_report.sources.wandb_api.transport import Transport
 
 
 def to_stderr(message: str) -> None:

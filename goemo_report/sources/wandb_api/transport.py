@@ -10,12 +10,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,13 +22,16 @@ import requests
 import urllib3
 
 from goemo_report import __version__
-from goemo_report.errors import SettingsError, SourceError
+from goemo_report.errors import SourceError
 from goemo_report.sources.wandb_api.credentials import Credentials
 from goemo_report.sources.wandb_api.faults import (
     READ_OFFLINE,
+    Backoff,
+    Notify,
     RequestRefusedError,
     TransientError,
     hopeless_status,
+    http_timeout,
     moved,
     not_a_server,
     quota_gone,
@@ -47,75 +49,11 @@ from goemo_report.sources.wandb_api.network import (
     redirect_target,
 )
 
-DEFAULT_TIMEOUT: Final = 12.0
-"""Seconds for one request with its retries, so that a command fails within 15 s."""
-
 CONNECTIONS: Final = 16
 """Requests in flight at once."""
 
-_NO_TIME: Final = 0.01
 _PIECE: Final = 1 << 18
-_FIRST_DELAY: Final = 0.5
-_MOST_DELAY: Final = 8.0
 _MOST_REDIRECTS: Final = 10
-_QUICK_TRIES: Final = 3  # a host that refuses connections is not waited for until the deadline
-
-Notify = Callable[[str], None]
-
-
-def http_timeout(environ: Mapping[str, str] = os.environ) -> float:
-    """Seconds from WANDB_HTTP_TIMEOUT, or the default."""
-    text = environ.get("WANDB_HTTP_TIMEOUT")
-    if not text:
-        return DEFAULT_TIMEOUT
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise SettingsError(
-            f"WANDB_HTTP_TIMEOUT is {text!r}, which is no number of seconds",
-            "Set it to a positive number, such as 60",
-        )
-    return seconds
-
-
-class Backoff:
-    """When to try again: doubling delays that never pass the deadline."""
-
-    def __init__(self, seconds: float, notify: Notify) -> None:
-        self._seconds = seconds
-        self._notify = notify
-        self.restart()
-
-    def restart(self) -> None:
-        """Count from now: something moved."""
-        self._deadline = time.monotonic() + self._seconds
-        self._delay = _FIRST_DELAY
-        self._tries = 0
-
-    @property
-    def remaining(self) -> float:
-        """Seconds until the deadline, never quite 0 (which would mean no time-out at all)."""
-        return max(self._deadline - time.monotonic(), _NO_TIME)
-
-    def wait(self, fault: TransientError) -> None:
-        """Sleep before the next try, or raise the fault's lasting form when time is up.
-
-        As long as the server asks for, else so that a last try is made before the deadline.
-        """
-        self._tries += 1
-        if fault.retry_after:
-            delay, asked = max(fault.retry_after, _FIRST_DELAY), " as it asks"
-            is_over = delay >= self.remaining
-        else:
-            delay, asked = min(self._delay, 0.75 * self.remaining), ""
-            is_over = delay < _FIRST_DELAY
-        if is_over or (fault.unreachable and self._tries >= _QUICK_TRIES):
-            raise fault.lasting(self._seconds)
-        self._notify(f"{fault.what}; trying again in {delay:.2g} s{asked}")
-        time.sleep(delay)
-        self._delay = min(self._delay * 2, _MOST_DELAY)
 
 
 class Transport:
@@ -315,7 +253,7 @@ class Transport:
         try:
             for piece in self.pieces(response):
                 pieces.append(piece)
-                if backoff.remaining <= _NO_TIME:
+                if backoff.is_over:
                     what = f"{self.credentials.host} did not finish its answer"
                     raise TransientError(what, timed_out=True)
         finally:

@@ -14,8 +14,8 @@ import pytest
 
 from goemo_report.errors import SettingsError, SourceError
 from goemo_report.sources.wandb_api.credentials import Credentials, Secret
-from goemo_report.sources.wandb_api.faults import RequestRefusedError
-from goemo_report.sources.wandb_api.transport import DEFAULT_TIMEOUT, Transport, http_timeout
+from goemo_report.sources.wandb_api.faults import DEFAULT_TIMEOUT, RequestRefusedError, http_timeout
+from goemo_report.sources.wandb_api.transport import Transport
 from tests.sources import scripted_server as scripted
 from tests.sources.scripted_server import ScriptedServer, scripted_server
 
