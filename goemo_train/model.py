@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from torch.nn import functional
 from transformers.masking_utils import sdpa_mask
 
 from goemo_report.errors import GoemoError, SettingsError
+from goemo_report.formats.json_text import to_json
 from goemo_train.config import Pooling, TrainConfig
 from goemo_train.run_directory import flush
 from goemo_train.tiny import TINY
@@ -239,8 +239,8 @@ def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:
         torch.save(weights, file)
     tokenizer.save_pretrained(directory)
     tokenizer.backend_tokenizer.model.save(str(directory))
-    special = json.dumps(tokenizer.special_tokens_map, indent=2, default=str)
-    (directory / "special_tokens_map.json").write_text(special + "\n", "utf-8")
+    special = to_json(tokenizer.special_tokens_map)
+    (directory / "special_tokens_map.json").write_text(special, "utf-8")
     for path in directory.iterdir():
         flush(path)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import math
 import os
 import secrets
 import shlex
@@ -35,6 +34,7 @@ from click import UsageError
 from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import whole_file
+from goemo_report.formats.json_text import to_json
 from goemo_train.config import KEPT_ON_RESUME, TrainConfig, flag
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
@@ -237,8 +237,8 @@ def keep_best(directory: Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file; what is no number is null."""
-    write_whole(path, (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode())
+    """Write a JSON file, whole or not at all, and to the disk."""
+    write_whole(path, to_json(value).encode())
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -261,14 +261,6 @@ def flush(path: Path) -> None:
     number = os.open(path, os.O_RDONLY)
     os.fsync(number)
     os.close(number)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_full(error: BaseException | None) -> bool:

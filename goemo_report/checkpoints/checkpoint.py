@@ -114,6 +114,13 @@ class Checkpoint:
                 progress("predicting", min(start + batch_size, len(order)), len(order))
         return logits
 
+    def predict_finite(self, texts: Sequence[str], **settings: Any) -> FloatArray:
+        """`predict`. Raises DataError where it outputs NaN or inf."""
+        logits = self.predict(texts, **settings)
+        if not np.isfinite(logits).all():
+            raise DataError(f"{self.name} outputs NaN or inf", "Its training diverged")
+        return logits
+
     def lengths(self, texts: Sequence[str]) -> IntArray:
         """Tokens of each text when it is not cut, special tokens included, (n,)."""
         encoded = self.tokenizer(list(texts), return_attention_mask=False)["input_ids"]

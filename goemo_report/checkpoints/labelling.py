@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import DataError, NotFoundError
 from goemo_report.labels import LabelSet, set_of
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.predictions import Predictions
 from goemo_report.results import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
@@ -92,17 +91,6 @@ class Labelling:
         }
 
 
-def choose(predictions: Predictions, protocol: Protocol = "per-class") -> Choice:
-    """The thresholds of a protocol from validation predictions."""
-    if protocol == "per-class":
-        return tuned_per_class(predictions)
-    if protocol == "global":
-        return tuned_globally(predictions)
-    if protocol == "fixed":
-        return fixed(predictions.labels)
-    raise ValueError(f"{protocol} thresholds are not for use; one of {get_args(Protocol)}")
-
-
 def choice_of(
     source: RunSource,
     run: RunRecord,
@@ -110,7 +98,7 @@ def choice_of(
     progress: Progress = silent,
     expected: Sequence[LabelSet] = (),
 ) -> Choice:
-    """A run's thresholds by a protocol. Raises GoemoError without validation predictions."""
+    """A run's thresholds by one of PROTOCOLS. Raises GoemoError without validation predictions."""
     try:
         result = load_results(source, [run], ["val"], progress, expected)[0]
     except NotFoundError as error:
@@ -118,7 +106,10 @@ def choice_of(
             f"run {run.name} has no validation predictions to tune thresholds on",
             "Only thresholds tuned on other texts than the test split can be applied",
         ) from error
-    return choose(result.splits["val"].predictions, protocol)
+    predictions = result.splits["val"].predictions
+    if protocol == "fixed":
+        return fixed(predictions.labels)
+    return (tuned_globally if protocol == "global" else tuned_per_class)(predictions)
 
 
 def label_texts(
@@ -153,9 +144,9 @@ def label_texts(
     order = [chosen.labels.index(label) for label in loaded.labels]
     chosen = replace(chosen, labels=loaded.labels, values=chosen.values[order])
     length = max_length or checkpoint.max_length_of(run, loaded)
-    logits = loaded.predict(texts, max_length=length, batch_size=batch_size, progress=progress)
-    if not np.isfinite(logits).all():
-        raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
+    logits = loaded.predict_finite(
+        texts, max_length=length, batch_size=batch_size, progress=progress
+    )
     notes = tuple(checkpoint.notes_on(run, loaded))
     if chosen.run not in {"", run.id}:
         notes = (*notes, f"these thresholds were tuned on run {chosen.run}, not on {run.id}")

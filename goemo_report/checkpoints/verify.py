@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -142,20 +142,25 @@ def verify(
     rows = min(options.limit or len(predictions), len(predictions))
     wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
     max_length = options.max_length or checkpoint.max_length_of(run, loaded)
-    logits = _predicted(loaded, wanted.texts, max_length, options.batch_size, progress)
+    how = {"max_length": max_length, "batch_size": options.batch_size}
+    logits = loaded.predict_finite(wanted.texts, **how, progress=progress)
     inferred = split.threshold.value
     threshold = DEFAULT_THRESHOLD if inferred is None else inferred
     now = sigmoid(logits)
     differences = np.abs(now - wanted.probabilities)
     row, column = divmod(int(differences.argmax()), len(wanted.labels))
+    largest = float(differences.max())
     precision = precision_of(run)
     tolerance, reason = tolerance_for(precision, wanted.probabilities)
     if options.tolerance is not None:
         tolerance, reason = options.tolerance, "as asked"
-    largest = float(differences.max())
-    settings = (tolerance, TOLERANCES, max_length, options.batch_size)
-    evidence = Evidence(loaded, wanted.texts, wanted.probabilities, logits, *settings)
-    trials, suspicion = _explained(evidence, largest, progress)
+    trials: tuple[Trial, ...] = ()
+    suspicion = ""
+    if largest > tolerance:
+        evidence = Evidence(
+            loaded, wanted.texts, wanted.probabilities, logits, tolerance, TOLERANCES, **how
+        )
+        trials, suspicion = tuple(try_all(evidence, progress)), unexplained(evidence)
     return Verification(
         run=run,
         artifact=loaded.name,
@@ -192,15 +197,6 @@ def _stated(source: RunSource, run: RunRecord, split: Split, progress: Progress)
             wanted = [] if file is None else [(artifact, file)]
             checkpoint_files.require_unchanged(artifact, source.fetch(wanted, progress))
         raise
-
-
-def _predicted(
-    loaded: Checkpoint, texts: Sequence[str], max_length: int, batch_size: int, progress: Progress
-) -> FloatArray:
-    logits = loaded.predict(texts, max_length=max_length, batch_size=batch_size, progress=progress)
-    if not np.isfinite(logits).all():
-        raise DataError(f"{loaded.name} predicts what is no number", "Its training diverged")
-    return logits
 
 
 def changed_document(run: RunRecord, error: ChangedFileError) -> dict[str, Any]:
@@ -246,15 +242,6 @@ def tolerance_for(precision: Precision, probabilities: FloatArray) -> tuple[floa
         if np.abs(np.round(sample, decimals) - sample).max() < 1e-12:
             return tolerance + 0.5 * 10.0**-decimals, f"{reason}, rounded to {decimals} decimals"
     return tolerance, reason
-
-
-def _explained(
-    evidence: Evidence, largest: float, progress: Progress
-) -> tuple[tuple[Trial, ...], str]:
-    """Hypotheses tried and what to suspect otherwise; nothing where nothing differs."""
-    if largest <= evidence.tolerance:
-        return (), ""
-    return tuple(try_all(evidence, progress)), unexplained(evidence)
 
 
 def _flips(predictions: Predictions, now: FloatArray, threshold: float) -> dict[str, int]:

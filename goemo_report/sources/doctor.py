@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +18,7 @@ from goemo_report.errors import GoemoError
 from goemo_report.formats.wording import plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord, SkippedFile
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, SkippedFile
 from goemo_report.sources.resolve import open_source
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api.credentials import NEEDED, client_version, find_credentials
@@ -109,7 +110,7 @@ def diagnose_offline(source: RunSource, directory: Path, cache: Cache | None = N
             for item in listing.skipped
         ]
         if runs:
-            found.append(_tags(_count_tags(runs)))
+            found.append(_tags(Counter(tag for run in runs for tag in run.tags)))
     return Diagnosis((_versions(), *found, _cache(cache), _disk(cache)))
 
 
@@ -216,10 +217,10 @@ def _project(source: ApiSource) -> Iterator[Check]:
 
 
 def _runs_by_tag(source: ApiSource) -> Iterator[Check]:
-    yield _tags(source.tags())
+    yield _tags(source.project().tags())
 
 
-def _tags(counted: dict[str, int]) -> Check:
+def _tags(counted: Mapping[str, int]) -> Check:
     shown = sorted(counted.items(), key=lambda item: (item[0] not in STATUS_TAGS, -item[1]))
     detail = ", ".join(f"{tag} {count}" for tag, count in shown[:_TAGS_SHOWN])
     if any(tag in counted for tag in STATUS_TAGS):
@@ -230,14 +231,6 @@ def _tags(counted: dict[str, int]) -> Check:
         detail or "no run has a tag",
         f"`compare --tag final` finds runs tagged {', '.join(STATUS_TAGS)}",
     )
-
-
-def _count_tags(runs: Sequence[RunRecord]) -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for run in runs:
-        for tag in run.tags:
-            counted[tag] = counted.get(tag, 0) + 1
-    return counted
 
 
 def _artifact_download(source: ApiSource) -> Iterator[Check]:

@@ -29,15 +29,24 @@ _LONGEST_NAME: Final = 100  # file systems take 255 bytes
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-@dataclass(frozen=True, slots=True)
+_Logged = tuple[ArtifactRef, ArtifactFile]
+
+
+@dataclass(slots=True)
 class Download:
-    """One artifact on disk: files written now, files that were there, files that are not."""
+    """One artifact on disk: its files, and which of them are written now, were there, are not.
+
+    Files of a run that are no artifact are each a reference of its own.
+    """
 
     artifact: ArtifactRef
+    files: list[_Logged]
     directory: Path
-    written: tuple[ArtifactFile, ...]
-    kept: tuple[ArtifactFile, ...]
-    skipped: tuple[SkippedFile, ...]
+    written: list[ArtifactFile] = field(default_factory=list)
+    kept: list[ArtifactFile] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
+    wanted: list[_Logged] = field(default_factory=list)
+    """Those that are to be fetched."""
 
     @property
     def complete(self) -> bool:
@@ -63,22 +72,6 @@ class Downloads:
         return (
             not self.failed and not self.missing and all(item.complete for item in self.artifacts)
         )
-
-
-_Logged = tuple[ArtifactRef, ArtifactFile]
-
-
-@dataclass(slots=True)
-class _Target:
-    """An artifact on its way to a directory; or files of a run, each a reference of its own."""
-
-    artifact: ArtifactRef
-    files: list[_Logged]
-    directory: Path
-    wanted: list[_Logged] = field(default_factory=list)
-    written: list[ArtifactFile] = field(default_factory=list)
-    kept: list[ArtifactFile] = field(default_factory=list)
-    skipped: list[SkippedFile] = field(default_factory=list)
 
 
 def download(
@@ -159,7 +152,7 @@ def _download(
         lost = next((files for one, files in manifests if one.id == target.artifact.id), ())
         if isinstance(lost, LostFiles):
             target.skipped.append(SkippedFile("manifest", lost.reason))
-    return Downloads(run, tuple(map(_finished, targets)), missing)
+    return Downloads(run, tuple(targets), missing)
 
 
 def _choose(
@@ -195,9 +188,9 @@ def _places(
     return list(places.values())
 
 
-def _prepare(artifact: ArtifactRef, files: list[_Logged], root: Path) -> _Target:
+def _prepare(artifact: ArtifactRef, files: list[_Logged], root: Path) -> Download:
     """Sort the files of an artifact into wanted, kept and refused."""
-    target = _Target(artifact, files, root / artifact.name)
+    target = Download(artifact, files, root / artifact.name)
     refusal = _refuse_component(artifact.name)
     for item in files:
         path = item[1].path
@@ -247,7 +240,7 @@ def _is_there(path: Path, file: ArtifactFile) -> bool:
         return False
 
 
-def _place(target: _Target, file: ArtifactFile, local: Path) -> None:
+def _place(target: Download, file: ArtifactFile, local: Path) -> None:
     """Copy a fetched file into the directory and check the bytes that were written."""
     path = target.directory / file.path
     try:
@@ -270,7 +263,7 @@ def _place(target: _Target, file: ArtifactFile, local: Path) -> None:
         target.written.append(file)
 
 
-def _remove_outdated(target: _Target) -> None:
+def _remove_outdated(target: Download) -> None:
     """Remove what an earlier version left, so that no one loads a mixture of two.
 
     Only files that the directory's description names and that are still as it says.
@@ -289,7 +282,7 @@ def _remove_outdated(target: _Target) -> None:
             path.unlink()
 
 
-def _describe(run: RunRecord, source: RunSource, target: _Target) -> str:
+def _describe(run: RunRecord, source: RunSource, target: Download) -> str:
     artifact = target.artifact
     present = {file.path for file in (*target.written, *target.kept)}
     document: dict[str, Any] = {
@@ -316,13 +309,3 @@ def _describe(run: RunRecord, source: RunSource, target: _Target) -> str:
         "missing": [{"path": item.path, "reason": item.reason} for item in target.skipped],
     }
     return to_json(document)
-
-
-def _finished(target: _Target) -> Download:
-    return Download(
-        artifact=target.artifact,
-        directory=target.directory,
-        written=tuple(target.written),
-        kept=tuple(target.kept),
-        skipped=tuple(target.skipped),
-    )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from goemo_report.contract import PREDICTIONS_FOLDER, Role, artifact_role
+from goemo_report.contract import ARTIFACTS, PREDICTIONS_FOLDER, Role, artifact_role
 from goemo_report.formats.sniff import has_table_ending
 from goemo_report.formats.wording import listed
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord
@@ -86,6 +86,17 @@ def predictions_role(path: str) -> Role | None:
         return None
     words = re.split(r"[^a-z]+", path.removeprefix(PREDICTIONS_FOLDER).lower())
     return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
+
+
+def run_file_reference(
+    run_id: str, path: str, place: str, digest: str, size: int, *, is_offline: bool = False
+) -> ArtifactRef:
+    """The reference to a prediction file that a run kept as it is; `place` is its id."""
+    role = predictions_role(path)
+    return ArtifactRef(
+        place, path, ARTIFACTS[role].type if role else "", None, digest, size, role, run_id,
+        kind="run-files", is_offline=is_offline,
+    )  # fmt: skip
 
 
 def ordered_predictions(paths: Iterable[str]) -> list[str]:

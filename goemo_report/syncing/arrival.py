@@ -44,7 +44,8 @@ class Part:
 class Arrival:
     """What of one run is on the server. `parts` is empty where the run itself is not.
 
-    `doubled` counts history rows that the server holds more than once.
+    `doubled` counts history rows that the server holds more than once. Of `missing_steps` these
+    keys, and of artifacts these (name, digest), would have to be sent to make it complete.
     """
 
     run: RunRecord
@@ -54,6 +55,8 @@ class Arrival:
     doubled: int = 0
     attempts: int = 0
     problems: tuple[str, ...] = ()
+    missing_steps: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    missing_artifacts: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -97,20 +100,11 @@ class Held:
     artifacts: Sequence[ArtifactRef]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """An arrival, and what would have to be sent to make it complete: of steps, these keys."""
-
-    arrival: Arrival
-    missing_steps: Mapping[int, frozenset[str]] = field(default_factory=dict)
-    missing_artifacts: frozenset[tuple[str, str]] = frozenset()
-
-
-def compare(logged: Logged, held: Held | None, path: str) -> Comparison:
+def compare(logged: Logged, held: Held | None, path: str) -> Arrival:
     """Hold what the server has against the log; None means that it has no such run."""
     here = logged.local.run
     if held is None:
-        return Comparison(Arrival(here, path))
+        return Arrival(here, path)
     there = held.run
     missing, differing = _steps(logged.history, held.rows)
     steps = [f"step {step}" for step in missing]
@@ -128,10 +122,9 @@ def compare(logged: Logged, held: Held | None, path: str) -> Comparison:
         Part("artifacts", len(logged.artifacts), tuple(a.name for a in lacking)),
     )
     doubled = len(held.rows) - len({row.get("_step") for row in held.rows})
-    return Comparison(
-        Arrival(here, path, there.url, parts, doubled),
-        missing,
-        frozenset((a.name, a.digest) for a in lacking),
+    wanted = frozenset((a.name, a.digest) for a in lacking)
+    return Arrival(
+        here, path, there.url, parts, doubled, missing_steps=missing, missing_artifacts=wanted
     )
 
 

@@ -21,7 +21,7 @@ from goemo_report.sources.model import ArtifactRef
 from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.faults import READ_OFFLINE, Notify
 from goemo_report.sources.wandb_api.source import ApiSource
-from goemo_report.syncing.arrival import Arrival, Comparison, Held, LocalRun, Logged, compare
+from goemo_report.syncing.arrival import Arrival, Held, LocalRun, Logged, compare
 from goemo_report.syncing.upload import Remainder, Sent, log_of_remainder, wandb_sync
 
 SCHEMA_VERSION: Final = 1
@@ -48,7 +48,7 @@ class _Sending:
     """One run on its way; `unread` while nobody knows what the server has of it."""
 
     logged: Logged
-    found: Comparison
+    found: Arrival
     unread: bool = False
     problems: list[str] = field(default_factory=list)
     attempts: int = 0
@@ -75,11 +75,11 @@ def sync(
     for local in runs:
         run = local.run
         logged = Logged(local, histories[run.id], artifacts[run.id], project or run.project)
-        waiting.append(_Sending(logged, Comparison(Arrival(run, ""))))
+        waiting.append(_Sending(logged, Arrival(run, "")))
     everything = list(waiting)
     _read_back(waiting, remote)
     for attempt in range(_ATTEMPTS):
-        waiting = [i for i in waiting if not i.found.arrival.complete and not i.unread]
+        waiting = [i for i in waiting if not i.found.complete and not i.unread]
         if not waiting:
             break
         if attempt:
@@ -90,7 +90,7 @@ def sync(
         if not alive or (attempt and before == [item.found for item in waiting]):
             break
     for item in everything:
-        if not item.found.arrival.complete:
+        if not item.found.complete:
             _unmark(item.logged.local)
     return [_told(item) for item in everything]
 
@@ -105,9 +105,8 @@ def _check_key(remote: ApiSource) -> None:
 
 
 def _told(item: _Sending) -> Arrival:
-    arrival = item.found.arrival
-    problems = () if arrival.complete else tuple(dict.fromkeys(item.problems))
-    return replace(arrival, attempts=item.attempts, problems=problems)
+    problems = () if item.found.complete else tuple(dict.fromkeys(item.problems))
+    return replace(item.found, attempts=item.attempts, problems=problems)
 
 
 # --- Sending --------------------------------------------------------------------------
@@ -117,8 +116,7 @@ def _send(
     source: RunSource, items: Sequence[_Sending], remote: ApiSource, patience: Patience
 ) -> bool:
     """Send each run, or what is missing of it. False where the server has gone away."""
-    for name in dict.fromkeys(item.logged.project for item in items):
-        members = [item for item in items if item.logged.project == name]
+    for name, members in _by_project(items):
         with tempfile.TemporaryDirectory(prefix="goemo-sync-") as folder:
             directories = []
             for number, item in enumerate(members):
@@ -141,6 +139,11 @@ def _send(
     return True
 
 
+def _by_project(items: Sequence[_Sending]) -> Iterator[tuple[str, list[_Sending]]]:
+    for name in dict.fromkeys(item.logged.project for item in items):
+        yield name, [item for item in items if item.logged.project == name]
+
+
 def _about(item: _Sending, sent: Sent, runs: int) -> Iterator[str]:
     """What was said of one run: with several, lines that name another are left out."""
     if sent.stopped:
@@ -153,18 +156,15 @@ def _about(item: _Sending, sent: Sent, runs: int) -> Iterator[str]:
 def _directories(source: RunSource, item: _Sending, remote: ApiSource, folder: Path) -> list[Path]:
     """The run's own directories where the server has nothing, else a log of the remainder."""
     local = item.logged.local
-    if not item.found.arrival.parts:
+    if not item.found.parts:
         return [log.parent for log in local.logs]
-    lacking = [
-        reference
-        for reference in item.logged.artifacts
-        if (reference.name, reference.digest) in item.found.missing_artifacts
-    ]
+    missing = item.found.missing_artifacts
+    lacking = [a for a in item.logged.artifacts if (a.name, a.digest) in missing]
     remainder = Remainder(
         entity=remote.entity,
         project=item.logged.project,
         steps=item.found.missing_steps,
-        artifacts=item.found.missing_artifacts,
+        artifacts=missing,
         summary=dict(local.run.summary),
         files=_staged(source, lacking),
     )
@@ -209,7 +209,7 @@ def _settle(items: Sequence[_Sending], remote: ApiSource, patience: Patience) ->
     pause = 0.2
     while True:
         _read_back(items, remote)
-        if all(item.found.arrival.complete for item in items) or time.monotonic() > until:
+        if all(item.found.complete for item in items) or time.monotonic() > until:
             return
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
@@ -217,8 +217,7 @@ def _settle(items: Sequence[_Sending], remote: ApiSource, patience: Patience) ->
 
 def _read_back(items: Sequence[_Sending], remote: ApiSource) -> None:
     """Compare each run with what the server has of it now."""
-    for name in dict.fromkeys(item.logged.project for item in items):
-        members = [item for item in items if item.logged.project == name]
+    for name, members in _by_project(items):
         ids = [item.logged.local.run.id for item in members]
         try:
             held = _held(remote, name, ids)

@@ -190,7 +190,7 @@ def test_a_missing_file_does_not_hold_up_the_others(shelf: Shelf, root: Path) ->
     shelf.add("more", {"c": b"3"})
     done = download(shelf, RUN, root=root)
     assert not done.complete
-    assert done.artifacts[0].skipped == (SkippedFile("b", "gone"),)
+    assert done.artifacts[0].skipped == [SkippedFile("b", "gone")]
     assert files_below(root) == {"data/a": b"1", "more/c": b"3"}
 
 

@@ -14,11 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.contract import ARTIFACTS, artifact_role
+from goemo_report.contract import artifact_role
 from goemo_report.errors import reading
 from goemo_report.formats.json_text import parsed
 from goemo_report.sources.model import ArtifactRef, History, RunRecord
-from goemo_report.sources.newest import predictions_role
+from goemo_report.sources.newest import run_file_reference
 from goemo_report.sources.offline_logs.folders import (
     TrainerRecord,
     prediction_files,
@@ -179,7 +179,8 @@ class OfflineRun:
                 is_offline=True,
             )
             found.append((reference, entries))
-        return found + [self._run_file(path) for path in self._prediction_files()]
+        recorded = (path for log in self.logs for path in log.files)
+        return found + [self._run_file(p) for p in prediction_files(self.directories, recorded)]
 
     def _entries(self, artifact: LoggedArtifact) -> Sequence[ManifestEntry]:
         if artifact.manifest_file:
@@ -192,32 +193,18 @@ class OfflineRun:
         found = next((one for one in artifacts if one.client_id == client_id), None)
         return self._entries(found) if found is not None else ()
 
-    def _prediction_files(self) -> list[str]:
-        return prediction_files(self.directories, (path for log in self.logs for path in log.files))
-
     def _run_file(self, path: str) -> tuple[ArtifactRef, Sequence[ManifestEntry]]:
         """A prediction file that the run kept as it is; digest and size are today's."""
-        run, role = self.record, predictions_role(path)
-        local = run_file(self.directories, path)
+        run, local = self.record, run_file(self.directories, path)
         entry = ManifestEntry(
             path,
             local.stat().st_size if local else 0,
             md5_of(local) if local else "",
             local_path=str(local or ""),
         )
-        reference = ArtifactRef(
-            id=f"{run.path}/files/{path}",
-            name=path,
-            type=ARTIFACTS[role].type if role else "",
-            version=None,
-            digest=entry.digest,
-            size=entry.size,
-            role=role,
-            run_id=run.id,
-            kind="run-files",
-            is_offline=True,
-        )
-        return reference, (entry,)
+        place = f"{run.path}/files/{path}"
+        about = (run.id, path, place, entry.digest, entry.size)
+        return run_file_reference(*about, is_offline=True), (entry,)
 
 
 def _state(log: RunLog) -> str:

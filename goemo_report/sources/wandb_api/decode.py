@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from goemo_report.contract import ARTIFACTS, CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
+from goemo_report.contract import CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError, reading
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
-from goemo_report.sources.newest import ordered_predictions, predictions_role
+from goemo_report.sources.newest import ordered_predictions, run_file_reference
 from goemo_report.sources.wandb_api.credentials import Credentials
 
 Node = Mapping[str, Any]
@@ -178,20 +178,10 @@ def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRe
     by_path = {str(node.get("name") or ""): node for node in nodes}
     found = []
     for path in ordered_predictions(by_path):
-        node, role = by_path[path], predictions_role(path)
-        found.append(
-            ArtifactRef(
-                id=f"{run_id}/{path}@{node.get('updatedAt') or ''}",
-                name=path,
-                type=ARTIFACTS[role].type if role else "",
-                version=None,
-                digest=base64_md5(node.get("md5")),
-                size=int(node.get("sizeBytes") or 0),
-                role=role,
-                run_id=run_id,
-                kind="run-files",
-            )
-        )
+        node = by_path[path]
+        digest, size = base64_md5(node.get("md5")), int(node.get("sizeBytes") or 0)
+        place = f"{run_id}/{path}@{node.get('updatedAt') or ''}"
+        found.append(run_file_reference(run_id, path, place, digest, size))
     return tuple(found)
 
 

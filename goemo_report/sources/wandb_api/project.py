@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,21 +72,21 @@ class Project:
 
     def tags(self) -> dict[str, int]:
         """Every tag of the project, with the number of runs that carry it."""
-        counted: dict[str, int] = {}
-        for page in self._pages(queries.TAGS, queries.TAGS_PER_PAGE, {}):
-            for node in decode.edges(page.get("runs")):
-                for tag in node.get("tags") or ():
-                    counted[tag] = counted.get(tag, 0) + 1
+        counted = Counter(tag for node in self._tagged() for tag in node.get("tags") or ())
         return dict(sorted(counted.items()))
 
     def names(self) -> dict[str, str]:
         """Every name and id by which a run can be asked for, and the id that it means."""
         named: dict[str, str] = {}
-        for page in self._pages(queries.TAGS, queries.TAGS_PER_PAGE, {}):
-            for node in decode.edges(page.get("runs")):
-                run_id = str(node["name"])
-                named |= {str(node.get("displayName") or run_id): run_id, run_id: run_id}
+        for node in self._tagged():
+            run_id = str(node["name"])
+            named |= {str(node.get("displayName") or run_id): run_id, run_id: run_id}
         return named
+
+    def _tagged(self) -> Iterator[decode.Node]:
+        """Id, name and tags of every run."""
+        for page in self._pages(queries.TAGS, queries.TAGS_PER_PAGE, {}):
+            yield from decode.edges(page.get("runs"))
 
     def _pages(self, document: str, size: int, filters: Mapping[str, Any]) -> Iterator[decode.Node]:
         variables: dict[str, Any] = {

@@ -105,10 +105,6 @@ class ApiSource(RunSource):
         """Whose key this is; empty where the server knows no user for it."""
         return self.transport.graphql(queries.VIEWER, {}).get("viewer") or {}
 
-    def tags(self) -> dict[str, int]:
-        """Every tag of the project, with the number of runs that carry it."""
-        return self.project().tags()
-
     def list_runs(self, query: RunQuery) -> Listing:
         """Runs of the project that match, ordered by creation, then id."""
         project = self.project()
