@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
@@ -199,10 +199,21 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
     return hasher.hexdigest()
 
 
+def leaves_directory(path: str) -> bool:
+    """Whether a manifest path would be written outside the directory it is put in."""
+    forms = PurePosixPath(path), PureWindowsPath(path)
+    rooted = any(form.drive or form.root or ".." in form.parts for form in forms)
+    return rooted or not forms[0].parts or "\0" in path
+
+
 def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
     """A checked copy of each file in the cache; only what is not there is downloaded."""
-    found: dict[int, LocalFile] = {}
-    held = dict(enumerate(wanted))
+    found: dict[int, LocalFile] = {
+        number: SkippedFile(file.path, "its path leads out of the directory")
+        for number, (_, _, file) in enumerate(wanted)
+        if leaves_directory(file.path)
+    }
+    held = {n: item for n, item in enumerate(wanted) if n not in found}
     links = {n: item for n, item in held.items() if _is_link(item)}
     for number, target in zip(links, follow(list(links.values()), cache), strict=True):
         if isinstance(target, GoemoError):
