@@ -16,8 +16,6 @@ from goemo_report.errors import SettingsError
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shortened, shown
 
-Origin = Literal["flag", "environment", "file", "default"]
-
 _OFFLINE_MODES: Final = ("offline", "dryrun")  # dryrun is wandb's older word
 _ONLINE_MODES: Final = ("online", "shared", "run")
 
@@ -81,12 +79,11 @@ class SourceChoice:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where runs are read from; `origins` says, by name, where each value came from."""
+    """Where runs are read from; `names_directory`: a flag names the directory of offline runs."""
 
     source: SourceChoice = field(default_factory=SourceChoice)
-    base_url: str | None = None
     file: ProjectFile = field(default_factory=ProjectFile)
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    names_directory: bool = False
 
 
 def load_settings(
@@ -103,47 +100,23 @@ def load_settings(
     Raises SettingsError for a pyproject.toml that cannot be used.
     """
     file = read_project_file(directory)
-    origins: dict[str, Origin] = {}
-
-    def settle(name: str, flag: str | None, variable: str) -> str | None:
-        candidates: tuple[tuple[Origin, str | None], ...] = (
-            ("flag", flag),
-            ("environment", environ.get(variable)),
-            ("file", file.values.get(name)),
-        )
-        for origin, value in candidates:
-            if value:
-                origins[name] = origin
-                return value
-        origins[name] = "default"
-        return None
-
-    offline, origins["wandb_dir"] = _offline_directory(wandb_dir, environ, file, directory)
-    return Settings(
-        SourceChoice(
-            entity=settle("entity", entity, "WANDB_ENTITY"),
-            project=settle("project", project, "WANDB_PROJECT"),
-            directory=offline,
-        ),
-        base_url=settle("base_url", None, "WANDB_BASE_URL"),
-        file=file,
-        origins=origins,
+    source = SourceChoice(
+        entity or environ.get("WANDB_ENTITY") or file.values.get("entity"),
+        project or environ.get("WANDB_PROJECT") or file.values.get("project"),
+        _offline_directory(environ, file, directory) if wandb_dir is None else wandb_dir,
     )
+    return Settings(source, file, names_directory=wandb_dir is not None)
 
 
 def _offline_directory(
-    flag: Path | None, environ: Mapping[str, str], file: ProjectFile, directory: Path
-) -> tuple[Path | None, Origin]:
-    if flag is not None:
-        return flag, "flag"
+    environ: Mapping[str, str], file: ProjectFile, directory: Path
+) -> Path | None:
     mode = environ.get("WANDB_MODE", "").lower()
     if mode in _OFFLINE_MODES:
-        return _wandb_directory(environ, directory), "environment"
-    if mode in _ONLINE_MODES:
-        return None, "environment"
-    if "wandb-dir" in file.values:
-        return Path(file.values["wandb-dir"]), "file"
-    return None, "default"
+        return _wandb_directory(environ, directory)
+    if mode in _ONLINE_MODES or "wandb-dir" not in file.values:
+        return None
+    return Path(file.values["wandb-dir"])
 
 
 def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:

@@ -13,9 +13,8 @@ import click
 
 from goemo_report import contract
 from goemo_report.audit import RULES, SEVERITY_MEANINGS
-from goemo_report.audit.present import rule_table
 from goemo_report.cli import goemo_report as main
-from goemo_report.labels import GOEMOTIONS, LABEL_SETS
+from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet
 from goemo_train.config import COMMAND, PRESETS, TrainConfig
 
 SENTIMENT, EKMAN = GOEMOTIONS.groupings
@@ -118,7 +117,22 @@ def audit_page() -> str:
     severities = "".join(
         f"- **{severity}**: {meaning}.\n" for severity, meaning in SEVERITY_MEANINGS.items()
     )
-    return AUDIT.format(number=len(RULES), severities=severities, rules=rule_table())
+    return AUDIT.format(number=len(RULES), severities=severities, rules=_rule_table())
+
+
+def _rule_table() -> str:
+    lines = ["| rule | severity | requires | what to do |", "| --- | --- | --- | --- |"]
+    for rule in (one.worded(LabelSet.of(())) for one in RULES):
+        requires, remedy = _cell(rule.requires), _cell(rule.remedy)
+        lines.append(f"| `{rule.id}` | {rule.severity} | {requires} | {remedy} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text of ours in a Markdown table: braces, stars and underscores are no markup there."""
+    for character in ("\\", "*", "_", "|", "<"):
+        text = text.replace(character, f"\\{character}")
+    return text
 
 
 AUDIT = """\

@@ -28,7 +28,7 @@ def write_table(directory: Path, body: str) -> Path:
 def test_defaults_without_anything_set(tmp_path: Path) -> None:
     settings = settled(tmp_path)
     assert settings.source == SourceChoice(entity=None, project=None, directory=None)
-    assert set(settings.origins.values()) == {"default"}
+    assert not settings.names_directory
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -39,17 +39,12 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     assert settled(tmp_path, environ).source.project == "from-env"
     settings = settled(tmp_path, environ, project="from-flag")
     assert settings.source.project == "from-flag"
-    assert settings.origins["project"] == "flag"
-    assert (settings.source.entity, settings.origins["entity"]) == ("file-team", "file")
+    assert settings.source.entity == "file-team"
 
 
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     write_table(tmp_path, 'entity = "team"')
     assert settled(tmp_path, {"WANDB_ENTITY": "", "WANDB_PROJECT": ""}).source.entity == "team"
-
-
-def test_base_url_comes_from_the_environment(tmp_path: Path) -> None:
-    assert settled(tmp_path, {"WANDB_BASE_URL": "http://h:1"}).base_url == "http://h:1"
 
 
 class TestOfflineDirectory:

@@ -8,11 +8,10 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET  # written only, nothing is parsed
 
 from goemo_report.audit.gate import Condition
-from goemo_report.audit.judge import RULES, Audit, Finding
+from goemo_report.audit.judge import Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural
-from goemo_report.labels import LabelSet
 from goemo_report.report.document import Cell, Column, Mark, Table
 
 SCHEMA_VERSION: Final = 1
@@ -184,22 +183,3 @@ def _xml_counts(name: str, conditions: Sequence[Condition]) -> dict[str, str]:
 
 def _xml_text(text: str) -> str:
     return _NOT_XML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-# --- Documentation --------------------------------------------------------------------
-
-
-def rule_table() -> str:
-    """The rules as a Markdown table, for docs/audit.md."""
-    lines = ["| rule | severity | requires | what to do |", "| --- | --- | --- | --- |"]
-    for rule in (one.worded(LabelSet.of(())) for one in RULES):
-        requires, remedy = _cell(rule.requires), _cell(rule.remedy)
-        lines.append(f"| `{rule.id}` | {rule.severity} | {requires} | {remedy} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Text of ours in a Markdown table: braces, stars and underscores are no markup there."""
-    for character in ("\\", "*", "_", "|", "<"):
-        text = text.replace(character, f"\\{character}")
-    return text

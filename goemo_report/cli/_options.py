@@ -153,7 +153,7 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
             try:
                 return command(settings=settings, **values)
             except GoemoError as error:
-                if settings.origins.get("wandb_dir") == "flag":
+                if settings.names_directory:
                     error.remedy = _with_directory(error.remedy, settings.source.directory)
                 raise
 

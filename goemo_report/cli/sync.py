@@ -59,7 +59,7 @@ def command(
     from goemo_report.sources.wandb_api.source import ApiSource
     from goemo_report.syncing import sync
 
-    is_named = runs or query.selects or settings.origins.get("wandb_dir") == "flag"
+    is_named = runs or query.selects or settings.names_directory
     if not is_named:
         raise click.UsageError(
             "Name runs or directories, choose runs with --tag, "
