@@ -32,11 +32,7 @@ ENOUGH = 10  # steps to judge by whether training diverges
 
 
 def train(
-    config: TrainConfig,
-    progress: Progress,
-    *,
-    given: Collection[str] = (),
-    last: bool = True,
+    config: TrainConfig, progress: Progress, *, given: Collection[str] = (), last: bool = True
 ) -> Run | None:
     """Train, evaluate and log one run; None in all but the main process.
 

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from goemo_report.audit.evidence import Evidence, collect
-from goemo_report.audit.judge import (
-    RULES,
-    Audit,
-    Finding,
-    audit,
-    check_waivers,
-    unused_waivers,
-)
+from goemo_report.audit.judge import RULES, Audit, Finding, audit, check_waivers, unused_waivers
 from goemo_report.audit.registry import SEVERITIES, SEVERITY_MEANINGS, Rule, Severity
 
 __all__ = [

@@ -72,9 +72,7 @@ def check_waivers(waivers: Mapping[str, str]) -> None:
 
 
 def audit(
-    evidence: Evidence,
-    waivers: Mapping[str, str] | None = None,
-    rules: Sequence[Rule] = RULES,
+    evidence: Evidence, waivers: Mapping[str, str] | None = None, rules: Sequence[Rule] = RULES
 ) -> Audit:
     """Ask every rule about one run."""
     reasons = waivers or {}

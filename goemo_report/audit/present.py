@@ -16,11 +16,7 @@ from goemo_report.report.document import Cell, Column, Mark, Table
 
 SCHEMA_VERSION: Final = 1
 
-_TITLES: Final[dict[Severity, str]] = {
-    "error": "Errors",
-    "warning": "Warnings",
-    "note": "Notes",
-}
+_TITLES: Final[dict[Severity, str]] = {"error": "Errors", "warning": "Warnings", "note": "Notes"}
 _MARKS: Final[dict[Severity, Mark]] = {"error": "bad", "warning": "warning", "note": "muted"}
 _COMMANDS: Final[dict[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
 _COLUMNS: Final = (

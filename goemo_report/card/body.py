@@ -10,10 +10,7 @@ from typing import Any, Final
 from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card, limitations
 from goemo_report.card.front import render_front_matter
 from goemo_report.card.replicate import by_goemo_train, replicate_command, without_private_paths
-from goemo_report.contract import (
-    CONFIG_KEYS,
-    SYSTEM_KEYS,
-)
+from goemo_report.contract import CONFIG_KEYS, SYSTEM_KEYS
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_report.report.document import Cell, Code, Column, Table

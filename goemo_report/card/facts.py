@@ -9,10 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from goemo_report.card.replicate import base_model
-from goemo_report.contract import (
-    DEFAULT_THRESHOLD,
-    Split,
-)
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.wording import plural
 from goemo_report.labels import DataSet, LabelSet
 from goemo_report.metrics.scores import Scores, score

@@ -76,8 +76,7 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
     artifact = newest(run, source.artifacts([run]).get(run.id, ()), "checkpoint")
     if artifact is None:
         raise NotFoundError(
-            f"run {run.name} logged no checkpoint",
-            "`goemo-report show RUN` lists what it logged",
+            f"run {run.name} logged no checkpoint", "`goemo-report show RUN` lists what it logged"
         )
     chosen = _data_files(artifact, source.manifests([artifact])[0])
     unchecked = [f.path for f in chosen.values() if f.reference and f.digest == f.reference]

@@ -204,10 +204,7 @@ def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
 
 
 def _watch(
-    process: subprocess.Popen[bytes],
-    timeout: float,
-    patience: float,
-    is_alive: Callable[[], bool],
+    process: subprocess.Popen[bytes], timeout: float, patience: float, is_alive: Callable[[], bool]
 ) -> str:
     """Wait for the process; gives why it has to be stopped, empty when it ended."""
     started = seen = time.monotonic()

@@ -16,12 +16,7 @@ from goemo_report.formats.json_text import DEEPEST, parsed
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, Row
 from goemo_report.sources.offline_logs.folders import log_run_id
-from goemo_report.sources.offline_logs.log_format import (
-    DamagedLogError,
-    History,
-    Record,
-    read_log,
-)
+from goemo_report.sources.offline_logs.log_format import DamagedLogError, History, Record, read_log
 
 Json = str
 KeyPath = tuple[str, ...]

@@ -85,10 +85,7 @@ DEFAULT_BASE_URL: Final = "https://api.forge.coreweave.com"
 _CREDENTIALS: Final = "~/.config/wandb/credentials.json"
 
 # Each front host and the W&B API host behind it; keys may be stored under either.
-_FORGE: Final = {
-    "forge.coreweave.com": "api.wandb.ai",
-    "qa.forge.coreweave.com": "api.qa.wandb.ai",
-}
+_FORGE: Final = {"forge.coreweave.com": "api.wandb.ai", "qa.forge.coreweave.com": "api.qa.wandb.ai"}
 
 
 class Secret:

@@ -266,8 +266,7 @@ def transient_exception(error: Exception, host: str) -> TransientError:
             remedy=f"Check the network and WANDB_BASE_URL{READ_OFFLINE}",
         )
     return TransientError(
-        f"{host} dropped the connection",
-        remedy=f"Try again later; {_STATUS_PAGE} tells of outages",
+        f"{host} dropped the connection", remedy=f"Try again later; {_STATUS_PAGE} tells of outages"
     )
 
 

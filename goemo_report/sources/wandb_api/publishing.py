@@ -86,8 +86,7 @@ def publish(
     except (wandb.Error, TimeoutError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SourceError(
-            f"the report cannot be published: {reason}",
-            "`goemo-report doctor` looks for the cause",
+            f"the report cannot be published: {reason}", "`goemo-report doctor` looks for the cause"
         ) from error
     return published
 

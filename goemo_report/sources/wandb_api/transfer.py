@@ -24,13 +24,7 @@ except ImportError:  # Windows has no flock: two processes may then fetch the sa
 from goemo_report.errors import ChangedFileError, GoemoError, SourceError
 from goemo_report.sources.base import Progress
 from goemo_report.sources.model import LocalFile, SkippedFile
-from goemo_report.sources.store import (
-    Cache,
-    discard,
-    file_digest,
-    make_private,
-    private_cache,
-)
+from goemo_report.sources.store import Cache, discard, file_digest, make_private, private_cache
 from goemo_report.sources.wandb_api.faults import RequestRefusedError, TransientError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
 
@@ -188,11 +182,7 @@ def _same_file(path: Path, file: BinaryIO) -> bool:
 
 
 def _fill(
-    item: Download,
-    file: BinaryIO,
-    transport: Transport,
-    meter: Meter,
-    stop: threading.Event,
+    item: Download, file: BinaryIO, transport: Transport, meter: Meter, stop: threading.Event
 ) -> None:
     """Append until the file has its size; every byte that arrives restarts the clock."""
     backoff = transport.backoff()
