@@ -14,7 +14,7 @@ from typing import Final
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels
-from goemo_report.analysis.compared_runs import ComparedRun, Recipe, compared_runs
+from goemo_report.analysis.compared_runs import RANKING_METRIC, ComparedRun, Recipe, compared_runs
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
 from goemo_report.errors import NotFoundError, SettingsError
@@ -24,6 +24,7 @@ from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
 from goemo_report.statistics.differences import PairedDifferences
 from goemo_report.statistics.intervals import RESAMPLES
+from goemo_report.statistics.many_runs import luck_of_the_best
 
 __all__ = ["ComparedRun", "Comparison", "Options", "Recipe", "compare"]
 
@@ -156,6 +157,15 @@ class Comparison:
     def best_vs_second(self) -> PairedDifferences | None:
         """Best run minus the next best; None where they are not paired or there is only one."""
         return self.best.minus(self.ranked[1]) if self.others else None
+
+    @cached_property
+    def luck(self) -> float | None:
+        """By how much the best run would lead the mean of all by the choice of texts alone, were
+        they equally good: macro F1 at 0.5. None for a single run and runs on other texts."""
+        if len(self.runs) < 2 or not self.alike:
+            return None
+        found = self.statistics.replicates
+        return luck_of_the_best([found[run.id][RANKING_METRIC] for run in self.runs])
 
     @cached_property
     def tuned_best_vs_runner_up(self) -> PairedDifferences | None:

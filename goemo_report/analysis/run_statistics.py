@@ -20,7 +20,13 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
-from goemo_report.statistics.differences import PairedDifferences, paired, widened
+from goemo_report.statistics.differences import (
+    Paired,
+    PairedDifferences,
+    paired,
+    paired_with_swaps,
+    widened,
+)
 from goemo_report.statistics.intervals import (
     RESAMPLES,
     Analysis,
@@ -28,6 +34,7 @@ from goemo_report.statistics.intervals import (
     MetricIntervals,
     analyse,
 )
+from goemo_report.statistics.many_runs import adjusted_over_runs
 from goemo_report.statistics.resampling import bootstrap_weights
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
 from goemo_report.thresholds.resampled import tuned_macro_f1
@@ -36,7 +43,7 @@ TUNED_RESAMPLES: Final = 400
 """Of validation and of the judged texts, each with thresholds of its own."""
 
 Replicates: TypeAlias = Mapping[str, FloatArray]
-_OfRun: TypeAlias = tuple[MetricIntervals, PairedDifferences | None, Replicates]
+_OfRun: TypeAlias = tuple[MetricIntervals, Paired | None, Replicates]
 
 _T = TypeVar("_T")
 _MOST_THREADS: Final = 8
@@ -66,9 +73,14 @@ class RunStatistics:
 
     @cached_property
     def differences(self) -> Mapping[str, PairedDifferences]:
-        """Run minus baseline, by id of each run that is paired with the baseline."""
+        """Run minus baseline, by id of each run that is paired with the baseline.
+
+        macro F1 is tested for all of these runs at once.
+        """
         found = {run_id: difference for run_id, (_, difference, _) in self._by_run.items()}
-        return {run_id: one for run_id, one in found.items() if one is not None}
+        paired_ones = {run_id: one for run_id, one in found.items() if one is not None}
+        together = all(self._order(run) is not None for run in self.runs if run.id in paired_ones)
+        return adjusted_over_runs(paired_ones, together=together)
 
     @cached_property
     def replicates(self) -> Mapping[str, Replicates]:
@@ -130,7 +142,7 @@ class RunStatistics:
         if other is self.baseline:
             return self.differences.get(run.id)
         common = self.alignment(run, other)
-        return self._difference(run, other, common) if common.paired else None
+        return self._difference(run, other, common).differences if common.paired else None
 
     def tuned_difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
         """The same at each run's own thresholds per class, tuned on its validation split.
@@ -224,14 +236,14 @@ class RunStatistics:
 
     def _difference(
         self, run: RunResult, other: RunResult, common: Alignment, *whole: Analysis
-    ) -> PairedDifferences:
+    ) -> Paired:
         """Run minus another one; `whole` has the analyses of both where they are there."""
 
-        def computed() -> PairedDifferences:
+        def computed() -> Paired:
             ours, theirs = self._judged(run), self._judged(other)
             if common.complete and common.same_labels and common.in_order:
-                return paired(*(whole or map(self._analyse, (ours, theirs))))
-            return paired(
+                return paired_with_swaps(*(whole or map(self._analyse, (ours, theirs))))
+            return paired_with_swaps(
                 self._analyse(ours.take(common.rows, common.columns)),
                 self._analyse(theirs.take(common.other_rows, common.other_columns)),
             )

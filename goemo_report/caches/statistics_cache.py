@@ -14,13 +14,13 @@ from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.statistics import STATISTICS_VERSION
-from goemo_report.statistics.differences import RANDOMISATIONS, Difference
+from goemo_report.statistics.differences import RANDOMISATIONS, Difference, Paired
 from goemo_report.statistics.intervals import Interval
 from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
 
 FORMAT: Final = 3
 """Of the entries."""
-_VALUES: Final = values(Interval, Difference, ProtocolResult, ThresholdChoice, ClassCounts)
+_VALUES: Final = values(Interval, Difference, Paired, ProtocolResult, ThresholdChoice, ClassCounts)
 
 T = TypeVar("T")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from goemo_report.metrics.arrays import FloatArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.counts import CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
 from goemo_report.statistics.distributions import (
     CONFIDENCE,
@@ -20,11 +21,21 @@ from goemo_report.statistics.distributions import (
 )
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
-from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swap_margin, swapped
+from goemo_report.statistics.randomisation import (
+    TIED,
+    p_value,
+    sign_test,
+    swap_margin,
+    swapped,
+)
 
 Verdict = Literal["win", "tie", "loss"]
 
 RANDOMISATIONS: Final = 2000
+MOST_RANDOMISATIONS: Final = 20_000
+"""Where a p-value at the floor of RANDOMISATIONS is not below ALPHA once it is adjusted."""
+HEADLINE: Final = "macro_f1"
+"""Tested over all runs that are compared with one baseline."""
 ALPHA: Final = 0.05
 PRIOR_TEXTS: Final = 5
 """Weight of no correlation beside the correlation seen, in texts that involve the class."""
@@ -34,8 +45,8 @@ precision: one or two texts show no spread, and a small error would be chance.""
 
 VERDICT_RULE: Final = (
     "win (loss): the difference is in favour of the run (the baseline), its 95% interval "
-    "excludes zero and p < 0.05, adjusted by Holm over the classes for per-class metrics; "
-    "otherwise tie"
+    "excludes zero and p < 0.05, adjusted over the classes for per-class metrics and over the runs "
+    "for macro F1; otherwise tie"
 )
 _COUNTED, _OTHERS = titles(lambda one: one.counts), titles(lambda one: not one.counts)
 DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
@@ -62,7 +73,12 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "for exact match of all swaps (McNemar's exact test); "
         f"for {_OTHERS} the normal test of the interval"
     ),
-    "p_adjusted": "adjusted p: Holm over the classes, for each per-class metric",
+    "p_adjusted": (
+        "adjusted p: Holm over the classes, for each per-class metric, without classes that are "
+        "the same on every text or have too few positives for a test; for macro F1 over the runs "
+        "that are compared with one baseline, by the maximum over runs of the same swaps "
+        "(Westfall and Young)"
+    ),
 }
 
 
@@ -71,8 +87,10 @@ class Difference:
     """Run minus baseline of one metric, its interval, p-values and the verdict.
 
     low <= value <= high, no further from 0 than the metric's range is wide. `p_adjusted` is `p`
-    for overall metrics; `p` is never 0, and 1 where too few positives allow no test. A metric
-    that is undefined for either run has no Difference.
+    for overall metrics, but for macro F1 where several runs are compared with one baseline; `p`
+    is never 0, and 1 where too few positives allow no test. `at_most`: no swap was as extreme,
+    and with more of them both p could be smaller. A metric that is undefined for either run has
+    no Difference.
     """
 
     value: float
@@ -81,6 +99,7 @@ class Difference:
     p: float
     p_adjusted: float
     verdict: Verdict
+    at_most: bool = False
 
     @property
     def same(self) -> bool:
@@ -92,6 +111,13 @@ PairedDifferences: TypeAlias = Mapping[str, Difference | None]
 """Differences by metric key; None where undefined."""
 
 
+class Paired(NamedTuple):
+    """Differences of two runs, and those of macro F1 that swaps of their outputs gave, (m,)."""
+
+    differences: PairedDifferences
+    swaps: FloatArray
+
+
 def paired(
     run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
 ) -> PairedDifferences:
@@ -100,20 +126,60 @@ def paired(
     Raises ValueError when the two are not aligned row by row or were resampled differently.
     Verdicts are at the confidence of the intervals.
     """
+    return paired_with_swaps(run, baseline, randomisations=randomisations).differences
+
+
+def paired_with_swaps(
+    run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
+) -> Paired:
+    """The same, with the swaps that `adjusted_over_runs` needs."""
     _check_aligned(run, baseline)
     alpha = round(1 - run.confidence, 12)
-    parts = _counts_parts(run, baseline, randomisations) | _influence_parts(run, baseline)
+    by_chance = swapped(run, baseline, randomisations)
+    parts = _counts_parts(run, baseline, by_chance) | _influence_parts(run, baseline)
     found: dict[str, Difference | None] = {}
     for key, one in OVERALL.items():
         value, low, high, p = (float(np.squeeze(part)) for part in parts.get(key, _UNDEFINED))
-        found[key] = _difference(one.metric, value, low, high, p, p, alpha=alpha)
+        by_swaps = one.metric.counts is not None and key != "exact_match"
+        at_most = by_swaps and p <= 1.0 / (1 + randomisations)
+        found[key] = _difference(one.metric, (value, low, high, p, p), at_most, alpha)
+    families = {key: _family(run, baseline, key, parts) for key in CLASS_METRICS}
+    floors = dict.fromkeys(families, 1.0 / (1 + randomisations))
+    undecided = [
+        key
+        for key, p_values in families.items()
+        if CLASS_METRICS[key].counts is not None
+        and ((p_values <= floors[key]) & (holm(p_values) >= alpha)).any()
+    ]
+    more = swapped(run, baseline, MOST_RANDOMISATIONS) if undecided else by_chance
+    for key in undecided:
+        value, low, high, p_values = parts[key]
+        grown = p_value(more.per_class[key], value)
+        parts[key] = value, low, high, np.where(p_values <= floors[key], grown, p_values)
+        families[key] = _family(run, baseline, key, parts)
+        floors[key] = 1.0 / (1 + MOST_RANDOMISATIONS)
     for key, metric in CLASS_METRICS.items():
-        parts_of = (np.broadcast_to(part, len(run.labels)) for part in parts.get(key, _UNDEFINED))
-        values, lows, highs, p_values = parts_of
-        columns = zip(values, lows, highs, p_values, holm(p_values), strict=True)
-        for label, column in zip(run.labels, columns, strict=True):
-            found[f"{key}_{label}"] = _difference(metric, *map(float, column), alpha=alpha)
-    return found
+        parts_of = [np.broadcast_to(part, len(run.labels)) for part in parts.get(key, _UNDEFINED)]
+        adjusted = np.nan_to_num(holm(families[key]), nan=1.0)
+        for label, *column in zip(run.labels, *parts_of, adjusted, strict=True):
+            at_most = metric.counts is not None and column[3] <= floors[key]
+            numbers = tuple(map(float, column))
+            found[f"{key}_{label}"] = _difference(metric, numbers, at_most, alpha)
+    return Paired(found, by_chance.overall[HEADLINE])
+
+
+def _family(run: Analysis, baseline: Analysis, key: str, parts: _Parts) -> FloatArray:
+    """The p-values of the classes, (k,); nan for those that no test can be made of."""
+    p_values = np.array(np.broadcast_to(parts.get(key, _UNDEFINED)[3], len(run.labels)))
+    if CLASS_METRICS[key].counts is not None:
+        same = (run.predicted == baseline.predicted).all(axis=0)
+    else:
+        ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
+        same = (ours == theirs).all(axis=0)
+        if CLASS_METRICS[key].ranking is not None:
+            same |= _few(run)
+    p_values[same] = np.nan
+    return p_values
 
 
 def _check_aligned(run: Analysis, baseline: Analysis) -> None:
@@ -131,15 +197,10 @@ def _check_aligned(run: Analysis, baseline: Analysis) -> None:
 
 
 def _difference(
-    metric: Metric,
-    value: float,
-    low: float,
-    high: float,
-    p: float,
-    adjusted: float,
-    *,
-    alpha: float,
+    metric: Metric, numbers: tuple[float, ...], at_most: bool, alpha: float
 ) -> Difference | None:
+    """From value, low, high, p and adjusted p."""
+    value, low, high, p, adjusted = numbers
     if np.isnan(value):
         return None
     # resampling and corrections for bias may leave out what was seen, or the possible
@@ -148,7 +209,7 @@ def _difference(
     verdict: Verdict = "tie"
     if adjusted < alpha and (low > 0.0 or high < 0.0):
         verdict = "win" if (value > 0.0) != metric.lower_is_better else "loss"
-    return Difference(value, low, high, p, adjusted, verdict)
+    return Difference(value, low, high, p, adjusted, verdict, at_most)
 
 
 def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> Difference:
@@ -157,7 +218,8 @@ def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> 
     low, high = min(found.low, found.value - margin), max(found.high, found.value + margin)
     p = max(found.p, _normal_p(found.value, error) if found.value else 1.0)
     clear = p < round(1 - confidence, 12) and (low > 0.0 or high < 0.0)
-    return Difference(found.value, low, high, p, p, found.verdict if clear else "tie")
+    verdict, at_most = found.verdict if clear else "tie", found.at_most and p == found.p
+    return Difference(found.value, low, high, p, p, verdict, at_most)
 
 
 _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
@@ -165,10 +227,9 @@ _Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
 _UNDEFINED: Final = (np.nan,) * 4
 
 
-def _counts_parts(run: Analysis, baseline: Analysis, randomisations: int) -> _Parts:
+def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) -> _Parts:
     point = run.point - baseline.point
     replicates = run.resampled - baseline.resampled
-    by_chance = swapped(run, baseline, randomisations)
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
@@ -253,11 +314,8 @@ _Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _Part:
     """Differences of the classes, those with too few positives or negatives untested."""
-    truth = run.predictions.truth
-    positives = np.count_nonzero(truth, axis=0)
     ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
-    few = np.minimum(positives, len(truth) - positives) < MINIMUM_POSITIVES
-    few &= (ours != theirs).any(axis=0)
+    few = _few(run) & (ours != theirs).any(axis=0)
     value, low, high, p = part
     first, second = run.influences[name], baseline.influences[name]
     our_low, our_high = first.intervals(run.confidence)
@@ -270,6 +328,14 @@ def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _
         np.where(few, value + above, high),
         np.where(few & ~np.isnan(value), 1.0, p),
     )
+
+
+def _few(run: Analysis) -> BoolArray:
+    """Classes with too few positives or negatives for a test of their ranking, (k,)."""
+    truth = run.predictions.truth
+    positives = np.count_nonzero(truth, axis=0)
+    few: BoolArray = np.minimum(positives, len(truth) - positives) < MINIMUM_POSITIVES
+    return few
 
 
 def _normal_part(difference: Influence, confidence: float) -> _Part:

@@ -14,9 +14,16 @@ from scipy.stats import binomtest
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import paired
+from goemo_report.statistics.differences import paired, paired_with_swaps
 from goemo_report.statistics.intervals import analyse
-from goemo_report.statistics.randomisation import p_value, sign_test, swapped
+from goemo_report.statistics.many_runs import adjusted_over_runs, luck_of_the_best
+from goemo_report.statistics.randomisation import (
+    _coin_flips,
+    max_t,
+    p_value,
+    sign_test,
+    swapped,
+)
 from tests.numbers import every_value, make_predictions
 
 
@@ -333,3 +340,92 @@ def test_a_difference_of_zero_has_a_width_unless_the_runs_are_alike() -> None:
     assert macro.low < 0.0 < macro.high
     assert (alike := found[f"f1_{made.labels[4]}"]) is not None
     assert alike.same
+
+
+# --- Several runs, several classes --------------------------------------------------------------
+
+
+def test_the_maximum_over_runs_by_hand() -> None:
+    """Two runs in units of 1 and 2 on average; four swaps."""
+    by_chance = np.array([[1.0, -1.0, 1.0, -1.0], [2.0, 0.0, -2.0, 2.0 * np.sqrt(2.0)]])
+    observed = np.array([3.0, 2.0])
+    # the first is beyond all; the second, 1 in its units, is reached by 3 swaps of its own
+    assert max_t(observed, by_chance) == pytest.approx([1 / 5, 4 / 5])
+    # where the second leads, the first counts for it as well: every swap of it reaches 1
+    assert max_t(np.array([1.0, 2.2]), by_chance) == pytest.approx([1.0, 2 / 5])
+    assert max_t(observed[:1], by_chance[:1]) == p_value(by_chance[0], observed[0])
+    assert max_t(np.zeros(1), np.zeros((1, 4))).tolist() == [1.0]
+
+
+def test_runs_that_are_alike_are_one_test() -> None:
+    """The maximum over copies of one run is that run; Holm would double its p."""
+    one = np.random.default_rng(0).normal(size=(1, 999))
+    observed = np.array([2.0, 2.0])
+    assert max_t(observed, np.repeat(one, 2, axis=0))[0] == p_value(one[0], observed[0])
+
+
+def test_coins_belong_to_texts() -> None:
+    """Whichever texts two runs differ on, a text is swapped in the same repeats."""
+    chosen, others = np.array([1, 4, 9]), np.array([4, 8])
+    assert np.array_equal(
+        _coin_flips(50, 10, 3, chosen)[:, 1], _coin_flips(50, 10, 3, others)[:, 0]
+    )
+    assert 0 < _coin_flips(50, 10, 3, chosen).mean() < 1
+
+
+def test_macro_f1_is_adjusted_over_runs() -> None:
+    made = make_predictions(400, threshold=0.3)
+    baseline = analyse(made, resamples=100)
+    found = {}
+    for number in range(4):
+        other = replace(make_predictions(400, seed=number + 5, threshold=0.3), truth=made.truth)
+        found[str(number)] = paired_with_swaps(analyse(other, resamples=100), baseline)
+    found["same"] = paired_with_swaps(baseline, baseline)
+    together = adjusted_over_runs(found, together=True)
+    apart = adjusted_over_runs(found, together=False)
+    raw = [found[key].differences["macro_f1"] for key in found]
+    joint, holms = ([one[key]["macro_f1"] for key in found] for one in (together, apart))
+    for one, first, second in zip(raw, joint, holms, strict=True):
+        assert one is not None
+        assert first is not None
+        assert second is not None
+        assert one.p <= first.p_adjusted <= 1.0
+        assert one.p == first.p == second.p
+    assert joint[-1] == raw[-1]  # the same run leaves the family
+    assert together["0"]["micro_f1"] == found["0"].differences["micro_f1"]
+    smallest = min(range(4), key=lambda k: raw[k].p)  # type: ignore[union-attr] # not None
+    assert holms[smallest].p_adjusted == pytest.approx(min(4 * raw[smallest].p, 1.0))  # type: ignore[union-attr]
+
+
+def test_classes_that_cannot_be_tested_leave_the_family() -> None:
+    """27 emotions that are the same on every text take nothing from the one that differs."""
+    made = make_predictions(400, threshold=0.3)
+    predicted = made.predicted.copy()
+    predicted[:, 27] = made.truth[:, 27]
+    found = paired(analyse(made, predicted, resamples=50), analyse(made, resamples=50))
+    one = found[f"f1_{made.labels[27]}"]
+    assert one is not None
+    assert one.p == one.p_adjusted < 0.05
+    assert one.at_most
+    assert one.verdict == "win"
+    other = found[f"f1_{made.labels[3]}"]
+    assert other is not None
+    assert (other.p, other.p_adjusted, other.at_most) == (1.0, 1.0, False)
+
+
+def test_swaps_grow_until_the_adjusted_p_is_decided() -> None:
+    """With 99 swaps the smallest p is 0.01, which 28 emotions make 0.28."""
+    good, bad = make_predictions(800, seed=1, signal=6.0), make_predictions(800, seed=2)
+    found = paired(analyse(good, resamples=50), analyse(bad, resamples=50), randomisations=99)
+    one = found["f1_neutral"]
+    assert one is not None
+    assert one.at_most
+    assert one.p == 1 / 20_001
+    assert one.verdict == "win"
+
+
+def test_the_best_of_several_equal_runs_has_luck() -> None:
+    generator = np.random.default_rng(0)
+    drawn = list(generator.normal(5.0, 0.01, size=(20, 4000)))
+    assert luck_of_the_best(drawn) == pytest.approx(0.01 * 1.867, rel=0.03)  # of 20 normal values
+    assert luck_of_the_best([drawn[0], drawn[0] + 1.0]) == pytest.approx(0.0, abs=1e-12)

@@ -18,7 +18,7 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.sections._words import METRIC_TITLES, p_text
+from goemo_report.report.sections._words import METRIC_TITLES, p_of
 from goemo_report.statistics.differences import Difference
 from goemo_report.statistics.intervals import Interval
 
@@ -80,7 +80,7 @@ def difference_cell(difference: Difference | None, chance: str = "") -> Cell:
         low=difference.low,
         high=difference.high,
         mark=None if chance else marks[difference.verdict],
-        note=f"{chance or difference.verdict}, {p_text(difference.p_adjusted)}",
+        note=f"{chance or difference.verdict}, {p_of(difference)}",
     )
 
 

@@ -12,6 +12,7 @@ from goemo_report.report.document import Callout
 from goemo_report.report.sections._words import (
     called,
     identical,
+    p_of,
     p_text,
     same_recipe,
     signed,
@@ -56,7 +57,7 @@ def noise(found: Difference | None) -> str:
     """Whether a difference is more than noise, in words."""
     if found is None:
         return "not paired, so nothing is said about noise"
-    bounds = f"[{signed(found.low)}, {signed(found.high)}], {p_text(found.p)}"
+    bounds = f"[{signed(found.low)}, {signed(found.high)}], {p_of(found)}"
     if found.verdict == "tie":
         return f"which may be noise (95% interval {bounds})"
     return f"more than noise (95% interval {bounds})"

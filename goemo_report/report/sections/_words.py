@@ -10,7 +10,7 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
-from goemo_report.statistics.differences import RANDOMISATIONS
+from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 
 METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
     TUNED_F1: "macro F1, tuned"
@@ -83,6 +83,11 @@ def verdict_word(comparison: Comparison, run: ComparedRun) -> str:
 def p_text(p: float) -> str:
     """A p-value in a sentence: `p = 0.012`, `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def p_of(found: Difference) -> str:
+    """The adjusted p of a difference; `p \u2264 0.014` where no swap was as extreme."""
+    return p_text(found.p_adjusted).replace("=", "\u2264" if found.at_most else "=")
 
 
 def signed(value: float) -> str:
