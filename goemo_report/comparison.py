@@ -14,10 +14,17 @@ from typing import Final
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels
-from goemo_report.analysis.compared_runs import RANKING_METRIC, ComparedRun, Recipe, compared_runs
+from goemo_report.analysis.compared_runs import (
+    RANKING_METRIC,
+    VALIDATION_F1,
+    ComparedRun,
+    Recipe,
+    compared_runs,
+)
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
 from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
@@ -43,6 +50,8 @@ class Options:
     """Texts shown per label and kind of error."""
     resamples: int = RESAMPLES
     seed: int = 0
+    rank_on: Split | None = None
+    """Where the best run is chosen; None is validation, if all runs have its predictions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,17 +128,46 @@ class Comparison:
         """Runs by macro F1 at 0.5, best first; the earlier one of equals."""
         return tuple(sorted(self.runs, key=lambda run: -run.macro_f1))
 
+    @cached_property
+    def rank_on(self) -> Split:
+        """Where the best run is chosen: what is chosen on validation had no luck on test."""
+        if self.options.rank_on == "val" and not self.statistics.validation_f1:
+            lacking = [run.name for run in self.runs if "val" not in run.result.splits]
+            raise SettingsError(
+                f"{listed(lacking, 4)} logged no validation predictions to rank on"
+                if lacking
+                else "the runs cannot be ranked on validation: it is reported itself, or differs",
+                "Rank on what is reported with --rank-on test",
+            )
+        on = self.options.rank_on or ("val" if self.statistics.validation_f1 else self.split)
+        return "val" if on == "val" else self.split
+
+    @property
+    def rank_key(self) -> str:
+        """The figure by which the best run and the best recipe are chosen."""
+        return VALIDATION_F1 if self.rank_on != self.split else RANKING_METRIC
+
+    @cached_property
+    def chosen(self) -> tuple[ComparedRun, ...]:
+        """Runs by the figure that chooses among them, best first."""
+        return tuple(sorted(self.ranked, key=lambda run: -(run.value(self.rank_key) or 0.0)))
+
     @property
     def best(self) -> ComparedRun:
-        """The run with the highest macro F1 at 0.5."""
-        return self.ranked[0]
+        """The run with the highest macro F1, on validation if `rank_on` says so."""
+        return self.chosen[0]
+
+    @property
+    def second(self) -> ComparedRun:
+        """The next best; there must be two runs."""
+        return self.chosen[1]
 
     @property
     def best_recipe(self) -> Recipe | None:
         """The recipe with the best mean macro F1, where any has several seeds on the same texts."""
         if not self.alike or all(len(recipe.seeds) < 2 for recipe in self.recipes):
             return None
-        return max(self.recipes, key=Recipe.mean)
+        return max(self.recipes, key=lambda recipe: recipe.mean(self.rank_key))
 
     @property
     def reference(self) -> ComparedRun | None:
@@ -138,7 +176,7 @@ class Comparison:
             return None
         if self.baseline_is_chosen and not self.best.is_baseline:
             return self.baseline
-        return self.ranked[1]
+        return self.second
 
     @cached_property
     def runner_up(self) -> ComparedRun | None:
@@ -146,17 +184,28 @@ class Comparison:
         reference, own = self.reference, self.best.recipe
         if reference is None or reference.recipe is not own:
             return reference
-        return next((run for run in self.ranked if run.recipe is not own), reference)
+        return next((run for run in self.chosen if run.recipe is not own), reference)
 
     @cached_property
     def best_vs_runner_up(self) -> PairedDifferences | None:
         """Best run minus runner-up at 0.5; None where they are not paired or there is none."""
-        return self.best.minus(self.runner_up) if self.runner_up else None
+        return self.best_minus(self.runner_up) if self.runner_up else None
 
     @cached_property
     def best_vs_second(self) -> PairedDifferences | None:
         """Best run minus the next best; None where they are not paired or there is only one."""
-        return self.best.minus(self.ranked[1]) if self.others else None
+        return self.best_minus(self.second) if self.others else None
+
+    def best_minus(self, other: ComparedRun) -> PairedDifferences | None:
+        """Best run minus another one.
+
+        The best of all on test may beat a given baseline by luck, so that p is adjusted over the
+        runs. Against the next best it need not be: the one that is chosen after looking leads by
+        a significant gap no more often than the level says (Gutmann and Maymin 1987).
+        """
+        if other.is_baseline and self.baseline_is_chosen and self.rank_on == self.split:
+            return self.best.differences
+        return self.best.minus(other)
 
     @cached_property
     def luck(self) -> float | None:
@@ -239,7 +288,7 @@ def compare(
         cache,
     )
     runs, recipes = compared_runs(statistics)
-    return Comparison(
+    found = Comparison(
         runs=runs,
         split=split,
         baseline=next(run for run in runs if run.is_baseline),
@@ -250,6 +299,8 @@ def compare(
         source=source,
         options=options,
     )
+    _ = found.rank_on  # refused here if it cannot be
+    return found
 
 
 def _creation(result: RunResult) -> tuple[datetime, str]:

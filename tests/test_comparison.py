@@ -10,11 +10,15 @@ import pytest
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.configs import config_differences, flat_config, seed_groups
-from goemo_report.comparison import compare
+from goemo_report.caches.score_cache import score_both
+from goemo_report.comparison import Options, compare
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
-from goemo_report.results import LoadedRuns, RunResult
+from goemo_report.metrics.counts import averages
+from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.sources.model import SkippedRun
+from goemo_report.thresholds.tune import tuned_thresholds
+from tests.numbers import make_predictions
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.synthetic import compared, run_result
 
@@ -183,6 +187,61 @@ def test_the_best_run_is_set_against_the_next_one() -> None:
     first, second = comparison.ranked[:2]
     gap = first.macro_f1 - second.macro_f1
     assert macro.value == pytest.approx(gap, abs=1e-12)
+
+
+def with_validation(run: RunResult, signal: float, loss: str = "bce") -> RunResult:
+    """The same run with other validation predictions, as good as the signal says."""
+    found, made = run.splits["val"], make_predictions(400, seed=len(run.id), signal=signal)
+    splits = {
+        **run.splits,
+        "val": SplitResult.of("val", score_both(made), found.artifact, found.file),
+    }
+    config = {**run.run.config, "loss": loss}
+    return replace(run, splits=splits, run=replace(run.run, config=config))
+
+
+def test_the_best_run_is_chosen_on_validation_and_judged_on_test() -> None:
+    weak, strong = FOUR[0], FOUR[2]
+    weak, strong = with_validation(weak, 6.0), with_validation(strong, 2.0)
+    comparison = compare([weak, strong])
+    assert comparison.rank_on == "val"
+    assert comparison.best.result is weak
+    assert comparison.ranked[0].result is strong
+    found = comparison.best_vs_second
+    assert found is not None
+    assert found["macro_f1"] is not None
+    assert found["macro_f1"].value < 0.0
+    on_test = compare([weak, strong], options=Options(rank_on="test"))
+    assert on_test.best.result is strong
+    assert compare([weak, strong], split="val").rank_on == "val"
+    alone = run_result(STANDARD_RUNS[2], splits=("test",), number=3)
+    assert compare([weak, alone]).rank_on == "test"
+    with pytest.raises(SettingsError, match="roberta-large-20241210-143003 logged no validation"):
+        compare([weak, alone], options=Options(rank_on="val"))
+
+
+def test_runs_with_other_losses_are_chosen_at_cross_fitted_thresholds() -> None:
+    one = with_validation(FOUR[0], 3.0)
+    other = with_validation(FOUR[2], 3.0, loss="focal")
+    values = compare([one, other]).statistics.validation_f1
+    made = one.splits["val"].predictions
+    predicted = np.zeros_like(made.truth)
+    fold = np.random.default_rng(400).permutation(400) % 5
+    for number in range(5):
+        rows = np.flatnonzero(fold == number)
+        rest = np.flatnonzero(fold != number)
+        cuts = tuned_thresholds(made.truth[rest], made.probabilities[rest]).thresholds
+        predicted[rows] = made.probabilities[rows] >= cuts
+    assert values[one.id] == averages(made.truth, predicted)["macro_f1"]
+    same = compare([one, FOUR[1]]).statistics.validation_f1
+    assert not same  # other validation texts
+
+
+def test_the_best_of_several_runs_had_luck() -> None:
+    luck = compare(FOUR).luck
+    assert luck is not None
+    assert 0.0 < luck < 0.1
+    assert compare(FOUR[:1]).luck is None
 
 
 def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:

@@ -26,6 +26,8 @@ from goemo_report.thresholds.protocols import Protocol, ProtocolResult
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
+VALIDATION_F1: Final = "validation_macro_f1"
+"""Key of the figure by which the best run is chosen on validation."""
 TUNED_F1: Final = "tuned_macro_f1"
 """Key of macro F1 at thresholds per class that are tuned on validation."""
 
@@ -158,7 +160,9 @@ class ComparedRun:
         return self.value(RANKING_METRIC) or 0.0
 
     def value(self, key: str) -> float | None:
-        """An overall metric at 0.5, or TUNED_F1; None where it is undefined."""
+        """An overall metric at 0.5, TUNED_F1 or VALIDATION_F1; None where it is undefined."""
+        if key == VALIDATION_F1:
+            return self.statistics.validation_f1.get(self.id)
         if key != TUNED_F1:
             return self.found.scores.overall[key]
         return self.tuned.overall["macro_f1"] if self.tuned else None

@@ -17,6 +17,7 @@ from goemo_report.caches.statistics_cache import cached
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError, GoemoError, unexpected
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
@@ -38,6 +39,7 @@ from goemo_report.statistics.many_runs import adjusted_over_runs
 from goemo_report.statistics.resampling import bootstrap_weights
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
 from goemo_report.thresholds.resampled import tuned_macro_f1
+from goemo_report.thresholds.tune import cross_fitted
 
 TUNED_RESAMPLES: Final = 400
 """Of validation and of the judged texts, each with thresholds of its own."""
@@ -138,9 +140,10 @@ class RunStatistics:
         return align(self._judged(run), self._judged(other))
 
     def difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
-        """Run minus another one on what both have; None where they are not paired."""
+        """Run minus another one on what both have, alone; None where they are not paired."""
         if other is self.baseline:
-            return self.differences.get(run.id)
+            found = self._by_run[run.id][1]
+            return found.differences if found else None
         common = self.alignment(run, other)
         return self._difference(run, other, common).differences if common.paired else None
 
@@ -201,6 +204,36 @@ class RunStatistics:
             lambda run: self._cached(
                 "tuned replicates", [self.baseline, run], lambda: computed(run)
             ),
+        )
+
+    @cached_property
+    def losses(self) -> Mapping[str, str]:
+        """The loss that each run logged, by run id; binary cross-entropy where it logged none."""
+        return {run.id: str(run.run.config.get("loss", "bce")) for run in self.runs}
+
+    @cached_property
+    def validation_f1(self) -> Mapping[str, float]:
+        """Macro F1 on validation, by run id: at 0.5, or cross-fitted thresholds if losses differ.
+
+        Empty where validation is reported itself, and where not all runs have predictions of the
+        same validation texts and labels.
+        """
+        held = [run.splits.get("val") for run in self.runs]
+        texts = {(one.labels, hash(tuple(sorted(one.predictions.texts)))) for one in held if one}
+        if self.split == "val" or not all(held) or len(texts) > 1:
+            return {}
+        if len(set(self.losses.values())) == 1:
+            found = zip(self.runs, held, strict=True)
+            return {run.id: one.scores.overall["macro_f1"] or 0.0 for run, one in found if one}
+
+        def computed(run: RunResult) -> float:
+            one = run.splits["val"].predictions
+            return averages(one.truth, cross_fitted(one.truth, one.probabilities))["macro_f1"]
+
+        return self._each(
+            "macro F1 on validation",
+            self.runs,
+            lambda run: self._cached("validation F1", [run], lambda: computed(run)),
         )
 
     @cached_property

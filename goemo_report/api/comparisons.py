@@ -46,8 +46,9 @@ _TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict
 class Verdict(str):
     """The sentence at the top of the report; `numbers` holds what it says as numbers.
 
-    Keys: `best` and `other` (run names), `value`, `other_value`, `difference`, `low`, `high`,
-    `p` and `verdict`; what was not computed is None.
+    Keys: `best` and `other` (run names), `rank_on` (the split that chose the best), `value`,
+    `other_value`, `difference`, `low`, `high`, `p` and `verdict`; `luck` is how far the best of as
+    many equal runs leads their mean by the choice of texts. What was not computed is None.
     """
 
     __slots__ = ("numbers",)
@@ -133,11 +134,18 @@ class ComparisonResult:
         macro = found["macro_f1"] if found else None
         numbers: dict[str, Any] = {
             "best": best.name,
+            "rank_on": self.comparison.rank_on,
+            "luck": self.comparison.luck,
             "other": other.name if other else None,
             "value": best.macro_f1,
             "other_value": other.macro_f1 if other else None,
         }
-        for key, name in (("difference", "value"), ("low", "low"), ("high", "high"), ("p", "p")):
+        for key, name in (
+            ("difference", "value"),
+            ("low", "low"),
+            ("high", "high"),
+            ("p", "p_adjusted"),
+        ):
             numbers[key] = getattr(macro, name) if macro else None
         numbers["verdict"] = macro.verdict if macro else None
         sentence = verdict(self.comparison).text
@@ -225,6 +233,7 @@ def compare(
     split: Split = "test",
     resamples: int = 1000,
     seed: int = 0,
+    rank_on: Split | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -241,6 +250,8 @@ def compare(
         split: `test` or `val`; predictions in memory and single files count as this split.
         resamples: bootstrap resamples of the intervals.
         seed: of the resampling.
+        rank_on: the split that chooses the best run; without it `val` where all runs have
+            predictions of it, else `split`.
         wandb_dir: as in `runs`, for RUN names.
         entity: as in `runs`.
         project: as in `runs`.
@@ -265,7 +276,7 @@ def compare(
             split=split,
             skipped=(*skipped, *left_out),
             source=where,
-            options=Options(resamples=resamples, seed=seed),
+            options=Options(resamples=resamples, seed=seed, rank_on=rank_on),
             progress=bar,
             cache=cache_directory(),
         )

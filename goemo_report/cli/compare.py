@@ -86,6 +86,11 @@ ORDER = 30
     help="Run that the others are compared with.  [default: tagged baseline, else the first]",
 )
 @click.option(
+    "--rank-on",
+    type=click.Choice(("val", "test")),
+    help="Split that chooses the best run.  [default: val where all runs have its predictions]",
+)
+@click.option(
     "--section",
     "sections",
     metavar="ID",
@@ -138,6 +143,7 @@ def command(
     name: str | None,
     split: Split,
     baseline: str | None,
+    rank_on: Split | None,
     sections: tuple[str, ...],
     resamples: int,
     seed: int,
@@ -172,7 +178,7 @@ def command(
 
     from goemo_report.comparison import Options
 
-    options = Options(texts=not no_text, max_errors=max_errors, resamples=resamples, seed=seed)
+    options = Options(not no_text, max_errors, resamples, seed, rank_on)
     comparison = load_and_compare(
         settings.source, runs, query, baseline, split, options, labels, whole=not sections
     )

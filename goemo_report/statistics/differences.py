@@ -209,7 +209,7 @@ def _difference(
     verdict: Verdict = "tie"
     if adjusted < alpha and (low > 0.0 or high < 0.0):
         verdict = "win" if (value > 0.0) != metric.lower_is_better else "loss"
-    return Difference(value, low, high, p, adjusted, verdict, at_most)
+    return Difference(value, low, high, p, adjusted, verdict, bool(at_most))
 
 
 def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> Difference:

@@ -54,6 +54,21 @@ def tuned_thresholds(
     return Tuned(thresholds, few)
 
 
+def cross_fitted(truth: BoolArray, probabilities: FloatArray, folds: int = 5) -> BoolArray:
+    """Labels predicted at tuned thresholds that never saw the text, (n, k), by cross-fitting.
+
+    The thresholds of each of the folds are tuned on the others, so that runs can be chosen by
+    tuned F1 on the split that tunes them (Stone 1974). Folds follow from the number of texts.
+    """
+    fold = np.random.default_rng(len(truth)).permutation(len(truth)) % folds
+    predicted = np.zeros_like(truth)
+    for number in range(folds):
+        here = fold == number
+        tuned = tuned_thresholds(truth[~here], probabilities[~here])
+        predicted[here] = probabilities[here] >= tuned.thresholds
+    return predicted
+
+
 def best_per_class(truth: BoolArray, probabilities: FloatArray) -> FloatArray:
     """The threshold with the best F1 of each class, (k,), from (n, k) arrays.
 

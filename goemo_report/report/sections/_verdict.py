@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.comparison import ComparedRun, Comparison, Recipe
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout
 from goemo_report.report.sections._words import (
@@ -25,32 +25,48 @@ def verdict(comparison: Comparison) -> Callout:
     """The statement at the top; recipes lead where single runs differ by their seed alone."""
     best, base = comparison.best, comparison.baseline
     value = f"macro F1 {best.macro_f1:.3f}"
+    with_value = f"is best with {value}"
+    if comparison.rank_on != comparison.split:
+        with_value = f"is best on validation, with {value} on {comparison.split}"
     reference = comparison.reference
     if reference is None:
         return Callout("verdict", f"{called(best)} reaches {value}.")
     if comparison.alike and best.recipe is reference.recipe:
         return _of_recipes(comparison)
     lines: list[str] = []
-    second = comparison.ranked[1]
+    second = comparison.second
     if not comparison.baseline_is_chosen:
-        text = f"{called(best)} is best with {value}, {_ahead(comparison, second)}."
+        text = f"{called(best)} {with_value}, {_ahead(comparison, second)}."
     elif best is base:
-        text = f"No run beats the baseline {called(base)} ({value})."
+        on = " on validation" if comparison.rank_on != comparison.split else ""
+        text = f"No run beats the baseline {called(base)}{on} ({value})."
         lines.append(f"It is {_ahead(comparison, second)}.")
     else:
-        macro = best.difference("macro_f1")
+        held = comparison.best_minus(base)
+        macro = held["macro_f1"] if held else None
         gain, where = best.macro_f1 - base.macro_f1, ""
         if macro is not None and not comparison.alike:
             gain, where = macro.value, " on common texts"
         text = (
-            f"{called(best)} is best with {value}: {signed(gain)}{where} against the "
+            f"{called(best)} {with_value}: {signed(gain)}{where} against the "
             f"baseline {called(base)}, {noise(macro)}."
         )
         if second is not base:
             lines.append(f"It is {_ahead(comparison, second)}.")
     if comparison.alike and any(len(recipe.runs) > 1 for recipe in comparison.recipes):
         lines += _recipes(comparison)
+    lines += _luck(comparison)
     return Callout("verdict", text, (*lines, *_tuned(comparison), *_gains(comparison)))
+
+
+def _luck(comparison: Comparison) -> list[str]:
+    """What choosing the best of many on the reported split brings by itself."""
+    luck, number = comparison.luck, len(comparison.runs)
+    if luck is None or number < 3 or comparison.rank_on != comparison.split:
+        return []
+    gained = f"leads their mean by {luck:.3f} through the choice of texts alone"
+    choose = "choose on validation (--rank-on val), report on test"
+    return [f"The best of {number} equally good runs {gained}: {choose}."]
 
 
 def noise(found: Difference | None) -> str:
@@ -84,7 +100,8 @@ def _ahead(comparison: Comparison, second: ComparedRun) -> str:
         gap = f"{signed(macro.value)} on common texts against {called(second)}{seed}"
         return f"{gap}, {noise(macro)}"
     ahead = comparison.best.macro_f1 - second.macro_f1
-    return f"{ahead:.3f} ahead of {called(second)}{seed}, {noise(macro)}"
+    way = "ahead of" if ahead >= 0.0 else "behind"
+    return f"{abs(ahead):.3f} {way} {called(second)}{seed}, {noise(macro)}"
 
 
 # --- Recipes: means over seeds --------------------------------------------------------
@@ -92,9 +109,9 @@ def _ahead(comparison: Comparison, second: ComparedRun) -> str:
 
 def _of_recipes(comparison: Comparison) -> Callout:
     """The verdict where the two runs in question are seeds of one recipe."""
-    best = comparison.best
-    same = [run for run in comparison.ranked if run.recipe is best.recipe]
-    last = same[-1]
+    recipe = comparison.best.recipe
+    same = [run for run in comparison.ranked if run.recipe is recipe]
+    best, last = same[0], same[-1]
     top, bottom = best.macro_f1, last.macro_f1
     gap = best.minus(last)
     macro = gap["macro_f1"] if gap else None
@@ -110,7 +127,7 @@ def _of_recipes(comparison: Comparison) -> Callout:
         chance = "Same recipe, and the predictions are identical: they are one result."
     if len(comparison.recipes) == 1:
         values = [run.macro_f1 for run in comparison.runs]
-        means, seeds = best.recipe.values(), len(best.recipe.group.by_seed)
+        means, seeds = recipe.values(), len(recipe.group.by_seed)
         differ = "differ only in the seed"
         if seeds < len(values):
             differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
@@ -127,7 +144,9 @@ def _of_recipes(comparison: Comparison) -> Callout:
 
 def _recipes(comparison: Comparison) -> list[str]:
     """The best recipe by its mean over seeds, against the baseline's or the next one."""
-    best, *rest = sorted(comparison.recipes, key=Recipe.mean, reverse=True)
+    best, *rest = sorted(
+        comparison.recipes, key=lambda recipe: recipe.mean(comparison.rank_key), reverse=True
+    )
     other, role = rest[0], "the next"
     if comparison.baseline_is_chosen and comparison.baseline.recipe is not best:
         other, role = comparison.baseline.recipe, "the baseline's"

@@ -90,7 +90,7 @@ def _disagreements(comparison: Comparison, best: ComparedRun, limit: int) -> Tab
     """Where the best run and the baseline (or the next best) part; None where not paired."""
     if not comparison.others:
         return None
-    other = comparison.ranked[1] if best.is_baseline else comparison.baseline
+    other = comparison.second if best.is_baseline else comparison.baseline
     alignment = best.aligned(other)
     if not alignment.paired:
         return None

@@ -36,7 +36,8 @@ def build(comparison: Comparison) -> Section:
         verdict(comparison),
         _facts(comparison),
         callout("warning", "Before you trust these numbers:", warnings),
-        method=f"Ranked by macro F1 on the {comparison.split} split, {AT_HALF}; paired "
+        method=f"Chosen by {_chosen_by(comparison)}, judged on the {comparison.split} split, "
+        f"{AT_HALF}; paired "
         "on the same texts: interval and p from a randomisation test "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "
         "excludes zero and p < 0.05. That is about the texts. Over seeds: "
@@ -60,6 +61,14 @@ def _threshold(key: str, noun: str) -> str:
     return "no threshold" if OVERALL[key].metric.needs_probabilities else "threshold 0.5"
 
 
+def _chosen_by(comparison: Comparison) -> str:
+    """The figure that chose the best run."""
+    if comparison.rank_on == comparison.split:
+        return "macro F1 at 0.5"
+    tuned = len(set(comparison.statistics.losses.values())) > 1
+    return f"macro F1 on validation {'at cross-fitted thresholds' if tuned else 'at 0.5'}"
+
+
 def _seed_facts(comparison: Comparison, recipe: Recipe) -> Iterator[tuple[str, Cell, str]]:
     """Means over the seeds of a recipe: the luckiest seed is nobody's result."""
     seeds, title = len(recipe.seeds), Cell(recipe.title)
@@ -67,7 +76,7 @@ def _seed_facts(comparison: Comparison, recipe: Recipe) -> Iterator[tuple[str, C
     if len(comparison.recipes) == 1:
         yield "recipe", title, over
     else:
-        yield "best recipe", title, "by mean macro F1 at 0.5"
+        yield "best recipe", title, f"by mean {_chosen_by(comparison)}"
     spread = "mean \u00b1 sd" if seeds > 1 else f"mean of {len(recipe.counted)} runs"
     where = f"{spread}, {over}; {comparison.split} split"
     for key in _HEADLINE:
@@ -81,7 +90,7 @@ def _seed_facts(comparison: Comparison, recipe: Recipe) -> Iterator[tuple[str, C
 
 def _run_facts(comparison: Comparison, run: ComparedRun) -> Iterator[tuple[str, Cell, str]]:
     where = f"{comparison.split} split, n = {run.found.rows:,}"
-    yield "best run", Cell(run.name, link=run.record.url), "by macro F1 at 0.5"
+    yield "best run", Cell(run.name, link=run.record.url), f"by {_chosen_by(comparison)}"
     for key in _HEADLINE:
         interval = "" if key == TUNED_F1 else ", 95% interval"
         if run.value(key) is not None or key != TUNED_F1:
@@ -104,7 +113,7 @@ def _of_comparison(comparison: Comparison) -> Iterator[str]:
         for leak in leaks(run.result):
             if leak.large:
                 leaked.setdefault(str(leak), []).append(run.key)
-        losses.setdefault(str(run.record.config.get("loss", "bce")), []).append(run.key)
+        losses.setdefault(comparison.statistics.losses[run.id], []).append(run.key)
     for what, keys in leaked.items():
         yield (
             f"{', '.join(keys)}: {what}. Scores on texts that were seen before say little "
