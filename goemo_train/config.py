@@ -36,6 +36,7 @@ Pooling = Literal["default", "mean", "auto"]
 Updates = Literal["auto", "batch", "all"]
 LossName = Literal["bce", "weighted-bce", "focal", "asymmetric"]
 Compile = Literal["auto", "on", "off"]
+Taxonomy = Literal["goemotions", "ekman", "sentiment"]
 BiasStart = Literal["zero", "log-odds"]
 Mode = Literal["online", "offline", "disabled"]
 
@@ -46,7 +47,10 @@ class TrainConfig:
 
     model: Annotated[str, "hub name, directory, tiny-bert or tiny-roberta"] = DEFAULT_MODEL
     model_name: Annotated[str, "name in run and artifacts (default: that of --model)"] = ""
-    dataset: Annotated[str, "go_emotions (hub), directory of TSV files, or demo"] = DATASET_NAME
+    dataset: Annotated[str, "go_emotions or OWNER/NAME of the hub, directory, demo"] = DATASET_NAME
+    text_column: Annotated[str, "column of the texts (default: text, or one like it)"] = ""
+    label_column: Annotated[str, "column of the labels; A,B,C: one column a label"] = ""
+    taxonomy: Annotated[Taxonomy | None, "map labels first (default: as they are)"] = None
     exclude_neutral: Annotated[bool, "27 labels; texts with neutral alone are dropped"] = False
     limit: Annotated[int, "use only the first N texts of each split (0: all)", (0, 10**9)] = 0
     learning_rate: Annotated[float, "peak learning rate", (1e-12, 10)] = 2e-5

@@ -7,6 +7,7 @@ random order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,10 +21,12 @@ import torch
 
 from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora import demo
-from goemo_report.corpora.corpus import Corpus, Split, corpus_of, read_directory
+from goemo_report.corpora.corpus import Corpus, Split, corpus_of
+from goemo_report.corpora.directory import SPLIT_NAMES, Found, read_directory
+from goemo_report.corpora.tables import LABEL_COLUMNS, TEXT_COLUMNS, Columns
 from goemo_report.corpora.tsv import LabelledTexts
 from goemo_report.errors import DataError
-from goemo_report.labels import GOEMOTIONS
+from goemo_report.labels import GOEMOTIONS, LabelSet, known_set
 from goemo_report.sources.store import Cache, Codec
 from goemo_train.config import HUB_NAME, TrainConfig
 
@@ -43,43 +46,64 @@ def load_corpus(config: TrainConfig) -> Corpus:
         DataError: a file or row cannot be used, or the hub cannot be reached.
 
     """
-    name = DATASET_NAME
-    if config.dataset == "demo":
-        name, splits, version = "demo", demo.generate(), "1"
-    elif Path(config.dataset).is_dir():
-        splits, version = read_directory(Path(config.dataset))
-    elif config.dataset in (DATASET_NAME, HUB_NAME):
-        splits, version = _from_hub()
+    name, columns = config.dataset, Columns(config.text_column, config.label_column)
+    if name == "demo":
+        found = Found(demo.generate(), GOEMOTIONS.labels, "1")
+    elif Path(name).is_dir():
+        found = read_directory(Path(name), columns)
+        own = known_set(found.labels) or LabelSet.of(found.labels)
+        name = DATASET_NAME if own.data is GOEMOTIONS.data else Path(name).resolve().name
+    elif name in (DATASET_NAME, HUB_NAME):
+        found, name = _from_hub(f"{HUB_NAME}:simplified", columns), DATASET_NAME
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", name) and not name.startswith("."):
+        found, name = _from_hub(name, columns), name.partition(":")[0]
     else:
         raise DataError(
-            f"--dataset {config.dataset} is neither go_emotions nor demo nor a directory",
-            "A directory holds train.tsv, dev.tsv, test.tsv and labels.txt",
+            f"--dataset {name} is neither go_emotions nor demo nor a directory nor OWNER/NAME of "
+            "the hub",
+            "A directory holds train, validation and test as .tsv, .csv, .parquet or .jsonl",
         )
     return corpus_of(
-        splits, name, version, exclude_neutral=config.exclude_neutral, limit=config.limit
-    )
+        found, name, taxonomy=config.taxonomy, exclude_neutral=config.exclude_neutral,
+        limit=config.limit,
+    )  # fmt: skip
 
 
-def _from_hub() -> tuple[dict[str, LabelledTexts], str]:
+def _from_hub(name: str, columns: Columns) -> Found:
+    """A data set of the hub, `owner/name` or `owner/name:config`, with class labels."""
+    path, _, part = name.partition(":")
     try:
         import datasets
 
-        found = datasets.load_dataset(HUB_NAME, "simplified")
+        found = datasets.load_dataset(path, part or None)
     except Exception as error:  # whatever the hub client raises: network, HTTP, cache, import
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise DataError(
-            f"{HUB_NAME} could not be had from the hub: {reason}",
-            "Give --dataset a directory of the TSV files, set HF_HOME to a cache that holds it "
+            f"{path} could not be had from the hub: {reason}",
+            "Give --dataset a directory of its files, set HF_HOME to a cache that holds it "
             "(HF_HUB_OFFLINE=1 keeps the network out), or try --dataset demo",
         ) from error
-    names = tuple(found["train"].features["labels"].feature.names)
-    if names != GOEMOTIONS.labels:
-        raise DataError(f"the labels of {HUB_NAME} changed", "Give --dataset a directory instead")
-    splits: dict[str, LabelledTexts] = {
-        split: list(zip(found[hub]["text"][:], map(tuple, found[hub]["labels"][:]), strict=True))
-        for split, hub in (("train", "train"), ("val", "validation"), ("test", "test"))
-    }
-    return splits, str(found["train"].version or found["train"].info.version or "unknown")
+    first = next(iter(found.values()))
+    classes = {k: n for k, f in first.features.items() if (n := _class_names(f))}
+    label = columns.labels or next((k for k in LABEL_COLUMNS if k in classes), "".join(classes))
+    texts = [k for k, f in first.features.items() if getattr(f, "dtype", "") == "string"]
+    text = columns.text or next((k for k in TEXT_COLUMNS if k in texts), "".join(texts[:1]))
+    splits: dict[str, LabelledTexts] = {}
+    for split, names in SPLIT_NAMES.items():
+        table = next((found[one] for one in names if one in found), None)
+        if table is None or label not in classes or text not in texts:
+            lacks = f"{split} split" if table is None else "column of texts and one of class labels"
+            seen = f"splits {', '.join(found)}; columns {', '.join(first.features)}"
+            raise DataError(f"{path} has no {lacks} ({seen})", "Name --text-column, --label-column")
+        ids = ((one,) if isinstance(one, int) else tuple(one) for one in table[label][:])
+        splits[split] = list(zip(table[text][:], ids, strict=True))
+    version = str(first.version or first.info.version or "unknown")
+    return Found(splits, classes[label], version)
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    """The names of a class label, or of a sequence of them; none for another feature."""
+    return tuple(getattr(getattr(feature, "feature", feature), "names", None) or ())
 
 
 @dataclass(frozen=True, slots=True)

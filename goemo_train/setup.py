@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora.corpus import Corpus
 from goemo_report.errors import GoemoError
 from goemo_train import data, model
@@ -52,7 +53,9 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     config, device = _settled(config, distributed), distributed.device
     progress.note(f"reading {config.dataset}")
     corpus = data.load_corpus(config)
-    if config.dataset != "demo" and not config.limit and not corpus.official:
+    for said in corpus.notes:
+        progress.note(said)
+    if corpus.name == DATASET_NAME and not config.limit and not corpus.official:
         progress.note("the splits do not have the sizes of the official data set")
 
     classifier, tokenizer = model.load(config, corpus.labels)

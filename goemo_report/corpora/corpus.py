@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
-from goemo_report.corpora.tsv import LabelledTexts, check_labels, read_labelled_texts
+from goemo_report.corpora.directory import Found
+from goemo_report.corpora.tsv import LabelledTexts
 from goemo_report.errors import DataError
-from goemo_report.labels import GOEMOTIONS, SPLIT_SAMPLES, WITHOUT_NEUTRAL
+from goemo_report.formats.wording import plural
+from goemo_report.labels import GOEMOTIONS, NEUTRAL, SPLIT_SAMPLES, known_set
 from goemo_report.metrics.arrays import BoolArray
-
-SPLIT_FILES = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,8 @@ class Split:
 class Corpus:
     """The three splits, their labels in canonical order, and where they come from.
 
+    `notes` say what was dropped when they were read.
+
     `official`: the splits have the sizes of the official data set, neutral texts included.
     """
 
@@ -40,6 +40,7 @@ class Corpus:
     name: str
     version: str
     official: bool
+    notes: tuple[str, ...] = ()
 
     def leaked(self) -> dict[str, int]:
         """How many texts of `val` and of `test` stand in the training split as well."""
@@ -48,49 +49,72 @@ class Corpus:
         return {name: sum(t.strip() in known for t in p.texts) for name, p in parts.items()}
 
 
-def read_directory(directory: Path) -> tuple[dict[str, LabelledTexts], str]:
-    """The splits below a directory, and a version that follows from their bytes.
-
-    Raises:
-        DataError: a file cannot be used; names it and the line.
-
-    """
-    check_labels(directory / "labels.txt", GOEMOTIONS.labels)
-    splits, digest = {}, hashlib.sha256()
-    for split, file in SPLIT_FILES.items():
-        splits[split], data = read_labelled_texts(directory / file, len(GOEMOTIONS.labels))
-        digest.update(data)
-    return splits, f"sha256:{digest.hexdigest()[:16]}"
-
-
 def corpus_of(
-    splits: Mapping[str, LabelledTexts],
+    found: Found,
     name: str,
-    version: str,
     *,
+    taxonomy: str | None = None,
     exclude_neutral: bool = False,
     limit: int = 0,
 ) -> Corpus:
-    """A corpus of the first `limit` (0: all) texts that have a label.
+    """A corpus of the first `limit` (0: all) texts; `taxonomy` puts labels together first.
+
+    A text all of whose labels are excluded is left out; one that never had any is kept.
 
     Raises:
-        DataError: a split has no text.
+        DataError: a split has no text, or the labels have no such taxonomy.
 
     """
-    labels = (WITHOUT_NEUTRAL if exclude_neutral else GOEMOTIONS).labels
-    parts = {split: _arrays(rows, len(labels), limit) for split, rows in splits.items()}
+    groups = _groups(found.labels, taxonomy)
+    labels = tuple(group for group in groups if not (exclude_neutral and group == NEUTRAL))
+    if exclude_neutral and len(labels) == len(groups):
+        raise DataError(f"{name} has no label {NEUTRAL!r}", "Leave out --exclude-neutral")
+    parts = {
+        split: _arrays(rows, found.labels, [groups[label] for label in labels], limit)
+        for split, rows in found.splits.items()
+    }
     for split, part in parts.items():
         if not part.texts:
             raise DataError(f"the {split} split of {name} has no text", "Add some rows")
-    official = {split: len(rows) for split, rows in splits.items()} == SPLIT_SAMPLES and not limit
-    return Corpus(**parts, labels=labels, name=name, version=version, official=official)
+    sizes = {split: len(rows) for split, rows in found.splits.items()}
+    return Corpus(
+        **parts,
+        labels=labels,
+        name=name,
+        version=found.version,
+        official=found.labels == GOEMOTIONS.labels and sizes == SPLIT_SAMPLES and not limit,
+        notes=found.notes,
+    )
 
 
-def _arrays(rows: LabelledTexts, k: int, limit: int) -> Split:
+def _groups(labels: tuple[str, ...], taxonomy: str | None) -> dict[str, tuple[str, ...]]:
+    """What each label of a taxonomy is made of."""
+    known = known_set(labels) or (GOEMOTIONS if set(labels) <= set(GOEMOTIONS.labels) else None)
+    if not taxonomy or (known is not None and known.name.lower().startswith(taxonomy)):
+        return {label: (label,) for label in labels}
+    grouping = known.grouping(taxonomy) if known is not None else None
+    if grouping is None:
+        raise DataError(
+            f"{plural(len(labels), 'label')} cannot be mapped to {taxonomy}: they are not those of "
+            f"GoEmotions ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''})",
+            "Leave out --taxonomy",
+        )
+    held = set(labels)
+    return {
+        group: members
+        for group, names in grouping.groups.items()
+        if (members := tuple(name for name in names if name in held))
+    }
+
+
+def _arrays(
+    rows: LabelledTexts, names: Sequence[str], groups: Sequence[Sequence[str]], limit: int
+) -> Split:
     counts = [len(ids) for _, ids in rows]
-    truth = np.zeros((len(rows), len(GOEMOTIONS.labels)), np.bool_)
+    held = np.zeros((len(rows), len(names)), np.bool_)
     flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
-    truth[np.repeat(np.arange(len(rows)), counts), flat] = True
-    # Neutral is the last label: with k = 27 a text that has nothing else is dropped.
-    kept = np.flatnonzero(truth[:, :k].any(1))[: limit or None]
-    return Split([rows[row][0] for row in kept], truth[kept, :k])
+    held[np.repeat(np.arange(len(rows)), counts), flat] = True
+    columns = [held[:, [names.index(one) for one in group]].any(1) for group in groups]
+    truth = np.stack(columns, axis=1)
+    kept = np.flatnonzero(truth.any(1) | ~held.any(1))[: limit or None]
+    return Split([rows[row][0] for row in kept], truth[kept])

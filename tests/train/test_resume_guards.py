@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from goemo_report.corpora import demo
-from goemo_report.corpora.corpus import SPLIT_FILES
 from goemo_report.labels import EMOTIONS
 from goemo_train.config import REQUEUE
 from tests.train.forked import Forks, Trainer
@@ -56,11 +55,11 @@ def test_other_data_are_refused(tmp_path: Path, forks: Forks) -> None:
     (data / "labels.txt").write_text("\n".join(EMOTIONS) + "\n")
     for split, rows in demo.generate().items():
         lines = (f"{text}\t{','.join(map(str, ids))}\tid\n" for text, ids in rows[:200])
-        (data / SPLIT_FILES[split]).write_text("".join(lines))
+        (data / f"{split}.tsv").write_text("".join(lines))
     output = tmp_path / "runs"
     interrupted(forks, output, f"--dataset={data}")
     before = record(output)
-    with (data / "dev.tsv").open("a") as file:
+    with (data / "val.tsv").open("a") as file:
         file.write("one more text\t3\tid\n")
     last = refused(forks.start(*resumed(output), f"--output={output}"))
     assert f"began with dataset_version {before['config']['dataset_version']}" in last

@@ -1,0 +1,195 @@
+"""A directory as a data set: which file is which split, and which labels there are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from goemo_report.corpora.tables import Columns, RawSplit, read_split
+from goemo_report.corpora.tsv import LabelledTexts, is_headless, read_label_names, read_rows
+from goemo_report.errors import DataError
+from goemo_report.formats.files import chunks
+from goemo_report.formats.sniff import has_table_ending, stem
+from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, NEUTRAL, check_label, known_set
+
+SPLIT_NAMES: Final = {
+    "train": ("train", "training"),
+    "val": ("validation", "val", "dev", "valid"),
+    "test": ("test",),
+}
+"""What files, or folders of files, of a split may be called."""
+_SHARD: Final = re.compile(r"-\d+-of-\d+$")
+_LABELS: Final = "labels.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The splits of a data set, with ids of `labels`; a version that follows from its bytes, and
+    what is to be said of how it was read."""
+
+    splits: Mapping[str, LabelledTexts]
+    labels: tuple[str, ...]
+    version: str
+    notes: tuple[str, ...] = ()
+
+
+def read_directory(directory: Path, columns: Columns | None = None) -> Found:
+    """The splits below a directory.
+
+    Each is a table with a header (CSV, TSV, Parquet, JSON, JSONL; also in parts, as
+    `train-00000-of-00002.parquet`), or a TSV file without one, as GoEmotions has them. A table of
+    raters that is not split is split by its ids.
+
+    Raises:
+        DataError: a file cannot be used; names it and the row.
+
+    """
+    files, columns = _files(directory), columns or Columns()
+    names = read_label_names(directory / _LABELS) if (directory / _LABELS).is_file() else ()
+    raw: dict[str, RawSplit] = {}
+    for split, paths in files.items():
+        if is_headless(paths[0], columns):
+            if not names:
+                raise DataError(
+                    f"{directory / _LABELS} cannot be read: there is no such file",
+                    f"It lists the labels, one a line; {paths[0].name} has no header",
+                )
+            raw[split] = read_rows(paths[0], names)
+        else:
+            raw[split] = read_split(paths, columns)
+    notes = [_ratings(split, part) for split, part in raw.items() if part.ratings]
+    if set(raw) == {"train"} and raw["train"].ratings:
+        raw = _split_by_key(raw["train"])
+        notes.append("there is no split: each text goes to one by a digest of its id, 80:10:10")
+    missing = SPLIT_NAMES.keys() - raw.keys()
+    if missing:
+        split = min(missing)
+        tried = ", ".join(f"{name}.*" for name in SPLIT_NAMES[split])
+        raise DataError(f"{directory} has no {split} split ({tried})", "Add the file")
+    digest = hashlib.sha256()
+    for path in chain.from_iterable(files.values()):
+        with path.open("rb") as file:
+            for part in chunks(file):
+                digest.update(part)
+    splits, labels = _with_ids(raw, names, directory)
+    return Found(splits, labels, f"sha256:{digest.hexdigest()[:16]}", tuple(notes))
+
+
+def _files(directory: Path) -> dict[str, list[Path]]:
+    """The files of each split; all tables as `train` where no name says which they are."""
+    places = [folder for folder in (directory, directory / "data") if folder.is_dir()]
+    tables = [path for folder in places for path in sorted(folder.iterdir()) if _is_table(path)]
+    found: dict[str, list[Path]] = {}
+    for split, names in SPLIT_NAMES.items():
+        groups = {
+            name: [path for path in tables if _SHARD.sub("", stem(path.name)) == name]
+            for name in names
+        }
+        for folder in places:
+            for name in names:
+                if not groups[name] and (folder / name).is_dir():
+                    groups[name] = sorted(filter(_is_table, (folder / name).iterdir()))
+        groups = {name: paths for name, paths in groups.items() if paths}
+        alike = next(iter(groups.values()), [])
+        if len(groups) > 1 or (
+            len(alike) > 1 and not all(_SHARD.search(stem(p.name)) for p in alike)
+        ):
+            listed = ", ".join(str(path) for paths in groups.values() for path in paths)
+            raise DataError(f"several files may be the {split} split: {listed}", "Keep one")
+        if alike:
+            found[split] = alike
+    if not found and tables:
+        return {"train": tables}
+    if not found:
+        raise DataError(
+            f"{directory} holds no data set",
+            "Expected train, validation and test as .tsv, .csv, .parquet or .jsonl",
+        )
+    return found
+
+
+def _is_table(path: Path) -> bool:
+    infos = {_LABELS, "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+    return path.is_file() and path.name not in infos and has_table_ending(path.name)
+
+
+def _ratings(split: str, part: RawSplit) -> str:
+    return (
+        f"{split}: {part.ratings:,} ratings of {len(part.texts) + part.dropped:,} texts; a text "
+        f"has the labels that two raters chose; {part.dropped:,} texts without one are dropped"
+    )
+
+
+def _split_by_key(part: RawSplit) -> dict[str, RawSplit]:
+    rows: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    for row, key in enumerate(part.keys):
+        tenth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 10
+        rows[{0: "test", 1: "val"}.get(tenth, "train")].append(row)
+    return {
+        split: RawSplit([part.texts[r] for r in own], [part.labels[r] for r in own], part.names)
+        for split, own in rows.items()
+    }
+
+
+# --- Labels ---------------------------------------------------------------------------
+
+
+def _with_ids(
+    raw: Mapping[str, RawSplit], names: Sequence[str], directory: Path
+) -> tuple[dict[str, LabelledTexts], tuple[str, ...]]:
+    """The splits with ids, and the labels in canonical order, or that of the data set."""
+    held = dict.fromkeys(name for part in raw.values() for row in part.labels for name in row)
+    noted = tuple(names) or next((part.names for part in raw.values() if part.names), ())
+    if noted and not held.keys() <= set(noted) and all(map(_is_id, held)):
+        wrong = next((one for one in held if int(one) >= len(noted)), None)
+        if wrong is not None:
+            what = f"{directory}: the label id {wrong} is not among the {len(noted)} labels"
+            raise DataError(what, f"Ids go from 0 to {len(noted) - 1}")
+        meant = {one: noted[int(one)] for one in held}
+    elif noted:
+        for one in held:
+            if one not in noted:
+                raise DataError(
+                    f"{directory}: the label {one!r} is not among the {len(noted)} labels",
+                    f"They are {', '.join(noted[:8])}{', ...' if len(noted) > 8 else ''}",
+                )
+        meant = {one: one for one in held}
+    elif held and all(map(_is_id, held)):
+        raise DataError(
+            f"{directory}: the labels are ids, and nothing says what they mean",
+            f"Put {_LABELS} there, a name a line in the order of the ids",
+        )
+    else:
+        noted, meant = _order(held), {one: one for one in held}
+    known = known_set(noted)
+    labels = known.labels if known is not None else tuple(noted)
+    if len(labels) < 2:
+        raise DataError(f"{directory} has {len(labels)} labels", "At least two are needed")
+    for label in labels:
+        check_label(label, str(directory))
+    places = {label: at for at, label in enumerate(labels)}
+    splits = {
+        split: [
+            (text, tuple(sorted(places[meant[one]] for one in row)))
+            for text, row in zip(part.texts, part.labels, strict=True)
+        ]
+        for split, part in raw.items()
+    }
+    return splits, labels
+
+
+def _order(held: Mapping[str, object]) -> tuple[str, ...]:
+    """The known set that names belong to, GoEmotions where one of them is no Ekman emotion; else
+    the names in alphabetical order."""
+    if held.keys() <= set(EMOTIONS) and not held.keys() <= set(EKMAN.labels):
+        return GOEMOTIONS.labels if NEUTRAL in held else GOEMOTIONS.labels[:-1]
+    return tuple(sorted(held))
+
+
+def _is_id(label: str) -> bool:
+    return label.isascii() and label.isdigit()

@@ -1,0 +1,271 @@
+"""Splits of labelled texts as tables with a header, of any format that prediction files may have.
+
+A table has a column of texts, and its labels in one column, as names or as ids, or in one column
+a label. Tables with a row for each rater become a row for each text.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.errors import DataError
+from goemo_report.formats.csv_table import Table, read_table
+from goemo_report.formats.text import shown
+
+TEXT_COLUMNS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
+LABEL_COLUMNS: Final = ("labels", "label", "emotions", "emotion", "true_labels")
+RATER: Final = "rater_id"
+AGREEING: Final = 2
+"""Raters that must have chosen a label of a text: the rule of Demszky et al., ACL 2020."""
+_NO_LABELS: Final = {"id", "idx", "index", "unnamed: 0", "example_very_unclear", RATER, ""}
+_QUOTED: Final = re.compile(r'"([^"]|"")*"')
+_MARKS: Final = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that a user named: the text's, the labels' (several: one a label)."""
+
+    text: str = ""
+    labels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RawSplit:
+    """Texts, each with its labels: names, or ids of `names` where these are known.
+
+    `keys` tells the texts of several files apart, `ratings` counts the rows of raters and
+    `dropped` the texts on which no two of them agree.
+    """
+
+    texts: list[str]
+    labels: list[tuple[str, ...]]
+    names: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    ratings: int = 0
+    dropped: int = 0
+
+
+def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
+    """The rows of the files of one split, one after the other.
+
+    Raises DataError, naming file, row and column.
+    """
+    tables = [_table(path) for path in paths]
+    parts = [_Reader(table, columns) for table in tables]
+    names: tuple[str, ...] = next((part.one_hot for part in parts if part.one_hot), ())
+    for part in parts[1:]:
+        if part.one_hot != parts[0].one_hot:
+            raise DataError(f"{part.table.source} has other label columns than {paths[0]}")
+    rows = [row for part in parts for row in part.rows()]
+    if parts[0].raters:
+        return _agreed(rows, names)
+    names = names or _feature_names(paths[0], parts[0].label_column)
+    return RawSplit([text for _, text, _ in rows], [labels for *_, labels in rows], names)
+
+
+def _table(path: Path) -> Table:
+    """The table of a file. In TSV, quotes that do not enclose whole fields are plain characters."""
+    if path.suffix.lower() == ".tsv":
+        lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
+        rows = [line.rstrip("\r").split("\t") for line in lines if line.strip("\r")]
+        quoted = [cell for row in rows for cell in row if cell.startswith('"')]
+        if len(set(map(len, rows))) == 1 and not all(map(_QUOTED.fullmatch, quoted)):
+            return Table.of_rows(rows[0], rows[1:], str(path))
+    return read_table(path, str(path))
+
+
+class _Reader:
+    """Which columns of a table mean what."""
+
+    def __init__(self, table: Table, columns: Columns) -> None:
+        self.table = table
+        self.header = [name.strip() for name in table.header]
+        self.text = self._column(columns.text, TEXT_COLUMNS, "text")
+        self.raters = RATER in self.header
+        named = [name.strip() for name in columns.labels.split(",") if name.strip()]
+        self.label_column, self.one_hot = "", tuple[str, ...]()
+        if len(named) > 1:
+            for name in named:
+                self._column(name, (), "label")
+            self.one_hot = tuple(named)
+        elif named or any(name in self.header for name in LABEL_COLUMNS):
+            at = self._column(columns.labels.strip(), LABEL_COLUMNS, "label")
+            self.label_column = self.header[at]
+        else:
+            self.one_hot = tuple(self._marked())
+        if not self.label_column and len(self.one_hot) < 2:
+            raise DataError(
+                f"{table.source} has no column of labels: {self._seen()}",
+                "Name it with --label-column, or several, one a label, with commas between",
+            )
+
+    def _seen(self) -> str:
+        return f"its columns are {', '.join(map(shown, self.header[:40]))}"
+
+    def _column(self, wanted: str, usual: Sequence[str], what: str) -> int:
+        for name in (wanted,) if wanted else usual:
+            if name in self.header:
+                return self.header.index(name)
+        asked = f"the column {shown(wanted)}" if wanted else f"a column of {what}s"
+        option = f"Name it with --{what}-column" if not wanted else f"Check --{what}-column"
+        raise DataError(f"{self.table.source} lacks {asked}: {self._seen()}", option)
+
+    def _marked(self) -> Iterator[str]:
+        """Columns of noughts and ones."""
+        for at, name in enumerate(self.header):
+            if at != self.text and name.lower() not in _NO_LABELS:
+                cells = {_plain(row[at]) for row in self.table.rows}
+                if cells <= _MARKS.keys():
+                    yield name
+
+    def rows(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Key, text and labels of each row."""
+        places = [(self.header.index(name), name) for name in self.one_hot]
+        label = self.header.index(self.label_column) if self.label_column else -1
+        key = self.header.index("id") if "id" in self.header else self.text
+        for number, row in enumerate(self.table.rows):
+            text = str(row[self.text])
+            if not text.strip() or "\0" in text:
+                what = "the text is empty" if not text.strip() else "the text holds a NUL byte"
+                raise self.table.refusal(number, self.header[self.text], what, "Remove the row")
+            if label >= 0:
+                labels = items(row[label])
+            else:
+                labels = tuple(name for at, name in places if self._mark(number, name, row[at]))
+            if len(set(labels)) < len(labels):
+                what = f"a label is listed twice in {shown(str(row[label]))}"
+                raise self.table.refusal(number, self.label_column, what, "Name each label once")
+            yield str(row[key]), text, labels
+
+    def _mark(self, row: int, name: str, cell: Any) -> bool:
+        found = _MARKS.get(_plain(cell))
+        if found is None:
+            what = f"{shown(str(cell))} is neither 0 nor 1"
+            raise self.table.refusal(row, name, what, "One column a label has 0 or 1 for each text")
+        return found
+
+
+def _plain(cell: Any) -> str:
+    return str(cell).strip().lower()
+
+
+def items(cell: Any) -> tuple[str, ...]:
+    """The labels that a cell lists: a list, JSON, Python's or NumPy's text of one, or commas."""
+    if isinstance(cell, str):
+        cell = cell.strip()
+        if not cell.startswith(("[", "(")):
+            mark = next((m for m in (",", "|", ";") if m in cell), ",")
+            return tuple(part.strip() for part in cell.split(mark)) if cell else ()
+        cell = _list_of(cell)
+    if cell is None:
+        return ()
+    values = cell if isinstance(cell, list | tuple) else [cell]
+    return tuple(
+        str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values
+    )
+
+
+def _list_of(text: str) -> Sequence[Any]:
+    if re.search(r"'\s+'|\"\s+\"", text):  # NumPy's list of texts, which Python would join
+        return [a or b for a, b in re.findall(r"'([^']*)'|\"([^\"]*)\"", text)]
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list | tuple):
+            return found
+    return re.findall(r"[^\s,'\"]+", text[1:-1])
+
+
+def _agreed(rows: Sequence[tuple[str, str, tuple[str, ...]]], names: tuple[str, ...]) -> RawSplit:
+    """A row for each text, with the labels that AGREEING raters chose; texts without one go."""
+    texts: dict[str, str] = {}
+    votes: dict[str, dict[str, int]] = {}
+    for key, text, labels in rows:
+        texts.setdefault(key, text)
+        counted = votes.setdefault(key, {})
+        for label in labels:
+            counted[label] = counted.get(label, 0) + 1
+    agreed = {
+        key: tuple(name for name, count in counted.items() if count >= AGREEING)
+        for key, counted in votes.items()
+    }
+    kept = [key for key, labels in agreed.items() if labels]
+    return RawSplit(
+        [texts[key] for key in kept],
+        [agreed[key] for key in kept],
+        names,
+        tuple(kept),
+        len(rows),
+        len(texts) - len(kept),
+    )
+
+
+# --- Names of ids ---------------------------------------------------------------------
+
+
+def _feature_names(path: Path, column: str) -> tuple[str, ...]:
+    """The names of ids that Hugging Face's `datasets` notes: in the Parquet file itself, or in
+    dataset_info.json, dataset_infos.json or the README.md of the directory or of those above."""
+    for features in _features(path):
+        if names := _names_in(features, column):
+            return names
+    return ()
+
+
+def _features(path: Path) -> Iterator[Any]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        noted = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface")
+        if noted:
+            yield json.loads(noted)
+    for folder in (path.parent, path.parent.parent):
+        for name in ("dataset_info.json", "dataset_infos.json"):
+            if (folder / name).is_file():
+                yield _parsed(folder / name, json.loads)
+        if (folder / "README.md").is_file():
+            text = (folder / "README.md").read_text("utf-8", "replace")
+            if found := re.match(r"---\n(.*?)\n---", text, re.DOTALL):
+                import yaml
+
+                yield _parsed(folder / "README.md", lambda _: yaml.safe_load(found[1]))
+
+
+def _parsed(path: Path, read: Any) -> Any:
+    try:
+        return read(path.read_text("utf-8"))
+    except Exception as error:
+        raise DataError(f"{path} cannot be read: {error}", "Mend it, or move it away") from error
+
+
+def _names_in(value: Any, column: str) -> tuple[str, ...]:
+    """The class names of a feature: `{column: {...names...}}` or `{name: column, ...names...}`."""
+    if isinstance(value, Mapping):
+        if column in value and (names := _names(value[column])):
+            return names
+        if value.get("name") == column and (names := _names(value)):
+            return names
+    inner = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list):
+        return next((names for one in inner if (names := _names_in(one, column))), ())
+    return ()
+
+
+def _names(feature: Any) -> tuple[str, ...]:
+    if not isinstance(feature, Mapping):
+        return ()
+    names = feature.get("names")
+    if isinstance(names, Mapping):  # in a README: {'0': 'admiration', ...}
+        names = [names[key] for key in sorted(names, key=lambda key: int(key))]
+    if isinstance(names, list):
+        return tuple(map(str, names))
+    return next((found for one in feature.values() if (found := _names(one))), ())

@@ -1,0 +1,253 @@
+"""Directories as data sets: layouts, columns, raters, label sets, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from goemo_report.corpora.corpus import Corpus, corpus_of
+from goemo_report.corpora.directory import read_directory
+from goemo_report.corpora.tables import Columns, items
+from goemo_report.errors import DataError
+from goemo_report.labels import EKMAN, EMOTIONS, SENTIMENT
+
+ROWS = (("one", ["joy", "anger"]), ('a "quoted", text', ["neutral"]), ("three", ["grief"]))
+SPLITS = ("train", "validation", "test")
+
+
+def corpus(root: Path, columns: Columns | None = None, **options: Any) -> Corpus:
+    return corpus_of(read_directory(root, columns), "mine", **options)
+
+
+def held(found: Corpus, split: str = "train") -> list[tuple[str, set[str]]]:
+    part = getattr(found, split)
+    return [
+        (text, {found.labels[at] for at in np.flatnonzero(row)})
+        for text, row in zip(part.texts, part.truth, strict=True)
+    ]
+
+
+EXPECTED = [(text, set(labels)) for text, labels in ROWS]
+
+
+def ids(labels: Sequence[str]) -> list[int]:
+    return [EMOTIONS.index(label) for label in labels]
+
+
+def csv_of(header: str, cells: Sequence[str], mark: str = ",") -> str:
+    lines = [header]
+    for (text, _), cell in zip(ROWS, cells, strict=True):
+        quoted = [f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (text, cell)]
+        lines.append(mark.join(quoted))
+    return "\n".join(lines) + "\n"
+
+
+def one_hot() -> str:
+    lines = ["text," + ",".join(EMOTIONS)]
+    for text, labels in ROWS:
+        marks = ",".join(str(int(e in labels)) for e in EMOTIONS)
+        lines.append(f'"{text.replace(chr(34), chr(34) * 2)}",{marks}')
+    return "\n".join(lines)
+
+
+FILES: Mapping[str, tuple[str, str, bool]] = {
+    "lists of names": ("csv", csv_of("text,labels", [json.dumps(own) for _, own in ROWS]), False),
+    "Python lists": ("csv", csv_of("text,labels", [str(own) for _, own in ROWS]), False),
+    "NumPy lists of ids": (
+        "csv",
+        csv_of("text,label", [f"[{' '.join(map(str, ids(own)))}]" for _, own in ROWS]),
+        True,
+    ),
+    "commas": ("csv", csv_of("text,emotions", [",".join(own) for _, own in ROWS]), False),
+    "bars": ("csv", csv_of("comment_text,labels", ["|".join(own) for _, own in ROWS]), False),
+    "ids": (
+        "csv", csv_of("text,labels", [",".join(map(str, ids(own))) for _, own in ROWS]), True
+    ),
+    "semicolons": ("csv", csv_of("text;labels", [",".join(own) for _, own in ROWS], ";"), False),
+    "one-hot": ("csv", one_hot(), False),
+    "JSON lines": (
+        "jsonl",
+        "\n".join(json.dumps({"text": t, "labels": own, "id": "x"}) for t, own in ROWS),
+        False,
+    ),
+    "JSON": ("json", json.dumps([{"text": t, "labels": ids(own)} for t, own in ROWS]), True),
+    "TSV with a header": (
+        "tsv",
+        "text\tlabels\n" + "".join(f"{t}\t{','.join(map(str, ids(own)))}\n" for t, own in ROWS),
+        True,
+    ),
+    "TSV of names": ("tsv", "".join(f"{t}\t{','.join(own)}\tid\n" for t, own in ROWS), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_way_to_write_labels(tmp_path: Path, name: str) -> None:
+    ending, content, needs_names = FILES[name]
+    for split in SPLITS:
+        (tmp_path / f"{split}.{ending}").write_text(content)
+    if needs_names:
+        (tmp_path / "labels.txt").write_text("\n".join(EMOTIONS))
+    found = corpus(tmp_path)
+    assert found.labels == EMOTIONS
+    assert held(found) == held(found, "val") == held(found, "test") == EXPECTED
+
+
+@pytest.mark.parametrize("noted", ["features", "info", "card"])
+def test_hugging_faces_parquet_names_its_ids(tmp_path: Path, noted: str) -> None:
+    names = list(EMOTIONS)
+    feature = {"feature": {"names": names, "_type": "ClassLabel"}, "_type": "Sequence"}
+    table = pa.table({"text": [t for t, _ in ROWS], "labels": [ids(own) for _, own in ROWS]})
+    if noted == "features":
+        metadata = {"info": {"features": {"labels": feature}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(metadata)})
+    elif noted == "info":
+        (tmp_path / "dataset_info.json").write_text(json.dumps({"features": {"labels": feature}}))
+    else:
+        classes = "".join(f"          '{n}': {name}\n" for n, name in enumerate(names))
+        (tmp_path / "README.md").write_text(
+            "---\ndataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: labels\n"
+            f"    sequence:\n      class_label:\n        names:\n{classes}---\nText\n"
+        )
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for split in ("train", "test"):
+        pq.write_table(table.slice(0, 2), folder / f"{split}-00000-of-00002.parquet")
+        pq.write_table(table.slice(2), folder / f"{split}-00001-of-00002.parquet")
+    pq.write_table(table, folder / "validation-00000-of-00001.parquet")
+    found = corpus(tmp_path)
+    assert held(found) == held(found, "val") == EXPECTED
+
+
+def raters() -> str:
+    """Three raters: two agree on joy in a, nobody agrees on b, c is clear."""
+    lines = ["text,id,rater_id,example_very_unclear," + ",".join(EMOTIONS)]
+    votes: tuple[tuple[str, tuple[list[str], ...]], ...] = (
+        ("a", (["joy"], ["joy", "love"], ["anger"])),
+        ("b", (["joy"], ["fear"], [])),
+        ("c", (["neutral"], ["neutral"], ["neutral"])),
+    )
+    for key, chosen in votes:
+        for rater, labels in enumerate(chosen):
+            marks = ",".join(str(int(e in labels)) for e in EMOTIONS)
+            lines.append(f"text {key},{key},{rater},{not labels},{marks}")
+    return "\n".join(lines)
+
+
+def test_raters_of_which_two_agree(tmp_path: Path) -> None:
+    for split in SPLITS:
+        (tmp_path / f"{split}.csv").write_text(raters())
+    found = corpus(tmp_path)
+    assert held(found) == [("text a", {"joy"}), ("text c", {"neutral"})]
+    assert "train: 9 ratings of 3 texts" in found.notes[0]
+    assert "1 texts without one are dropped" in found.notes[0]
+
+
+def test_raw_files_that_are_not_split_are_split_by_their_ids(tmp_path: Path) -> None:
+    header = "text,id,rater_id,joy,neutral"
+    for part in (1, 2):
+        rows = [
+            f"text {n},{n},{rater},1,0" for n in range(200 * part, 200 * part + 200)
+            for rater in (1, 2)
+        ]  # fmt: skip
+        (tmp_path / f"goemotions_{part}.csv").write_text("\n".join([header, *rows]))
+    found, again = corpus(tmp_path), corpus(tmp_path)
+    sizes = [len(part.texts) for part in (found.train, found.val, found.test)]
+    assert sum(sizes) == 400
+    assert 290 < sizes[0] < 350
+    assert found.train.texts == again.train.texts
+    assert any("80:10:10" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("taxonomy", "labels", "expected"),
+    [
+        ("ekman", EKMAN.labels, [{"joy", "anger"}, {"neutral"}, {"sadness"}]),
+        ("sentiment", SENTIMENT.labels, [{"positive", "negative"}, {"neutral"}, {"negative"}]),
+        ("goemotions", EMOTIONS, [set(labels) for _, labels in ROWS]),
+    ],
+)
+def test_labels_are_mapped_before_training(
+    tmp_path: Path, taxonomy: str, labels: tuple[str, ...], expected: list[set[str]]
+) -> None:
+    for split in SPLITS:
+        (tmp_path / f"{split}.csv").write_text(one_hot())
+    found = corpus(tmp_path, taxonomy=taxonomy)
+    assert found.labels == labels
+    assert [names for _, names in held(found)] == expected
+    without = corpus(tmp_path, taxonomy=taxonomy, exclude_neutral=True)
+    assert without.labels == tuple(label for label in labels if label != "neutral")
+    assert len(without.train.texts) == 2
+
+
+def test_own_labels_from_two_on_and_texts_without_any(tmp_path: Path) -> None:
+    rows = "comment,toxic,insult,score\nhello,0,0,0.5\nyou fool,1,1,0.9\n"
+    for split in SPLITS:
+        (tmp_path / f"{split}.csv").write_text(rows)
+    found = corpus(tmp_path)
+    assert found.labels == ("toxic", "insult")
+    assert held(found) == [("hello", set()), ("you fool", {"toxic", "insult"})]
+    with pytest.raises(DataError, match="2 labels cannot be mapped to ekman"):
+        corpus(tmp_path, taxonomy="ekman")
+    with pytest.raises(DataError, match="no label 'neutral'"):
+        corpus(tmp_path, exclude_neutral=True)
+
+
+def test_named_columns(tmp_path: Path) -> None:
+    rows = "body,kind,a,b\nhello,x;y,1,0\nbye,x,0,1\n"
+    for split in SPLITS:
+        (tmp_path / f"{split}.csv").write_text(rows)
+    found = corpus(tmp_path, Columns("body", "kind"))
+    assert held(found) == [("hello", {"x", "y"}), ("bye", {"x"})]
+    assert corpus(tmp_path, Columns("body", "a,b")).labels == ("a", "b")
+    with pytest.raises(DataError, match=r"lacks a column of texts: its columns are 'body'"):
+        corpus(tmp_path)
+    with pytest.raises(DataError, match="lacks the column 'kid'"):
+        corpus(tmp_path, Columns("body", "kid"))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "holds no data set"),
+        ({"train.csv": "text,labels\na,joy\n"}, "has no test split"),
+        ({"validation.csv": "text,joy,anger\na,1,0\n", "dev.tsv": "x"}, "may be the val split"),
+        ({"labels.txt": "joy\njoy\n"}, "lists 'joy' twice"),
+        ({"train.csv": "text,labels\na,3\n"}, "labels are ids, and nothing says what they mean"),
+        ({"train.csv": "text,labels\n ,joy\n"}, r"train\.csv.*line 2.*the text is empty"),
+        ({"train.csv": "text,labels\na,\"joy,joy\"\n"}, "listed twice"),
+        ({"train.csv": "text,other\na,1\n"}, "no column of labels: its columns are"),
+        ({"labels.txt": "x\ny\n"}, "the label 'joy' is not among the 2 labels"),
+        ({"labels.txt": "x\ny\n", "train.csv": "text,labels\na,7\n",
+          "validation.csv": "text,labels\na,0\n", "test.csv": "text,labels\na,0\n"},
+         "the label id 7 is not among the 2 labels"),
+        ({"train.csv": "text,labels\na,\"x, macro\"\n"}, "the name of an average"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_says_why(tmp_path: Path, files: dict[str, str], message: str) -> None:
+    cell = "3" if "ids, and" in message else "joy"
+    for name in SPLITS if files and "no test" not in message else ():
+        (tmp_path / f"{name}.csv").write_text(f"text,labels\na,{cell}\n")
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message) as error:
+        corpus(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("", ()), (None, ()), ("joy", ("joy",)), ("3", ("3",)), (3, ("3",)), (3.0, ("3",)),
+        ("[]", ()), ("[3, 27]", ("3", "27")), ("[3 27]", ("3", "27")), ([3, 27], ("3", "27")),
+        ("('a', 'b c')", ("a", "b c")), ("['a' 'b']", ("a", "b")), ("a; b", ("a", "b")),
+    ],
+)  # fmt: skip
+def test_cells_that_list_labels(cell: Any, expected: tuple[str, ...]) -> None:
+    assert items(cell) == expected
