@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from goemo_report.api.comparisons import Verdict as Verdict
     from goemo_report.api.comparisons import compare as compare
     from goemo_report.api.comparisons import ensemble as ensemble
+    from goemo_report.api.one_run import Run as Run
     from goemo_report.api.recording import log_evaluation as log_evaluation
     from goemo_report.api.recording import log_predictions as log_predictions
     from goemo_report.api.recording import predictions_of as predictions_of
     from goemo_report.api.recording import trainer_metrics as trainer_metrics
-    from goemo_report.api.runs import Run as Run
     from goemo_report.api.runs import Runs as Runs
     from goemo_report.api.runs import run as run
     from goemo_report.api.runs import runs as runs
@@ -42,7 +42,8 @@ __version__ = "0.1.0"
 _HOME = {
     "api.comparisons": ("ComparisonResult", "Verdict", "compare", "ensemble"),
     "api.recording": ("log_evaluation", "log_predictions", "predictions_of", "trainer_metrics"),
-    "api.runs": ("Run", "Runs", "run", "runs"),
+    "api.one_run": ("Run",),
+    "api.runs": ("Runs", "run", "runs"),
     "api.scores": ("Evaluation", "score"),
     "errors": ("DataError", "GoemoError", "NotFoundError", "SettingsError", "SourceError"),
     "predictions": ("Predictions", "read_predictions"),

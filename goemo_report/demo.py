@@ -38,6 +38,7 @@ class Started:
     """A run's trainer was started."""
 
     run: DemoRun
+    seconds: None = None
 
 
 @dataclass(frozen=True, slots=True)

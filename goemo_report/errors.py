@@ -78,3 +78,7 @@ def reading(what: str, remedy: str = "Copy it again, or move it away") -> Iterat
 
 class SettingsError(GoemoError):
     """An option, environment variable or configuration file has a value that cannot be used."""
+
+
+class ArgumentError(SettingsError):
+    """An argument has a value that it cannot have; command lines end with exit code 2."""

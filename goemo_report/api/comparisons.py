@@ -7,14 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.ensemble import ensemble as average_runs
 from goemo_report.api import html
+from goemo_report.api.arguments import (
+    Labels,
+    Names,
+    Place,
+    Shown,
+    chosen_labels,
+    each,
+    settled,
+)
+from goemo_report.api.one_run import Run
 from goemo_report.api.progress import Bar
-from goemo_report.api.runs import Place, Run, Runs, settled
+from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
@@ -23,16 +34,19 @@ from goemo_report.formats.files import write_whole
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import Predictions
 from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
-from goemo_report.settings import creation_time
-from goemo_report.sources.model import RunQuery, SkippedRun
-from goemo_report.sources.resolve import gather
+from goemo_report.settings import SourceChoice, creation_time
+from goemo_report.sources.base import RunSource
+from goemo_report.sources.model import Listing, RunQuery, RunRecord, SkippedRun
+from goemo_report.sources.resolve import gather, with_run
 from goemo_report.sources.store import cache_directory
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.report.document import Heatmap, Plot, Report
+    from goemo_report.sources.wandb_api.publishing import Published
 
 Comparable: TypeAlias = Run | Predictions | Place
 
@@ -72,6 +86,27 @@ class ComparisonResult:
     """
 
     comparison: Comparison
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the runs, in the order of their creation."""
+        return tuple(run.record.name for run in self.comparison.runs)
+
+    @property
+    def skipped(self) -> tuple[SkippedRun, ...]:
+        """Runs that were left out, each with its reason."""
+        return self.comparison.skipped
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What became of labels so that the runs can be compared."""
+        changes = self.comparison.label_changes.items()
+        return tuple(f"{', '.join(keys)}: {change}" for change, keys in changes)
+
+    def prepare(self) -> ComparisonResult:
+        """Compute all statistics now, not when they are first asked for."""
+        self.comparison.prepare()
+        return self
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
@@ -166,17 +201,22 @@ class ComparisonResult:
         """
         from goemo_report.report.render.interactive import plotly_figure
 
-        figures = {block.id: block for block in _figures(self._report())}
+        figures = {block.id: block for block in _figures(self.report())}
         wanted = _FIGURES.get(name, name)
         if wanted not in figures:
             known = ", ".join((*_FIGURES, *figures))
             raise NotFoundError(f"there is no figure {name!r}", f"Figures: {known}")
         return plotly_figure(figures[wanted])
 
-    def save(self, path: Place) -> Path:
+    def save(self, path: Place, *, sections: Names = ()) -> Path:
         """Write the report; the ending says how: .html, .md, .json, .tex or .csv.
 
         The file appears whole or not at all. Raises DataError for another ending.
+
+        Args:
+            path: the file to write; folders are made where missing.
+            sections: ids of the only sections to write; all without it.
+
         """
         from goemo_report.report.render import render
 
@@ -185,14 +225,69 @@ class ComparisonResult:
         if form is None:
             known = ", ".join(_FORMATS)
             raise DataError(f"{target} has no ending of a report", f"Endings: {known}")
-        write_whole(target, render(self._report(), form).encode())
+        write_whole(target, render(self.report(sections=sections), form).encode())
         return target
 
-    def _report(self) -> Report:
+    def report(self, *, sections: Names = (), command: str = "goemo_report.compare(...)") -> Report:
+        """The report as a value, which `goemo_report.report.render` writes in any format.
+
+        Args:
+            sections: ids of the only sections to build; all without it.
+            command: what the report says it was made by.
+
+        """
         from goemo_report.report.sections import build_report
 
         now = creation_time(os.environ, datetime.now(UTC))
-        return build_report(self.comparison, created_at=now, command="goemo_report.compare(...)")
+        only = each(sections) or None
+        return build_report(self.comparison, created_at=now, command=command, only=only)
+
+    def threshold_document(self) -> Mapping[str, Any]:
+        """Every threshold that can be applied elsewhere, by run id, as one JSON value."""
+        from goemo_report.thresholds.protocols import export_thresholds
+
+        choices = [(run.id, one.choice) for run in self.comparison.runs for one in run.protocols]
+        known = [(run, one) for run, one in choices if one.thresholds is not None]
+        return export_thresholds((run, one) for run, one in known if one.protocol != "oracle")
+
+    def publish(
+        self,
+        name: str,
+        *,
+        sections: Names = (),
+        command: str = "goemo_report.compare(...)",
+        wandb_dir: Place | None = None,
+        entity: str | None = None,
+        project: str | None = None,
+    ) -> Published:
+        """Log the report to W&B as a run; to an offline run where runs are read offline.
+
+        Args:
+            name: of the report.
+            sections: as in `save`.
+            command: as in `report`.
+            wandb_dir: as in `runs`; likewise `entity` and `project`, which without them are those
+                of the baseline.
+            entity: see `wandb_dir`.
+            project: see `wandb_dir`.
+
+        Raises:
+            SourceError: it cannot be sent.
+
+        """
+        from goemo_report.report.publish import publish_comparison
+
+        choice = settled(wandb_dir, entity, project)
+        return publish_comparison(
+            self.comparison,
+            entity=choice.entity,
+            project=choice.project,
+            directory=choice.directory,
+            sections=each(sections),
+            stem=name,
+            created_at=creation_time(os.environ, datetime.now(UTC)),
+            command=command,
+        )
 
     def _judged(self, run: ComparedRun, key: str) -> tuple[object, ...]:
         return run.value(key), *(run.interval(key) or (None, None)), *_tested(run, key)
@@ -226,6 +321,13 @@ class ComparisonResult:
         return html.page(str(self.verdict), html.table(columns, rows))
 
 
+def check_sections(wanted: Names) -> None:
+    """Raise ArgumentError for the id of a section that no report has."""
+    from goemo_report.report import sections
+
+    sections.check_sections(each(wanted))
+
+
 def compare(
     runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
     *others: Comparable,
@@ -234,10 +336,14 @@ def compare(
     resamples: int = 1000,
     seed: int = 0,
     rank_on: Split | None = None,
+    labels: Labels = None,
+    map_to: str | None = None,
+    texts: bool = True,
+    max_errors: int = 20,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
-    progress: bool = False,
+    progress: Shown = False,
 ) -> ComparisonResult:
     """Compare runs, prediction files and predictions in memory, in any mixture.
 
@@ -245,13 +351,18 @@ def compare(
         runs: what `runs` gives; one or several runs, predictions, RUN names or paths; or a
             mapping from the names to use to any of these.
         others: more of them.
-        baseline: the run that the others are held against; without it the first one tagged
-            `baseline`, else the first created.
-        split: `test` or `val`; predictions in memory and single files count as this split.
+        baseline: id, name or path of the run that the others are held against; without it the
+            first one tagged `baseline`, else the first created.
+        split: `test` or `val`. Predictions in memory count as this split, a single file as the
+            one that its name says, test where it says none.
         resamples: bootstrap resamples of the intervals.
         seed: of the resampling.
         rank_on: the split that chooses the best run; without it `val` where all runs have
             predictions of it, else `split`.
+        labels: as in `Run.predictions`.
+        map_to: as in `Run.predictions`.
+        texts: whether the report may show texts of the data set.
+        max_errors: texts that the report shows for each label and kind of error.
         wandb_dir: as in `runs`, for RUN names.
         entity: as in `runs`.
         project: as in `runs`.
@@ -268,15 +379,19 @@ def compare(
     """
     wanted = list(_items(runs, others))
     skipped = runs.skipped if isinstance(runs, Runs) else ()
+    choice, where = chosen_labels(labels, map_to), settled(wandb_dir, entity, project)
     with Bar(progress) as bar:
-        results, left_out, where = _load(wanted, split, settled(wandb_dir, entity, project), bar)
+        groups = list(_groups(wanted, where))
+        if baseline is not None and isinstance(runs, Runs):
+            baseline = _with_baseline(groups, runs, baseline)
+        results, left_out = _load(groups, split, choice, bar)
         found = compare_results(
             results,
             baseline=baseline,
             split=split,
             skipped=(*skipped, *left_out),
-            source=where,
-            options=Options(resamples=resamples, seed=seed, rank_on=rank_on),
+            source=" and ".join(dict.fromkeys(group.place for group in groups)),
+            options=Options(texts, max_errors, resamples, seed, rank_on),
             progress=bar,
             cache=cache_directory(),
         )
@@ -291,7 +406,7 @@ def ensemble(
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
-    progress: bool = False,
+    progress: Shown = False,
 ) -> Predictions:
     """The mean of several runs' probabilities on a split, which all predict the same texts.
 
@@ -313,14 +428,25 @@ def ensemble(
 
     """
     wanted = list(_items(runs, others))
+    groups = list(_groups(wanted, settled(wandb_dir, entity, project)))
     with Bar(progress) as bar:
-        results, skipped, _ = _load(wanted, split, settled(wandb_dir, entity, project), bar)
+        results, skipped = _load(groups, split, chosen_labels(None, None), bar)
     found = average_runs(LoadedRuns(tuple(results), tuple(skipped)))
     if output is not None:
         found.write(Path(output))
     if split not in found.splits:
         raise DataError("; ".join(found.notes), "Average the other split, or other runs")
     return found.splits[split]
+
+
+class _Group(NamedTuple):
+    """Runs of one source that are read at once, or predictions in memory, each with the name that
+    it was given."""
+
+    place: str
+    source: RunSource | None
+    runs: list[tuple[str | None, RunRecord]]
+    held: list[tuple[str | None, Predictions]]
 
 
 def _items(
@@ -336,30 +462,75 @@ def _items(
     yield from ((None, item) for item in others)
 
 
+def _groups(
+    wanted: Sequence[tuple[str | None, Comparable]], where: SourceChoice
+) -> Iterator[_Group]:
+    """What was asked for by where it is read from, in the order asked."""
+    for kind, batch in groupby(wanted, key=_kind):
+        items = list(batch)
+        held = [(name, item) for name, item in items if isinstance(item, Predictions)]
+        runs = [(name, item) for name, item in items if isinstance(item, Run)]
+        places = [
+            (name, os.fspath(item)) for name, item in items if isinstance(item, str | os.PathLike)
+        ]
+        if held:
+            yield _Group("predictions in memory", None, [], held)
+        for _, group in groupby(runs, key=lambda pair: id(pair[1].source)):
+            own = list(group)
+            source = own[0][1].source
+            found = [(name, run.record) for name, run in own]
+            yield _Group(source.description, source, found, [])
+        if kind == "unnamed":
+            yield _found(None, [place for _, place in places], where)
+        else:
+            yield from (_found(name, [place], where) for name, place in places)
+
+
+def _found(name: str | None, places: Sequence[str], where: SourceChoice) -> _Group:
+    source, listing = gather(where, places, RunQuery())
+    return _Group(source.description, source, [(name, record) for record in listing.runs], [])
+
+
+def _kind(pair: tuple[str | None, Comparable]) -> str:
+    """Runs are read at once that follow each other; places without a name are found at once."""
+    name, item = pair
+    if isinstance(item, Run | Predictions):
+        return type(item).__name__
+    return "unnamed" if name is None else "named"
+
+
+def _with_baseline(groups: list[_Group], runs: Runs, baseline: str) -> str:
+    """The id of the baseline, which joins the runs, the first of the groups, if it is not among
+    them."""
+    source, listing, run = with_run(runs.choice, runs.source, Listing(runs.records), baseline)
+    if len(listing.runs) > len(runs):
+        more = groups[0].runs[len(runs) :]
+        own: list[tuple[str | None, RunRecord]] = [(None, one) for one in listing.runs]
+        groups[0] = _Group(source.description, source, [*own, *more], [])
+    return run.id
+
+
 def _load(
-    wanted: Sequence[tuple[str | None, Comparable]], split: Split, settings: Any, bar: Bar
-) -> tuple[list[RunResult], list[SkippedRun], str]:
+    groups: Sequence[_Group], split: Split, labels: LabelChoice, bar: Bar
+) -> tuple[list[RunResult], list[SkippedRun]]:
     """Results in the order asked, with the names asked for."""
     found: list[RunResult] = []
     skipped: list[SkippedRun] = []
-    places: list[str] = []
-    for number, (name, item) in enumerate(wanted, 1):
-        if isinstance(item, Predictions):
-            found.append(_distinct(result_of(item, split, name or f"predictions {number}"), found))
-            places.append("predictions in memory")
+    for group in groups:
+        for name, held in group.held:
+            one = result_of(labels.on(held), split, name or f"predictions {len(found) + 1}")
+            found.append(_distinct(one, found))
+        if group.source is None:
             continue
-        if isinstance(item, Run):
-            source, records = item.source, [item.record]
-        else:
-            source, listing = gather(settings.source, [os.fspath(item)], RunQuery())
-            records = list(listing.runs)
-        loaded = load_results(source, records, progress=bar)
+        records = [record for _, record in group.runs]
+        loaded = load_results(group.source, records, progress=bar, expected=labels.expected)
         skipped += loaded.skipped
+        names = {record.id: name for name, record in group.runs if name is not None}
         for result in loaded:
-            named = result if name is None else replace(result, run=replace(result.run, name=name))
-            found.append(_distinct(named, found))
-        places.append(source.description)
-    return found, skipped, " and ".join(dict.fromkeys(places))
+            name = names.get(result.id, result.run.name)
+            one = replace(result.changed(labels.on), run=replace(result.run, name=name))
+            found.append(_distinct(one, found))
+    return found, skipped
 
 
 def _distinct(result: RunResult, others: Sequence[RunResult]) -> RunResult:

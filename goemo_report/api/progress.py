@@ -6,18 +6,24 @@ import sys
 from types import TracebackType
 from typing import Final
 
+from goemo_report.sources.base import Progress
+
 _WIDTH: Final = 30
 
 
 class Bar:
-    """A Progress that rewrites one line of standard error; silent unless `shown`."""
+    """A Progress that rewrites one line of standard error; silent unless `shown`, which may be
+    a Progress that is told instead."""
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, shown: bool | Progress) -> None:
         self._shown = shown
         self._last = ""
 
     def __call__(self, description: str, done: int, total: int) -> None:
         """Take in that `done` of `total` are there."""
+        if callable(self._shown):
+            self._shown(description, done, total)
+            return
         full = _WIDTH * done // total if total else _WIDTH
         line = f"{description[:30]:<30} [{'#' * full}{'.' * (_WIDTH - full)}]"
         if self._shown and line != self._last:

@@ -4,139 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, overload
 
 from goemo_report.api import html
-from goemo_report.api.progress import Bar
-from goemo_report.contract import SPLITS, Role, Split
-from goemo_report.errors import DataError, NotFoundError, SettingsError
-from goemo_report.settings import Settings, load_settings
+from goemo_report.api.arguments import Labels, Names, Place, Shown, conditions, each, settled
+from goemo_report.api.one_run import Run
+from goemo_report.errors import NotFoundError
+from goemo_report.report import tables
+from goemo_report.report.document import Table
+from goemo_report.report.render import render_block
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.conditions import Condition, Order
-from goemo_report.sources.downloads import Downloads, download
-from goemo_report.sources.model import RunQuery, RunRecord, SkippedRun
-from goemo_report.sources.resolve import find_one, gather
+from goemo_report.sources.conditions import Key
+from goemo_report.sources.model import RunRecord, SkippedRun
+from goemo_report.sources.resolve import find_one, find_runs, gather, lacking, open_source
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from goemo_report.predictions import Predictions
-
-Names: TypeAlias = str | Sequence[str]
-Place: TypeAlias = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One run: what it is, what it logged, and its files.
-
-    `config` and `summary` are mappings, nested values as they were logged.
-    """
-
-    record: RunRecord
-    source: RunSource = field(repr=False)
-    progress: bool = field(default=False, repr=False)
-
-    @property
-    def id(self) -> str:
-        """Its id, unique within its project."""
-        return self.record.id
-
-    @property
-    def name(self) -> str:
-        """Its name, such as `roberta-large-20241210-143022`."""
-        return self.record.name
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Its tags."""
-        return self.record.tags
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """Its config as logged."""
-        return self.record.config
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """Its summary as logged."""
-        return self.record.summary
-
-    def history(self) -> pd.DataFrame:
-        """Everything that it logged, unsampled: one row a step, indexed by `_step`."""
-        import pandas as pd
-
-        rows = self.source.histories([self.record]).get(self.id, ())
-        frame = pd.DataFrame([dict(row) for row in rows])
-        return frame.set_index("_step") if "_step" in frame else frame
-
-    def artifacts(self) -> pd.DataFrame:
-        """What it logged as artifacts: one row a file, with `artifact`, `type`, `version`,
-        `aliases`, `path`, `size` (Int64, bytes) and `digest`."""
-        import pandas as pd
-
-        logged = self.source.artifacts([self.record]).get(self.id, ())
-        manifests = self.source.manifests(logged)
-        columns = ("artifact", "type", "version", "aliases", "path", "size", "digest")
-        rows = [
-            (one.name, one.type, one.version, list(one.aliases), file.path, file.size, file.digest)
-            for one, files in zip(logged, manifests, strict=True)
-            for file in files
-        ]
-        return pd.DataFrame(rows, columns=list(columns)).astype({"size": "Int64"})
-
-    def download(
-        self, *, only: Role | Sequence[Role] | None = None, root: Place = "artifacts"
-    ) -> Downloads:
-        """Download its artifacts, each file checked by digest.
-
-        Args:
-            only: `checkpoint`, `val-predictions`, `test-predictions`, `per-class-metrics`, or
-                several of them; all without it.
-            root: each artifact gets a directory of its own name in it.
-
-        Raises:
-            NotFoundError: the run logged none of what was asked for.
-
-        """
-        roles: tuple[Role, ...] = () if only is None else _roles(only)
-        with Bar(self.progress) as bar:
-            return download(self.source, self.record, roles, Path(root), bar)
-
-    def predictions(self, split: Split = "test") -> Predictions:
-        """Its predictions on a split, every cell checked.
-
-        Raises:
-            NotFoundError: it logged none that can be used, with the reason.
-
-        """
-        from goemo_report.results import load_results
-
-        if split not in SPLITS:
-            raise DataError(f"there is no split {split!r}", f"Splits: {', '.join(SPLITS)}")
-        with Bar(self.progress) as bar:
-            loaded = load_results(self.source, [self.record], [split], bar)
-        return loaded[0].splits[split].predictions
-
-    def __repr__(self) -> str:
-        """One line: name, id and state."""
-        return f"<Run {self.name!r} ({self.id}), {self.record.state}>"
-
-    def _repr_html_(self) -> str:
-        record = self.record
-        facts = (
-            ("id", record.id),
-            ("project", record.path.rpartition("/")[0]),
-            ("state", record.state),
-            ("tags", ", ".join(record.tags)),
-            ("model", record.model_name),
-            ("created", record.created_at),
-        )
-        summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
-        parts = html.table(("", ""), facts), html.table(("summary", "value"), summary)
-        return html.page(f"Run {record.name}", *parts)
+    from goemo_report.api.judged import Audits, Gate, Limits
+    from goemo_report.audit.limits import Kind
+    from goemo_report.contract import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +34,11 @@ class Runs(Sequence[Run]):
 
     records: tuple[RunRecord, ...]
     source: RunSource = field(repr=False)
+    choice: SourceChoice = field(default_factory=SourceChoice, repr=False)
     skipped: tuple[SkippedRun, ...] = field(default=(), repr=False)
-    progress: bool = field(default=False, repr=False)
+    progress: Shown = field(default=False, repr=False)
+    columns: tuple[Key, ...] | None = field(default=None, repr=False)
+    sorted_by: Key | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of runs."""
@@ -166,16 +58,19 @@ class Runs(Sequence[Run]):
         Raises NotFoundError for a text that names no run or several.
         """
         if isinstance(key, slice):
-            return Runs(self.records[key], self.source, self.skipped, self.progress)
+            return replace(self, records=self.records[key])
         if isinstance(key, int):
-            return Run(self.records[key], self.source, self.progress)
+            return self._one(self.records[key])
         fitting = [run for run in self.records if key in {run.id, run.path}]
         fitting = fitting or [run for run in self.records if run.name == key]
         if len(fitting) != 1:
             problem = f"names {len(fitting)} runs" if fitting else "is not among these runs"
             known = ", ".join(run.id for run in fitting or self.records[:8])
             raise NotFoundError(f"{key} {problem}", f"Ids: {known}")
-        return Run(fitting[0], self.source, self.progress)
+        return self._one(fitting[0])
+
+    def _one(self, record: RunRecord) -> Run:
+        return Run(record, self.source, self.choice, self.progress)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a run: `id`, `name`, `state`, `tags`, `created_at` (UTC), `entity`, `project`,
@@ -202,6 +97,102 @@ class Runs(Sequence[Run]):
             frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
         return frame
 
+    def showing(self, keys: Names) -> Runs:
+        """The same runs, of which `tables` and `render` show these keys of `where`.
+
+        Raises ArgumentError for a key that no run can have.
+        """
+        return replace(self, columns=tuple(map(Key.of, each(keys))))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Keys shown or sorted by that none of the runs has."""
+        shown = (*(self.columns or ()), *((self.sorted_by,) if self.sorted_by else ()))
+        none = [key for key in shown if all(key.value(run) is None for run in self.records)]
+        return tuple(lacking(key, self.records) for key in none)
+
+    def document(self) -> Mapping[str, Any]:
+        """All of them as one JSON value, with whole configs and summaries."""
+        return tables.runs_document(self.records)
+
+    def tables(self) -> list[Table]:
+        """One row a run, for reading."""
+        return [tables.runs_table(self.records, self.columns)]
+
+    def render(self, form: str) -> str:
+        """As `csv`, one line a run, with whole configs and summaries, or what is shown."""
+        if form == "csv":
+            return tables.runs_csv(self.records, self.columns)
+        return render_block(self.tables()[0], form)
+
+    def audit(self, *, strict: bool = False) -> Audits:
+        """Check them against the guide, rule by rule, and their logged numbers against their
+        predictions.
+
+        Args:
+            strict: warnings make them fail too.
+
+        Returns:
+            The findings: `to_frame()` has one row each; `passed` says whether all is well.
+
+        """
+        from goemo_report.api.judged import audited
+
+        return audited(self, strict)
+
+    def check(
+        self,
+        *,
+        fail_under: Limits = (),
+        fail_over: Limits = (),
+        max_drop: Limits = (),
+        baseline: str | None = None,
+        split: Split = "test",
+        confidence: float | None = None,
+        require_artifacts: bool = False,
+        require_audit: bool = False,
+        labels: Labels = None,
+        map_to: str | None = None,
+    ) -> Gate:
+        """Judge them by conditions, which every one of them must meet.
+
+        Args:
+            fail_under: least values, such as `{"macro_f1": 0.45, "f1_joy": 0.5}`; metrics are
+                recomputed at 0.5, other figures taken as logged.
+            fail_over: greatest values, as of a loss.
+            max_drop: how much worse than the baseline they may be.
+            baseline: the run that `max_drop` compares with.
+            split: of metrics without `test/` or `val/` in front.
+            confidence: judge the worse bound of the interval of this confidence, such as 0.95,
+                in place of the value.
+            require_artifacts: the guide's four artifacts must be complete.
+            require_audit: `audit` must find no error.
+            labels: as in `Run.predictions`.
+            map_to: as in `Run.predictions`.
+
+        Returns:
+            A Gate, true where all is met: `assert runs.check(fail_under={"macro_f1": 0.45})`.
+
+        """
+        from goemo_report.api.judged import judged
+
+        limits: dict[Kind, Limits] = {
+            "fail-under": fail_under,
+            "fail-over": fail_over,
+            "max-drop": max_drop,
+        }
+        return judged(
+            self,
+            limits,
+            baseline=baseline,
+            split=split,
+            confidence=confidence,
+            require_artifacts=require_artifacts,
+            require_audit=require_audit,
+            labels=labels,
+            map_to=map_to,
+        )
+
     def __repr__(self) -> str:
         """One line: how many, from where."""
         return f"<{len(self)} runs from {self.source.description}>"
@@ -223,10 +214,12 @@ def runs(
     where: Names = (),
     sort: str | None = None,
     limit: int | None = None,
+    val: Place | Sequence[Place] = (),
+    everything: bool = False,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
-    progress: bool = False,
+    progress: Shown = False,
 ) -> Runs:
     """Runs that match, the newest last; and those named, in the order named.
 
@@ -243,6 +236,9 @@ def runs(
             `summary.test/macro_f1 >= 0.4`, `created_at > 2024-12-01`, `name ~ large`.
         sort: a key of `where`, smallest first; `-` before it: largest first.
         limit: at most so many: the first of `sort`, without it the newest.
+        val: for prediction files, the files with their validation predictions: FILE, or
+            NAME=FILE for the run that is the file NAME.
+        everything: also runs that are reports, and those that cannot be read whole.
         wandb_dir: read offline run logs below this directory, and nothing of W&B.
         entity: W&B user or team; default as in `goemo-report`: environment, then
             `[tool.goemo]` in pyproject.toml, then the key's own.
@@ -260,38 +256,44 @@ def runs(
         >>> runs.to_frame()[["name", "config.learning_rate"]]  # doctest: +SKIP
 
     """
-    if limit is not None and limit < 1:
-        raise SettingsError(f"limit is {limit}", "Give a number from 1 up")
-    query = RunQuery(
-        _each(tag),
-        _each(any_tag),
-        _each(not_tag),
-        _each(state),
-        _each(model),
-        _each(sweep),
-        _each(group),
-        where=tuple(map(Condition.of, _each(where))),
-        sort=None if sort is None else Order.of(sort),
+    query = conditions(
+        tag=tag,
+        any_tag=any_tag,
+        not_tag=not_tag,
+        state=state,
+        model=model,
+        sweep=sweep,
+        group=group,
+        where=where,
+        sort=sort,
         limit=limit,
     )
-    settings = settled(wandb_dir, entity, project)
-    source, listing = gather(settings.source, [os.fspath(one) for one in references], query)
-    return Runs(listing.runs, source, listing.skipped, progress)
+    choice = settled(wandb_dir, entity, project, val)
+    names = [os.fspath(one) for one in references]
+    if everything:
+        source = open_source(choice)
+        listing = find_runs(source, names, query)
+    else:
+        source, listing = gather(choice, names, query)
+    key = query.sort.key if query.sort else None
+    return Runs(listing.runs, source, choice, listing.skipped, progress, sorted_by=key)
 
 
 def run(
     reference: Place,
     *,
+    val: Place | Sequence[Place] = (),
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
-    progress: bool = False,
+    progress: Shown = False,
 ) -> Run:
     """The one run that an id, a name, a path, an address, an offline run directory or a
     prediction file names.
 
     Args:
         reference: what names it.
+        val: as in `runs`.
         wandb_dir: as in `runs`.
         entity: as in `runs`.
         project: as in `runs`.
@@ -301,25 +303,9 @@ def run(
         NotFoundError: there is none, or the name fits several.
 
     """
-    settings = settled(wandb_dir, entity, project)
-    source, record = find_one(settings.source, os.fspath(reference))
-    return Run(record, source, progress)
-
-
-def settled(wandb_dir: Place | None, entity: str | None, project: str | None) -> Settings:
-    """Where runs are read from: arguments, then environment, then pyproject.toml."""
-    directory = None if wandb_dir is None else Path(wandb_dir)
-    return load_settings(
-        entity=entity, project=project, wandb_dir=directory, environ=os.environ, directory=Path()
-    )
-
-
-def _each(value: Names) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _roles(only: Role | Sequence[Role]) -> tuple[Role, ...]:
-    return (only,) if isinstance(only, str) else tuple(only)
+    choice = settled(wandb_dir, entity, project, val)
+    source, record = find_one(choice, os.fspath(reference))
+    return Run(record, source, choice, progress)
 
 
 def _dotted(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

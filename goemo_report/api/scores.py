@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from goemo_report.api import html
-from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.api.arguments import Labels, Place, Shown, chosen_labels, settled
+from goemo_report.api.one_run import Run
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
+from goemo_report.formats.files import user_path
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, per_class_rows, score_predicted
-from goemo_report.predictions import Predictions
+from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.report import tables
+from goemo_report.report.document import Table
+from goemo_report.report.render import render_block
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.resolve import find_one
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from goemo_report.analysis.label_choice import LabelChoice
 
 _COUNTS: Final = ("support", "tp", "fp", "fn", "tn", "predicted")
 
@@ -31,6 +42,17 @@ class Evaluation:
     """
 
     scores: Scores
+    held: Predictions | None = field(default=None, repr=False)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the predictions: labels that never occur, columns that are alike."""
+        from goemo_report.analysis.oddities import oddities
+
+        if self.held is None:
+            return ()
+        changed = (self.held.change,) if self.held.change else ()
+        return (*changed, *oddities(self.held, self.scores))
 
     @cached_property
     def overall(self) -> pd.Series[float]:
@@ -51,6 +73,21 @@ class Evaluation:
         kinds = {name: "Int64" if name in _COUNTS else "float64" for name in numbers}
         return frame.astype(kinds)
 
+    def document(self) -> Mapping[str, Any]:
+        """All of it as one JSON value."""
+        return tables.metrics_document(self.scores)
+
+    def tables(self) -> list[Table]:
+        """Overall and by label, for reading."""
+        return [tables.overall_table(self.scores), tables.per_class_table(self.scores)]
+
+    def render(self, form: str) -> str:
+        """As `csv`, one line a label, or as Markdown (`md`)."""
+        if form == "csv":
+            return tables.per_class_csv(self.scores)
+        titled = zip(self.tables(), ("Overall", "Per class"), strict=True)
+        return "\n".join(render_block(replace(one, title=title), form) for one, title in titled)
+
     def __repr__(self) -> str:
         """One line with the headline metrics."""
         found = self.scores.overall
@@ -66,26 +103,38 @@ class Evaluation:
 
 
 def score(
-    predictions: Predictions | None = None,
+    predictions: Predictions | Run | Place | None = None,
     *,
     y_true: Any = None,
     y_prob: Any = None,
     y_pred: Any = None,
-    labels: Sequence[str] | None = None,
+    labels: Labels = None,
     threshold: float | Sequence[float] | Mapping[str, float] | None = None,
+    split: Split = "test",
+    map_to: str | None = None,
+    wandb_dir: Place | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    progress: Shown = False,
 ) -> Evaluation:
     """Every metric of predictions, or of the arrays of any model.
 
     Args:
-        predictions: what `read_predictions` or `Run.predictions` gives. Without a `threshold`
-            its own `pred_labels` are scored.
+        predictions: what `read_predictions` or `Run.predictions` gives, a prediction file, or a
+            run or what names one. Without a `threshold` its own `pred_labels` are scored.
         y_true: (n, k) of 0 and 1: NumPy array, torch tensor, DataFrame (its columns name the
             labels) or `datasets.Dataset` with one column a label.
         y_prob: (n, k) probabilities from 0 to 1; a label is predicted at `p >= threshold`.
         y_pred: (n, k) predicted labels, in place of a threshold or of probabilities.
-        labels: k names, where no DataFrame has them.
+        labels: k names, where no DataFrame has them; of a file or a run, as in `Run.predictions`.
         threshold: one for all labels, or one a label (a sequence, or a mapping by label);
             0.5 for arrays where nothing else is given.
+        split: which predictions of a run.
+        map_to: of predictions, a file or a run: as in `Run.predictions`.
+        wandb_dir: as in `runs`, for what names a run; likewise `entity` and `project`.
+        entity: see `wandb_dir`.
+        project: see `wandb_dir`.
+        progress: show a bar while a run is read.
 
     Raises:
         DataError: arrays of other shapes than (n, k), values that are no labels or no
@@ -102,12 +151,15 @@ def score(
     if predictions is not None:
         if y_true is not None or y_prob is not None or y_pred is not None:
             raise DataError("predictions and arrays were given", "Give one of the two")
-        found = predictions.labels
-        if threshold is None:
-            return _evaluated(
-                predictions.truth, predictions.probabilities, predictions.predicted, found, None
-            )
-        return _evaluated(predictions.truth, predictions.probabilities, None, found, threshold)
+        choice = chosen_labels(labels, map_to)
+        if isinstance(predictions, Predictions):
+            held = choice.on(predictions)
+        else:
+            where = settled(wandb_dir, entity, project)
+            held = _read(predictions, split, where, choice, progress)
+        predicted = held.predicted if threshold is None else None
+        found = _evaluated(held.truth, held.probabilities, predicted, held.labels, threshold)
+        return replace(found, held=held)
     if y_true is None or (y_prob is None and y_pred is None):
         raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
     names = _names(labels, y_true, y_prob, y_pred)
@@ -121,6 +173,23 @@ def score(
     if len(names) != truth.shape[1]:
         raise DataError(f"{len(names)} labels for {truth.shape[1]} columns", "Name each column")
     return _evaluated(truth, probabilities, predicted, LabelSet.of(names).labels, threshold)
+
+
+def _read(
+    reference: Run | Place, split: Split, where: SourceChoice, labels: LabelChoice, progress: Shown
+) -> Predictions:
+    """The predictions of a run or a file; a single file is read whatever its split."""
+    if isinstance(reference, Run):
+        return replace(reference, progress=progress or reference.progress).predictions(
+            split, labels=labels
+        )
+    named = os.fspath(reference)
+    path = user_path(named)
+    is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
+    if is_file or named.lower().endswith((".csv", ".csv.gz")):
+        return labels.on(read_predictions(path, name=named, expected=labels.expected))
+    source, record = find_one(where, named)
+    return Run(record, source, where, progress).predictions(split, labels=labels)
 
 
 def _evaluated(
@@ -156,9 +225,9 @@ def _threshold(
     return found
 
 
-def _names(labels: Sequence[str] | None, *arrays: Any) -> tuple[str, ...]:
+def _names(labels: Labels, *arrays: Any) -> tuple[str, ...]:
     if labels is not None:
-        return tuple(map(str, labels))
+        return chosen_labels(labels, None).expected[0].labels
     named = (getattr(array, "columns", getattr(array, "column_names", None)) for array in arrays)
     return next((tuple(map(str, names)) for names in named if names is not None), ())
 

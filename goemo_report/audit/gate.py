@@ -17,15 +17,16 @@ from goemo_report.analysis.common_labels import on_common_labels
 from goemo_report.audit import RULES, Audit, Evidence, audit
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import DataError, NotFoundError, SettingsError
+from goemo_report.errors import ArgumentError, DataError, NotFoundError
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.metrics.table import OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
+from goemo_report.report.document import Cell, Column, Table
 from goemo_report.results import RunResult
 from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.differences import paired
 from goemo_report.statistics.distributions import CONFIDENCE
-from goemo_report.statistics.intervals import Analysis, analyse, percent
+from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE, Analysis, analyse, percent
 
 SCHEMA_VERSION: Final = 1
 
@@ -112,7 +113,7 @@ class Judge:
     def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
         baseline = self.baseline
         if baseline is None:
-            raise SettingsError("--max-drop needs --baseline", "Name the run to compare with")
+            raise ArgumentError("--max-drop needs --baseline", "Name the run to compare with")
         better = metric.lower_is_better
         word = "above" if better else "below"
         text = f"{metric.name} at most {limit.value:g} {word} {baseline.run.name} ({baseline.id})"
@@ -255,6 +256,13 @@ def _audited(found: Audit, kind: str, text: str) -> Condition:
     return Condition(found.run, kind, text, not broken, detail)
 
 
+def check_confidence(confidence: float | None) -> None:
+    """Raise ArgumentError for a confidence that intervals cannot have."""
+    if confidence is not None and not 0.5 < confidence <= HIGHEST_CONFIDENCE:
+        wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}"
+        raise ArgumentError(f"--confidence {confidence:g} is not {wanted}", "Give 0.95")
+
+
 def rule(confidence: float | None) -> str:
     """What is judged, in words."""
     if confidence is None:
@@ -263,6 +271,33 @@ def rule(confidence: float | None) -> str:
         f"bounds of the {percent(confidence)} interval are judged: the lower one against "
         "--fail-under, the upper one against --fail-over, the worse end of the paired difference "
         "against --max-drop"
+    )
+
+
+def table(conditions: Sequence[Condition], confidence: float | None) -> Table:
+    """The conditions with what was found, for reading."""
+    failed = sum(not one.passed for one in conditions)
+    verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"
+    return Table(
+        id="conditions",
+        title=f"Quality gate: {verdict}",
+        columns=(
+            Column("result", "Result"),
+            Column("run", "Run"),
+            Column("condition", "Condition"),
+            Column("found", "Found"),
+        ),
+        rows=tuple(
+            (
+                Cell("ok", mark="good") if one.passed else Cell("failed", mark="bad"),
+                f"{one.run.name} ({one.run.id})",
+                one.condition,
+                one.detail,
+            )
+            for one in conditions
+        ),
+        caption="Metrics are recomputed from the predictions at threshold 0.5; "
+        f"{rule(confidence)}.",
     )
 
 

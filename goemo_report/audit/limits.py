@@ -15,7 +15,7 @@ from goemo_report.contract import (
     Split,
     evaluation_metrics,
 )
-from goemo_report.errors import SettingsError
+from goemo_report.errors import ArgumentError
 from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL, LabelSet, set_of
 from goemo_report.metrics.table import (
     CLASS_METRICS,
@@ -36,7 +36,7 @@ _GUIDE_KEYS: Final = frozenset(
 )
 
 
-class UnknownMetricError(SettingsError):
+class UnknownMetricError(ArgumentError):
     """A condition names a metric that no run has."""
 
 
@@ -71,7 +71,7 @@ class Figure:
 def parse_limit(kind: Kind, text: str) -> Limit:
     """A condition as typed, METRIC=VALUE; of --max-drop VALUE alone is that of the macro F1.
 
-    Raises SettingsError for anything else.
+    Raises ArgumentError for anything else.
     """
     name, equals, number = text.rpartition("=")
     name = name.strip()
@@ -82,14 +82,14 @@ def parse_limit(kind: Kind, text: str) -> Limit:
     if not equals and kind == "max-drop":
         name = DEFAULT_METRIC
     if not name or not math.isfinite(value):
-        raise SettingsError(f"--{kind} {text} is not METRIC=VALUE", "Write it as macro_f1=0.45")
+        raise ArgumentError(f"--{kind} {text} is not METRIC=VALUE", "Write it as macro_f1=0.45")
     if kind == "max-drop" and value < 0:
-        raise SettingsError(f"--{kind} {text}: a drop is not negative", "Give 0 or more")
+        raise ArgumentError(f"--{kind} {text}: a drop is not negative", "Give 0 or more")
     metric = metric_of(_guides_key(name.removeprefix("test/").removeprefix("val/")))
     if metric and metric.clip(value) != value:
         meant = f"Did you mean {name}={value / 100:g}?" if 1 < value <= 100 else "Correct VALUE"
         between = f"between {metric.low:g} and {metric.high:g}"
-        raise SettingsError(f"--{kind} {text}: {name} lies {between}", meant)
+        raise ArgumentError(f"--{kind} {text}: {name} lies {between}", meant)
     return Limit(kind, name, value)
 
 
@@ -135,7 +135,7 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
     else:
         metric = Figure(_logged_key(limit, split, results), None)
     if limit.kind == "fail-under" and metric.lower_is_better:
-        raise SettingsError(
+        raise ArgumentError(
             f"--fail-under {limit.metric}: the lower {metric.name}, the better",
             f"Write --fail-over {limit.metric}={limit.value:g}",
         )

@@ -13,6 +13,8 @@ from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Cell, Column, Mark, Table
+from goemo_report.report.render import render_block
+from goemo_report.report.render.text import markdown_text
 
 SCHEMA_VERSION: Final = 1
 
@@ -105,6 +107,16 @@ def _run(audit: Audit, strict: bool) -> dict[str, Any]:
             for one in audit.findings
         ],
     }
+
+
+def markdown(audits: Iterable[Audit]) -> str:
+    """What `audit --format md` prints."""
+    return "\n".join(part for audit in audits for part in _sections(audit))
+
+
+def _sections(audit: Audit) -> Iterator[str]:
+    yield f"## {markdown_text(audit.run.name)}\n\n{markdown_text(verdict(audit))}\n"
+    yield from (render_block(table, "md") for table in tables(audit))
 
 
 # --- GitHub Actions -------------------------------------------------------------------

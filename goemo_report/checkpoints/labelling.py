@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +61,19 @@ class Labelling:
             strict=True,
         )
         return sorted((v for v in values if v[1] >= v[2]), key=lambda v: -v[1])
+
+    def lines(self) -> Iterator[str]:
+        """Each text with its emotions, or with the one that is nearest."""
+        labels, thresholds = self.thresholds.labels, self.thresholds.values
+        for row, text in enumerate(self.texts):
+            yield text
+            emotions = self.emotions(row)
+            for name, probability, threshold in emotions:
+                yield f"  {name:<15} {probability:.3f}  (threshold {threshold:.3f})"
+            if not emotions:
+                best = int(self.probabilities[row].argmax())
+                found = f"{labels[best]}: {self.probabilities[row, best]:.3f}"
+                yield f"  none            nearest {found} (threshold {thresholds[best]:.3f})"
 
     def document(self) -> dict[str, Any]:
         """What `predict --format json` prints."""

@@ -14,6 +14,7 @@ from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError
+from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
@@ -92,6 +93,42 @@ class Verification:
             return f"mostly {helping.name}: {helping.finding}; something else differs as well"
         return self.suspicion
 
+    def lines(self) -> list[str]:
+        """What was compared and what came out, a line a fact."""
+        row, emotion = self.where
+        rows = plural(self.of_rows, "text")
+        rows = f"{self.rows:,} of {rows}" if self.rows < self.of_rows else rows
+        flips = ", ".join(f"{name} {n}" for name, n in list(self.flips.items())[:8])
+        longest = plural(self.max_length, "token")
+        how = f"{len(self.labels)} labels, at most {longest}, on {self.device}"
+        pairs = [
+            ("run", f"{self.run.name} ({self.run.id})"),
+            ("checkpoint", self.artifact),
+            ("predictions", self.file),
+            ("predicted", f"{rows}, {how}"),
+            ("largest", f"{self.largest:.2g} (row {row}, {emotion})"),
+            ("mean", f"{self.mean:.2g}"),
+            ("tolerance", f"{self.tolerance:g} ({self.tolerance_reason})"),
+            (
+                "flips",
+                f"{plural(sum(self.flips.values()), 'label')} at threshold {self.threshold:g}"
+                + (f": {flips}" if flips else ""),
+            ),
+            *(("metric", _metric(name, *pair)) for name, pair in self.metrics.items()),
+            *(("note", text) for text in self.notes),
+        ]
+        lines = [f"{name:<12}{text}" for name, text in pairs]
+        if self.agrees:
+            return [*lines, f"{'verified':<12}the checkpoint gives the predictions of the run"]
+        beyond = f"{self.beyond:,} of {self.rows * len(self.labels):,} probabilities"
+        lines.append(f"{'differs':<12}{beyond} by more than the tolerance")
+        lines.append(f"{'because':<12}{self.explanation}")
+        for trial in self.trials:
+            said = f"; {trial.finding}" if trial.explains or trial.helps else ""
+            left = f"leaves {trial.mean:.2g} mean, {trial.largest:.2g} largest"
+            lines.append(f"{'tried':<12}{trial.name}: {left}{said}")
+        return lines
+
     def document(self) -> dict[str, Any]:
         """What `verify --format json` prints."""
         row, emotion = self.where
@@ -125,6 +162,23 @@ class Verification:
             "explanation": self.explanation,
             "hypotheses": [trial.document() for trial in self.trials],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A file of the checkpoint is not what was logged: nothing was predicted."""
+
+    run: RunRecord
+    error: ChangedFileError
+    agrees: bool = False
+
+    def lines(self) -> list[str]:
+        """Which file, in one line."""
+        return [f"{'differs':<12}{self.error.what}"]
+
+    def document(self) -> dict[str, Any]:
+        """What `verify --format json` prints."""
+        return changed_document(self.run, self.error)
 
 
 def verify(
@@ -257,3 +311,8 @@ def _metrics(
     file = score(truth, predictions.probabilities, labels, threshold).overall
     again = score(truth, now, labels, threshold).overall
     return {name: (file[name], again[name]) for name in METRICS}
+
+
+def _metric(name: str, file: float | None, now: float | None) -> str:
+    shown = ["-" if value is None else f"{value:.4f}" for value in (file, now)]
+    return f"{name:<10} {shown[0]} in the file, {shown[1]} from the checkpoint"

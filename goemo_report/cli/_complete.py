@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,18 +14,11 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def complete_runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     """Ids below the directory of offline runs, from file names alone; W&B is not asked."""
-    from goemo_report.formats.files import user_path
-    from goemo_report.settings import load_settings
-    from goemo_report.sources.offline_logs.folders import log_run_id, scan
+    from goemo_report.api.setup import offline_ids
 
     found = [CompletionItem(typed, type="file")]
     try:
-        settings = load_settings(
-            wandb_dir=ctx.params.get("wandb_dir"), environ=os.environ, directory=Path.cwd()
-        )
-        if settings.source.directory:
-            logs = scan(user_path(settings.source.directory)).logs
-            found += [CompletionItem(run) for run in dict.fromkeys(map(log_run_id, logs))]
+        found += map(CompletionItem, offline_ids(ctx.params.get("wandb_dir")))
     except Exception:  # noqa: BLE001 - a completion that fails would print into the line typed
         return found
     return [item for item in found if item.type == "file" or _fits(item.value, typed)]

@@ -12,6 +12,7 @@ import click
 
 from goemo_report import __version__
 from goemo_report.cli import _errors
+from goemo_report.errors import ArgumentError
 
 ARGUMENTS = "goemo.arguments"
 """Key in a context's `meta`: the arguments as they were typed."""
@@ -66,6 +67,8 @@ class LazyGroup(click.Group):
                 sys.stdout.flush()  # a full disk or a closed pipe is met here, not at exit
         except click.UsageError as error:
             ctx.exit(_errors.report_usage(error, ctx))
+        except ArgumentError as error:
+            ctx.exit(_errors.report_usage(click.UsageError(str(error)), ctx))
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - nothing gets past here

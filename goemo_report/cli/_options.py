@@ -6,8 +6,7 @@ import functools
 import os
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +14,11 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from goemo_report.api.arguments import RUN_FIELDS, STATES, conditions
 from goemo_report.cli._errors import debug_option
 from goemo_report.contract import SPLITS
 from goemo_report.errors import GoemoError
-from goemo_report.settings import Settings, load_settings
-from goemo_report.sources.conditions import FIELDS, Condition, Order
-from goemo_report.sources.model import STATES, RunQuery
+from goemo_report.settings import load_settings, read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -34,44 +32,25 @@ _SOURCE_OPTIONS = (
         help="Read the offline runs below DIR instead of W&B.  [env: WANDB_MODE=offline]",
     ),
 )
-
-
-class Parsed(click.ParamType):  # type: ignore[type-arg] # older clicks have no argument
-    """An expression, read by a class that says what is wrong with it."""
-
-    name = "text"
-
-    def __init__(self, read: Callable[[str], Any]) -> None:
-        self.read = read
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """What was meant; usage error otherwise."""
-        try:
-            return self.read(value) if isinstance(value, str) else value
-        except GoemoError as error:
-            self.fail(str(error), param, ctx)
-
-
-_FILTERS: dict[str, tuple[str, str, str, Any]] = {
-    "tags": ("--tag", "TAG", "Runs with this tag; all, if repeated.", str),
-    "any_tags": ("--any-tag", "TAG", "Runs with one of these tags.", str),
-    "not_tags": ("--not-tag", "TAG", "Runs without this tag.", str),
-    "states": ("--state", "STATE", f"Runs in this state: {', '.join(STATES)}.",
-               click.Choice(STATES)),
-    "models": ("--model", "NAME", "Runs of this model, by its name or its name after the last /.",
-               str),
-    "sweeps": ("--sweep", "ID", "Runs of this sweep.", str),
-    "groups": ("--group", "NAME", "Runs of this group.", str),
+FILTERS: dict[str, tuple[str, str, str, Any]] = {
+    "tag": ("--tag", "TAG", "Runs with this tag; all, if repeated.", str),
+    "any_tag": ("--any-tag", "TAG", "Runs with one of these tags.", str),
+    "not_tag": ("--not-tag", "TAG", "Runs without this tag.", str),
+    "state": ("--state", "STATE", f"Runs in this state: {', '.join(STATES)}.",
+              click.Choice(STATES)),
+    "model": ("--model", "NAME", "Runs of this model, by its name or its name after the last /.",
+              str),
+    "sweep": ("--sweep", "ID", "Runs of this sweep.", str),
+    "group": ("--group", "NAME", "Runs of this group.", str),
     "where": ("--where", "EXPRESSION", ("Runs for which this holds, as 'config.learning_rate > "
               "1e-5'; all, if repeated. Keys: config.KEY, summary.KEY, "
-              f"{', '.join(FIELDS)}; operators: == != < <= > >= in ~ (regular expression)."),
-              Parsed(Condition.of)),
-    "sort": ("--sort", "KEY", "By a key of --where, smallest first; -KEY: largest first.",
-             Parsed(Order.of)),
+              f"{', '.join(RUN_FIELDS)}; operators: == != < <= > >= in ~ (regular expression)."),
+              str),
+    "sort": ("--sort", "KEY", "By a key of --where, smallest first; -KEY: largest first.", str),
     "limit": ("--limit", "N", "The first N runs of --sort, without it the newest N.",
               click.IntRange(min=1)),
 }  # fmt: skip
-"""Option, placeholder, help and type of each field of a RunQuery."""
+"""Option, placeholder, help and type of what chooses runs, by the name of `runs`'s argument."""
 _FILTER_OPTIONS = tuple(
     click.option(
         *(option, name),
@@ -80,11 +59,11 @@ _FILTER_OPTIONS = tuple(
         type=kind,
         help=meaning,
     )
-    for name, (option, metavar, meaning, kind) in _FILTERS.items()
+    for name, (option, metavar, meaning, kind) in FILTERS.items()
 )
 _HEADINGS = {
     "Where runs come from": ("entity", "project", "wandb_dir"),
-    "Which runs": tuple(_FILTERS),
+    "Which runs": tuple(FILTERS),
 }
 
 
@@ -131,30 +110,51 @@ def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., A
 
 
 def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
-    """Options of a command that reads runs, given to it as `settings` and, if asked, `query`.
+    """What `asks` gives, as `settings` and, if asked, `query`."""
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def settled(*, asked: dict[str, Any], **values: Any) -> Any:
+            places = {name: asked.pop(name) for name in ("entity", "project", "wandb_dir")}
+            if filters:
+                values["query"] = conditions(**asked)
+            settings = load_settings(**places, environ=os.environ, directory=Path.cwd())
+            return command(settings=settings, **values)
+
+        return asks(filters=filters)(settled)  # type: ignore[return-value] # as above
+
+    return decorate
+
+
+def validation_option(command: _Command) -> _Command:
+    """`--val`, which goes with what a command asks for."""
+    return click.option(
+        "--val",
+        metavar="[NAME=]FILE",
+        multiple=True,
+        help="Validation predictions of the run that is the file NAME; repeatable.",
+    )(command)
+
+
+def asks(*, filters: bool) -> Callable[[_Command], _Command]:
+    """Options of a command that reads runs, given to it as `asked`: arguments of `runs`, or of
+    `run` without the filters.
 
     Options that were not typed take their value from `[tool.goemo]` where it has one.
     """
+    names = ("entity", "project", "wandb_dir", *(FILTERS if filters else ()))
 
     def decorate(command: _Command) -> _Command:
         @functools.wraps(command)
         def settled(**values: Any) -> Any:
-            ctx = click.get_current_context()
-            settings = load_settings(
-                entity=values.pop("entity"),
-                project=values.pop("project"),
-                wandb_dir=values.pop("wandb_dir"),
-                environ=os.environ,
-                directory=Path.cwd(),
-            )
-            if filters:
-                values["query"] = RunQuery(**{name: values.pop(name) for name in _FILTERS})
-            values |= _from_file(ctx, settings, values)
+            asked = {name: values.pop(name) for name in (*names, "val") if name in values}
+            file = read_project_file(Path.cwd()).values
+            values |= _from_file(click.get_current_context(), file, values)
             try:
-                return command(settings=settings, **values)
+                return command(asked=asked, **values)
             except GoemoError as error:
-                if settings.names_directory:
-                    error.remedy = _with_directory(error.remedy, settings.source.directory)
+                if asked["wandb_dir"] is not None:
+                    error.remedy = _with_directory(error.remedy, asked["wandb_dir"])
                 raise
 
         options = (*_SOURCE_OPTIONS, *(_FILTER_OPTIONS if filters else ()))
@@ -166,49 +166,26 @@ def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
     return decorate
 
 
-def validation_option(command: _Command) -> _Command:
-    """`--val`, kept with what the settings say of where runs are read from."""
-
-    @functools.wraps(command)
-    def chosen(*, settings: Settings, validation: tuple[str, ...], **values: Any) -> Any:
-        from goemo_report.sources.files import named_path
-
-        found = tuple(map(named_path, validation))
-        source = replace(settings.source, validation=found)
-        return command(settings=replace(settings, source=source), **values)
-
-    return click.option(  # type: ignore[return-value] # click's decorators keep the function
-        "--val",
-        "validation",
-        metavar="[NAME=]FILE",
-        multiple=True,
-        help="Validation predictions of the run that is the file NAME; repeatable.",
-    )(chosen)
-
-
 def label_options(*, rolls_up: bool) -> Callable[[_Command], _Command]:
-    """`--labels` and, if asked, `--map-to`, given with the project's groups as a LabelChoice."""
+    """`--labels` and, if asked, `--map-to`, given as `labels`: arguments of the API."""
+    names = ("labels", "map_to") if rolls_up else ("labels",)
 
     def decorate(command: _Command) -> _Command:
         @functools.wraps(command)
-        def chosen(*, settings: Settings, labels: str, map_to: str = "", **values: Any) -> Any:
-            from goemo_report.analysis.label_choice import label_choice
-
-            choice = label_choice(labels, map_to, settings.file.values.get("groups"))
-            return command(settings=settings, labels=choice, **values)
+        def chosen(**values: Any) -> Any:
+            labels = {name: values.pop(name) for name in names}
+            return command(labels=labels, **values)
 
         wrapped: Any = chosen
         if rolls_up:
             wrapped = click.option(
                 "--map-to",
                 metavar="GROUPING",
-                default="",
                 help="Roll labels up first: ekman, sentiment, or one of [tool.goemo.groups].",
             )(wrapped)
         return click.option(  # type: ignore[no-any-return] # click's decorators keep the function
             "--labels",
             metavar="SET",
-            default="",
             help="The labels that files must have: goemotions, ekman, sentiment, or a file of "
             "names, one a line.",
         )(wrapped)
@@ -226,9 +203,11 @@ def _with_directory(remedy: str, directory: Path | None) -> str:
     )
 
 
-def _from_file(ctx: click.Context, settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+def _from_file(
+    ctx: click.Context, file: Mapping[str, Any], values: dict[str, Any]
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in settings.file.values.items():
+    for name, value in file.items():
         option = name.replace("-", "_")
         if option in values and ctx.get_parameter_source(option) is ParameterSource.DEFAULT:
             if option == "reports":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,31 @@ def write_plain(text: str, output: Path = STDOUT) -> None:
 def say(text: str) -> None:
     """A line of output for people, on standard output."""
     click.echo(printable(text))
+
+
+def write_answer(
+    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = ()
+) -> None:
+    """Write what a function of the API gave: as JSON, for people, or as text of another format.
+
+    `spare` are columns that a narrow terminal can do without, the first one first.
+    """
+    if form == "json":
+        write_json(found.document(), output)
+    elif form not in {"table", "text"}:
+        write(found.render(form), output)
+    elif hasattr(found, "lines"):
+        write_lines(found.lines(), output)
+    else:
+        from goemo_report.cli._table import write_blocks
+
+        write_blocks(found.tables(), output, spare)
+
+
+def note_all(notes: Iterable[str]) -> None:
+    """Each note as a line on standard error."""
+    for text in notes:
+        note(f"note: {text}")
 
 
 def note(text: str) -> None:

@@ -107,7 +107,7 @@ def plain(table: Table) -> str:
     widths = [max(map(_width, cells)) for cells in zip(head, *rows, strict=True)]
     lines = [
         _GAP.join(_pad(*item) for item in zip(cells, widths, table.columns, strict=True)).rstrip()
-        for cells in (head, *rows)
+        for cells in ([head] if any(head) else []) + rows
     ]
     return "\n".join([*_title(table), *lines, *_caption(table)])
 
@@ -118,7 +118,12 @@ def _render(table: Table, console: Console) -> None:
     from rich.text import Text
 
     drawn = RichTable(
-        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        show_header=any(column.title for column in table.columns),
+        header_style="bold",
     )
     too_wide = _least_width(table) > console.width
     for index, column in enumerate(table.columns):
@@ -171,12 +176,3 @@ def _character_width(character: str) -> int:
     if unicodedata.combining(character) or character in "\u200d\ufe0f":
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Names and values under each other, the values aligned."""
-    shown = [(printable(name), printable(value)) for name, value in pairs]
-    width = max((_width(name) for name, _ in shown), default=0)
-    return "\n".join(
-        f"{name}{' ' * (width - _width(name))}{_GAP}{value}".rstrip() for name, value in shown
-    )

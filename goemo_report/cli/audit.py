@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import format_option, output_option, reads_runs, report_command
-from goemo_report.cli._output import note, note_skipped, progress, write, write_json
-from goemo_report.formats.wording import plural
-from goemo_report.settings import Settings
-from goemo_report.sources.model import RunQuery
-
-if TYPE_CHECKING:
-    from goemo_report.audit import Audit
-    from goemo_report.report.document import Table
+from goemo_report.cli._options import asks, format_option, output_option, report_command
+from goemo_report.cli._output import note_all, note_skipped, progress, write_answer
 
 ORDER = 60
 
@@ -31,7 +24,7 @@ ORDER = 60
 )
 @run_argument("[RUN]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings are findings too.")
-@reads_runs(filters=True)
+@asks(filters=True)
 @format_option("table", "json", "md", "github")
 @output_option
 @click.pass_context
@@ -39,8 +32,7 @@ def command(
     ctx: click.Context,
     runs: tuple[str, ...],
     strict: bool,
-    settings: Settings,
-    query: RunQuery,
+    asked: dict[str, Any],
     form: str,
     output: Path,
 ) -> None:
@@ -52,46 +44,11 @@ def command(
     either, every run of the project. Weights are not downloaded. The exit code is 3 when there
     is an error or, with --strict, a warning.
     """
-    from goemo_report.audit import audit, check_waivers, collect, unused_waivers
-    from goemo_report.sources.resolve import gather
-
-    waivers = settings.file.values.get("waive", {})
-    check_waivers(waivers)
-    source, listing = gather(settings.source, runs, query)
-    note_skipped(listing.skipped)
     with progress() as bar:
-        audits = [audit(one, waivers) for one in collect(source, listing.runs, bar)]
-    _write(audits, strict, form, output)
-    for name in unused_waivers(audits, waivers):
-        note(f"note: every run keeps the waived rule {name}")
-    if any(one.failed(strict=strict) for one in audits):
+        chosen = gr.runs(*runs, **asked, progress=bar)
+        note_skipped(chosen.skipped)
+        found = chosen.audit(strict=strict)
+    write_answer(found, form, output, spare=("remedy",))
+    note_all(found.notes)
+    if not found.passed:
         ctx.exit(FOUND_SOMETHING)
-
-
-def _write(audits: Sequence[Audit], strict: bool, form: str, output: Path) -> None:
-    from goemo_report.audit import present
-    from goemo_report.cli._table import write_blocks
-    from goemo_report.formats.text import printable
-
-    if form == "json":
-        write_json(present.document(audits, strict=strict), output)
-    elif form == "github":
-        runs = plural(len(audits), "run")
-        quiet = f"::notice::goemo-report audit: {runs} checked, nothing found\n"
-        write(present.github_annotations(audits) or quiet, output)
-    elif form == "md":
-        write("\n".join(map(_markdown, audits)), output)
-    else:
-        blocks: list[str | Table] = []
-        for one in audits:
-            blocks += [printable(present.verdict(one)), *present.tables(one)]
-        write_blocks(blocks, output, spare=("remedy",))
-
-
-def _markdown(one: Audit) -> str:
-    from goemo_report.audit import present
-    from goemo_report.report.render import render_block
-    from goemo_report.report.render.text import markdown_text
-
-    parts = [f"## {markdown_text(one.run.name)}\n\n{markdown_text(present.verdict(one))}\n"]
-    return "\n".join([*parts, *(render_block(table, "md") for table in present.tables(one))])

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import (
+    asks,
     label_options,
     output_option,
-    reads_runs,
     report_command,
     validation_option,
 )
-from goemo_report.cli._output import note, progress, write
-from goemo_report.contract import SPLITS
-from goemo_report.settings import Settings
-
-if TYPE_CHECKING:
-    from goemo_report.analysis.label_choice import LabelChoice
+from goemo_report.cli._output import note_all, progress, write
 
 ORDER = 66
 
@@ -55,7 +51,7 @@ def hub_name(value: str) -> str:
     help="Hub name of the base model.  [default: as the run's config says]",
 )
 @click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]")
-@reads_runs(filters=False)
+@asks(filters=False)
 @validation_option
 @label_options(rolls_up=False)
 @output_option
@@ -64,8 +60,8 @@ def command(
     license_id: str,
     base_model: str | None,
     name: str | None,
-    settings: Settings,
-    labels: LabelChoice,
+    asked: dict[str, Any],
+    labels: dict[str, Any],
     output: Path,
 ) -> None:
     """Write a model card: front matter with results that the hub reads, and a body.
@@ -74,19 +70,9 @@ def command(
     on validation, and the limitations follow from the numbers. Write it to README.md in the
     model's repository.
     """
-    from goemo_report.card.body import render_card
-    from goemo_report.card.facts import UNKNOWN_LICENSE, Card
-    from goemo_report.results import load_results
-    from goemo_report.sources.resolve import find_one
-
-    source, record = find_one(settings.source, run)
     with progress() as bar:
-        result = load_results(source, [record], SPLITS, bar, labels.expected)[0]
-    card = Card(result, license_id, base_model, name)
-    write(render_card(card), output)
-    for split, problem in result.problems.items():
-        note(f"note: no {split} predictions: {problem}")
-    if license_id == UNKNOWN_LICENSE:
-        note("note: the card names no licence; give --license")
-    if card.base_model is None:
-        note("note: the card names no base model; give --base-model")
+        found = gr.run(run, **asked, progress=bar).card(
+            license_id=license_id, base_model=base_model, name=name, **labels
+        )
+    write(found, output)
+    note_all(found.notes)

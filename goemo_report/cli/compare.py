@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._group import ARGUMENTS
 from goemo_report.cli._options import (
+    asks,
     directory_option,
     file_name,
     file_option,
     label_options,
     open_option,
-    reads_runs,
     report_command,
     split_option,
     validation_option,
 )
-from goemo_report.cli._output import note_skipped, write
-from goemo_report.cli._report import (
-    DEFAULT_FORMATS,
-    build,
-    default_name,
-    load_and_compare,
-    publish_report,
-    rendered,
-    write_all,
-    write_thresholds,
+from goemo_report.cli._output import (
+    note,
+    note_all,
+    note_skipped,
+    progress,
+    spinner,
+    write,
+    write_json,
 )
+from goemo_report.cli._report import DEFAULT_FORMATS, build, check_sections, write_all
 from goemo_report.contract import Split
+from goemo_report.formats.wording import plural
 from goemo_report.report.render import FORMATS, render_summary
-from goemo_report.settings import Settings, creation_time
-from goemo_report.sources.model import RunQuery
-
-if TYPE_CHECKING:
-    from goemo_report.analysis.label_choice import LabelChoice
 
 ORDER = 30
 
@@ -131,7 +125,7 @@ ORDER = 30
     help="Also log the report to W&B as a run; to an offline run where runs are read offline.",
 )
 @open_option
-@reads_runs(filters=True)
+@asks(filters=True)
 @validation_option
 @label_options(rolls_up=True)
 @click.pass_context
@@ -153,9 +147,8 @@ def command(
     export_thresholds: Path | None,
     is_published: bool,
     open_report: bool,
-    settings: Settings,
-    labels: LabelChoice,
-    query: RunQuery,
+    asked: dict[str, Any],
+    labels: dict[str, Any],
 ) -> None:
     """Compare runs and write the report.
 
@@ -173,45 +166,66 @@ def command(
         if ctx.get_parameter_source("formats") is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError("--output - prints one document: give --format once")
         formats = formats[:1]
-    created_at = creation_time(os.environ, datetime.now(UTC))
-    _check_sections(sections)
-
-    from goemo_report.comparison import Options
-
-    options = Options(not no_text, max_errors, resamples, seed, rank_on)
-    comparison = load_and_compare(
-        settings.source, runs, query, baseline, split, options, labels, whole=not sections
-    )
+    check_sections(sections)
+    with progress() as bar:
+        comparison = gr.compare(
+            gr.runs(*runs, **asked, progress=bar),
+            baseline=baseline,
+            split=split,
+            resamples=resamples,
+            seed=seed,
+            rank_on=rank_on,
+            **labels,
+            texts=not no_text,
+            max_errors=max_errors,
+            progress=bar,
+        )
+        if not sections:
+            comparison.prepare()
+    note_all(comparison.notes)
     note_skipped(comparison.skipped)
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))
-    report = build(comparison, created_at, shlex.join(("goemo-report", *typed)), sections)
-    documents = rendered(report, formats)
+    line = shlex.join(("goemo-report", *typed))
+    report, documents = build(comparison, formats, line, sections)
     if summary is not None:
         write(render_summary(report), summary)
     if export_thresholds is not None:
-        write_thresholds(comparison, export_thresholds)
-    stem = name or default_name(query, [run.record.name for run in comparison.runs] if runs else [])
+        write_json(comparison.threshold_document(), export_thresholds)
+    stem = name or _default_name(asked, comparison.names if runs else ())
     if to_stdout:
         write(documents[formats[0]])
     else:
         written = write_all(documents, reports, stem)
     if is_published:
-        publish_report(comparison, settings, sections, stem, created_at, report.command)
+        _publish(comparison, stem, sections, line, asked)
     if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
 
 
-def _check_sections(sections: Sequence[str]) -> None:
-    if sections:
-        from goemo_report.report.sections import section_ids
+def _default_name(asked: Mapping[str, Any], runs: Sequence[str]) -> str:
+    """A file name from the tags or the runs compared, safe on every system."""
+    words = (*asked["tag"], *asked["any_tag"]) or tuple(runs[:2])
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-.")[:80]
+    return slug or "comparison"
 
-        known = section_ids()
-        for section in sections:
-            if section not in known:
-                raise click.BadParameter(
-                    f"there is no section {section!r}. Sections: {', '.join(known)}.",
-                    param_hint="--section",
-                )
+
+def _publish(
+    comparison: gr.ComparisonResult,
+    stem: str,
+    sections: Sequence[str],
+    command: str,
+    asked: Mapping[str, Any],
+) -> None:
+    place = {name: asked[name] for name in ("wandb_dir", "entity", "project")}
+    with spinner() as moving:
+        moving("publishing the report")
+        done = comparison.publish(stem, sections=sections, command=command, **place)
+    note_all(done.problems)
+    if done.is_offline:
+        note(f"published offline as {done.artifact}: {done.where} (`goemo-report sync` uploads it)")
+    else:
+        inputs = plural(done.inputs, "artifact")
+        note(f"published as {done.artifact}, made from {inputs}: {done.where}")
 
 
 def _without_login(word: str) -> str:

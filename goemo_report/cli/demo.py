@@ -5,19 +5,17 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+import goemo_report as gr
+from goemo_report.api import setup
 from goemo_report.cli._errors import debug_option
 from goemo_report.cli._options import directory_option, open_option, report_command
-from goemo_report.cli._output import note, note_skipped, spinner
-from goemo_report.cli._report import DEFAULT_FORMATS, build, load_and_compare, rendered, write_all
-from goemo_report.settings import SourceChoice, creation_time
-from goemo_report.sources.model import RunQuery
+from goemo_report.cli._output import note, note_skipped, progress, spinner
+from goemo_report.cli._report import DEFAULT_FORMATS, build, write_all
 
 if TYPE_CHECKING:
     from goemo_report.demo import DemoRun
@@ -42,25 +40,18 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     Two tiny models with two seeds each learn a corpus that goemo generates, tracked as
     offline W&B runs. Needs no account and no network, but the [train] extra.
     """
-    from goemo_report import demo
-
-    demo.check_trainer()
     began = time.monotonic()
-    runs = demo.plan(runs_dir)
+    runs = setup.demo_runs(runs_dir)
     note(f"training {len(runs)} small runs offline into {runs_dir} (no account, no network)")
     _follow(runs, runs_dir)
     note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
-
-    from goemo_report.comparison import Options
-
-    created_at = creation_time(environ, datetime.now(UTC))
     ids = [run.id for run in runs]
-    choice = SourceChoice(directory=runs_dir)
-    comparison = load_and_compare(choice, ids, RunQuery(), None, "test", Options())
+    with progress() as bar:
+        comparison = gr.compare(*ids, wandb_dir=runs_dir, progress=bar).prepare()
     note_skipped(comparison.skipped)
     typed = shlex.join(("goemo-report", "compare", *ids, "--wandb-dir", str(runs_dir)))
-    report = build(comparison, created_at, typed)
-    written = write_all(rendered(report, DEFAULT_FORMATS), reports, "demo")
+    _, documents = build(comparison, DEFAULT_FORMATS, typed)
+    written = write_all(documents, reports, "demo")
     note(f"done in {time.monotonic() - began:.0f} s; open {written[0]} in a browser")
     note(f"compare them again with: {typed}")
     if open_report:
@@ -69,14 +60,12 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
 
 def _follow(runs: Sequence[DemoRun], directory: Path) -> None:
     """Say run by run what is trained, on a terminal with a line that moves."""
-    from goemo_report.demo import Finished, train
-
     done = 0
     with spinner() as moving:
-        for event in train(runs, directory):
+        for event in setup.train_demo(runs, directory):
             run = event.run
             title = f"run {run.number} of {len(runs)}: {run.model}, seed {run.seed}"
-            if isinstance(event, Finished):
+            if event.seconds is not None:
                 done += 1
                 note(f"  {title}, trained in {event.seconds:.0f} s")
             else:

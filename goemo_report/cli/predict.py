@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+import goemo_report as gr
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._errors import one_line
 from goemo_report.cli._options import (
+    asks,
     format_option,
     output_option,
     prediction_options,
-    reads_runs,
     report_command,
 )
-from goemo_report.cli._output import note, progress, write_json, write_lines
-from goemo_report.settings import Settings
+from goemo_report.cli._output import note, note_all, progress, write_answer
 
 if TYPE_CHECKING:
-    from goemo_report.checkpoints.labelling import Labelling
-    from goemo_report.thresholds.protocols import Protocol
+    from goemo_report.api.one_run import Protocol
 
 ORDER = 70
 
@@ -50,7 +47,7 @@ ORDER = 70
     help="Take the thresholds that `goemo-report thresholds` wrote.",
 )
 @prediction_options
-@reads_runs(filters=False)
+@asks(filters=False)
 @format_option("text", "json")
 @output_option
 def command(
@@ -61,7 +58,7 @@ def command(
     batch_size: int,
     device: str,
     max_seq_length: int | None,
-    settings: Settings,
+    asked: dict[str, Any],
     form: str,
     output: Path,
 ) -> None:
@@ -72,37 +69,23 @@ def command(
     else the one that the checkpoint brings. JSON holds all probabilities. Needs the extra
     goemo[train].
     """
-    from goemo_report.checkpoints import checkpoint
-
-    checkpoint.require_extra()
     for number, text in enumerate(texts, start=1):
         if not text.strip():
             raise click.UsageError(f"TEXT {number} is empty: give texts with something in them")
     texts = texts or _from_standard_input()
-
-    from goemo_report.checkpoints.labelling import label_texts
-    from goemo_report.sources.resolve import find_one
-
-    source, record = find_one(settings.source, run)
     with progress() as bar:
-        found = label_texts(
-            source,
-            record,
+        found = gr.run(run, **asked, progress=bar).predict(
             texts,
             protocol=protocol,
             thresholds=thresholds,
             batch_size=batch_size,
             device=device,
-            max_length=max_seq_length,
-            progress=bar,
+            max_seq_length=max_seq_length,
         )
-    for text in found.notes:
-        note(f"note: {text}")
-    if form == "json":
-        write_json(found.document(), output)
-        return
-    note(f"thresholds: {found.thresholds.description}")
-    write_lines(_lines(found), output)
+    note_all(found.notes)
+    if form != "json":
+        note(f"thresholds: {found.thresholds.description}")
+    write_answer(found, form, output)
 
 
 def _from_standard_input() -> tuple[str, ...]:
@@ -123,18 +106,3 @@ def _from_standard_input() -> tuple[str, ...]:
         line = raw.count(b"\n", 0, error.start) + 1
         note(f"note: line {line} is not UTF-8; bytes that cannot be read became \ufffd")
     return texts
-
-
-def _lines(found: Labelling) -> Iterator[str]:
-    labels, thresholds = found.thresholds.labels, found.thresholds.values
-    for row, text in enumerate(found.texts):
-        yield one_line(text)
-        emotions = found.emotions(row)
-        for name, probability, threshold in emotions:
-            yield f"  {name:<15} {probability:.3f}  (threshold {threshold:.3f})"
-        if not emotions:
-            best = int(found.probabilities[row].argmax())
-            yield (
-                f"  none            nearest {labels[best]}: {found.probabilities[row, best]:.3f} "
-                f"(threshold {thresholds[best]:.3f})"
-            )

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
-from goemo_report.cli._options import (
-    Parsed,
-    format_option,
-    output_option,
-    reads_runs,
-    report_command,
-)
-from goemo_report.cli._output import note, note_skipped, write, write_json
-from goemo_report.settings import Settings
-from goemo_report.sources.conditions import Key
-from goemo_report.sources.model import RunQuery
+import goemo_report as gr
+from goemo_report.cli._options import asks, format_option, output_option, report_command
+from goemo_report.cli._output import note_all, note_skipped, write_answer
 
 ORDER = 10
+_SPARE: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "differs")
 
 
 @report_command(
@@ -31,41 +25,27 @@ ORDER = 10
     "--limit 5",
     "goemo-report runs --columns config.random_seed,summary.test/macro_f1",
 )
-@reads_runs(filters=True)
+@asks(filters=True)
 @click.option(
     "--columns",
     metavar="KEY,...",
-    type=Parsed(lambda text: tuple(map(Key.of, text.split(",")))),
     help="Show these keys of --where, beside the name and the id, in the table and in CSV.",
 )
 @format_option("table", "json", "csv")
 @output_option
-def command(
-    settings: Settings, query: RunQuery, columns: tuple[Key, ...] | None, form: str, output: Path
-) -> None:
+def command(asked: dict[str, Any], columns: str | None, form: str, output: Path) -> None:
     """List runs with their tags, states and headline metrics as logged.
 
     The newest run comes last, unless --sort says otherwise. Where runs share a name, a column
     says by which config they differ. JSON and CSV hold the whole config and summary of each run;
     values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
     """
-    from goemo_report.cli._table import write_blocks
-    from goemo_report.report import tables
-    from goemo_report.sources.resolve import find_runs, lacking, open_source
-
-    source = open_source(settings.source)
-    found = find_runs(source, (), query)
+    found = gr.runs(everything=True, **asked)
+    if columns:
+        found = found.showing(columns.split(","))
     note_skipped(found.skipped)
-    for key in (*(columns or ()), *((query.sort.key,) if query.sort else ())):
-        if all(key.value(run) is None for run in found.runs):
-            note(f"note: {lacking(key, found.runs)}")
+    note_all(found.notes)
     typed = click.get_current_context().get_parameter_source("form")
     if output.suffix in {".csv", ".json"} and typed is ParameterSource.DEFAULT:
         form = output.suffix[1:]
-    if form == "json":
-        write_json(tables.runs_document(found.runs), output)
-    elif form == "csv":
-        write(tables.runs_csv(found.runs, columns), output)
-    else:
-        table = tables.runs_table(found.runs, columns)
-        write_blocks([table], output, () if columns else tables.SPARE_RUN_COLUMNS)
+    write_answer(found, form, output, spare=() if columns else _SPARE)

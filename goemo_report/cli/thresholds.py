@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import (
+    asks,
     label_options,
     output_option,
-    reads_runs,
     report_command,
     validation_option,
 )
-from goemo_report.cli._output import note, progress, write_json
-from goemo_report.settings import Settings
+from goemo_report.cli._output import note_all, progress, write_json
 
 if TYPE_CHECKING:
-    from goemo_report.analysis.label_choice import LabelChoice
-    from goemo_report.thresholds.protocols import Protocol
+    from goemo_report.api.one_run import Protocol
 
 ORDER = 68
 
@@ -38,12 +37,12 @@ ORDER = 68
     show_default=True,
     help="One threshold per class, one for all classes, or 0.5.",
 )
-@reads_runs(filters=False)
+@asks(filters=False)
 @validation_option
 @label_options(rolls_up=False)
 @output_option
 def command(
-    run: str, protocol: Protocol, settings: Settings, labels: LabelChoice, output: Path
+    run: str, protocol: Protocol, asked: dict[str, Any], labels: dict[str, Any], output: Path
 ) -> None:
     """Write a run's thresholds as JSON, to apply elsewhere: a label is predicted at p >= its
     threshold.
@@ -51,13 +50,8 @@ def command(
     They are tuned on the validation predictions: per class for the best F1 of the class (a
     class with fewer than 10 positives keeps the global one), global for the best macro F1.
     """
-    from goemo_report.checkpoints.labelling import choice_of
-    from goemo_report.sources.resolve import find_one
-    from goemo_report.thresholds.protocols import export_thresholds
-
-    source, record = find_one(settings.source, run)
     with progress() as bar:
-        choice = choice_of(source, record, protocol, bar, labels.expected)
-    write_json(export_thresholds([(record.id, choice)]), output)
-    if choice.fallback:
-        note(f"note: the global threshold, for lack of positives: {', '.join(choice.fallback)}")
+        found = gr.run(run, **asked, progress=bar).thresholds(protocol, **labels)
+    write_json(found.document(), output)
+    if found.fallback:
+        note_all([f"the global threshold, for lack of positives: {', '.join(found.fallback)}"])

@@ -8,15 +8,19 @@ that of the newest run compared.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.comparison import Comparison
+from goemo_report.formats.files import user_path
 from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.report.document import Report, Table
+from goemo_report.report.render import render
 from goemo_report.report.render.csv_tables import wide_rows
-from goemo_report.sources.wandb_api.publishing import Publication
+from goemo_report.report.sections import build_report
+from goemo_report.sources.wandb_api.publishing import Publication, Published, publish
 
 _UNDATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -88,3 +92,39 @@ def _leaderboard(report: Report) -> tuple[list[str], list[list[Any]]]:
         return ["run"], []
     columns, *rows = wide_rows(table, titled=True)
     return list(map(str, columns)), [jsonable(row) for row in rows]
+
+
+def publish_comparison(
+    comparison: Comparison,
+    *,
+    entity: str | None,
+    project: str | None,
+    directory: Path | None,
+    sections: Sequence[str],
+    stem: str,
+    created_at: datetime,
+    command: str,
+) -> Published:
+    """Log the report of a comparison to W&B; with the `directory` that its runs were read below,
+    to an offline run beside them. Raises SourceError where it cannot be sent."""
+    report = build_report(
+        comparison, created_at=date_of(comparison), command="", only=sections or None
+    )
+    documents = {form: render(report, form) for form in ("html", "json")}
+    wanted = publication(
+        comparison, report, documents, stem=stem, created_at=created_at, command=command
+    )
+    return publish(
+        wanted,
+        entity=entity or comparison.baseline.record.entity,
+        project=project or comparison.baseline.record.project,
+        offline=_above_runs(directory) if directory else None,
+    )
+
+
+def _above_runs(directory: Path) -> Path:
+    """The directory whose `wandb` folder holds a given one or one of its runs."""
+    place = user_path(directory, real=True)
+    if place.name.startswith(("offline-run-", "run-")):
+        place = place.parent
+    return place.parent if place.name == "wandb" else place

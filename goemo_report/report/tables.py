@@ -34,8 +34,6 @@ _HEADLINES: Final = {
 }
 _MOST_DIFFERENCES: Final = 3
 """Config keys named to tell runs of one name apart."""
-SPARE_RUN_COLUMNS: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "differs")
-"""Columns of `runs_table` that a narrow terminal can do without, the first one first."""
 
 
 def runs_table(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> Table:
@@ -96,6 +94,28 @@ def told_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
     return found
 
 
+def about_table(run: RunRecord) -> Table:
+    """What a run is, a line a fact, without a head."""
+    facts = {
+        "run": run.name,
+        "id": run.id,
+        "path": run.path,
+        "state": run.state,
+        "tags": ", ".join(run.tags),
+        "created": timestamp(run.created_at),
+        "model": run.model_name,
+        "group": run.group,
+        "job type": run.job_type,
+        "sweep": run.sweep,
+        "description": run.description,
+        "notes": run.notes,
+        "url": run.url,
+        "read from": run.origin,
+    }
+    rows = tuple((name, value) for name, value in facts.items() if value)
+    return Table("about", "", (Column("fact", ""), Column("value", "")), rows)
+
+
 def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
     """Keys and values, nested values as JSON."""
     rows = tuple((str(key), _shown(value)) for key, value in sorted(values.items()))
@@ -141,18 +161,6 @@ def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile
             place = f" at {file.reference}" if file.reference else ""
             rows.append((f"  {file.path}{place}", "", file.size, file.digest))
     return Table("artifacts", "Artifacts", columns, tuple(rows))
-
-
-SPARE_HISTORY_COLUMNS: Final = (
-    "train/loss_std",
-    "train/macro_auc",
-    "train/samples_per_sec",
-    "train/grad_norm",
-    "train/epoch_time",
-    "train/learning_rate",
-    "train/auc",
-)
-"""Columns of `history_table` that a narrow terminal can do without, the first one first."""
 
 
 def history_table(history: History) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from goemo_report.errors import SettingsError
+from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import shown
 from goemo_report.sources.logged import SUMMARIES, as_number, summarised
 
@@ -74,17 +74,17 @@ class Key:
 
     @classmethod
     def of(cls, text: str) -> Key:
-        """Take a key apart. Raises SettingsError for one that no run can have."""
+        """Take a key apart. Raises ArgumentError for one that no run can have."""
         section, dot, name = text.replace('"', "").strip().partition(".")
         if section in {"config", "summary"} and name:
             return cls(section, name)
         if section in FIELDS and not dot:
             return cls("", section)
         if section in {"config", "summary"}:
-            raise SettingsError(f"{section} needs a key after a dot", f"As {section}.KEY")
+            raise ArgumentError(f"{section} needs a key after a dot", f"As {section}.KEY")
         close = difflib.get_close_matches(text, [*FIELDS, "config", "summary"], n=1)
         guess = close[0] if close else f"summary.{text}" if "/" in text else f"config.{text}"
-        raise SettingsError(f"there is no key {shown(text)}: did you mean {guess}?", _KEYS)
+        raise ArgumentError(f"there is no key {shown(text)}: did you mean {guess}?", _KEYS)
 
     def __str__(self) -> str:
         """As it is written."""
@@ -134,11 +134,11 @@ class Condition:
 
     @classmethod
     def of(cls, text: str) -> Condition:
-        """Read a condition. Raises SettingsError, which shows it and says what is wrong."""
+        """Read a condition. Raises ArgumentError, which shows it and says what is wrong."""
         try:
             return cls._read(text)
-        except SettingsError as error:
-            raise SettingsError(f"{shown(text)}: {error.what}", error.remedy) from None
+        except ArgumentError as error:
+            raise ArgumentError(f"{shown(text)}: {error.what}", error.remedy) from None
 
     @classmethod
     def _read(cls, text: str) -> Condition:
@@ -146,13 +146,13 @@ class Condition:
         if found is None:
             if (wrong := re.search(r"[<>=!~]+", text)) is not None and wrong[0] not in _SIGNS:
                 remedy = "Write == for equal" if wrong[0] == "=" else _OPERATORS
-                raise SettingsError(f"{wrong[0]} is not an operator", remedy)
-            raise SettingsError("there is no operator", f"{_FORM}; {_OPERATORS.lower()}")
+                raise ArgumentError(f"{wrong[0]} is not an operator", remedy)
+            raise ArgumentError("there is no operator", f"{_FORM}; {_OPERATORS.lower()}")
         key, operator, value = Key.of(found["key"]), found["operator"], found["value"].strip()
         if not value:
-            raise SettingsError(f"there is no value after {operator}", _FORM)
+            raise ArgumentError(f"there is no value after {operator}", _FORM)
         if value[0] in "=<>!~" and operator != "~":
-            raise SettingsError(f"{operator}{value[0]} is not an operator", _OPERATORS)
+            raise ArgumentError(f"{operator}{value[0]} is not an operator", _OPERATORS)
         operands = tuple(_items(value)) if operator == "in" else (_operand(value, operator),)
         condition = cls(text, key, operator, operands)
         condition._check()
@@ -165,7 +165,7 @@ class Condition:
                 re.compile(written)
             except re.error as error:
                 what = f"{shown(written)} is no regular expression: {error}"
-                raise SettingsError(what, "Put a backslash before characters that are meant") from (
+                raise ArgumentError(what, "Put a backslash before characters that are meant") from (
                     error
                 )
         elif self.key == Key("", "created_at"):
@@ -173,9 +173,9 @@ class Condition:
                 if _CONSTANTS.get(written.lower(), written) is not None:
                     _span(written)
         if self.operator in _ORDERS and not self.key.section and self.key.name != "created_at":
-            raise SettingsError(f"{self.key} has no order", "Use == != in or ~")
+            raise ArgumentError(f"{self.key} has no order", "Use == != in or ~")
         if self.operator in _ORDERS and (value is None or isinstance(value, bool)):
-            raise SettingsError(f"{written} has no order", "Use == or !=")
+            raise ArgumentError(f"{written} has no order", "Use == or !=")
 
     def holds(self, run: RunRecord) -> bool:
         """Whether a run fulfils it."""
@@ -289,13 +289,13 @@ def _operand(text: str, operator: str) -> tuple[Scalar, str]:
     if operator == "~":
         return text, text
     if text[0] in "\"'":
-        raise SettingsError(f"the quotes of {shown(text)} do not match", "Close them")
+        raise ArgumentError(f"the quotes of {shown(text)} do not match", "Close them")
     if (joint := _JOINT.search(text)) is not None:
         if joint[1].lower() in {"and", "&&"}:
-            raise SettingsError("two conditions in one", "Repeat --where: all of them must hold")
-        raise SettingsError(f"{joint[1]} is not an operator", "Use in, as 'group in [a, b]'")
+            raise ArgumentError("two conditions in one", "Repeat --where: all of them must hold")
+        raise ArgumentError(f"{joint[1]} is not an operator", "Use in, as 'group in [a, b]'")
     if text.startswith(("[", "(")):
-        raise SettingsError(f"{operator} takes one value", "Use in for a list")
+        raise ArgumentError(f"{operator} takes one value", "Use in for a list")
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()], text
     if _NUMBER.fullmatch(text):
@@ -306,17 +306,17 @@ def _operand(text: str, operator: str) -> tuple[Scalar, str]:
 def _items(text: str) -> Iterable[tuple[Scalar, str]]:
     opened, closed = text.startswith(("[", "(")), text.endswith(("]", ")"))
     if opened != closed:
-        raise SettingsError("the brackets of the list do not match", "Write in [a, b]")
+        raise ArgumentError("the brackets of the list do not match", "Write in [a, b]")
     inner = text[1:-1].strip() if opened else text
     at, found = 0, []
     while at < len(inner):
         item = _ITEM.match(inner, at)
         if item is None:
-            raise SettingsError(f"the list {shown(text)} is not whole", "Write in [a, b]")
+            raise ArgumentError(f"the list {shown(text)} is not whole", "Write in [a, b]")
         found.append(_operand(item[1], "=="))
         at = item.end()
     if not found:
-        raise SettingsError("the list is empty", "Write in [a, b]")
+        raise ArgumentError("the list is empty", "Write in [a, b]")
     return found
 
 
@@ -330,7 +330,7 @@ def _span(text: str) -> tuple[datetime, datetime]:
         start = _aware(datetime.fromisoformat(text))
         return start, start + (timedelta(days=1) if _DAY.fullmatch(text) else timedelta.resolution)
     except (ValueError, OverflowError):
-        raise SettingsError(
+        raise ArgumentError(
             f"{shown(text)} is no time", "Write 2024-12-10 or 2024-12-10T14:30, in UTC"
         ) from None
 
@@ -347,11 +347,11 @@ class Order:
 
     @classmethod
     def of(cls, text: str) -> Order:
-        """Read `KEY` or `-KEY`. Raises SettingsError for one that no run can have."""
+        """Read `KEY` or `-KEY`. Raises ArgumentError for one that no run can have."""
         try:
             return cls(Key.of(text.removeprefix("-").removeprefix("+")), text.startswith("-"))
-        except SettingsError as error:
-            raise SettingsError(f"{shown(text)}: {error.what}", error.remedy) from None
+        except ArgumentError as error:
+            raise ArgumentError(f"{shown(text)}: {error.what}", error.remedy) from None
 
     def sort(self, runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
         """The runs in this order; equal ones stay as they were."""

@@ -44,6 +44,12 @@ class Check:
     detail: str
     remedy: str = ""
 
+    @property
+    def line(self) -> str:
+        """Status, name and detail, with the remedy."""
+        line = f"{self.status:<8} {self.name}: {self.detail}"
+        return f"{line}. {self.remedy}" if self.remedy else line
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -55,6 +61,10 @@ class Diagnosis:
     def failed(self) -> bool:
         """Whether something must be repaired."""
         return any(check.status == "failed" for check in self.checks)
+
+    def lines(self) -> list[str]:
+        """A line a check."""
+        return [check.line for check in self.checks]
 
     def document(self) -> dict[str, Any]:
         """What `doctor --format json` prints."""

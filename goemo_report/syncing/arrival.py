@@ -63,6 +63,22 @@ class Arrival:
         """Whether everything arrived."""
         return bool(self.parts) and not any(part.missing for part in self.parts)
 
+    def lines(self) -> list[str]:
+        """One line on the run, and one for each thing that the client complained of."""
+        where = self.url or self.path
+        if self.complete:
+            how = "arrived" if self.attempts else "was there already"
+            parts = ", ".join(part.text for part in self.parts)
+            line = f"{self.run.name}: {how}: {parts} ({where})"
+        elif not self.parts:
+            line = f"{self.run.name}: NOT on the server ({where})"
+        else:
+            parts = ", ".join(part.text for part in self.parts)
+            line = f"{self.run.name}: INCOMPLETE: {parts} ({where})"
+        if self.doubled:
+            line += f"; {self.doubled} history rows are there more than once"
+        return [line, *(f"    {problem}" for problem in self.problems)]
+
     def document(self) -> dict[str, Any]:
         """The run in what `sync --format json` prints."""
         return {

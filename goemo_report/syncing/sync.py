@@ -16,8 +16,12 @@ from typing import Any, Final
 
 from goemo_report.errors import GoemoError, NotFoundError, SourceError
 from goemo_report.formats.wording import plural
-from goemo_report.sources.base import RunSource
-from goemo_report.sources.model import ArtifactRef
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.base import RunSource, readable
+from goemo_report.sources.model import ArtifactRef, RunQuery, RunRecord, SkippedRun
+from goemo_report.sources.offline_logs.folders import OnDisk, on_disk
+from goemo_report.sources.offline_logs.source import LogSource
+from goemo_report.sources.resolve import find_runs
 from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.faults import READ_OFFLINE, Notify
 from goemo_report.sources.wandb_api.source import ApiSource
@@ -251,6 +255,41 @@ def _held(remote: ApiSource, project: str, ids: Sequence[str]) -> dict[str, Held
         return {}
     artifacts, rows = remote.artifacts(runs), remote.raw_histories(runs)
     return {run.id: Held(run, rows[run.id], artifacts.get(run.id, ())) for run in runs}
+
+
+def chosen(
+    choice: SourceChoice, references: Sequence[str], query: RunQuery
+) -> Sequence[tuple[RunSource, list[LocalRun], Sequence[SkippedRun]]]:
+    """The offline runs to send by the directory that they are read from, and what is unreadable.
+
+    Raises NotFoundError for a directory without logs and a name that no run has.
+    """
+    paths: list[Path] = []
+    named: list[str] = []
+    for text in references:
+        here = OnDisk(Path(text), "") if Path(text).is_dir() else on_disk(text)
+        if here is not None and here.path is not None:
+            paths.append(here.path)
+        else:
+            named.append(text if here is None else here.run)
+    groups = []
+    for path in paths:
+        source = LogSource(path)
+        listing = readable(source, query.arranged(source.list_runs(query)))
+        if not listing.runs and not query.selects:
+            raise NotFoundError(f"there are no run logs below {path}", "Check the directory")
+        groups.append((source, _with_logs(path, listing.runs), listing.skipped))
+    if named or not references:
+        root = choice.directory or Path("wandb")
+        source = LogSource(root, project=choice.project if not named else None)
+        found = find_runs(source, named, query if not references else RunQuery())
+        listing = readable(source, found)
+        groups.append((source, _with_logs(root, listing.runs), listing.skipped))
+    return groups
+
+
+def _with_logs(root: Path, runs: Sequence[RunRecord]) -> list[LocalRun]:
+    return [LocalRun(run, find_logs(root, run.id)) for run in runs]
 
 
 def find_logs(root: Path, run_id: str) -> tuple[Path, ...]:

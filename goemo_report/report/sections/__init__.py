@@ -14,7 +14,8 @@ from functools import cache
 from typing import Final, Protocol, cast
 
 from goemo_report.comparison import Comparison
-from goemo_report.errors import SettingsError
+from goemo_report.errors import ArgumentError
+from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
 from goemo_report.report.data import report_data, signature
 from goemo_report.report.document import Report, Section
@@ -51,6 +52,15 @@ def section_ids() -> tuple[str, ...]:
     return tuple(_modules())
 
 
+def check_sections(wanted: Sequence[str]) -> None:
+    """Raise ArgumentError for the id of a section that does not exist."""
+    unknown = next((one for one in wanted if one not in section_ids()), None)
+    if unknown is not None:
+        raise ArgumentError(
+            f"there is no section {shown(unknown)}", f"Sections: {', '.join(section_ids())}"
+        )
+
+
 def build_report(
     comparison: Comparison,
     *,
@@ -60,14 +70,10 @@ def build_report(
 ) -> Report:
     """The report of a comparison; `only` limits it to sections with these ids.
 
-    Raises SettingsError for an id that no section has.
+    Raises ArgumentError for an id that no section has.
     """
     modules = _modules()
-    unknown = [name for name in only or () if name not in modules]
-    if unknown:
-        raise SettingsError(
-            f"there is no section {', '.join(unknown)}", f"Sections: {', '.join(modules)}"
-        )
+    check_sections(only or ())
     sections = tuple(
         section
         for name, module in modules.items()

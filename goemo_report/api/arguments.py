@@ -1,0 +1,95 @@
+"""What arguments mean that many functions of the API share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from goemo_report.errors import ArgumentError
+from goemo_report.settings import SourceChoice, load_settings, read_project_file
+from goemo_report.sources.base import Progress
+from goemo_report.sources.conditions import FIELDS, Condition, Order
+from goemo_report.sources.files import named_path
+from goemo_report.sources.model import STATES as STATES
+from goemo_report.sources.model import RunQuery
+
+if TYPE_CHECKING:
+    from goemo_report.analysis.label_choice import LabelChoice
+
+Names: TypeAlias = str | Sequence[str]
+Place: TypeAlias = str | os.PathLike[str]
+Shown: TypeAlias = bool | Progress
+"""Whether a bar is shown, or what is told instead."""
+Labels: TypeAlias = "Place | Sequence[str] | LabelChoice | None"
+"""The labels that files must have: a set's name, a file of names, or the names."""
+
+
+RUN_FIELDS: Final = tuple(FIELDS)
+"""What conditions on runs may name beside `config.KEY` and `summary.KEY`."""
+
+
+def settled(
+    wandb_dir: Place | None,
+    entity: str | None,
+    project: str | None,
+    val: Place | Sequence[Place] = (),
+) -> SourceChoice:
+    """Where runs are read from: arguments, then environment, then pyproject.toml.
+
+    `val` are files of validation predictions, FILE or NAME=FILE.
+    """
+    directory = None if wandb_dir is None else Path(wandb_dir)
+    found = load_settings(
+        entity=entity, project=project, wandb_dir=directory, environ=os.environ, directory=Path()
+    ).source
+    several = [val] if isinstance(val, str | os.PathLike) else val
+    return replace(found, validation=tuple(named_path(os.fspath(one)) for one in several))
+
+
+def conditions(
+    *,
+    where: Names = (),
+    sort: str | None = None,
+    limit: int | None = None,
+    **names: Names,
+) -> RunQuery:
+    """Which runs are meant; `names` are the arguments `tag` to `group` of `runs`."""
+    if limit is not None and limit < 1:
+        raise ArgumentError(f"limit is {limit}", "Give a number from 1 up")
+    return RunQuery(
+        **{f"{name}s": each(value) for name, value in names.items()},
+        where=tuple(map(Condition.of, each(where))),
+        sort=None if sort is None else Order.of(sort),
+        limit=limit,
+    )
+
+
+def chosen_labels(labels: Labels, map_to: str | None) -> LabelChoice:
+    """What is said about labels, with the groups of `[tool.goemo.groups]`."""
+    from goemo_report.analysis.label_choice import LabelChoice, label_choice
+    from goemo_report.labels import LabelSet
+
+    if isinstance(labels, LabelChoice):
+        return labels
+    groups = read_project_file(Path()).values.get("groups")
+    if labels is None or isinstance(labels, str | os.PathLike):
+        return label_choice(os.fspath(labels or ""), map_to or "", groups)
+    own = label_choice("", map_to or "", groups)
+    return type(own)((LabelSet.of(map(str, labels)),), own.groupings, own.map_to)
+
+
+def waivers() -> Mapping[str, str]:
+    """Rules of the audit that `[tool.goemo]` waives, with the reason; checked."""
+    from goemo_report.audit import check_waivers
+
+    found: Mapping[str, str] = read_project_file(Path()).values.get("waive", {})
+    check_waivers(found)
+    return found
+
+
+def each(value: Names) -> tuple[str, ...]:
+    """One name or several."""
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,276 @@
+"""Runs judged: by the guide's rules, and by the conditions of a quality gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from goemo_report.api import html
+from goemo_report.api.arguments import Labels, chosen_labels, waivers
+from goemo_report.api.progress import Bar
+from goemo_report.contract import Split
+from goemo_report.formats.text import printable
+from goemo_report.formats.wording import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from goemo_report.analysis.label_choice import LabelChoice
+    from goemo_report.api.runs import Runs
+    from goemo_report.audit import Audit, Evidence
+    from goemo_report.audit.gate import Condition
+    from goemo_report.audit.limits import Kind, Limit
+    from goemo_report.report.document import Table
+    from goemo_report.sources.model import RunRecord
+
+Limits = Mapping[str, float] | Sequence[str]
+"""Values by metric, or texts METRIC=VALUE."""
+_FINDING: Final = ("run", "id", "severity", "rule", "finding", "remedy", "waived")
+_CONDITION: Final = ("run", "id", "condition", "metric", "limit", "value", "low", "high", "passed")
+
+
+@dataclass(frozen=True, eq=False)
+class Audits(Sequence["Audit"]):
+    """What the audit found, run by run; `notes` say which waived rules every run keeps."""
+
+    audits: tuple[Audit, ...]
+    strict: bool
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        """Number of runs."""
+        return len(self.audits)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The audit of one run, by position."""
+        return self.audits[index]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is no error and, where it is strict, no warning."""
+        return not any(one.failed(strict=self.strict) for one in self.audits)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a finding: `run`, `id`, `severity`, `rule`, `finding`, `remedy`, `waived`."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows(), columns=list(_FINDING))
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        for one in self.audits:
+            for f in one.findings:
+                about = one.run.name, one.run.id, f.rule.severity
+                yield *about, f.rule.id, f.detail, f.rule.remedy, f.waived
+
+    def document(self) -> dict[str, Any]:
+        """All of it as one JSON value."""
+        from goemo_report.audit import present
+
+        return present.document(self.audits, strict=self.strict)
+
+    def tables(self) -> list[str | Table]:
+        """A line a run, then its findings, the gravest first, for reading."""
+        from goemo_report.audit import present
+
+        found: list[str | Table] = []
+        for one in self.audits:
+            found += [printable(present.verdict(one)), *present.tables(one)]
+        return found
+
+    def render(self, form: str) -> str:
+        """As Markdown (`md`) or as annotations of GitHub Actions (`github`)."""
+        from goemo_report.audit import present
+
+        if form == "github":
+            quiet = f"{plural(len(self), 'run')} checked, nothing found"
+            found = present.github_annotations(self.audits)
+            return found or f"::notice::goemo-report audit: {quiet}\n"
+        return present.markdown(self.audits)
+
+    def __repr__(self) -> str:
+        """One line: how many runs, whether they passed."""
+        return f"<Audit of {plural(len(self), 'run')}: {_outcome(self.passed)}>"
+
+    def _repr_html_(self) -> str:
+        rows = ((row[0], *row[2:5]) for row in self._rows())
+        return html.page(repr(self), html.table(("run", "severity", "rule", "finding"), rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """Conditions on runs, each with what was found. True where all are met."""
+
+    conditions: tuple[Condition, ...]
+    split: Split
+    confidence: float | None
+    baseline: RunRecord | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every run meets every condition."""
+        return all(one.passed for one in self.conditions)
+
+    def __bool__(self) -> bool:
+        """As `passed`, for `assert runs.check(...)`."""
+        return self.passed
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is judged where that is not the point value, and how many conditions failed."""
+        failed = sum(not one.passed for one in self.conditions)
+        of = plural(len(self.conditions), "condition")
+        return (f"{failed} of {of} failed",) if failed else ()
+
+    @property
+    def rule(self) -> str:
+        """What is judged, in words."""
+        from goemo_report.audit import gate
+
+        return gate.rule(self.confidence)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a condition and run: `run`, `id`, `condition`, `metric`, `limit`, `value`, `low`,
+        `high` (float64) and `passed`."""
+        import pandas as pd
+
+        rows = [
+            (one.run.name, one.run.id, one.condition, one.metric, *_numbers(one), one.passed)
+            for one in self.conditions
+        ]
+        kinds = dict.fromkeys(_CONDITION[4:8], "float64")
+        return pd.DataFrame(rows, columns=list(_CONDITION)).astype(kinds)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as one JSON value."""
+        from goemo_report.audit import gate
+
+        return gate.document(
+            self.conditions, split=self.split, confidence=self.confidence, baseline=self.baseline
+        )
+
+    def lines(self) -> Iterator[str]:
+        """A line a condition."""
+        for one in self.conditions:
+            result = "ok" if one.passed else "failed"
+            yield f"{result:<7} {one.run.name} ({one.run.id}): {one.condition}: {one.detail}"
+
+    def render(self, form: str) -> str:
+        """As a table in Markdown (`md`), or as JUnit XML (`junit`)."""
+        from goemo_report.audit import gate
+
+        if form == "junit":
+            from goemo_report.audit.present import junit_xml
+
+            return junit_xml(self.conditions)
+        from goemo_report.report.render import render_block
+
+        return render_block(gate.table(self.conditions, self.confidence), form)
+
+    def __repr__(self) -> str:
+        """One line: how many conditions, whether they are met."""
+        return f"<Gate of {plural(len(self.conditions), 'condition')}: {_outcome(self.passed)}>"
+
+    def _repr_html_(self) -> str:
+        rows = ((_outcome(c.passed), c.run.name, c.condition, c.detail) for c in self.conditions)
+        return html.page(repr(self), html.table(("result", "run", "condition", "found"), rows))
+
+
+def _outcome(passed: bool) -> str:
+    return "passed" if passed else "failed"
+
+
+def _numbers(one: Condition) -> tuple[float | None, ...]:
+    return one.limit, one.value, one.low, one.high
+
+
+def audited(runs: Runs, strict: bool) -> Audits:
+    """Runs held against every rule."""
+    from goemo_report.audit import audit, collect, unused_waivers
+
+    waived = waivers()
+    with Bar(runs.progress) as bar:
+        found = tuple(audit(one, waived) for one in collect(runs.source, runs.records, bar))
+    unused = unused_waivers(found, waived)
+    return Audits(found, strict, tuple(f"every run keeps the waived rule {one}" for one in unused))
+
+
+def judged(
+    runs: Runs,
+    limits: Mapping[Kind, Limits],
+    *,
+    baseline: str | None,
+    split: Split,
+    confidence: float | None,
+    require_artifacts: bool,
+    require_audit: bool,
+    labels: Labels,
+    map_to: str | None,
+) -> Gate:
+    """Runs held against conditions."""
+    from goemo_report.audit import collect, gate
+    from goemo_report.sources.model import Listing
+    from goemo_report.sources.resolve import with_run
+
+    asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
+    gate.check_confidence(confidence)
+    choice, waived = chosen_labels(labels, map_to), waivers()
+    source, listing, beside = runs.source, Listing(runs.records), None
+    if baseline and limits["max-drop"]:
+        source, listing, beside = with_run(runs.choice, source, listing, baseline)
+    with Bar(runs.progress) as bar:
+        thorough = require_artifacts or require_audit
+        collected = collect(source, listing.runs, bar, whole=thorough, expected=choice.expected)
+    evidence = {one.run.id: one for one in collected}
+    required = [
+        require
+        for wanted, require in (
+            (require_artifacts, gate.require_artifacts),
+            (require_audit, gate.require_audit),
+        )
+        if wanted
+    ]
+    own = [evidence[run.id] for run in runs.records]
+    other = evidence[beside.id] if beside else None
+    met = _judge(own, asked, split, confidence, other, choice)
+    return Gate(
+        tuple(
+            one
+            for each, conditions in zip(own, met, strict=True)
+            for one in (*conditions, *(require(each, waived) for require in required))
+        ),
+        split,
+        confidence,
+        beside,
+    )
+
+
+def _limits(kind: Kind, wanted: Limits) -> list[Limit]:
+    from goemo_report.audit.limits import parse_limit
+
+    if isinstance(wanted, Mapping):
+        wanted = [f"{metric}={float(value)!r}" for metric, value in wanted.items()]
+    return [parse_limit(kind, text) for text in wanted]
+
+
+def _judge(
+    evidence: Sequence[Evidence],
+    limits: Sequence[Limit],
+    split: Split,
+    confidence: float | None,
+    baseline: Evidence | None,
+    labels: LabelChoice,
+) -> list[list[Condition]]:
+    """The conditions on metrics, run by run."""
+    from goemo_report.audit.gate import Judge
+    from goemo_report.audit.limits import resolve
+
+    results = [one.result.changed(labels.on) for one in evidence]
+    reference = baseline.result.changed(labels.on) if baseline else None
+    known = [*results, *([reference] if reference else [])]
+    metrics = [resolve(limit, split, known) for limit in limits]
+    judge = Judge(split, confidence=confidence, baseline=reference)
+    return [
+        [judge.judge(result, *pair) for pair in zip(limits, metrics, strict=True)]
+        for result in results
+    ]

@@ -1,0 +1,350 @@
+"""One run, as a notebook works with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from goemo_report.api import html
+from goemo_report.api.arguments import Labels, Place, Shown, chosen_labels
+from goemo_report.api.progress import Bar
+from goemo_report.contract import SPLITS, Role, Split
+from goemo_report.errors import ChangedFileError, DataError
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.base import RunSource
+from goemo_report.sources.downloads import Downloads, download
+from goemo_report.sources.model import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from goemo_report.checkpoints.labelling import Labelling
+    from goemo_report.checkpoints.verify import Changed, Verification
+    from goemo_report.predictions import Predictions
+    from goemo_report.report.document import Table
+    from goemo_report.results import RunResult
+    from goemo_report.sources.model import ArtifactFile, ArtifactRef, History
+
+Protocol = Literal["per-class", "global", "fixed"]
+
+
+class Text(str):
+    """A document; `notes` say what its reader should know besides."""
+
+    __slots__ = ("notes",)
+    notes: tuple[str, ...]
+
+    def __new__(cls, text: str, notes: Sequence[str] = ()) -> Text:
+        """A text with its notes."""
+        found = super().__new__(cls, text)
+        found.notes = tuple(notes)
+        return found
+
+
+class Thresholds(dict[str, float]):
+    """One threshold a label: a label is predicted at `p >= threshold`. `score` takes it.
+
+    `description` says how they were tuned; `fallback` names the labels that have too few
+    positives and keep the threshold that is best for all.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """`document` is what `export_thresholds` makes of one run."""
+        (entry,) = document["entries"]
+        super().__init__(zip(entry["labels"], entry["thresholds"], strict=True))
+        self._document = document
+        self.description: str = entry["description"]
+        self.fallback: tuple[str, ...] = tuple(entry["fallback"])
+
+    def document(self) -> Mapping[str, Any]:
+        """What `goemo-report thresholds` prints, as one JSON value."""
+        return self._document
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run: what it is, what it logged, and its files.
+
+    `config` and `summary` are mappings, nested values as they were logged.
+    """
+
+    record: RunRecord
+    source: RunSource = field(repr=False)
+    choice: SourceChoice = field(default_factory=SourceChoice, repr=False)
+    progress: Shown = field(default=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        """Its id, unique within its project."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """Its name, such as `roberta-large-20241210-143022`."""
+        return self.record.name
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags."""
+        return self.record.tags
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its config as logged."""
+        return self.record.config
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Its summary as logged."""
+        return self.record.summary
+
+    def history(self) -> pd.DataFrame:
+        """Everything that it logged, unsampled: one row a step, indexed by `_step`."""
+        import pandas as pd
+
+        frame = pd.DataFrame([dict(row) for row in self._history])
+        return frame.set_index("_step") if "_step" in frame else frame
+
+    def artifacts(self) -> pd.DataFrame:
+        """What it logged as artifacts: one row a file, with `artifact`, `type`, `version`,
+        `aliases`, `path`, `size` (Int64, bytes) and `digest`."""
+        import pandas as pd
+
+        columns = ("artifact", "type", "version", "aliases", "path", "size", "digest")
+        rows = [
+            (one.name, one.type, one.version, list(one.aliases), file.path, file.size, file.digest)
+            for one, files in self._logged
+            for file in files
+        ]
+        return pd.DataFrame(rows, columns=list(columns)).astype({"size": "Int64"})
+
+    def download(
+        self, *, only: Role | Sequence[Role] | None = None, root: Place = "artifacts"
+    ) -> Downloads:
+        """Download its artifacts, each file checked by digest.
+
+        Args:
+            only: `checkpoint`, `val-predictions`, `test-predictions`, `per-class-metrics`, or
+                several of them; all without it.
+            root: each artifact gets a directory of its own name in it.
+
+        Raises:
+            NotFoundError: the run logged none of what was asked for.
+
+        """
+        roles: tuple[Role, ...] = () if only is None else _roles(only)
+        with Bar(self.progress) as bar:
+            return download(self.source, self.record, roles, Path(root), bar)
+
+    def predictions(
+        self, split: Split = "test", *, labels: Labels = None, map_to: str | None = None
+    ) -> Predictions:
+        """Its predictions on a split, every cell checked.
+
+        Args:
+            split: `test` or `val`.
+            labels: the labels that they must have: `goemotions`, `ekman`, `sentiment`, a file of
+                names, or the names.
+            map_to: roll labels up first: `ekman`, `sentiment`, or one of `[tool.goemo.groups]`.
+
+        Raises:
+            NotFoundError: it logged none that can be used, with the reason.
+
+        """
+        choice = chosen_labels(labels, map_to)
+        return choice.on(self._result([split], choice.expected).splits[split].predictions)
+
+    def thresholds(self, protocol: Protocol = "per-class", *, labels: Labels = None) -> Thresholds:
+        """Thresholds by label, to apply elsewhere at `p >= threshold`.
+
+        Args:
+            protocol: `per-class`, tuned on validation for the best F1 of each class; `global`, one
+                for the best macro F1 on validation; or `fixed`, 0.5.
+            labels: as in `predictions`.
+
+        Raises:
+            NotFoundError: it has no validation predictions.
+
+        """
+        from goemo_report.checkpoints.labelling import choice_of
+        from goemo_report.thresholds.protocols import export_thresholds
+
+        expected = chosen_labels(labels, None).expected
+        with Bar(self.progress) as bar:
+            found = choice_of(self.source, self.record, protocol, bar, expected)
+        return Thresholds(export_thresholds([(self.id, found)]))
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        protocol: Protocol = "per-class",
+        thresholds: Place | None = None,
+        batch_size: int = 32,
+        device: str = "auto",
+        max_seq_length: int | None = None,
+    ) -> Labelling:
+        """Predict texts with its checkpoint; needs the extra `goemo[train]`.
+
+        Args:
+            texts: n texts.
+            protocol: as in `thresholds`.
+            thresholds: a JSON file of thresholds, in place of the run's own.
+            batch_size: texts at once.
+            device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes a GPU where there is one.
+            max_seq_length: cut texts after so many tokens; as the run's config says without it.
+
+        Returns:
+            `probabilities` (n, k) float32, `thresholds`, and `emotions(row)`: those predicted for
+            a text, each with its probability and threshold.
+
+        """
+        from goemo_report.checkpoints.labelling import label_texts
+
+        with Bar(self.progress) as bar:
+            return label_texts(
+                self.source,
+                self.record,
+                texts,
+                protocol=protocol,
+                thresholds=None if thresholds is None else Path(thresholds),
+                batch_size=batch_size,
+                device=device,
+                max_length=max_seq_length,
+                progress=bar,
+            )
+
+    def verify(
+        self,
+        split: Split = "test",
+        *,
+        limit: int | None = None,
+        batch_size: int = 32,
+        device: str = "auto",
+        max_seq_length: int | None = None,
+        tolerance: float | None = None,
+    ) -> Verification | Changed:
+        """Load its checkpoint, predict a split again and compare the probabilities with those
+        that it logged; needs the extra `goemo[train]`.
+
+        Args:
+            split: `test` or `val`.
+            limit: only the first so many texts.
+            batch_size: as in `predict`.
+            device: as in `predict`.
+            max_seq_length: as in `predict`.
+            tolerance: largest difference of a probability; 0.0001, or what the precision of the
+                run allows.
+
+        Returns:
+            `agrees`, `explanation` and figures; `lines()` says it all. A `Changed`, which does not
+            agree, where a file of the checkpoint is not what was logged.
+
+        """
+        from goemo_report.checkpoints.verify import Changed, Options, verify
+
+        options = Options(split, limit, batch_size, device, max_seq_length, tolerance)
+        with Bar(self.progress) as bar:
+            try:
+                return verify(self.source, self.record, options, bar)
+            except ChangedFileError as error:
+                return Changed(self.record, error)
+
+    def card(
+        self,
+        *,
+        license_id: str = "unknown",
+        base_model: str | None = None,
+        name: str | None = None,
+        labels: Labels = None,
+    ) -> Text:
+        """A Hugging Face model card in Markdown, with results that the hub reads.
+
+        Args:
+            license_id: licence of the model, as the hub names it.
+            base_model: hub name of the base model; as the run's config says without it.
+            name: name of the model.
+            labels: as in `predictions`.
+
+        """
+        from goemo_report.card.body import render_card
+        from goemo_report.card.facts import UNKNOWN_LICENSE, Card
+
+        result = self._result(SPLITS, chosen_labels(labels, None).expected)
+        card = Card(result, license_id, base_model, name)
+        notes = [f"no {split} predictions: {why}" for split, why in result.problems.items()]
+        if license_id == UNKNOWN_LICENSE:
+            notes.append("the card names no licence; give --license")
+        if card.base_model is None:
+            notes.append("the card names no base model; give --base-model")
+        return Text(render_card(card), notes)
+
+    def replicate(self) -> Text:
+        """The `goemo-train` command line that trains it again, quoted for a POSIX shell."""
+        from goemo_report.card.replicate import by_goemo_train, replicate_command
+
+        logged = self.source.artifacts([self.record]).get(self.id, ())
+        other = "another trainer made this run; the command holds what its config says"
+        notes = () if by_goemo_train(self.record) else (other,)
+        return Text(replicate_command(self.record, logged), notes)
+
+    def document(self) -> Mapping[str, Any]:
+        """All of it as one JSON value, its whole history included."""
+        from goemo_report.report import tables
+
+        return tables.show_document(self.record, self._history, self._logged)
+
+    def tables(self) -> list[Table]:
+        """What it is, its config, summary, history and artifacts, for reading."""
+        from goemo_report.report import tables
+
+        shown = [
+            tables.about_table(self.record),
+            tables.mapping_table("Config", self.config),
+            *tables.summary_tables(self.summary),
+            tables.history_table(self._history),
+            tables.artifacts_table(self._logged),
+        ]
+        return [table for table in shown if table.rows]
+
+    @property
+    def _history(self) -> History:
+        return self.source.histories([self.record]).get(self.id, ())
+
+    @property
+    def _logged(self) -> list[tuple[ArtifactRef, Sequence[ArtifactFile]]]:
+        logged = self.source.artifacts([self.record]).get(self.id, ())
+        return list(zip(logged, self.source.manifests(logged), strict=True))
+
+    def _result(self, splits: Sequence[Split], expected: Any = ()) -> RunResult:
+        from goemo_report.results import load_results
+
+        for split in splits:
+            if split not in SPLITS:
+                raise DataError(f"there is no split {split!r}", f"Splits: {', '.join(SPLITS)}")
+        with Bar(self.progress) as bar:
+            return load_results(self.source, [self.record], splits, bar, expected)[0]
+
+    def __repr__(self) -> str:
+        """One line: name, id and state."""
+        return f"<Run {self.name!r} ({self.id}), {self.record.state}>"
+
+    def _repr_html_(self) -> str:
+        record = self.record
+        facts = (
+            ("id", record.id),
+            ("project", record.path.rpartition("/")[0]),
+            ("state", record.state),
+            ("tags", ", ".join(record.tags)),
+            ("model", record.model_name),
+            ("created", record.created_at),
+        )
+        summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
+        parts = html.table(("", ""), facts), html.table(("summary", "value"), summary)
+        return html.page(f"Run {record.name}", *parts)
+
+
+def _roles(only: Role | Sequence[Role]) -> tuple[Role, ...]:
+    return (only,) if isinstance(only, str) else tuple(only)

@@ -1,0 +1,125 @@
+"""What the command line does besides reading runs: diagnosis, sync, the demo, completion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goemo_report.api.arguments import Place, conditions, settled
+from goemo_report.sources.model import SkippedRun
+
+if TYPE_CHECKING:
+    from goemo_report.demo import DemoRun, Finished, Started
+    from goemo_report.sources.doctor import Diagnosis
+    from goemo_report.syncing.arrival import Arrival
+
+Notify = Callable[[str], None]
+
+
+def diagnose(
+    *,
+    wandb_dir: Place | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    notify: Notify,
+) -> Diagnosis:
+    """Whether W&B, or with `wandb_dir` a directory of offline runs, is set up."""
+    from goemo_report.sources import doctor
+
+    return doctor.diagnose(settled(wandb_dir, entity, project), notify)
+
+
+@dataclass(frozen=True, eq=False)
+class Synced:
+    """What arrived of each run that was sent; `skipped` logs cannot be read."""
+
+    arrivals: tuple[Arrival, ...]
+    skipped: tuple[SkippedRun, ...]
+
+    @property
+    def missing(self) -> int:
+        """Number of runs that are not whole on the server."""
+        return sum(not one.complete for one in self.arrivals)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as one JSON value."""
+        from goemo_report.syncing.sync import sync_document
+
+        return sync_document(self.arrivals)
+
+    def lines(self) -> Iterator[str]:
+        """A line a run, and one for each thing that the client complained of."""
+        for one in self.arrivals:
+            yield from one.lines()
+
+
+def sync(
+    *references: Place,
+    timeout: float | None = None,
+    wandb_dir: Place | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    notify: Notify,
+    **chosen: Any,
+) -> Synced:
+    """Upload offline runs and read back what arrived.
+
+    Args:
+        references: ids, names or directories of offline runs, or directories with runs below;
+            without any, all below `wandb_dir` that match.
+        timeout: seconds after which an upload is stopped; by its size without it.
+        wandb_dir: where the runs lie; `wandb` without it.
+        entity: W&B user or team to send to.
+        project: W&B project to send to; that of each log without it.
+        notify: told what happens.
+        chosen: conditions on runs, as those of `runs`.
+
+    """
+    from goemo_report.sources.wandb_api.source import ApiSource
+    from goemo_report.syncing import sync as syncing
+
+    where = settled(wandb_dir, entity, project)
+    remote = ApiSource(entity=where.entity, project=where.project, notify=notify)
+    query = conditions(**chosen)
+    names = [os.fspath(one) for one in references]
+    arrivals: list[Arrival] = []
+    skipped: list[SkippedRun] = []
+    for source, runs, unread in syncing.chosen(where, names, query):
+        skipped += unread
+        arrivals += syncing.sync(
+            source,
+            runs,
+            remote,
+            project=where.project,
+            patience=syncing.Patience(upload=timeout),
+            notify=notify,
+        )
+    return Synced(tuple(arrivals), tuple(skipped))
+
+
+def demo_runs(directory: Path) -> list[DemoRun]:
+    """The runs that the demo trains. Raises GoemoError where the trainer is not installed."""
+    from goemo_report import demo
+
+    demo.check_trainer()
+    return demo.plan(directory)
+
+
+def train_demo(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:
+    """Train the runs of the demo, telling of each that it starts and ends."""
+    from goemo_report.demo import train
+
+    yield from train(runs, directory)
+
+
+def offline_ids(wandb_dir: Place | None) -> list[str]:
+    """Ids of the offline runs that would be read, from file names alone; W&B is not asked."""
+    from goemo_report.formats.files import user_path
+    from goemo_report.sources.offline_logs.folders import log_run_id, scan
+
+    directory = settled(wandb_dir, None, None).directory
+    logs = scan(user_path(directory)).logs if directory else ()
+    return list(dict.fromkeys(map(log_run_id, logs)))
