@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from goemo_report.contract import ROLES, Role
 from goemo_report.errors import ArgumentError
+from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice, load_settings, read_project_file
 from goemo_report.sources.base import Progress
 from goemo_report.sources.conditions import FIELDS, Condition, Order
@@ -27,6 +29,11 @@ Labels: TypeAlias = "Place | Sequence[str] | LabelChoice | None"
 """The labels that files must have: a set's name, a file of names, or the names."""
 
 
+Only: TypeAlias = Names | None
+"""Roles of artifacts, one or several; None means all."""
+_SHORTHANDS: Final = {"predictions": ("val-predictions", "test-predictions")}
+ONLY: Final = (*_SHORTHANDS, *ROLES)
+"""What chooses among the artifacts of a run."""
 RUN_FIELDS: Final = tuple(FIELDS)
 """What conditions on runs may name beside `config.KEY` and `summary.KEY`."""
 
@@ -88,6 +95,15 @@ def waivers() -> Mapping[str, str]:
     found: Mapping[str, str] = read_project_file(Path()).values.get("waive", {})
     check_waivers(found)
     return found
+
+
+def roles(only: Only) -> tuple[Role, ...]:
+    """Roles of the artifacts that are meant. Raises ArgumentError for another word."""
+    words = [word for one in each(only or ()) for word in _SHORTHANDS.get(one, (one,))]
+    unknown = next((word for word in words if word not in ROLES), None)
+    if unknown is not None:
+        raise ArgumentError(f"there are no {shown(unknown)}", f"Artifacts: {', '.join(ONLY)}")
+    return tuple(role for role in ROLES if role in words)
 
 
 def each(value: Names) -> tuple[str, ...]:

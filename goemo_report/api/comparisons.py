@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.analysis.ensemble import Ensemble
 from goemo_report.analysis.ensemble import ensemble as average_runs
 from goemo_report.api import html
 from goemo_report.api.arguments import (
@@ -427,16 +428,27 @@ def ensemble(
         DataError: other texts, labels or true labels, with the counts; fewer than two runs.
 
     """
-    wanted = list(_items(runs, others))
-    groups = list(_groups(wanted, settled(wandb_dir, entity, project)))
-    with Bar(progress) as bar:
-        results, skipped = _load(groups, split, chosen_labels(None, None), bar)
-    found = average_runs(LoadedRuns(tuple(results), tuple(skipped)))
+    where = settled(wandb_dir, entity, project)
+    found = averaged(runs, *others, split=split, where=where, progress=progress)
     if output is not None:
         found.write(Path(output))
     if split not in found.splits:
         raise DataError("; ".join(found.notes), "Average the other split, or other runs")
     return found.splits[split]
+
+
+def averaged(
+    runs: Runs | Comparable | Sequence[Comparable],
+    *others: Comparable,
+    split: Split = "test",
+    where: SourceChoice | None = None,
+    progress: Shown = False,
+) -> Ensemble:
+    """The averaged predictions of both splits, and what goes with them."""
+    groups = list(_groups(list(_items(runs, others)), where or SourceChoice()))
+    with Bar(progress) as bar:
+        results, skipped = _load(groups, split, chosen_labels(None, None), bar)
+    return average_runs(LoadedRuns(tuple(results), tuple(skipped)))
 
 
 class _Group(NamedTuple):

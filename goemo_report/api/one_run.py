@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from goemo_report.api import html
-from goemo_report.api.arguments import Labels, Place, Shown, chosen_labels
+from goemo_report.api.arguments import Labels, Only, Place, Shown, chosen_labels, roles
 from goemo_report.api.progress import Bar
-from goemo_report.contract import SPLITS, Role, Split
+from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import ChangedFileError, DataError
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
@@ -120,23 +120,20 @@ class Run:
         ]
         return pd.DataFrame(rows, columns=list(columns)).astype({"size": "Int64"})
 
-    def download(
-        self, *, only: Role | Sequence[Role] | None = None, root: Place = "artifacts"
-    ) -> Downloads:
+    def download(self, *, only: Only = None, root: Place = "artifacts") -> Downloads:
         """Download its artifacts, each file checked by digest.
 
         Args:
             only: `checkpoint`, `val-predictions`, `test-predictions`, `per-class-metrics`, or
-                several of them; all without it.
+                several of them; `predictions` means those of both splits. All without it.
             root: each artifact gets a directory of its own name in it.
 
         Raises:
             NotFoundError: the run logged none of what was asked for.
 
         """
-        roles: tuple[Role, ...] = () if only is None else _roles(only)
         with Bar(self.progress) as bar:
-            return download(self.source, self.record, roles, Path(root), bar)
+            return download(self.source, self.record, roles(only), Path(root), bar)
 
     def predictions(
         self, split: Split = "test", *, labels: Labels = None, map_to: str | None = None
@@ -344,7 +341,3 @@ class Run:
         summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
         parts = html.table(("", ""), facts), html.table(("summary", "value"), summary)
         return html.page(f"Run {record.name}", *parts)
-
-
-def _roles(only: Role | Sequence[Role]) -> tuple[Role, ...]:
-    return (only,) if isinstance(only, str) else tuple(only)

@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from goemo_report.api import html
-from goemo_report.api.arguments import Labels, Names, Place, Shown, conditions, each, settled
+from goemo_report.api.arguments import (
+    Labels,
+    Names,
+    Only,
+    Place,
+    Shown,
+    conditions,
+    each,
+    roles,
+    settled,
+)
 from goemo_report.api.one_run import Run
+from goemo_report.api.progress import Bar
 from goemo_report.errors import NotFoundError
 from goemo_report.report import tables
 from goemo_report.report.document import Table
@@ -17,6 +29,7 @@ from goemo_report.report.render import render_block
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.conditions import Key
+from goemo_report.sources.downloads import Downloads, download_each
 from goemo_report.sources.model import RunRecord, SkippedRun
 from goemo_report.sources.resolve import find_one, find_runs, gather, lacking, open_source
 
@@ -124,6 +137,20 @@ class Runs(Sequence[Run]):
         if form == "csv":
             return tables.runs_csv(self.records, self.columns)
         return render_block(self.tables()[0], form)
+
+    def download(self, *, only: Only = None, root: Place = "artifacts") -> list[Downloads]:
+        """Download the artifacts of each, every file checked by digest.
+
+        Args:
+            only: as in `Run.download`.
+            root: each run gets a directory `NAME-ID` in it.
+
+        Returns:
+            What came of each run; where `complete` is False, `problems` say why.
+
+        """
+        with Bar(self.progress) as bar:
+            return list(download_each(self.source, self.records, roles(only), Path(root), bar))
 
     def audit(self, *, strict: bool = False) -> Audits:
         """Check them against the guide, rule by rule, and their logged numbers against their

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goemo_report.api.arguments import Place, conditions, settled
+from goemo_report.api.arguments import Only, Place, Shown, conditions, settled
+from goemo_report.api.progress import Bar
+from goemo_report.errors import ArgumentError
 from goemo_report.sources.model import SkippedRun
 
 if TYPE_CHECKING:
     from goemo_report.demo import DemoRun, Finished, Started
     from goemo_report.sources.doctor import Diagnosis
+    from goemo_report.sources.downloads import Downloads
     from goemo_report.syncing.arrival import Arrival
 
 Notify = Callable[[str], None]
@@ -98,6 +101,33 @@ def sync(
             notify=notify,
         )
     return Synced(tuple(arrivals), tuple(skipped))
+
+
+def download_named(
+    reference: str,
+    *,
+    only: Only,
+    root: Place,
+    progress: Shown,
+    **place: Any,
+) -> Downloads:
+    """Download the artifacts of the run that a text names, or the one artifact `NAME:VERSION`.
+
+    Raises ArgumentError for `only` beside an artifact; else as `Run.download`.
+    """
+    from goemo_report.api.one_run import Run
+    from goemo_report.sources.downloads import download_artifact
+    from goemo_report.sources.resolve import find_artifact, find_one
+
+    where = settled(**place)
+    found = find_artifact(where, reference)
+    if found is None:
+        source, record = find_one(where, reference)
+        return Run(record, source, where, progress).download(only=only, root=root)
+    if only:
+        raise ArgumentError("--only chooses among the artifacts of a run")
+    with Bar(progress) as bar:
+        return download_artifact(*found, Path(root), bar)
 
 
 def demo_runs(directory: Path) -> list[DemoRun]:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from goemo_report.api.arguments import RUN_FIELDS, STATES, conditions
+from goemo_report.api.arguments import RUN_FIELDS, STATES
 from goemo_report.cli._errors import debug_option
 from goemo_report.contract import SPLITS
 from goemo_report.errors import GoemoError
-from goemo_report.settings import load_settings, read_project_file
+from goemo_report.settings import read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -107,23 +107,6 @@ def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., A
     """A command of `goemo-report`, with examples at the end of its help."""
     shown = "".join(f"  {example}\n" for example in examples)
     return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
-
-
-def reads_runs(*, filters: bool) -> Callable[[_Command], _Command]:
-    """What `asks` gives, as `settings` and, if asked, `query`."""
-
-    def decorate(command: _Command) -> _Command:
-        @functools.wraps(command)
-        def settled(*, asked: dict[str, Any], **values: Any) -> Any:
-            places = {name: asked.pop(name) for name in ("entity", "project", "wandb_dir")}
-            if filters:
-                values["query"] = conditions(**asked)
-            settings = load_settings(**places, environ=os.environ, directory=Path.cwd())
-            return command(settings=settings, **values)
-
-        return asks(filters=filters)(settled)  # type: ignore[return-value] # as above
-
-    return decorate
 
 
 def validation_option(command: _Command) -> _Command:

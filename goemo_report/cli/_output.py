@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from goemo_report.cli._errors import one_line
 from goemo_report.formats.files import write_output
 from goemo_report.formats.text import printable, visible
-from goemo_report.sources.base import Progress, silent
-from goemo_report.sources.model import SkippedFile, SkippedRun
+
+if TYPE_CHECKING:
+    from goemo_report.sources.base import Progress
+    from goemo_report.sources.model import SkippedRun
 
 
 def is_rich(stream: object) -> bool:
@@ -75,25 +77,6 @@ def say(text: str) -> None:
     click.echo(printable(text))
 
 
-def write_answer(
-    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = ()
-) -> None:
-    """Write what a function of the API gave: as JSON, for people, or as text of another format.
-
-    `spare` are columns that a narrow terminal can do without, the first one first.
-    """
-    if form == "json":
-        write_json(found.document(), output)
-    elif form not in {"table", "text"}:
-        write(found.render(form), output)
-    elif hasattr(found, "lines"):
-        write_lines(found.lines(), output)
-    else:
-        from goemo_report.cli._table import write_blocks
-
-        write_blocks(found.tables(), output, spare)
-
-
 def note_all(notes: Iterable[str]) -> None:
     """Each note as a line on standard error."""
     for text in notes:
@@ -105,18 +88,17 @@ def note(text: str) -> None:
     click.echo(one_line(text), err=True)
 
 
-def note_skipped(skipped: Iterable[SkippedRun | SkippedFile]) -> None:
-    """One line on standard error for each item that was left out."""
+def note_skipped(skipped: Iterable[SkippedRun]) -> None:
+    """One line on standard error for each run that was left out."""
     for item in skipped:
-        name = item.name if isinstance(item, SkippedRun) else item.path
-        note(f"skipped {name}: {item.reason}")
+        note(f"skipped {item.name}: {item.reason}")
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A bar on standard error while work runs; nothing where that is no terminal."""
     if not is_rich(sys.stderr):
-        yield silent
+        yield lambda _description, _done, _total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn

@@ -11,7 +11,8 @@ import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import asks, format_option, output_option, report_command
-from goemo_report.cli._output import note_all, note_skipped, progress, write_answer
+from goemo_report.cli._output import note_all, note_skipped, progress
+from goemo_report.cli._table import write_answer
 
 ORDER = 60
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
+import goemo_report as gr
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import reads_runs, report_command
-from goemo_report.cli._output import note, note_skipped, progress, say
-from goemo_report.settings import Settings
-from goemo_report.sources.model import RunQuery
+from goemo_report.cli._options import FILTERS, asks, report_command
+from goemo_report.cli._output import note, note_all, note_skipped, progress, say
 
 ORDER = 72
 
@@ -30,27 +30,24 @@ ORDER = 72
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory to write; it is the RUN of other commands.",
 )
-@reads_runs(filters=True)
-def command(runs: tuple[str, ...], output: Path, settings: Settings, query: RunQuery) -> None:
+@asks(filters=True)
+def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
     """Average the probabilities of runs that predict the same texts, test and validation, and
     write them as a run that every command takes: compare DIR RUN..., metrics DIR.
 
     Its labels are predicted at thresholds per class that are tuned on the averaged validation
     predictions, 0.5 without any. Runs with other texts, labels or true labels are refused.
     """
-    from goemo_report.analysis.ensemble import ensemble
-    from goemo_report.results import load_results
-    from goemo_report.sources.resolve import gather
+    from goemo_report.api.comparisons import averaged
 
-    if not runs and query == RunQuery():
+    if not runs and not any(asked[name] for name in FILTERS):
         raise click.UsageError("name the runs to average, or give --tag")
-    source, listing = gather(settings.source, runs, query)
-    note_skipped(listing.skipped)
     with progress() as bar:
-        found = ensemble(load_results(source, listing.runs, progress=bar))
+        chosen = gr.runs(*runs, **asked, progress=bar)
+        note_skipped(chosen.skipped)
+        found = averaged(chosen, progress=bar)
     for path in found.write(output):
         say(str(path))
-    for text in found.notes:
-        note(f"note: {text}")
+    note_all(found.notes)
     note(f"thresholds: {found.choice.description}")
     note(f"mean of {len(found.members)} runs: goemo-report metrics {shlex.quote(str(output))}")

@@ -19,3 +19,13 @@ def listed(words: Iterable[str], limit: int | None = None) -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def size(count: float) -> str:
+    """A number of bytes with three digits: `512 B`, `1.23 MB`."""
+    units = iter(("B", "kB", "MB", "GB"))
+    unit = next(units)
+    while abs(count) >= 999.5 and unit != "TB":
+        count /= 1000
+        unit = next(units, "TB")
+    return f"{count:.0f} {unit}" if unit == "B" or abs(count) >= 100 else f"{count:.3g} {unit}"

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from goemo_report import __version__
 from goemo_report.contract import STATUS_TAGS
 from goemo_report.errors import GoemoError
-from goemo_report.formats.wording import plural
+from goemo_report.formats.wording import plural, size
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, SkippedFile
@@ -277,7 +277,7 @@ def _artifact_download(source: ApiSource) -> Iterator[Check]:
     if isinstance(local, SkippedFile):
         yield Check("artifact download", "failed", f"{local.path}: {local.reason}", "")
     else:
-        detail = f"{reference.qualified_name}/{file.path}, {_size(file.size)}, digest right"
+        detail = f"{reference.qualified_name}/{file.path}, {size(file.size)}, digest right"
         yield Check("artifact download", "ok", detail)
 
 
@@ -285,7 +285,7 @@ def _cache(cache: Cache) -> Check:
     sizes = cache.sizes()
     count = sum(files for files, _ in sizes.values())
     total = sum(size for _, size in sizes.values())
-    detail = f"{cache.root} holds {plural(count, 'file')}, {_size(total)}"
+    detail = f"{cache.root} holds {plural(count, 'file')}, {size(total)}"
     try:
         cache.root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache.root):
@@ -306,12 +306,4 @@ def _disk(cache: Cache) -> Check:
     if free < _NO_SPACE:
         status = "failed"
     remedy = "" if status == "ok" else f"Free some space, or delete {cache.root}"
-    return Check("disk space", status, f"{_size(free)} free for the cache", remedy)
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
+    return Check("disk space", status, f"{size(free)} free for the cache", remedy)

@@ -16,6 +16,7 @@ from goemo_report.contract import Role, artifact_role
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import to_json
+from goemo_report.formats.wording import listed, plural, size
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord, SkippedFile
 from goemo_report.sources.newest import INTERNAL_TYPES, RUN_TABLE
@@ -53,6 +54,32 @@ class Download:
         """Whether every file of the artifact is there."""
         return not self.skipped
 
+    @property
+    def summary(self) -> str:
+        """How many files were written and how many were there, empty without any."""
+        parts = []
+        if self.written:
+            written = size(sum(file.size for file in self.written))
+            parts.append(f"{plural(len(self.written), 'file')} written, {written}")
+        if self.kept:
+            parts.append(f"{plural(len(self.kept), 'file')} already there")
+        return ", ".join(parts)
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each reason why files are not there."""
+        causes: dict[str, list[SkippedFile]] = {}
+        for missing in self.skipped:
+            causes.setdefault(missing.cause or missing.reason, []).append(missing)
+        name, found = self.artifact.qualified_name, []
+        for cause, files in causes.items():
+            what, why = files[0].path, files[0].reason
+            if len(files) > 1:
+                what = f"{len(files)} files ({listed([file.path for file in files], 3)})"
+                why = cause
+            found.append(f"{name}/{what}: {why}")
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
@@ -72,6 +99,13 @@ class Downloads:
         return (
             not self.failed and not self.missing and all(item.complete for item in self.artifacts)
         )
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each thing that could not be had."""
+        found = [problem for item in self.artifacts for problem in item.problems]
+        found += [f"run {self.run.name} logged no {role} artifact" for role in self.missing]
+        return [*found, self.failed] if self.failed else found
 
 
 def download(

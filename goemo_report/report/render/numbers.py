@@ -9,6 +9,7 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
+from goemo_report.formats.wording import size
 from goemo_report.report.document import Cell, Column, Mark, Value
 
 MISSING: Final = "\u2013"
@@ -26,7 +27,6 @@ MARKS: Final[dict[Mark, tuple[str, str]]] = {
 NUMERIC_KINDS: Final = frozenset(
     {"integer", "number", "percent", "delta", "pvalue", "duration", "bytes"}
 )
-_BYTE_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
 def as_cell(value: Value | Cell) -> Cell:
@@ -102,7 +102,7 @@ def _show_number(value: float, column: Column) -> str:
     if kind == "duration":
         return _duration(value)
     if kind == "bytes":
-        return _bytes(value)
+        return size(value)
     return f"{value:d}" if isinstance(value, int) else f"{value:.6g}"
 
 
@@ -129,15 +129,3 @@ def _duration(seconds: float) -> str:
         return f"{sign}{minutes} min {rest:02d} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{sign}{hours:,} h {minutes:02d} min"
-
-
-def _bytes(size: float) -> str:
-    unit = 0
-    while abs(size) >= 999.5 and unit < len(_BYTE_UNITS) - 1:
-        size /= 1000
-        unit += 1
-    if unit == 0:
-        return f"{size:.0f} B"
-    return (
-        f"{size:.3g} {_BYTE_UNITS[unit]}" if abs(size) < 100 else f"{size:.0f} {_BYTE_UNITS[unit]}"
-    )
