@@ -79,11 +79,10 @@ class SourceChoice:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where runs are read from; `names_directory`: a flag names the directory of offline runs."""
+    """Where runs are read from."""
 
     source: SourceChoice = field(default_factory=SourceChoice)
     file: ProjectFile = field(default_factory=ProjectFile)
-    names_directory: bool = False
 
 
 def load_settings(
@@ -105,7 +104,7 @@ def load_settings(
         project or environ.get("WANDB_PROJECT") or file.values.get("project"),
         _offline_directory(environ, file, directory) if wandb_dir is None else wandb_dir,
     )
-    return Settings(source, file, names_directory=wandb_dir is not None)
+    return Settings(source, file)
 
 
 def _offline_directory(
