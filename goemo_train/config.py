@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import Field, asdict, dataclass, fields
 from fnmatch import fnmatch
 from itertools import product
@@ -62,6 +62,8 @@ class TrainConfig:
     max_seq_length: Annotated[int, "texts are cut after so many tokens", (3, 131072)] = 128
     warmup_steps: Annotated[int, "steps of linear warm-up (-1: a tenth of all)", (-1, 10**9)] = -1
     loss: Annotated[LossName, "what is minimised"] = "bce"
+    teacher: Annotated[tuple[str, ...], "learn what this checkpoint directory or prediction "
+                       "file says of the training texts; of several, the mean"] = ()  # fmt: skip
     label_smoothing: Annotated[float, "targets are 1 - N/2 and N/2", (0, 0.9)] = 0.0
     layer_decay: Annotated[float, "learning rate times N a layer below the head", (0.1, 1)] = 1.0
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
@@ -168,6 +170,8 @@ def check_model(name: str) -> None:
 # --- The command line and the TOML file ------------------------------------------------
 
 _HINTS = get_type_hints(TrainConfig, include_extras=True)
+REPEATED = {name for name, hint in _HINTS.items() if get_origin(get_args(hint)[0]) is tuple}
+"""Settings that are lists, in TOML and on the command line: the option is given again."""
 
 
 def flag(name: str) -> str:
@@ -246,8 +250,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} has a table [{name}]", "All keys stand at the top level")
     if "resume" in table:
         raise SettingsError(f"{path} names a run to resume", "Give --resume on the command line")
-    tags = table.pop("tag", [])
-    settings = [*table.items(), *(("tag", t) for t in (tags if isinstance(tags, list) else [tags]))]
+    lists = {key: table.pop(key) for key in REPEATED & table.keys()}
+    lists = {key: value if isinstance(value, list) else [value] for key, value in lists.items()}
+    settings = [*table.items(), *((key, value) for key in lists for value in lists[key])]
     try:
         return _given(f"--{key}={value}" for key, value in settings)
     except SettingsError as error:
@@ -275,6 +280,8 @@ def settle(
         raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
     given = {"model": DEFAULT_MODEL, "dataset": DATASET_NAME, "output": "runs", **flags}
     given["output"] = str(_expanded(given["output"]))
+    teachers = given.get("teacher", ())
+    given["teacher"] = tuple(str(_expanded(path).absolute()) for path in teachers)
     for name in ("model", "dataset"):  # so that the run resumes from any directory
         if given[name] not in MADE and (path := _expanded(given[name])).is_dir():
             given[name] = str(path.absolute())
@@ -303,7 +310,7 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
         SettingsError: an option is unknown or its value of the wrong kind.
 
     """
-    flags = _given(arguments, COMMAND)
+    flags = _given(_spread(arguments), COMMAND)
     seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
     file = flags.pop("config", None)
     below = read_toml(_expanded(file)) if file else {}
@@ -325,6 +332,19 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
         tagged = {"tag": (*flags.get("tag", below.get("tag", ())), *tags)} if tags else {}
         series.append({**below, **flags, **_given(extra), **tagged})
     return series
+
+
+def _spread(arguments: Sequence[str]) -> Iterator[str]:
+    """`--teacher A B` as `--teacher A --teacher B`."""
+    option, values = "", 0
+    for word in arguments:
+        if word.startswith("-"):
+            option, values = word, 0
+        elif option == "--teacher":
+            values += 1
+            if values > 1:
+                yield option
+        yield word
 
 
 def _way(typed: str, name: str, values: str) -> list[str]:

@@ -35,7 +35,7 @@ from goemo_report import contract
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import whole_file
 from goemo_report.formats.json_text import to_json
-from goemo_train.config import KEPT_ON_RESUME, TrainConfig, flag
+from goemo_train.config import KEPT_ON_RESUME, REPEATED, TrainConfig, flag
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk, quota or file size limit
 SAME_ON_RESUME = ("dataset_name", "dataset_version", "train_samples", "val_samples",
@@ -113,7 +113,8 @@ def open_run(config: TrainConfig, given: Collection[str]) -> Opened:
     directory = paths[0].parent
     try:
         record = json.loads(paths[0].read_text("utf-8"))
-        settings = {**record["settings"], "tag": tuple(record["settings"]["tag"])}
+        settings = {**record["settings"]}
+        settings |= {key: tuple(settings[key]) for key in REPEATED & settings.keys()}
         run_id, name, logged = record["id"], record["name"], record["config"]
     except (ValueError, KeyError, TypeError) as error:
         raise GoemoError(f"{paths[0]} is damaged", "Start a new run without --resume") from error

@@ -21,6 +21,7 @@ from goemo_train.evaluate import autocast, number_format
 from goemo_train.model import Classifier
 from goemo_train.optimiser import Loss, Optimiser, choose_loss
 from goemo_train.processes import Distributed
+from goemo_train.teacher import soft_labels
 from goemo_train.tracking import Progress
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
@@ -73,6 +74,9 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     splits = {"train": corpus.train, "val": corpus.val, "test": corpus.test}
     tokens = {k: data.tokenise(s, tokenizer, config.max_seq_length) for k, s in splits.items()}
     train, sample = tokens["train"], tokens["train"].head(TRAIN_AUC_SAMPLE, config.random_seed)
+    if config.teacher:  # the sample keeps the true labels
+        soft = soft_labels(config, corpus, device, progress) if distributed.main else None
+        train = replace(train, truth=distributed.share(soft))
     leaked, truncated = corpus.leaked(), sum(part.truncated for part in tokens.values())
     warnings = []
     if truncated:

@@ -19,7 +19,7 @@ GUIDE_SETTINGS: Final = (
 )  # fmt: skip
 """The config keys of the guide that say how to train; its others say what was found."""
 _FOUND: Final = frozenset((*(key.name for key in CONFIG_KEYS), *MEASURED_KEYS)) - {*GUIDE_SETTINGS}
-_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _FIRST: Final = ("model", "model_name", "dataset")
 _LAST: Final = ("phase", "status")
 HUB_NAMES: Final[Mapping[str, str]] = {
@@ -54,7 +54,7 @@ def base_model(run: RunRecord) -> str | None:
 
 
 def replicate_command(
-    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, str] = _NOTHING
+    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, Any] = _NOTHING
 ) -> str:
     """The command line, quoted for a POSIX shell; values that are no settings are left out.
 
@@ -66,7 +66,7 @@ def replicate_command(
 
 
 def replicate_arguments(
-    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, str] = _NOTHING
+    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, Any] = _NOTHING
 ) -> list[str]:
     """The command as a list of arguments, `goemo-train` first."""
     known = {**_settings(run, artifacts), "model_name": run.config.get("model_name")}
@@ -94,7 +94,7 @@ def is_offline(run: RunRecord) -> bool:
 
 def without_private_paths(
     run: RunRecord, artifacts: Sequence[ArtifactRef] = (), base: str | None = None
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """What to print instead of the paths among the settings where others can read it."""
     settings = _settings(run, artifacts)
     given = {key: str(settings.get(key) or "") for key in ("model", "dataset")}
@@ -102,7 +102,9 @@ def without_private_paths(
     official = run.config.get("dataset_name") == DATASET_NAME
     dataset = DATASET_NAME if official else PurePath(given["dataset"]).name or "DIRECTORY"
     names = {"model": base or run.model_name, "dataset": dataset}
-    return {key: names[key] for key, value in given.items() if _is_path(value)}
+    public = {key: names[key] for key, value in given.items() if _is_path(value)}
+    teachers = [PurePath(str(one)).name for one in settings.get("teacher") or ()]
+    return {**public, "teacher": teachers} if teachers else public
 
 
 def _is_path(value: str) -> bool:
@@ -135,6 +137,9 @@ def _option(key: str, value: Any) -> Iterator[str]:
     flag = "--" + key.replace("_", "-")
     if value is True:
         yield flag
+    elif key == "teacher" and isinstance(value, list | tuple):
+        for one in value:
+            yield from _option(key, one)
     elif isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
         return
     elif str(value).startswith("-"):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import CHECKPOINT_WEIGHTS
-from goemo_report.errors import ChangedFileError, DataError, NotFoundError
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError, reading
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -87,16 +87,38 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
         )
     local = source.fetch([(artifact, file) for file in chosen.values()], progress)
     require_unchanged(artifact, local)
+    here: dict[str, Path] = {}
+    for name, path in zip(chosen, local, strict=True):
+        if isinstance(path, SkippedFile):
+            raise DataError(
+                f"{artifact.qualified_name}: {path.path}: {path.reason}",
+                "The checkpoint cannot be loaded without it",
+            )
+        here[name] = path
+    with _gathered(artifact, here) as files:
+        yield files
+
+
+@contextmanager
+def from_directory(directory: Path) -> Iterator[Files]:
+    """A checkpoint that lies in a directory, which nobody logged. Raises DataError."""
+    name = str(directory)
+    artifact = ArtifactRef(name, name, "model", None, "", 0, "checkpoint", "", kind="file")
+    with reading(name):
+        paths = [path for path in directory.iterdir() if path.is_file()]
+        found = [ArtifactFile(path.name, path.stat().st_size, "") for path in paths]
+    chosen = _data_files(artifact, found)
+    with _gathered(artifact, {name: directory / name for name in chosen}) as files:
+        yield files
+
+
+@contextmanager
+def _gathered(artifact: ArtifactRef, local: Mapping[str, Path]) -> Iterator[Files]:
+    """Links to the files in a directory of their own, the JSON files disarmed."""
     with tempfile.TemporaryDirectory(prefix="goemo-checkpoint-") as folder:
-        directory = Path(folder)
-        for name, path in zip(chosen, local, strict=True):
-            if isinstance(path, SkippedFile):
-                raise DataError(
-                    f"{artifact.qualified_name}: {path.path}: {path.reason}",
-                    "The checkpoint cannot be loaded without it",
-                )
-            (directory / name).symlink_to(path.resolve())
-        files = Files(artifact, directory)
+        files = Files(artifact, Path(folder))
+        for name, path in local.items():
+            (files.directory / name).symlink_to(path.resolve())
         _disarm(files)
         yield files
 

@@ -35,6 +35,8 @@ def trained(**settings: Any) -> tuple[TrainConfig, RunRecord]:
 def another(name: str, value: Any) -> Any:
     """A valid value of a setting that is not this one."""
     hint, _, *bounds = get_args(get_type_hints(TrainConfig, include_extras=True)[name])
+    if hint == tuple[str, ...]:
+        return ("/of mine", "/of --others")
     if choices := [choice for choice in get_args(hint) if choice != value]:
         return choices[0]
     if hint is bool:
@@ -110,12 +112,14 @@ def test_an_offline_run_is_replicated_offline() -> None:
     ],
 )
 def test_private_paths_have_public_names(model: str, shown: str | None) -> None:
-    _, record = trained(model=model, model_name="best", dataset="/home/me/texts")
+    paths = {"dataset": "/home/me/texts", "teacher": ("/home/me/a/best", "/home/me/x.csv")}
+    _, record = trained(model=model, model_name="best", **paths)
     for name, told in (("go_emotions", "go_emotions"), ("mine", "texts")):
         logged = replace(record, config={**record.config, "dataset_name": name})
         assert without_private_paths(logged)["dataset"] == told
     public = without_private_paths(record)
     public.pop("dataset")
+    assert public.pop("teacher") == ["best", "x.csv"]
     assert public.get("model") == shown
     assert without_private_paths(record, base="me/mine").get("model") == (shown and "me/mine")
     assert "/home/me" not in replicate_command(record, (), without_private_paths(record))
@@ -125,6 +129,7 @@ def test_private_paths_have_public_names(model: str, shown: str | None) -> None:
     "settings",
     [
         {},
+        {"teacher": ("/a b", "/-c")},
         {
             "model": "my models/it's \"best\"", "model_name": "x", "dataset": "-data; rm -rf $HOME",
             "exclude_neutral": True, "limit": 7, "learning_rate": 1.25e-7, "dropout": 0.0,

@@ -75,6 +75,24 @@ def test_an_empty_mode_is_none_to_wandb_as_well(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
+    "typed",
+    [
+        ("--teacher", "a", "b.csv", "--limit=3", "--teacher=c"),
+        ("--teacher=a", "--limit", "3", "--teacher", "b.csv", "c"),
+        ("--config=t.toml",),
+    ],
+)
+def test_teachers_are_a_list_of_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.toml").write_text('limit = 3\nteacher = ["a", "b.csv", "c"]\n')
+    config = settled(*typed)
+    assert config.limit == 3
+    assert config.teacher == tuple(str(tmp_path / name) for name in ("a", "b.csv", "c"))
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("learning_rat = 1.0", "Did you mean '--learning-rate'"),

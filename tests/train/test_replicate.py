@@ -13,14 +13,16 @@ from goemo_report import contract
 from goemo_report.card.replicate import replicate_arguments
 from goemo_report.cli import goemo_report
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_train.config import TrainConfig, parse, settle
+from goemo_train.config import REPEATED, TrainConfig, parse, settle
 from tests.train.conftest import RUN_ID, Finished
 
 
 def settings(finished: Finished) -> TrainConfig:
     """The run's own, but for what says where it was written."""
     stated = json.loads((finished.directory / "run.json").read_text("utf-8"))["settings"]
-    return replace(TrainConfig(**{**stated, "tag": tuple(stated["tag"])}), output="runs")
+    return replace(
+        TrainConfig(**{**stated, **{key: tuple(stated[key]) for key in REPEATED}}), output="runs"
+    )
 
 
 def test_show_replicate_prints_the_settings_of_the_run(finished: Finished) -> None:

@@ -12,13 +12,17 @@ import pytest
 import torch
 
 from goemo_report.errors import GoemoError
+from goemo_report.predictions import write_predictions
 from goemo_train import evaluate, model, optimiser, run_directory, setup
 from goemo_train import train as training
 from goemo_train.config import TrainConfig
+from goemo_train.data import load_corpus
 from goemo_train.run import Run
 from goemo_train.run_directory import write_json
 from goemo_train.tracking import Progress
 from goemo_train.train import train
+
+CPU = torch.device("cpu")
 
 
 def run(output: Path, **settings: Any) -> Run:
@@ -259,3 +263,63 @@ def test_what_fails_while_the_best_is_written_is_told(
         run(tmp_path, num_epochs=2, wandb_mode="offline")
     (state,) = tmp_path.glob("*/state-*.pt")
     assert state.name.endswith("-00001.pt")
+
+
+class TestTeachers:
+    def test_a_student_learns_the_mean_of_what_they_say(self, tmp_path: Path) -> None:
+        """Without a true label in sight: what the targets are is what is learned."""
+        teacher = run(tmp_path, limit=200, num_epochs=6, batch_size=32, learning_rate=3e-3)
+        corpus, held = teacher.setup.corpus, teacher.setup.corpus.train
+        own = evaluate.predict(teacher.setup.classifier, teacher.setup.tokens, CPU)[0]
+        file = tmp_path / "train_predictions.csv"
+        order = np.random.default_rng(0).permutation(len(held.texts))
+        texts = ["a text of another split", *(held.texts[row] for row in order)]
+        rest = np.concatenate(([order[0]], order))
+        write_predictions(file, texts, held.truth[rest], own[rest] / 2, 0.5, corpus.labels)
+        teachers = (str(teacher.directory), str(file))
+        settings = dict(teacher=teachers, limit=200, num_epochs=6, batch_size=32)  # noqa: C408
+        student = run(tmp_path, learning_rate=3e-3, **settings)
+        # The best epoch's checkpoint is the last one's, of which `own` is.
+        assert student.setup.tokens.truth == pytest.approx(own * 0.75, abs=2e-4)
+        assert student.setup.sample.truth.max() == 1  # scores are about the true labels
+        loss = [row["train/loss"] for row in student.state.history]
+        assert loss[-1] < loss[0]
+        again = run(tmp_path, learning_rate=3e-3, **settings | {"num_epochs": 1})
+        assert np.array_equal(again.setup.tokens.truth, student.setup.tokens.truth)  # kept
+
+    def test_a_teacher_may_have_more_labels_in_another_order(self, tmp_path: Path) -> None:
+        corpus = load_corpus(TrainConfig(dataset="demo", limit=64))
+        labels = (*corpus.labels[::-1], "boredom")
+        truth = np.zeros((len(corpus.train.texts), len(labels)), np.bool_)
+        p = np.random.default_rng(0).random(truth.shape).astype(np.float32)
+        write_predictions(tmp_path / "p.csv", corpus.train.texts, truth, p, 0.5, labels)
+        found = run(tmp_path, teacher=(str(tmp_path / "p.csv"),))
+        assert np.array_equal(found.setup.tokens.truth, p[:, :-1][:, ::-1])
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("few.csv", "few.csv has no predictions for 4 of 64 training texts"),
+            ("labels.csv", "labels.csv has 2 labels and lacks 26 of the 28 of the data"),
+            ("nothing", "nothing does not exist"),
+            ("empty", "empty holds no config.json"),
+            ("part", "part are not those of its model: 1 missing"),
+        ],
+    )
+    def test_what_cannot_teach_is_refused(self, tmp_path: Path, name: str, told: str) -> None:
+        corpus = load_corpus(TrainConfig(dataset="demo", limit=64))
+        texts, truth, labels = corpus.train.texts, corpus.train.truth, corpus.labels
+        p = np.zeros(truth.shape)
+        write_predictions(tmp_path / "few.csv", texts[4:], truth[4:], p[4:], 0.5, labels)
+        columns = truth[:, :2], p[:, :2], 0.5, labels[:2]
+        write_predictions(tmp_path / "labels.csv", texts, *columns)
+        (tmp_path / "empty").mkdir()
+        teacher, tokenizer = model.load(TrainConfig(model="tiny-bert"), corpus.labels)
+        model.save_checkpoint(teacher, tokenizer, tmp_path / "part")
+        weights = torch.load(tmp_path / "part" / "pytorch_model.bin")
+        weights.popitem()
+        torch.save(weights, tmp_path / "part" / "pytorch_model.bin")
+        with pytest.raises(GoemoError) as caught:
+            run(tmp_path / "runs", teacher=(str(tmp_path / name),))
+        assert told in str(caught.value)
+        assert list((tmp_path / "runs").iterdir()) == []

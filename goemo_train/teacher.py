@@ -1,0 +1,96 @@
+"""Teachers: what other models say of the training texts, for a student to learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from goemo_report.checkpoints import checkpoint, checkpoint_files
+from goemo_report.corpora.corpus import Corpus
+from goemo_report.errors import DataError
+from goemo_report.predictions import read_predictions
+from goemo_report.sources.store import Cache, Codec, md5_of
+from goemo_train.config import TrainConfig
+from goemo_train.data import MOST_KEPT
+from goemo_train.tracking import Progress
+
+Targets = npt.NDArray[np.float32]
+TARGETS = Codec[Targets](
+    lambda array: [array.astype("<f4").tobytes()],
+    lambda data: np.frombuffer(data, "<f4").astype(np.float32),
+)
+
+
+def soft_labels(
+    config: TrainConfig, corpus: Corpus, device: torch.device, progress: Progress
+) -> Targets:
+    """The mean of the teachers' probabilities (n, k) for the training texts.
+
+    Hinton et al. 2015, at temperature 1. A teacher may have more labels than the data.
+
+    Raises:
+        GoemoError: a teacher cannot be loaded, lacks labels or, a file, lacks texts.
+
+    """
+    total = np.zeros((len(corpus.train.texts), len(corpus.labels)))
+    for teacher in map(Path, config.teacher):
+        made = _predicted if teacher.is_dir() else _read
+        total += made(teacher, config, corpus, device, progress)
+    return (total / len(config.teacher)).astype(np.float32)
+
+
+def _predicted(
+    teacher: Path, config: TrainConfig, corpus: Corpus, device: torch.device, progress: Progress
+) -> Targets:
+    """By a checkpoint directory, or the one in a run's; kept between runs by its content."""
+    inner = teacher / "checkpoint"  # of a directory that this trainer wrote
+    with checkpoint_files.from_directory(inner if inner.is_dir() else teacher) as files:
+        names = sorted(path.name for path in files.directory.iterdir())
+        digests = [[name, md5_of(files.directory / name)] for name in names]
+
+        def predict() -> Targets:
+            loaded = checkpoint.load(files, corpus.labels, str(device))
+            columns = _columns(str(teacher), loaded.labels, corpus.labels)
+            progress.note(f"{teacher} predicts {len(corpus.train.texts)} training texts")
+            logits = loaded.predict(
+                corpus.train.texts,
+                max_length=config.max_seq_length,
+                precision="bf16" if config.eval_precision == "bf16" else "fp32",
+            )
+            return checkpoint.sigmoid(logits)[:, columns].astype(np.float32)
+
+        how = (config.max_seq_length, config.eval_precision, device.type, torch.__version__)
+        identity = (digests, *how, corpus.labels, corpus.train.texts)
+        found = Cache().cached("teachers", identity, predict, TARGETS, most=MOST_KEPT)
+    return found.reshape(-1, len(corpus.labels))
+
+
+def _read(
+    teacher: Path, _config: TrainConfig, corpus: Corpus, _device: torch.device, progress: Progress
+) -> Targets:
+    """By a file of predictions for the training texts, in any order and with others besides."""
+    held = read_predictions(teacher, name=str(teacher))
+    columns = _columns(str(teacher), held.labels, corpus.labels)
+    rows = {text: row for row, text in enumerate(held.texts)}
+    texts = corpus.train.texts
+    if missing := sum(text not in rows for text in texts):
+        raise DataError(
+            f"{teacher} has no predictions for {missing:,} of {len(texts):,} training texts",
+            "Predict the training split, or give --teacher the checkpoint",
+        )
+    order = [rows[text] for text in texts]
+    progress.note(f"{teacher} has predictions for {len(texts)} training texts")
+    return held.probabilities[np.ix_(order, columns)].astype(np.float32)
+
+
+def _columns(teacher: str, has: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
+    if missing := [label for label in wanted if label not in has]:
+        raise DataError(
+            f"{teacher} has {len(has)} labels and lacks {len(missing)} of the {len(wanted)} of the "
+            f"data, such as {missing[0]}",
+            "A teacher predicts every label that the student learns",
+        )
+    return [has.index(label) for label in wanted]
