@@ -37,7 +37,8 @@ def another(name: str, value: Any) -> Any:
     hint, _, *bounds = get_args(get_type_hints(TrainConfig, include_extras=True)[name])
     if hint == tuple[str, ...]:
         return ("/of mine", "/of --others")
-    if choices := [choice for choice in get_args(hint) if choice != value]:
+    nested = [choice for part in (hint, *get_args(hint)) for choice in get_args(part)]
+    if choices := [choice for choice in nested if isinstance(choice, str) and choice != value]:
         return choices[0]
     if hint is bool:
         return not value
