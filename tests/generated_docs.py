@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from goemo_report import contract
-from goemo_report.audit import RULES, SEVERITY_MEANINGS
+from goemo_report.audit import RULES
+from goemo_report.audit.registry import SEVERITY_MEANINGS
 from goemo_report.cli import goemo_report as main
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet
 from goemo_train.config import COMMAND, PRESETS, TrainConfig

@@ -95,23 +95,16 @@ _SANE_METADATA: Final[dict[str, Sane]] = {
 }
 
 
+@CONTENTS.rule_of_keys(
+    "metadata", CHECKPOINT_METADATA, "wandb.Artifact(..., metadata={{'{name}': ...}})"
+)
 def _metadata(evidence: Evidence, key: Key) -> Iterator[str]:
+    """The checkpoint's metadata has {name}, {type}: {meaning}."""
     checkpoint = evidence.artifacts.get("checkpoint")
     if checkpoint is not None:
         found = fault(checkpoint.reference.metadata, key, _SANE_METADATA.get(key.name))
         if found:
             yield f"{found} in the metadata of {checkpoint.reference.name}"
-
-
-for _key in CHECKPOINT_METADATA:
-    CONTENTS.add(
-        f"metadata-{_key.name.replace('_', '-')}",
-        "error",
-        f"The checkpoint's metadata has {_key.name}, {_key.type.__name__}: {_key.meaning}.",
-        f"wandb.Artifact(..., metadata={{'{_key.name}': ...}})",
-        _metadata,
-        _key,
-    )
 
 
 @CONTENTS.rule("error", "Save it with save_pretrained and log the artifact again")

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels
-from goemo_report.audit import RULES, Audit, Evidence, audit
+from goemo_report.audit import RULES, Audit, audit
+from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError

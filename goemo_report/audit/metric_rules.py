@@ -72,7 +72,9 @@ def _epoch_step(evidence: Evidence) -> Iterator[str]:
         yield f"there are metrics of epoch {listed(f'{epoch:g}' for epoch in odd)}, after the last"
 
 
+@METRICS.rule_of_keys("epoch", EPOCH_KEYS, _ONE_LOG.replace("{", "{{").replace("}", "}}"))
 def _in_every_epoch(evidence: Evidence, key: Key) -> Iterator[str]:
+    """{name} is logged in every epoch: {meaning}."""
     logged = [row[key.name] for row in evidence.training.rows.values() if key.name in row]
     rows = evidence.epoch_rows()
     if not evidence.training.rows or (logged and not rows):
@@ -102,21 +104,12 @@ def _number_fault(value: Any, key: Key) -> str:
     return "" if sane(number) else f"is {number:g}, not {range_}"
 
 
-for _key in EPOCH_KEYS:
-    METRICS.add(
-        f"epoch-{_key.name.replace('/', '-').replace('_', '-')}",
-        "error",
-        f"{_key.name} is logged in every epoch: {_key.meaning}.",
-        _ONE_LOG,
-        _in_every_epoch,
-        _key,
-    )
-
-
 # --- After training -------------------------------------------------------------------
 
 
+@METRICS.rule_of_keys("metric", OVERALL_METRICS, "Log it after the evaluation on the test split")
 def _overall_metric(evidence: Evidence, key: Key) -> Iterator[str]:
+    """{name} is logged after training: {meaning}."""
     value = evidence.result.logged.get(key.name)
     if value is None:
         yield f"{key.name} is missing"
@@ -125,17 +118,6 @@ def _overall_metric(evidence: Evidence, key: Key) -> Iterator[str]:
             yield f"{key.name} is not a number"
     elif not 0 <= value <= 1:
         yield f"{key.name} is {value:g}, not from 0 to 1"
-
-
-for _key in OVERALL_METRICS:
-    METRICS.add(
-        f"metric-{_key.name.replace('/', '-').replace('_', '-')}",
-        "error",
-        f"{_key.name} is logged after training: {_key.meaning}.",
-        "Log it after the evaluation on the test split",
-        _overall_metric,
-        _key,
-    )
 
 
 @METRICS.rule(
@@ -188,23 +170,14 @@ for _statistic, _kind in PER_CLASS_STATISTICS.items():
     )
 
 
+@METRICS.rule_of_keys("summary", SUMMARY_METRICS, "Log it with the evaluation metrics")
 def _summary_metric(evidence: Evidence, key: Key) -> Iterator[str]:
+    """{name} is logged after training, {type}: {meaning}."""
     value = evidence.result.logged.get(key.name)
     if value is None:
         yield f"{key.name} is missing"
     elif not has_type(value, key.type) or value < 0:
         yield f"{key.name} is {value:g}"
-
-
-for _key in SUMMARY_METRICS:
-    METRICS.add(
-        f"summary-{_key.name.replace('_', '-')}",
-        "error",
-        f"{_key.name} is logged after training, {_key.type.__name__}: {_key.meaning}.",
-        "Log it with the evaluation metrics",
-        _summary_metric,
-        _key,
-    )
 
 
 # --- Other spellings ------------------------------------------------------------------

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from xml.etree import ElementTree as ET  # written only, nothing is parsed
 
+from goemo_report.audit import Audit, Finding
 from goemo_report.audit.gate import Condition
-from goemo_report.audit.judge import Audit, Finding
 from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural

@@ -20,6 +20,9 @@ Severity = Literal["error", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 Subject = Literal["run", "config", "metrics", "artifacts", "truth"]
 Check = Callable[[Evidence], Iterable[str]]
+KeyCheck = Callable[[Evidence, Key], Iterable[str]]
+Sane = tuple[Callable[[Any], bool], str]
+"""Whether a value makes sense, and the sensible values in words."""
 _Given = ParamSpec("_Given")
 
 SEVERITY_MEANINGS: Final[dict[Severity, str]] = {
@@ -73,6 +76,25 @@ class RuleSet:
 
         return declare
 
+    def rule_of_keys(
+        self, prefix: str, keys: Iterable[Key], remedy: str, sane: Mapping[str, Sane] | None = None
+    ) -> Callable[[KeyCheck], KeyCheck]:
+        """Declare the decorated function as a rule about each key: `{name}`, `{type}`, `{range}`
+        and `{meaning}` in its docstring and in the remedy are the key's."""
+
+        def declare(check: KeyCheck) -> KeyCheck:
+            required = " ".join((check.__doc__ or "").split())
+            for key in keys:
+                name = key.name.removeprefix("system/").replace("/", "-").replace("_", "-")
+                kind = key.type.__name__ + (", or null" if key.optional else "")
+                range_ = f" ({sane[key.name][1]})" if sane and key.name in sane else ""
+                about = {"name": key.name, "type": kind, "range": range_, "meaning": key.meaning}
+                texts = required.format(**about), remedy.format(**about)
+                self.add(f"{prefix}-{name}", "error", *texts, check, key)
+            return check
+
+        return declare
+
     def add(
         self,
         name: str,
@@ -92,9 +114,6 @@ class RuleSet:
 
 
 # --- Logged values --------------------------------------------------------------------
-
-Sane = tuple[Callable[[Any], bool], str]
-"""Whether a value makes sense, and the sensible values in words."""
 
 SHARE: Final[Sane] = (lambda v: 0 <= v <= 1, "from 0 to 1")
 NOT_NEGATIVE: Final[Sane] = (lambda v: v >= 0, "at least 0")

@@ -114,11 +114,12 @@ def _tags_one_status(evidence: Evidence) -> Iterator[str]:
 # --- Config ---------------------------------------------------------------------------
 
 _VERSION: Final[Sane] = (is_version, "a version")
+_VERSIONED: Final = ("python_version", "pytorch_version", "cuda_version", "transformers_version")
 _SANE: Final[dict[str, Sane]] = {
     **dict.fromkeys(("model_params", "train_samples", "val_samples", "test_samples"), ABOVE_ZERO),
     **dict.fromkeys(("batch_size", "num_epochs", "max_seq_length"), AT_LEAST_ONE),
     **dict.fromkeys(("warmup_steps", "random_seed", "system/gpu_count"), NOT_NEGATIVE),
-    **{key.name: _VERSION for key in (*CONFIG_KEYS, *SYSTEM_KEYS) if "_version" in key.name},
+    **{key.name: _VERSION for key in (*CONFIG_KEYS, *SYSTEM_KEYS) if key.name.endswith(_VERSIONED)},
     "num_labels": (lambda v: v >= 2, "at least 2"),
     "learning_rate": (lambda v: 0 < v < 1, "between 0 and 1"),
     "dropout": (lambda v: 0 <= v < 1, "from 0 to below 1"),
@@ -128,29 +129,17 @@ _SANE: Final[dict[str, Sane]] = {
         "a version, or none",
     ),
 }
-del _SANE["dataset_version"]
 
 
+@CONFIG.rule_of_keys(
+    "system", SYSTEM_KEYS, "wandb.config.update({{'{name}': ...}}) when the run starts", _SANE
+)
+@CONFIG.rule_of_keys("config", CONFIG_KEYS, "Log {name} in the run's config", _SANE)
 def _key_of_config(evidence: Evidence, key: Key) -> Iterator[str]:
+    """The config has {name}, {type}{range}: {meaning}."""
     found = fault(evidence.run.config, key, _SANE.get(key.name))
     if found:
         yield found
-
-
-for _key in (*CONFIG_KEYS, *SYSTEM_KEYS):
-    _name = _key.name.replace("system/", "system-").replace("_", "-")
-    _optional = ", or null" if _key.optional else ""
-    _range = f" ({_SANE[_key.name][1]})" if _key.name in _SANE else ""
-    CONFIG.add(
-        _name if _key in SYSTEM_KEYS else f"config-{_name}",
-        "error",
-        f"The config has {_key.name}, {_key.type.__name__}{_optional}{_range}: {_key.meaning}.",
-        f"wandb.config.update({{'{_key.name}': ...}}) when the run starts"
-        if _key in SYSTEM_KEYS
-        else f"Log {_key.name} in the run's config",
-        _key_of_config,
-        _key,
-    )
 
 
 @CONFIG.rule("warning", "Log both from the same place")

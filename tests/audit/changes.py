@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from goemo_report.audit import Evidence
+from goemo_report.audit.evidence import Evidence
 from goemo_report.contract import Role
 from goemo_report.formats.csv_table import Table, to_csv
 from goemo_report.results import logged_metrics

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from goemo_report.audit import Evidence, collect
+from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.sources.model import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.train.conftest import Finished, finished

@@ -11,15 +11,8 @@ from typing import Any
 
 import pytest
 
-from goemo_report.audit import (
-    RULES,
-    Evidence,
-    audit,
-    check_waivers,
-    collect,
-    present,
-    unused_waivers,
-)
+from goemo_report.audit import RULES, audit, check_waivers, present, unused_waivers
+from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.errors import SettingsError
 from goemo_report.report.render import render_block
 from goemo_report.sources.base import Progress, silent

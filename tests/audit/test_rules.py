@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goemo_report.audit import RULES, SEVERITIES, Evidence, audit
+from goemo_report.audit import RULES, audit
+from goemo_report.audit.evidence import Evidence
+from goemo_report.audit.registry import SEVERITIES
 from goemo_report.contract import (
     ARTIFACTS,
     CHECKPOINT_METADATA,

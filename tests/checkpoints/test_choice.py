@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from goemo_report.audit import Evidence, audit, collect
+from goemo_report.audit import audit
+from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.checkpoints import checkpoint_files
 from goemo_report.errors import DataError
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
