@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -267,3 +267,21 @@ def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
             )
             for line in lines
         )
+
+
+def by_run(logs: Iterable[RunLog]) -> list[list[RunLog]]:
+    """Logs by project and id; one that was cut before it named its project goes by its id."""
+    groups: dict[tuple[str, str], list[RunLog]] = {}
+    unnamed: list[RunLog] = []
+    for log in logs:
+        if log.project or log.started:
+            groups.setdefault((log.project, log.id), []).append(log)
+        else:
+            unnamed.append(log)
+    for log in unnamed:
+        same = [group for (_, run_id), group in groups.items() if run_id == log.id]
+        if len(same) == 1:
+            same[0].append(log)
+        else:
+            groups.setdefault(("", log.id), []).append(log)
+    return list(groups.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,9 +31,9 @@ from goemo_report.sources.offline_logs.folders import (
     on_disk,
     scan,
 )
-from goemo_report.sources.offline_logs.offline_run import OfflineRun
+from goemo_report.sources.offline_logs.offline_run import OfflineRun, by_run
 from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, read_run_log
-from goemo_report.sources.offline_logs.staging import Reader, StagedFiles
+from goemo_report.sources.offline_logs.staging import LINK, Reader, StagedFiles, fetch_elsewhere
 from goemo_report.sources.references import (
     ArtifactReference,
     RunReference,
@@ -43,9 +43,7 @@ from goemo_report.sources.references import (
 )
 from goemo_report.sources.store import file_digest
 
-_LINK: Final = "wandb-client-artifact"
-"""Scheme of a reference to a file of an artifact that the same process made."""
-_MOST_LINKS: Final = 8
+_MOSTLINKS: Final = 8
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -207,7 +205,7 @@ class LogSource(RunSource):
                 damage[log_run_id(path)].append(log)
         runs: list[OfflineRun] = []
         names: dict[str, str] = {}
-        for logs in _by_run(log for log in self._logs.values() if isinstance(log, RunLog)):
+        for logs in by_run(log for log in self._logs.values() if isinstance(log, RunLog)):
             run = OfflineRun.of(logs, self.root, self._staged)
             try:
                 record = run.record
@@ -298,7 +296,7 @@ class LogSource(RunSource):
             return SkippedFile(file.path, f"files/{file.path} is not in the run's directory")
         held = self._followed(entry)
         if held.reference:
-            return self._external(held)
+            return fetch_elsewhere(held)
         return self._staged.find(file.path, held.size, held.digest, held.local_path, read)
 
     def _known_file(self, entry: ManifestEntry) -> ArtifactFile:
@@ -310,9 +308,9 @@ class LogSource(RunSource):
 
     def _followed(self, entry: ManifestEntry) -> ManifestEntry:
         """The entry that holds the bytes, where an artifact of the same logs does."""
-        for _ in range(_MOST_LINKS):
+        for _ in range(_MOSTLINKS):
             place = entry.reference.split("/", 3)
-            if entry.scheme != _LINK or len(place) < 4:
+            if entry.scheme != LINK or len(place) < 4:
                 break
             files = (file for run in self._all for file in run.held_by(place[2]))
             held = next((file for file in files if file.path == place[3]), None)
@@ -321,40 +319,6 @@ class LogSource(RunSource):
             entry = held
         return entry
 
-    def _external(self, file: ArtifactFile) -> LocalFile:
-        """What no log of this directory tells where it is staged."""
-        from goemo_report.sources.store import Cache
-        from goemo_report.sources.wandb_api import external_files
-        from goemo_report.sources.wandb_api.credentials import find_credentials
-        from goemo_report.sources.wandb_api.transport import Transport
-
-        if file.scheme in {_LINK, "wandb-artifact"}:
-            why = "no log here tells of that artifact; upload the run and read it from W&B"
-            return external_files.unfollowed(file, why)
-
-        def connect() -> Transport:
-            return Transport(find_credentials(), notify=lambda _: None)
-
-        return external_files.fetch_external([file], connect, Cache(), silent)[0]
-
 
 def _report(progress: Progress, file: ArtifactFile, before: int, total: int, read: int) -> None:
     progress(f"checking {file.path}", min(before + read, total), total)
-
-
-def _by_run(logs: Iterable[RunLog]) -> list[list[RunLog]]:
-    """Logs by project and id; one that was cut before it named its project goes by its id."""
-    groups: dict[tuple[str, str], list[RunLog]] = {}
-    unnamed: list[RunLog] = []
-    for log in logs:
-        if log.project or log.started:
-            groups.setdefault((log.project, log.id), []).append(log)
-        else:
-            unnamed.append(log)
-    for log in unnamed:
-        same = [group for (_, run_id), group in groups.items() if run_id == log.id]
-        if len(same) == 1:
-            same[0].append(log)
-        else:
-            groups.setdefault(("", log.id), []).append(log)
-    return list(groups.values())

@@ -7,8 +7,13 @@ import binascii
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PureWindowsPath
+from typing import Final
 
-from goemo_report.sources.model import LocalFile, SkippedFile
+from goemo_report.sources.base import silent
+from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
+
+LINK: Final = "wandb-client-artifact"
+"""Scheme of a reference to a file of an artifact that the same process made."""
 
 
 class StagedFiles:
@@ -89,3 +94,20 @@ def _in_wandb_cache(digest: str) -> Path | None:
 
         chosen = platformdirs.user_cache_dir("wandb")
     return Path(chosen, "artifacts", "obj", "md5", hexadecimal[:2], hexadecimal[2:])
+
+
+def fetch_elsewhere(file: ArtifactFile) -> LocalFile:
+    """A file of which no log of this directory tells where it is staged."""
+    from goemo_report.sources.store import Cache
+    from goemo_report.sources.wandb_api import external_files
+    from goemo_report.sources.wandb_api.credentials import find_credentials
+    from goemo_report.sources.wandb_api.transport import Transport
+
+    if file.scheme in {LINK, "wandb-artifact"}:
+        why = "no log here tells of that artifact; upload the run and read it from W&B"
+        return external_files.unfollowed(file, why)
+
+    def connect() -> Transport:
+        return Transport(find_credentials(), notify=lambda _: None)
+
+    return external_files.fetch_external([file], connect, Cache(), silent)[0]

@@ -107,6 +107,23 @@ class Project:
                 return
             variables["cursor"] = cursor
 
+    def all_of(
+        self,
+        run_id: str,
+        node: decode.Node,
+        field: str,
+        more: Callable[[str, str], tuple[str, dict[str, Any]]],
+    ) -> Iterator[decode.Node]:
+        """All nodes of one of a run's connections; `node` has its first page."""
+        connection = node.get(field) or {}
+        while True:
+            yield from decode.edges(connection)
+            page = connection.get("pageInfo") or {}
+            if not page.get("hasNextPage") or not page.get("endCursor"):
+                return
+            answer = self.ask(*more(run_id, page["endCursor"]))
+            connection = (answer.get("run") or {}).get(field) or {}
+
     def newest_nodes(self, count: int) -> list[decode.Node]:
         """The runs that started last, newest first."""
         page = self.ask(

@@ -11,7 +11,7 @@ import copy
 import difflib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from goemo_report.contract import PROJECT
@@ -280,8 +280,8 @@ class ApiSource(RunSource):
                 raise NotFoundError(
                     f"no run {run.id} in {project.path} any more", "List the runs again"
                 )
-            logged = _pages(project, run, node, "outputArtifacts", queries.more_artifacts)
-            files = _pages(project, run, node, "files", queries.more_run_files)
+            logged = project.all_of(run.id, node, "outputArtifacts", queries.more_artifacts)
+            files = project.all_of(run.id, node, "files", queries.more_run_files)
             references = decode.artifact_refs(list(logged), run.id)
             references += decode.prediction_run_files(list(files), run.id)
             self._owners |= {reference.id: project for reference in references}
@@ -345,21 +345,3 @@ class ApiSource(RunSource):
                 "Choose one with --entity or WANDB_ENTITY",
             )
         return str(viewer["entity"])
-
-
-def _pages(
-    project: Project,
-    run: RunRecord,
-    node: decode.Node,
-    field: str,
-    more: Callable[[str, str], tuple[str, dict[str, Any]]],
-) -> Iterator[decode.Node]:
-    """All nodes of one of a run's connections; `node` has its first page."""
-    connection = node.get(field) or {}
-    while True:
-        yield from decode.edges(connection)
-        page = connection.get("pageInfo") or {}
-        if not page.get("hasNextPage") or not page.get("endCursor"):
-            return
-        answer = project.ask(*more(run.id, page["endCursor"]))
-        connection = (answer.get("run") or {}).get(field) or {}
