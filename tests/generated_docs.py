@@ -15,6 +15,7 @@ from goemo_report import contract
 from goemo_report.audit import RULES
 from goemo_report.audit.registry import SEVERITY_MEANINGS
 from goemo_report.cli import goemo_report as main
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet
 from goemo_train.config import COMMAND, PRESETS, TrainConfig
 
@@ -108,6 +109,13 @@ def contract_page() -> str:
         ),
         "| `model.safetensors` | `pytorch_model.bin` |",
         f"| run files below `{contract.PREDICTIONS_FOLDER}` | the prediction artifacts |",
+        "",
+        "## JSON documents\n",
+        (
+            f"Every document that a command writes has a `schema_version`, which is "
+            f"{SCHEMA_VERSION}. It rises with a release that renames or removes something, and "
+            "what changed is listed here."
+        ),
         "",
     ]
     return "\n".join(parts)

@@ -29,8 +29,6 @@ from goemo_report.statistics.differences import paired
 from goemo_report.statistics.distributions import CONFIDENCE
 from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE, Analysis, analyse, percent
 
-SCHEMA_VERSION: Final = 1
-
 _SLACK: Final = 1e-9  # 0.46 - 0.45 is a little more than 0.01
 
 

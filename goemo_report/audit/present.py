@@ -10,13 +10,12 @@ from xml.etree import ElementTree as ET  # written only, nothing is parsed
 from goemo_report.audit import Audit, Finding
 from goemo_report.audit.gate import Condition
 from goemo_report.audit.registry import SEVERITIES, Severity
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Cell, Column, Mark, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_text
-
-SCHEMA_VERSION: Final = 1
 
 _TITLES: Final[dict[Severity, str]] = {"error": "Errors", "warning": "Warnings", "note": "Notes"}
 _MARKS: Final[dict[Severity, Mark]] = {"error": "bad", "warning": "warning", "note": "muted"}

@@ -15,6 +15,7 @@ from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import DataError, NotFoundError
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import LabelSet, set_of
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.results import load_results
@@ -23,7 +24,6 @@ from goemo_report.sources.model import RunRecord
 from goemo_report.thresholds.protocols import Protocol, fixed, tuned_globally, tuned_per_class
 from goemo_report.thresholds.protocols import ThresholdChoice as Choice
 
-SCHEMA_VERSION: Final = 1
 PROTOCOLS: Final[tuple[Protocol, ...]] = ("per-class", "global", "fixed")
 """Those whose thresholds can be applied to new texts."""
 

@@ -23,7 +23,6 @@ from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.newest import newest
 
-SCHEMA_VERSION: Final = 1
 TOLERANCES: Final[Mapping[str, float]] = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2}
 """Largest difference of a probability between machines, by the precision of the run."""
 METRICS: Final = ("micro_auc", "macro_auc", "macro_f1", "micro_f1")

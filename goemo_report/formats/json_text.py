@@ -17,6 +17,9 @@ from typing import Any, Final
 
 from goemo_report.formats.text import escape_hidden_json
 
+SCHEMA_VERSION: Final = 1
+"""Of every JSON document that is written; it rises with a release, as docs/contract.md says."""
+
 DEEPEST: Final = 100
 """Levels of nesting that a value may have."""
 

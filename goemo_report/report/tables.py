@@ -14,7 +14,7 @@ from goemo_report.contract import (
     per_class_metric,
 )
 from goemo_report.formats.csv_table import to_csv
-from goemo_report.formats.json_text import jsonable, timestamp
+from goemo_report.formats.json_text import SCHEMA_VERSION, jsonable, timestamp
 from goemo_report.formats.wording import plural
 from goemo_report.labels import LabelSet, logged_set
 from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, canonical_metric
@@ -26,7 +26,6 @@ from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRe
 if TYPE_CHECKING:
     from goemo_report.metrics.scores import Scores  # numpy is not needed to list runs
 
-SCHEMA_VERSION: Final = 1
 _HEADLINES: Final = {
     "test/macro_f1": "macro F1",
     "test/micro_f1": "micro F1",

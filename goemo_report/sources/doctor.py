@@ -27,7 +27,6 @@ from goemo_report.sources.wandb_api.source import ApiSource
 
 Status = Literal["ok", "warning", "failed"]
 
-SCHEMA_VERSION: Final = 1
 _NEWEST_TRIED: Final = (0, 31)
 _LITTLE_SPACE: Final = 5 << 30
 _NO_SPACE: Final = 200 << 20

@@ -320,7 +320,7 @@ def _describe(run: RunRecord, source: RunSource, target: Download) -> str:
     artifact = target.artifact
     present = {file.path for file in (*target.written, *target.kept)}
     document: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "run": {
             "id": run.id,
             "name": run.name,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import GoemoError, NotFoundError, SourceError
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
@@ -28,7 +29,6 @@ from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.syncing.arrival import Arrival, Held, LocalRun, Logged, compare
 from goemo_report.syncing.upload import Remainder, Sent, log_of_remainder, wandb_sync
 
-SCHEMA_VERSION: Final = 1
 _ATTEMPTS: Final = 3
 _LEAST_TIME: Final = 120.0
 _BYTES_PER_SECOND: Final = 500_000.0  # the slowest upload that is waited for

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
 from goemo_report.predictions import Predictions
@@ -23,8 +24,6 @@ from goemo_report.thresholds.tune import (
 )
 
 Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
-
-SCHEMA_VERSION: Final = 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from goemo_report.formats.json_text import to_json
+from goemo_report.formats.json_text import SCHEMA_VERSION, to_json
 from goemo_report.report.document import (
     Axis,
     Block,
@@ -28,7 +28,6 @@ from goemo_report.report.document import (
 from goemo_report.report.render.numbers import as_cell, defined
 from goemo_report.report.render.text import safe_link
 
-SCHEMA_VERSION: Final = 1
 Json = dict[str, Any]
 
 _KEYS: Final[dict[type, tuple[str, str]]] = {
