@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.api.runs import Runs
-    from goemo_report.audit import Audit, Evidence
+    from goemo_report.audit import Audit
+    from goemo_report.audit.evidence import Evidence
     from goemo_report.audit.gate import Condition
     from goemo_report.audit.limits import Kind, Limit
     from goemo_report.report.document import Table
@@ -186,7 +187,8 @@ def _numbers(one: Condition) -> tuple[float | None, ...]:
 
 def audited(runs: Runs, strict: bool) -> Audits:
     """Runs held against every rule."""
-    from goemo_report.audit import audit, collect, unused_waivers
+    from goemo_report.audit import audit, unused_waivers
+    from goemo_report.audit.evidence import collect
 
     waived = waivers()
     with Bar(runs.progress) as bar:
@@ -208,7 +210,8 @@ def judged(
     map_to: str | None,
 ) -> Gate:
     """Runs held against conditions."""
-    from goemo_report.audit import collect, gate
+    from goemo_report.audit import gate
+    from goemo_report.audit.evidence import collect
     from goemo_report.sources.model import Listing
     from goemo_report.sources.resolve import with_run
 

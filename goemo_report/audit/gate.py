@@ -19,6 +19,7 @@ from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.metrics.table import OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from goemo_report import __version__
 from goemo_report.contract import STATUS_TAGS
 from goemo_report.errors import GoemoError
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural, size
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource

@@ -15,7 +15,7 @@ from typing import Any, Final
 from goemo_report.contract import Role, artifact_role
 from goemo_report.errors import GoemoError, NotFoundError
 from goemo_report.formats.files import chunks, whole_file, write_whole
-from goemo_report.formats.json_text import to_json
+from goemo_report.formats.json_text import SCHEMA_VERSION, to_json
 from goemo_report.formats.wording import listed, plural, size
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord, SkippedFile
