@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from goemo_report.analysis.epochs import training_of
 from goemo_report.analysis.ties import auc_slack
@@ -26,6 +27,9 @@ LEAK_LIMIT: Final = 0.02
 
 TUNED: Final = "macro_f1_tuned"
 """What `goemo-train` logs for each split beside the guide's metrics."""
+
+_CHECKED: Final[WeakKeyDictionary[RunResult, tuple[LoggedCheck, ...]]] = WeakKeyDictionary()
+"""What several sections ask for."""
 
 _METADATA: Final = {
     "final_test_auc": "test/auc",
@@ -80,8 +84,10 @@ def check_logged(result: RunResult) -> tuple[LoggedCheck, ...]:
     F1, precision and recall are compared as the file's own `pred_labels` have them. Figures
     of the validation split are those of the best epoch, from which the predictions come.
     """
-    result = result.as_read
-    return (*_check_log(result), *_check_metadata(result))
+    if (found := _CHECKED.get(result)) is None:
+        read = result.as_read
+        found = _CHECKED[result] = (*_check_log(read), *_check_metadata(read))
+    return found
 
 
 def _check_log(result: RunResult) -> Iterator[LoggedCheck]:
