@@ -219,10 +219,16 @@ class LoadedRun:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LoadedRuns(Sequence[RunResult]):
-    """The runs that can be used, in the order asked, and those left out with the reason."""
+    """The runs that can be used, in the order asked, and those left out with the reason.
+
+    `logged` are those left out of which there is only what they logged themselves; `notes` say
+    which of several versions of their predictions was read.
+    """
 
     results: tuple[RunResult, ...]
     skipped: tuple[SkippedRun, ...] = ()
+    logged: tuple[RunResult, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> RunResult: ...
@@ -244,24 +250,32 @@ def load_results(
     splits: Sequence[Split] = SPLITS,
     progress: Progress = silent,
     expected: Sequence[LabelSet] = (),
+    *,
+    figures: bool = False,
 ) -> LoadedRuns:
     """Fetch, read and score the predictions of many runs, with one of the `expected` label sets.
 
     Artifact lists, manifests and files are each asked for all runs at once. A run without
-    a single usable split is left out with its reason; NotFoundError when that is every run.
+    a single usable split is left out with its reason; NotFoundError when that is every run,
+    unless `figures` that runs logged themselves are enough.
     """
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
+    logged: list[RunResult] = []
+    notes: list[str] = []
     roles = [PREDICTION_ROLES[split] for split in splits]
     for loaded in load_runs(source, runs, roles, progress, expected=expected):
+        notes += _other_versions(loaded)
         if loaded.result.splits:
             results.append(loaded.result)
         else:
+            if loaded.result.logged or loaded.result.history:
+                logged.append(loaded.result)
             said = loaded.result.problems
             named = [r for split, r in said.items() if PREDICTION_ROLES[split] in loaded.artifacts]
             reason = "; ".join(dict.fromkeys(named or said.values()))
             skipped.append(left_out(loaded.result.run, reason))
-    if runs and not results:
+    if runs and not results and not (figures and logged):
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)
         kinds = {item.kind for own in source.artifacts(runs).values() for item in own}
         if kinds == {"file"}:
@@ -272,7 +286,24 @@ def load_results(
             "A run needs its predictions as an artifact or a table; `goemo-report show RUN` lists "
             "what it logged",
         )
-    return LoadedRuns(tuple(results), tuple(skipped))
+    return LoadedRuns(tuple(results), tuple(skipped), tuple(logged), tuple(notes))
+
+
+def _other_versions(loaded: LoadedRun) -> Iterator[str]:
+    """That predictions were logged several times, and which of them is read."""
+    logged = loaded.result.artifacts
+    for role in _SPLITS:
+        if role in loaded.artifacts:
+            read = loaded.artifacts[role].reference
+            others = [one for one in logged if one.name == read.name and one.id != read.id]
+            names = [alias for one in others for alias in one.aliases or (one.version or "",)]
+            known = f"; --alias takes another: {listed(names, 3)}" if any(names) else ""
+            if others:
+                which = f" ({', '.join(read.aliases)})" if read.aliases else ""
+                yield (
+                    f"{loaded.result.run.name}: {read.name} was logged {len(others) + 1} times; "
+                    f"{read.version or 'the newest'}{which} is read{known}"
+                )
 
 
 def load_runs(
@@ -430,7 +461,10 @@ def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
         if not (item.role or artifact_role(item.name, run.id) or item.type in INTERNAL_TYPES)
     )
     likely = sorted(names, key=lambda name: ("pred" not in name, split not in name))
-    return f"{text} under the guide's name, but {listed(likely, 3)}" if likely else text
+    if likely:
+        return f"{text} under the guide's name, but {listed(likely, 3)}"
+    others = dict.fromkeys(one.name for one in own if one.type not in INTERNAL_TYPES)
+    return f"{text}, but {listed(others, 3)}" if others else text
 
 
 def _no_table(artifact: LoggedArtifact, split: Split) -> str:

@@ -75,6 +75,10 @@ class SourceChoice:
     validation: tuple[tuple[str, str], ...] = ()
     """Files of validation predictions for runs that are single files: (name of the run, file);
     without a name that of the only one."""
+    predictions: tuple[str, ...] = ()
+    """Artifacts that hold the predictions of runs, as `[val=]ARTIFACT[:ALIAS][/FILE]`."""
+    alias: str = ""
+    """The alias or version of predictions that is meant; empty: the newest."""
 
 
 @dataclass(frozen=True, slots=True)

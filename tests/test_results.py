@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from goemo_report.analysis.truth import check_logged
-from goemo_report.errors import NotFoundError
+from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.labels import WITHOUT_NEUTRAL
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import load_results, logged_metrics, prediction_file
+from goemo_report.sources.chosen import ChosenSource, NamedPredictions
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
 from goemo_report.sources.offline_logs.source import LogSource
@@ -273,3 +274,60 @@ def test_odd_runs_are_loaded_or_left_out_with_their_reason(mixed_root: Path) -> 
     (skipped,) = loaded.skipped
     missing = "logged no val predictions; logged no test predictions"
     assert skipped.reason == f"is unfinished, {missing}"
+
+
+# --- Predictions of another name or version -------------------------------------------
+
+
+def versions(run_id: str, name: str, *aliases: str) -> list[ArtifactRef]:
+    return [
+        replace(reference(run_id, "test"), id=f"{name}{n}", name=name, role=None, version=f"v{n}",
+                aliases=(alias,) if alias else ())
+        for n, alias in enumerate(aliases)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "alias", "taken"),
+    [
+        ("preds", "", "preds-a2"), ("preds-*", "", "preds-a2"), ("preds-a", "best", "preds-a0"),
+        ("preds:v1", "", "preds-a1"), ("preds:best/out/x.csv", "", "preds-a0"),
+        ("test=preds/out/x.csv", "", "preds-a2"),
+    ],
+)  # fmt: skip
+def test_predictions_under_another_name_are_read_when_named(
+    written: dict[str, Path], text: str, alias: str, taken: str
+) -> None:
+    source = MemorySource()
+    files = {"out/x.csv": written["test"], "out/y.csv": written["damaged"]}
+    if "/" not in text:
+        files.pop("out/y.csv")
+    logged = versions("a", "preds-a", "best", "", "latest")
+    source.add(record("a"), (reference("a", "test"), {"test_predictions.csv": written["damaged"]}),
+               *((one, files) for one in logged))  # fmt: skip
+    chosen = ChosenSource(source, [NamedPredictions.of(text)], alias)
+    loaded = load_results(chosen, source.runs, ["test"])
+    assert loaded[0].splits["test"].artifact.id == taken
+    (note,) = loaded.notes if taken == "preds-a2" else ("logged 3 times",)
+    assert "logged 3 times" in note
+
+
+def test_predictions_that_are_not_there_are_refused_with_what_is(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    guide = [replace(reference("a", "test"), id=str(n), aliases=(f"e{n}",)) for n in (1, 2)]
+    source.add(record("a"), *((one, {"x.csv": written["test"]}) for one in guide))
+    for named, alias, said in (
+        (["nothing"], "", f"no run logged an artifact nothing. They logged {guide[0].name}"),
+        ([], "best", "no run logged predictions with the alias best. Aliases: v0, e1 and e2"),
+        ([f"{guide[0].name}/y.csv"], "", "holds no y.csv, but x.csv"),
+    ):
+        with pytest.raises(NotFoundError) as caught:
+            load_results(
+                ChosenSource(source, list(map(NamedPredictions.of, named)), alias), source.runs
+            )
+        assert said in str(caught.value)
+    (found,) = load_results(ChosenSource(source, [], "e1"), source.runs, ["test"])
+    assert found.splits["test"].artifact.id == "1"
+    for wrong in ("", "a:b:c", ":v1", "val="):
+        with pytest.raises(SettingsError, match="names no predictions"):
+            NamedPredictions.of(wrong)

@@ -13,6 +13,7 @@ from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice, load_settings, read_project_file
 from goemo_report.sources.base import Progress
+from goemo_report.sources.chosen import NamedPredictions
 from goemo_report.sources.conditions import FIELDS, Condition, Order
 from goemo_report.sources.files import named_path
 from goemo_report.sources.model import STATES as STATES
@@ -43,17 +44,27 @@ def settled(
     entity: str | None,
     project: str | None,
     val: Place | Sequence[Place] = (),
+    predictions: Names = (),
+    alias: str | None = None,
 ) -> SourceChoice:
     """Where runs are read from: arguments, then environment, then pyproject.toml.
 
-    `val` are files of validation predictions, FILE or NAME=FILE.
+    `val` are files of validation predictions, FILE or NAME=FILE; `predictions` and `alias` name
+    the artifacts that hold predictions. Raises SettingsError for names that are none.
     """
     directory = None if wandb_dir is None else Path(wandb_dir)
     found = load_settings(
         entity=entity, project=project, wandb_dir=directory, environ=os.environ, directory=Path()
     ).source
     several = [val] if isinstance(val, str | os.PathLike) else val
-    return replace(found, validation=tuple(named_path(os.fspath(one)) for one in several))
+    for name in each(predictions):
+        NamedPredictions.of(name)
+    return replace(
+        found,
+        validation=tuple(named_path(os.fspath(one)) for one in several),
+        predictions=each(predictions),
+        alias=alias or "",
+    )
 
 
 def conditions(

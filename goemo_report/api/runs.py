@@ -242,6 +242,8 @@ def runs(
     sort: str | None = None,
     limit: int | None = None,
     val: Place | Sequence[Place] = (),
+    predictions: Names = (),
+    alias: str | None = None,
     everything: bool = False,
     wandb_dir: Place | None = None,
     entity: str | None = None,
@@ -265,6 +267,11 @@ def runs(
         limit: at most so many: the first of `sort`, without it the newest.
         val: for prediction files, the files with their validation predictions: FILE, or
             NAME=FILE for the run that is the file NAME.
+        predictions: where predictions have another name than the guide's: an artifact as
+            ARTIFACT[:ALIAS][/FILE], without the run's id at its end, or a pattern with `*`;
+            val=ARTIFACT for those of validation.
+        alias: of predictions that were logged several times the version with this alias, as
+            `best`; without it the newest.
         everything: also runs that are reports, and those that cannot be read whole.
         wandb_dir: read offline run logs below this directory, and nothing of W&B.
         entity: W&B user or team; default as in `goemo-report`: environment, then
@@ -295,7 +302,7 @@ def runs(
         sort=sort,
         limit=limit,
     )
-    choice = settled(wandb_dir, entity, project, val)
+    choice = settled(wandb_dir, entity, project, val, predictions, alias)
     names = [os.fspath(one) for one in references]
     if everything:
         source = open_source(choice)
@@ -310,6 +317,8 @@ def run(
     reference: Place,
     *,
     val: Place | Sequence[Place] = (),
+    predictions: Names = (),
+    alias: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -321,6 +330,8 @@ def run(
     Args:
         reference: what names it.
         val: as in `runs`.
+        predictions: as in `runs`.
+        alias: as in `runs`.
         wandb_dir: as in `runs`.
         entity: as in `runs`.
         project: as in `runs`.
@@ -330,7 +341,7 @@ def run(
         NotFoundError: there is none, or the name fits several.
 
     """
-    choice = settled(wandb_dir, entity, project, val)
+    choice = settled(wandb_dir, entity, project, val, predictions, alias)
     source, record = find_one(choice, os.fspath(reference))
     return Run(record, source, choice, progress)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from goemo_report.api import html
-from goemo_report.api.arguments import Labels, Place, Shown, chosen_labels, settled
+from goemo_report.api.arguments import Labels, Names, Place, Shown, chosen_labels, settled
 from goemo_report.api.one_run import Run
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
@@ -112,6 +112,8 @@ def score(
     threshold: float | Sequence[float] | Mapping[str, float] | None = None,
     split: Split = "test",
     map_to: str | None = None,
+    artifact: Names = (),
+    alias: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -131,6 +133,8 @@ def score(
             0.5 for arrays where nothing else is given.
         split: which predictions of a run.
         map_to: of predictions, a file or a run: as in `Run.predictions`.
+        artifact: of a run, where its predictions have another name: as `predictions` of `runs`.
+        alias: of a run: as in `runs`.
         wandb_dir: as in `runs`, for what names a run; likewise `entity` and `project`.
         entity: see `wandb_dir`.
         project: see `wandb_dir`.
@@ -155,7 +159,7 @@ def score(
         if isinstance(predictions, Predictions):
             held = choice.on(predictions)
         else:
-            where = settled(wandb_dir, entity, project)
+            where = settled(wandb_dir, entity, project, (), artifact, alias)
             held = _read(predictions, split, where, choice, progress)
         predicted = held.predicted if threshold is None else None
         found = _evaluated(held.truth, held.probabilities, predicted, held.labels, threshold)

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -109,6 +109,10 @@ def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., A
     return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
 
 
+_OPTIONAL: Final = ("val", "predictions", "alias")
+"""What only some commands ask for beside the source."""
+
+
 def validation_option(command: _Command) -> _Command:
     """`--val`, which goes with what a command asks for."""
     return click.option(
@@ -119,18 +123,39 @@ def validation_option(command: _Command) -> _Command:
     )(command)
 
 
+def artifact_options(command: _Command) -> _Command:
+    """`--predictions` and `--alias`, which go with what a command asks for."""
+    wrapped = click.option(
+        "--alias",
+        metavar="NAME",
+        help="Of predictions logged several times, the version with this alias, as best.  "
+        "[default: the newest]",
+    )(command)
+    return click.option(
+        "--predictions",
+        metavar="ARTIFACT[:ALIAS][/FILE]",
+        multiple=True,
+        help="The artifact that holds the predictions, where it has another name than the guide's, "
+        "without the run's id at its end or with *; val=ARTIFACT for validation.",
+    )(wrapped)
+
+
 def asks(*, filters: bool) -> Callable[[_Command], _Command]:
     """Options of a command that reads runs, given to it as `asked`: arguments of `runs`, or of
     `run` without the filters.
 
     Options that were not typed take their value from `[tool.goemo]` where it has one.
     """
-    names = ("entity", "project", "wandb_dir", *(FILTERS if filters else ()))
+    names = ("entity", "project", "wandb_dir", *(FILTERS if filters else ()), *_OPTIONAL)
 
     def decorate(command: _Command) -> _Command:
         @functools.wraps(command)
         def settled(**values: Any) -> Any:
-            asked = {name: values.pop(name) for name in (*names, "val") if name in values}
+            asked = {
+                name: values.pop(name)
+                for name in (*names, "val", "predictions", "alias")
+                if name in values
+            }
             file = read_project_file(Path.cwd()).values
             values |= _from_file(click.get_current_context(), file, values)
             try:

@@ -11,6 +11,7 @@ import click
 import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import (
+    artifact_options,
     asks,
     label_options,
     output_option,
@@ -52,6 +53,7 @@ def hub_name(value: str) -> str:
 )
 @click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]")
 @asks(filters=False)
+@artifact_options
 @validation_option
 @label_options(rolls_up=False)
 @output_option

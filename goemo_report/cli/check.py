@@ -12,6 +12,7 @@ import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import (
+    artifact_options,
     asks,
     file_option,
     format_option,
@@ -71,6 +72,7 @@ _CONDITIONS: Final = (
 @split_option("Split of metrics without a prefix test/ or val/.")
 @file_option("--junit", meaning="Also write the conditions as JUnit XML.")
 @asks(filters=True)
+@artifact_options
 @validation_option
 @label_options(rolls_up=True)
 @format_option("table", "json", "md")

@@ -14,6 +14,7 @@ import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._group import ARGUMENTS
 from goemo_report.cli._options import (
+    artifact_options,
     asks,
     directory_option,
     file_name,
@@ -126,6 +127,7 @@ ORDER = 30
 )
 @open_option
 @asks(filters=True)
+@artifact_options
 @validation_option
 @label_options(rolls_up=True)
 @click.pass_context

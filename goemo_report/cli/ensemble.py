@@ -10,7 +10,7 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import FILTERS, asks, report_command
+from goemo_report.cli._options import FILTERS, artifact_options, asks, report_command
 from goemo_report.cli._output import note, note_all, note_skipped, progress, say
 
 ORDER = 72
@@ -31,6 +31,7 @@ ORDER = 72
     help="Directory to write; it is the RUN of other commands.",
 )
 @asks(filters=True)
+@artifact_options
 def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
     """Average the probabilities of runs that predict the same texts, test and validation, and
     write them as a run that every command takes: compare DIR RUN..., metrics DIR.

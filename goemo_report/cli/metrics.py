@@ -10,6 +10,7 @@ import click
 import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import (
+    artifact_options,
     asks,
     format_option,
     label_options,
@@ -41,6 +42,7 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
     help="A label is predicted from this probability on.",
 )
 @asks(filters=False)
+@artifact_options
 @label_options(rolls_up=True)
 @format_option("table", "json", "csv", "md")
 @output_option
@@ -59,6 +61,7 @@ def command(
     denominator is 0; an AUC without positives or negatives is not defined: null in JSON, left
     out of the macro mean.
     """
+    asked["artifact"] = asked.pop("predictions")
     with progress() as bar:
         found = gr.score(
             run,

@@ -10,6 +10,7 @@ import click
 import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import (
+    artifact_options,
     asks,
     label_options,
     output_option,
@@ -38,6 +39,7 @@ ORDER = 68
     help="One threshold per class, one for all classes, or 0.5.",
 )
 @asks(filters=False)
+@artifact_options
 @validation_option
 @label_options(rolls_up=False)
 @output_option

@@ -15,6 +15,8 @@ INTERNAL_TYPES: Final = frozenset({"code", "job", "wandb-history", "wandb-events
 """Types of artifacts that the client logs by itself."""
 RUN_TABLE: Final = "run_table"
 """Type of the artifacts that the client makes of each `wandb.Table` that is logged."""
+PREDICTIONS: Final[tuple[Role, ...]] = ("val-predictions", "test-predictions")
+"""Roles of predictions."""
 _SPLIT_WORDS: Final[dict[str, Role]] = {
     "test": "test-predictions",
     "val": "val-predictions",
@@ -29,12 +31,12 @@ def newest(run: RunRecord, references: Sequence[ArtifactRef], role: Role) -> Art
 
     `references` are what a source says that the run logged, the newest last.
     """
-    fitting = [reference for reference in references if _role(reference, run) == role]
+    fitting = [reference for reference in references if role_of(reference, run) == role]
     fitting.sort(key=lambda one: (one.kind == "artifact") + (one.type != RUN_TABLE))
     return fitting[-1] if fitting else None
 
 
-def _role(reference: ArtifactRef, run: RunRecord) -> Role | None:
+def role_of(reference: ArtifactRef, run: RunRecord) -> Role | None:
     """The role that an artifact's name says; of a logged `wandb.Table` its key, as W&B writes it
     with only letters, digits and _.-: `run-abc123-testpredictions`."""
     known = reference.role or artifact_role(reference.name, run.id)
@@ -43,8 +45,13 @@ def _role(reference: ArtifactRef, run: RunRecord) -> Role | None:
     key = reference.name.rsplit("/", 1)[-1].removeprefix(f"run-{run.id}-").lower()
     if "pred" not in key:
         return None
-    split = re.search(r"test|val|dev", key)
-    return _SPLIT_WORDS[split[0]] if split else "test-predictions"
+    return split_role(key) or "test-predictions"
+
+
+def split_role(name: str) -> Role | None:
+    """The role of predictions of the split that a name says; None where it says none."""
+    split = re.search(r"test|val|dev", name.lower())
+    return _SPLIT_WORDS[split[0]] if split else None
 
 
 def checkpoint_folder(files: Sequence[ArtifactFile]) -> str | None:

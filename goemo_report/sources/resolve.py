@@ -14,6 +14,7 @@ from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice
 from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import RunSource, readable
+from goemo_report.sources.chosen import ChosenSource, NamedPredictions
 from goemo_report.sources.conditions import Key
 from goemo_report.sources.joined import JoinedSource
 from goemo_report.sources.model import ArtifactRef, Listing, RunQuery, RunRecord
@@ -46,9 +47,16 @@ def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord
     own, asked = _claim_all(choice, [reference])[reference]
     source = own or open_source(choice)
     try:
-        return source, source.find_run(asked)
+        return _chosen(choice, source), source.find_run(asked)
     except GoemoError as error:
         raise _about_paths([reference], choice, error) or error from None
+
+
+def _chosen(choice: SourceChoice, source: RunSource) -> RunSource:
+    """The source, with the predictions that were named."""
+    if not choice.predictions and not choice.alias:
+        return source
+    return ChosenSource(source, list(map(NamedPredictions.of, choice.predictions)), choice.alias)
 
 
 def find_artifact(
@@ -100,6 +108,7 @@ def gather(
     source, listing = _joined(parts)
     if query.sort is not None:
         listing = replace(listing, runs=query.sort.sort(listing.runs))
+    source = _chosen(choice, source)
     return source, readable(source, listing)
 
 

@@ -1,0 +1,161 @@
+"""A source whose runs keep their predictions under another name, or in another version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Final
+
+from goemo_report.contract import Role
+from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    Listing,
+    LocalFile,
+    LostFiles,
+    RunQuery,
+    RunRecord,
+)
+from goemo_report.sources.newest import PREDICTIONS, role_of, split_role
+
+_FORM: Final = re.compile(r"(?:(val|test)=)?([^/:=]+)(?::([^/:]+))?(?:/(.+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPredictions:
+    """The artifact that holds a run's predictions of a split, its version and the file in it.
+
+    `artifact` is a whole name, one without the run's id at its end, or a pattern with `*`.
+    `version` is an alias or a version, `file` a path in the artifact; both may be empty.
+    """
+
+    artifact: str
+    version: str = ""
+    file: str = ""
+    role: Role = "test-predictions"
+
+    @classmethod
+    def of(cls, text: str) -> NamedPredictions:
+        """Read `[val=]ARTIFACT[:ALIAS][/FILE]`; a name that says dev or validation is of that.
+
+        Raises SettingsError for what is none.
+        """
+        found = _FORM.fullmatch(text.strip())
+        if found is None:
+            what = f"{shown(text)} names no predictions"
+            raise SettingsError(what, "Write ARTIFACT[:ALIAS][/FILE], val=ARTIFACT for validation")
+        split, artifact, version, file = (part or "" for part in found.groups())
+        role = split_role(split or file) or split_role(artifact) or "test-predictions"
+        return cls(artifact, version, file, role)
+
+    def means(self, artifact: ArtifactRef, run: RunRecord) -> bool:
+        """Whether it names an artifact of a run, in whatever version."""
+        if artifact.kind == "run-files":
+            return artifact.name == (f"{self.artifact}/{self.file}" if self.file else self.artifact)
+        names = {self.artifact, f"{self.artifact}-{run.id}"}
+        return artifact.name in names or fnmatchcase(artifact.name, self.artifact)
+
+
+class ChosenSource(RunSource):
+    """A source with other predictions of its runs: by name, and in the version of an alias."""
+
+    def __init__(
+        self, source: RunSource, named: Sequence[NamedPredictions] = (), alias: str = ""
+    ) -> None:
+        self._source, self._named, self._alias = source, tuple(named), alias
+        self._files: dict[str, str] = {}  # the file that is meant, by artifact id
+
+    @property
+    def description(self) -> str:
+        """The source's own."""
+        return self._source.description
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """The source's own."""
+        return self._source.list_runs(query)
+
+    def find_run(self, reference: str) -> RunRecord:
+        """The source's own."""
+        return self._source.find_run(reference)
+
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        """The source's own."""
+        return self._source.histories(runs)
+
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """The source's own."""
+        return self._source.faults(runs)
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        """What each run logged, without the predictions that are not meant.
+
+        Raises NotFoundError where no run has those that are.
+        """
+        found = self._source.artifacts(runs)
+        kept = {run.id: tuple(self._kept(run, found.get(run.id, ()))) for run in runs}
+        every = [(run, one) for run in runs for one in found.get(run.id, ())]
+        for named in self._named:
+            if every and not any(named.means(one, run) for run, one in every):
+                names = dict.fromkeys(one.name for _, one in every)
+                what = f"no run logged an artifact {named.artifact}"
+                raise NotFoundError(what, f"They logged {listed(names, 8)}")
+        version = self._alias or next((one.version for one in self._named if one.version), "")
+        taken = {one.role for own in kept.values() for one in own}
+        if version and every and taken.isdisjoint(PREDICTIONS):
+            asked = [one for run, one in every if self._role(one, run) in PREDICTIONS]
+            known = dict.fromkeys(a for one in asked for a in (one.version, *one.aliases) if a)
+            what = f"no run logged predictions with the alias {version}"
+            raise NotFoundError(what, f"Aliases: {listed(known, 8)}" if known else "")
+        return kept
+
+    def _role(self, artifact: ArtifactRef, run: RunRecord) -> Role | None:
+        named = next((one for one in self._named if one.means(artifact, run)), None)
+        return named.role if named else role_of(artifact, run)
+
+    def _kept(self, run: RunRecord, logged: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+        replaced = {named.role for named in self._named}
+        found = []
+        for one in logged:
+            named = next((n for n in self._named if n.means(one, run)), None)
+            role = named.role if named else role_of(one, run)
+            if role in PREDICTIONS:
+                version = (named.version if named else "") or self._alias
+                if (named is None and role in replaced) or (
+                    version not in {"", one.version, *one.aliases}
+                ):
+                    continue
+                if named and named.file and one.kind != "run-files":
+                    self._files[one.id] = named.file
+            found.append(replace(one, role=role))
+        return found
+
+    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        """The files of each artifact; of one whose file is named that file alone."""
+        found = self._source.manifests(artifacts)
+        return [
+            _only(files, self._files.get(one.id, ""), one)
+            for one, files in zip(artifacts, found, strict=True)
+        ]
+
+    def fetch(
+        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
+    ) -> list[LocalFile]:
+        """The source's own."""
+        return self._source.fetch(wanted, progress)
+
+
+def _only(
+    files: tuple[ArtifactFile, ...], path: str, artifact: ArtifactRef
+) -> tuple[ArtifactFile, ...]:
+    if not path or isinstance(files, LostFiles):
+        return files
+    held = listed((file.path for file in files), 5)
+    kept = tuple(file for file in files if file.path == path)
+    return kept or LostFiles(f"{artifact.qualified_name} holds no {path}, but {held}")
