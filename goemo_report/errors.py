@@ -36,6 +36,11 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says, cut to one line of at most 200 characters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
+
+
 def unexpected(error: BaseException) -> str:
     """What is said of an error that nobody foresaw."""
     return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from transformers.masking_utils import sdpa_mask
 
-from goemo_report.errors import GoemoError, SettingsError
+from goemo_report.errors import GoemoError, SettingsError, first_line
 from goemo_report.formats.json_text import to_json
 from goemo_train.config import Pooling, TrainConfig
 from goemo_train.run_directory import flush
@@ -176,9 +176,8 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
                 name, config=described, dtype=torch.float32, ignore_mismatched_sizes=True
             )
         except (OSError, ValueError, KeyError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise GoemoError(
-                f"the model {name} cannot be loaded: {reason}",
+                f"the model {name} cannot be loaded: {first_line(error)}",
                 "Give --model a hub name or a directory of config, weights and tokenizer; without "
                 "network, HF_HOME must hold it (HF_HUB_OFFLINE=1)",
             ) from error

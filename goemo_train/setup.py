@@ -13,7 +13,7 @@ from torch import nn
 
 from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora.corpus import Corpus
-from goemo_report.errors import GoemoError
+from goemo_report.errors import GoemoError, first_line
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
@@ -209,5 +209,5 @@ def compile_layers(classifier: Classifier, tokens: Tokens, config: TrainConfig) 
         for layer in layers:
             layer._compiled_call_impl = None
         torch.compiler.reset()
-        return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        return first_line(error)
     return ""

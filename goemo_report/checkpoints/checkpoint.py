@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from goemo_report.checkpoints.checkpoint_files import Files, first_line
+from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
-from goemo_report.errors import DataError, GoemoError, SettingsError
+from goemo_report.errors import DataError, GoemoError, SettingsError, first_line
 from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, silent

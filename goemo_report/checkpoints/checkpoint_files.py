@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import CHECKPOINT_WEIGHTS
-from goemo_report.errors import ChangedFileError, DataError, NotFoundError, reading
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError, first_line, reading
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -211,8 +211,3 @@ def _without_code(value: Any) -> Any:
             if k not in _RUNS_CODE and not k.endswith(_NAMES_FILES)
         }
     return [_without_code(item) for item in value] if isinstance(value, list) else value
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from goemo_report.errors import DataError
+from goemo_report.errors import DataError, first_line
 
 # A small file may unpack to gigabytes of nothing, up to 1,032 times its size. Predictions are
 # mostly digits, of which gzip cannot make a fiftieth; tables of few values are small.
@@ -92,10 +92,9 @@ def read_grid(data: bytes, key: str, source: str) -> Grid:
     except DataError:
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else ""
         what = f"{source} is {_TITLES[key]} that is cut off or damaged"
         raise DataError(
-            f"{what}: {reason or type(error).__name__}", "Write or download it again"
+            f"{what}: {first_line(error)}", "Write or download it again"
         ) from error
 
 

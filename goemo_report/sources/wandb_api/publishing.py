@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import SourceError
+from goemo_report.errors import SourceError, first_line
 from goemo_report.formats.files import write_whole
 from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.network import find_network
@@ -84,9 +84,9 @@ def publish(
                 raise
             run.finish()
     except (wandb.Error, TimeoutError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SourceError(
-            f"the report cannot be published: {reason}", "`goemo-report doctor` looks for the cause"
+            f"the report cannot be published: {first_line(error)}",
+            "`goemo-report doctor` looks for the cause",
         ) from error
     return published
 
@@ -112,7 +112,7 @@ def _log(wandb: Any, run: Any, publication: Publication, folder: Path) -> Publis
             run.use_artifact(name)
             declared += 1
         except (wandb.Error, ValueError) as error:
-            problems.append(f"{name} is not declared as an input: {str(error).splitlines()[0]}")
+            problems.append(f"{name} is not declared as an input: {first_line(error)}")
     table = wandb.Table(
         columns=list(publication.columns),
         data=[list(row) for row in publication.rows],
