@@ -23,6 +23,7 @@ from click.core import ParameterSource
 
 from goemo_report.contract import DATASET_NAME, PROJECT
 from goemo_report.errors import SettingsError
+from goemo_report.formats.files import user_path
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 HUB_NAME = "google-research-datasets/go_emotions"
@@ -279,11 +280,11 @@ def settle(
     if mode not in (None, *get_args(Mode)):
         raise SettingsError(f"WANDB_MODE is {mode}", f"Give one of {', '.join(get_args(Mode))}")
     given = {"model": DEFAULT_MODEL, "dataset": DATASET_NAME, "output": "runs", **flags}
-    given["output"] = str(_expanded(given["output"]))
+    given["output"] = str(user_path(given["output"]))
     teachers = given.get("teacher", ())
-    given["teacher"] = tuple(str(_expanded(path).absolute()) for path in teachers)
+    given["teacher"] = tuple(str(user_path(path).absolute()) for path in teachers)
     for name in ("model", "dataset"):  # so that the run resumes from any directory
-        if given[name] not in MADE and (path := _expanded(given[name])).is_dir():
+        if given[name] not in MADE and (path := user_path(given[name])).is_dir():
             given[name] = str(path.absolute())
     if given.get("resume", "auto") == "auto":  # a resumed run has its own
         given["wandb_mode"] = given.get("wandb_mode") or mode
@@ -294,10 +295,6 @@ def settle(
     config = TrainConfig(**{**(preset(name) or preset(found)), **given})
     _check_names(config)
     return config
-
-
-def _expanded(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - it leaves the ~ of an unknown user
 
 
 def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
@@ -313,7 +310,7 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
     flags = _given(_spread(arguments), COMMAND)
     seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
     file = flags.pop("config", None)
-    below = read_toml(_expanded(file)) if file else {}
+    below = read_toml(user_path(file)) if file else {}
     ways = [] if seeds is None else [_way(f"--seeds {seeds}", "random-seed", seeds)]
     ways += [_way(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
     if ablated:
