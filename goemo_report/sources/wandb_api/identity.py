@@ -6,7 +6,6 @@ The exchange is the JWT bearer flow of RFC 7523, at the server's own `/oidc/toke
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import SettingsError
+from goemo_report.formats.files import whole_file
 from goemo_report.sources.wandb_api.credentials import Credentials, Secret
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -87,12 +87,10 @@ class AccessToken:
         """For the next command and for the client; without it, tokens are fetched each time."""
         entry = {"expires_at": at.strftime(_LAYOUT), "access_token": token.reveal()}
         kept = {"credentials": self._all_kept() | {self._base_url: entry}}
-        folder = self._credentials_file.parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:  # mode 0600
-                json.dump(kept, file, indent=2)
-            Path(file.name).replace(self._credentials_file)
+            self._credentials_file.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(self._credentials_file, mode=0o600) as file:
+                file.write(json.dumps(kept, indent=2).encode())
         except OSError:
             return
 
