@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.caches.statistics_cache import cached
@@ -324,7 +325,9 @@ class RunStatistics:
                 fault = f"{run.run.name} ({run.id}): no {what}: {unexpected(error)}"
                 raise DataError(fault, "Compare the other runs without it") from error
 
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        workers = min(os.cpu_count() or 1, _MOST_THREADS)
+        # Threads within a matrix product would only wait for those of the other runs.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
             found: dict[str, _T] = {}
             self.progress(what, 0, len(runs))
             for run, result in zip(runs, pool.map(named, runs), strict=True):

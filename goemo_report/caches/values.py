@@ -12,6 +12,7 @@ import numpy.typing as npt
 from goemo_report.sources.store import Codec
 
 _ALIGNMENT = 8
+_SIMPLE = frozenset({str, int, float, bool})  # most values: told without asking an ABC
 _ARRAY, _MAPPING = "[]", "{}"  # what stands where a kind has its name
 
 
@@ -40,6 +41,8 @@ def values(*kinds: type[Any]) -> Codec[Any]:
 
 def _plain(value: Any, named: Mapping[str, type], arrays: list[npt.NDArray[np.uint8]]) -> Any:
     """A value as JSON; the bytes of its arrays go to `arrays`."""
+    if value is None or type(value) in _SIMPLE:
+        return value
     if isinstance(value, np.ndarray):
         offset = sum(data.size + -data.size % _ALIGNMENT for data in arrays)
         flat = np.ascontiguousarray(value).reshape(-1)
@@ -51,6 +54,8 @@ def _plain(value: Any, named: Mapping[str, type], arrays: list[npt.NDArray[np.ui
     if kind in named:
         names = getattr(value, "_fields", None) or value.__dataclass_fields__
         return {kind: {name: _plain(getattr(value, name), named, arrays) for name in names}}
+    if type(value) is tuple and _SIMPLE.issuperset(map(type, value)):
+        return value
     if isinstance(value, Mapping):
         return {_MAPPING: {key: _plain(held, named, arrays) for key, held in value.items()}}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -14,18 +14,74 @@ _GROUPS_AT_ONCE: Final = 1 << 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Ranking:
-    """Items from the highest score to the lowest; equal scores make one group.
+class Groups:
+    """Items by their scores, from the highest to the lowest; equal scores make one group.
 
-    `order` (n,) sorts the items, and `true` (p,) says where in it the true ones are. `high`
-    and `hits` (g,) count the items, and the true ones, that are scored at least as high as
+    `high` and `hits` (g,) count the items, and the true ones, that are scored at least as high as
     each of the `g` groups.
     """
 
-    order: IntArray
-    true: IntArray
     high: IntArray
     hits: IntArray
+
+    @classmethod
+    def counted(cls, truth: BoolArray, scores: FloatArray, ascending: FloatArray) -> Groups:
+        """Count (n,) items, n not 0, whose scores `ascending` holds sorted.
+
+        Nothing is said of single items, which takes a third of the time of a Ranking.
+        """
+        first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
+        at = np.searchsorted(ascending[first], scores[truth])
+        hits = np.bincount(at, minlength=len(first))[::-1].cumsum()
+        return cls(len(ascending) - first[::-1], hits)
+
+    @property
+    def positives(self) -> int:
+        """Number of true items."""
+        return int(self.hits[-1])
+
+    @property
+    def negatives(self) -> int:
+        """Number of other items."""
+        return int(self.high[-1]) - self.positives
+
+    def auc(self) -> float:
+        """Share of (positive, negative) pairs in the right order, ties counting half.
+
+        Exact in integers up to the last division; nan without both kinds.
+        """
+        pairs, twice = self.positives * self.negatives, 0
+        for high, hits, high_before, hits_before in self._groups() if pairs else ():
+            gained = np.flatnonzero(hits != hits_before)  # few, where few items are true
+            false = (high - hits + high_before - hits_before)[gained]
+            twice += int((hits - hits_before)[gained] @ (2 * self.negatives - false))
+        return twice / (2 * pairs) if pairs else float("nan")
+
+    def average_precision(self) -> float:
+        """Sum of precision x gained recall, one step a group; nan without a positive."""
+        total = 0.0
+        for high, hits, _, hits_before in self._groups():
+            total += float(np.sum((hits - hits_before) * (hits / high)))
+        return total / self.positives if self.positives else float("nan")
+
+    def _groups(self) -> Iterator[tuple[IntArray, IntArray, IntArray, IntArray]]:
+        """`high` and `hits` of each group and of the one before, some groups at a time."""
+        for start in range(0, len(self.high), _GROUPS_AT_ONCE):
+            pairs = []
+            for counts in (self.high, self.hits):
+                part = counts[start : start + _GROUPS_AT_ONCE]
+                pairs.append((part, np.append(counts[start - 1] if start else 0, part[:-1])))
+            (high, high_before), (hits, hits_before) = pairs
+            yield high, hits, high_before, hits_before
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ranking(Groups):
+    """Groups that know their items: `order` (n,) sorts these, and `true` (p,) says where in it the
+    true ones are."""
+
+    order: IntArray
+    true: IntArray
 
     @classmethod
     def of(cls, truth: BoolArray, scores: FloatArray) -> Ranking:
@@ -36,17 +92,8 @@ class Ranking:
         del ranked  # 100 MB where a large file has all its pairs ranked
         hit = truth[order]
         hits = np.cumsum(hit, dtype=np.int32 if len(hit) < 1 << 31 else np.int64)[last]
-        return cls(order, np.flatnonzero(hit), np.flatnonzero(last) + 1, hits.astype(np.int64))
-
-    @property
-    def positives(self) -> int:
-        """Number of true items."""
-        return int(self.hits[-1])
-
-    @property
-    def negatives(self) -> int:
-        """Number of other items."""
-        return len(self.order) - self.positives
+        high = np.flatnonzero(last) + 1
+        return cls(high, hits.astype(np.int64), order, np.flatnonzero(hit))
 
     @property
     def precision(self) -> FloatArray:
@@ -85,34 +132,6 @@ class Ranking:
         """Twice the true items scored higher than each group, plus once those in it, (g,)."""
         result: IntArray = self.hits + np.append(0, self.hits[:-1])
         return result
-
-    def auc(self) -> float:
-        """Share of (positive, negative) pairs in the right order, ties counting half.
-
-        Exact in integers up to the last division; nan without both kinds.
-        """
-        pairs, twice = self.positives * self.negatives, 0
-        for high, hits, high_before, hits_before in self._groups() if pairs else ():
-            false = high - hits + high_before - hits_before
-            twice += int((hits - hits_before) @ (2 * self.negatives - false))
-        return twice / (2 * pairs) if pairs else float("nan")
-
-    def average_precision(self) -> float:
-        """Sum of precision x gained recall, one step a group; nan without a positive."""
-        total = 0.0
-        for high, hits, _, hits_before in self._groups():
-            total += float(np.sum((hits - hits_before) * (hits / high)))
-        return total / self.positives if self.positives else float("nan")
-
-    def _groups(self) -> Iterator[tuple[IntArray, IntArray, IntArray, IntArray]]:
-        """`high` and `hits` of each group and of the one before, some groups at a time."""
-        for start in range(0, len(self.high), _GROUPS_AT_ONCE):
-            pairs = []
-            for counts in (self.high, self.hits):
-                part = counts[start : start + _GROUPS_AT_ONCE]
-                pairs.append((part, np.append(counts[start - 1] if start else 0, part[:-1])))
-            (high, high_before), (hits, hits_before) = pairs
-            yield high, hits, high_before, hits_before
 
     def choose(self, true: FloatArray, false: FloatArray) -> FloatArray:
         """For each item in the order that was ranked, (n,): its group's value in `true` or in

@@ -16,7 +16,7 @@ import numpy as np
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
-from goemo_report.metrics.rankings import Ranking
+from goemo_report.metrics.rankings import Groups
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 
 
@@ -113,13 +113,15 @@ def _of_probabilities(
     """Per-class and overall values of the metrics that need probabilities."""
     rankings = {key: one.ranking for key, one in CLASS_METRICS.items() if one.ranking is not None}
 
-    def ranked(*pairs: Any) -> dict[str, float]:
-        ranking = Ranking.of(*pairs)
-        return {key: metric(ranking) for key, metric in rankings.items()}
+    def ranked(truth: BoolArray, scores: FloatArray, ascending: FloatArray) -> dict[str, float]:
+        groups = Groups.counted(truth, scores, ascending)
+        return {key: metric(groups) for key, metric in rankings.items()}
 
-    # one at a time, for memory
-    of_classes = [ranked(*column) for column in zip(truth.T, probabilities.T, strict=True)]
-    of_pairs = ranked(truth.ravel(), probabilities.ravel())
+    ascending = np.sort(probabilities.T, axis=1)
+    of_classes = [ranked(*one) for one in zip(truth.T, probabilities.T, ascending, strict=True)]
+    merged = ascending.ravel()
+    merged.sort(kind="stable")  # merges the sorted classes
+    of_pairs = ranked(truth.ravel(), probabilities.ravel(), merged)
     per_class: dict[str, FloatArray] = {}
     overall: dict[str, float] = {}
     for key, metric in CLASS_METRICS.items():

@@ -18,7 +18,7 @@ from goemo_report.formats.wording import listed
 if TYPE_CHECKING:
     from goemo_report.metrics.arrays import BoolArray, FloatArray
     from goemo_report.metrics.counts import ClassCounts
-    from goemo_report.metrics.rankings import Ranking
+    from goemo_report.metrics.rankings import Groups
 
 METRICS_VERSION: Final = 1
 """Raised whenever a number of a metric below may come out differently."""
@@ -71,7 +71,7 @@ class Metric:
     group: Literal["scores", "precision-recall", "texts"] = "scores"
     narrow: tuple[Average, ...] = ("macro",)
     counts: Callable[[ClassCounts], Any] | None = None
-    ranking: Callable[[Ranking], float] | None = None
+    ranking: Callable[[Groups], float] | None = None
     pairs: Callable[[BoolArray, FloatArray], FloatArray] | None = None
     share: Share | None = None
     low: float = 0.0
