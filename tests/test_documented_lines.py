@@ -53,6 +53,7 @@ SLOW = {
     "goemo-report sync": "waits for the server to digest",
     "goemo-report verify": "imports torch",
     "goemo-report predict": "imports torch",
+    "goemo-report export": "imports torch",
 }
 WARNED = "the synthetic runs are small, which the audit warns of"
 LOW = "some runs have low scores"

@@ -20,6 +20,7 @@ from goemo_report.sources.model import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+    from goemo_report.checkpoints.export import Exported
     from goemo_report.checkpoints.labelling import Labelling
     from goemo_report.checkpoints.verify import Changed, Verification
     from goemo_report.predictions import Predictions
@@ -210,6 +211,44 @@ class Run:
                 batch_size=batch_size,
                 device=device,
                 max_length=max_seq_length,
+                progress=bar,
+            )
+
+    def export(
+        self,
+        directory: Place,
+        *,
+        int8: bool = False,
+        split: Split = "test",
+        limit: int = 500,
+    ) -> Exported:
+        """Write its checkpoint as an ONNX model with labels and thresholds inside; needs the extra
+        `goemo[onnx]`.
+
+        Args:
+            directory: gets `model.onnx`, the tokenizer and config.json.
+            int8: also write `model-int8.onnx`, quantised dynamically to 8 bits.
+            split: `test` or `val`, whose texts the exported model predicts first.
+            limit: so many of them, the first ones.
+
+        Returns:
+            `files` and `variants`: for PyTorch, ONNX and int8 the largest difference of a
+            probability, macro F1 and texts a second; `lines()` says it all.
+
+        Raises:
+            GoemoError: the exported model does not predict as PyTorch does.
+
+        """
+        from goemo_report.checkpoints.export import export_onnx
+
+        with Bar(self.progress) as bar:
+            return export_onnx(
+                self.source,
+                self.record,
+                Path(directory),
+                int8=int8,
+                split=split,
+                limit=limit,
                 progress=bar,
             )
 

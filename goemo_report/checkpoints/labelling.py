@@ -142,6 +142,26 @@ def label_texts(
     Thresholds come from the file `thresholds`, else from validation predictions, else from the
     checkpoint's thresholds.json, else they are 0.5. Raises GoemoError.
     """
+    loaded, chosen = load_with_thresholds(source, run, protocol, thresholds, device, progress)
+    length = max_length or checkpoint.max_length_of(run, loaded)
+    logits = loaded.predict_finite(
+        texts, max_length=length, batch_size=batch_size, progress=progress
+    )
+    notes = tuple(checkpoint.notes_on(run, loaded))
+    if chosen.run not in {"", run.id}:
+        notes = (*notes, f"these thresholds were tuned on run {chosen.run}, not on {run.id}")
+    return Labelling(run, loaded.name, tuple(texts), sigmoid(logits), chosen, notes)
+
+
+def load_with_thresholds(
+    source: RunSource,
+    run: RunRecord,
+    protocol: Protocol = "per-class",
+    thresholds: Path | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> tuple[checkpoint.Checkpoint, Thresholds]:
+    """The checkpoint of a run and its thresholds, in the order of its labels: see `label_texts`."""
     checkpoint.require_extra()
     given = None if thresholds is None else read_thresholds(thresholds, run)
     with checkpoint_files.fetched(source, run, progress) as files:
@@ -155,15 +175,7 @@ def label_texts(
             "They are not of one run",
         )
     order = [chosen.labels.index(label) for label in loaded.labels]
-    chosen = replace(chosen, labels=loaded.labels, values=chosen.values[order])
-    length = max_length or checkpoint.max_length_of(run, loaded)
-    logits = loaded.predict_finite(
-        texts, max_length=length, batch_size=batch_size, progress=progress
-    )
-    notes = tuple(checkpoint.notes_on(run, loaded))
-    if chosen.run not in {"", run.id}:
-        notes = (*notes, f"these thresholds were tuned on run {chosen.run}, not on {run.id}")
-    return Labelling(run, loaded.name, tuple(texts), sigmoid(logits), chosen, notes)
+    return loaded, replace(chosen, labels=loaded.labels, values=chosen.values[order])
 
 
 def _own_thresholds(
