@@ -15,7 +15,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("goemo_report", "goemo_train")
-HEAVY = ("wandb", "torch", "transformers", "datasets", "pandas", "pyarrow", "plotly", "scipy")
+HEAVY = ("wandb", "torch", "transformers", "datasets", "pandas", "pyarrow", "plotly", "scipy",
+         "onnx", "onnxruntime")  # fmt: skip
 NEED_THE_EXTRA = ("goemo_report.checkpoints",)
 """Modules of the report that say in one line what to install where `[train]` is not."""
 
@@ -68,7 +69,7 @@ def test_what_is_imported_is_declared() -> None:
     report = [_name(line) for line in project["dependencies"]]
     extras = project["optional-dependencies"]
     train = report + [_name(line) for line in extras["train"]]
-    optional = {_name(line) for line in extras.get("tables", ())}
+    optional = {_name(line) for extra in ("tables", "onnx") for line in extras[extra]}
     owners, graph = metadata.packages_distributions(), imports()
     for module in graph.modules - set(sys.stdlib_module_names):
         if not graph.is_module_squashed(module):
