@@ -56,7 +56,11 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs with predictions on one split, in the order of creation."""
+    """Runs with predictions on one split, in the order of creation.
+
+    Where no run has predictions there are only those that are `logged`, no baseline, no recipes
+    and no statistics.
+    """
 
     runs: tuple[ComparedRun, ...]
     split: Split
@@ -67,6 +71,10 @@ class Comparison:
     skipped: tuple[SkippedRun, ...] = ()
     source: str = ""
     options: Options = field(default_factory=Options)
+    logged: tuple[RunResult, ...] = ()
+    """Runs without predictions on the split, of which there is only what they logged."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of how the runs were read."""
 
     @cached_property
     def label_set(self) -> LabelSet:
@@ -224,6 +232,8 @@ class Comparison:
 
     def prepare(self) -> None:
         """Compute all statistics now, telling the progress."""
+        if not self.runs:
+            return
         found = self.statistics
         _ = found.intervals, found.differences, found.protocols, found.tuned_intervals
         _ = self.best_vs_second, self.best_vs_runner_up, self.tuned_best_vs_runner_up
@@ -246,19 +256,26 @@ def compare(
     `baseline` is taken, else the first created. Runs without predictions on the split are
     left out with their reason; NotFoundError when that is every run, SettingsError when it
     is the baseline that was asked for, DataError for labels that cannot
-    be compared. With a directory `cache`, statistics that were computed before are taken from
-    there.
+    be compared. Those of LoadedRuns that have no predictions are `logged`, and all there is where
+    no other run was loaded. With a directory `cache`, statistics that were computed before are
+    taken from there.
     """
     absent = list(skipped)
-    if isinstance(results, LoadedRuns):
-        absent[:0] = [item for item in results.skipped if item not in absent]
-    usable: list[RunResult] = []
-    for result in results:
+    loaded = results if isinstance(results, LoadedRuns) else LoadedRuns(tuple(results))
+    absent[:0] = [item for item in loaded.skipped if item not in absent]
+    logged, usable = list(loaded.logged), list[RunResult]()
+    for result in loaded:
         if split in result.splits:
             usable.append(result)
         else:
             reason = result.problems.get(split, f"logged no {split} predictions")
             absent.append(left_out(result.run, reason))
+            logged += [result] if result.logged else []
+    if logged and not loaded.results:
+        return Comparison(
+            (), split, None, FIRST_RUN, (), None, tuple(absent), source,  # type: ignore[arg-type]  # see there
+            options or Options(), tuple(sorted(logged, key=_creation)), loaded.notes,
+        )  # fmt: skip
     if not usable:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in absent) or "no runs"
         raise NotFoundError(
@@ -298,6 +315,8 @@ def compare(
         skipped=tuple(absent),
         source=source,
         options=options,
+        logged=tuple(sorted(logged, key=_creation)),
+        notes=loaded.notes,
     )
     _ = found.rank_on  # refused here if it cannot be
     return found

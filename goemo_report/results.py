@@ -58,6 +58,11 @@ from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
+COMPLETE: Final = (
+    "To have it compared, log its predictions (goemo_report.log_predictions), or name them with "
+    "--predictions where they have another name"
+)
+"""What makes a run whole that logged no predictions."""
 _CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
 _T = TypeVar("_T")
 
@@ -269,11 +274,12 @@ def load_results(
         if loaded.result.splits:
             results.append(loaded.result)
         else:
-            if loaded.result.logged or loaded.result.history:
-                logged.append(loaded.result)
             said = loaded.result.problems
             named = [r for split, r in said.items() if PREDICTION_ROLES[split] in loaded.artifacts]
             reason = "; ".join(dict.fromkeys(named or said.values()))
+            if figures and loaded.result.logged:
+                logged.append(loaded.result)
+                reason += "; it is shown as it logged itself"
             skipped.append(left_out(loaded.result.run, reason))
     if runs and not results and not (figures and logged):
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in skipped)

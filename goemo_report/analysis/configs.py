@@ -12,6 +12,8 @@ from goemo_report.sources.model import RunRecord
 SEED_KEYS: Final = ("random_seed", "seed")
 ENVIRONMENT_KEYS: Final = frozenset(
     {"gpu_type", "cuda_version", "pytorch_version", "transformers_version"}
+    # transformers' Trainer logs where it writes, and what it was called
+    | {"output_dir", "logging_dir", "run_name", "hub_model_id", "local_rank"}
 )
 
 

@@ -34,7 +34,7 @@ from goemo_report.errors import DataError, NotFoundError
 from goemo_report.formats.files import write_whole
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import Predictions
-from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
+from goemo_report.results import COMPLETE, LoadedRuns, RunResult, load_results, result_of
 from goemo_report.settings import SourceChoice, creation_time
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord, SkippedRun
@@ -54,6 +54,7 @@ Comparable: TypeAlias = Run | Predictions | Place
 PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
 _FORMATS: Final = {".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv"}
 _FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-dumbbell"}
+_LOGGED_ONLY: Final = "No run has predictions: these are the figures that the runs logged"
 _BOUNDS: Final = ("value", "low", "high")
 _TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict")
 
@@ -91,7 +92,10 @@ class ComparisonResult:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the runs, in the order of their creation."""
-        return tuple(run.record.name for run in self.comparison.runs)
+        found = self.comparison
+        return tuple(run.record.name for run in found.runs) or tuple(
+            run.run.name for run in found.logged
+        )
 
     @property
     def skipped(self) -> tuple[SkippedRun, ...]:
@@ -100,9 +104,13 @@ class ComparisonResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What became of labels so that the runs can be compared."""
+        """Which versions of predictions were read, and what became of labels so that the runs can
+        be compared; where no run has predictions, that these are logged figures."""
+        if not self.comparison.runs:
+            return (*self.comparison.notes, f"{_LOGGED_ONLY}. {COMPLETE}")
         changes = self.comparison.label_changes.items()
-        return tuple(f"{', '.join(keys)}: {change}" for change, keys in changes)
+        found = (f"{', '.join(keys)}: {change}" for change, keys in changes)
+        return (*self.comparison.notes, *found)
 
     def prepare(self) -> ComparisonResult:
         """Compute all statistics now, not when they are first asked for."""
@@ -165,6 +173,9 @@ class ComparisonResult:
         """Which run is best and whether that is more than noise, as the report says it."""
         from goemo_report.report.sections._verdict import verdict
 
+        if not self.comparison.runs:
+            keys = ("best", "other", "rank_on", "value", "other_value", "difference", "low")
+            return Verdict(_LOGGED_ONLY, dict.fromkeys((*keys, "high", "p", "verdict", "luck")))
         best, other = self.comparison.best, self.comparison.runner_up
         found = self.comparison.best_vs_runner_up
         macro = found["macro_f1"] if found else None
@@ -279,6 +290,8 @@ class ComparisonResult:
         from goemo_report.report.publish import publish_comparison
 
         choice = settled(wandb_dir, entity, project)
+        if not self.comparison.runs:
+            raise DataError(f"{_LOGGED_ONLY}, which W&B has already", COMPLETE)
         return publish_comparison(
             self.comparison,
             entity=choice.entity,
@@ -385,12 +398,11 @@ def compare(
         groups = list(_groups(wanted, where))
         if baseline is not None and isinstance(runs, Runs):
             baseline = _with_baseline(groups, runs, baseline)
-        results, left_out = _load(groups, split, choice, bar)
         found = compare_results(
-            results,
+            _load(groups, split, choice, bar, figures=True),
             baseline=baseline,
             split=split,
-            skipped=(*skipped, *left_out),
+            skipped=skipped,
             source=" and ".join(dict.fromkeys(group.place for group in groups)),
             options=Options(texts, max_errors, resamples, seed, rank_on),
             progress=bar,
@@ -447,8 +459,7 @@ def averaged(
     """The averaged predictions of both splits, and what goes with them."""
     groups = list(_groups(list(_items(runs, others)), where or SourceChoice()))
     with Bar(progress) as bar:
-        results, skipped = _load(groups, split, chosen_labels(None, None), bar)
-    return average_runs(LoadedRuns(tuple(results), tuple(skipped)))
+        return average_runs(_load(groups, split, chosen_labels(None, None), bar))
 
 
 class _Group(NamedTuple):
@@ -523,11 +534,16 @@ def _with_baseline(groups: list[_Group], runs: Runs, baseline: str) -> str:
 
 
 def _load(
-    groups: Sequence[_Group], split: Split, labels: LabelChoice, bar: Bar
-) -> tuple[list[RunResult], list[SkippedRun]]:
-    """Results in the order asked, with the names asked for."""
+    groups: Sequence[_Group],
+    split: Split,
+    labels: LabelChoice,
+    bar: Bar,
+    *,
+    figures: bool = False,
+) -> LoadedRuns:
+    """Results in the order asked, with the names asked for; `figures` as in load_results."""
     found: list[RunResult] = []
-    skipped: list[SkippedRun] = []
+    more: list[LoadedRuns] = []
     for group in groups:
         for name, held in group.held:
             one = result_of(labels.on(held), split, name or f"predictions {len(found) + 1}")
@@ -535,14 +551,21 @@ def _load(
         if group.source is None:
             continue
         records = [record for _, record in group.runs]
-        loaded = load_results(group.source, records, progress=bar, expected=labels.expected)
-        skipped += loaded.skipped
+        loaded = load_results(
+            group.source, records, progress=bar, expected=labels.expected, figures=figures
+        )
+        more.append(loaded)
         names = {record.id: name for name, record in group.runs if name is not None}
         for result in loaded:
             name = names.get(result.id, result.run.name)
             one = replace(result.changed(labels.on), run=replace(result.run, name=name))
             found.append(_distinct(one, found))
-    return found, skipped
+    return LoadedRuns(
+        tuple(found),
+        tuple(item for one in more for item in one.skipped),
+        tuple(run for one in more for run in one.logged),
+        tuple(note for one in more for note in one.notes),
+    )
 
 
 def _distinct(result: RunResult, others: Sequence[RunResult]) -> RunResult:

@@ -15,7 +15,7 @@ from goemo_report.formats.json_text import timestamp
 from goemo_report.metrics.scores import per_class_rows
 from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
-from goemo_report.results import SplitResult
+from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 
 
@@ -55,6 +55,7 @@ def report_data(
         "best": comparison.best.id,
         "runs": [_run(run) | (_statistics(run) if statistics else {}) for run in comparison.runs],
         "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
+        "logged": list(map(_logged, comparison.logged)),
         "seed_groups": [
             {"name": group.name, "runs": list(group.run_ids), "seeds": list(group.seeds)}
             for group in (recipe.group for recipe in comparison.recipes)
@@ -66,21 +67,41 @@ def report_data(
     }
 
 
+def logged_data(comparison: Comparison, *, created_at: datetime, command: str) -> dict[str, Any]:
+    """What JSON holds where no run has predictions."""
+    return {
+        "created_at": timestamp(created_at),
+        "command": command,
+        "source": comparison.source,
+        "split": comparison.split,
+        "runs": [],
+        "logged": list(map(_logged, comparison.logged)),
+        "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
+    }
+
+
+def _logged(result: RunResult) -> dict[str, Any]:
+    """A run, and what it logged."""
+    return {
+        **run_document(result.run),
+        "logged": result.logged,
+        "problems": dict(result.problems),
+        "artifacts": [artifact_document(item) | {"role": item.role} for item in result.artifacts],
+        "history": spread(result.history, MOST_POINTS),
+        "history_rows": len(result.history),
+    }
+
+
 def _run(run: ComparedRun) -> dict[str, Any]:
     result, alignment = run.result, run.alignment
     return {
-        **run_document(run.record),
+        **_logged(result),
         "key": run.key,
-        "logged": result.logged,
         "splits": {split: _split(found) for split, found in result.splits.items()},
-        "problems": dict(result.problems),
         "checks": [{key: getattr(check, key) for key in _CHECK} for check in check_logged(result)],
         "pairing": None
         if alignment is None
         else {"paired": alignment.paired, "rows": alignment.matched, "note": alignment.note},
-        "artifacts": [artifact_document(item) | {"role": item.role} for item in result.artifacts],
-        "history": spread(result.history, MOST_POINTS),
-        "history_rows": len(result.history),
     }
 
 

@@ -85,7 +85,8 @@ def told_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
     found: dict[str, str] = {}
     for same in named.values():
         different = config_differences(same) if len(same) > 1 else {}
-        keys = sorted(different, key=lambda key: (key not in SEED_KEYS, is_environment(key)))
+        keys = [key for key in different if not is_environment(key)] or list(different)
+        keys.sort(key=lambda key: key not in SEED_KEYS)
         for at, run in enumerate(same):
             told = [(key, different[key][at]) for key in keys[:_MOST_DIFFERENCES]]
             words = [f"{key} {_shown(value)}" for key, value in told if value is not None]

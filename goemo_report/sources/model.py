@@ -21,6 +21,9 @@ A server may know more."""
 _DIGEST_OF_BYTES: Final = ("", "file", "wandb-artifact", "wandb-client-artifact")
 """Schemes of references whose digest is of the bytes; of others it is an ETag or the address."""
 
+_UNTELLING: Final = frozenset({"model", "checkpoint", "best", "final", "weights", "snapshot"})
+"""Names of directories that say nothing of the model in them."""
+
 Row = Mapping[str, Any]
 History = tuple[Row, ...]
 """Every logged step in order, one mapping a step, `_step` included; nested values are flat."""
@@ -129,8 +132,17 @@ class RunRecord:
 
         Empty for a report.
         """
-        logged = self.config.get("model_name") or self.config.get("_name_or_path")
+        logged = self.config.get("model_name") or _hub_name(self.config.get("_name_or_path"))
         return str(logged or ("" if self.is_report else self.name))
+
+
+def _hub_name(name: object) -> str:
+    """A model's name on the hub; of a directory the last part that tells it from others."""
+    if not isinstance(name, str) or not name.startswith(("/", ".", "~")):
+        return str(name or "")
+    parts = [part for part in name.split("/") if part.strip("./~")]
+    telling = [part for part in parts if part.lower() not in _UNTELLING]
+    return (telling or parts or [""])[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from datetime import datetime
 from functools import cache
 from typing import Final, Protocol, cast
 
+from goemo_report import __version__
 from goemo_report.comparison import Comparison
 from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
-from goemo_report.report.data import report_data, signature
+from goemo_report.report.data import logged_data, report_data, signature
 from goemo_report.report.document import Report, Section
 from goemo_report.report.sections._words import texts_range
 
@@ -74,6 +75,8 @@ def build_report(
     """
     modules = _modules()
     check_sections(only or ())
+    if not comparison.runs:
+        return logged_report(comparison, created_at=created_at, command=command)
     sections = tuple(
         section
         for name, module in modules.items()
@@ -94,6 +97,21 @@ def build_report(
         data=report_data(
             comparison, created_at=created_at, command=command, statistics=only is None
         ),
+    )
+
+
+def logged_report(comparison: Comparison, *, created_at: datetime, command: str) -> Report:
+    """The report of runs none of which has predictions: what they logged."""
+    section = _modules()["logged"].build(comparison)
+    runs = plural(len(comparison.logged), "run")
+    return Report(
+        title="Logged figures",
+        subtitle=f"{runs} without predictions: as logged, not recomputed",
+        created_at=created_at,
+        sections=() if section is None else (section,),
+        signature=f"goemo:{__version__}|split:{comparison.split}|logged",
+        command=command,
+        data=logged_data(comparison, created_at=created_at, command=command),
     )
 
 
