@@ -66,7 +66,7 @@ class _Ranked:
 
 def _sums(drawn: WeightArray, ends: IntArray) -> IntArray:
     """Sums of the first columns of (b, m) weights, (b, c)."""
-    sums = np.zeros((len(drawn), drawn.shape[1] + 1), np.int64)
+    sums = np.zeros((len(drawn), drawn.shape[1] + 1), np.int32)
     np.cumsum(drawn, axis=1, out=sums[:, 1:])
     wanted = np.broadcast_to(ends, (len(drawn), ends.shape[-1]))
     found: IntArray = np.take_along_axis(sums, wanted, axis=1)
