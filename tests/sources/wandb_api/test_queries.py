@@ -74,8 +74,11 @@ def test_the_installed_client_asks_for_the_same() -> None:
     for text in DOCUMENTS.values():
         ours.add(parse(text))
     assert len(theirs.names()) > 400
-    known = NOT_ASKED["oldest" if client_version() < (0, 31) else "newest"]
-    assert ours.names() - theirs.names() == known
+    lacking = ours.names() - theirs.names()
+    if (0, 20) <= client_version() < (0, 31):  # by hand; it has learned some of it
+        assert lacking <= NOT_ASKED["oldest"] | NOT_ASKED["newest"]
+    else:
+        assert lacking == NOT_ASKED["oldest" if client_version() < (0, 20) else "newest"]
     assert not ours.literals
 
 
