@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from goemo_report.errors import GoemoError
+from goemo_report.errors import GoemoError, require_extra
 
 MODELS: Final = ("tiny-bert", "tiny-roberta")
 SEEDS: Final = (1, 2)
@@ -50,7 +49,11 @@ class Finished:
 
 
 def plan(directory: Path) -> list[DemoRun]:
-    """Two models with two seeds each, under ids that no earlier demo has."""
+    """Two models with two seeds each, under ids that no earlier demo has.
+
+    Raises GoemoError where what trains them is not installed.
+    """
+    require_extra("the demo")
     pairs = [(model, seed) for model in MODELS for seed in SEEDS]
     mark = secrets.token_hex(2)
     return [
@@ -58,16 +61,6 @@ def plan(directory: Path) -> list[DemoRun]:
                 directory / "logs" / f"{run_id}.log")
         for i, (model, seed) in enumerate(pairs, start=1)
     ]  # fmt: skip
-
-
-def check_trainer() -> None:
-    """Raise GoemoError when the trainer's packages are not installed."""
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    if missing:
-        raise GoemoError(
-            f"the demo trains models and needs {' and '.join(missing)}",
-            "Install the extra: pip install 'goemo[train]'",
-        )
 
 
 def train(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 class GoemoError(Exception):
@@ -44,6 +45,14 @@ def first_line(error: BaseException) -> str:
 def unexpected(error: BaseException) -> str:
     """What is said of an error that nobody foresaw."""
     return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")
+
+
+def require_extra(what: str) -> None:
+    """Raise GoemoError, in one line, where torch or transformers are not installed."""
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        needed = f"{what} needs {' and '.join(missing)}"
+        raise GoemoError(needed, "Install the extra: pip install 'goemo[train]'")
 
 
 class DataError(GoemoError):

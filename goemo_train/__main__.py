@@ -10,7 +10,6 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from socket import gaierror
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from click import UsageError
 from click.exceptions import Exit
 
 from goemo_report.contract import DATASET_NAME
-from goemo_report.errors import GoemoError, SettingsError
+from goemo_report.errors import GoemoError, SettingsError, require_extra
 from goemo_train.config import HUB_NAME, REQUEUE, TrainConfig, check_model, parse, settle
 
 if TYPE_CHECKING:
@@ -79,10 +78,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
 
 
 def _run(config: TrainConfig, given: Collection[str], done: list[Run], *, last: bool) -> int:
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    if missing:
-        needed = f"training needs {' and '.join(missing)}"
-        raise GoemoError(needed, "Install it: pip install 'goemo[train]'")
+    require_extra("training")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's: fewer page faults, 3% faster
     gc.disable()  # looking for garbage in what is imported takes a fifth of the imports' time
     from goemo_train.run_directory import open_run

@@ -9,14 +9,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
-from goemo_report.errors import DataError, GoemoError, SettingsError, first_line
+from goemo_report.errors import DataError, SettingsError, first_line, require_extra
 from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, silent
@@ -29,16 +28,6 @@ BATCH_SIZE: Final = 32
 _OFFSET_POSITIONS: Final = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
 _CUT_OFF: Final = ("unexpected EOF", "PytorchStreamReader failed")  # torch's own words
 _LONGEST: Final = 512  # where nothing says how much a model reads
-
-
-def require_extra() -> None:
-    """Raise GoemoError, in one line, where torch or transformers are not installed."""
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    if missing:
-        raise GoemoError(
-            f"loading a checkpoint needs {' and '.join(missing)}",
-            "Install the extra: pip install 'goemo[train]'",
-        )
 
 
 @dataclass(eq=False, slots=True)
@@ -146,7 +135,7 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
     Raises GoemoError: nothing installed to load it with, a file that cannot be used or is
     refused, labels that are not the run's, a device that is not there.
     """
-    require_extra()
+    require_extra("loading a checkpoint")
     import torch
     import transformers
 

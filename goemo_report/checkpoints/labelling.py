@@ -14,7 +14,7 @@ from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.errors import DataError, NotFoundError
+from goemo_report.errors import DataError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import LabelSet, set_of
 from goemo_report.metrics.arrays import FloatArray
@@ -162,7 +162,7 @@ def load_with_thresholds(
     progress: Progress = silent,
 ) -> tuple[checkpoint.Checkpoint, Thresholds]:
     """The checkpoint of a run and its thresholds, in the order of its labels: see `label_texts`."""
-    checkpoint.require_extra()
+    require_extra("loading a checkpoint")
     given = None if thresholds is None else read_thresholds(thresholds, run)
     with checkpoint_files.fetched(source, run, progress) as files:
         loaded = checkpoint.load(files, given.labels if given else None, device)

@@ -13,7 +13,7 @@ from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
 from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import ChangedFileError, DataError, NotFoundError
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
@@ -189,7 +189,7 @@ def verify(
     Raises ChangedFileError where its files or the predictions are not those that were logged,
     another GoemoError where it cannot be done.
     """
-    checkpoint.require_extra()
+    require_extra("loading a checkpoint")
     split = _stated(source, run, options.split, progress)
     predictions = split.predictions
     loaded = _load(source, run, predictions, options.device, progress)

@@ -93,9 +93,7 @@ def read_grid(data: bytes, key: str, source: str) -> Grid:
         raise
     except Exception as error:
         what = f"{source} is {_TITLES[key]} that is cut off or damaged"
-        raise DataError(
-            f"{what}: {first_line(error)}", "Write or download it again"
-        ) from error
+        raise DataError(f"{what}: {first_line(error)}", "Write or download it again") from error
 
 
 def _arrow(data: bytes, source: str) -> Grid:

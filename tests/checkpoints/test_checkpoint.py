@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from goemo_report import errors
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
@@ -306,6 +307,6 @@ def test_no_file_that_a_tokenizer_config_names_is_read(
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "find_spec", lambda name: None)
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
     with pytest.raises(GoemoError, match=r"needs torch and transformers\. Install the extra: pip"):
-        checkpoint.require_extra()
+        errors.require_extra("loading a checkpoint")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from goemo_report import demo
+from goemo_report import demo, errors
 from goemo_report.demo import Finished, Started, plan, train
 from goemo_report.errors import GoemoError
 
@@ -67,10 +67,10 @@ def test_a_trainer_that_fails_stops_the_others(trainer: Path, tmp_path: Path) ->
     assert ".log" in caught.value.remedy
 
 
-def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "torch" else object())
+def test_a_missing_extra_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "torch" else object())
     with pytest.raises(GoemoError, match="needs torch") as caught:
-        demo.check_trainer()
+        demo.plan(tmp_path)
     assert "goemo[train]" in caught.value.remedy
 
 
