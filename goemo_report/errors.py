@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Literal
 
 
 class GoemoError(Exception):
@@ -47,12 +48,15 @@ def unexpected(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")
 
 
-def require_extra(what: str) -> None:
-    """Raise GoemoError, in one line, where torch or transformers are not installed."""
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+def require_extra(what: str, *packages: str, extra: Literal["train", "onnx"] = "train") -> None:
+    """Raise GoemoError, in one line, where packages that `what` needs are not installed.
+
+    Without names those are torch and transformers.
+    """
+    missing = [name for name in packages or ("torch", "transformers") if find_spec(name) is None]
     if missing:
         needed = f"{what} needs {' and '.join(missing)}"
-        raise GoemoError(needed, "Install the extra: pip install 'goemo[train]'")
+        raise GoemoError(needed, f"Install the extra: pip install 'goemo[{extra}]'")
 
 
 class DataError(GoemoError):

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -25,11 +24,10 @@ import numpy as np
 
 from goemo_report.checkpoints import checkpoint
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
-from goemo_report.checkpoints.checkpoint_files import first_line
 from goemo_report.checkpoints.labelling import Thresholds, load_with_thresholds
 from goemo_report.checkpoints.verify import TOLERANCES
 from goemo_report.contract import Split
-from goemo_report.errors import DataError, GoemoError
+from goemo_report.errors import DataError, GoemoError, first_line, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
@@ -99,17 +97,6 @@ class Exported:
             )
 
 
-def require_extra() -> None:
-    """Raise GoemoError, in one line, where a package is not installed."""
-    checkpoint.require_extra()
-    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
-    if missing:
-        raise GoemoError(
-            f"exporting to ONNX needs {' and '.join(missing)}",
-            "Install the extra: pip install 'goemo[onnx]'",
-        )
-
-
 def export_onnx(
     source: RunSource,
     run: RunRecord,
@@ -127,7 +114,8 @@ def export_onnx(
     GoemoError: a package is missing, the checkpoint cannot be used or exported, or the exported
     model predicts otherwise.
     """
-    require_extra()
+    require_extra("loading a checkpoint")
+    require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
     held = load_results(source, [run], [split], progress)[0].splits[split].predictions
     loaded, chosen = load_with_thresholds(source, run, device="cpu", progress=progress)
     if set(held.labels) != set(loaded.labels):

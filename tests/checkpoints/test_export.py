@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import transformers
 
+from goemo_report import errors
 from goemo_report.checkpoints import export
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.checkpoints.export import Exported, export_onnx
@@ -129,7 +130,8 @@ def test_other_kinds_of_models(
     labels = {"id2label": dict(enumerate(loaded.labels)), "num_labels": len(loaded.labels)}
     more = {"pad_token_id": loaded.tokenizer.pad_token_id, "vocab_size": vocabulary}
     config = transformers.AutoConfig.for_model(kind, **small, **labels, **more)
-    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    kinds: Any = transformers.AutoModelForSequenceClassification
+    model = kinds.from_config(config).eval()
     made = Checkpoint(kind, model, loaded.tokenizer, loaded.labels, loaded.columns, True, 64, "cpu")
     export._write(made, tmp_path / "m.onnx")
     session = export._as_checkpoint(made, tmp_path / "m.onnx")
@@ -138,6 +140,6 @@ def test_other_kinds_of_models(
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnx" else name)
+    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(GoemoError, match=r"needs onnx\. Install .*goemo\[onnx\]"):
-        export.require_extra()
+        errors.require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
