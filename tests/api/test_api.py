@@ -18,16 +18,10 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 import goemo_report as gr
 from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import write_predictions
+from tests.api.made import made
 from tests.offline_runs import OfflineRun, make_runs
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-def made(seed: int, rows: int = 300, labels: tuple[str, ...] = EMOTIONS) -> tuple[Any, Any]:
-    generator = np.random.default_rng(0)
-    truth = generator.random((rows, len(labels))) < 0.15
-    noise = np.random.default_rng(seed).normal(size=truth.shape)
-    return truth, (1 / (1 + np.exp(2 - 2.5 * truth - noise))).round(4)
 
 
 @pytest.fixture(autouse=True)
