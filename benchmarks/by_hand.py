@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.online import measure, seed
+from online import measure, seed
+
 from tests.wandb_server import WandbServer
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
