@@ -36,7 +36,7 @@ def soft_labels(
 
     """
     total = np.zeros((len(corpus.train.texts), len(corpus.labels)))
-    for teacher in map(Path, config.teacher):
+    for teacher in sorted(map(Path, config.teacher), key=Path.is_dir):  # files are refused soon
         made = _predicted if teacher.is_dir() else _read
         total += made(teacher, config, corpus, device, progress)
     return (total / len(config.teacher)).astype(np.float32)
