@@ -69,7 +69,6 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     if device.type == "cpu":
         model.use_cheap_dropout(classifier.plain)
     classifier.to(device)
-    torch.manual_seed(config.random_seed + distributed.rank)  # each process its own dropout
 
     splits = {"train": corpus.train, "val": corpus.val, "test": corpus.test}
     tokens = {k: data.tokenise(s, tokenizer, config.max_seq_length) for k, s in splits.items()}
@@ -77,6 +76,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     if config.teacher:  # the sample keeps the true labels
         soft = soft_labels(config, corpus, device, progress) if distributed.main else None
         train = replace(train, truth=distributed.share(soft))
+    torch.manual_seed(config.random_seed + distributed.rank)  # each process its own dropout
     leaked, truncated = corpus.leaked(), sum(part.truncated for part in tokens.values())
     warnings = []
     if truncated:

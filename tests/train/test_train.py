@@ -284,8 +284,10 @@ class TestTeachers:
         assert student.setup.sample.truth.max() == 1  # scores are about the true labels
         loss = [row["train/loss"] for row in student.state.history]
         assert loss[-1] < loss[0]
-        again = run(tmp_path, learning_rate=3e-3, **settings | {"num_epochs": 1})
-        assert np.array_equal(again.setup.tokens.truth, student.setup.tokens.truth)  # kept
+        again = run(tmp_path, learning_rate=3e-3, **settings)  # what was predicted is kept
+        assert [row["val/loss"] for row in again.state.history] == [
+            row["val/loss"] for row in student.state.history
+        ]
 
     def test_a_teacher_may_have_more_labels_in_another_order(self, tmp_path: Path) -> None:
         corpus = load_corpus(TrainConfig(dataset="demo", limit=64))
