@@ -59,7 +59,7 @@ from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
 COMPLETE: Final = (
-    "To have it compared, log its predictions (goemo_report.log_predictions), or name them with "
+    "To have a run compared, log its predictions (goemo_report.log_predictions), or name them with "
     "--predictions where they have another name"
 )
 """What makes a run whole that logged no predictions."""

@@ -106,18 +106,26 @@ def _rows(history: History) -> list[Row]:
 
 
 def _ends(marked: Sequence[tuple[float, Row]], whole: bool) -> dict[float, Row]:
-    """The row at the end of each epoch, by number in order; with fractions there is no epoch 0."""
+    """The row at the end of each epoch, by number in order; with fractions there is no epoch 0.
+
+    What that row lacks is the last value since the end before: Trainer logs losses and scores at
+    different steps.
+    """
     ends: dict[int, tuple[float, dict[str, Any]]] = {}
+    since: dict[str, Any] = {}
     for epoch, row in marked:
         number = math.floor(epoch + _NEAR)
-        if number < 1 and not whole:  # before the end of the first
-            continue
         values = {key: value for key, value in row.items() if value is not None}
         at = ends.get(number)
-        if at is not None and epoch == at[0]:
+        if number < 1 and not whole:  # before the end of the first
+            since.update(values)
+        elif at is not None and epoch == at[0]:
             at[1].update(values)
         elif at is None or at[0] < min(number, epoch):
-            ends[number] = epoch, values
+            ends[number] = epoch, since | values if not whole else values
+            since = {}
+        else:
+            since.update(values)
     return {float(number): ends[number][1] for number in sorted(ends)}
 
 

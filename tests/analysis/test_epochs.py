@@ -47,7 +47,7 @@ def test_an_epoch_of_trainer_is_the_row_at_its_end_or_the_first_after_it(key: st
         (2.99, 3),
     ]
     rows = [{"train/loss": loss, "eval/loss": 1.0, key: epoch} for epoch, loss in logged]
-    assert losses(rows) == ("epoch", {1: None, 2: 4, 3: 3})
+    assert losses(rows) == ("epoch", {1: 7, 2: 4, 3: 3})
     found = training(tuple(rows))
     assert found.logged == 8
     assert found.rows[1]["val/loss"] == 1.0

@@ -13,7 +13,7 @@ from goemo_report.analysis.epochs import MOST_POINTS, training_of
 from goemo_report.comparison import Comparison
 from goemo_report.contract import SPLITS
 from goemo_report.formats.text import shortened
-from goemo_report.formats.wording import plural
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._tables import number, plain
@@ -46,7 +46,7 @@ def build(comparison: Comparison) -> Section | None:
             "warning",
             f"{what}: these figures are what the runs logged themselves. Nobody checked them, and "
             "they stand in no ranking.",
-            (*(f"{run.run.name} ({run.id}): {_reason(run, split)}" for run in runs), COMPLETE),
+            (*_reasons(runs, split), COMPLETE),
         ),
         _metrics(runs, (split, *(one for one in SPLITS if one != split))),
         *(plot for figure in _FIGURES if (plot := _plot(runs, *figure)) is not None),
@@ -57,8 +57,13 @@ def build(comparison: Comparison) -> Section | None:
     )
 
 
-def _reason(run: RunResult, split: str) -> str:
-    return next((why for one, why in run.problems.items() if one == split), "they cannot be used")
+def _reasons(runs: Sequence[RunResult], split: str) -> Iterator[str]:
+    """Why there are no predictions, with the runs of which that is so."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        why = next((why for one, why in run.problems.items() if one == split), "none are usable")
+        found.setdefault(why, []).append(f"{run.run.name} ({run.id})")
+    yield from (f"{listed(names, 8)}: {why}" for why, names in found.items())
 
 
 def _metrics(runs: Sequence[RunResult], splits: Sequence[str]) -> Table:
