@@ -73,6 +73,7 @@ STANDS_FOR = {
     "RUN_A": "robertalarges1",
     "RUN_B": "robertalarges2",
     "abc123": RUN_ID,
+    "roberta-large-checkpoint-abc123:v0": "roberta-large-checkpoint-robertalarges1:v0",
     "cuda": "cpu",
 }
 SMALL = (
