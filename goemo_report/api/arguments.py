@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from goemo_report.contract import ROLES, Role
+from goemo_report.contract import ROLES, SPLITS, Role
 from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice, load_settings, read_project_file
@@ -106,6 +106,12 @@ def waivers() -> Mapping[str, str]:
     found: Mapping[str, str] = read_project_file(Path()).values.get("waive", {})
     check_waivers(found)
     return found
+
+
+def check_split(split: str) -> None:
+    """Raise ArgumentError for a word that is no split."""
+    if split not in SPLITS:
+        raise ArgumentError(f"there is no split {split!r}", f"Splits: {', '.join(SPLITS)}")
 
 
 def roles(only: Only) -> tuple[Role, ...]:

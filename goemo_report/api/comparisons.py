@@ -20,6 +20,7 @@ from goemo_report.api.arguments import (
     Names,
     Place,
     Shown,
+    check_split,
     chosen_labels,
     each,
     settled,
@@ -30,7 +31,7 @@ from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
-from goemo_report.errors import DataError, NotFoundError
+from goemo_report.errors import ArgumentError, DataError, NotFoundError
 from goemo_report.formats.files import write_whole
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import Predictions
@@ -151,7 +152,7 @@ class ComparisonResult:
         ]
         columns = ("run", "emotion", "metric", "support", *_BOUNDS, *_TEST)
         frame = self._frame(columns, rows).astype({"support": "Int64"})
-        labels = list(self.comparison.labels)
+        labels = list(self.comparison.labels) if rows else []
         frame["emotion"] = pd.Categorical(frame["emotion"], labels, ordered=True)
         return frame
 
@@ -173,6 +174,8 @@ class ComparisonResult:
         """Which run is best and whether that is more than noise, as the report says it."""
         from goemo_report.report.sections._verdict import verdict
 
+        if not self.comparison.runs:
+            return Verdict("No run has predictions that can be compared.", {})
         if not self.comparison.runs:
             keys = ("best", "other", "rank_on", "value", "other_value", "difference", "low")
             return Verdict(_LOGGED_ONLY, dict.fromkeys((*keys, "high", "p", "verdict", "luck")))
@@ -237,7 +240,12 @@ class ComparisonResult:
         if form is None:
             known = ", ".join(_FORMATS)
             raise DataError(f"{target} has no ending of a report", f"Endings: {known}")
-        write_whole(target, render(self.report(sections=sections), form).encode())
+        data = render(self.report(sections=sections), form).encode()
+        try:
+            write_whole(target, data)
+        except OSError as error:
+            what = f"{target} cannot be written: {error.strerror}"
+            raise DataError(what, "Choose another place") from error
         return target
 
     def report(self, *, sections: Names = (), command: str = "goemo_report.compare(...)") -> Report:
@@ -391,6 +399,7 @@ def compare(
         >>> c.verdict.numbers["p"]  # doctest: +SKIP
 
     """
+    check_split(split)
     wanted = list(_items(runs, others))
     skipped = runs.skipped if isinstance(runs, Runs) else ()
     choice, where = chosen_labels(labels, map_to), settled(wandb_dir, entity, project)
@@ -477,12 +486,12 @@ def _items(
     others: Sequence[Comparable],
 ) -> Iterator[tuple[str | None, Comparable]]:
     if isinstance(runs, Mapping):
-        yield from ((str(name), item) for name, item in runs.items())
-    elif isinstance(runs, Run | Predictions | str | os.PathLike):
-        yield None, runs
+        yield from ((str(name), _checked(item)) for name, item in runs.items())
+    elif isinstance(runs, Sequence) and not isinstance(runs, str):
+        yield from ((None, _checked(item)) for item in runs)
     else:
-        yield from ((None, item) for item in runs)
-    yield from ((None, item) for item in others)
+        yield None, _checked(runs)
+    yield from ((None, _checked(item)) for item in others)
 
 
 def _groups(
@@ -512,6 +521,13 @@ def _groups(
 def _found(name: str | None, places: Sequence[str], where: SourceChoice) -> _Group:
     source, listing = gather(where, places, RunQuery())
     return _Group(source.description, source, [(name, record) for record in listing.runs], [])
+
+
+def _checked(item: Comparable) -> Comparable:
+    if not isinstance(item, Run | Predictions | str | os.PathLike):
+        kind = type(item).__name__
+        raise ArgumentError(f"a {kind} is no run", "Give runs, predictions, names or files")
+    return item
 
 
 def _kind(pair: tuple[str | None, Comparable]) -> str:

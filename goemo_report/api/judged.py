@@ -10,6 +10,7 @@ from goemo_report.api import html
 from goemo_report.api.arguments import Labels, chosen_labels, waivers
 from goemo_report.api.progress import Bar
 from goemo_report.contract import Split
+from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
 
@@ -215,6 +216,8 @@ def judged(
     from goemo_report.sources.model import Listing
     from goemo_report.sources.resolve import with_run
 
+    if not any(limits.values()) and not (require_artifacts or require_audit):
+        raise ArgumentError("there is no condition", 'Give one, as fail_under={"macro_f1": 0.45}')
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
     gate.check_confidence(confidence)
     choice, waived = chosen_labels(labels, map_to), waivers()

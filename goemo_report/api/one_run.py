@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from goemo_report.api import html
-from goemo_report.api.arguments import Labels, Only, Place, Shown, chosen_labels, roles
+from goemo_report.api.arguments import Labels, Only, Place, Shown, check_split, chosen_labels, roles
 from goemo_report.api.progress import Bar
 from goemo_report.contract import SPLITS, Split
-from goemo_report.errors import ChangedFileError, DataError
+from goemo_report.errors import ArgumentError, ChangedFileError
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.downloads import Downloads, download
@@ -169,6 +169,9 @@ class Run:
         from goemo_report.checkpoints.labelling import choice_of
         from goemo_report.thresholds.protocols import export_thresholds
 
+        if protocol not in get_args(Protocol):
+            known = ", ".join(get_args(Protocol))
+            raise ArgumentError(f"there is no protocol {protocol!r}", f"Protocols: {known}")
         expected = chosen_labels(labels, None).expected
         with Bar(self.progress) as bar:
             found = choice_of(self.source, self.record, protocol, bar, expected)
@@ -358,8 +361,7 @@ class Run:
         from goemo_report.results import load_results
 
         for split in splits:
-            if split not in SPLITS:
-                raise DataError(f"there is no split {split!r}", f"Splits: {', '.join(SPLITS)}")
+            check_split(split)
         with Bar(self.progress) as bar:
             return load_results(self.source, [self.record], splits, bar, expected)[0]
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from goemo_report import contract
-from goemo_report.api.scores import Evaluation, score
+from goemo_report.api.scores import Evaluation, arrays, score
 from goemo_report.contract import Role, Split
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import to_csv
-from goemo_report.labels import LabelSet
+from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.predictions import Predictions, write_predictions
@@ -111,18 +111,17 @@ def predictions_of(
         DataError: what `score` refuses, and another number of texts than of rows.
 
     """
-    names = LabelSet.of(labels)
-    scores = score(y_true=y_true, y_prob=y_prob, labels=labels, threshold=threshold)
-    if len(texts) != scores.scores.rows:
-        raise DataError(f"{len(texts)} texts for {scores.scores.rows} rows", "Give one a row")
-    order = [list(labels).index(name) for name in names.labels]
-    truth, probabilities = np.asarray(y_true), np.asarray(y_prob, np.float64)
+    truth, probabilities, _, names = arrays(y_true, y_prob, None, labels)
+    if probabilities is None or len(names) < 2:
+        raise DataError(f"{len(names)} labels", "Give probabilities of two labels or more")
+    if len(texts) != len(truth):
+        raise DataError(f"{len(texts)} texts for {len(truth)} rows", "Give one a row")
     return Predictions(
         texts=tuple(map(str, texts)),
-        truth=truth[:, order].astype(np.bool_),
-        probabilities=probabilities[:, order],
-        predicted=probabilities[:, order] >= threshold,
-        label_set=names,
+        truth=truth,
+        probabilities=probabilities,
+        predicted=probabilities >= threshold,
+        label_set=set_of(names),
         source="predictions",
     )
 

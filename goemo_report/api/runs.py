@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from goemo_report.api import html
 from goemo_report.api.arguments import (
@@ -62,24 +63,27 @@ class Runs(Sequence[Run]):
         return (self[index] for index in range(len(self)))
 
     @overload
-    def __getitem__(self, key: int | str) -> Run: ...
+    def __getitem__(self, key: SupportsIndex | str) -> Run: ...
     @overload
     def __getitem__(self, key: slice) -> Runs: ...
-    def __getitem__(self, key: int | str | slice) -> Run | Runs:
+    def __getitem__(self, key: SupportsIndex | str | slice) -> Run | Runs:
         """A run by position, id or name; a slice gives fewer runs.
 
         Raises NotFoundError for a text that names no run or several.
         """
         if isinstance(key, slice):
             return replace(self, records=self.records[key])
-        if isinstance(key, int):
+        if isinstance(key, SupportsIndex):
             return self._one(self.records[key])
         fitting = [run for run in self.records if key in {run.id, run.path}]
         fitting = fitting or [run for run in self.records if run.name == key]
         if len(fitting) != 1:
             problem = f"names {len(fitting)} runs" if fitting else "is not among these runs"
+            words = [word for run in self.records for word in (run.name, run.id)]
+            close = get_close_matches(str(key), dict.fromkeys(words), n=3)
             known = ", ".join(run.id for run in fitting or self.records[:8])
-            raise NotFoundError(f"{key} {problem}", f"Ids: {known}")
+            remedy = f"Did you mean {' or '.join(close)}? " if close and not fitting else ""
+            raise NotFoundError(f"{key} {problem}", f"{remedy}Ids: {known}")
         return self._one(fitting[0])
 
     def _one(self, record: RunRecord) -> Run:

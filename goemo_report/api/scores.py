@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from goemo_report.api.one_run import Run
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
 from goemo_report.formats.files import user_path
-from goemo_report.labels import LabelSet
+from goemo_report.formats.text import shown
+from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, per_class_rows, score_predicted
 from goemo_report.predictions import Predictions, read_predictions
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from goemo_report.analysis.label_choice import LabelChoice
 
+Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, float] | None"
+_SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
 _COUNTS: Final = ("support", "tp", "fp", "fn", "tn", "predicted")
 
 
@@ -109,7 +112,7 @@ def score(
     y_prob: Any = None,
     y_pred: Any = None,
     labels: Labels = None,
-    threshold: float | Sequence[float] | Mapping[str, float] | None = None,
+    threshold: Threshold = None,
     split: Split = "test",
     map_to: str | None = None,
     artifact: Names = (),
@@ -157,7 +160,14 @@ def score(
             raise DataError("predictions and arrays were given", "Give one of the two")
         choice = chosen_labels(labels, map_to)
         if isinstance(predictions, Predictions):
+            if choice.expected and all(
+                set(one.labels) != set(predictions.labels) for one in choice.expected
+            ):
+                raise DataError(f"{predictions!r} has other labels", "Leave labels out")
             held = choice.on(predictions)
+        elif not isinstance(predictions, Run | str | os.PathLike):
+            kind = type(predictions).__name__
+            raise DataError(f"a {kind} is no predictions", "Give arrays as y_true= and y_prob=")
         else:
             where = settled(wandb_dir, entity, project, (), artifact, alias)
             held = _read(predictions, split, where, choice, progress)
@@ -166,17 +176,34 @@ def score(
         return replace(found, held=held)
     if y_true is None or (y_prob is None and y_pred is None):
         raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
-    names = _names(labels, y_true, y_prob, y_pred)
-    truth = _labels(y_true, "y_true")
-    names = names or tuple(f"label_{i}" for i in range(truth.shape[1]))
-    probabilities = None if y_prob is None else _probabilities(y_prob)
-    predicted = None if y_pred is None else _labels(y_pred, "y_pred")
+    truth, probabilities, predicted, names = arrays(y_true, y_prob, y_pred, labels)
+    given = _names(labels, y_true, y_prob, y_pred)
+    if isinstance(threshold, Sequence | np.ndarray) and len(threshold) == len(given):
+        threshold = dict(zip(given, threshold, strict=True))
+    return _evaluated(truth, probabilities, predicted, names, threshold)
+
+
+def arrays(
+    y_true: Any, y_prob: Any, y_pred: Any, labels: Labels
+) -> tuple[BoolArray, FloatArray | None, BoolArray | None, tuple[str, ...]]:
+    """Checked arrays (n, k) with the names of their columns, known sets in canonical order."""
+    given = _names(labels, y_true, y_prob, y_pred)
+    truth = _labels(y_true, "y_true", given)
+    given = given or tuple(f"label_{i}" for i in range(truth.shape[1]))
+    probabilities = None if y_prob is None else _probabilities(y_prob, given)
+    predicted = None if y_pred is None else _labels(y_pred, "y_pred", given)
     for what, array in (("y_prob", probabilities), ("y_pred", predicted)):
         if array is not None and array.shape != truth.shape:
             raise DataError(f"y_true is {truth.shape}, {what} is {array.shape}", "Align them")
-    if len(names) != truth.shape[1]:
-        raise DataError(f"{len(names)} labels for {truth.shape[1]} columns", "Name each column")
-    return _evaluated(truth, probabilities, predicted, LabelSet.of(names).labels, threshold)
+    if len(given) != truth.shape[1]:
+        raise DataError(f"{len(given)} labels for {truth.shape[1]} columns", "Name each column")
+    names = set_of(given).labels
+    if names != given:
+        order = [given.index(name) for name in names]
+        truth = truth[:, order]
+        probabilities = None if probabilities is None else probabilities[:, order]
+        predicted = None if predicted is None else predicted[:, order]
+    return truth, probabilities, predicted, names
 
 
 def _read(
@@ -201,7 +228,7 @@ def _evaluated(
     probabilities: FloatArray | None,
     predicted: BoolArray | None,
     labels: tuple[str, ...],
-    threshold: float | Sequence[float] | Mapping[str, float] | None,
+    threshold: Threshold,
 ) -> Evaluation:
     if predicted is not None and threshold is None:
         return Evaluation(score_predicted(truth, probabilities, predicted, labels))
@@ -211,9 +238,7 @@ def _evaluated(
     return Evaluation(score_predicted(truth, probabilities, probabilities >= cut, labels, cut))
 
 
-def _threshold(
-    threshold: float | Sequence[float] | Mapping[str, float] | None, labels: tuple[str, ...]
-) -> float | FloatArray:
+def _threshold(threshold: Threshold, labels: tuple[str, ...]) -> float | FloatArray:
     if threshold is None:
         return DEFAULT_THRESHOLD
     if isinstance(threshold, Mapping):
@@ -221,7 +246,12 @@ def _threshold(
         if missing:
             raise DataError(f"there is no threshold for {missing[0]}", "Give one a label")
         threshold = [threshold[label] for label in labels]
-    found = np.asarray(threshold, np.float64)
+    try:
+        found = np.asarray(threshold, np.float64)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise DataError("a threshold is not a number from 0 to 1", "Give 0.5, or one a label")
     if found.ndim == 0:
         return float(found)
     if found.shape != (len(labels),):
@@ -230,37 +260,65 @@ def _threshold(
 
 
 def _names(labels: Labels, *arrays: Any) -> tuple[str, ...]:
-    if labels is not None:
-        return chosen_labels(labels, None).expected[0].labels
-    named = (getattr(array, "columns", getattr(array, "column_names", None)) for array in arrays)
-    return next((tuple(map(str, names)) for names in named if names is not None), ())
-
-
-def _array(value: Any, what: str) -> Any:
-    """(n, k) numbers from whatever holds them."""
-    if hasattr(value, "column_names"):  # datasets.Dataset
-        value = np.stack([np.asarray(value[name]) for name in value.column_names], axis=1)
-    elif hasattr(value, "detach"):  # a torch tensor, maybe of a device and in half precision
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()
-    found = np.asarray(value)
-    if found.ndim != 2 or 0 in found.shape or found.dtype.kind not in "bifu":
-        raise DataError(
-            f"{what} is {found.dtype} of shape {found.shape}",
-            "Give numbers (n, k): one row a text, one column a label",
-        )
+    if labels is None:
+        named = (_columns(array) for array in arrays)
+        found = next((names for names in named if names), ())
+    elif isinstance(labels, str | os.PathLike):
+        found = chosen_labels(labels, None).expected[0].labels
+    else:
+        found = tuple(map(str, labels))  # type: ignore[arg-type] # a LabelChoice names none
+    for name in found:
+        check_label(name, "labels")
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"the label {twice} is there twice", "Name each column once")
     return found
 
 
-def _labels(value: Any, what: str) -> BoolArray:
-    found = _array(value, what)
-    if not np.isin(found, (0, 1)).all():
+def _columns(value: Any) -> tuple[str, ...]:
+    """Names of the columns of a DataFrame or a `datasets.Dataset`; none of anything else."""
+    found = getattr(value, "columns", getattr(value, "column_names", None))
+    return () if found is None else tuple(map(str, found))
+
+
+def _array(value: Any, what: str, names: Sequence[str]) -> Any:
+    """(n, k) numbers from whatever holds them; of named columns those of the labels, in order."""
+    columns = _columns(value)
+    if columns:
+        lacking = [name for name in names if name not in columns]
+        if lacking:
+            raise DataError(f"{what} has no column {shown(lacking[0])}", "Name columns alike")
+    if hasattr(value, "column_names"):  # datasets.Dataset
+        value = np.stack([np.asarray(value[name]) for name in names], axis=1)
+    elif columns:
+        value = np.asarray(value)[:, [columns.index(name) for name in names]]
+        value = value.astype(np.float64) if value.dtype == object and _numeric(value) else value
+    elif hasattr(value, "detach"):  # a torch tensor, maybe of a device and in half precision
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
+    try:
+        found = np.asarray(value)
+    except ValueError:
+        raise DataError(f"{what} has rows of several lengths", _SHAPE) from None
+    if found.ndim != 2 or 0 in found.shape or found.dtype.kind not in "bifu":
+        raise DataError(f"{what} is {found.dtype} of shape {found.shape}", _SHAPE)
+    return found
+
+
+def _numeric(value: Any) -> bool:
+    """Whether the cells of mixed columns are numbers: a table may hold text beside them."""
+    return all(isinstance(one, int | float | np.number | np.bool_) for one in value.ravel())
+
+
+def _labels(value: Any, what: str, names: Sequence[str] = ()) -> BoolArray:
+    found = _array(value, what, names)
+    if found.dtype != np.bool_ and not ((found == 0) | (found == 1)).all():
         raise DataError(f"{what} holds other values than 0 and 1", "Give labels, not scores")
     return np.asarray(found, np.bool_)
 
 
-def _probabilities(value: Any) -> FloatArray:
-    found = np.asarray(_array(value, "y_prob"), np.float64)
+def _probabilities(value: Any, names: Sequence[str] = ()) -> FloatArray:
+    found = np.asarray(_array(value, "y_prob", names), np.float64)
     if not ((found >= 0) & (found <= 1)).all():
         raise DataError(
             "y_prob holds values that are not from 0 to 1", "Give sigmoid outputs, not logits"

@@ -100,6 +100,11 @@ class Downloads:
             not self.failed and not self.missing and all(item.complete for item in self.artifacts)
         )
 
+    def __repr__(self) -> str:
+        """One line: what came, and whether that is all."""
+        how = "complete" if self.complete else "incomplete"
+        return f"<Downloads of {self.run.name}: {plural(len(self.artifacts), 'artifact')}, {how}>"
+
     @property
     def problems(self) -> list[str]:
         """A line for each thing that could not be had."""

@@ -93,6 +93,27 @@ class TestScore:
             assert gr.score(y_true=y_true, y_prob=y_prob).overall.equals(expected)
         assert gr.score(y_true=frame, y_prob=probabilities).scores.labels == ("a", "b")
 
+    def test_columns_that_have_names_are_aligned_by_them(self) -> None:
+        import pandas as pd
+
+        truth, probabilities = made(1, labels=("joy", "anger", "mine"))
+        names = ["joy", "anger", "mine"]
+        frame = pd.DataFrame(truth, columns=names).assign(text="t")
+        other = pd.DataFrame(probabilities, columns=names)[["mine", "joy", "anger"]]
+        expected = gr.score(y_true=truth, y_prob=probabilities, labels=names).overall
+        found = gr.score(y_true=frame, y_prob=other, labels=names)
+        assert found.overall.equals(expected)
+        with pytest.raises(gr.DataError, match="y_prob has no column 'text'"):
+            gr.score(y_true=frame.assign(text=0), y_prob=other)
+
+    def test_known_labels_come_in_their_order_with_their_columns_and_thresholds(self) -> None:
+        truth, probabilities = made(1)
+        cuts = np.linspace(0.2, 0.8, 28)
+        expected = gr.score(y_true=truth, y_prob=probabilities, labels=EMOTIONS, threshold=cuts)
+        back = {"y_true": truth[:, ::-1], "y_prob": probabilities[:, ::-1]}
+        found = gr.score(**back, labels=EMOTIONS[::-1], threshold=cuts[::-1])
+        assert found.per_label.equals(expected.per_label)
+
     def test_predictions_are_scored_as_they_were_predicted(self, files: tuple[str, str]) -> None:
         held = gr.read_predictions(files[0])
         assert (
@@ -116,6 +137,16 @@ class TestScore:
             ({"y_true": [["a", "b"]], "y_prob": [[0.1, 0.1]]}, "Give numbers"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a"]}, "1 labels for 2"),
             ({"y_true": [[1, 0]]}, "nothing to score"),
+            ({"y_true": [[1, 0], [1]], "y_prob": [[0.1, 0.2]]}, "several lengths"),
+            (
+                {"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a", "a"]},
+                "a is there twice",
+            ),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a", ""]}, "is no name"),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": 2}, "from 0 to 1"),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": "x"}, "from 0 to 1"),
+            ({"y_true": [[1, 0]], "y_pred": [[1, 0]], "threshold": 0.5}, "needs probabilities"),
+            ({"predictions": 3}, "is no predictions"),
         ],
     )
     def test_what_cannot_be_scored_says_why(self, arrays: dict[str, Any], said: str) -> None:
@@ -146,6 +177,13 @@ class TestCompare:
             assert c.save(f"report.{ending}").stat().st_size > 1000
         with pytest.raises(gr.DataError, match="no ending of a report"):
             c.save("report.docx")
+        with pytest.raises(gr.DataError, match="cannot be written"):
+            c.save(files[0] + "/report.md")
+
+    @pytest.mark.parametrize("wrong", [3, [None], {"a": 3}])
+    def test_what_is_no_run_is_refused(self, wrong: Any) -> None:
+        with pytest.raises(gr.GoemoError, match="is no run"):
+            gr.compare(wrong)
 
     def test_figures_are_plotlys(self, files: tuple[str, str]) -> None:
         c = gr.compare(*files)
@@ -183,8 +221,12 @@ class TestRuns:
         assert done.complete
         assert len(run.predictions("test")) > 0
         assert len(gr.runs(wandb_dir=logs, limit=1)) == 1
-        with pytest.raises(gr.NotFoundError, match="is not among these runs"):
-            runs["nobody"]
+        assert runs[np.int64(0)].id == runs[0].id
+        with pytest.raises(gr.NotFoundError, match=f"Did you mean {run.id}"):
+            runs[run.id[:-1]]
+        with pytest.raises(gr.GoemoError, match="Protocols: per-class, global, fixed"):
+            run.thresholds("best")
+        assert "\n" not in repr(done)
         with pytest.raises(gr.GoemoError) as caught:
             gr.runs(tag="nothing", wandb_dir=logs)
         assert caught.value.remedy
