@@ -25,7 +25,7 @@ from goemo_report.sources.model import (
     RunQuery,
     RunRecord,
 )
-from goemo_report.sources.offline_logs.folders import is_run_directory
+from goemo_report.sources.offline_logs.folders import is_run_directory, read_record
 from goemo_report.sources.store import md5_of, private_cache
 
 _STEMS: Final[dict[str, Role]] = {
@@ -202,7 +202,10 @@ class FileSource(RunSource):
         return path
 
     def _config(self) -> dict[str, Any]:
-        """What a `config.*` beside the files says."""
+        """What a `config.*` beside the files says, or the trainer's own record."""
+        record = read_record(self._path)
+        if record is not None:  # of a run that W&B does not know
+            return dict(record.config)
         for name in _CONFIGS if self._path.is_dir() else ():
             path = self._path / name
             if path.is_file():

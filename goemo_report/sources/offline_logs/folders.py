@@ -127,7 +127,7 @@ def _results(directory: Path) -> OnDisk | None:
     A log that lies elsewhere, or of an online run, is left to a source to find.
     """
     record = read_record(directory)
-    if record is None:
+    if record is None or not record.tracked:
         return None
     pattern = f"wandb/offline-run-*-{glob.escape(record.id)}/{LOG_PATTERN}"
     logs = sorted(directory.absolute().parent.glob(pattern))
@@ -187,6 +187,8 @@ class TrainerRecord:
     entity: str | None = None
     tags: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    tracked: bool = True
+    """Whether W&B or a log knows it: with `--wandb-mode disabled` its results are all there is."""
 
 
 def read_record(directory: Path) -> TrainerRecord | None:
@@ -203,6 +205,7 @@ def read_record(directory: Path) -> TrainerRecord | None:
             entity=settings.get("entity") or None,
             tags=tuple(dict.fromkeys(str(tag) for tag in (*tags, *settings.get("tag", ())) if tag)),
             config=dict(config),
+            tracked=settings.get("wandb_mode") != "disabled",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
