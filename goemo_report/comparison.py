@@ -29,7 +29,8 @@ from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
-from goemo_report.statistics.differences import PairedDifferences
+from goemo_report.statistics.differences import ALPHA, PairedDifferences
+from goemo_report.statistics.equivalence import MARGIN, Decision, decide
 from goemo_report.statistics.intervals import RESAMPLES
 from goemo_report.statistics.many_runs import luck_of_the_best
 
@@ -52,6 +53,8 @@ class Options:
     seed: int = 0
     rank_on: Split | None = None
     """Where the best run is chosen; None is validation, if all runs have its predictions."""
+    margin: float = MARGIN
+    """Differences of macro F1 up to this do not matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +226,41 @@ class Comparison:
             return None
         found = self.statistics.replicates
         return luck_of_the_best([found[run.id][RANKING_METRIC] for run in self.runs])
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """What best run minus runner-up comes to, and what would decide it; None if not paired."""
+        other, found = self.runner_up, self.best_vs_runner_up
+        macro = found["macro_f1"] if found else None
+        pair = self.statistics.pair(self.best.result, other.result) if other else None
+        if pair is None or macro is None or other is None:
+            return None
+        common = self.best.aligned(other)
+        return decide(
+            macro.value,
+            significant=macro.verdict != "tie",
+            text_error=pair.error,
+            texts=common.matched,
+            margin=self.options.margin,
+            labels=common.labels,
+            shares=pair.shares.tolist(),
+        )
+
+    def recipe_decision(self, best: Recipe, other: Recipe) -> Decision | None:
+        """The same of two recipes, for other seeds and texts; None without two seeds in each."""
+        found = best.minus(other)
+        if found.p is None or found.text_error is None or found.seed_error is None:
+            return None
+        return decide(
+            found.value,
+            significant=found.p < ALPHA,
+            text_error=found.text_error,
+            texts=best.runs[0].found.rows,
+            margin=self.options.margin,
+            seed_error=found.seed_error,
+            seeds=min(len(best.seeds), len(other.seeds)),
+            df=found.df or 1.0,
+        )
 
     @cached_property
     def tuned_best_vs_runner_up(self) -> PairedDifferences | None:

@@ -140,13 +140,17 @@ class RunStatistics:
             return self.alignments[run.id]
         return align(self._judged(run), self._judged(other))
 
-    def difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
+    def pair(self, run: RunResult, other: RunResult) -> Paired | None:
         """Run minus another one on what both have, alone; None where they are not paired."""
         if other is self.baseline:
-            found = self._by_run[run.id][1]
-            return found.differences if found else None
+            return self._by_run[run.id][1]
         common = self.alignment(run, other)
-        return self._difference(run, other, common).differences if common.paired else None
+        return self._difference(run, other, common) if common.paired else None
+
+    def difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
+        """Its differences by metric key."""
+        found = self.pair(run, other)
+        return found.differences if found else None
 
     def tuned_difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
         """The same at each run's own thresholds per class, tuned on its validation split.

@@ -41,6 +41,7 @@ from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord, SkippedRun
 from goemo_report.sources.resolve import gather, with_run
 from goemo_report.sources.store import cache_directory
+from goemo_report.statistics.equivalence import MARGIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,10 @@ class Verdict(str):
 
     Keys: `best` and `other` (run names), `rank_on` (the split that chose the best), `value`,
     `other_value`, `difference`, `low`, `high`, `p` and `verdict`; `luck` is how far the best of as
-    many equal runs leads their mean by the choice of texts. What was not computed is None.
+    many equal runs leads their mean by the choice of texts. `answer` is `better`, `worse`,
+    `equivalent` (within `margin`, with `p_equivalence`) or `undecided`; `detectable` is the
+    smallest difference found with 80% power, and as many `texts` find one of `margin`. What was not
+    computed is None.
     """
 
     __slots__ = ("numbers",)
@@ -358,6 +362,7 @@ def compare(
     resamples: int = 1000,
     seed: int = 0,
     rank_on: Split | None = None,
+    margin: float = MARGIN,
     labels: Labels = None,
     map_to: str | None = None,
     texts: bool = True,
@@ -381,6 +386,7 @@ def compare(
         seed: of the resampling.
         rank_on: the split that chooses the best run; without it `val` where all runs have
             predictions of it, else `split`.
+        margin: differences of macro F1 up to this do not matter.
         labels: as in `Run.predictions`.
         map_to: as in `Run.predictions`.
         texts: whether the report may show texts of the data set.
@@ -413,7 +419,7 @@ def compare(
             split=split,
             skipped=skipped,
             source=" and ".join(dict.fromkeys(group.place for group in groups)),
-            options=Options(texts, max_errors, resamples, seed, rank_on),
+            options=Options(texts, max_errors, resamples, seed, rank_on, margin),
             progress=bar,
             cache=cache_directory(),
         )

@@ -86,6 +86,13 @@ ORDER = 30
     help="Split that chooses the best run.  [default: val where all runs have its predictions]",
 )
 @click.option(
+    "--margin",
+    type=click.FloatRange(min=0.0, max=1.0, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Differences of macro F1 up to this do not matter.",
+)
+@click.option(
     "--section",
     "sections",
     metavar="ID",
@@ -140,6 +147,7 @@ def command(
     split: Split,
     baseline: str | None,
     rank_on: Split | None,
+    margin: float,
     sections: tuple[str, ...],
     resamples: int,
     seed: int,
@@ -177,6 +185,7 @@ def command(
             resamples=resamples,
             seed=seed,
             rank_on=rank_on,
+            margin=margin,
             **labels,
             texts=not no_text,
             max_errors=max_errors,

@@ -62,7 +62,9 @@ class Metric:
     label pair, from arrays of truth and probabilities, whose mean is the metric.
 
     A metric of whole texts has no value per class, and its only average, over texts, is not
-    named. `narrow` are the averages that tables with little room show.
+    named. `narrow` are the averages that tables with little room show. With `needs_predictions` it
+    says nothing of a class that is never predicted and is 0 by convention, so that averages over
+    such classes have no interval.
     """
 
     key: str
@@ -77,6 +79,7 @@ class Metric:
     low: float = 0.0
     high: float = 1.0
     lower_is_better: bool = False
+    needs_predictions: bool = False
     digits: int = 3
 
     @property
@@ -100,6 +103,11 @@ class OverallMetric:
 
     metric: Metric
     average: Average
+
+    @property
+    def over_classes(self) -> bool:
+        """Whether it is a mean of the values of classes."""
+        return self.average in ("macro", "weighted")
 
     @property
     def key(self) -> str:
@@ -148,6 +156,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         group="precision-recall",
         counts=lambda c: ratio(c.tp, c.predicted),
         share=Share(trials=lambda c: c.predicted),
+        needs_predictions=True,
     ),
     Metric(
         key="recall",

@@ -12,6 +12,7 @@ import numpy as np
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
+from goemo_report.statistics.class_draws import ClassDraws
 from goemo_report.statistics.distributions import (
     CONFIDENCE,
     holm,
@@ -19,13 +20,13 @@ from goemo_report.statistics.distributions import (
     normal_quantile,
     wilson,
 )
+from goemo_report.statistics.equivalence import variance_shares
 from goemo_report.statistics.influence import Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
 from goemo_report.statistics.randomisation import (
     TIED,
     p_value,
     sign_test,
-    swap_margin,
     swapped,
 )
 
@@ -56,8 +57,9 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "them are alike"
     ),
     "macro": (
-        f"difference of macro {_COUNTED}: what random swaps of the two runs' outputs "
-        "reach in 95% of cases, or the margin of the bootstrap's standard error where that is wider"
+        f"difference of macro {_COUNTED}: outcomes of both runs drawn together, as for one run; "
+        "p is the larger one of these draws and of the swaps, and the interval reaches to zero "
+        "where the swaps do not tell the runs apart"
     ),
     "class": (
         f"difference of {_COUNTED} of a class: margins of both runs combined "
@@ -112,10 +114,16 @@ PairedDifferences: TypeAlias = Mapping[str, Difference | None]
 
 
 class Paired(NamedTuple):
-    """Differences of two runs, and those of macro F1 that swaps of their outputs gave, (m,)."""
+    """Differences of two runs, and what else is known of that of macro F1.
+
+    `swaps` (m,) are those that swaps of the outputs gave, `error` is its standard error over texts,
+    and `shares` (k,) are those of the classes in its variance.
+    """
 
     differences: PairedDifferences
     swaps: FloatArray
+    error: float
+    shares: FloatArray
 
 
 def paired(
@@ -165,7 +173,9 @@ def paired_with_swaps(
             at_most = metric.counts is not None and column[3] <= floors[key]
             numbers = tuple(map(float, column))
             found[f"{key}_{label}"] = _difference(metric, numbers, at_most, alpha)
-    return Paired(found, by_chance.overall[HEADLINE])
+    drawn = (run.resampled - baseline.resampled).per_class["f1"]
+    error, shares = float(drawn.mean(axis=1).std()), variance_shares(drawn)
+    return Paired(found, by_chance.overall[HEADLINE], error, shares)
 
 
 def _family(run: Analysis, baseline: Analysis, key: str, parts: _Parts) -> FloatArray:
@@ -230,6 +240,11 @@ _UNDEFINED: Final = (np.nan,) * 4
 def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) -> _Parts:
     point = run.point - baseline.point
     replicates = run.resampled - baseline.resampled
+    # the better run comes first, so that the other direction is the mirror image
+    sign = -1.0 if point.overall[HEADLINE][0] < 0.0 else 1.0
+    pair = [run.predicted, baseline.predicted][:: int(sign)]
+    seed = [run.seed, len(run), 4]
+    draws = ClassDraws(run.predictions.truth, *pair, number=run.resamples, seed=seed)
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
@@ -244,11 +259,8 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
         key = f"macro_{name}"
         if key not in parts:
             continue
-        value, p = parts[key][0], parts[key][3]
-        margin = swap_margin(by_chance.overall[key], replicates.overall[key], run.confidence)
-        if margin <= TIED:  # no swap and no resample moves it
-            margin = float(np.linalg.norm(high - low)) / (2 * len(low))
-        parts[key] = (value, value - margin, value + margin, p)
+        drawn = sign * draws.macro(CLASS_METRICS[name], sign * replicates.per_class[name])
+        parts[key] = _macro_part(parts[key][0], parts[key][3], drawn, run.confidence)
     exact = run.exact.astype(int) - baseline.exact
     parts["exact_match"] = (*parts["exact_match"][:3], sign_test(exact))
     if (run.predicted != baseline.predicted).any():
@@ -256,6 +268,17 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
             value, p = parts[key][0], parts[key][3]
             parts[key] = (value, *_share_bounds(run, baseline, OVERALL[key], value), p)
     return parts
+
+
+def _macro_part(value: float, p: FloatArray, drawn: FloatArray, confidence: float) -> Any:
+    """A macro difference from draws of it, (m,), and the p of swaps, which do not contradict."""
+    low, high = (float(end[0]) for end in percentiles(drawn[:, None], confidence))
+    opposite = min(np.count_nonzero(drawn <= 0.0), np.count_nonzero(drawn >= 0.0))
+    if opposite:
+        p = np.maximum(p, min(2.0 * (1 + opposite) / (1 + len(drawn)), 1.0))
+    if p >= round(1 - confidence, 12):
+        low, high = min(low, 0.0), max(high, 0.0)
+    return value, low, high, p
 
 
 def _share_bounds(run: Analysis, baseline: Analysis, one: OverallMetric, value: float) -> Bounds:

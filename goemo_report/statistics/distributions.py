@@ -56,6 +56,8 @@ def student_p(t: float, df: float) -> float:
     """Two-sided p-value of Student's t with `df` degrees of freedom, not necessarily whole."""
     if math.isinf(t):
         return 0.0
+    if math.isinf(df):
+        return normal_p(t)
     return _incomplete_beta(df / 2.0, 0.5, df / (df + t * t))
 
 

@@ -27,6 +27,7 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
+from goemo_report.statistics.class_draws import ClassDraws
 from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence, influences
 from goemo_report.statistics.once import Once
@@ -47,12 +48,17 @@ METHODS: Final[Mapping[str, str]] = {
         f"{titles(lambda one: one.counts and not one.share)}: Jeffreys interval of its four counts"
     ),
     "macro": (
-        f"macro {titles(lambda one: one.counts)}: the margins of the classes combined with their "
-        "bootstrap correlations (MOVER)"
+        f"macro {titles(lambda one: one.counts)}: counts of each class drawn from their Dirichlet "
+        "distributions, with one text more that is like those of the average class (empirical "
+        "Bayes), stretched by how classes vary together in the bootstrap"
     ),
     "bootstrap": (
         "micro, weighted and samples averages, exact match, Hamming loss and Jaccard: "
         "percentile bootstrap over texts, Wilson score interval where all resamples are alike"
+    ),
+    "precision": (
+        "macro and weighted precision: none where a class is never predicted, as its precision is "
+        "0 by convention and not by measurement"
     ),
     "auc": (
         "AUC: influence of each text (DeLong; texts as clusters for micro), variance raised for "
@@ -232,8 +238,11 @@ class Analysis:
             if ends[1] - ends[0] < 1e-12:  # but for rounding
                 ends = self._bounds_of_same(OVERALL[key], value)
             bounds[key] = min(ends[0], value), max(ends[1], value)
+        never = bool((self.counts.predicted[0] == 0).any())
         found = {
-            key: _interval(one.metric, *bounds[key]) if key in bounds else None
+            key: _interval(one.metric, *bounds[key])
+            if key in bounds and not (never and one.over_classes and one.metric.needs_predictions)
+            else None
             for key, one in OVERALL.items()
         }
         for key, metric in CLASS_METRICS.items():
@@ -252,16 +261,17 @@ class Analysis:
         return Interval(min(low, clip(value - margin)), max(high, clip(value + margin)))
 
     def _macro_bounds(self, name: str) -> tuple[float, float]:
-        """MOVER (Zou and Donner 2008): margins of a mean from the margins of its terms."""
-        values = self.point.per_class[name][0]
-        low, high = self.class_bounds[name]
-        related = correlations(self.resampled.per_class[name])
-        mean, clip = float(values.mean()), CLASS_METRICS[name].clip
-        below, above = (
-            float(np.sqrt(max(margin @ related @ margin, 0.0))) / len(values)
-            for margin in (values - low, high - values)
-        )
-        return clip(mean - below), clip(mean + above)
+        """Quantiles of draws of the counts of each class, see `ClassDraws`."""
+        metric, value = CLASS_METRICS[name], float(self.point.overall[f"macro_{name}"][0])
+        drawn = self.draws.macro(metric, self.resampled.per_class[name])
+        low, high = (float(end[0]) for end in percentiles(drawn[:, None], self.confidence))
+        return metric.clip(min(low, value)), metric.clip(max(high, value))
+
+    @Once
+    def draws(self) -> ClassDraws:
+        """Counts of each class that those of these texts leave open."""
+        seed = [self.seed, len(self), 3]
+        return ClassDraws(self.predictions.truth, self.predicted, number=self.resamples, seed=seed)
 
 
 def analyse(
@@ -288,23 +298,14 @@ def analyse(
 def percentiles(replicates: FloatArray, confidence: float = CONFIDENCE) -> Bounds:
     """The quantiles of (m, c) replicates that leave out as many below as above, (c,) each."""
     tail = round((1 - confidence) / 2, 12)
-    low, high = np.quantile(replicates, [tail, 1 - tail], axis=0)
+    # the (m + 1) tail-th smallest one (Efron and Tibshirani 1993, ch. 12)
+    low, high = np.quantile(replicates, [tail, 1 - tail], axis=0, method="weibull")
     return low, high
 
 
 def percent(confidence: float) -> str:
     """`95%`."""
     return f"{100 * confidence:g}%"
-
-
-def correlations(replicates: FloatArray) -> FloatArray:
-    """Correlations of the columns of (m, c) replicates, (c, c); 0 with a constant column."""
-    centred = replicates - replicates.mean(axis=0)
-    lengths = np.sqrt(np.square(centred).sum(axis=0))
-    centred /= np.where(lengths > 1e-9, lengths, np.inf)
-    related: FloatArray = centred.T @ centred
-    np.fill_diagonal(related, 1.0)
-    return related
 
 
 def _interval(metric: Metric, low: Any, high: Any) -> Interval | None:

@@ -5,7 +5,6 @@ Under no difference each text's two outputs could as well be swapped (Noreen 198
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Final
 
@@ -14,7 +13,6 @@ import numpy.typing as npt
 
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics, count_metrics, text_metrics
-from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import Analysis
 from goemo_report.statistics.resampling import weighted_sums
 
@@ -84,19 +82,6 @@ def max_t(observed: FloatArray, by_chance: FloatArray) -> FloatArray:
         p_values[place] = p_value(largest, np.abs(observed[one]) / scale[one])
     adjusted[order] = np.maximum.accumulate(p_values)
     return adjusted
-
-
-def swap_margin(by_chance: FloatArray, replicates: FloatArray, confidence: float) -> float:
-    """What swaps reach by chance, or the margin of the bootstrap's standard error if wider.
-
-    Resamples rarely show a class that few texts carry or are predicted to, and macro averages
-    fall with it: their percentiles are off centre. The margin of the swaps leaves zero out
-    exactly where p is below 1 - confidence.
-    """
-    reached = np.sort(np.abs(by_chance))[::-1]
-    beyond = math.ceil(round(1 - confidence, 12) * (1 + len(reached)) - 1) - 1
-    error = float(replicates.std())
-    return max(float(reached[max(beyond, 0)]) + TIED, normal_quantile(confidence) * error)
 
 
 def sign_test(gaps: IntArray) -> FloatArray:

@@ -98,7 +98,7 @@ def seed_difference(
     if error == 0.0:
         return SeedDifference(difference, reason="no spread over the seeds of either group")
     spread = parts[0] ** 2 / (first.n - 1) + parts[1] ** 2 / (second.n - 1)
-    df = min(error**4 / spread, _KNOWN) if spread > 0.0 else _KNOWN
+    df = error**4 / spread if spread > 0.0 else math.inf
     half, t = student_quantile(df) * error, difference / error
     return SeedDifference(
         difference,
@@ -110,9 +110,6 @@ def seed_difference(
         math.sqrt(seeds),
         math.sqrt(own),
     )
-
-
-_KNOWN = 1e6  # degrees of freedom of what is as good as known
 
 
 def _interaction(covariance: FloatArray) -> float:

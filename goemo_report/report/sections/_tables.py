@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import (
     Callout,
@@ -54,8 +55,13 @@ def with_interval(value: float | None, interval: Interval | None, mark: Mark | N
 
 
 def metric_cell(run: ComparedRun, key: str, mark: Mark | None = None) -> Cell:
-    """An overall metric with its interval."""
-    return with_interval(run.value(key), run.interval(key), mark)
+    """An overall metric with its interval, or the reason why it has none."""
+    value, interval = run.value(key), run.interval(key)
+    if value is not None and interval is None and run.found.scores.never_predicted:
+        number = plural(len(run.found.scores.never_predicted), run.label_set.noun)
+        reason = f"no interval: {number} never predicted, with precision 0 by convention"
+        return Cell(value, mark=mark, note=reason)
+    return with_interval(value, interval, mark)
 
 
 def class_cell(run: ComparedRun, metric: str, label: str, mark: Mark | None = None) -> Cell:

@@ -18,6 +18,7 @@ from goemo_report.report.sections._words import (
     signed,
 )
 from goemo_report.statistics.differences import ALPHA, Difference
+from goemo_report.statistics.equivalence import Decision
 from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
 
 
@@ -55,8 +56,31 @@ def verdict(comparison: Comparison) -> Callout:
             lines.append(f"It is {_ahead(comparison, second)}.")
     if comparison.alike and any(len(recipe.runs) > 1 for recipe in comparison.recipes):
         lines += _recipes(comparison)
+    lines += _decision(comparison, comparison.decision)
     lines += _luck(comparison)
     return Callout("verdict", text, (*lines, *_tuned(comparison), *_gains(comparison)))
+
+
+def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
+    """Whether the difference is too small to matter, and what would decide what is undecided."""
+    if found is None or (found.answer in ("better", "worse") and not found.within):
+        return []
+    margin, p = f"{found.margin:g}", p_text(found.p_equivalence)
+    if found.within:
+        but = "" if found.answer == "equivalent" else "The difference is real, but they are "
+        word = "equivalent" if but else "Equivalent"
+        return [f"{but}{word} within {margin} (two one-sided tests, {p})."]
+    size = f"a difference of {found.detectable:.3f} is found with 80% power"
+    more = [plural(n, one) for n, one in ((found.texts, "text"), (found.seeds, "seed")) if n]
+    take = f"; one of {margin} would take {' or '.join(more)}" if more else ""
+    text = f"Undecided: here {size}{take}."
+    if found.carriers and found.carried > 0.0:
+        labels = comparison.best.labels
+        chosen = [labels.index(label) for label in found.carriers]
+        number = int(comparison.best.predictions.truth[:, chosen].any(axis=1).sum())
+        who = f"{listed(found.carriers)}, {plural(number, 'text')},"
+        text += f" {who} carry {found.carried:.0%} of the variance."
+    return [text]
 
 
 def _luck(comparison: Comparison) -> list[str]:
@@ -156,13 +180,14 @@ def _recipes(comparison: Comparison) -> list[str]:
         f"{role}, {other.title}, with {other.mean():.3f} (n = {len(other.seeds)})"
         f"{over_seeds(best.minus(other), best.values(), other.values())}"
     )
+    lines = [text, *_decision(comparison, comparison.recipe_decision(best, other))]
     ours, theirs = (recipe.values(TUNED_F1) for recipe in (best, other))
     if (len(ours), len(theirs)) != (len(best.seeds), len(other.seeds)):
-        return [text]
+        return lines
     gap = signed(fmean(ours) - fmean(theirs))
     said = over_seeds(best.minus(other, TUNED_F1), ours, theirs)
     means = f"{fmean(ours):.3f} against {fmean(theirs):.3f}, {gap}"
-    return [text, f"Mean macro F1 at tuned thresholds: {means}{said}"]
+    return [*lines, f"Mean macro F1 at tuned thresholds: {means}{said}"]
 
 
 def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[float]) -> str:
