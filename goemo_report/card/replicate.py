@@ -9,6 +9,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
+from goemo_report.analysis.ensemble import MEMBERS
 from goemo_report.contract import CONFIG_KEYS, DATASET_NAME, MEASURED_KEYS, PHASE_TAGS, STATUS_TAGS
 from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.sources.model import ArtifactRef, RunRecord
@@ -43,7 +44,7 @@ _OTHER_TAGS: Final = frozenset((*PHASE_TAGS, *STATUS_TAGS))
 
 def by_goemo_train(run: RunRecord) -> bool:
     """Whether the run's config holds the trainer's own settings, not the guide's alone."""
-    return "model" in run.config and "dataset" in run.config
+    return bool(members_of(run)) or ("model" in run.config and "dataset" in run.config)
 
 
 def base_model(run: RunRecord) -> str | None:
@@ -51,6 +52,12 @@ def base_model(run: RunRecord) -> str | None:
     stated = str(run.config.get("model") or run.model_name)
     named = HUB_NAMES.get(stated, stated)
     return named if _HUB_NAME.fullmatch(named) else None
+
+
+def members_of(run: RunRecord) -> list[str]:
+    """The runs that an ensemble averages; empty for any other run."""
+    found = run.config.get(MEMBERS)
+    return list(map(str, found)) if isinstance(found, list) and len(found) > 1 else []
 
 
 def replicate_command(
@@ -68,7 +75,10 @@ def replicate_command(
 def replicate_arguments(
     run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, Any] = _NOTHING
 ) -> list[str]:
-    """The command as a list of arguments, `goemo-train` first."""
+    """The command as a list of arguments; of an ensemble the one that made it."""
+    if members := members_of(run):
+        shown = members if instead is _NOTHING else [PurePath(one).name for one in members]
+        return ["goemo-report", "ensemble", *shown, "-o", run.name]
     known = {**_settings(run, artifacts), "model_name": run.config.get("model_name")}
     for key, tags in (("phase", PHASE_TAGS), ("status", STATUS_TAGS)):
         tagged = next((tag for tag in run.tags if tag in tags), None)

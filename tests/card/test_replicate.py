@@ -184,3 +184,13 @@ def test_a_run_of_another_trainer_gets_what_the_guide_logs() -> None:
 )
 def test_the_base_model_is_a_hub_name_or_nothing(model: str, hub: str | None) -> None:
     assert base_model(run({"model": model})) == hub
+
+
+def test_an_ensemble_is_made_again_from_its_members() -> None:
+    record = run({"model": "x", "dataset": "demo", "ensemble": ["/home/me/a b", "p/m1"]})
+    command = replicate_command(record)
+    assert command == f"goemo-report ensemble '/home/me/a b' p/m1 -o {record.name}"
+    public = replicate_command(record, (), without_private_paths(record))
+    assert public == f"goemo-report ensemble 'a b' m1 -o {record.name}"
+    other = run({"model": "x", "dataset": "demo", "ensemble": True})
+    assert replicate_command(other).startswith("goemo-train")
