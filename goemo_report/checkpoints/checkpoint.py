@@ -48,6 +48,14 @@ class Checkpoint:
     limit: int
     device: str
 
+    def require_labels(self, source: str, labels: Sequence[str]) -> None:
+        """Raise DataError where a file, `source`, has other labels than the checkpoint."""
+        if set(labels) != set(self.labels):
+            raise DataError(
+                f"{source} has {len(labels)} labels, {self.name} has {len(self.labels)}",
+                "They are not of one run",
+            )
+
     def predict(
         self,
         texts: Sequence[str],

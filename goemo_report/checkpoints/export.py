@@ -118,11 +118,7 @@ def export_onnx(
     require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
     held = load_results(source, [run], [split], progress)[0].splits[split].predictions
     loaded, chosen = load_with_thresholds(source, run, device="cpu", progress=progress)
-    if set(held.labels) != set(loaded.labels):
-        raise DataError(
-            f"{held.source} has {len(held.labels)} labels, {loaded.name} {len(loaded.labels)}",
-            "They are not of one run",
-        )
+    loaded.require_labels(held.source, held.labels)
     held = held.in_order_of(loaded.labels)
     held = held.take(np.arange(min(limit, len(held))), np.arange(len(held.labels)))
     longest = checkpoint.max_length_of(run, loaded)

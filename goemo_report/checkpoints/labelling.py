@@ -168,12 +168,7 @@ def load_with_thresholds(
         loaded = checkpoint.load(files, given.labels if given else None, device)
         kept = files.json(THRESHOLDS_FILE)
     chosen = given or _own_thresholds(source, run, loaded.labels, protocol, kept, files.label)
-    if set(chosen.labels) != set(loaded.labels):
-        raise DataError(
-            f"the thresholds are for {len(chosen.labels)} labels, {loaded.name} has "
-            f"{len(loaded.labels)}",
-            "They are not of one run",
-        )
+    loaded.require_labels("the set of thresholds", chosen.labels)
     order = [chosen.labels.index(label) for label in loaded.labels]
     return loaded, replace(chosen, labels=loaded.labels, values=chosen.values[order])
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
-from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
+from goemo_report.checkpoints.checkpoint import Precision, sigmoid
 from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
+from goemo_report.errors import ChangedFileError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
@@ -192,7 +192,9 @@ def verify(
     require_extra("loading a checkpoint")
     split = _stated(source, run, options.split, progress)
     predictions = split.predictions
-    loaded = _load(source, run, predictions, options.device, progress)
+    with checkpoint_files.fetched(source, run, progress) as files:
+        loaded = checkpoint.load(files, predictions.labels, options.device)
+    loaded.require_labels(predictions.source, predictions.labels)
     rows = min(options.limit or len(predictions), len(predictions))
     wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
     max_length = options.max_length or checkpoint.max_length_of(run, loaded)
@@ -261,20 +263,6 @@ def changed_document(run: RunRecord, error: ChangedFileError) -> dict[str, Any]:
         "agrees": False,
         "explanation": error.what,
     }
-
-
-def _load(
-    source: RunSource, run: RunRecord, predictions: Predictions, device: str, progress: Progress
-) -> Checkpoint:
-    with checkpoint_files.fetched(source, run, progress) as files:
-        loaded = checkpoint.load(files, predictions.labels, device)
-    if loaded.labels != predictions.labels:
-        raise DataError(
-            f"{loaded.name} has {len(loaded.labels)} labels, {predictions.source} has "
-            f"{len(predictions.labels)}",
-            "They are not of one run",
-        )
-    return loaded
 
 
 def precision_of(run: RunRecord) -> Precision:
