@@ -6,7 +6,7 @@ Questions about many runs or artifacts become one document with an alias each.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from goemo_report.contract import PREDICTIONS_FOLDER
@@ -151,11 +151,8 @@ _FILES_PAGE: Final[_Variables] = {
 
 def artifacts_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """What each run logged, with the files that it kept under `predictions/`."""
-    variables = _runs(run_ids)
-    parts = [
-        f"{alias}: run(name: ${alias}) {{\n      {_OUTPUT_ARTIFACTS}\n      {_RUN_FILES}\n    }}"
-        for alias in variables
-    ]
+    part = f"r#: run(name: $r#) {{\n      {_OUTPUT_ARTIFACTS}\n      {_RUN_FILES}\n    }}"
+    parts, variables = _each(part, {"r": "String!"}, zip(run_ids))
     variables |= {"cursor": ("String", None), **_ARTIFACT_PAGE, **_FILES_PAGE}
     return _in_project("RunsOutputArtifacts", parts, variables, f"\n{_ARTIFACT}")
 
@@ -175,27 +172,17 @@ def more_run_files(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
 
 def histories_of(spans: Sequence[tuple[str, int, int]], most: int) -> tuple[str, dict[str, Any]]:
     """At most so many history rows of (run id, first step, step after the last), an alias each."""
-    parts = []
-    variables: _Variables = {"most": ("Int!", most)}
-    for n, (run_id, first, end) in enumerate(spans):
-        parts.append(
-            f"r{n}: run(name: $r{n}) "
-            f"{{ history(minStep: $first{n}, maxStep: $end{n}, samples: $most) }}"
-        )
-        variables[f"r{n}"] = "String!", run_id
-        variables |= {f"first{n}": ("Int64!", first), f"end{n}": ("Int64!", end)}
-    return _in_project("HistoryPages", parts, variables)
+    part = "r#: run(name: $r#) { history(minStep: $first#, maxStep: $end#, samples: $most) }"
+    kinds = {"r": "String!", "first": "Int64!", "end": "Int64!"}
+    parts, variables = _each(part, kinds, spans)
+    return _in_project("HistoryPages", parts, {"most": ("Int!", most), **variables})
 
 
 def exported_histories_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The Parquet files that hold the history of each run, an alias each, and from which step on
     it is not exported yet."""
-    variables = _runs(run_ids)
-    parts = [
-        f"{alias}: run(name: ${alias}) "
-        "{ parquetHistory(liveKeys: $keys) { parquetUrls liveData } }"
-        for alias in variables
-    ]
+    part = "r#: run(name: $r#) { parquetHistory(liveKeys: $keys) { parquetUrls liveData } }"
+    parts, variables = _each(part, {"r": "String!"}, zip(run_ids))
     variables["keys"] = "[String!]!", ["_step"]
     return _in_project("RunParquetHistories", parts, variables)
 
@@ -214,9 +201,8 @@ def artifacts_by_id(artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 def _by_id(name: str, fields: str, artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Fields of artifacts, an alias each."""
-    variables = {f"a{n}": ("ID!", value) for n, value in enumerate(artifact_ids)}
-    parts = [f"{alias}: artifact(id: ${alias}) {{ {fields} }}" for alias in variables]
-    return _query(name, parts, variables)
+    part = f"a#: artifact(id: $a#) {{ {fields} }}"
+    return _query(name, *_each(part, {"a": "ID!"}, zip(artifact_ids)))
 
 
 _ADDRESSES: Final = "edges { node { name: displayName directUrl } }"
@@ -226,51 +212,52 @@ def artifact_file_urls(
     wanted: Sequence[tuple[str, str, Sequence[str]]],
 ) -> tuple[str, dict[str, Any]]:
     """Addresses of (collection, version, paths), an alias each."""
-    parts = []
-    variables: _Variables = {"most": ("Int", max(len(paths) for *_, paths in wanted))}
-    for n, (collection, version, paths) in enumerate(wanted):
-        parts.append(
-            f"c{n}: artifactCollection(name: $c{n}) {{ __typename\n"
-            f"      artifactMembership(aliasName: $v{n}) {{\n"
-            f"        files(names: $f{n}, first: $most) {{ {_ADDRESSES} }} }} }}"
-        )
-        variables |= {f"c{n}": ("String!", collection), f"v{n}": ("String!", version)}
-        variables[f"f{n}"] = "[String!]", list(paths)
-    return _in_project("ArtifactFileUrls", parts, variables)
+    part = (
+        "c#: artifactCollection(name: $c#) { __typename\n"
+        "      artifactMembership(aliasName: $v#) {\n"
+        f"        files(names: $f#, first: $most) {{ {_ADDRESSES} }} }} }}"
+    )
+    kinds = {"c": "String!", "v": "String!", "f": "[String!]"}
+    parts, variables = _each(part, kinds, wanted)
+    return _in_project("ArtifactFileUrls", parts, _most(wanted) | variables)
 
 
 def artifact_file_urls_by_id(
     wanted: Sequence[tuple[str, Sequence[str]]],
 ) -> tuple[str, dict[str, Any]]:
     """Addresses of (artifact id, paths), an alias each: for servers before 0.70."""
-    parts = []
-    variables: _Variables = {"most": ("Int", max(len(paths) for _, paths in wanted))}
-    for n, (artifact_id, paths) in enumerate(wanted):
-        parts.append(
-            f"c{n}: artifact(id: $c{n}) {{ files(names: $f{n}, first: $most) {{ {_ADDRESSES} }} }}"
-        )
-        variables |= {f"c{n}": ("ID!", artifact_id), f"f{n}": ("[String!]", list(paths))}
-    return _query("ArtifactFileUrlsByID", parts, variables)
+    part = f"c#: artifact(id: $c#) {{ files(names: $f#, first: $most) {{ {_ADDRESSES} }} }}"
+    parts, variables = _each(part, {"c": "ID!", "f": "[String!]"}, wanted)
+    return _query("ArtifactFileUrlsByID", parts, _most(wanted) | variables)
 
 
 def run_file_urls(wanted: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, dict[str, Any]]:
     """Addresses of (run id, names of its files), an alias each."""
-    parts = []
-    variables: _Variables = {
-        "most": ("Int", max(len(names) for _, names in wanted)),
-        "upload": ("Boolean", False),
-    }
-    for n, (run_id, names) in enumerate(wanted):
-        parts.append(
-            f"r{n}: run(name: $r{n}) {{ files(names: $f{n}, first: $most) "
-            "{ edges { node { name url(upload: $upload) directUrl } } } }"
-        )
-        variables |= {f"r{n}": ("String!", run_id), f"f{n}": ("[String]", list(names))}
+    part = (
+        "r#: run(name: $r#) { files(names: $f#, first: $most) "
+        "{ edges { node { name url(upload: $upload) directUrl } } } }"
+    )
+    parts, variables = _each(part, {"r": "String!", "f": "[String]"}, wanted)
+    variables |= {**_most(wanted), "upload": ("Boolean", False)}
     return _in_project("RunFileUrls", parts, variables)
 
 
-def _runs(run_ids: Sequence[str]) -> _Variables:
-    return {f"r{n}": ("String!", run_id) for n, run_id in enumerate(run_ids)}
+def _each(
+    part: str, kinds: Mapping[str, str], wanted: Iterable[Sequence[Any]]
+) -> tuple[list[str], _Variables]:
+    """The part once for each item, with its number for `#`, and variables for the item's values."""
+    parts: list[str] = []
+    variables: _Variables = {}
+    for number, values in enumerate(wanted):
+        parts.append(part.replace("#", str(number)))
+        for (name, kind), value in zip(kinds.items(), values, strict=True):
+            variables[f"{name}{number}"] = kind, value
+    return parts, variables
+
+
+def _most(wanted: Sequence[Sequence[Any]]) -> _Variables:
+    """As many files of each item as there are paths, which come last, at most."""
+    return {"most": ("Int", max(len(item[-1]) for item in wanted))}
 
 
 def _in_project(
