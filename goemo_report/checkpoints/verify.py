@@ -178,7 +178,12 @@ class Changed:
 
     def document(self) -> dict[str, Any]:
         """What `verify --format json` prints."""
-        return changed_document(self.run, self.error)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run": {"id": self.run.id, "name": self.run.name},
+            "agrees": False,
+            "explanation": self.error.what,
+        }
 
 
 def verify(
@@ -253,16 +258,6 @@ def _stated(source: RunSource, run: RunRecord, split: Split, progress: Progress)
             wanted = [] if file is None else [(artifact, file)]
             checkpoint_files.require_unchanged(artifact, source.fetch(wanted, progress))
         raise
-
-
-def changed_document(run: RunRecord, error: ChangedFileError) -> dict[str, Any]:
-    """What `verify --format json` prints where files are not what was logged."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run": {"id": run.id, "name": run.name},
-        "agrees": False,
-        "explanation": error.what,
-    }
 
 
 def precision_of(run: RunRecord) -> Precision:
