@@ -92,7 +92,7 @@ def test_no_line_hides_in_another_kind_of_block() -> None:
     kinds = {
         kind
         for page in PAGES_BY_HAND
-        for kind in re.findall(r"^```(.+)", page.read_text("utf-8"), re.MULTILINE)
+        for kind in re.findall(r"^```(\w+)", page.read_text("utf-8"), re.MULTILINE)
     }
     assert kinds == {"console", "python", "text", "toml", "yaml"}
 
