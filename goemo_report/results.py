@@ -302,8 +302,10 @@ def _other_versions(loaded: LoadedRun) -> Iterator[str]:
         if role in loaded.artifacts:
             read = loaded.artifacts[role].reference
             others = [one for one in logged if one.name == read.name and one.id != read.id]
-            names = [alias for one in others for alias in one.aliases or (one.version or "",)]
-            known = f"; --alias takes another: {listed(names, 3)}" if any(names) else ""
+            names = dict.fromkeys(
+                alias for one in others for alias in one.aliases or (one.version,) if alias
+            )
+            known = f"; --alias takes another: {listed(names, 3)}" if names else ""
             if others:
                 which = f" ({', '.join(read.aliases)})" if read.aliases else ""
                 yield (

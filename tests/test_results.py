@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from goemo_report.analysis.truth import check_logged
-from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.labels import WITHOUT_NEUTRAL
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import load_results, logged_metrics, prediction_file
@@ -310,6 +310,7 @@ def test_predictions_under_another_name_are_read_when_named(
     assert loaded[0].splits["test"].artifact.id == taken
     (note,) = loaded.notes if taken == "preds-a2" else ("logged 3 times",)
     assert "logged 3 times" in note
+    assert ":  and" not in note
 
 
 def test_predictions_that_are_not_there_are_refused_with_what_is(written: dict[str, Path]) -> None:
@@ -329,5 +330,5 @@ def test_predictions_that_are_not_there_are_refused_with_what_is(written: dict[s
     (found,) = load_results(ChosenSource(source, [], "e1"), source.runs, ["test"])
     assert found.splits["test"].artifact.id == "1"
     for wrong in ("", "a:b:c", ":v1", "val="):
-        with pytest.raises(SettingsError, match="names no predictions"):
+        with pytest.raises(ArgumentError, match="names no predictions"):
             NamedPredictions.of(wrong)

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from goemo_report.contract import Role
-from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -45,12 +45,12 @@ class NamedPredictions:
     def of(cls, text: str) -> NamedPredictions:
         """Read `[val=]ARTIFACT[:ALIAS][/FILE]`; a name that says dev or validation is of that.
 
-        Raises SettingsError for what is none.
+        Raises ArgumentError for what is none.
         """
         found = _FORM.fullmatch(text.strip())
         if found is None:
             what = f"{shown(text)} names no predictions"
-            raise SettingsError(what, "Write ARTIFACT[:ALIAS][/FILE], val=ARTIFACT for validation")
+            raise ArgumentError(what, "Write ARTIFACT[:ALIAS][/FILE], val=ARTIFACT for validation")
         split, artifact, version, file = (part or "" for part in found.groups())
         role = split_role(split or file) or split_role(artifact) or "test-predictions"
         return cls(artifact, version, file, role)
@@ -137,12 +137,23 @@ class ChosenSource(RunSource):
         return found
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
-        """The files of each artifact; of one whose file is named that file alone."""
+        """The files of each artifact; of one whose file is named that file alone.
+
+        Raises NotFoundError where none of them has it.
+        """
         found = self._source.manifests(artifacts)
-        return [
+        kept = [
             _only(files, self._files.get(one.id, ""), one)
             for one, files in zip(artifacts, found, strict=True)
         ]
+        lost = [
+            files
+            for one, files in zip(artifacts, kept, strict=True)
+            if one.id in self._files and isinstance(files, LostFiles)
+        ]
+        if lost and len(lost) == sum(one.id in self._files for one in artifacts):
+            raise NotFoundError(lost[0].reason, "Name a file of the artifact after /")
+        return kept
 
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
