@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
@@ -10,6 +11,7 @@ from goemo_report.formats.text import shortened, visible
 
 MOST_ROWS: Final = 30
 _LONGEST: Final = 80
+_LONGEST_TITLE: Final = 1000
 _STYLE: Final = (
     "border-collapse:collapse;font-variant-numeric:tabular-nums;color:inherit;background:none"
 )
@@ -18,16 +20,22 @@ _CELL: Final = "padding:2px 10px;text-align:{};border-bottom:1px solid rgba(128,
 
 def page(title: str, *parts: str) -> str:
     """A heading and parts, which are HTML already."""
-    return f"<div><p><strong>{text(title)}</strong></p>{''.join(parts)}</div>"
+    return f"<div><p><strong>{text(title, _LONGEST_TITLE)}</strong></p>{''.join(parts)}</div>"
 
 
-def text(value: object) -> str:
+def picture(svg: str, alt: str) -> str:
+    """An SVG as an image: nothing in it can run, and its style stays its own."""
+    data = b64encode(svg.encode()).decode()
+    return f'<p><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}"></p>'
+
+
+def text(value: object, longest: int = _LONGEST) -> str:
     """A value as HTML text, cut to a sane length; numbers with three digits."""
     if value is None or value != value:  # nan
         return "-"
     if isinstance(value, float):
         return f"{value:.3f}"
-    return escape(shortened(visible(str(value)), _LONGEST))
+    return escape(shortened(visible(str(value)), longest))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
