@@ -146,8 +146,6 @@ class ComparisonResult:
     def per_label(self) -> pd.DataFrame:
         """One row a run, label and metric: `run`, `emotion` (categorical, in canonical order),
         `metric`, `support` (Int64), then `value` to `verdict`; p is Holm-adjusted over labels."""
-        import pandas as pd
-
         rows = [
             (run.name, label, metric, run.support[label], *self._of_label(run, metric, label))
             for run in self.comparison.ranked
@@ -155,10 +153,7 @@ class ComparisonResult:
             for metric in PER_LABEL
         ]
         columns = ("run", "emotion", "metric", "support", *_BOUNDS, *_TEST)
-        frame = self._frame(columns, rows).astype({"support": "Int64"})
-        labels = list(self.comparison.labels) if rows else []
-        frame["emotion"] = pd.Categorical(frame["emotion"], labels, ordered=True)
-        return frame
+        return self._frame(columns, rows).astype({"support": "Int64"})
 
     @cached_property
     def thresholds(self) -> pd.DataFrame:
@@ -166,7 +161,13 @@ class ComparisonResult:
         run's macro F1 with all of them, `value`, `low`, `high`. Runs without validation
         predictions have no rows."""
         rows = [
-            (run.name, label, float(cut), run.value(TUNED_F1), *(run.interval(TUNED_F1) or ()))
+            (
+                run.name,
+                label,
+                float(cut),
+                run.value(TUNED_F1),
+                *(run.interval(TUNED_F1) or (None, None)),
+            )
             for run in self.comparison.ranked
             if run.tuned is not None and run.tuned.choice.thresholds is not None
             for label, cut in zip(run.labels, run.tuned.choice.thresholds, strict=True)
@@ -329,6 +330,9 @@ class ComparisonResult:
         frame = pd.DataFrame(rows, columns=list(columns))
         names = [run.name for run in self.comparison.ranked]
         frame["run"] = pd.Categorical(frame["run"], names, ordered=True)
+        if "emotion" in frame:
+            labels = list(self.comparison.labels) if self.comparison.runs else []
+            frame["emotion"] = pd.Categorical(frame["emotion"], labels, ordered=True)
         numbers = {*_BOUNDS, *_TEST, "threshold"} - {"verdict"}
         return frame.astype({name: "float64" for name in columns if name in numbers})
 

@@ -163,6 +163,9 @@ class TestCompare:
         for frame in (c.leaderboard, c.differences, c.per_label):
             assert list(frame)[-8:] == columns
         assert len(c.per_label) == 3 * 28 * 5
+        for frame in (c.per_label, c.thresholds):
+            assert list(frame["emotion"].cat.categories) == list(EMOTIONS)
+        assert {str(kind) for kind in c.per_label.dtypes} >= {"Int64", "float64", "category"}
 
     def test_the_verdict_names_both_runs_and_has_its_numbers(self, files: tuple[str, str]) -> None:
         verdict = gr.compare(*files).verdict
