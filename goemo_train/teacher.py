@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
+from goemo_report.checkpoints.checkpoint import Precision
 from goemo_report.corpora.corpus import Corpus
 from goemo_report.errors import DataError
 from goemo_report.predictions import read_predictions
@@ -37,14 +38,15 @@ def soft_labels(
     """
     total = np.zeros((len(corpus.train.texts), len(corpus.labels)))
     for teacher in sorted(map(Path, config.teacher), key=Path.is_dir):  # files are refused soon
-        made = _predicted if teacher.is_dir() else _read
-        total += made(teacher, config, corpus, device, progress)
+        progress.note(f"learning from {teacher}")
+        if teacher.is_dir():
+            total += _predicted(teacher, config, corpus, device)
+        else:
+            total += _read(teacher, corpus)
     return (total / len(config.teacher)).astype(np.float32)
 
 
-def _predicted(
-    teacher: Path, config: TrainConfig, corpus: Corpus, device: torch.device, progress: Progress
-) -> Targets:
+def _predicted(teacher: Path, config: TrainConfig, corpus: Corpus, device: torch.device) -> Targets:
     """By a checkpoint directory, or the one in a run's; kept between runs by its content."""
     inner = teacher / "checkpoint"  # of a directory that this trainer wrote
     with checkpoint_files.from_directory(inner if inner.is_dir() else teacher) as files:
@@ -54,12 +56,9 @@ def _predicted(
         def predict() -> Targets:
             loaded = checkpoint.load(files, corpus.labels, str(device))
             columns = _columns(str(teacher), loaded.labels, corpus.labels)
-            progress.note(f"{teacher} predicts {len(corpus.train.texts)} training texts")
-            logits = loaded.predict(
-                corpus.train.texts,
-                max_length=config.max_seq_length,
-                precision="bf16" if config.eval_precision == "bf16" else "fp32",
-            )
+            half: Precision = "bf16" if config.eval_precision == "bf16" else "fp32"
+            length = config.max_seq_length
+            logits = loaded.predict_finite(corpus.train.texts, max_length=length, precision=half)
             return checkpoint.sigmoid(logits)[:, columns].astype(np.float32)
 
         how = (config.max_seq_length, config.eval_precision, device.type, torch.__version__)
@@ -68,9 +67,7 @@ def _predicted(
     return found.reshape(-1, len(corpus.labels))
 
 
-def _read(
-    teacher: Path, _config: TrainConfig, corpus: Corpus, _device: torch.device, progress: Progress
-) -> Targets:
+def _read(teacher: Path, corpus: Corpus) -> Targets:
     """By a file of predictions for the training texts, in any order and with others besides."""
     held = read_predictions(teacher, name=str(teacher))
     columns = _columns(str(teacher), held.labels, corpus.labels)
@@ -81,9 +78,7 @@ def _read(
             f"{teacher} has no predictions for {missing:,} of {len(texts):,} training texts",
             "Predict the training split, or give --teacher the checkpoint",
         )
-    order = [rows[text] for text in texts]
-    progress.note(f"{teacher} has predictions for {len(texts)} training texts")
-    return held.probabilities[np.ix_(order, columns)].astype(np.float32)
+    return held.probabilities[np.ix_([rows[text] for text in texts], columns)].astype(np.float32)
 
 
 def _columns(teacher: str, has: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
