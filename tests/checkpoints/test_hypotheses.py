@@ -18,7 +18,7 @@ from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
 from tests.checkpoints.conftest import blamed
 
-ROWS = 48
+ROWS = 24
 
 
 @pytest.fixture(scope="module")

@@ -225,12 +225,13 @@ def test_the_key_is_never_shown(online: Online, arguments: tuple[str, ...], wher
             file.write(f"  password {online.server.api_key}\n")
         netrc.chmod(0o600)
         change = {"NETRC": str(netrc)}
+    else:
+        done = online(*arguments, "--debug", WANDB_API_KEY=WRONG_KEY)
+        assert done.code != 0
     done = online(
         *arguments, "--debug", without="WANDB_API_KEY" if where == "netrc" else "", **change
     )
     assert done.out + done.err
-    done = online(*arguments, "--debug", WANDB_API_KEY=WRONG_KEY)
-    assert done.code != 0
     written = [p for p in online.home.rglob("*") if p.is_file() and p.name != "netrc"]
     for path in written:
         assert online.server.api_key.encode() not in path.read_bytes(), path
