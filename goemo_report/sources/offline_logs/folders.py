@@ -20,6 +20,8 @@ LOG_PATTERN: Final = "run-*.wandb"
 """File name of a run log; the star stands for the run id."""
 
 _NEVER_ENTERED: Final = frozenset({"node_modules", "site-packages", "__pycache__"})
+_OF_A_RUN: Final = frozenset({"files", "logs", "tmp"})
+"""What the client makes beside a log: it holds no other run."""
 _HIDDEN_BUT_ENTERED: Final = ".wandb"  # the client takes it instead of `wandb` where it exists
 _STAGING: Final = ("artifacts", "staging")
 
@@ -61,9 +63,9 @@ def _walk(root: Path, found: Folders) -> None:
     for name, directories, files in os.walk(root, onerror=refused):
         folder = Path(name)
         logs = [folder / file for file in files if _is_log(file)]
-        if logs:
+        if logs:  # of one run, or a log that someone put beside run directories
             found.logs += logs
-            directories.clear()  # a run directory holds no other run
+            directories[:] = [d for d in directories if _is_entered(d) and d not in _OF_A_RUN]
         elif folder.parts[-2:] == _STAGING:
             found.staging.append(folder)
             directories.clear()

@@ -282,6 +282,16 @@ class TestDamage:
         assert skipped.name == "robertalarges1"
         assert "run-robertalarges1.wandb is damaged at byte " in skipped.reason
 
+    def test_a_log_beside_run_directories_hides_none(self, tmp_path: Path) -> None:
+        log = write_run(tmp_path, "inside", [run_record("inside", project="p"), exit_record()])
+        (log.parent / "files").mkdir()
+        shutil.copy(log, log.parent / "files" / "run-media.wandb")
+        shutil.copy(log, tmp_path / "wandb" / "run-inside.wandb")
+        (tmp_path / "run-stray.wandb").symlink_to("/dev/null")
+        listing = LogSource(tmp_path).list_runs(EVERYTHING)
+        assert [run.id for run in listing.runs] == ["inside"]
+        assert [skipped.name for skipped in listing.skipped] == ["stray"]
+
     def test_asking_for_it_is_an_error(self, damaged: Path) -> None:
         log = next(damaged.glob("wandb/*-robertalarges1"))
         for reference in ("robertalarges1", log.name, str(log)):
