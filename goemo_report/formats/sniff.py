@@ -114,8 +114,9 @@ def sniff(head: bytes) -> Format:
     if head[257:262] == b"ustar":
         return _TAR
     head = head[:HEAD]
-    if max(head[:256:2].count(0), head[1:256:2].count(0)) > 0.4 * len(head[:256:2]):
-        return _UTF_16
+    fewer, more = sorted((head[:256:2].count(0), head[1:256:2].count(0)))
+    if more > 0.4 * len(head[:256:2]):
+        return _UTF_16 if fewer < more / 2 else _UNKNOWN
     text = head.decode("utf-8-sig", "replace").lstrip()
     return _UNKNOWN if "\0" in text and "\ufffd" in text[:-1] else _sniff_text(text)
 

@@ -79,6 +79,7 @@ def separated_plain(mark: str) -> bytes:
         (zipped("a.csv", "b.csv"), "holds 2 files, not one"),
         (separated(",").decode().encode("utf-16"), "is UTF-16, not UTF-8. Save it as CSV in UTF-8"),
         (separated(",").decode().encode("utf-16-le"), "is UTF-16, not UTF-8"),
+        (bytes(300), "is a binary file, not a CSV"),
         (b"<!DOCTYPE html><html>log in</html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (b"\x7fELF\x02\x01\x00\x00\xff\xfe", "is a binary file"),
