@@ -85,9 +85,9 @@ def _from_hub(name: str, columns: Columns) -> Found:
         ) from error
     first = next(iter(found.values()))
     classes = {k: n for k, f in first.features.items() if (n := _class_names(f))}
-    label = columns.labels or next((k for k in LABEL_COLUMNS if k in classes), "".join(classes))
+    label = columns.labels or next((k for k in (*LABEL_COLUMNS, *classes) if k in classes), "")
     texts = [k for k, f in first.features.items() if getattr(f, "dtype", "") == "string"]
-    text = columns.text or next((k for k in TEXT_COLUMNS if k in texts), "".join(texts[:1]))
+    text = columns.text or next((k for k in (*TEXT_COLUMNS, *texts) if k in texts), "")
     splits: dict[str, LabelledTexts] = {}
     for split, names in SPLIT_NAMES.items():
         table = next((found[one] for one in names if one in found), None)

@@ -91,7 +91,8 @@ def _groups(labels: tuple[str, ...], taxonomy: str | None) -> dict[str, tuple[st
     """What each label of a taxonomy is made of."""
     known = known_set(labels) or (GOEMOTIONS if set(labels) <= set(GOEMOTIONS.labels) else None)
     if not taxonomy or (known is not None and known.name.lower().startswith(taxonomy)):
-        return {label: (label,) for label in labels}
+        same = known_set(labels)  # in their own order, which readers of predictions keep to
+        return {label: (label,) for label in (same.labels if same is not None else labels)}
     grouping = known.grouping(taxonomy) if known is not None else None
     if grouping is None:
         raise DataError(
@@ -113,6 +114,9 @@ def _arrays(
     counts = [len(ids) for _, ids in rows]
     held = np.zeros((len(rows), len(names)), np.bool_)
     flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
+    if flat.size and flat.min() < 0:  # as `datasets` writes a text that nobody labelled
+        row = next(row for row, (_, ids) in enumerate(rows, 1) if min(ids, default=0) < 0)
+        raise DataError(f"row {row}: the label id is below 0", "Leave out texts without labels")
     held[np.repeat(np.arange(len(rows)), counts), flat] = True
     columns = [held[:, [names.index(one) for one in group]].any(1) for group in groups]
     truth = np.stack(columns, axis=1)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from goemo_report.corpora.corpus import Corpus, corpus_of
-from goemo_report.corpora.directory import read_directory
+from goemo_report.corpora.directory import Found, read_directory
 from goemo_report.corpora.tables import Columns, items
 from goemo_report.errors import DataError
 from goemo_report.labels import EKMAN, EMOTIONS, SENTIMENT
@@ -251,3 +251,14 @@ def test_what_is_refused_says_why(tmp_path: Path, files: dict[str, str], message
 )  # fmt: skip
 def test_cells_that_list_labels(cell: Any, expected: tuple[str, ...]) -> None:
     assert items(cell) == expected
+
+
+def test_known_labels_come_in_their_own_order_and_no_id_is_below_nought() -> None:
+    names = tuple(reversed(EKMAN.labels))
+    splits = {split: [("a", (0,)), ("b", (6, 5))] for split in ("train", "val", "test")}
+    found = corpus_of(Found(splits, names, "1"), "mine")
+    assert found.labels == EKMAN.labels
+    assert held(found) == [("a", {"neutral"}), ("b", {"anger", "disgust"})]
+    splits["val"] = [("a", (1,)), ("b", (-1,))]
+    with pytest.raises(DataError, match="row 2: the label id is below 0"):
+        corpus_of(Found(splits, names, "1"), "mine")

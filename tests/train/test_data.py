@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from goemo_report.corpora import demo
 from goemo_report.corpora.corpus import Corpus, Split
+from goemo_report.corpora.tables import Columns
 from goemo_report.errors import DataError
 from goemo_report.labels import EMOTIONS
 from goemo_train import data, model
@@ -182,6 +183,38 @@ def test_the_hub_s_data_set_is_read_as_its_columns_say(
     assert (corpus.val.texts, corpus.test.texts) == (["four"], ["five"])
     assert np.flatnonzero(corpus.test.truth).tolist() == [10]
     assert corpus.name == "go_emotions"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_any_data_set_of_the_hub_with_class_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool
+) -> None:
+    """Files of another name, labels and columns than GoEmotions', through the same call."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    label = datasets.ClassLabel(names=["calm", "angry", "glad"])
+    features = datasets.Features(
+        note=datasets.Value("string"), mood=datasets.Sequence(label) if several else label
+    )
+    for split in ("train", "validation", "test"):
+        moods: list[object] = [[0, 2], []] if several else [1, 2]
+        part = datasets.Dataset.from_dict({"note": ["a", "b"], "mood": moods}, features=features)
+        part.to_parquet(tmp_path / "copy" / f"{split}.parquet")
+    found = data._from_hub(str(tmp_path / "copy"), Columns())
+    assert found.labels == ("calm", "angry", "glad")
+    assert found.splits["val"] == [
+        ("a", (0, 2) if several else (1,)),
+        ("b", () if several else (2,)),
+    ]
+    with pytest.raises(DataError, match=r"no column of texts and one of class labels .*note, mood"):
+        data._from_hub(str(tmp_path / "copy"), Columns(labels="note"))
+    (tmp_path / "copy" / "test.parquet").unlink()
+    with pytest.raises(DataError, match="has no test split"):
+        data._from_hub(str(tmp_path / "copy"), Columns())
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match="nobody/nothing could not be had from the hub"):
+        data.load_corpus(TrainConfig(dataset="nobody/nothing"))
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data/goemotions")
