@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels
 from goemo_report.analysis.compared_runs import (
     RANKING_METRIC,
+    TUNED_F1,
     VALIDATION_F1,
     ComparedRun,
     Recipe,
@@ -29,7 +31,7 @@ from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
-from goemo_report.statistics.differences import ALPHA, PairedDifferences
+from goemo_report.statistics.differences import ALPHA, Difference, PairedDifferences
 from goemo_report.statistics.equivalence import MARGIN, Decision, decide
 from goemo_report.statistics.intervals import RESAMPLES
 from goemo_report.statistics.many_runs import luck_of_the_best
@@ -55,6 +57,15 @@ class Options:
     """Where the best run is chosen; None is validation, if all runs have its predictions."""
     margin: float = MARGIN
     """Differences of macro F1 up to this do not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What runs are ranked by: key and name of a metric, and why it is not macro F1 at 0.5."""
+
+    key: str = RANKING_METRIC
+    title: str = "macro F1 at 0.5"
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +146,35 @@ class Comparison:
         return tuple(run for run in self.runs if not run.is_baseline)
 
     @cached_property
+    def losses(self) -> Mapping[str, tuple[str, ...]]:
+        """The losses that runs were trained with, with the keys of those runs."""
+        found: dict[str, list[str]] = {}
+        for run in self.runs:
+            found.setdefault(self.statistics.losses[run.id], []).append(run.key)
+        return {loss: tuple(keys) for loss, keys in found.items()}
+
+    @cached_property
+    def criterion(self) -> Criterion:
+        """The figure that is reported of runs: a loss shifts probabilities, so that 0.5 compares
+        only like with like; else it is macro F1 at tuned thresholds, or the AUC where not all
+        were tuned."""
+        if len(self.losses) < 2:
+            return Criterion()
+        reason = "the runs were trained with different losses"
+        if all(run.tuned is not None for run in self.runs):
+            return Criterion(TUNED_F1, "macro F1 at tuned thresholds", reason)
+        if all(run.value("macro_auc") is not None for run in self.runs):
+            return Criterion("macro_auc", "macro AUC", f"{reason}, and not all could be tuned")
+        return Criterion()
+
+    def score(self, run: ComparedRun) -> float:
+        """What is reported of a run."""
+        return run.value(self.criterion.key) or 0.0
+
+    @cached_property
     def ranked(self) -> tuple[ComparedRun, ...]:
-        """Runs by macro F1 at 0.5, best first; the earlier one of equals."""
-        return tuple(sorted(self.runs, key=lambda run: -run.macro_f1))
+        """Runs by the criterion, best first; the earlier one of equals."""
+        return tuple(sorted(self.runs, key=lambda run: -self.score(run)))
 
     @cached_property
     def rank_on(self) -> Split:
@@ -156,29 +193,37 @@ class Comparison:
     @property
     def rank_key(self) -> str:
         """The figure by which the best run and the best recipe are chosen."""
-        return VALIDATION_F1 if self.rank_on != self.split else RANKING_METRIC
+        return VALIDATION_F1 if self.rank_on != self.split else self.criterion.key
 
     @cached_property
     def chosen(self) -> tuple[ComparedRun, ...]:
         """Runs by the figure that chooses among them, best first."""
         return tuple(sorted(self.ranked, key=lambda run: -(run.value(self.rank_key) or 0.0)))
 
-    @property
+    @cached_property
+    def ranked_recipes(self) -> tuple[Recipe, ...]:
+        """Recipes by the mean of the figure that chooses among runs, best first."""
+        means = {one: fmean(one.values(self.rank_key) or [0.0]) for one in self.recipes}
+        return tuple(sorted(self.recipes, key=lambda recipe: -means[recipe]))
+
+    @cached_property
     def best(self) -> ComparedRun:
-        """The run with the highest macro F1, on validation if `rank_on` says so."""
-        return self.chosen[0]
+        """The best run, on validation if `rank_on` says so: of the best recipe, where recipes
+        have several seeds."""
+        recipe = self.best_recipe
+        return next(run for run in self.chosen if recipe is None or run.recipe is recipe)
 
     @property
     def second(self) -> ComparedRun:
         """The next best; there must be two runs."""
-        return self.chosen[1]
+        return next(run for run in self.chosen if run is not self.best)
 
     @property
     def best_recipe(self) -> Recipe | None:
-        """The recipe with the best mean macro F1, where any has several seeds on the same texts."""
+        """The recipe with the best mean, where any has several seeds on the same texts."""
         if not self.alike or all(len(recipe.seeds) < 2 for recipe in self.recipes):
             return None
-        return max(self.recipes, key=lambda recipe: recipe.mean(self.rank_key))
+        return self.ranked_recipes[0]
 
     @property
     def reference(self) -> ComparedRun | None:
@@ -193,9 +238,13 @@ class Comparison:
     def runner_up(self) -> ComparedRun | None:
         """The reference, or the best run of another recipe where that is a seed of the same."""
         reference, own = self.reference, self.best.recipe
-        if reference is None or reference.recipe is not own:
+        chosen = self.baseline_is_chosen and reference is self.baseline
+        if reference is None or (chosen and reference.recipe is not own):
             return reference
-        return next((run for run in self.chosen if run.recipe is not own), reference)
+        others = self.chosen
+        if self.best_recipe is not None and len(self.recipes) > 1:
+            others = tuple(run for run in others if run.recipe is self.ranked_recipes[1])
+        return next((run for run in others if run.recipe is not own), reference)
 
     @cached_property
     def best_vs_runner_up(self) -> PairedDifferences | None:
@@ -267,6 +316,13 @@ class Comparison:
         """Best run minus runner-up at thresholds tuned on validation; None where not paired."""
         other = self.runner_up
         return self.statistics.tuned_difference(self.best.result, other.result) if other else None
+
+    @property
+    def lead(self) -> Difference | None:
+        """Best run minus runner-up in what runs are ranked by; None where not paired."""
+        tuned = self.criterion.key == TUNED_F1
+        found = self.tuned_best_vs_runner_up if tuned else self.best_vs_runner_up
+        return found.get("macro_f1" if tuned else self.criterion.key) if found else None
 
     def prepare(self) -> None:
         """Compute all statistics now, telling the progress."""

@@ -40,9 +40,7 @@
       applyTheme(choice);
       remember(choice);
       show(choice);
-      recolour();
     });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => recolour());
   };
 
   /* --- Contents: the section that is being read --- */
@@ -81,6 +79,11 @@
     try { target = document.getElementById(decodeURIComponent(location.hash.slice(1))); } catch { return; }
     if (!target) return;
     for (let up = target; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+    if (target.hidden && target.classList.contains("sub")) {
+      let top = target;
+      while (top.classList.contains("sub")) top = top.previousElementSibling;
+      $("button.open", top).click();
+    }
     if (target.tagName === "DETAILS" || target.closest("details")) target.scrollIntoView();
   };
 
@@ -109,11 +112,17 @@
         const cell = row.cells[column];
         return { row, index, key: cell ? (numeric ? number(cell) : text(cell)) : NaN };
       });
+      for (const entry of keyed) entry.top = entry.row.classList.contains("sub") ? null : entry;
+      for (let i = 1; i < keyed.length; i += 1) keyed[i].top ??= keyed[i - 1].top;
       keyed.sort((a, b) => {
+        if (a.top !== b.top) return order(a.top, b.top);
+        return (b.top === b) - (a.top === a) || order(a, b);
+      });
+      function order(a, b) {
         if (!numeric) return sign * collator.compare(a.key, b.key) || a.index - b.index;
         if (Number.isNaN(a.key) || Number.isNaN(b.key)) return Number.isNaN(a.key) - Number.isNaN(b.key);
         return sign * (a.key - b.key) || a.index - b.index;
-      });
+      }
       body.append(...keyed.map((entry) => entry.row));
     }
   };
@@ -199,6 +208,21 @@
     return [{ column, select, label: make("label", {}, text(head), select) }];
   }).slice(0, 4);
 
+  /* Recipes stay, their seeds open: the rows that a row stands for follow it. */
+  const startNested = (table) => {
+    for (const row of table.querySelectorAll("tr:not(.sub)")) {
+      if (!row.nextElementSibling?.classList.contains("sub")) continue;
+      const button = make("button", { type: "button", className: "open", ariaExpanded: "false", ariaLabel: "Runs of this recipe" });
+      const show = (open) => {
+        button.setAttribute("aria-expanded", String(open));
+        for (let next = row.nextElementSibling; next?.classList.contains("sub"); next = next.nextElementSibling) next.hidden = !open;
+      };
+      button.addEventListener("click", () => show(button.getAttribute("aria-expanded") === "false"));
+      row.cells[0].prepend(button);
+      show(false);
+    }
+  };
+
   const startTable = (box) => {
     const table = $("table", box);
     const all = () => [...table.tBodies].flatMap((body) => [...body.rows]).filter((row) => !row.classList.contains("g"));
@@ -208,6 +232,7 @@
     let update = () => {};
     if (box.dataset.page && rows.length > 5) ({ shown, update } = startBrowsing(box, table, rows, all, tools));
     linkRows(table);
+    startNested(table);
     if (rows.length > 2) startSorting(table, () => update(true));
     const button = make("button", { type: "button", className: "push", textContent: "Copy as CSV" });
     button.addEventListener("click", () => copy(asCsv(table, shown()), button));
@@ -262,213 +287,11 @@
     box.append(button);
   });
 
-  /* --- Figures: unpacked and drawn when they come near, the rest when there is time --- */
-
-  const unpack = async (id) => {
-    const source = document.getElementById(id).textContent;
-    const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%:()*+-;,=.?@^_`{|}~";
-    const codes = new Uint8Array(128);
-    for (let i = 0; i < 85; i += 1) codes[letters.charCodeAt(i)] = i;
-    const length = source.length;
-    const bytes = new Uint8Array(Math.ceil(length / 5) * 4);
-    let at = 0;
-    for (let i = 0; i < length; i += 5) {
-      let word = 0;
-      for (let j = i; j < i + 5; j += 1) word = word * 85 + (j < length ? codes[source.charCodeAt(j)] : 84);
-      bytes[at] = word >>> 24;
-      bytes[at + 1] = word >>> 16;
-      bytes[at + 2] = word >>> 8;
-      bytes[at + 3] = word;
-      at += 4;
-    }
-    const whole = bytes.subarray(0, Math.floor((length * 4) / 5));
-    const stream = new Blob([whole]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).text();
-  };
-
-  let figures = [];
-  let plots = [];
-  let loading = null;
-  const load = () => loading ??= (async () => {
-    const [data, code] = await Promise.all([unpack("figures"), unpack("plotly")]);
-    figures = JSON.parse(data);
-    document.head.append(make("script", { textContent: code }));
-    if (!window.Plotly) throw new Error("plotly.js did not start");
-  })();
-
-  const probe = make("span", { hidden: true });
-  const colour = (name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const faded = (value, alpha) => value.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
-  const PALETTE = 7;
-
-  const readTheme = () => {
-    const names = ["paper", "panel", "ink", "soft", "line", "rule", "grid", "neutral", "low", "mid", "high", "minus", "zero", "plus"];
-    const theme = Object.fromEntries(names.map((name) => [name, colour(name)]));
-    theme.runs = Array.from({ length: PALETTE }, (_, index) => colour(`c${index}`));
-    theme.font = getComputedStyle(document.body).fontFamily;
-    return theme;
-  };
-
-  const paint = (trace, theme) => {
-    const meta = trace.meta ?? {};
-    const own = meta.colour === null || meta.colour === undefined ? theme.neutral : theme.runs[meta.colour % PALETTE];
-    const painted = { ...trace };
-    if (trace.type === "heatmap") {
-      painted.colorscale = meta.scale === "diverging"
-        ? [[0, theme.minus], [0.5, theme.zero], [1, theme.plus]]
-        : [[0, theme.low], [0.5, theme.mid], [1, theme.high]];
-      painted.colorbar = { thickness: 9, outlinewidth: 0, len: 1, lenmode: "fraction", ticklen: 0, tickfont: { size: 11, color: theme.soft } };
-      return painted;
-    }
-    if (meta.band) return { ...painted, fillcolor: faded(own, 0.14), line: { width: 0, color: own } };
-    if (meta.handle) return { ...painted, line: { ...trace.line, color: theme.line } };
-    if (trace.line) painted.line = { ...trace.line, color: own };
-    if (trace.marker) painted.marker = { ...trace.marker, color: own };
-    if (trace.type === "bar") {
-      const pattern = { ...trace.marker.pattern, bgcolor: own, fgcolor: theme.paper, solidity: 0.16, size: 7 };
-      painted.marker = { ...painted.marker, pattern, line: { width: 0 } };
-    }
-    for (const side of ["error_x", "error_y"]) {
-      if (trace[side]) painted[side] = { ...trace[side], thickness: 1.3, color: trace.type === "bar" ? theme.ink : own };
-    }
-    return painted;
-  };
-
-  const legendRows = (traces, width) => {
-    const shown = traces.filter((trace) => trace.showlegend !== false && trace.visible !== false);
-    const widest = Math.max(0, ...shown.map((trace) => (trace.name ?? "").length));
-    const across = Math.max(1, Math.floor(width / (widest * 6.6 + 46)));
-    return Math.ceil(shown.length / across);
-  };
-
-  /* Room for names below or above the columns where they are too long to lie flat. */
-  const slant = (base, traces, width) => {
-    if (base.xaxis.type !== "category") return 0;
-    const names = [...new Set(traces.flatMap((trace) => (trace.meta?.handle ? [] : trace.x)))];
-    const longest = Math.max(0, ...names.map((name) => String(name).length));
-    return longest * 6.6 > (width - 130) / Math.max(1, names.length) ? longest * 5 : 0;
-  };
-
-  const dress = (figure, traces, theme, width, scale) => {
-    const base = figure.layout;
-    const narrow = width < 560;
-    const axis = (own) => ({
-      automargin: true, gridcolor: theme.grid, zeroline: false, linecolor: theme.line, ticks: "", ticklabelposition: "outside",
-      ...own, title: { ...own.title, font: { size: 12, color: theme.soft }, standoff: 10 }, tickfont: { size: narrow ? 10 : 11.5, color: theme.soft },
-      ...(slanted && own === base.xaxis ? { tickangle: -50 } : {}),
-    });
-    const slanted = slant(base, traces, width);
-    const legend = base.showlegend ? legendRows(traces, width) * 21 + 14 : 0;
-    const layout = {
-      ...base, height: base.height * scale + legend + slanted, width, autosize: false,
-      font: { family: theme.font, size: 12, color: theme.ink }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 8, r: 8, t: 12 + legend, b: 8, pad: 4 }, xaxis: axis(base.xaxis), yaxis: axis(base.yaxis),
-      hoverlabel: { bgcolor: theme.panel, bordercolor: theme.line, font: { family: theme.font, size: 12, color: theme.ink }, namelength: 40 },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom", font: { size: 11.5, color: theme.ink }, bgcolor: "rgba(0,0,0,0)", itemsizing: "trace" },
-      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", bargap: 0.28, bargroupgap: 0.06, hovermode: base.hovermode ?? "closest",
-    };
-    layout.shapes = (base.shapes ?? []).map((shape) => ({ ...shape, line: { ...shape.line, color: theme.neutral } }));
-    return layout;
-  };
-
-  const chosen = (figure, plot) => {
-    const select = plot.closest("figure").querySelector(".choice select");
-    if (!figure.choices || !select) return figure.data;
-    return figure.data.filter((trace) => trace.meta?.group === undefined || trace.meta.group === select.selectedIndex);
-  };
-
-  const draw = (plot, theme = readTheme(), width = plot.clientWidth, scale = 1) => {
-    const figure = figures[Number(plot.dataset.figure)];
-    const traces = chosen(figure, plot).map((trace) => paint(trace, theme));
-    const layout = dress(figure, traces, theme, width, scale);
-    const canvas = plot.querySelector(".canvas") ?? plot.appendChild(make("div", { className: "canvas" }));
-    window.Plotly.react(canvas, traces, layout, { displayModeBar: false, displaylogo: false, responsive: false, showTips: false });
-    plot.classList.add("drawn");
-    plot.style.minHeight = "0";
-    plot.drawnWidth = width;
-  };
-
-  const failed = (plot, error) => {
-    plot.classList.add("failed");
-    const note = plot.querySelector(".fallback");
-    if (note) note.textContent = `This figure could not be drawn here (${error.message}). Its table is below.`;
-  };
-  const show = async (plot) => {
-    if (plot.classList.contains("drawn") || !plot.clientWidth) return;
-    try {
-      await load();
-      if (!plot.classList.contains("drawn")) draw(plot);
-    } catch (error) {
-      failed(plot, error);
-    }
-  };
-  const redraw = (width) => {
-    const theme = readTheme();
-    for (const plot of plots) if (plot.classList.contains("drawn")) draw(plot, theme, width);
-  };
-  const recolour = () => { if (figures.length) redraw(); };
-
-  const startFigures = () => {
-    plots = $$(".plot");
-    if (!plots.length) return;
-    document.body.append(probe);
-    const watch = new IntersectionObserver((entries) => {
-      for (const entry of entries) if (entry.isIntersecting) { watch.unobserve(entry.target); show(entry.target); }
-    }, { rootMargin: "700px" });
-    plots.forEach((plot) => watch.observe(plot));
-    /* A browser without a window prints or shoots the page at its load event. A frame that is being
-       written holds that back until all figures are there; no reader is kept waiting. */
-    const windowless = /Headless/.test(navigator.userAgent);
-    const hold = windowless && document.body.appendChild(make("iframe", { hidden: true }));
-    if (hold) hold.contentDocument?.open();
-    const later = (work) => (window.requestIdleCallback ?? setTimeout)(work, { timeout: 50 });
-    const rest = () => {
-      const plot = plots.find((one) => !one.matches(".drawn, .failed") && one.clientWidth);
-      if (plot) return void show(plot).then(() => later(rest));
-      root.dataset.figures = "drawn";
-      if (hold) { hold.contentDocument?.close(); hold.remove(); }
-    };
-    later(rest);
-    $$(".choice").forEach((choice) => {
-      choice.hidden = false;
-      $("select", choice).addEventListener("change", () => draw($(".plot", choice.closest("figure"))));
-    });
-    let timer = 0;
-    addEventListener("resize", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        const theme = readTheme();
-        for (const plot of plots) if (plot.classList.contains("drawn") && plot.drawnWidth !== plot.clientWidth) draw(plot, theme);
-      }, 150);
-    });
-  };
-
-  /* Paper is light and 178 mm wide whatever the screen is. */
-  const PRINT_WIDTH = 670;
-  let before = null;
-  addEventListener("beforeprint", () => {
-    if (!plots.length || !figures.length) return;
-    before = root.dataset.theme ?? "auto";
-    applyTheme("light");
-    const theme = readTheme();
-    for (const plot of plots) draw(plot, theme, PRINT_WIDTH, 0.86);
-  });
-  addEventListener("afterprint", () => {
-    if (before === null) return;
-    applyTheme(before);
-    before = null;
-    redraw();
-  });
-
   document.addEventListener("DOMContentLoaded", () => {
     startThemes();
     startContents();
     $$(".table").forEach(startTable);
     startCode();
-    startFigures();
     addEventListener("hashchange", reveal);
     reveal();
   });

@@ -66,7 +66,7 @@ def test_wheel_writes_a_report_without_torch(wheel: Path, tmp_path: Path) -> Non
     )
     page = (tmp_path / "out" / "two.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
-    assert 'id="plotly"' in page
+    assert page.count("<svg") > 5
     assert (tmp_path / "out" / "two.md").read_text(encoding="utf-8").startswith("# ")
     report = json.loads((tmp_path / "out" / "two.json").read_text(encoding="utf-8"))
     assert len(report["runs"]) == 2

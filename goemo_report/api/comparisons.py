@@ -55,7 +55,7 @@ Comparable: TypeAlias = Run | Predictions | Place
 
 PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
 _FORMATS: Final = {".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv"}
-_FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-dumbbell"}
+_FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-emotions-figure"}
 _LOGGED_ONLY: Final = "No run has predictions: these are the figures that the runs logged"
 _BOUNDS: Final = ("value", "low", "high")
 _TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict")

@@ -14,7 +14,17 @@ from typing import Any, Final, Literal
 Value = str | int | float | bool | datetime | None
 
 ColumnKind = Literal[
-    "text", "code", "integer", "number", "percent", "delta", "pvalue", "duration", "bytes", "date"
+    "text",
+    "code",
+    "integer",
+    "number",
+    "percent",
+    "delta",
+    "pvalue",
+    "duration",
+    "bytes",
+    "date",
+    "strip",
 ]
 PAGE_ROWS: Final = 100
 """Rows that a page holds of a table; one to browse is there whole."""
@@ -70,6 +80,8 @@ class Table:
     caption: str = ""
     row_header: int = 0
     row_groups: tuple[tuple[str, int], ...] = ()
+    nested: tuple[bool, ...] = ()
+    """Of each row, whether it is one of those that the last row above stands for."""
     browse: bool = False
     page_size: int = 25
     collapsed: bool = False
@@ -90,26 +102,31 @@ class Axis:
     high: float | None = None
     categories: tuple[str, ...] = ()
     percent: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+    """Places with a name of their own, instead of round numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     """One named line, set of points or set of bars; `low` and `high` are 95% intervals.
 
-    `colour` is an index into the palette, so that a run keeps its colour in every figure;
-    None takes the neutral colour. `group` makes series switchable together.
+    `colour` is an index into the palette, so that a recipe keeps its colour in every figure;
+    None takes the neutral colour. `group` makes series switchable together. A `band` has `low`
+    and `high` alone; a `thin` line is one seed behind the mean of its recipe; `hollow` points
+    stand back, all of them or one by one; `ticks` are small points.
     """
 
     name: str
     x: tuple[Value, ...]
     y: tuple[Value, ...]
-    style: Literal["line", "dashed", "step", "points", "bars"] = "line"
+    style: Literal["line", "thin", "dashed", "step", "points", "ticks", "bars", "band"] = "line"
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
     colour: int | None = None
     group: str = ""
     hidden: bool = False
+    hollow: bool | tuple[bool, ...] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +146,13 @@ class Plot:
     horizontal: bool = False
     connect: bool = False
     diagonal: bool = False
-    choose: bool = False
-    """Show one group of series at a time, with a chooser."""
+    shape: Literal["wide", "small", "square"] = "wide"
+    """Small and square figures stand beside each other where there is room."""
+    legend: bool = True
+    zero: bool = False
+    """Draw a line where the values are 0."""
+    height: int = 0
+    """Pixels of a row of categories, or of a wide figure; 0: as usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +171,12 @@ class Heatmap:
     digits: int = 2
     row_title: str = ""
     column_title: str = ""
+    bound: float | None = None
+    """Where the scale ends; values beyond are drawn like it."""
+    hatched: frozenset[tuple[int, int]] = frozenset()
+    """Cells (row, column) that rest on too little to be read."""
+    dots: bool = False
+    """Draw a dot for every cell that has a value, instead of a shade."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +224,10 @@ class Section:
     blocks: tuple[Block, ...]
     lead: str = ""
     method: str = ""
+    chapter: str = ""
+    """Title of the chapter that it is a part of; sections of one chapter follow each other."""
+    folded: bool = False
+    """Whether a page shows it only when asked."""
 
     @classmethod
     def of(
@@ -216,7 +248,7 @@ class Report:
     signature: str
     command: str = ""
     palette_names: tuple[str, ...] = ()
-    """Names of the runs in the order of the palette."""
+    """Names of the runs."""
     featured: frozenset[int] = frozenset()
     """Runs, by index in the palette, that a page has lines and columns of; empty: all."""
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -7,8 +7,10 @@ that of the newest run compared.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -90,6 +92,10 @@ def _leaderboard(report: Report) -> tuple[list[str], list[list[Any]]]:
     )
     if table is None:
         return ["run"], []
+    if table.nested:  # rows that stand for the seeds of a recipe are no runs
+        follows = (*table.nested[1:], False)
+        own = [n or not after for n, after in zip(table.nested, follows, strict=True)]
+        table = replace(table, rows=tuple(itertools.compress(table.rows, own)))
     columns, *rows = wide_rows(table, titled=True)
     return list(map(str, columns)), [jsonable(row) for row in rows]
 

@@ -21,8 +21,13 @@ def axis(one: Axis, plot: Plot) -> dict[str, Any]:
             result |= {"categoryorder": "array", "categoryarray": names}
     elif one.scale == "log":
         result |= {"type": "log", **_log_ticks(one, plot)}
+    elif one.ticks:
+        names = [plotly_text(name) for _, name in one.ticks]
+        result |= {"tickvals": [at for at, _ in one.ticks], "ticktext": names}
     elif ticks := _integer_ticks(one, plot):
         result["tickvals"] = ticks
+    else:
+        result["exponentformat"] = "e"
     if one.scale != "category" and (one.low is not None or one.high is not None):
         bounds = [one.low, one.high]
         if one.scale == "log":
@@ -37,7 +42,10 @@ def _integer_ticks(axis: Axis, plot: Plot) -> list[int]:
     """Ticks at the integers themselves where an axis has few, such as epochs."""
     values = {v for series in plot.series for v in (series.x if axis is plot.x else series.y)}
     whole = sorted(v for v in values if isinstance(v, int) and not isinstance(v, bool))
-    return whole if len(whole) == len(values) and len(whole) <= MAX_TICKS else []
+    if len(whole) != len(values) or not whole:
+        return []
+    step = -(-(whole[-1] - whole[0] + 1) // MAX_TICKS)
+    return whole if len(whole) <= MAX_TICKS else list(range(whole[0], whole[-1] + 1, step))
 
 
 def _log_ticks(axis: Axis, plot: Plot) -> dict[str, Any]:
@@ -68,6 +76,13 @@ def diagonal(plot: Plot) -> dict[str, Any]:
         "layer": "below",
         "line": {"width": 1, "dash": "dot"},
     }
+
+
+def zero_line(plot: Plot) -> dict[str, Any]:
+    """The line where the values of a plot are 0, from one end of the other axis to the other."""
+    along, across = ("x", "y") if plot.horizontal else ("y", "x")
+    ends = {f"{along}0": 0, f"{along}1": 0, f"{across}0": 0, f"{across}1": 1}
+    return {"type": "line", **ends, f"{across}ref": "paper", "layer": "below", "line": {"width": 1}}
 
 
 def _or(value: float | None, default: float) -> float:

@@ -123,17 +123,19 @@ def _quoted(text: str) -> str:
 def _bodies(writer: _Writer, rows: Sequence[tuple[Cell, ...]], table_id: str) -> Iterator[str]:
     table = writer.table
     start = 0
+    written = [_row(writer, row, table_id) for row in rows]
+    for at, nested in enumerate(table.nested):
+        if nested:
+            written[at] = written[at].replace("<tr", "<tr class=sub", 1)
     for title, count in table.row_groups:
         yield "<tbody>"
         yield f"<tr class=g><th scope=rowgroup colspan={len(table.columns)}>{html_text(title)}"
-        for row in rows[start : start + count]:
-            yield _row(writer, row, table_id)
+        yield from written[start : start + count]
         yield "</tbody>"
         start += count
     if start < len(rows) or not table.row_groups:
         yield "<tbody>"
-        for row in rows[start:]:
-            yield _row(writer, row, table_id)
+        yield from written[start:]
         if not rows:
             yield f"<tr><td colspan={len(table.columns)} class=mu>No rows."
         yield "</tbody>"
@@ -177,6 +179,8 @@ def _attributes(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
 
 
 def _content(writer: _Writer, cell: Cell, column: Column) -> str:
+    if column.kind == "strip":
+        return _strip(str(cell.value))
     text = str(html_text(show(cell.value, column)))
     if column.kind == "code" and text:
         text = f"<code>{text}</code>"
@@ -193,6 +197,13 @@ def _content(writer: _Writer, cell: Cell, column: Column) -> str:
     if interval := show_interval(cell, column):
         return f"{text} <i>{interval}{footnote}</i>"  # last, where it has room beside the column
     return text + footnote
+
+
+def _strip(values: str) -> str:
+    """Probabilities as small bars, one a run; the numbers are said and shown on hover."""
+    levels = (min(7, int(8 * float(value))) for value in values.split())
+    bars = "".join(chr(0x2581 + level) for level in levels)
+    return f'<span class=st role=img aria-label="{values}" title="{values}">{bars}</span>'
 
 
 def _footnotes(rows: Sequence[tuple[Cell, ...]]) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Figures of a report as Plotly's JSON: traces and layout, without colours.
 
-Colours come from the style sheet when a page draws, so that one figure serves light,
-dark and print: every trace says in `meta` which colour it takes. What a colour means is
-also said by a marker shape, a bar pattern or a dash. Plotly's own figure classes are slow
-to import and to fill, so the JSON is written directly; a test holds it against them.
+The one definition of a figure: `svg` draws a page's figures from it, `interactive` gives it to
+notebooks. Colours come from what draws, so that one figure serves light, dark and print: every
+trace says in `meta` which colour it takes. What a colour means is also said by a marker shape, a
+bar pattern or a dash. Plotly's own figure classes are slow to import and to fill, so the JSON is
+written directly; a test holds it against them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from goemo_report.formats.text import visible
 from goemo_report.report.document import Heatmap, Plot, Series, Value
-from goemo_report.report.render.axes import axis, diagonal
+from goemo_report.report.render.axes import axis, diagonal, zero_line
 from goemo_report.report.render.text import plotly_text
 
 PALETTE_SIZE: Final = 7
@@ -41,7 +41,7 @@ Figure = dict[str, Any]
 
 
 def figure(block: Plot | Heatmap) -> Figure:
-    """One figure: `data` and `layout` for Plotly, and `choices` where groups are chosen."""
+    """One figure: `data` and `layout` for Plotly."""
     return _heatmap(block) if isinstance(block, Heatmap) else _plot(block)
 
 
@@ -56,35 +56,29 @@ def _plot(plot: Plot) -> Figure:
     if plot.connect:
         traces.append(_connections(plot))
     for series in plot.series:
-        if series.style == "line" and series.low and not plot.connect:
-            traces.append(_band(series, plot))
-        traces.append(_trace(series, plot))
+        if series.style == "band" or (series.style == "line" and series.low and not plot.connect):
+            traces.append(_band(series))
+        if series.style != "band":
+            traces.append(_trace(series, plot))
     layout: dict[str, Any] = {
         "height": _height(plot),
         "xaxis": axis(plot.x, plot),
         "yaxis": axis(plot.y, plot),
-        "showlegend": len(plot.series) > 1 and not _named_by_axis(plot),
+        "showlegend": plot.legend and len(plot.series) > 1 and not _named_by_axis(plot),
+        "meta": {"shape": plot.shape},
     }
     if plot.horizontal:
-        layout["yaxis"]["range"] = [len(_categories(plot)) - 0.4, -0.6]
+        layout["yaxis"]["range"] = [len(plot.y.ticks or _categories(plot)) - 0.4, -0.6]
     if bars:
         layout["barmode"] = "group"
-    if plot.diagonal:
-        layout["shapes"] = [diagonal(plot)]
-    if plot.x.scale == "linear" and not plot.horizontal and not bars and _is_curve(plot):
-        layout["hovermode"] = "closest"
-    result: Figure = {"data": traces, "layout": layout}
-    if plot.choose:
-        result["choices"] = [visible(name) for name in _groups(plot.series)]
-    return result
-
-
-def _is_curve(plot: Plot) -> bool:
-    return any(len(series.x) > MARKED_POINTS for series in plot.series)
-
-
-def _groups(series: Sequence[Series]) -> list[str]:
-    return list(dict.fromkeys(one.group for one in series))
+    shapes = [diagonal(plot)] if plot.diagonal else []
+    if plot.zero:
+        shapes.append(zero_line(plot))
+    if shapes:
+        layout["shapes"] = shapes
+    if plot.shape == "square":
+        layout["yaxis"] |= {"scaleanchor": "x", "scaleratio": 1}
+    return {"data": traces, "layout": layout}
 
 
 def _trace(series: Series, plot: Plot) -> Trace:
@@ -92,16 +86,19 @@ def _trace(series: Series, plot: Plot) -> Trace:
     trace: Trace = {
         "type": "bar" if series.style == "bars" else "scatter",
         "name": plotly_text(series.name),
-        "meta": _meta(series, plot),
+        "meta": {"colour": colour},
     }
     trace["x"], trace["y"] = _values(series.x), _values(series.y)
     if series.style == "bars":
         trace["orientation"] = "h" if plot.horizontal else "v"
         trace["marker"] = {"pattern": {"shape": _pattern(colour, len(plot.series))}}
-    elif series.style == "points" or plot.connect:
+    elif series.style in {"points", "ticks"} or plot.connect:
         trace["mode"] = "markers"
-        trace["marker"] = {"symbol": symbol(colour), "size": 8}
+        trace["marker"] = {"symbol": _symbols(series), "size": 8}
         trace["cliponaxis"] = False
+    elif series.style == "thin":
+        trace |= {"mode": "lines", "line": {"width": 1}, "opacity": 0.5, "showlegend": False}
+        trace["meta"] = {"colour": colour, "thin": True}
     else:
         trace["mode"] = "lines+markers" if colour is not None else "lines"
         trace["line"] = {"width": 2, **_line(series)}
@@ -112,17 +109,19 @@ def _trace(series: Series, plot: Plot) -> Trace:
         trace["hovertext"] = [plotly_text(note, limit=160) for note in series.notes]
     if series.hidden:
         trace["visible"] = "legendonly"
-    if series.group and not plot.choose:
+    if series.group:
         trace["legendgroup"] = plotly_text(series.group)
     return trace
 
 
-def _meta(series: Series, plot: Plot) -> dict[str, Any]:
-    """What the page's script needs of a series: its colour and, where chosen, its group."""
-    meta: dict[str, Any] = {"colour": series.colour}
-    if plot.choose:
-        meta["group"] = _groups(plot.series).index(series.group)
-    return meta
+def _symbols(series: Series) -> str | list[str]:
+    """The shape of all points, or one shape a point where some are hollow."""
+    if series.style == "ticks":
+        return "line-ns-open"
+    filled = symbol(series.colour).removesuffix("-open")
+    if isinstance(series.hollow, tuple):
+        return [f"{filled}-open" if hollow else filled for hollow in series.hollow]
+    return f"{filled}-open" if series.hollow else symbol(series.colour)
 
 
 def _line(series: Series) -> dict[str, str]:
@@ -160,8 +159,8 @@ def _errors(series: Series, plot: Plot) -> dict[str, Any]:
     return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 0}
 
 
-def _band(series: Series, plot: Plot) -> Trace:
-    """The interval of a line as one closed outline, filled."""
+def _band(series: Series) -> Trace:
+    """The interval of a line, or a band of its own, as one closed outline, filled."""
     points = [
         (x, low, high)
         for x, low, high in zip(_values(series.x), series.low, series.high, strict=True)
@@ -176,8 +175,9 @@ def _band(series: Series, plot: Plot) -> Trace:
         "fill": "toself",
         "line": {"width": 0},
         "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {**_meta(series, plot), "band": True},
+        "name": plotly_text(series.name),
+        "showlegend": series.style == "band",
+        "meta": {"colour": series.colour, "band": True},
     }
 
 
@@ -213,9 +213,10 @@ def _categories(plot: Plot) -> set[Value]:
 def _height(plot: Plot) -> int:
     """Pixels: a fixed height, or so much a category where they lie on their side."""
     if not plot.horizontal:
-        return 400
+        return plot.height or (300 if plot.shape == "wide" else 210)
     bars = sum(series.style == "bars" for series in plot.series)
-    return 90 + max(len(_categories(plot)), 2) * max(22, 9 * bars + 8)
+    names = plot.y.ticks or _categories(plot)
+    return 10 + max(len(names), 2) * (plot.height or max(18, 9 * bars + 8))
 
 
 def _heatmap(block: Heatmap) -> Figure:
@@ -230,15 +231,21 @@ def _heatmap(block: Heatmap) -> Figure:
         "ygap": 1,
         "hoverongaps": False,
         "hovertemplate": f"%{{y}}<br>%{{x}}<br><b>%{{z:.{block.digits + 1}f}}</b><extra></extra>",
-        "meta": {"scale": block.scale},
+        "meta": {"scale": block.scale, "digits": block.digits},
     }
+    bound = block.bound or max(finite, default=0.0) or 1.0
     if block.scale == "diverging":
-        bound = max(finite, default=0.0) or 1.0
         trace |= {"zmin": -bound, "zmax": bound}
+    elif block.bound:
+        trace |= {"zmin": 0.0, "zmax": bound}
+    if block.hatched:
+        trace["meta"]["hatched"] = sorted(block.hatched)
+    if block.dots:
+        trace = _dots(block)
     if len(block.columns) <= 10:
         trace["texttemplate"] = f"%{{z:.{block.digits}f}}"
-    layout = {
-        "height": 100 + 20 * max(len(block.rows), 3) + (60 if len(block.columns) > 4 else 20),
+    layout: dict[str, Any] = {
+        "height": 19 * max(len(block.rows), 2),
         "xaxis": {
             "type": "category",
             "showgrid": False,
@@ -252,8 +259,34 @@ def _heatmap(block: Heatmap) -> Figure:
             "autorange": "reversed",
         },
         "showlegend": False,
+        "meta": {"shape": "wide"},
     }
+    if block.dots:
+        layout["xaxis"] |= {"categoryorder": "array", "categoryarray": trace.pop("columns")}
+        layout["yaxis"] |= {"categoryorder": "array", "categoryarray": trace.pop("rows")}
     return {"data": [trace], "layout": layout}
+
+
+def _dots(block: Heatmap) -> Trace:
+    """A dot for each cell that has a value."""
+    rows, columns = ([plotly_text(name) for name in names] for names in (block.rows, block.columns))
+    there = [
+        (columns[j], rows[i])
+        for i, values in enumerate(block.values)
+        for j, value in enumerate(values)
+        if value is not None
+    ]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "",
+        "x": [column for column, _ in there],
+        "y": [row for _, row in there],
+        "marker": {"symbol": "circle", "size": 9},
+        "meta": {"colour": None},
+        "rows": rows,
+        "columns": columns,
+    }
 
 
 def _values(values: Sequence[Value]) -> list[Any]:

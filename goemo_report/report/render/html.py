@@ -1,16 +1,17 @@
 """Report -> one HTML file that needs no network.
 
-The page reads without JavaScript: every table is in it. With JavaScript tables sort and
-filter and figures are drawn. The Content-Security-Policy allows two scripts, each by its
-hash, and no connection at all, so that nothing a report holds can run or call out.
+The page reads without JavaScript: every table and every figure is in it, drawn. With JavaScript
+tables sort and filter. The Content-Security-Policy allows one script, by its hash, and no
+connection at all, so that nothing a report holds can run or call out.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import groupby
+from typing import Any
 
 from markupsafe import Markup
 
@@ -29,7 +30,7 @@ from goemo_report.report.document import (
 )
 from goemo_report.report.render import assets
 from goemo_report.report.render.cells import TableView, table_view
-from goemo_report.report.render.figures import PALETTE_SIZE, Figure, figure, symbol
+from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
     MARKS,
     as_cell,
@@ -39,20 +40,9 @@ from goemo_report.report.render.numbers import (
     show_interval,
 )
 from goemo_report.report.render.page import page_sized
+from goemo_report.report.render.svg import FIGURE_CSS, SMALL, WIDE, heat_page_css, svg
 from goemo_report.report.render.text import anchor, safe_link
 
-GLYPHS: Final = {
-    "circle": "\u25cf",
-    "square": "\u25a0",
-    "diamond": "\u25c6",
-    "triangle-up": "\u25b2",
-    "cross": "\u271a",
-    "x": "\u2716",
-    "triangle-down": "\u25bc",
-    "star": "\u2605",
-    "pentagon": "\u2b1f",
-    "hourglass": "\u29d7",
-}
 View = dict[str, Any]
 
 
@@ -60,94 +50,79 @@ def render_html(report: Report) -> str:
     """The whole report as a page."""
     page = _Page()
     report = page_sized(report)
-    verdict = _verdict(report)
-    sections = [page.section(section, verdict) for section in report.sections]
     cover = {
         "title": visible(report.title),
         "subtitle": visible(report.subtitle),
         "date": show_date(report.created_at),
         "datetime": report.created_at.isoformat(),
-        "runs": [_run(name, index) for index, name in enumerate(report.palette_names)],
-        "verdict": page.callout(verdict) if verdict else None,
     }
     return page.render(
         title=visible(report.title),
         cover=cover,
-        sections=sections,
+        chapters=[page.chapter(sections) for sections in chapters(report.sections)],
         signature=visible(report.signature, lines=True),
         command=visible(report.command, lines=True),
     )
 
 
+def chapters(sections: Sequence[Section]) -> Iterator[tuple[Section, ...]]:
+    """Sections by chapter; one without a chapter is one by itself."""
+    for _, found in groupby(sections, key=lambda section: section.chapter or f"#{section.id}"):
+        yield tuple(found)
+
+
 def render_html_block(block: Block) -> str:
     """One block as a page of its own."""
     page = _Page()
-    view = page.block(block)
     title = visible(getattr(block, "title", "")) or "Report"
-    return page.render(title=title, cover=None, sections=[_alone(view)], signature="", command="")
-
-
-def _alone(view: View) -> View:
-    return {"id": "", "number": 0, "title": "", "lead": "", "method": "", "blocks": [view]}
-
-
-def _verdict(report: Report) -> Callout | None:
-    """The verdict that the cover shows: the first one of the first section."""
-    for block in report.sections[0].blocks if report.sections else ():
-        if isinstance(block, Callout) and block.level == "verdict":
-            return block
-    return None
-
-
-def _run(name: str, index: int) -> View:
-    return {
-        "name": visible(name),
-        "colour": index % PALETTE_SIZE,
-        "glyph": GLYPHS[symbol(index)],
-    }
+    section = {"id": "", "title": "", "lead": "", "method": "", "blocks": [page.block(block)]}
+    alone = {"id": "", "number": 0, "title": "", "folded": False, "sections": [section]}
+    return page.render(title=title, cover=None, chapters=[alone], signature="", command="")
 
 
 @dataclass(slots=True)
 class _Page:
-    """Views of everything on one page: unique ids, running numbers, the figures' data."""
+    """Views of everything on one page: unique ids and running numbers."""
 
     ids: Counter[str] = field(default_factory=Counter)
-    figures: list[Figure] = field(default_factory=list)
+    figures: int = 0
     tables: int = 0
-    sections: int = 0
+    chapters: int = 0
     columns: int = 1
 
     def render(self, **context: Any) -> str:
-        """The page, given its cover and sections."""
+        """The page, given its cover and chapters."""
         script = assets.read_template("report.js")
-        hashes = [assets.source_hash(script.encode())]
-        plotly = data = None
-        if self.figures:
-            plotly = assets.packed_plotly()
-            hashes.append(plotly.sha256)
-            data = assets.pack(_json(self.figures).encode())
+        style = assets.read_template("report.css") + FIGURE_CSS + heat_page_css()
         template = assets.environment().get_template("report.html.j2")
         return template.render(
             **context,
-            policy=_policy(hashes),
-            style=Markup(assets.read_template("report.css")),  # noqa: S704 # the project's own
+            policy=_policy([assets.source_hash(script.encode())]),
+            style=Markup(style),  # noqa: S704 # the project's own
             script=Markup(script),  # noqa: S704 # the project's own
             columns=self.columns,
-            plotly=Markup(plotly.text) if plotly else None,  # noqa: S704 # base 85, no markup
-            plotly_hash=plotly.sha256 if plotly else None,
-            figures=Markup(data.text) if data else None,  # noqa: S704 # base 85, no markup
         )
 
-    def section(self, section: Section, hoisted: Callout | None = None) -> View:
-        """One section, numbered, with the blocks that the cover does not show."""
-        self.sections += 1
+    def chapter(self, sections: Sequence[Section]) -> View:
+        """One chapter, numbered, with its sections; a section by itself gives it its name."""
+        self.chapters += 1
+        first = sections[0]
+        return {
+            "id": self._id(f"chapter-{first.chapter}") if first.chapter else "",
+            "number": self.chapters,
+            "title": visible(first.chapter or first.title),
+            "folded": first.folded,
+            "sections": [self.section(section) for section in sections],
+        }
+
+    def section(self, section: Section) -> View:
+        """One section; figures that are small stand in rows."""
         return {
             "id": self._id(section.id),
-            "number": self.sections,
-            "title": visible(section.title),
+            "title": visible(section.title) if section.chapter else "",
             "lead": visible(section.lead),
             "method": visible(section.method),
-            "blocks": [self.block(block) for block in section.blocks if block is not hoisted],
+            "blocks": list(_rows([self.block(block) for block in section.blocks])),
         }
 
     def block(self, block: Block) -> View:
@@ -190,19 +165,17 @@ class _Page:
         }
 
     def _figure(self, block: Plot | Heatmap) -> View:
-        self.figures.append(drawing := figure(block))
+        self.figures += 1
         table = block.table
         table_id = self._id(table.id if table.id != block.id else f"{table.id}-table")
         return {
             "kind": "figure",
-            "id": self._id(block.id),
-            "number": len(self.figures),
-            "index": len(self.figures) - 1,
+            "id": (name := self._id(block.id)),
+            "number": self.figures,
             "title": visible(block.title),
             "caption": visible(block.caption),
-            "alt": visible(block.alt),
-            "height": drawing["layout"]["height"],
-            "choices": drawing.get("choices", ()),
+            "small": isinstance(block, Plot) and block.shape != "wide",
+            "drawings": [Markup(text) for text in _drawings(block, name)],  # noqa: S704 # escaped
             "table": {
                 "id": table_id,
                 "title": visible(table.title),
@@ -249,14 +222,28 @@ def _paragraphs(block: Prose) -> list[str]:
     return [visible(paragraph) for paragraph in block.paragraphs]
 
 
+def _rows(blocks: Sequence[View]) -> Iterator[View]:
+    """Blocks, with neighbouring small figures in a row."""
+    for small, found in groupby(blocks, key=lambda block: bool(block.get("small"))):
+        if small:
+            yield {"kind": "row", "blocks": list(found)}
+        else:
+            yield from found
+
+
+def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
+    """The figure; of a wide one with rows, another for a phone."""
+    drawing = figure(block)
+    wide = isinstance(block, Heatmap) or block.shape == "wide"
+    yield svg(drawing, name, block.title, block.alt, width=WIDE if wide else SMALL)
+    if isinstance(block, Plot) and wide:
+        yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
+
+
 def _policy(hashes: list[str]) -> str:
-    """Nothing from anywhere; two scripts by hash; styles and drawn images of the page itself."""
+    """Nothing from anywhere; scripts by hash; styles and drawn images of the page itself."""
     scripts = " ".join(f"'{one}'" for one in hashes)
     return (
         f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

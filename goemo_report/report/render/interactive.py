@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.report.document import Heatmap, Plot
 from goemo_report.report.render.figures import figure
+from goemo_report.report.render.svg import LIGHT, PALETTE
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-PALETTE: Final = ("#0f6cb0", "#c8500a", "#0b8a66", "#b2588f", "#a67c00", "#3b9fd6", "#5d5a8f")
-"""The colours of runs in the style sheet, for light pages."""
-_NEUTRAL: Final = "#6b7280"
 _SCALES: Final = {"sequential": "Blues", "diverging": "RdBu"}
 
 
 def plotly_figure(block: Plot | Heatmap) -> go.Figure:
-    """A figure with the colours of a light page; all groups of series are shown."""
+    """A figure with the colours of a light page."""
     import plotly.graph_objects as go
 
     found = figure(block)
@@ -30,7 +28,7 @@ def _painted(trace: dict[str, Any]) -> dict[str, Any]:
     if trace["type"] == "heatmap":
         return {**trace, "colorscale": _SCALES[meta["scale"]]}
     index = meta.get("colour")
-    colour = _NEUTRAL if index is None else PALETTE[index % len(PALETTE)]
+    colour = LIGHT["neutral"] if index is None else PALETTE[index % len(PALETTE)]
     painted = {**trace}
     if meta.get("band"):
         red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))

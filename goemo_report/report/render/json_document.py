@@ -31,19 +31,19 @@ from goemo_report.report.render.text import safe_link
 Json = dict[str, Any]
 
 _KEYS: Final[dict[type, tuple[str, str]]] = {
-    Section: ("", "id title lead method blocks"),
+    Section: ("", "id title chapter lead method blocks"),
     Callout: ("callout", "level text items"),
     Code: ("code", "language text"),
     Prose: ("prose", "paragraphs"),
     Plot: (
         "plot",
-        "id title caption alt x y horizontal connect diagonal choose series table",
+        "id title caption alt shape x y horizontal connect diagonal zero series table",
     ),
-    Axis: ("", "title scale low high categories percent"),
-    Series: ("", "name group style colour hidden x y low high notes"),
+    Axis: ("", "title scale low high categories percent ticks"),
+    Series: ("", "name group style colour hidden hollow x y low high notes"),
     Heatmap: (
         "heatmap",
-        "id title caption alt scale row_title column_title rows columns values table",
+        "id title caption alt scale bound row_title column_title rows columns values hatched table",
     ),
 }
 """Kind and keys of what is written as it is."""
@@ -74,6 +74,8 @@ def render_json_block(block: Block) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return list(map(_plain, value))
+    if isinstance(value, frozenset):
+        return sorted(map(list, value))
     if isinstance(value, Table):
         return _table(value)
     if isinstance(value, Facts):
@@ -108,6 +110,7 @@ def _table(table: Table) -> Json:
         ],
         "row_header": keys[table.row_header] if 0 <= table.row_header < len(keys) else None,
         "row_groups": [{"title": title, "rows": count} for title, count in table.row_groups],
+        "nested": list(table.nested),
         "rows": [
             {
                 key: _cell(cell) if more else defined(cell.value)

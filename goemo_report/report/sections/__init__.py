@@ -1,7 +1,8 @@
 """The report's sections, one module each: a new analysis is one new file here.
 
-A section module has `ORDER`, an integer, and `build(comparison) -> Section | None`; None
-where it has nothing to say. Its id is the module's name. Names with `_` are helpers.
+A section module has `ORDER`, an integer, `CHAPTER`, the title of the chapter that it is a part
+of, and `build(comparison) -> Section | None`; None where it has nothing to say. Its id is the
+module's name. Names with `_` are helpers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Final, Protocol, cast
@@ -22,6 +24,8 @@ from goemo_report.report.data import logged_data, report_data, signature
 from goemo_report.report.document import Report, Section
 from goemo_report.report.sections._words import texts_range
 
+APPENDIX: Final = "Appendix"
+"""The chapter that a page folds."""
 MOST_RUNS: Final = 10
 """A page with more runs has lines and columns of the best ones alone."""
 
@@ -30,6 +34,7 @@ class SectionModule(Protocol):
     """What a module in this package offers."""
 
     ORDER: int
+    CHAPTER: str
 
     def build(self, comparison: Comparison) -> Section | None:
         """The section of a comparison, None where it has nothing to say."""
@@ -78,7 +83,7 @@ def build_report(
     if not comparison.runs:
         return logged_report(comparison, created_at=created_at, command=command)
     sections = tuple(
-        section
+        replace(section, chapter=module.CHAPTER, folded=module.CHAPTER == APPENDIX)
         for name, module in modules.items()
         if (only is None or name in only) and (section := module.build(comparison)) is not None
     )
@@ -116,8 +121,9 @@ def logged_report(comparison: Comparison, *, created_at: datetime, command: str)
 
 
 def _featured(comparison: Comparison) -> frozenset[int]:
-    """The best runs and the baseline, where there are too many for a figure."""
+    """The best runs, and the baseline that was chosen, where there are too many for a page."""
     if len(comparison.runs) <= MOST_RUNS:
         return frozenset()
-    best = dict.fromkeys((comparison.baseline, *comparison.ranked))
+    first = (comparison.baseline,) if comparison.baseline_is_chosen else ()
+    best = dict.fromkeys((*first, *comparison.ranked))
     return frozenset(run.colour for run in tuple(best)[:MOST_RUNS])

@@ -15,7 +15,7 @@ from goemo_report.report.document import (
     Column,
     ColumnKind,
     Mark,
-    Series,
+    Row,
     Table,
     Value,
 )
@@ -128,15 +128,44 @@ def run_table(
     cells: Callable[[ComparedRun], Cells],
     **options: Any,
 ) -> Table:
-    """One row a run: its key, its name and `cells` under `columns`."""
+    """One row a run: its key, its name and `cells` under `columns`.
+
+    Above the runs of a recipe with several seeds stands a row with their means.
+    """
+    shown, given = tuple(columns), tuple(runs)
+    rows: list[Row] = []
+    nested: list[bool] = []
+    for recipe in dict.fromkeys(run.recipe for run in given):
+        own = [run for run in given if run.recipe is recipe]
+        found: dict[str, Row] = {run.id: (run.key, run_cell(run), *cells(run)) for run in own}
+        several = len(own) > 1
+        if several:
+            counted = [found[run.id] for run in recipe.counted if run.id in found]
+            heads = (
+                f"{len(counted)} seeds",
+                Cell(recipe.title.rpartition(" (")[0] or recipe.title),
+            )
+            rows.append((*heads, *_means(shown, [row[2:] for row in counted])))
+        rows += found.values()
+        nested += [False] * several + [several] * len(own)
     return Table(
         id=identifier,
         title=title,
-        columns=(Column("key", "key"), Column("run", "run"), *columns),
-        rows=tuple((run.key, run_cell(run), *cells(run)) for run in runs),
+        columns=(Column("key", "key"), Column("run", "run"), *shown),
+        rows=tuple(rows),
         row_header=1,
+        nested=tuple(nested) if any(nested) else (),
         **options,
     )
+
+
+def _means(columns: Sequence[Column], rows: Sequence[tuple[Value | Cell, ...]]) -> Cells:
+    """The mean of each column of measures; what is no measure, or missing in a row, is empty."""
+    for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+        values = [cell.value if isinstance(cell, Cell) else cell for cell in cells]
+        known = [value for value in values if isinstance(value, int | float)]
+        measure = column.kind in {"number", "percent", "duration"} and len(known) == len(values)
+        yield Cell(math.fsum(known) / len(known)) if measure and known else Cell(None)
 
 
 def label_table(
@@ -156,8 +185,3 @@ def label_table(
         rows=tuple((label, *cells(label)) for label in labels or comparison.labels),
         **options,
     )
-
-
-def run_series(run: ComparedRun, x: Iterable[Value], y: Iterable[Value], **options: Any) -> Series:
-    """A run's line or points in a figure, by its short name and in its colour."""
-    return Series(run.short, tuple(x), tuple(y), colour=run.colour, **options)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout
 from goemo_report.report.sections._words import (
-    called,
     identical,
     p_of,
     p_text,
@@ -23,42 +22,59 @@ from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
 
 
 def verdict(comparison: Comparison) -> Callout:
-    """The statement at the top; recipes lead where single runs differ by their seed alone."""
-    best, base = comparison.best, comparison.baseline
-    value = f"macro F1 {best.macro_f1:.3f}"
-    with_value = f"is best with {value}"
-    if comparison.rank_on != comparison.split:
-        with_value = f"is best on validation, with {value} on {comparison.split}"
-    reference = comparison.reference
-    if reference is None:
-        return Callout("verdict", f"{called(best)} reaches {value}.")
-    if comparison.alike and best.recipe is reference.recipe:
-        return _of_recipes(comparison)
-    lines: list[str] = []
-    second = comparison.second
-    if not comparison.baseline_is_chosen:
-        text = f"{called(best)} {with_value}, {_ahead(comparison, second)}."
-    elif best is base:
-        on = " on validation" if comparison.rank_on != comparison.split else ""
-        text = f"No run beats the baseline {called(base)}{on} ({value})."
-        lines.append(f"It is {_ahead(comparison, second)}.")
+    """The winner in one sentence, then whether it is more than noise and what decided.
+
+    Recipes lead where single runs differ by their seed alone.
+    """
+    best, other = comparison.best, comparison.runner_up
+    of_recipes = any(len(recipe.runs) > 1 for recipe in comparison.recipes)
+    if other is not None and comparison.alike and best.recipe is other.recipe:
+        return _of_one_recipe(comparison)
+    if other is not None and comparison.best_recipe is not None and of_recipes:
+        text, *tuned = _recipes(comparison)
+        return Callout("verdict", text, (*tuned, _criterion(comparison), *_luck(comparison)))
+    value = f"{comparison.criterion.title} {comparison.score(best):.3f}"
+    if other is None:
+        return Callout("verdict", f"{best.short} reaches {value}.")
+    if comparison.baseline_is_chosen and best is comparison.baseline:
+        on = "" if comparison.rank_on == comparison.split else " on validation"
+        text = f"No run beats the baseline {best.short}{on} ({value})."
     else:
-        held = comparison.best_minus(base)
-        macro = held["macro_f1"] if held else None
-        gain, where = best.macro_f1 - base.macro_f1, ""
-        if macro is not None and not comparison.alike:
-            gain, where = macro.value, " on common texts"
-        text = (
-            f"{called(best)} {with_value}: {signed(gain)}{where} against the "
-            f"baseline {called(base)}, {noise(macro)}."
-        )
-        if second is not base:
-            lines.append(f"It is {_ahead(comparison, second)}.")
-    if comparison.alike and any(len(recipe.runs) > 1 for recipe in comparison.recipes):
-        lines += _recipes(comparison)
-    lines += _decision(comparison, comparison.decision)
-    lines += _luck(comparison)
-    return Callout("verdict", text, (*lines, *_tuned(comparison), *_gains(comparison)))
+        text = f"{best.short} is best{_where(comparison)} {value}."
+    lines = [_ahead(comparison, other), *_decision(comparison, comparison.decision)]
+    return Callout("verdict", text, (*lines, _criterion(comparison), *_luck(comparison)))
+
+
+def _where(comparison: Comparison) -> str:
+    """How the best one was chosen, in the middle of a sentence."""
+    if comparison.rank_on == comparison.split:
+        return " with"
+    return f" on validation and reaches, on {comparison.split},"
+
+
+def _criterion(comparison: Comparison) -> str:
+    """What decided, and why where it is not macro F1 at 0.5."""
+    found = comparison.criterion
+    because = f", because {found.reason}" if found.reason else ""
+    if comparison.rank_on == comparison.split:
+        return f"Ranked by {found.title}{because}."
+    tuned = "at cross-fitted thresholds" if len(comparison.losses) > 1 else "at 0.5"
+    return f"Ranked by macro F1 on validation {tuned}{because}, reported on {comparison.split}."
+
+
+def _ahead(comparison: Comparison, other: ComparedRun) -> str:
+    """How far the best run is ahead of the one it is held against."""
+    best, lead = comparison.best, comparison.lead
+    chosen = comparison.baseline_is_chosen and other is comparison.baseline
+    same = same_recipe(best, other)
+    whom = f"{'the baseline' if chosen else 'the runner-up'} {other.short}"
+    whom += f" (same recipe, {same})" if same else ""
+    if identical(best, other):
+        return f"Level with {whom}: identical predictions."
+    gap, where = comparison.score(best) - comparison.score(other), ""
+    if lead is not None and not comparison.alike:  # own values are about other texts
+        gap, where = lead.value, " on common texts"
+    return f"{signed(gap)}{where} against {whom}, {noise(lead)}."
 
 
 def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
@@ -99,40 +115,19 @@ def noise(found: Difference | None) -> str:
         return "not paired, so nothing is said about noise"
     bounds = f"[{signed(found.low)}, {signed(found.high)}], {p_of(found)}"
     if found.verdict == "tie":
+        excludes = found.low > 0 or found.high < 0
+        if excludes != (found.p_adjusted < ALPHA):
+            which = "the interval reaches 0" if found.p_adjusted < ALPHA else "p is not below 0.05"
+            return f"which may be noise: {which}, and both must agree (95% interval {bounds})"
         return f"which may be noise (95% interval {bounds})"
     return f"more than noise (95% interval {bounds})"
-
-
-def _tuned(comparison: Comparison) -> list[str]:
-    """The lead at thresholds tuned on validation, where it was paired."""
-    found, other = comparison.tuned_best_vs_runner_up, comparison.runner_up
-    macro = found["macro_f1"] if found else None
-    if macro is None or other is None:
-        return []
-    against = f"against {called(other)}"
-    return [f"At tuned thresholds: {signed(macro.value)} {against}, {noise(macro)}."]
-
-
-def _ahead(comparison: Comparison, second: ComparedRun) -> str:
-    """How far the best run is ahead of the next one; signs are those of best minus next."""
-    macro = comparison.best_vs_second["macro_f1"] if comparison.best_vs_second else None
-    same = same_recipe(comparison.best, second)
-    seed = f" (same recipe, {same})" if same else ""
-    if identical(comparison.best, second):
-        return f"level with {called(second)}{seed}: identical predictions"
-    if macro is not None and not comparison.alike:  # own values are about other texts
-        gap = f"{signed(macro.value)} on common texts against {called(second)}{seed}"
-        return f"{gap}, {noise(macro)}"
-    ahead = comparison.best.macro_f1 - second.macro_f1
-    way = "ahead of" if ahead >= 0.0 else "behind"
-    return f"{abs(ahead):.3f} {way} {called(second)}{seed}, {noise(macro)}"
 
 
 # --- Recipes: means over seeds --------------------------------------------------------
 
 
-def _of_recipes(comparison: Comparison) -> Callout:
-    """The verdict where the two runs in question are seeds of one recipe."""
+def _of_one_recipe(comparison: Comparison) -> Callout:
+    """The verdict where all runs are seeds of one recipe."""
     recipe = comparison.best.recipe
     same = [run for run in comparison.ranked if run.recipe is recipe]
     best, last = same[0], same[-1]
@@ -149,45 +144,50 @@ def _of_recipes(comparison: Comparison) -> Callout:
     )
     if identical(best, last):
         chance = "Same recipe, and the predictions are identical: they are one result."
-    if len(comparison.recipes) == 1:
-        values = [run.macro_f1 for run in comparison.runs]
-        means, seeds = recipe.values(), len(recipe.group.by_seed)
-        differ = "differ only in the seed"
-        if seeds < len(values):
-            differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
-        over = " over seeds" if 1 < seeds < len(values) else ""
-        who = "Both" if len(values) == 2 else f"All {len(values)}"
-        text = (
-            f"{who} runs have the same recipe and {differ}: macro F1 "
-            f"{fmean(means):.3f} on average{over}, from {min(values):.3f} to {max(values):.3f}."
-        )
-        return Callout("verdict", text, (chance,))
-    text, *tuned = _recipes(comparison)
-    return Callout("verdict", text, (*tuned, chance, *_gains(comparison)))
+    values = [run.macro_f1 for run in comparison.runs]
+    means, seeds = recipe.values(), len(recipe.group.by_seed)
+    differ = "differ only in the seed"
+    if seeds < len(values):
+        differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"
+    over = " over seeds" if 1 < seeds < len(values) else ""
+    who = "Both" if len(values) == 2 else f"All {len(values)}"
+    text = (
+        f"{who} runs have the same recipe and {differ}: macro F1 "
+        f"{fmean(means):.3f} on average{over}, from {min(values):.3f} to {max(values):.3f}."
+    )
+    return Callout("verdict", text, (chance,))
 
 
 def _recipes(comparison: Comparison) -> list[str]:
     """The best recipe by its mean over seeds, against the baseline's or the next one."""
-    best, *rest = sorted(
-        comparison.recipes, key=lambda recipe: recipe.mean(comparison.rank_key), reverse=True
-    )
+    best, *rest = comparison.ranked_recipes
     other, role = rest[0], "the next"
     if comparison.baseline_is_chosen and comparison.baseline.recipe is not best:
         other, role = comparison.baseline.recipe, "the baseline's"
+    key, title = comparison.criterion.key, comparison.criterion.title
+    mean, others = best.mean(key), other.mean(key)
+    over = f"(n = {len(best.seeds)})"
     text = (
-        f"Over seeds, {best.title} is the best recipe with a mean macro F1 of "
-        f"{best.mean():.3f} (n = {len(best.seeds)}): {signed(best.mean() - other.mean())} against "
-        f"{role}, {other.title}, with {other.mean():.3f} (n = {len(other.seeds)})"
-        f"{over_seeds(best.minus(other), best.values(), other.values())}"
+        f"{best.title} is the best recipe{_where(comparison)} a mean {title} of {mean:.3f} {over}."
     )
-    lines = [text, *_decision(comparison, comparison.recipe_decision(best, other))]
+    against = (
+        f"{signed(mean - others)} against {role}, {other.title}, with {others:.3f} "
+        f"(n = {len(other.seeds)}){_over(best, other, key)}"
+    )
+    lines = [text, against, *_decision(comparison, comparison.recipe_decision(best, other))]
     ours, theirs = (recipe.values(TUNED_F1) for recipe in (best, other))
-    if (len(ours), len(theirs)) != (len(best.seeds), len(other.seeds)):
+    if key == TUNED_F1 or (len(ours), len(theirs)) != (len(best.seeds), len(other.seeds)):
         return lines
     gap = signed(fmean(ours) - fmean(theirs))
-    said = over_seeds(best.minus(other, TUNED_F1), ours, theirs)
     means = f"{fmean(ours):.3f} against {fmean(theirs):.3f}, {gap}"
-    return [*lines, f"Mean macro F1 at tuned thresholds: {means}{said}"]
+    return [
+        *lines,
+        f"Mean macro F1 at tuned thresholds: {means}{_over(best, other, TUNED_F1)}",
+    ]
+
+
+def _over(best: Recipe, other: Recipe, key: str) -> str:
+    return over_seeds(best.minus(other, key), best.values(key), other.values(key))
 
 
 def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[float]) -> str:
@@ -219,26 +219,26 @@ def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[fl
 # --- Labels ---------------------------------------------------------------------------
 
 
-def _gains(comparison: Comparison) -> list[str]:
-    """The three labels that gained and lost most, best run against the baseline."""
-    best, base, noun = comparison.best, comparison.baseline, comparison.noun
-    if best.recipe is base.recipe:
+def gains(comparison: Comparison) -> list[str]:
+    """The three labels that gained and lost most, best run against the runner-up."""
+    best, base, noun = comparison.best, comparison.runner_up, comparison.noun
+    if base is None or best.recipe is base.recipe:
         return []
+    found = comparison.best_vs_runner_up or {}
     deltas = []
     for label in comparison.labels:
         value, other = best.of_class("f1", label), base.of_class("f1", label)
         if value is not None and other is not None:
-            paired = best.difference(f"f1_{label}")
+            paired = found.get(f"f1_{label}")
             clear = paired is not None and paired.verdict != "tie"
             deltas.append((paired.value if paired else value - other, label, clear))
     deltas.sort(key=lambda item: -item[0])
     gained = [item for item in deltas[:3] if item[0] > 0]
     lost = [item for item in deltas[::-1][:3] if item[0] < 0]
-    against = "" if comparison.baseline_is_chosen else f" against {base.name}"
     lines = []
     if gained:
-        lines.append(f"Gained most F1{against}: {_labels(gained)}.")
-    lines.append(f"Lost most F1{against}: {_labels(lost)}." if lost else f"No {noun} lost F1.")
+        lines.append(f"Gained most F1 against {base.short}: {_labels(gained)}.")
+    lines.append(f"Lost most F1: {_labels(lost)}." if lost else f"No {noun} lost F1.")
     if any("*" in line for line in lines):
         lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
     return lines

@@ -14,6 +14,7 @@ from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, sample
 from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
 
 ORDER = 55
+CHAPTER = "Where it differs"
 _KEYS: Final = ("macro_f1", "micro_f1", "macro_precision", "macro_recall", "micro_auc", "macro_auc")
 _FOLLOWS: Final = frozenset(
     {"num_labels", "model_params", "train_samples", "val_samples", "test_samples"}

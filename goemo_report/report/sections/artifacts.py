@@ -6,7 +6,8 @@ from goemo_report.comparison import Comparison
 from goemo_report.report.document import Column, Section, Table
 from goemo_report.report.sections._tables import callout, run_cell
 
-ORDER = 140
+ORDER = 165
+CHAPTER = "Appendix"
 
 
 def build(comparison: Comparison) -> Section:
@@ -77,5 +78,4 @@ def _logged(comparison: Comparison) -> Table:
         row_groups=tuple(
             (run.name, len(run.result.artifacts)) for run in comparison.runs if run.result.artifacts
         ),
-        collapsed=len(rows) > 12,
     )

@@ -1,22 +1,35 @@
-"""Calibration: do probabilities mean what they say?"""
+"""Probabilities without a threshold: curves of the ranking, and whether p means what it says."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
 
 from goemo_report.analysis.calibration import BINS, Reliability, class_ece, reliability
+from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Table
+from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.metrics.rankings import Ranking
+from goemo_report.metrics.table import ratio
+from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
+from goemo_report.report.sections._recipes import colour, drawn, lines, name
 from goemo_report.report.sections._tables import (
     Cells,
     label_table,
+    metric_column,
     run_columns,
-    run_series,
     run_table,
 )
 from goemo_report.report.sections._words import sample
 
-ORDER = 90
+ORDER = 70
+CHAPTER = "Thresholds and calibration"
+POINTS: Final = 120
+"""Most points of a curve."""
+_RECALLS: Final = (0.2, 0.4, 0.6, 0.8)
+_Z2: Final = 1.959964**2
 LIKELY: Final = 0.05
 """Pairs below this probability are nearly all negative; the diagram leaves them out."""
 
@@ -31,17 +44,121 @@ def build(comparison: Comparison) -> Section:
         likely = probabilities >= LIKELY
         if likely.any():
             upper[run.id] = reliability(truth[likely], probabilities[likely])
-    return Section(
+    rankings = {run: _ranking(run) for run in comparison.runs}
+    return Section.of(
         "calibration",
-        "Calibration",
-        (_plot(comparison, upper), _table(comparison, found, upper), _per_class(comparison)),
-        lead="Among the pairs to which a run gives probability p, a share p should be true. Above "
-        "the diagonal a run is too careful, below it too bold.",
+        "Calibration and ranking",
+        _plot(comparison, upper),
+        _curve_plot(comparison, rankings, "precision-recall"),
+        _curve_plot(comparison, rankings, "roc"),
+        _table(comparison, found, upper),
+        _per_class(comparison),
         method=f"{sample(comparison)}, all text x {comparison.noun} pairs, no threshold. ECE: mean "
         f"of |frequency \u2212 mean probability| over {BINS} bins of equal mass, weighted by size. "
         "Most pairs are negative with a small probability, so a small ECE over all pairs comes "
         f"easily: the diagram and the second column take the pairs with p \u2265 {LIKELY:g} only. "
-        "Brier: mean squared error of the probability.",
+        "Brier: mean squared error of the probability. Curves: every distinct probability is a "
+        f"threshold; at most {POINTS} points are drawn, equally spaced along the curve; AP and AUC "
+        "come from all points. With rare labels the ROC curve flatters: read the precision-recall "
+        "curve.",
+    )
+
+
+class _Drawn(NamedTuple):
+    """What is said of a ranking, which itself would take megabytes for each run."""
+
+    curves: dict[str, Curve | None]
+    precisions: list[float | None]
+    operating: dict[str, tuple[float, float]]
+
+
+def _ranking(run: ComparedRun) -> _Drawn:
+    truth = run.predictions.truth.ravel()
+    found = Ranking.of(truth, run.predictions.probabilities.ravel())
+    predicted = run.predictions.probabilities.ravel() >= DEFAULT_THRESHOLD
+    hits = int((truth & predicted).sum())
+    false = int((predicted & ~truth).sum())
+    recall = float(ratio(hits, int(truth.sum())))
+    return _Drawn(
+        {
+            "precision-recall": precision_recall_curve(found, POINTS),
+            "roc": roc_curve(found, POINTS),
+        },
+        _precisions(found),
+        {
+            "precision-recall": (recall, float(ratio(hits, int(predicted.sum())))),
+            "roc": (float(ratio(false, int((~truth).sum()))), recall),
+        },
+    )
+
+
+def _precisions(found: Ranking) -> list[float | None]:
+    """The best precision among thresholds that reach each recall of _RECALLS."""
+    if not found.positives:
+        return [None] * len(_RECALLS)
+    best = np.maximum.accumulate(found.precision[::-1])[::-1]  # from each threshold downwards
+    first = np.searchsorted(found.recall, np.array(_RECALLS) - 1e-12)
+    return list(map(float, best[first]))
+
+
+_AXES: Final = {
+    "precision-recall": ("Precision and recall, micro", "recall", "precision"),
+    "roc": ("ROC, micro", "false positive rate", "true positive rate"),
+}
+
+
+def _curve_plot(comparison: Comparison, found: dict[ComparedRun, _Drawn], kind: str) -> Plot:
+    title, x, y = _AXES[kind]
+    curves = {run: curve for run, one in found.items() if (curve := one.curves[kind]) is not None}
+    points = (
+        Series(
+            f"{name(recipe)} at 0.5",
+            tuple(found[run].operating[kind][0] for run in recipe.counted),
+            tuple(found[run].operating[kind][1] for run in recipe.counted),
+            "points",
+            colour=colour(comparison, recipe),
+            group="0.5",
+        )
+        for recipe in drawn(comparison)
+    )
+    return Plot(
+        id=f"curves-{kind}",
+        title=title,
+        alt=f"{title}: {y} over {x}, one line a recipe, its point at the threshold 0.5 marked.",
+        x=Axis(x, low=0, high=1),
+        y=Axis(y, low=0, high=1),
+        series=(*lines(comparison, {run: (one.x, one.y) for run, one in curves.items()}), *points),
+        table=_curve_table(comparison, found) if kind == "precision-recall" else _auc(comparison),
+        diagonal=kind == "roc",
+        shape="square",
+        legend=False,
+    )
+
+
+def _curve_table(comparison: Comparison, found: dict[ComparedRun, _Drawn]) -> Table:
+    return run_table(
+        "curves-precision-recall-values",
+        "Precision at recall, micro",
+        comparison.ranked,
+        (
+            Column("ap", "micro AP", "number"),
+            *(
+                Column(f"at_{recall:g}", f"precision at recall {recall:g}", "number")
+                for recall in _RECALLS
+            ),
+        ),
+        lambda run: (run.value("micro_average_precision"), *found[run].precisions),
+    )
+
+
+def _auc(comparison: Comparison) -> Table:
+    columns = [metric_column("micro_auc"), metric_column("macro_auc")]
+    return run_table(
+        "curves-roc-values",
+        "AUC",
+        comparison.ranked,
+        columns,
+        lambda run: (run.value(column.key) for column in columns),
     )
 
 
@@ -72,22 +189,39 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
     )
     return Plot(
         id="reliability",
-        title=f"Reliability diagram of pairs with p \u2265 {LIKELY:g}",
-        alt="Share of true pairs against mean probability in bins of equal mass, one line a run; "
-        "the diagonal is perfect calibration.",
+        title=f"Reliability of pairs with p \u2265 {LIKELY:g}",
+        alt="Share of true pairs against mean probability in bins of equal mass, one line a "
+        "recipe; the diagonal is perfect calibration.",
         x=Axis("mean probability", low=0, high=1),
         y=Axis("share true", low=0, high=1),
-        series=tuple(
-            run_series(
-                run,
-                one.confidence.tolist(),
-                one.frequency.tolist(),
-                notes=tuple(f"{size:,} pairs" for size in one.size.tolist()),
-            )
-            for run, one in runs
+        series=(
+            *_best_band(comparison, found),
+            *lines(comparison, {run: (one.confidence, one.frequency) for run, one in runs}),
         ),
         table=table,
         diagonal=True,
+        shape="square",
+        caption="Above the diagonal a run is too careful, below it too bold; the band is the 95% "
+        "interval of the best run\u2019s bins.",
+    )
+
+
+def _best_band(comparison: Comparison, found: dict[str, Reliability]) -> Iterator[Series]:
+    """95% intervals of the best run's bins (Wilson), as a band."""
+    one, best = found.get(comparison.best.id), comparison.best
+    if one is None or len(one.size) < 2:
+        return
+    centre = (one.frequency + _Z2 / (2 * one.size)) / (1 + _Z2 / one.size)
+    spread = one.frequency * (1 - one.frequency) / one.size + _Z2 / (4 * one.size**2)
+    half = np.sqrt(_Z2 * spread) / (1 + _Z2 / one.size)
+    yield Series(
+        f"{best.short}, 95%",
+        tuple(one.confidence.tolist()),
+        tuple([None] * len(one.size)),
+        "band",
+        low=tuple((centre - half).tolist()),
+        high=tuple((centre + half).tolist()),
+        colour=colour(comparison, best.recipe),
     )
 
 
@@ -109,7 +243,7 @@ def _table(
         Column("mean_probability", "mean probability", "number", digits=4),
         Column("base_rate", "share true", "number", digits=4),
     )
-    return run_table("calibration-errors", "Calibration errors", comparison.runs, columns, cells)
+    return run_table("calibration-errors", "Calibration errors", comparison.ranked, columns, cells)
 
 
 def _per_class(comparison: Comparison) -> Table:

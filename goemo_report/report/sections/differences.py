@@ -1,16 +1,18 @@
-"""Differences to the baseline, overall and per label, with paired intervals."""
+"""A minus B: the best run against the runner-up, or the baseline that the reader chose."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.counts import count
 from goemo_report.metrics.table import READING_ORDER
-from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
+from goemo_report.report.document import Axis, Cell, Column, Plot, Row, Section, Series, Table
+from goemo_report.report.sections._recipes import colour
 from goemo_report.report.sections._tables import (
     Cells,
     callout,
@@ -19,91 +21,233 @@ from goemo_report.report.sections._tables import (
     metric_column,
     number,
     run_columns,
-    run_series,
     run_table,
 )
+from goemo_report.report.sections._verdict import gains
 from goemo_report.report.sections._words import (
     AT_HALF,
+    METRIC_TITLES,
     SMALLEST_P,
     chance,
     resampling_text,
+    same_recipe,
     sample,
     verdict_word,
 )
-from goemo_report.statistics.differences import DIFFERENCE_METHODS, VERDICT_RULE
+from goemo_report.statistics.differences import (
+    DIFFERENCE_METHODS,
+    VERDICT_RULE,
+    Difference,
+    PairedDifferences,
+)
 
-ORDER = 45
+ORDER = 30
+CHAPTER = "Where it differs"
 SHOWN: Final = tuple(one.key for one in READING_ORDER if one.average in one.metric.narrow)
 
 
 def build(comparison: Comparison) -> Section | None:
-    """What each run gains or loses; nothing to say of a single run."""
-    if not comparison.others:
+    """What the best run gains and loses; nothing to say of a single run."""
+    other = comparison.runner_up
+    if other is None:
         return None
+    best, found = comparison.best, comparison.best_vs_runner_up
     unpaired = (
         f"{run.name}: {run.alignment.note}"
         for run in comparison.others
         if run.alignment and not run.is_paired
     )
     methods = "; ".join(DIFFERENCE_METHODS.values())
+    whose = "the baseline" if comparison.baseline_is_chosen else "the runner-up"
+    one_of_each = "" if best.recipe is other.recipe else ", one run of each recipe"
+    chosen = comparison.baseline_is_chosen and len(comparison.others) > 1
     return Section.of(
         "differences",
-        "Differences to the baseline",
-        _overall(comparison),
+        "A minus B",
         callout(
             "warning",
             "Not paired with the baseline: plain differences without interval or verdict.",
             unpaired,
         ),
-        _dumbbell(comparison),
-        _per_class(comparison),
-        lead=f"Run minus {comparison.baseline.name} ({comparison.baseline_rule}), on "
-        "the same texts. Better and worse mark what is more than noise; "
-        "seeds of one recipe are not marked.",
-        method=f"{sample(comparison)}, {AT_HALF}. {methods}. "
-        f"{resampling_text(comparison)}; {SMALLEST_P}. Verdict: {VERDICT_RULE}.",
+        _per_label(comparison, best, other, found),
+        _pair(comparison, best, other, found),
+        _overall(comparison) if chosen else None,
+        _per_class(comparison) if chosen else None,
+        lead=f"A is {best.short}, B is {whose} {other.short}{one_of_each}. "
+        + " ".join(gains(comparison)),
+        method=f"{sample(comparison)}, {AT_HALF}. {methods}. p-values of {comparison.nouns} are "
+        f"adjusted over all of them (Holm). {resampling_text(comparison)}; {SMALLEST_P}. Verdict: "
+        f"{VERDICT_RULE}. At tuned thresholds each run has its own; for macro F1 "
+        "validation is resampled too.",
     )
+
+
+def common_f1(run: ComparedRun, other: ComparedRun) -> Iterator[dict[str, float]]:
+    """F1 by label of two runs at 0.5, on the texts and labels that both have."""
+    ours, theirs, common = run.predictions, other.predictions, run.aligned(other)
+    if common.paired:
+        ours = ours.take(common.rows, common.columns)
+        theirs = theirs.take(common.other_rows, common.other_columns)
+    for one in (ours, theirs):
+        f1 = count(one.truth, one.probabilities >= DEFAULT_THRESHOLD).f1.tolist()
+        yield dict(zip(one.labels, f1, strict=True))
+
+
+def _per_label(
+    comparison: Comparison, best: ComparedRun, other: ComparedRun, found: PairedDifferences | None
+) -> Plot:
+    """The difference of each label with its interval, widest gain on top."""
+    ours, theirs = common_f1(best, other)
+    pairs = {one: (found or {}).get(f"f1_{one}") for one in ours if one in theirs}
+    gaps = {one: pair.value if pair else ours[one] - theirs[one] for one, pair in pairs.items()}
+    labels = sorted(gaps, key=lambda label: -gaps[label])
+    chance = same_recipe(best, other)
+    clear = {one: _is_clear(pairs[one]) and not chance for one in labels}
+    table = label_table(
+        comparison,
+        "differences-emotions",
+        f"F1 per {comparison.noun}, A minus B",
+        (
+            Column("support", "support", "integer"),
+            Column("a", f"A: {best.short}", "number"),
+            Column("b", f"B: {other.short}", "number"),
+            Column("difference", "A minus B", "delta"),
+        ),
+        lambda label: (
+            best.support.get(label),
+            ours[label],
+            theirs[label],
+            difference_cell(pairs[label], chance) if pairs[label] else gaps[label],
+        ),
+        labels,
+    )
+    series = tuple(
+        _points(
+            comparison, run, [one for one in labels if (gaps[one] > 0) == gains], gaps, pairs, clear
+        )
+        for run, gains in ((best, True), (other, False))
+    )
+    return Plot(
+        id="differences-emotions-figure",
+        title=f"F1 per {comparison.noun}: {best.short} minus {other.short}",
+        alt=f"Difference in F1 of each {comparison.noun} with its 95% interval, the largest gain "
+        f"on top: {sum(clear[one] for one in labels if gaps[one] > 0)} better and "
+        f"{sum(clear[one] for one in labels if gaps[one] < 0)} worse by more than noise.",
+        x=Axis("F1 of A minus F1 of B, at 0.5"),
+        y=Axis("", "category", categories=tuple(labels)),
+        series=tuple(one for one in series if one.x),
+        table=table,
+        caption="Filled: more than noise; hollow: may be noise. Right of the line A is better, "
+        "left of it B.",
+        horizontal=True,
+        zero=True,
+        legend=False,
+    )
+
+
+def _is_clear(found: Difference | None) -> bool:
+    return found is not None and found.verdict != "tie"
+
+
+def _points(
+    comparison: Comparison,
+    run: ComparedRun,
+    labels: list[str],
+    gaps: dict[str, float],
+    pairs: dict[str, Difference | None],
+    clear: dict[str, bool],
+) -> Series:
+    """The labels on which a run is ahead, in its recipe's colour."""
+    found = [pairs[label] for label in labels]
+    return Series(
+        run.short,
+        tuple(number(gaps[label]) for label in labels),
+        tuple(labels),
+        "points",
+        low=tuple(one.low if one else None for one in found),
+        high=tuple(one.high if one else None for one in found),
+        colour=colour(comparison, run.recipe),
+        hollow=tuple(not clear[label] for label in labels),
+    )
+
+
+def _pair(
+    comparison: Comparison, best: ComparedRun, other: ComparedRun, found: PairedDifferences | None
+) -> Table:
+    """A and B in the overall metrics, at 0.5 and tuned."""
+    tuned = comparison.tuned_best_vs_runner_up
+    differences = {key: (found or {}).get(key) for key in SHOWN}
+    differences[TUNED_F1] = tuned["macro_f1"] if tuned else None
+    keys = [key for key in (TUNED_F1, *SHOWN) if best.value(key) is not None]
+    chance = same_recipe(best, other)
+
+    def row(key: str) -> Row:
+        ours, theirs, one = best.value(key), other.value(key), differences[key]
+        gap = None if ours is None or theirs is None else ours - theirs
+        cell = difference_cell(one, chance) if one else Cell(gap, mark="muted", note="no interval")
+        cell = cell if cell.low is None else replace(cell, note="")  # p has a column of its own
+        return (
+            METRIC_TITLES[key],
+            number(ours),
+            number(theirs),
+            cell,
+            one.p_adjusted if one else None,
+        )
+
+    return Table(
+        id="differences-overall",
+        title="A and B over all texts",
+        columns=(
+            Column("metric", "metric"),
+            Column("a", f"A: {best.short}", "number"),
+            Column("b", f"B: {other.short}", "number"),
+            Column("difference", "A minus B", "delta"),
+            Column("p", "p", "pvalue"),
+        ),
+        rows=tuple(map(row, keys)),
+        collapsed=len(keys) > 14,
+    )
+
+
+# --- Every run against the baseline that the reader chose --------------------------------
 
 
 def _overall(comparison: Comparison) -> Table:
     def cells(run: ComparedRun) -> Cells:
-        base = comparison.baseline
-        found = (_cell(comparison, run, key, run.value(key), base.value(key)) for key in SHOWN)
         macro = run.difference("macro_f1")
         yield verdict_word(comparison, run)
-        yield next(found)
         yield macro.p_adjusted if macro else None
-        yield from found
+        yield from (_cell(comparison, run, key) for key in SHOWN)
         yield run.alignment.note if run.alignment else None
 
-    first, *others = (metric_column(key, "delta") for key in SHOWN)
     return run_table(
-        "differences-overall",
-        "Overall differences",
+        "differences-runs",
+        f"Every run minus {comparison.baseline.short}",
         comparison.others,
         (
             Column("verdict", "verdict on macro F1"),
-            first,
             Column("p", "p of macro F1", "pvalue"),
-            *others,
+            *(metric_column(key, "delta") for key in SHOWN),
             Column("rows", "texts"),
         ),
         cells,
+        collapsed=True,
     )
 
 
-def _cell(
-    comparison: Comparison, run: ComparedRun, key: str, value: float | None, base: float | None
-) -> Cell:
+def _cell(comparison: Comparison, run: ComparedRun, key: str) -> Cell:
     """The paired difference of a metric; the plain one of the values without it."""
     if run.differences is not None and key in run.differences:
         return difference_cell(run.difference(key), chance(comparison, run))
+    value, base = run.value(key), comparison.baseline.value(key)
     return Cell(None if value is None or base is None else value - base, mark="muted")
 
 
 def _class_cell(comparison: Comparison, run: ComparedRun, label: str) -> Cell:
+    if run.differences is not None and f"f1_{label}" in run.differences:
+        return difference_cell(run.difference(f"f1_{label}"), chance(comparison, run))
     value, base = (one.of_class("f1", label) for one in (run, comparison.baseline))
-    return _cell(comparison, run, f"f1_{label}", value, base)
+    return Cell(None if value is None or base is None else value - base, mark="muted")
 
 
 def _per_class(comparison: Comparison) -> Table:
@@ -115,67 +259,13 @@ def _per_class(comparison: Comparison) -> Table:
 
     return label_table(
         comparison,
-        "differences-emotions",
-        f"F1 differences per {comparison.noun}",
+        "differences-runs-emotions",
+        f"F1 per {comparison.noun}, every run minus {base.short}",
         (
             Column("support", "support", "integer"),
             Column("baseline", "baseline F1", "number"),
             *run_columns(comparison.others, "delta"),
         ),
         cells,
-        caption=f"p-values are adjusted over the {comparison.nouns} of a run (Holm).",
-    )
-
-
-def _common_f1(run: ComparedRun, base: ComparedRun) -> Iterable[dict[str, float]]:
-    """F1 by label of a run and of the baseline, on the texts and labels of their pairing."""
-    ours, theirs = run.predictions, base.predictions
-    if run.alignment is not None and run.is_paired:
-        ours = ours.take(run.alignment.rows, run.alignment.columns)
-        theirs = theirs.take(run.alignment.other_rows, run.alignment.other_columns)
-    for one in (ours, theirs):
-        f1 = count(one.truth, one.probabilities >= DEFAULT_THRESHOLD).f1.tolist()
-        yield dict(zip(one.labels, f1, strict=True))
-
-
-def _dumbbell(comparison: Comparison) -> Plot:
-    """F1 of baseline and run per label, joined by a line, widest gain first."""
-    run, base = next(run for run in comparison.ranked if not run.is_baseline), comparison.baseline
-    ours, theirs = _common_f1(run, base)
-    labels = [label for label in comparison.labels if label in ours and label in theirs]
-    labels.sort(key=lambda label: theirs[label] - ours[label])
-    table = label_table(
-        comparison,
-        "differences-dumbbell-values",
-        f"F1 of {run.short} and of the baseline",
-        (
-            Column("baseline", "baseline F1", "number"),
-            Column("run", f"{run.short} F1", "number"),
-            Column("difference", "difference", "delta"),
-        ),
-        lambda label: (theirs[label], ours[label], _class_cell(comparison, run, label)),
-        labels,
         collapsed=True,
-    )
-
-    def points(one: ComparedRun, f1: dict[str, float]) -> Series:
-        values = (number(f1[label]) for label in labels)
-        return run_series(one, values, labels, style="points")
-
-    return Plot(
-        id="differences-dumbbell",
-        title=f"F1 per {comparison.noun}: {run.short} against the baseline",
-        alt=f"One row {comparison.label_set.a_noun}: F1 of the baseline and of the run, joined by "
-        "a line; the largest gain is on top.",
-        x=Axis("F1", low=0, high=1),
-        y=Axis("", "category", categories=tuple(labels)),
-        series=(
-            replace(points(base, theirs), name=f"{base.short} (baseline)"),
-            points(run, ours),
-        ),
-        table=table,
-        caption="The best run other than the baseline, on the texts that both have; the table "
-        "below has all runs.",
-        horizontal=True,
-        connect=True,
     )

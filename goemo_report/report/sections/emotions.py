@@ -4,43 +4,42 @@ from __future__ import annotations
 
 from typing import Final
 
-from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.comparison import ComparedRun, Comparison, Recipe
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import CLASS_METRICS
-from goemo_report.report.document import Axis, Cell, Column, Heatmap, Plot, Row, Section, Table
+from goemo_report.report.document import Cell, Column, Heatmap, Row, Section, Table
+from goemo_report.report.sections._recipes import drawn
 from goemo_report.report.sections._tables import (
     Cells,
     best_marks,
     class_cell,
     label_column,
     label_table,
-    number,
     run_columns,
-    run_series,
 )
 from goemo_report.report.sections._words import AT_HALF, INTERVALS, sample
 from goemo_report.statistics.intervals import METHODS
 
-ORDER = 60
+ORDER = 40
+CHAPTER = "Where it differs"
+_MOST_ROWS: Final = 20
 _ALL_RUNS: Final = 6
 """With more runs, tables of precision and recall are left to CSV and JSON."""
 
 
 def build(comparison: Comparison) -> Section:
-    """The best run in detail, F1 across runs, F1 against support."""
+    """F1 across runs, what is never predicted, the best run in detail."""
     best, labels = comparison.best, comparison.label_set
     several, few = bool(comparison.others), len(comparison.runs) <= _ALL_RUNS
-    grouped = f"grouped by {labels.groupings[0].name} and " if labels.groupings else ""
-    rest = "" if few else " Precision and recall of every run: JSON."
+    across = _across(comparison, "f1")
     return Section.of(
         "emotions",
         labels.nouns.capitalize(),
+        _heatmap(comparison, across) if several else None,
+        _never(comparison),
         _detail(best),
-        _heatmap(comparison, _across(comparison, "f1")) if several else None,
-        _against_support(comparison),
         *(_across(comparison, key) for key in ("precision", "recall") if several and few),
-        lead=f"Every metric of the best run, {best.name}, {grouped}"
-        f"sorted by F1; then F1 of every run.{rest} {INTERVALS}",
-        method=f"{sample(comparison)}, {AT_HALF}. Support: texts "
+        method=f"{sample(comparison)}, {AT_HALF}. {INTERVALS} Support: texts "
         f"that carry the {labels.noun}. Intervals: {METHODS['class']}; {METHODS['auc']}; "
         f"{METHODS['average_precision']}. With little support intervals are wide: believe them.",
     )
@@ -78,6 +77,7 @@ def _detail(run: ComparedRun) -> Table:
         ),
         rows=tuple(rows),
         row_groups=tuple(groups),
+        collapsed=True,
     )
 
 
@@ -100,7 +100,7 @@ def _across(comparison: Comparison, key: str) -> Table:
             *run_columns(comparison.runs, shade=True),
         ),
         cells,
-        collapsed=key != "f1",
+        collapsed=True,
     )
 
 
@@ -119,43 +119,58 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
         by = labels.groupings[0].name
         names = f" by {by} ({', '.join(group for group, _ in groups if group)}), then"
         by += " and "
+    shown = [run for recipe in drawn(comparison) for run in _of(comparison, recipe)]
+    left = len(comparison.runs) - len(shown)
+    some = f" The best {len(shown)} of {len(comparison.runs)} runs." if left else ""
+    f1_of = {run: [run.of_class("f1", label) for label in ordered] for run in shown}
     return Heatmap(
         id="emotions-heatmap",
         title=f"F1 of each {labels.noun} in each run",
         alt=f"Heatmap of F1: one row a run, one column {labels.a_noun}, ordered by {by}F1.",
-        rows=tuple(run.short for run in comparison.runs),
+        rows=tuple(run.short for run in shown),
         columns=ordered,
-        values=tuple(zip(*(f1[label] for label in ordered), strict=True)),
+        values=tuple(tuple(f1_of[run]) for run in shown),
         table=table,
-        caption=f"{labels.nouns.capitalize()}{names} by F1.",
-        row_title="run",
-        column_title=labels.noun,
+        caption=f"{labels.nouns.capitalize()}{names} by F1.{some}",
+        column_title="",
     )
 
 
-def _against_support(comparison: Comparison) -> Plot:
-    """F1 over support on a log scale, for the best run and the baseline."""
-    runs, support = dict.fromkeys((comparison.best, comparison.baseline)), comparison.best.support
-    series = []
-    for run in runs:
-        kept = {label: texts for label, texts in run.support.items() if texts}
-        f1 = (number(run.of_class("f1", label) or 0.0) for label in kept)
-        series.append(run_series(run, kept.values(), f1, style="points", notes=tuple(kept)))
-    return Plot(
-        id="emotions-support",
-        title="F1 against support",
-        alt=f"One point {comparison.label_set.a_noun}: F1 over the number of texts that carry it, "
-        "on a log scale.",
-        x=Axis("support (texts, log scale)", "log"),
-        y=Axis("F1", low=0, high=1),
-        series=tuple(series),
-        table=label_table(
-            comparison,
-            "emotions-support-values",
-            "F1 by support",
-            (Column("support", "support", "integer"), *run_columns(runs)),
-            lambda label: (support[label], *(run.of_class("f1", label) for run in runs)),
-            labels=sorted(support, key=support.__getitem__),
-            collapsed=True,
+def _of(comparison: Comparison, recipe: Recipe) -> list[ComparedRun]:
+    """The runs of a recipe; the best three where it has more."""
+    return [run for run in comparison.ranked if run.recipe is recipe][:3]
+
+
+def _never(comparison: Comparison) -> Heatmap | None:
+    """A dot for each label that a run never predicts; None where all are predicted."""
+    found = {run: run.found.scores.never_predicted for run in comparison.ranked}
+    found = {run: labels for run, labels in found.items() if labels}
+    if not found:
+        return None
+    labels = [one for one in comparison.labels if any(one in never for never in found.values())]
+    shown = dict(list(found.items())[:_MOST_ROWS])
+    more = f" {len(found) - len(shown)} more runs: JSON." if len(found) > len(shown) else ""
+    return Heatmap(
+        id="emotions-never",
+        title=f"{comparison.nouns.capitalize()} that a run never predicts at 0.5",
+        alt=f"A dot where a run (row) never predicts {comparison.label_set.a_noun} (column): "
+        + "; ".join(f"{run.short} {listed(never, 4)}" for run, never in shown.items())
+        + ".",
+        rows=tuple(run.short for run in shown),
+        columns=tuple(labels),
+        values=tuple(
+            tuple(0.0 if label in never else None for label in labels) for never in shown.values()
         ),
+        table=Table(
+            id="emotions-never-values",
+            title=f"{comparison.nouns.capitalize()} never predicted",
+            columns=(
+                Column("run", "run"),
+                Column("number", "number", "integer"),
+                Column("never", comparison.nouns),
+            ),
+            rows=tuple((run.short, len(never), listed(never)) for run, never in found.items()),
+        ),
+        caption=f"Their F1 is 0 and pulls macro F1 down; AUC does not show it.{more}",
+        dots=True,
     )

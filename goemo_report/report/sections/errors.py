@@ -1,25 +1,32 @@
-"""The error browser: confident mistakes, where two runs part, suspected label errors."""
+"""The error browser: one row a text, who is wrong there, and suspected label errors apart."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.formats.wording import plural
+from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
-from goemo_report.report.document import Callout, Column, Section, Table, Value
+from goemo_report.report.document import Callout, Column, Row, Section, Table, Value
+from goemo_report.report.sections._recipes import drawn
 from goemo_report.report.sections._tables import label_column
 from goemo_report.report.sections._words import AT_HALF, sample
 
-ORDER = 110
+ORDER = 80
+CHAPTER = "Errors"
+_PAGE: Final = 10
+_ROW: Final = Column("row", "row", "integer", help="data row of the prediction file, from 1")
 
 
 def build(comparison: Comparison) -> Section | None:
     """Texts worth reading; None where no errors were asked for."""
-    limit, best = comparison.options.max_errors, comparison.best
+    limit = comparison.options.max_errors
     if limit == 0:
         return None
     without = Callout(
@@ -29,13 +36,11 @@ def build(comparison: Comparison) -> Section | None:
         "errors",
         "Error browser",
         None if comparison.options.texts else without,
-        _mistakes(comparison, best, limit),
-        _disagreements(comparison, best, limit),
-        _suspects(comparison, best, limit),
-        lead=f"What {best.name} gets wrong with the greatest confidence, and what may "
-        "be wrong in the labels instead.",
+        _texts(comparison, limit),
+        _suspects(comparison, comparison.best, limit),
         method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per {comparison.noun} and "
-        "kind of mistake. Confidence: p for a false positive, 1 \u2212 p for a false negative. "
+        "kind of mistake of A, and the texts on which A and B part most. Confidence: p for a false "
+        "positive, 1 \u2212 p for a false negative. "
         "Suspected label errors: the runs' mean p is above the mean p of texts that carry the "
         "label although the text does not, or the reverse (the off-diagonal rule of confident "
         "learning, Northcutt et al., JAIR 2021). They are suspects, not corrections.",
@@ -43,86 +48,125 @@ def build(comparison: Comparison) -> Section | None:
 
 
 def _text_columns(comparison: Comparison) -> tuple[Column, ...]:
-    row = Column("row", "row", "integer", help="data row of the prediction file, from 1")
-    return (row, Column("text", "text")) if comparison.options.texts else (row,)
+    return (Column("text", "text"),) if comparison.options.texts else ()
 
 
 def _text_cells(comparison: Comparison, predictions: Predictions, row: int) -> tuple[Value, ...]:
-    return (row + 1, *((predictions.texts[row],) if comparison.options.texts else ()))
+    return (predictions.texts[row],) if comparison.options.texts else ()
 
 
 def _names(predictions: Predictions, labels: BoolArray, row: int) -> str:
     return ", ".join(predictions.labels[j] for j in np.flatnonzero(labels[row])) or "(none)"
 
 
-def _mistakes(comparison: Comparison, run: ComparedRun, limit: int) -> Table:
-    predictions = run.predictions
+# --- One row a text -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """The most confident wrong decision on a text."""
+
+    row: int
+    label: int
+    kind: str
+    confidence: float
+
+
+def _found(best: ComparedRun, other: ComparedRun | None, limit: int) -> list[_Wrong]:
+    """One decision a text: of A's mistakes the surest, else where B is wrong and A is not."""
+    predictions = best.predictions
     predicted = predictions.probabilities >= DEFAULT_THRESHOLD
-    found = mistakes(predictions, predicted, limit)
+    found: dict[int, _Wrong] = {}
+    for one in mistakes(predictions, predicted, limit):
+        known = found.get(one.row)
+        if known is None or known.confidence < one.confidence:
+            found[one.row] = _Wrong(one.row, one.label, one.kind, one.confidence)
+    common = best.aligned(other) if other is not None else None
+    if other is not None and common is not None and common.paired:
+        parted = disagreements(predictions, other.predictions, common, DEFAULT_THRESHOLD, 5 * limit)
+        for part in parted:
+            p = part.other_probability if part.better == "first" else part.probability
+            kind = "false positive" if p >= DEFAULT_THRESHOLD else "false negative"
+            sure = p if p >= DEFAULT_THRESHOLD else 1.0 - p
+            found.setdefault(part.row, _Wrong(part.row, part.label, kind, sure))
+    return sorted(found.values(), key=lambda one: (-one.confidence, one.row))
+
+
+def _shown_runs(comparison: Comparison) -> list[ComparedRun]:
+    """A, B and the best run of the other recipes that figures show, on the same texts as A."""
+    best, other = comparison.best, comparison.runner_up
+    firsts = [
+        next(run for run in comparison.ranked if run.recipe is recipe)
+        for recipe in drawn(comparison)
+    ]
+    runs = dict.fromkeys(run for run in (best, other, *firsts) if run is not None)
+    same = best.predictions.texts, best.labels
+    return [run for run in runs if (run.predictions.texts, run.labels) == same]
+
+
+def _texts(comparison: Comparison, limit: int) -> Table:
+    best, other, shown = comparison.best, comparison.runner_up, _shown_runs(comparison)
+    found = _found(best, other, limit)
+    predictions = best.predictions
+    predicted = predictions.probabilities >= DEFAULT_THRESHOLD
+
+    def row(one: _Wrong) -> Row:
+        p = [float(run.predictions.probabilities[one.row, one.label]) for run in shown]
+        truth = bool(predictions.truth[one.row, one.label])
+        wrong = [(value >= DEFAULT_THRESHOLD) != truth for value in p]
+        return (
+            *_text_cells(comparison, predictions, one.row),
+            _names(predictions, predictions.truth, one.row),
+            _names(predictions, predicted, one.row),
+            predictions.labels[one.label],
+            one.kind,
+            one.confidence,
+            _who(wrong, b=other in shown[1:2]),
+            " ".join(f"{value:.2f}" for value in p),
+            one.row + 1,
+        )
+
+    keys = listed(f"{run.key}" for run in shown)
     return Table(
-        id="errors-confident",
-        title="Most confident mistakes",
+        id="errors-texts",
+        title=f"Texts that {best.short} gets wrong, or its rival",
         columns=(
-            label_column(comparison),
+            *_text_columns(comparison),
+            Column("true", "true"),
+            Column("predicted", "A predicts"),
+            Column("emotion", f"wrong {comparison.noun}"),
             Column("kind", "mistake"),
-            Column("confidence", "confidence", "number"),
-            *_text_columns(comparison),
-            Column("true", f"true {comparison.nouns}"),
-            Column("predicted", f"predicted {comparison.nouns}"),
+            Column("confidence", "sure", "number", digits=2, help="p of the wrong answer"),
+            Column("who", "who is wrong"),
+            Column("strip", "p of each run", "strip", help=f"of {keys}, for the {comparison.noun}"),
+            _ROW,
         ),
-        rows=tuple(
-            (
-                predictions.labels[item.label],
-                item.kind,
-                item.confidence,
-                *_text_cells(comparison, predictions, item.row),
-                _names(predictions, predictions.truth, item.row),
-                _names(predictions, predicted, item.row),
-            )
-            for item in found
-        ),
+        rows=tuple(map(row, found)),
         browse=True,
-        caption=f"{run.name}; {plural(len(found), 'mistake')} shown.",
+        page_size=_PAGE,
+        row_header=-1,
+        caption=f"A is {best.short}{f', B is {other.short}' if other else ''}. "
+        f"{plural(len(found), 'text')}, the surest mistake of each; by confidence.",
     )
 
 
-def _disagreements(comparison: Comparison, best: ComparedRun, limit: int) -> Table | None:
-    """Where the best run and the baseline (or the next best) part; None where not paired."""
-    if not comparison.others:
-        return None
-    other = comparison.second if best.is_baseline else comparison.baseline
-    alignment = best.aligned(other)
-    if not alignment.paired:
-        return None
-    first = best.predictions
-    found = disagreements(first, other.predictions, alignment, DEFAULT_THRESHOLD, 5 * limit)
-    return Table(
-        id="disagreements",
-        title=f"Right in one run, wrong in the other: {best.short} and {other.short}",
-        columns=(
-            Column("right", "right"),
-            label_column(comparison),
-            Column("carries", "text carries it"),
-            Column("best", f"p of {best.short}", "number"),
-            Column("rival", f"p of {other.short}", "number"),
-            *_text_columns(comparison),
-            Column("true", f"true {comparison.nouns}"),
-        ),
-        rows=tuple(
-            (
-                best.short if item.better == "first" else other.short,
-                first.labels[item.label],
-                bool(first.truth[item.row, item.label]),
-                item.probability,
-                item.other_probability,
-                *_text_cells(comparison, first, item.row),
-                _names(first, first.truth, item.row),
-            )
-            for item in found
-        ),
-        browse=True,
-        caption=f"The {5 * limit} widest of either kind; {alignment.note}.",
+def _who(wrong: list[bool], *, b: bool) -> str:
+    """Who is wrong, A being the first run and B, if it is there, the second."""
+    if all(wrong):
+        return "all wrong" if len(wrong) > 1 else "wrong"
+    if not b:
+        return "A wrong" if wrong[0] else "others wrong"
+    if wrong[0] == wrong[1]:
+        return "A and B wrong" if wrong[0] else "others wrong"
+    first = "A" if wrong[0] else "B"
+    return (
+        f"only {first} wrong"
+        if sum(wrong) == 1
+        else f"{first} wrong, {'B' if wrong[0] else 'A'} right"
     )
+
+
+# --- Suspected label errors -----------------------------------------------------------
 
 
 def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | None:
@@ -144,18 +188,22 @@ def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | 
             Column("mean", "mean p", "number"),
             *_text_columns(comparison),
             Column("true", f"true {comparison.nouns}"),
+            _ROW,
         ),
         rows=tuple(
             (
                 predictions.labels[item.label],
                 "should not carry it" if item.labelled else "should carry it",
-                item.mean,
+                round(item.mean, 4),
                 *_text_cells(comparison, predictions, item.row),
                 _names(predictions, predictions.truth, item.row),
+                item.row + 1,
             )
             for item in found
         ),
         browse=True,
+        page_size=_PAGE,
+        collapsed=True,
         caption=f"Mean over {plural(len(alike), 'run')}; at most {3 * limit} of either kind, most "
         "confident first.",
     )

@@ -1,192 +1,79 @@
-"""The leaderboard: the compared runs, and where they stand among reported results."""
+"""The leaderboard: the compared runs, recipes folded over their seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from statistics import fmean, stdev
-from typing import Final
-
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.comparison import ComparedRun, Comparison, Recipe
-from goemo_report.labels import SAMPLING_ERROR, PublishedResult
-from goemo_report.report.document import (
-    PAGE_ROWS,
-    Block,
-    Callout,
-    Cell,
-    Column,
-    Row,
-    Section,
-    Table,
-)
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.report.document import PAGE_ROWS, Cell, Column, Section, Table
 from goemo_report.report.sections._tables import (
     Cells,
     difference_cell,
     metric_cell,
     metric_column,
-    run_cell,
+    run_table,
 )
 from goemo_report.report.sections._words import AT_HALF, INTERVALS, chance, sample, verdict_word
 
 ORDER = 20
+CHAPTER = "Answer"
+_REST = ("micro_f1", "micro_auc", "macro_auc")
 
 
 def build(comparison: Comparison) -> Section:
-    """Runs by macro F1, then the same among reported results."""
+    """Runs by the criterion, the best first."""
     return Section.of(
         "leaderboard",
         "Leaderboard",
         _leaderboard(comparison),
-        *_published(comparison),
-        lead="Runs by macro F1 at the fixed threshold 0.5. The tuned column applies one threshold "
-        f"per {comparison.noun}, tuned on validation. {INTERVALS}",
-        method=f"{sample(comparison)}, {AT_HALF}. Difference and "
-        "verdict: paired with the baseline, see Differences. The interval of the tuned column "
-        "holds the uncertainty of the thresholds.",
+        method=f"{sample(comparison)}, {AT_HALF}. {INTERVALS} Differences and verdicts: paired on "
+        "the same texts, macro F1 at 0.5. The interval of the tuned column holds the "
+        "uncertainty of the thresholds.",
     )
 
 
 def _leaderboard(comparison: Comparison) -> Table:
     sizes = {run.found.rows for run in comparison.runs}
     differ = len(sizes) > 1 or not comparison.same_texts
+    chosen = comparison.baseline_is_chosen
 
     def cells(run: ComparedRun) -> Cells:
-        yield from (run.key, run_cell(run), *((run.found.rows,) if differ else ()))
+        yield from (run.found.rows,) if differ else ()
+        yield (
+            metric_cell(run, TUNED_F1)
+            if run.tuned
+            else Cell(None, note="no validation predictions")
+        )
         yield metric_cell(run, "macro_f1")
-        yield difference_cell(run.difference("macro_f1"), chance(comparison, run))
-        yield verdict_word(comparison, run)
-        without = Cell(None, note="no validation predictions")
-        yield metric_cell(run, TUNED_F1) if run.tuned else without
-        yield from (metric_cell(run, key) for key in ("micro_f1", "micro_auc", "macro_auc"))
+        if chosen:
+            yield difference_cell(run.difference("macro_f1"), chance(comparison, run))
+            yield verdict_word(comparison, run)
+        yield from (metric_cell(run, key) for key in _REST)
 
-    return Table(
-        id="leaderboard-runs",
-        title="Runs by macro F1",
-        columns=(
-            Column("place", "#", "integer"),
-            Column("key", "key"),
-            Column("run", "run"),
+    against = (
+        Column("difference", "to the baseline, at 0.5", "delta"),
+        Column("verdict", "verdict"),
+    )
+    return run_table(
+        "leaderboard-runs",
+        f"Runs by {comparison.criterion.title}",
+        [
+            run
+            for recipe in comparison.ranked_recipes
+            for run in comparison.ranked
+            if run.recipe is recipe
+        ],
+        (
             *((Column("texts", "texts", "integer"),) if differ else ()),
-            Column("macro_f1", "macro F1 at 0.5", "number"),
-            Column("difference", "to baseline", "delta"),
-            Column("verdict", "verdict"),
             Column("tuned", "macro F1, tuned on validation", "number"),
+            Column("macro_f1", "macro F1 at 0.5", "number"),
+            *(against if chosen else ()),
             Column("micro_f1", "micro F1 at 0.5", "number"),
             *map(metric_column, ("micro_auc", "macro_auc")),
         ),
-        rows=tuple((place, *cells(run)) for place, run in enumerate(comparison.ranked, 1)),
-        row_header=2,
+        cells,
         browse=len(comparison.runs) > PAGE_ROWS,
         caption="The runs were not judged on the same texts: each value is about the run's own "
-        "texts, each difference about those that it has in common with the baseline."
+        "texts."
         if differ
         else "",
     )
-
-
-def _published(comparison: Comparison) -> Iterator[Block]:
-    """The runs that were judged on the whole test split among the results that others reported."""
-    labels = comparison.label_set
-    if comparison.split != "test" or not labels.board or labels.data is None:
-        return
-    texts, number = labels.data.split_samples["test"], len(labels.labels)
-    whole = [
-        run for run in comparison.runs if run.labels == labels.labels and run.found.rows == texts
-    ]
-    if not whole:
-        yield Callout(
-            "note",
-            f"No results of others are shown: they are about all {texts:,} texts of the "
-            f"{labels.data.title} test split and all {number} labels, and no run here is.",
-        )
-        return
-    if len(whole) == len(comparison.runs) and comparison.best_recipe is not None:
-        rows = [row for one in comparison.recipes for row in _recipe_rows(comparison, one)]
-    else:
-        rows = [row for run in whole for row in _own_rows(comparison, run)]
-    rows += [_published_row(item) for item in labels.board]
-    rows.sort(key=_by_macro_f1)
-    yield Table(
-        id="reference-board",
-        title="Reported results of others",
-        columns=(
-            Column("model", "model"),
-            Column("source", "source"),
-            Column("threshold", "threshold"),
-            *map(metric_column, ("macro_f1", "micro_f1", "micro_auc", "macro_auc")),
-        ),
-        rows=tuple(rows),
-        caption=f"{number} labels, test split of {texts:,} texts. Figures of papers, READMEs and "
-        "notebooks are quoted as their sources give them and were not recomputed; a dash: not "
-        "given.",
-    )
-    yield Callout(
-        "note",
-        f"Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
-        f"this split is about \u00b1{SAMPLING_ERROR:.2f} (95%), so smaller gaps between two rows "
-        "mean nothing by themselves. A row tuned on test is a bound, not a result.",
-    )
-    if len(whole) < len(comparison.runs):
-        count = len(comparison.runs) - len(whole)
-        noun = "run is" if count == 1 else "runs are"
-        yield Callout(
-            "note",
-            f"{count} {noun} not listed beside the results of others: not all {number} labels "
-            f"on all {texts:,} test texts.",
-        )
-
-
-def _recipe_rows(comparison: Comparison, recipe: Recipe) -> Iterable[Row]:
-    """Means over the seeds of a recipe; a single run has its own values."""
-    seeds = len(recipe.seeds)
-    if seeds < 2:
-        for run in recipe.counted:
-            yield from _own_rows(comparison, run)
-        return
-    name = Cell(recipe.title, mark="best" if recipe is comparison.best_recipe else None)
-    for key, threshold, others in _THRESHOLDS:
-        values = recipe.values(key)
-        if len(values) == seeds:
-            source = f"this report, mean of {seeds} seeds, sd {stdev(values):.3f}"
-            means = (fmean(recipe.values(other)) if other else None for other in others)
-            yield (name, source, threshold, fmean(values), *means)
-
-
-_THRESHOLDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("macro_f1", "fixed 0.5", ("micro_f1", "micro_auc", "macro_auc")),
-    (TUNED_F1, "per class, tuned on validation", ("", "", "")),
-)
-
-
-def _own_rows(comparison: Comparison, run: ComparedRun) -> Iterable[Row]:
-    recipe = comparison.best_recipe
-    best = run is comparison.best if recipe is None else run in recipe.runs
-    name = Cell(run.name, link=run.record.url, mark="best" if best else None)
-    for key, threshold, _ in _THRESHOLDS:
-        if key != TUNED_F1:
-            rest = (metric_cell(run, "micro_f1"), run.value("micro_auc"), run.value("macro_auc"))
-        elif run.tuned:
-            rest = (Cell(run.tuned.overall["micro_f1"]), None, None)
-        else:
-            continue
-        yield (name, "this report", threshold, metric_cell(run, key), *rest)
-
-
-def _published_row(item: PublishedResult) -> Row:
-    threshold = Cell(item.threshold)
-    if item.bound:
-        threshold = Cell(f"{item.threshold}: a bound, not a result", mark="warning")
-    return (
-        item.model,
-        Cell(item.source, link=item.link),
-        threshold,
-        Cell(item.macro_f1, mark="muted" if item.bound else None),
-        Cell(item.micro_f1, mark="muted" if item.bound else None),
-        None,
-        None,
-    )
-
-
-def _by_macro_f1(row: Row) -> float:
-    value = row[3].value if isinstance(row[3], Cell) else row[3]
-    return -value if isinstance(value, float) else 1.0

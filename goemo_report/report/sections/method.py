@@ -7,14 +7,14 @@ from goemo_report.analysis.truth import TOLERANCE
 from goemo_report.comparison import Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import METRICS_VERSION, ZERO_DIVISION_RULE
-from goemo_report.report.data import signature
-from goemo_report.report.document import Block, Code, Prose, Section
+from goemo_report.report.document import Section
 from goemo_report.report.sections._words import SMALLEST_P
 from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.statistics.intervals import METHODS
 from goemo_report.statistics.seeds import SEED_METHOD
 
-ORDER = 150
+ORDER = 105
+CHAPTER = "Can I trust it?"
 
 
 def build(comparison: Comparison) -> Section:
@@ -51,14 +51,13 @@ def build(comparison: Comparison) -> Section:
         f"Paired differences: {'; '.join(DIFFERENCE_METHODS.values())} "
         f"({RANDOMISATIONS:,} random swaps: {SMALLEST_P}). Verdict: {VERDICT_RULE}. {SEED_METHOD}."
     )
-    blocks: list[Block] = [
-        Prose((reading, averaging, ranking, pairing, intervals, differences)),
-        Code(signature(comparison)),
-    ]
+    paragraphs = (reading, averaging, ranking, pairing, intervals, differences)
+    text = "\n\n".join(paragraphs)
     return Section(
         "method",
-        "How the numbers were made",
-        tuple(blocks),
-        lead="",
-        method=f"goemo {__version__}, metrics version {METRICS_VERSION}.",
+        "Method",
+        (),
+        lead="Every number is recomputed from the prediction files; what the runs logged stands "
+        "beside it.",
+        method=f"{text}\n\ngoemo {__version__}, metrics version {METRICS_VERSION}.",
     )

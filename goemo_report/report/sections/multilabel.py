@@ -17,51 +17,39 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._label_pairs import confusions, cooccurrences
+from goemo_report.report.sections._recipes import colour, drawn
 from goemo_report.report.sections._tables import (
     Cells,
-    callout,
     metric_column,
-    run_series,
     run_table,
 )
 from goemo_report.report.sections._words import AT_HALF, sample
 
-ORDER = 100
+ORDER = 125
+CHAPTER = "Appendix"
 _MOST_LABELS: Final = 5
 """Texts with more labels are counted together."""
 
 
 def build(comparison: Comparison) -> Section:
-    """Behaviour of every run in brief, of the best run in detail."""
-    best = comparison.best
-    never = ((run, run.found.scores.never_predicted) for run in comparison.runs)
+    """Behaviour of every run in brief, combinations of the best run in detail."""
     return Section.of(
         "multilabel",
         "Multi-label behaviour",
-        _behaviour(comparison),
-        callout(
-            "warning",
-            f"Some {comparison.nouns} are never predicted at 0.5. Their F1 is 0 and pulls "
-            "macro F1 down; AUC does not show it.",
-            (
-                f"{run.name}: {len(labels)} of {len(run.labels)}: {listed(labels)}"
-                for run, labels in never
-                if labels
-            ),
-        ),
         _labels_per_text(comparison),
-        *cooccurrences(best.found, _predicted(best)),
-        *confusions(best.found, _predicted(best)),
-        _combinations(best),
         _by_length(comparison),
-        lead=f"Every run in brief; co-occurrence, confusions and combinations of the best run, "
-        f"{best.name}.",
+        _behaviour(comparison),
+        _combinations(comparison.best),
         method=f"{sample(comparison)}, {AT_HALF}. Exact match: all "
         "labels right. Jaccard: shared over united labels, mean over texts. Hamming loss: share "
-        "of wrong pairs. Instead of: a text that misses label A and wrongly gets B counts for "
-        "(A, B), by 1/m where it wrongly gets m labels. Words are split at white space.",
+        "of wrong pairs. Words are split at white space.",
     )
+
+
+def _shown(comparison: Comparison) -> list[ComparedRun]:
+    """The best run of each recipe that figures show."""
+    recipes = drawn(comparison)
+    return [next(run for run in comparison.ranked if run.recipe is one) for one in recipes]
 
 
 def _behaviour(comparison: Comparison) -> Table:
@@ -93,16 +81,17 @@ def _predicted(run: ComparedRun) -> BoolArray:
 def _labels_per_text(comparison: Comparison) -> Plot:
     names = (*(str(count) for count in range(_MOST_LABELS)), f"{_MOST_LABELS} or more")
     shares = [("true", _distribution(comparison.baseline.predictions.truth))]
-    shares += [(run.short, _distribution(_predicted(run))) for run in comparison.runs]
-    colours = (None, *(run.colour for run in comparison.runs))
+    runs = _shown(comparison)
+    shares += [(run.short, _distribution(_predicted(run))) for run in runs]
+    colours = (None, *(colour(comparison, run.recipe) for run in runs))
     table = Table(
         id="labels-per-text-values",
         title="Share of texts by number of labels",
         columns=(
             Column("labels", "labels"),
             *(
-                Column(f"run_{index}" if index else name, name, "percent", run=colour)
-                for index, ((name, _), colour) in enumerate(zip(shares, colours, strict=True))
+                Column(f"run_{index}" if index else name, name, "percent")
+                for index, (name, _) in enumerate(shares)
             ),
         ),
         rows=tuple(
@@ -113,14 +102,16 @@ def _labels_per_text(comparison: Comparison) -> Plot:
     return Plot(
         id="labels-per-text",
         title="Labels per text, true and predicted",
-        alt="Share of texts with 0, 1, 2 and more labels: true labels, then those of each run.",
+        alt="Share of texts with 0, 1, 2 and more labels: true labels, then those of the best run "
+        "of each recipe.",
         x=Axis("labels per text", "category", categories=names),
         y=Axis("share of texts", low=0, percent=True),
         series=tuple(
-            Series(name, names, tuple(share.tolist()), style="bars", colour=colour)
-            for (name, share), colour in zip(shares, colours, strict=True)
+            Series(name, names, tuple(share.tolist()), style="bars", colour=tint)
+            for (name, share), tint in zip(shares, colours, strict=True)
         ),
         table=table,
+        shape="small",
     )
 
 
@@ -203,19 +194,21 @@ def _by_length(comparison: Comparison) -> Plot:
     return Plot(
         id="text-length",
         title="Micro F1 by text length",
-        alt="Micro F1 over bins of the number of words, one line a run.",
+        alt="Micro F1 over bins of the number of words, one line a recipe, its best run.",
         x=Axis("words", "category", categories=tuple(lows[low] for low in sorted(lows))),
         y=Axis("micro F1", low=0),
         series=tuple(
-            run_series(
-                run,
-                map(_bin_name, found),
-                (item.micro_f1 for item in found),
-                notes=tuple(plural(item.texts, "text") for item in found),
+            Series(
+                run.short,
+                tuple(map(_bin_name, bins[run])),
+                tuple(item.micro_f1 for item in bins[run]),
+                notes=tuple(plural(item.texts, "text") for item in bins[run]),
+                colour=colour(comparison, run.recipe),
             )
-            for run, found in bins.items()
+            for run in _shown(comparison)
         ),
         table=table,
+        shape="small",
     )
 
 

@@ -7,19 +7,18 @@ from typing import Final
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL, READING_ORDER, ZERO_DIVISION_RULE, OverallMetric
-from goemo_report.report.document import Axis, Callout, Column, Plot, Section, Table
+from goemo_report.report.document import Callout, Section, Table
 from goemo_report.report.sections._tables import (
     Cells,
     metric_cell,
     metric_column,
-    run_series,
     run_table,
-    with_interval,
 )
 from goemo_report.report.sections._words import AT_HALF, INTERVALS, sample
 from goemo_report.statistics.intervals import METHODS
 
-ORDER = 40
+ORDER = 120
+CHAPTER = "Appendix"
 _TABLES: Final = {
     "scores": "F1 and AUC",
     "precision-recall": "Precision and recall",
@@ -38,7 +37,6 @@ def build(comparison: Comparison) -> Section:
     return Section.of(
         "overall",
         "Overall metrics",
-        _plot(comparison) if comparison.others else None,
         *(_table(comparison, group) for group in _TABLES),
         _without_probabilities(comparison),
         _without_auc(comparison),
@@ -88,7 +86,6 @@ def _table(comparison: Comparison, group: str) -> Table:
         map(metric_column, best),
         cells,
         caption=_one_sided(comparison) if "macro_f1" in best else "",
-        collapsed=group != "scores",
     )
 
 
@@ -105,36 +102,3 @@ def _best(comparison: Comparison, one: OverallMetric) -> float | None:
     if len(known) < 2:
         return None
     return min(known) if one.metric.lower_is_better else max(known)
-
-
-def _plot(comparison: Comparison) -> Plot:
-    """Macro F1 of every run with its interval, best on top."""
-    series = []
-    for run in comparison.ranked:
-        interval = run.interval("macro_f1")
-        bounds = ((bound,) for bound in interval) if interval else ((), ())
-        low, high = bounds
-        value = run.macro_f1
-        series.append(run_series(run, [value], [run.short], style="points", low=low, high=high))
-    table = Table(
-        id="overall-macro-f1-values",
-        title="Macro F1 with 95% intervals",
-        columns=(Column("run", "run"), Column("macro_f1", "macro F1", "number", digits=4)),
-        rows=tuple(
-            (run.name, with_interval(run.macro_f1, run.interval("macro_f1")))
-            for run in comparison.ranked
-        ),
-        collapsed=True,
-    )
-    return Plot(
-        id="overall-macro-f1",
-        title="Macro F1 with 95% intervals",
-        alt="Macro F1 of every run as a point with its 95% interval, best run first.",
-        x=Axis("macro F1"),
-        y=Axis("", "category", categories=tuple(run.short for run in comparison.ranked)),
-        series=tuple(series),
-        table=table,
-        caption="Intervals that overlap do not make a tie: paired differences are sharper. "
-        f"{_one_sided(comparison)}".rstrip(),
-        horizontal=True,
-    )

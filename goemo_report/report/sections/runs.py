@@ -8,7 +8,8 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Cell, Column, Section, Table
 from goemo_report.report.sections._tables import Cells, callout, plain, run_table
 
-ORDER = 30
+ORDER = 130
+CHAPTER = "Appendix"
 
 
 def build(comparison: Comparison) -> Section:

@@ -17,7 +17,9 @@ from goemo_report.statistics.seeds import (
     summarise_seeds,
 )
 
-ORDER = 48
+ORDER = 95
+CHAPTER = "Can I trust it?"
+_OPEN: Final = 12  # rows that are not folded
 _KEYS: Final = ("macro_f1", TUNED_F1, "micro_f1", "micro_auc", "macro_auc")
 
 
@@ -100,6 +102,7 @@ def _groups(comparison: Comparison) -> Table:
         rows=tuple(rows),
         row_groups=tuple(spans),
         row_header=1,
+        collapsed=len(rows) > _OPEN,
     )
 
 
@@ -136,6 +139,7 @@ def _differences(comparison: Comparison) -> Table | None:
             Column("note", "note"),
         ),
         rows=rows,
+        collapsed=len(rows) > _OPEN,
     )
 
 

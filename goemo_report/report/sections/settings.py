@@ -13,7 +13,8 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.document import Block, Callout, Column, Section, Table
 from goemo_report.report.sections._tables import plain, run_table
 
-ORDER = 130
+ORDER = 140
+CHAPTER = "Appendix"
 
 
 def build(comparison: Comparison) -> Section:

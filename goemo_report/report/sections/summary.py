@@ -1,146 +1,240 @@
-"""The summary: what a reader must know in ten seconds."""
+"""The answer: which recipe is best, drawn, and what stands against believing it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from statistics import fmean, stdev
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
-from goemo_report.metrics.table import OVERALL
-from goemo_report.report.document import Cell, Facts, Section
-from goemo_report.report.sections._tables import callout, metric_cell
+from goemo_report.report.document import (
+    Axis,
+    Callout,
+    Column,
+    Plot,
+    Row,
+    Section,
+    Series,
+    Table,
+)
+from goemo_report.report.sections._recipes import colour, drawn, name
+from goemo_report.report.sections._tables import number, with_interval
 from goemo_report.report.sections._verdict import verdict
-from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, SMALLEST_P, resampling_text
+from goemo_report.report.sections._words import SMALLEST_P, resampling_text
+from goemo_report.statistics.intervals import Interval
 
 ORDER = 10
-_HEADLINE: Final = ("macro_f1", "micro_f1", "micro_auc", "macro_auc", TUNED_F1)
+CHAPTER = "Answer"
+_MOST_KINDS: Final = 6
+_OFFSET: Final = 0.17
+_THRESHOLDS: Final = ((TUNED_F1, "tuned", -_OFFSET), ("macro_f1", "at 0.5", _OFFSET))
+
+
+class Warned(NamedTuple):
+    """A warning: what it is about in a few words, and all of it."""
+
+    kind: str
+    text: str
 
 
 def build(comparison: Comparison) -> Section:
-    """The best run, by how much, whether that is noise, gains and losses, warnings."""
-    warnings = (
-        *_of_comparison(comparison),
-        *(warning for run in comparison.runs for warning in _of_run(run)),
-        *(
-            f"{item.name} was left out: {item.reason}. {item.remedy}".strip()
-            for item in comparison.skipped
-        ),
-    )
+    """The verdict, the recipes as a forest plot, and one line of warnings."""
     return Section.of(
         "summary",
-        "Summary",
+        "Answer",
         verdict(comparison),
-        _facts(comparison),
-        callout("warning", "Before you trust these numbers:", warnings),
-        method=f"Chosen by {_chosen_by(comparison)}, judged on the {comparison.split} split, "
-        f"{AT_HALF}; paired "
-        "on the same texts: interval and p from a randomisation test "
+        _forest(comparison),
+        _warnings(comparison),
+        method=f"Judged on the {comparison.split} split by {comparison.criterion.title}; predicted "
+        "at p \u2265 threshold; paired on the same texts: interval and p from a randomisation test "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "
-        "excludes zero and p < 0.05. That is about the texts. Over seeds: "
-        "Student's t with the variance over seeds and over texts, see Seeds.",
+        "excludes zero and p < 0.05. That is about the texts. Over seeds: Student's t with "
+        "the variance over seeds and over texts, see Seeds.",
     )
 
 
-def _facts(comparison: Comparison) -> Facts:
-    recipe = comparison.best_recipe
-    if recipe is not None and len(recipe.runs) > 1:
-        items = _seed_facts(comparison, recipe)
-    else:
-        items = _run_facts(comparison, recipe.runs[0] if recipe else comparison.best)
-    left = plural(len(comparison.skipped), "run") + " left out"
-    return Facts("summary-facts", (*items, ("runs compared", Cell(len(comparison.runs)), left)))
+# --- The forest plot ------------------------------------------------------------------
 
 
-def _threshold(key: str, noun: str) -> str:
-    if key == TUNED_F1:
-        return f"one threshold per {noun}, tuned on validation"
-    return "no threshold" if OVERALL[key].metric.needs_probabilities else "threshold 0.5"
+def _forest(comparison: Comparison) -> Plot:
+    """Macro F1 of each recipe: the mean, its seeds and its interval, tuned and at 0.5."""
+    recipes = drawn(comparison)
+    series = [
+        one
+        for row, recipe in enumerate(recipes)
+        for key, words, shift in _THRESHOLDS
+        for one in _points(comparison, recipe, key, words, row + shift)
+    ]
+    left_out = len(comparison.recipes) - len(recipes)
+    caption = (
+        "Upper, filled: thresholds tuned on validation. Lower, hollow: 0.5. Lines: 95% intervals "
+        "for the texts; small marks: seeds."
+    )
+    if left_out:
+        caption += (
+            f" The best {len(recipes)} of {len(comparison.recipes)} recipes; the table has all."
+        )
+    return Plot(
+        id="summary-forest",
+        title=f"Macro F1 of each recipe, {comparison.split} split",
+        alt=f"Macro F1 of {plural(len(recipes), 'recipe')}, best first, with 95% intervals: "
+        + "; ".join(f"{name(one)} {_told(one)}" for one in recipes)
+        + ".",
+        x=Axis("macro F1"),
+        y=Axis("", ticks=tuple((float(row), name(one)) for row, one in enumerate(recipes))),
+        series=tuple(series),
+        table=_table(comparison),
+        caption=caption,
+        horizontal=True,
+        legend=False,
+        height=36,
+    )
 
 
-def _chosen_by(comparison: Comparison) -> str:
-    """The figure that chose the best run."""
-    if comparison.rank_on == comparison.split:
-        return "macro F1 at 0.5"
-    tuned = len(set(comparison.statistics.losses.values())) > 1
-    return f"macro F1 on validation {'at cross-fitted thresholds' if tuned else 'at 0.5'}"
+def _told(recipe: Recipe) -> str:
+    known = ((key, words) for key, words, _ in _THRESHOLDS if recipe.values(key))
+    return ", ".join(f"{recipe.mean(key):.3f} {words}" for key, words in known)
 
 
-def _seed_facts(comparison: Comparison, recipe: Recipe) -> Iterator[tuple[str, Cell, str]]:
-    """Means over the seeds of a recipe: the luckiest seed is nobody's result."""
-    seeds, title = len(recipe.seeds), Cell(recipe.title)
-    over = plural(seeds, "seed") if recipe.group.by_seed else "seeds not logged"
-    if len(comparison.recipes) == 1:
-        yield "recipe", title, over
-    else:
-        yield "best recipe", title, f"by mean {_chosen_by(comparison)}"
-    spread = "mean \u00b1 sd" if seeds > 1 else f"mean of {len(recipe.counted)} runs"
-    where = f"{spread}, {over}; {comparison.split} split"
-    for key in _HEADLINE:
-        values = recipe.values(key)
-        if len(values) == seeds:
-            text = f"{fmean(values):.3f}"
-            if seeds > 1:
-                text += f" \u00b1 {stdev(values):.3f}"
-            yield METRIC_TITLES[key], Cell(text), f"{where}, {_threshold(key, comparison.noun)}"
+def interval_of(recipe: Recipe, key: str) -> Interval | None:
+    """Of the mean over seeds, for the texts: seeds share them, so it is as wide as theirs."""
+    found = [run.interval(key) for run in recipe.counted]
+    known = [one for one in found if one is not None]
+    if not known or len(known) < len(found):
+        return None
+    lows, highs = zip(*((one.low, one.high) for one in known), strict=True)
+    return Interval(sum(lows) / len(known), sum(highs) / len(known))
 
 
-def _run_facts(comparison: Comparison, run: ComparedRun) -> Iterator[tuple[str, Cell, str]]:
-    where = f"{comparison.split} split, n = {run.found.rows:,}"
-    yield "best run", Cell(run.name, link=run.record.url), f"by {_chosen_by(comparison)}"
-    for key in _HEADLINE:
-        interval = "" if key == TUNED_F1 else ", 95% interval"
-        if run.value(key) is not None or key != TUNED_F1:
-            cell = metric_cell(run, key)
-            yield METRIC_TITLES[key], cell, f"{where}, {_threshold(key, comparison.noun)}{interval}"
+def _points(
+    comparison: Comparison, recipe: Recipe, key: str, words: str, row: float
+) -> Iterator[Series]:
+    values, tint = recipe.values(key), colour(comparison, recipe)
+    if not values:
+        return
+    found, mean = interval_of(recipe, key), recipe.mean(key)
+    yield Series(
+        f"{name(recipe)}, {words}",
+        (mean,),
+        (row,),
+        "points",
+        low=(found.low,) if found else (),
+        high=(found.high,) if found else (),
+        colour=tint,
+        hollow=key != TUNED_F1,
+    )
+    if len(values) > 1:
+        yield Series("seed", tuple(values), tuple([row] * len(values)), "ticks", colour=tint)
 
 
-def _of_comparison(comparison: Comparison) -> Iterator[str]:
+def _table(comparison: Comparison) -> Table:
+    def row(recipe: Recipe) -> Row:
+        means = (
+            with_interval(
+                number(recipe.mean(key)) if recipe.values(key) else None,
+                interval_of(recipe, key),
+            )
+            for key, *_ in _THRESHOLDS
+        )
+        return (name(recipe), len(recipe.group.by_seed) or None, *means)
+
+    return Table(
+        id="summary-recipes",
+        title="Macro F1 of each recipe",
+        columns=(
+            Column("recipe", "recipe"),
+            Column("seeds", "seeds", "integer"),
+            Column("tuned", "macro F1, tuned", "number"),
+            Column("macro_f1", "macro F1 at 0.5", "number"),
+        ),
+        rows=tuple(map(row, comparison.ranked_recipes)),
+        collapsed=True,
+    )
+
+
+# --- Warnings -------------------------------------------------------------------------
+
+
+def _warnings(comparison: Comparison) -> Callout | None:
+    """One line that names the kinds of warnings, with all of them folded in it."""
+    found = [*_of_comparison(comparison)]
+    found += [one for run in comparison.runs for one in _of_run(run)]
+    found += [
+        Warned(
+            f"{item.name} left out",
+            f"{item.name} was left out: {item.reason}. {item.remedy}".strip(),
+        )
+        for item in comparison.skipped
+    ]
+    if not found:
+        return None
+    kinds = Counter(one.kind for one in found)
+    words = [kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items()]
+    if len(words) > _MOST_KINDS:
+        words[_MOST_KINDS - 1 :] = [f"{len(words) - _MOST_KINDS + 1} more"]
+    return Callout(
+        "warning",
+        f"Before you trust these numbers: {'; '.join(words)}.",
+        tuple(one.text for one in found),
+    )
+
+
+def _of_comparison(comparison: Comparison) -> Iterator[Warned]:
     for change, changed in comparison.label_changes.items():
-        yield f"{', '.join(changed)}: {change}."
+        yield Warned("labels were changed", f"{', '.join(changed)}: {change}.")
     if not comparison.same_texts:
         sizes = ", ".join(f"{run.key} {run.found.rows:,}" for run in comparison.runs)
-        yield (
+        yield Warned(
+            "not the same texts",
             f"The runs were not judged on the same {comparison.split} texts ({sizes}), so their "
-            "values and places are not directly comparable; differences are taken on common texts."
+            "values and places are not directly comparable; differences are taken on common texts.",
         )
     leaked: dict[str, list[str]] = {}
-    losses: dict[str, list[str]] = {}
     for run in comparison.runs:
         for leak in leaks(run.result):
             if leak.large:
                 leaked.setdefault(str(leak), []).append(run.key)
-        losses.setdefault(comparison.statistics.losses[run.id], []).append(run.key)
     for what, keys in leaked.items():
-        yield (
+        yield Warned(
+            "texts stand in two splits",
             f"{', '.join(keys)}: {what}. Scores on texts that were seen before say little "
-            "about new ones."
+            "about new ones.",
         )
+    yield from _of_losses(comparison.losses, comparison.criterion.title)
+
+
+def _of_losses(losses: Mapping[str, Iterable[str]], criterion: str) -> Iterator[Warned]:
     if len(losses) > 1:
         words = "; ".join(f"{', '.join(keys)} {loss}" for loss, keys in losses.items())
-        yield (
+        yield Warned(
+            "different losses",
             f"The runs were trained with different losses ({words}). A loss shifts the "
             "probabilities, so that 0.5 means something else for each and F1 at 0.5 is no fair "
-            "comparison: compare AUC, and macro F1 at tuned thresholds."
+            f"comparison: the ranking is by {criterion}.",
         )
 
 
-def _of_run(run: ComparedRun) -> Iterator[str]:
+def _of_run(run: ComparedRun) -> Iterator[Warned]:
     never = run.found.scores.never_predicted
     if never:
-        yield (
+        yield Warned(
+            f"{run.label_set.nouns} never predicted",
             f"{run.name} never predicts {len(never)} of {len(run.labels)} "
-            f"{run.label_set.nouns} at 0.5: "
-            f"{listed(never, 6)}."
+            f"{run.label_set.nouns} at 0.5: {listed(never, 6)}.",
         )
     wrong = sum(not check.agrees for check in check_logged(run.result))
     if wrong:
         verb = "differs" if wrong == 1 else "differ"
-        yield f"{run.name}: {plural(wrong, 'logged figure')} {verb} from the predictions."
+        yield Warned(
+            "logged figures differ from the predictions",
+            f"{run.name}: {plural(wrong, 'logged figure')} {verb} from the predictions.",
+        )
     if run.record.state != "finished":
-        yield f"{run.name} is {run.record.state}, not finished."
+        yield Warned(
+            f"a run is {run.record.state}", f"{run.name} is {run.record.state}, not finished."
+        )
     if run.alignment and not run.is_paired:
-        yield f"{run.name}: {run.alignment.note}."
+        yield Warned("not paired", f"{run.name}: {run.alignment.note}.")

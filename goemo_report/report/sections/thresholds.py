@@ -8,21 +8,21 @@ from goemo_report.analysis.curves import GRID, sweep
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.report.document import Axis, Block, Callout, Cell, Column, Plot, Section, Table
+from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Table
+from goemo_report.report.sections._recipes import lines
 from goemo_report.report.sections._tables import (
     Cells,
-    difference_cell,
     label_table,
     run_columns,
-    run_series,
     run_table,
     with_interval,
 )
-from goemo_report.report.sections._words import METRIC_TITLES, sample
+from goemo_report.report.sections._words import sample
 from goemo_report.thresholds.protocols import Protocol
 from goemo_report.thresholds.tune import MINIMUM_SUPPORT
 
-ORDER = 75
+ORDER = 60
+CHAPTER = "Thresholds and calibration"
 _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (
     ("fixed", "fixed 0.5"),
     ("as-logged", "as logged"),
@@ -31,12 +31,12 @@ _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (
     ("oracle", "bound: tuned on these texts"),
 )
 _SWEEPS: Final = (
-    ("macro_f1", "Macro F1 at one threshold for all", "macro F1"),
-    ("micro_f1", "Micro F1 at one threshold for all", "micro F1"),
-    ("coverage", "Coverage: texts with at least one predicted label", "share of texts"),
+    ("macro_f1", "Macro F1 at one threshold for all", ""),
+    ("micro_f1", "Micro F1 at one threshold for all", ""),
+    ("coverage", "Texts with a predicted label", ""),
 )
-_SHOWN: Final = slice(4, 95, 2)
-"""Every other threshold from 0.05 to 0.95, for figures."""
+_SHOWN: Final = slice(4, 95, 3)
+"""Every third threshold from 0.05 to 0.95, for figures."""
 _TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
 
 
@@ -48,13 +48,11 @@ def build(comparison: Comparison) -> Section:
     return Section.of(
         "thresholds",
         "Thresholds",
+        *(_sweep(comparison, found, *figure) for figure in _SWEEPS),
         _protocols(comparison, "macro_f1", "Macro F1"),
-        _protocols(comparison, "micro_f1", "Micro F1"),
-        _pair(comparison),
         _untuned(comparison),
-        *(_sweep(found, *figure) for figure in _SWEEPS),
+        _protocols(comparison, "micro_f1", "Micro F1"),
         _tuned(comparison),
-        lead="Probabilities become labels at a threshold; how it was chosen is part of every F1.",
         method=f"{sample(comparison)}, predicted at p \u2265 t. "
         "Tuned thresholds are chosen on the validation predictions and applied here unchanged: one "
         "for all by macro F1, or one per class by its F1 (a class with fewer than "
@@ -107,51 +105,15 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
     )
 
 
-def _pair(comparison: Comparison) -> Block | None:
-    """Whether the best run keeps its lead at tuned thresholds, paired as at 0.5."""
-    best, other = comparison.best, comparison.runner_up
-    if other is None:
-        return None
-    fixed, tuned = comparison.best_vs_runner_up, comparison.tuned_best_vs_runner_up
-    names = f"{best.name} minus {other.name}"
-    if fixed is None or tuned is None:
-        return Callout("note", f"{names}: not compared in pairs at tuned thresholds.")
-    figures = (
-        (words, key, found[key])
-        for words, found in (("fixed 0.5", fixed), ("per class, tuned on validation", tuned))
-        for key in ("macro_f1", "micro_f1")
-    )
-    return Table(
-        id="thresholds-difference",
-        title="The lead of the best run at fixed and at tuned thresholds",
-        columns=(
-            Column("threshold", "threshold"),
-            Column("metric", "metric"),
-            Column("difference", "difference", "delta"),
-            Column("p", "p", "pvalue"),
-        ),
-        rows=tuple(
-            (words, METRIC_TITLES[key], difference_cell(one), one.p if one else None)
-            for words, key, one in figures
-        ),
-        caption=f"{names}{_whose(best, other)}, paired on the same texts. Each run has its "
-        "own tuned thresholds; for macro F1 validation is resampled too. Other pairs "
-        "are compared at 0.5 only.",
-    )
-
-
-def _whose(best: ComparedRun, other: ComparedRun) -> str:
-    """What the two runs are to their recipes, where a recipe has several."""
-    if best.recipe is other.recipe:
-        return " (runs of one recipe)"
-    several = max(len(best.recipe.runs), len(other.recipe.runs)) > 1
-    return ", one run of each recipe (Seeds has the means of both)" if several else ""
-
-
 def _sweep(
-    found: dict[ComparedRun, dict[str, FloatArray]], name: str, title: str, axis: str
+    comparison: Comparison,
+    found: dict[ComparedRun, dict[str, FloatArray]],
+    name: str,
+    title: str,
+    axis: str,
 ) -> Plot:
     identifier = f"sweep-{name.replace('_', '-')}"
+    grid = GRID[_SHOWN]
     table = run_table(
         f"{identifier}-values",
         title,
@@ -163,18 +125,17 @@ def _sweep(
     return Plot(
         id=identifier,
         title=title,
-        alt=f"{title}: one line a run over thresholds from 0.05 to 0.95.",
+        alt=f"{title}: one line a recipe over thresholds from 0.05 to 0.95.",
         x=Axis("threshold", low=0, high=1),
         y=Axis(axis, low=0, percent=name == "coverage"),
         series=tuple(
-            run_series(run, GRID[_SHOWN].tolist(), one[name][_SHOWN].tolist())
-            for run, one in found.items()
+            lines(comparison, {run: (grid, one[name][_SHOWN]) for run, one in found.items()})
         ),
         table=table,
-        caption="Drawn over the texts of this report to show how flat the optimum is; "
-        "choose thresholds on validation."
+        caption="Over the texts of this report: choose on validation."
         if name == "macro_f1"
         else "",
+        shape="small",
     )
 
 
@@ -192,7 +153,7 @@ def _tuned(comparison: Comparison) -> Table | None:
         caption="Set back and noted: too few positives in validation, the global threshold was "
         "kept. "
         "The option --export-thresholds FILE.json writes them for use.",
-        collapsed=len(runs) > 6,
+        collapsed=True,
     )
 
 

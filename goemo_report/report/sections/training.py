@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -13,12 +13,24 @@ from goemo_report.analysis.curves import drawn
 from goemo_report.analysis.epochs import MOST_POINTS, MOST_ROWS, Training, spread, training_of
 from goemo_report.analysis.truth import best_epoch
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.report.document import Axis, Block, Callout, Cell, Column, Plot, Section, Table
-from goemo_report.report.sections._tables import callout, number, run_series
+from goemo_report.report.document import (
+    Axis,
+    Block,
+    Callout,
+    Cell,
+    Column,
+    Plot,
+    Section,
+    Series,
+    Table,
+)
+from goemo_report.report.sections._recipes import Curve, lines
+from goemo_report.report.sections._tables import callout, number
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row
 
-ORDER = 120
+ORDER = 150
+CHAPTER = "Appendix"
 _UNITS: Final[tuple[Literal["epoch", "step"], ...]] = ("epoch", "step")
 _POINTS_OF_ALL: Final = 12_000  # of all lines of a figure: more would make the page too large
 
@@ -52,7 +64,7 @@ def build(comparison: Comparison) -> Section:
     for unit in _UNITS:
         runs = [r for r in comparison.runs if found[r.id].rows and found[r.id].unit == unit]
         if runs:
-            blocks += _Unit(runs, found, unit).blocks()
+            blocks += _Unit(comparison, runs, found, unit).blocks()
     if not blocks:
         return Section("training", "Training", (Callout("note", "No run logged its epochs."),))
     missing = (run.name for run in comparison.runs if not found[run.id].rows)
@@ -73,6 +85,7 @@ def build(comparison: Comparison) -> Section:
 class _Unit:
     """The runs that logged epochs, or those that logged only steps."""
 
+    comparison: Comparison
     runs: Sequence[ComparedRun]
     found: Mapping[str, Training]
     unit: Literal["epoch", "step"]
@@ -88,29 +101,31 @@ class _Unit:
 
     def _plot(self, name: str, title: str, axis: str, keys: tuple[str, ...]) -> Plot | None:
         most = min(MOST_POINTS, max(30, _POINTS_OF_ALL // len(self.runs)))
-        series = []
-        for run in self.runs:
-            for key in keys:
-                x, y = self.found[run.id].curve(key)
-                kept = drawn(np.array(x), np.array(y), most).tolist()
-                split = key.partition("/")[0]
-                style = "line" if split == "val" or len(keys) == 1 else "dashed"
-                line = run_series(
-                    run, (x[i] for i in kept), (y[i] for i in kept), style=style, group=run.short
-                )
-                series += [replace(line, name=f"{run.short}, {split}")] if kept else []
+        series: list[Series] = []
+        for key in keys:
+            curves: dict[ComparedRun, Curve] = {}
+            for run in self.runs:
+                x, y = map(np.array, self.found[run.id].curve(key))
+                kept = drawn(x, y, most)
+                if len(kept):
+                    curves[run] = x[kept], y[kept]
+            split = key.partition("/")[0]
+            style = "line" if split == "val" or len(keys) == 1 else "dashed"
+            series += lines(self.comparison, curves, label=f", {split}", style=style)
         if not series:
             return None
-        lines = " Dashed: training; solid: validation." if len(keys) > 1 else ""
+        told = " Dashed: training; solid: validation." if len(keys) > 1 else ""
         return Plot(
             id=self._id(name),
             title=f"{title} per {self.unit}",
-            alt=f"Lines of {axis} over {self.unit}s, one a run.{lines}",
+            alt=f"Lines of {axis} over {self.unit}s, one a recipe.{told}",
             x=Axis(self.unit),
             y=Axis(axis),
             series=tuple(series),
             table=self._curve_table(f"{name}-values", title, keys),
-            caption=lines.strip(),
+            caption=told.strip(),
+            shape="small",
+            legend=len(self.comparison.recipes) < 4,
         )
 
     def _rows(self) -> Iterator[tuple[ComparedRun, float, Row]]:

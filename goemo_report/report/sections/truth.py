@@ -32,7 +32,8 @@ from goemo_report.report.document import (
 )
 from goemo_report.report.sections._tables import Cells, callout, number, run_table
 
-ORDER = 50
+ORDER = 90
+CHAPTER = "Can I trust it?"
 
 _Checks: TypeAlias = Mapping[ComparedRun, tuple[LoggedCheck, ...]]
 
@@ -227,6 +228,7 @@ def _figures(checks: _Checks, *, whole: bool) -> Table | None:
             for run, check in shown
         ),
         browse=25 < len(shown) <= PAGE_ROWS,
+        collapsed=True,
     )
     return table if shown else None
 

@@ -297,9 +297,8 @@ class Example:
                 tuple(map(float, recall)),
                 tuple(map(float, 1 - recall ** (2 + 6 * self.f1[i, j]))),
                 colour=i,
-                group=emotion,
             )
-            for j, emotion in enumerate(EMOTIONS[:6])
+            for j in range(6)
             for i, name in enumerate(self.names)
         )
         table = Table(
@@ -311,12 +310,11 @@ class Example:
         precision_recall = Plot(
             "precision-recall",
             "Precision and recall",
-            "Precision-recall curves of the chosen emotion, one line a run.",
+            "Precision-recall curves, one line a run and emotion.",
             Axis("recall", low=0, high=1),
             Axis("precision", low=0, high=1.02),
             series,
             table,
-            choose=True,
         )
         bins = tuple((b + 0.5) / 10 for b in range(10))
         reliability = Plot(

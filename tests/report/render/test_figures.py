@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from goemo_report.report.document import Axis, Column, Heatmap, Plot, Series, Table
-from goemo_report.report.render.figures import PALETTE_SIZE, SYMBOLS, figure
+from goemo_report.report.render.figures import SYMBOLS, figure
+from goemo_report.report.render.svg import PALETTE
 from tests.report.render.example import HOSTILE, example_report
 
 TABLE = Table("t", "T", (Column("a", "A"),), ((1,),))
@@ -73,19 +74,10 @@ def test_a_legend_does_not_repeat_the_axis() -> None:
     assert figure(_plot(*other, horizontal=True))["layout"]["showlegend"] is True
 
 
-def test_groups_can_be_chosen() -> None:
-    series = [
-        Series(run, (0, 1), (0, 1), group=group) for group in ("joy", "<fear>") for run in "ab"
-    ]
-    drawing = figure(_plot(*series, choose=True))
-    assert drawing["choices"] == ["joy", "<fear>"]  # text of a menu, escaped by the template
-    assert [trace["meta"]["group"] for trace in drawing["data"]] == [0, 0, 1, 1]
-
-
 def test_no_two_of_twenty_runs_look_alike() -> None:
     series = [Series(str(i), (1,), (1,), "points", colour=i) for i in range(20)]
     traces = figure(_plot(*series))["data"]
-    looks = {(t["meta"]["colour"] % PALETTE_SIZE, t["marker"]["symbol"]) for t in traces}
+    looks = {(t["meta"]["colour"] % len(PALETTE), t["marker"]["symbol"]) for t in traces}
     assert len(looks) == 20
     assert len(set(SYMBOLS)) == len(SYMBOLS)
 

@@ -27,9 +27,12 @@ def table(sections: Section | tuple[Section, ...], identifier: str) -> Table:
 
 
 def cells(found: Table, key: str) -> list[Cell]:
-    """One column as cells."""
+    """One column as cells, without the rows that stand for the seeds of a recipe."""
     index = [item.key for item in found.columns].index(key)
-    return [row[index] if isinstance(row[index], Cell) else Cell(row[index]) for row in found.rows]  # type: ignore[misc, arg-type]  # mypy does not narrow the indexed value
+    nested = (*found.nested, False)
+    heads = {at for at in range(len(found.nested)) if not nested[at] and nested[at + 1]}
+    rows = [row[index] for at, row in enumerate(found.rows) if at not in heads]
+    return [one if isinstance(one, Cell) else Cell(one) for one in rows]
 
 
 def column(found: Table, key: str) -> list[object]:

@@ -11,7 +11,7 @@ from tests.offline_runs import OfflineRun
 from tests.synthetic import run_result
 
 
-def test_the_dumbbell_adds_up_where_one_run_lacks_neutral() -> None:
+def test_a_minus_b_adds_up_where_one_run_lacks_neutral() -> None:
     base = OfflineRun(model="base", seed=1, quality=0.7, texts=400, tags=("final", "baseline"))
     other = OfflineRun(
         model="base", seed=1, quality=0.75, texts=400, exclude_neutral=True, run_id="noneutral"
@@ -24,7 +24,7 @@ def test_the_dumbbell_adds_up_where_one_run_lacks_neutral() -> None:
     assert section is not None
     plot = next(block for block in section.blocks if isinstance(block, Plot))
     assert len(plot.table.rows) == 27
-    for _, baseline, value, difference in plot.table.rows:
+    for _, _, value, baseline, difference in plot.table.rows:
         assert isinstance(baseline, float)
         assert isinstance(value, float)
         assert isinstance(difference, Cell)

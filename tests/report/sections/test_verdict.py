@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import compare
-from goemo_report.report.sections import seeds, summary, thresholds
+from goemo_report.report.sections import differences, seeds, summary
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
 from goemo_report.statistics.seeds import seed_difference
@@ -79,11 +79,13 @@ def test_the_pair_at_tuned_thresholds_is_of_two_recipes() -> None:
     assert comparison.ranked[1].recipe is comparison.best.recipe
     rival = comparison.runner_up
     assert rival is comparison.ranked[2]
-    found = table(thresholds.build(comparison), "thresholds-difference")
-    names = f"{comparison.best.name} minus {rival.name}"
-    assert found.caption.startswith(f"{names}, one run of each recipe")
+    section = differences.build(comparison)
+    assert section is not None
+    assert section.lead.startswith(
+        f"A is {comparison.best.short}, B is the runner-up {rival.short}, one run of each recipe."
+    )
     gap = comparison.best.macro_f1 - rival.macro_f1
-    assert column(found, "difference")[0] == pytest.approx(gap)
+    assert column(table(section, "differences-overall"), "difference")[1] == pytest.approx(gap)
     alone = compare(FOUR[:2])
     assert alone.runner_up is alone.ranked[1]
     chosen = compare(FOUR, baseline=FOUR[1].id)
@@ -100,7 +102,7 @@ def test_different_losses_are_warned_of() -> None:
 
     warning = "different losses (R1, R3 bce; R2 focal)"
     assert warning in text("bce", "focal", "bce")
-    assert "compare AUC, and macro F1 at tuned thresholds" in text("bce", "focal", "bce")
+    assert "the ranking is by macro F1 at tuned thresholds" in text("bce", "focal", "bce")
     assert warning in text(None, "focal", "bce")  # a run that logged none had the usual loss
     assert "losses" not in text("focal", "focal")
     assert "losses" not in text("bce", None)
