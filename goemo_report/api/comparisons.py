@@ -180,8 +180,6 @@ class ComparisonResult:
         from goemo_report.report.sections._verdict import verdict
 
         if not self.comparison.runs:
-            return Verdict("No run has predictions that can be compared.", {})
-        if not self.comparison.runs:
             keys = ("best", "other", "rank_on", "value", "other_value", "difference", "low")
             return Verdict(_LOGGED_ONLY, dict.fromkeys((*keys, "high", "p", "verdict", "luck")))
         best, other = self.comparison.best, self.comparison.runner_up
