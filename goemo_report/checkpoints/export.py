@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -129,7 +129,8 @@ def export_onnx(
         reference, expected = judge("PyTorch", loaded)
         _write(loaded, part / MODEL)
         _describe(part / MODEL, run, chosen, longest)
-        plain, _ = judge("ONNX", _as_checkpoint(loaded, part / MODEL), expected, part / MODEL)
+        forms = [loaded, _as_checkpoint(loaded, part / MODEL)]
+        plain, _ = judge("ONNX", forms[1], expected, part / MODEL)
         if not plain.largest <= TOLERANCES["fp32"]:
             raise DataError(
                 f"{loaded.name} as ONNX predicts otherwise: a probability differs by "
@@ -142,8 +143,13 @@ def export_onnx(
                 from onnxruntime.quantization import quantize_dynamic
 
                 quantize_dynamic(part / MODEL, part / INT8)
-            small = _as_checkpoint(loaded, part / INT8)
-            variants.append(judge("int8", small, expected, part / INT8)[0])
+            forms.append(_as_checkpoint(loaded, part / INT8))
+            variants.append(judge("int8", forms[2], expected, part / INT8)[0])
+        rates = _rates(forms, held.texts, longest)
+        variants = [
+            replace(variant, texts_per_second=rate)
+            for variant, rate in zip(variants, rates, strict=True)
+        ]
         loaded.tokenizer.save_pretrained(part)
         loaded.model.config.save_pretrained(part)
         names = sorted(path.name for path in part.iterdir())
@@ -162,13 +168,22 @@ def _judge(
     expected: FloatArray | None = None, file: Path | None = None,
 ) -> tuple[Variant, FloatArray]:  # fmt: skip
     """How a form of the model does on these texts, and its probabilities (n, k)."""
-    form.predict(held.texts[:8], max_length=longest)  # whatever is done once
-    started = time.perf_counter()
     found = sigmoid(form.predict(held.texts, max_length=longest))
-    rate = len(held) / (time.perf_counter() - started)
     f1 = score(held.truth, found, held.labels, thresholds).overall["macro_f1"]
     largest = 0.0 if expected is None else float(np.abs(found - expected).max())
-    return Variant(name, largest, f1 or 0.0, rate, file.stat().st_size if file else 0), found
+    return Variant(name, largest, f1 or 0.0, 0.0, file.stat().st_size if file else 0), found
+
+
+def _rates(forms: Sequence[Checkpoint], texts: Sequence[str], longest: int) -> list[float]:
+    """Texts a second of each form, the best of three rounds in turn: what else the machine does
+    meets all of them."""
+    seconds = [float("inf")] * len(forms)
+    for _ in range(3):
+        for number, form in enumerate(forms):
+            started = time.perf_counter()
+            form.predict(texts, max_length=longest)
+            seconds[number] = min(seconds[number], time.perf_counter() - started)
+    return [len(texts) / one for one in seconds]
 
 
 def _write(loaded: Checkpoint, path: Path) -> None:
