@@ -6,7 +6,7 @@ import platform
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -126,17 +126,10 @@ def diagnose_offline(source: RunSource, directory: Path, cache: Cache | None = N
 
 def _server(source: ApiSource) -> Iterator[Check]:
     """Checks that build on each other; after the first failure the rest is not tried."""
-    steps: Sequence[tuple[str, Callable[[ApiSource], Iterator[Check]]]] = (
-        ("key", _key),
-        ("network", _network),
-        ("host", _host),
-        ("entity", _entity),
-        ("project", _project),
-        ("runs by tag", _runs_by_tag),
-        ("artifact download", _artifact_download),
-    )
     broken = ""
-    for name, step in steps:
+    steps = (_key, _network, _host, _entity, _project, _runs_by_tag, _artifact_download)
+    for step in steps:
+        name = step.__name__.strip("_").replace("_", " ")
         if broken:
             yield Check(name, "warning", "not tried", f"Repair {broken} first")
             continue
