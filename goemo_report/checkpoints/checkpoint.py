@@ -52,7 +52,7 @@ class Checkpoint:
         """Raise DataError where a file, `source`, has other labels than the checkpoint."""
         if set(labels) != set(self.labels):
             raise DataError(
-                f"{source} has {len(labels)} labels, {self.name} has {len(self.labels)}",
+                f"{self.name} has {len(self.labels)} labels, {source} has {len(labels)}",
                 "They are not of one run",
             )
 
