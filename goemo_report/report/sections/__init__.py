@@ -17,7 +17,7 @@ from typing import Final, Protocol, cast
 
 from goemo_report import __version__
 from goemo_report.comparison import Comparison
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
 from goemo_report.report.data import logged_data, report_data, signature
@@ -81,6 +81,9 @@ def build_report(
     modules = _modules()
     check_sections(only or ())
     if not comparison.runs:
+        if only and "logged" not in only:
+            what = f"no run has predictions, so that there is no section {shown(only[0])}"
+            raise NotFoundError(what, "There is only the section logged")
         return logged_report(comparison, created_at=created_at, command=command)
     sections = tuple(
         replace(section, chapter=module.CHAPTER, folded=module.CHAPTER == APPENDIX)

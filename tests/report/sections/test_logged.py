@@ -97,6 +97,8 @@ def test_the_api_says_that_there_are_only_logged_figures(logs: Path, tmp_path: P
     assert found.save(tmp_path / "x.md").read_text().count("Logged, not recomputed") == 1
     with pytest.raises(gr.GoemoError, match="No run has predictions"):
         found.publish("x")
+    with pytest.raises(gr.GoemoError, match="there is no section 'overall'"):
+        found.save(tmp_path / "x.md", sections="overall")
 
 
 def test_trainers_runs_differ_by_their_seed_alone(logs: Path) -> None:
