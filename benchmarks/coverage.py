@@ -1,39 +1,45 @@
-"""Do the 95% intervals cover 95%, and does the paired test keep its level?
+"""Do the 95% intervals cover 95%, and do the tests keep their level?
 
-    python benchmarks/coverage.py [--samples 400] [--system careful] [--texts 500]
+    python -m benchmarks.coverage [--samples 150 | --quick] [--population A.csv B.csv] [--write]
 
-A made-up population has the label frequencies of GoEmotions and two systems that predict it.
-Samples of 5,427 texts are drawn from it; every interval of the sample is held against the
-value in the population. A difference contradicts its p-value where only one of the two tells
-it from zero. The percentile bootstrap of macro differences is measured beside what is used. For
-the level of the paired test, two systems that are equally good
-by construction label each sample afresh. With 400 samples a coverage of 95% comes out
-between 93% and 97% nineteen times in twenty.
+A made-up population has the label frequencies of GoEmotions and two systems that predict it; with
+`--population` it is the texts of two prediction files. Samples are drawn from it, and every
+interval of a sample is held against the value in the population. A difference contradicts its
+p-value where only one of the two tells it from zero. For the level of the paired tests, two systems
+that are equally good by construction label each sample afresh; at tuned thresholds validation is
+drawn anew too. `--write` puts the tables into docs/numbers.md, `--quick` takes two minutes.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, score
-from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
-from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import RANDOMISATIONS, PairedDifferences, paired
-from goemo_report.statistics.intervals import Analysis, analyse, percentiles
+from goemo_report.metrics.table import OVERALL
+from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.statistics.differences import RANDOMISATIONS, paired, widened
+from goemo_report.statistics.intervals import analyse
+from goemo_report.statistics.resampling import bootstrap_weights
+from goemo_report.statistics.seeds import seed_difference
+from goemo_report.thresholds.resampled import tuned_macro_f1
+from goemo_report.thresholds.tune import tuned_thresholds
 
 TEXTS = 5427
 # Positives of each emotion in the test split, in canonical order.
 SUPPORT = (504, 264, 198, 320, 351, 135, 153, 284, 83, 151, 267, 123, 37, 103, 78, 352, 6, 161,
            238, 23, 186, 16, 145, 11, 56, 156, 141, 1787)  # fmt: skip
-SUPPORT_BANDS = ((0, 10), (10, 30), (30, 100), (100, 10_000))
+DOCS = Path(__file__).parents[1] / "docs" / "numbers.md"
+BEGIN, END = "<!-- benchmarks/coverage.py writes this -->", "<!-- to here -->"
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ SYSTEMS = {
     "shy": System(1.0, 4.0, 0.05, ahead=1.0, readier=6.0),
     "uneven": System(1.0, 4.0, 0.1, ahead=1.0, readier=10.0),
 }
-MACROS = ("macro_f1", "macro_precision", "macro_recall")
+HEADLINE = ("macro_f1", "micro_f1", "micro_auc")
 
 
 def make_truth(rows: int, generator: np.random.Generator) -> BoolArray:
@@ -104,12 +110,43 @@ def counter() -> dict[str, int]:
     return defaultdict(int)
 
 
+class Population(NamedTuple):
+    """Texts with the probabilities of two systems, the better one first."""
+
+    truth: BoolArray
+    ours: FloatArray
+    theirs: FloatArray
+
+    def drawn(self, rows: Any) -> Population:
+        """Some of the texts."""
+        return Population(self.truth[rows], self.ours[rows], self.theirs[rows])
+
+    def dealt(self, generator: np.random.Generator) -> Population:
+        """The same texts with two systems that are equally good: text by text by coin."""
+        coin = (generator.random(len(self.truth)) < 0.5)[:, None]
+        ours, theirs = self.ours, self.theirs
+        return Population(self.truth, np.where(coin, theirs, ours), np.where(coin, ours, theirs))
+
+
+def made_up(system: System, texts: int, seed: int = 0) -> Population:
+    """A population of two such systems."""
+    generator = np.random.default_rng(seed)
+    truth = make_truth(texts, generator)
+    shared = generator.normal(size=truth.shape)
+    better = System(
+        system.weakest + system.ahead,
+        system.strongest + system.ahead,
+        system.readiness * system.readier,
+    )
+    ours = make_scores(truth, shared, better, generator)
+    return Population(truth, ours, make_scores(truth, shared, system, generator))
+
+
 @dataclass
 class Coverage:
     """How often each interval held the true value, and how often the test rejected.
 
-    `contradictions` are of two samples each, one of equal systems. `macros` holds the value of
-    each difference, its interval, and the percentile bootstrap's.
+    `contradictions` are of two samples each, one of equal systems; `widths` are summed.
     """
 
     samples: int
@@ -118,149 +155,149 @@ class Coverage:
     rejections: dict[str, int] = field(default_factory=counter)
     verdicts: dict[str, int] = field(default_factory=counter)
     contradictions: dict[str, int] = field(default_factory=counter)
-    percentile_contradictions: dict[str, int] = field(default_factory=counter)
-    gaps: dict[str, float] = field(default_factory=dict)
-    macros: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
+    widths: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
 def measure(
-    system: System,
+    population: Population | System,
     samples: int,
     *,
     seed: int = 0,
     resamples: int = 1000,
     randomisations: int = RANDOMISATIONS,
     texts: int = TEXTS,
-    population: int | None = None,
 ) -> Coverage:
-    """Draw samples from a population, by default of eight times as many texts, and count."""
+    """Draw samples from a population, of a system one of eight times as many texts, and count."""
+    if isinstance(population, System):
+        population = made_up(population, 8 * texts, seed)
+    true, other = (values(score(population.truth, scores, EMOTIONS)) for scores in population[1:])
     generator = np.random.default_rng(seed)
-    truth = make_truth(population or 8 * texts, generator)
-    shared = generator.normal(size=truth.shape)
-    better = System(
-        system.weakest + system.ahead,
-        system.strongest + system.ahead,
-        system.readiness * system.readier,
-    )
-    ours = make_scores(truth, shared, better, generator)
-    theirs = make_scores(truth, shared, system, generator)
-    true, other = (values(score(truth, scores, EMOTIONS)) for scores in (ours, theirs))
     found = Coverage(samples)
     for number in range(samples):
-        drawn = generator.integers(len(truth), size=texts)
-        run = analyse(wrap(truth[drawn], ours[drawn]), resamples=resamples, seed=number)
-        baseline = analyse(wrap(truth[drawn], theirs[drawn]), resamples=resamples, seed=number)
-        for key, interval in run.intervals.items():
-            # a class without positives in the sample has no interval and misses nothing
-            found.intervals[key] += interval is None or interval.low <= true[key] <= interval.high
-        differences = paired(run, baseline, randomisations=randomisations)
-        for key, difference in differences.items():
-            gap = true[key] - other[key]
-            inside = difference is None or difference.low <= gap <= difference.high
-            found.differences[key] += inside
-        compare_with_percentiles(found, run, baseline, differences)
-        for key in MACROS:
-            found.gaps[key] = true[key] - other[key]
-            one = differences[key]
-            assert one is not None
-            bounds = percentile_bounds(run, baseline, key)
-            found.macros[key].append((one.value, one.low, one.high, *bounds))
-        # Equal systems: each pair of labels is dealt to the two by coin.
-        swap = generator.random(texts) < 0.5
-        first = np.where(swap[:, None], theirs[drawn], ours[drawn])
-        second = np.where(swap[:, None], ours[drawn], theirs[drawn])
-        run = analyse(wrap(truth[drawn], first), resamples=resamples, seed=number)
-        baseline = analyse(wrap(truth[drawn], second), resamples=resamples, seed=number)
-        equal = paired(run, baseline, randomisations=randomisations)
-        compare_with_percentiles(found, run, baseline, equal)
-        for key, difference in equal.items():
-            found.rejections[key] += difference is not None and difference.p < 0.05
-            found.verdicts[key] += difference is not None and difference.verdict != "tie"
+        sample = population.drawn(generator.integers(len(population.truth), size=texts))
+        for equal, (truth, ours, theirs) in enumerate((sample, sample.dealt(generator))):
+            run = analyse(wrap(truth, ours), resamples=resamples, seed=number)
+            baseline = analyse(wrap(truth, theirs), resamples=resamples, seed=number)
+            for key, one in paired(run, baseline, randomisations=randomisations).items():
+                gap = 0.0 if equal else true[key] - other[key]
+                if one is not None and key in OVERALL:
+                    zero_out = one.low > 0.0 or one.high < 0.0
+                    found.contradictions[key] += (one.p < 0.05) != zero_out
+                if equal:
+                    found.rejections[key] += one is not None and one.p < 0.05
+                    found.verdicts[key] += one is not None and one.verdict != "tie"
+                else:
+                    found.differences[key] += one is None or one.low <= gap <= one.high
+            for key, interval in () if equal else run.intervals.items():
+                # a class without positives in the sample has no interval and misses nothing
+                inside = interval is None or interval.low <= true[key] <= interval.high
+                found.intervals[key] += inside
+                found.widths[key] += interval.high - interval.low if interval else 0.0
     return found
 
 
-def percentile_bounds(run: Analysis, baseline: Analysis, key: str) -> tuple[float, float]:
-    low, high = percentiles((run.resampled - baseline.resampled).overall[key][:, None])
-    return float(low[0]), float(high[0])
+def tuned_level(population: Population, samples: int, texts: int) -> float:
+    """How often equal systems differ at thresholds tuned on a validation split drawn anew."""
+    generator, rejected = np.random.default_rng(0), 0
+    weights = bootstrap_weights(texts, 400, 1), bootstrap_weights(texts, 400, 0)
+    for number in range(samples):
+        rows = generator.integers(len(population.truth), size=(2, texts))
+        validation, test = (population.drawn(one).dealt(generator) for one in rows)
+        runs, drawn = [], []
+        for val, judged in zip(validation[1:], test[1:], strict=True):
+            cuts = tuned_thresholds(validation.truth, val).thresholds
+            splits = wrap(validation.truth, val), wrap(test.truth, judged)
+            runs.append(analyse(splits[1], judged >= cuts, resamples=400, seed=number))
+            drawn.append(tuned_macro_f1(*splits, *weights))
+        one = paired(*runs, randomisations=400)["macro_f1"]
+        assert one is not None
+        rejected += widened(one, float(np.std(drawn[0] - drawn[1]))).p < 0.05
+    return rejected / samples
 
 
-def compare_with_percentiles(
-    found: Coverage, run: Analysis, baseline: Analysis, differences: PairedDifferences
-) -> None:
-    for key in OVERALL_KEYS:
-        one = differences[key]
-        if one is not None:
-            clear = one.p < 0.05
-            found.contradictions[key] += clear != (one.low > 0.0 or one.high < 0.0)
-            if key in MACROS:
-                low, high = percentile_bounds(run, baseline, key)
-                found.percentile_contradictions[key] += clear != (low > 0.0 or high < 0.0)
+def recipe_level(times: float, samples: int, ahead: float = 0.0) -> tuple[float, float]:
+    """How often recipes of six seeds differ, by seeds and texts and by seeds alone (Welch).
+
+    The texts bring `times` the standard error of the seeds; `ahead` is in standard errors.
+    """
+    generator, n = np.random.default_rng(0), 6
+    error = math.sqrt(2 / n) * math.sqrt(1 + times**2)
+    text_sd = times * math.sqrt(1 / n)
+    covariance = np.kron(np.eye(2), np.full((n, n), text_sd**2)) + 0.25 * np.eye(2 * n)
+    rejected = np.zeros(2)
+    for _ in range(samples):
+        drawn = np.repeat(generator.normal(0, text_sd, 2), n)
+        drawn += generator.normal(0, math.sqrt(1.25), 2 * n)  # seeds, and how they take to texts
+        drawn[:n] += ahead * error
+        for column, texts in enumerate((covariance, np.zeros_like(covariance))):
+            p = seed_difference(drawn[:n].tolist(), drawn[n:].tolist(), texts).p
+            rejected[column] += p is not None and p < 0.05
+    both, alone = rejected / samples
+    return float(both), float(alone)
 
 
-def report(found: Coverage) -> None:
-    n = found.samples
-    print("differences: how often interval and p contradict each other")
-    for key in OVERALL_KEYS:
-        print(f"{key:26} {found.contradictions[key] / (2 * n):6.1%}")
-    print("\nmacro differences: covered, covered the mean over samples, contradicts p")
-    for key in MACROS:
-        value, low, high, former_low, former_high = np.array(found.macros[key]).T
-        former = found.percentile_contradictions
-        for method, lows, highs, contradictions in (
-            ("percentile", former_low, former_high, former),
-            ("used", low, high, found.contradictions),
-        ):
-            covered = [
-                float(((lows <= true) & (true <= highs)).mean())
-                for true in (found.gaps[key], value.mean())
-            ]
-            shares = [*covered, contradictions[key] / (2 * n)]
-            print(f"{key:16} {method:10}" + "".join(f"{share:10.1%}" for share in shares))
-    print()
-    print(f"{'metric':26} covered  difference covered  rejected when equal  won or lost")
-    for key in OVERALL_KEYS:
-        print_row(key, n, [found.intervals[key]], [found.differences[key]],
-                  [found.rejections[key]], [found.verdicts[key]])  # fmt: skip
-    print("\nper class, mean (lowest, for rejections highest) over classes by expected positives")
-    for name in CLASS_METRICS:
-        for low, high in SUPPORT_BANDS:
-            labels = [
-                label for label, n_ in zip(EMOTIONS, SUPPORT, strict=True) if low <= n_ < high
-            ]
-            columns: list[list[int]] = [
-                [counts[f"{name}_{label}"] for label in labels]
-                for counts in (found.intervals, found.differences, found.rejections, found.verdicts)
-            ]
-            print_row(f"{name} {low}-{high - 1}", n, *columns)
+def coverage_rows(
+    populations: dict[str, Population], samples: int, sizes: Sequence[int]
+) -> Iterator[tuple[str, ...]]:
+    """A row for each population, size, and figure of the headline."""
+    for name, population in populations.items():
+        for texts in sizes:
+            found = measure(population, samples, texts=texts)
+            for key in HEADLINE:
+                counts = found.intervals[key], found.differences[key], found.rejections[key]
+                shares = [f"{100 * count / samples:.1f}" for count in counts]
+                both = f"{100 * found.contradictions[key] / (2 * samples):.1f}"
+                width = f"{found.widths[key] / samples:.4f}"
+                yield name, f"{texts:,}", OVERALL[key].title, shares[0], width, *shares[1:], both
 
 
-def print_row(
-    title: str, n: int, covered: list[int], differences: list[int], rejected: list[int],
-    verdicts: list[int],
-) -> None:  # fmt: skip
-    def cell(counts: list[int], extreme: Callable[[list[int]], int]) -> str:
-        mean = f"{np.mean(counts) / n:6.1%}"
-        return mean if len(counts) == 1 else f"{mean} ({extreme(counts) / n:6.1%})"
+def level_rows(populations: dict[str, Population], samples: int) -> Iterator[tuple[str, ...]]:
+    """How often what is equal is told apart: recipes, and tuned thresholds."""
+    for times in (1.0, 2.0, 6.5):
+        both, alone = recipe_level(times, 20 * samples)
+        power = recipe_level(times, 20 * samples, ahead=2.8)[0]
+        about = f"recipes, text error {times:g} times the seed error"
+        notes = f"seeds alone {100 * alone:.1f}; power at 2.8 standard errors {100 * power:.0f}"
+        yield about, f"{100 * both:.1f}", notes
+    for name, population in populations.items():
+        level = tuned_level(population, samples, 1500)
+        yield f"tuned macro F1, {name}, 1,500 texts each", f"{100 * level:.1f}", ""
 
-    print(f"{title:26} {cell(covered, min):16} {cell(differences, min):16} "
-          f"{cell(rejected, max):16} {cell(verdicts, max)}")  # fmt: skip
+
+def as_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--samples", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--texts", type=int, default=TEXTS, help="in a sample")
-    parser.add_argument("--system", choices=SYSTEMS, help="one system only")
+    parser.add_argument("--samples", type=int, default=150)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 800, TEXTS])
+    parser.add_argument("--quick", action="store_true", help="25 samples, two sizes, three systems")
+    parser.add_argument("--population", nargs=2, type=Path, metavar="FILE", help="prediction files")
+    parser.add_argument("--write", action="store_true", help="write the tables into the docs")
     chosen: Any = parser.parse_args()
-    systems: Mapping[str, System] = (
-        {chosen.system: SYSTEMS[chosen.system]} if chosen.system else SYSTEMS
-    )
-    for name, system in systems.items():
-        print(f"\n== {name}: {chosen.samples} samples of {chosen.texts:,} texts")
-        seed = chosen.seed + list(SYSTEMS).index(name)
-        found = measure(system, chosen.samples, seed=seed, texts=chosen.texts, population=8 * TEXTS)
-        report(found)
+    samples, sizes = (25, [500, 800]) if chosen.quick else (chosen.samples, chosen.sizes)
+    names = list(SYSTEMS)[: 3 if chosen.quick else None]
+    populations = {name: made_up(SYSTEMS[name], 8 * TEXTS, n) for n, name in enumerate(names)}
+    if chosen.population:
+        ours, theirs = map(read_predictions, chosen.population)
+        title = f"{chosen.population[0].stem} and {chosen.population[1].stem}"
+        populations = {title: Population(ours.truth, ours.probabilities, theirs.probabilities)}
+    head = ("systems", "texts", "figure", "covers", "width", "difference covers", "level",
+            "contradicts p")  # fmt: skip
+    error = 100 * math.sqrt(0.95 * 0.05 / samples)
+    tables = [
+        f"{samples} samples in a row, in percent; 95 is wanted, its standard error is {error:.1f}.",
+        as_table(head, list(coverage_rows(populations, samples, sizes))),
+        as_table(("what is equal", "told apart", ""), list(level_rows(populations, samples))),
+    ]
+    text = "\n\n".join(tables)
+    print(text)
+    if chosen.write:
+        before, _, rest = DOCS.read_text("utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        DOCS.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
 from goemo_report.thresholds.resampled import tuned_macro_f1
 from goemo_report.thresholds.tune import cross_fitted
 
-TUNED_RESAMPLES: Final = 400
+TUNED_RESAMPLES: Final = 250
 """Of validation and of the judged texts, each with thresholds of its own."""
 
 Replicates: TypeAlias = Mapping[str, FloatArray]
