@@ -346,7 +346,19 @@ class ComparisonResult:
             for run in self.comparison.ranked
             if (judged := self._judged(run, "macro_f1"))
         ]
-        return html.page(str(self.verdict), html.table(columns, rows))
+        shown = self._drawn() if rows else ""
+        return html.page(str(self.verdict), html.table(columns, rows), shown)
+
+    def _drawn(self) -> str:
+        """The figure that heads the report, empty where there is none."""
+        from goemo_report.report.render.figures import figure
+        from goemo_report.report.render.svg import svg
+
+        block = next(_figures(self.report(sections="summary")), None)
+        if block is None:
+            return ""
+        drawn = svg(figure(block), "figure", block.title, block.alt, standalone=True)
+        return html.picture(drawn, block.alt)
 
 
 def check_sections(wanted: Names) -> None:

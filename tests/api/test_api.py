@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import doctest
+import html
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -194,12 +197,23 @@ class TestCompare:
         with pytest.raises(gr.NotFoundError, match="Figures: per-label"):
             c.figure("nothing")
 
+    def test_a_comparison_shows_verdict_leaderboard_and_one_figure(
+        self, files: tuple[str, str]
+    ) -> None:
+        c = gr.compare(*files)
+        shown = c._repr_html_()
+        assert html.escape(c.verdict) in shown
+        (figure,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', shown)
+        drawn = base64.b64decode(figure).decode()
+        assert all(run.short in drawn for run in c.comparison.runs)
+        assert len(shown) < 200_000
+
     def test_what_a_notebook_shows_is_escaped_and_small(self, files: tuple[str, str]) -> None:
         c = gr.compare({HOSTILE: files[0], "b": files[1]})
         for shown in (c, gr.score(gr.read_predictions(files[0])), gr.runs(*files), gr.run("a.csv")):
-            html = shown._repr_html_()
-            assert "<script" not in html
-            assert len(html) < 200_000
+            page = shown._repr_html_()
+            assert "<script" not in page
+            assert len(page) < 200_000
             assert "\n" not in repr(shown)
 
 
