@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from goemo_report.api.runs import run as run
     from goemo_report.api.runs import runs as runs
     from goemo_report.api.scores import Evaluation as Evaluation
+    from goemo_report.api.scores import read_predictions as read_predictions
     from goemo_report.api.scores import score as score
     from goemo_report.errors import DataError as DataError
     from goemo_report.errors import GoemoError as GoemoError
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from goemo_report.errors import SettingsError as SettingsError
     from goemo_report.errors import SourceError as SourceError
     from goemo_report.predictions import Predictions as Predictions
-    from goemo_report.predictions import read_predictions as read_predictions
 
 __version__ = "0.1.0"
 
@@ -44,9 +44,9 @@ _HOME = {
     "api.recording": ("log_evaluation", "log_predictions", "predictions_of", "trainer_metrics"),
     "api.one_run": ("Run",),
     "api.runs": ("Runs", "run", "runs"),
-    "api.scores": ("Evaluation", "score"),
+    "api.scores": ("Evaluation", "read_predictions", "score"),
     "errors": ("DataError", "GoemoError", "NotFoundError", "SettingsError", "SourceError"),
-    "predictions": ("Predictions", "read_predictions"),
+    "predictions": ("Predictions",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Final
 
 from goemo_report.analysis.alignment import align
-from goemo_report.analysis.common_labels import on_common_labels
+from goemo_report.analysis.common_labels import on_common_labels, told_alike
 from goemo_report.analysis.compared_runs import (
     RANKING_METRIC,
     TUNED_F1,
@@ -128,6 +128,11 @@ class Comparison:
     def baseline_is_chosen(self) -> bool:
         """Whether someone named the baseline, by option or tag; else it is the first run."""
         return self.baseline_rule != FIRST_RUN
+
+    @cached_property
+    def with_probabilities(self) -> tuple[ComparedRun, ...]:
+        """The runs whose files have probabilities, and not only predicted labels."""
+        return tuple(run for run in self.runs if run.predictions.has_probabilities)
 
     @cached_property
     def same_texts(self) -> bool:
@@ -380,7 +385,7 @@ def compare(
             ),
         )
     usable.sort(key=_creation)
-    usable = on_common_labels(usable, split)
+    usable = told_alike(on_common_labels(usable, split), split)
     chosen, rule = _choose_baseline(usable, baseline, absent)
     options = options or Options()
     reference = chosen.splits[split].predictions

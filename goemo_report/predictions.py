@@ -7,45 +7,33 @@ The standard library reads the CSV and numpy takes the numbers in bulk, so that 
 from __future__ import annotations
 
 import gzip
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, compress
-from operator import itemgetter
+from itertools import compress
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from goemo_report.contract import (
-    PREDICTION_COLUMNS,
-    PROBABILITY_PREFIX,
-    PROBABILITY_PREFIXES,
+    DEFAULT_THRESHOLD,
     prediction_columns,
     probability_column,
 )
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Block, quoted, read_table
+from goemo_report.formats.csv_table import quoted, read_table
 from goemo_report.formats.files import write_whole
-from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import Grouping, LabelSet, check_label, set_of
+from goemo_report.labels import Grouping, LabelSet, check_label
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.reading.columns import guides_table
+from goemo_report.metrics.scores import Scores, score_predicted
+from goemo_report.reading import cells
+from goemo_report.reading.columns import AS_FOUND, Reading, understand
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_OTHER_MARKS = {
-    ";": "semicolons",
-    "|": "vertical bars",
-    "/": "slashes",
-    "\t": "tabs",
-    " ": "spaces",
-}
-_TEXT_COLUMNS = tuple(key.name for key in PREDICTION_COLUMNS)
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -53,9 +41,11 @@ class Predictions:
     """One prediction file: `n` texts and `k` labels, in the order of the label set.
 
     `truth` and `predicted` are (n, k) booleans, as `true_labels` and `pred_labels` have them;
-    `probabilities` is (n, k) float64 in [0, 1]. `source` names the file in messages; `change`
-    says what became of its labels since it was read, `notes` how columns that are not the
-    guide's were understood.
+    `probabilities` is (n, k) float64 in [0, 1]: 1.0 and 0.0 for what is predicted and what is
+    not where the file has none. `source` names the file in messages; `change` says what became
+    of its labels since it was read, `notes` how columns that are not the guide's were understood.
+    `texts` tell rows apart; where the file has none they are its ids or row numbers, as
+    `told_by` says. `ids` has those of a file that has texts as well.
     """
 
     texts: tuple[str, ...]
@@ -66,6 +56,9 @@ class Predictions:
     source: str
     change: str = ""
     notes: tuple[str, ...] = ()
+    has_probabilities: bool = True
+    told_by: Literal["text", "id", "row"] = "text"
+    ids: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -78,9 +71,9 @@ class Predictions:
         return self.truth
 
     @property
-    def y_prob(self) -> FloatArray:
-        """Probabilities, (n, k) float64."""
-        return self.probabilities
+    def y_prob(self) -> Any:
+        """Probabilities, (n, k) float64; None where the file has none."""
+        return self.probabilities if self.has_probabilities else None
 
     @property
     def y_pred(self) -> BoolArray:
@@ -89,10 +82,12 @@ class Predictions:
 
     def to_frame(self) -> pd.DataFrame:
         """The guide's table: `text`, `true_labels`, `pred_labels` (comma-separated names) and
-        one float64 column `pred_probs_{label}` a label."""
+        one float64 column `pred_probs_{label}` a label, where there are probabilities."""
         import pandas as pd
 
-        frame = pd.DataFrame(self.probabilities, columns=list(map(probability_column, self.labels)))
+        columns = list(map(probability_column, self.labels))
+        frame = pd.DataFrame(self.probabilities, columns=columns)
+        frame = frame if self.has_probabilities else frame[[]]
         for name, marks in (("pred_labels", self.predicted), ("true_labels", self.truth)):
             frame.insert(0, name, [",".join(compress(self.labels, row)) for row in marks.tolist()])
         frame.insert(0, "text", list(self.texts))
@@ -106,17 +101,27 @@ class Predictions:
         """Number of texts."""
         return len(self.texts)
 
+    def score_at(self, threshold: float | FloatArray = DEFAULT_THRESHOLD) -> Scores:
+        """Every metric at a threshold, or one a label, (k,).
+
+        Without probabilities it is of the predicted labels, and leaves out what needs them.
+        """
+        cut = threshold if self.has_probabilities else float("nan")
+        predicted = self.probabilities >= threshold if self.has_probabilities else self.predicted
+        return score_predicted(self.truth, self.y_prob, predicted, self.labels, cut)
+
     def take(self, rows: IntArray, columns: IntArray) -> Predictions:
         """These rows and labels, by position and in this order."""
         grid = np.ix_(rows, columns)
-        return Predictions(
-            texts=tuple(self.texts[row] for row in rows.tolist()),
+        chosen = rows.tolist()
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in chosen),
             truth=self.truth[grid],
             probabilities=self.probabilities[grid],
             predicted=self.predicted[grid],
             label_set=self.label_set.only(self.labels[column] for column in columns.tolist()),
-            source=self.source,
-            change=self.change,
+            ids=tuple(self.ids[row] for row in chosen) if self.ids else (),
         )
 
     def on_labels(self, labels: Sequence[str]) -> Predictions:
@@ -161,195 +166,58 @@ class Predictions:
         )
 
 
+def understood(files: Iterable[Predictions]) -> list[str]:
+    """How the columns of files were understood, one line for all that are alike."""
+    found: dict[tuple[str, ...], dict[str, None]] = {}
+    for file in files:
+        if file.notes:
+            found.setdefault(file.notes, {})[file.source] = None
+    return [f"{listed(names, 3)}: {'; '.join(notes)}" for notes, names in found.items()]
+
+
 # --- Reading --------------------------------------------------------------------------
 
 
 def read_predictions(
-    path: str | PathLike[str], *, name: str | None = None, expected: Sequence[LabelSet] = ()
+    path: str | PathLike[str], *, name: str | None = None, reading: Reading = AS_FOUND
 ) -> Predictions:
     """Read and check a prediction file; `name` stands for the path in messages.
 
-    With `expected` label sets it must have the labels of one, and they are in that one's order.
-
     CSV, TSV, semicolons with decimal commas, Parquet, Arrow, JSON, JSON Lines and `.npz`, plain
-    or compressed, told by content. Columns are the guide's in any order, or another shape that
-    `reading.columns` understands. Raises DataError, naming file, line and column.
+    or compressed, told by content. Columns are the guide's in any order, or others that
+    `reading.columns` understands, as `reading` says. Raises DataError, naming file, line and
+    column.
     """
     path = Path(path)
     source = name or path.name
-    table, notes = guides_table(read_table(path, source), expected)
-    columns = _Columns.of(table.header, source, expected)
+    table = read_table(path, source)
+    found = understand(table, reading)
+    label_set, order = found.label_set, found.order
     texts: list[str] = []
+    ids: list[str] = []
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
     for block in table.blocks():
-        texts += map(itemgetter(columns.text), block.rows)
-        truth = _label_matrix(block, columns.truth, columns.label_set)
-        probabilities = _probabilities(block, columns.probabilities)
-        parts.append(
-            (truth, probabilities, _label_matrix(block, columns.predicted, columns.label_set))
-        )
-    truth, probabilities, predicted = map(np.concatenate, zip(*parts, strict=True))
-    label_set = columns.label_set
-    arrays = truth, probabilities, predicted
-    return Predictions(tuple(texts), *arrays, label_set, source, notes=notes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where the columns are; `probabilities` in the order of the label set."""
-
-    text: int
-    truth: int
-    predicted: int
-    probabilities: tuple[int, ...]
-    label_set: LabelSet
-
-    @classmethod
-    def of(cls, header: Sequence[str], source: str, expected: Sequence[LabelSet]) -> _Columns:
-        positions: dict[str, int] = {}
-        named: dict[str, int] = {}
-        for position, name in enumerate(header):
-            label = _label_of(name)
-            column = name if label is None else probability_column(label)
-            if label is None and name not in _TEXT_COLUMNS:
-                continue
-            if positions.setdefault(column, position) != position:
-                what = f"{source}: column {shown(column)} is there twice"
-                raise DataError(what, "Keep one of the two")
-            if label is not None:
-                check_label(label, f"{source}: column {shown(name)}")
-                named[label] = position
-        missing = [name for name in _TEXT_COLUMNS if name not in positions]
-        if len(named) < 2:
-            which = "a second label" if named else "two labels or more"
-            missing.append(f"{PROBABILITY_PREFIX}{{label}} of {which}")
-        if missing:
-            what = f"{source} lacks {plural(len(missing), 'column')}: {listed(missing, 4)}"
-            raise DataError(
-                f"{what}; it has {_seen(header)}",
-                "A prediction CSV has text, true_labels, pred_labels and one pred_probs_ column "
-                "for each label, of two labels or more",
-            )
-        label_set = set_of(named, expected)
-        if expected and label_set not in expected:
-            raise _other_labels(source, label_set.labels, expected[0].labels)
-        text, truth, predicted = (positions[name] for name in _TEXT_COLUMNS)
-        probabilities = tuple(named[label] for label in label_set.labels)
-        return cls(text, truth, predicted, probabilities, label_set)
-
-
-def _other_labels(source: str, found: Sequence[str], wanted: Sequence[str]) -> DataError:
-    """The error for a file that does not have the labels that were asked for."""
-    lacking = [label for label in wanted if label not in found]
-    more = [label for label in found if label not in wanted]
-    faults = [f"lacks {listed(lacking, 4)}"] if lacking else []
-    faults += [f"has {listed(more, 4)} besides"] if more else []
-    return DataError(
-        f"{source} does not have the {len(wanted)} labels asked for: it {' and '.join(faults)}",
-        "Leave --labels out, or name the set that the file has",
-    )
-
-
-def _seen(header: Sequence[str]) -> str:
-    """What a header has, with columns that begin alike (`true_joy`, `true_fear`) counted."""
-    alike: dict[str, list[str]] = {}
-    for name in header:
-        stem, mark, _ = name.partition("_")
-        alike.setdefault(stem + mark if mark and name not in _TEXT_COLUMNS else name, []).append(
-            name
-        )
-    parts = [
-        shown(names[0]) if len(names) == 1 else f"{len(names)} columns such as {shown(names[0])}"
-        for names in alike.values()
-    ]
-    return listed(parts, 4)
-
-
-def _label_of(column: str) -> str | None:
-    """The label whose probabilities a column holds, None for other columns."""
-    prefix = next((one for one in PROBABILITY_PREFIXES if column.startswith(one)), None)
-    return None if prefix is None else column.removeprefix(prefix)
-
-
-def _label_matrix(block: Block, column: int, label_set: LabelSet) -> BoolArray:
-    """(n, k) booleans from comma-separated names; each distinct cell is parsed once."""
-    cells = list(map(itemgetter(column), block.rows))
-    codes = {cell: code for code, cell in enumerate(dict.fromkeys(cells))}
-    distinct = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
-    index = {label: position for position, label in enumerate(label_set.labels)}
-    for cell, code in codes.items():
-        for part in cell.split(",") if cell.strip() else ():
-            position = index.get(part.strip())
-            if position is None or distinct[code, position]:
-                what, remedy = _label_fault(cell, part.strip(), label_set)
-                raise block.refusal(cells.index(cell), column, what, remedy)
-            distinct[code, position] = True
-    matrix: BoolArray = distinct[np.fromiter(map(codes.__getitem__, cells), np.intp, len(cells))]
-    return matrix
-
-
-def _label_fault(cell: str, name: str, label_set: LabelSet) -> tuple[str, str]:
-    """What is wrong with a cell of labels, of which `name` cannot be taken, and the remedy."""
-    noun, labels = label_set.noun, label_set.labels
-    remedy = f"Write names of {label_set.nouns}, separated by commas"
-    parts = {mark: {part.strip() for part in cell.split(mark)} for mark in _OTHER_MARKS}
-    mark = next((mark for mark, found in parts.items() if found <= {*labels, ""}), None)
-    meant = next((label for label in labels if label.lower() == name.lower()), None)
-    if name in labels:
-        return f"{shown(name)} is named twice", f"Name each {noun} once"
-    if cell.lstrip().startswith(("[", "(", "{")):
-        return f"{shown(cell)} is no {noun}, but a list", f"{remedy}, without brackets and quotes"
-    if all(part.strip().isdecimal() for part in cell.split(",")):
-        return f"{shown(cell)} is no {noun}, but ids", f"{remedy}, instead of the ids"
-    if mark is not None:
-        what = f"{shown(cell)} is no {noun}, but several, separated by {_OTHER_MARKS[mark]}"
-        return what, remedy
-    if meant is not None:
-        return f"{shown(name)} is no {noun}, but {shown(meant)} is", "Write it as the columns do"
-    what = f"{shown(name)} is no {noun}: the file has no column {shown(probability_column(name))}"
-    return what, f"{remedy}, and a column for each"
-
-
-def _probabilities(block: Block, columns: tuple[int, ...]) -> FloatArray:
-    """(n, k) float64; any cell that is not a plain decimal in [0, 1] is refused."""
-    cells = list(chain.from_iterable(map(itemgetter(*columns), block.rows)))
-    shape = len(block.rows), len(columns)
-    everything = "".join(cells)
-    plain = "_" not in everything and everything.isascii()  # float() takes more than we do
-    if plain:
-        try:
-            values = np.fromiter(map(float, cells), np.float64, len(cells)).reshape(shape)
-        except ValueError:
-            plain = False
+        truth = cells.labels(block, *found.truth, label_set, order)
+        if found.probabilities:
+            likely = cells.probabilities(block, *found.probabilities, label_set.labels, order)
+        if found.predicted:
+            predicted = cells.labels(block, *found.predicted, label_set, order)
         else:
-            if ((values >= 0.0) & (values <= 1.0)).all():
-                return values
-    at = next(i for i, cell in enumerate(cells) if not _is_probability(cell))
-    row, column = divmod(at, len(columns))
-    what, remedy = _probability_fault(cells[at].strip())
-    raise block.refusal(
-        row, columns[column], f"{shown(cells[at])} is not a probability{what}", remedy
+            predicted = likely >= DEFAULT_THRESHOLD
+        if not found.probabilities:
+            likely = predicted.astype(np.float64)
+        parts.append((truth, likely, predicted))
+        texts += cells.texts(block, found.text, len(texts))
+        ids += cells.texts(block, found.id, 0) if found.id is not None else ()
+    truth, likely, predicted = map(np.concatenate, zip(*parts, strict=True))
+    return Predictions(
+        tuple(texts if found.text is not None else ids or texts),
+        *(truth, likely, predicted, label_set, source),
+        notes=found.notes,
+        has_probabilities=found.probabilities is not None,
+        told_by="text" if found.text is not None else "id" if ids else "row",
+        ids=tuple(ids) if found.text is not None else (),
     )
-
-
-def _probability_fault(cell: str) -> tuple[str, str]:
-    """Why a cell is no probability, where that is seen, and the remedy."""
-    if not cell:
-        return ", the cell is empty", "Write a number from 0 to 1 in every row"
-    if re.fullmatch(r"-?\d*,\d+", cell):
-        return ", it has a decimal comma", "Write numbers with decimal points"
-    if cell.endswith("%"):
-        return ", but a percentage", "Write numbers from 0 to 1"
-    if cell.startswith(("[", "(")):
-        return ", but a list", "Write one number in the column of each label"
-    return "", "Write finite numbers from 0 to 1: sigmoid outputs, not logits"
-
-
-def _is_probability(cell: str) -> bool:
-    try:
-        return cell.isascii() and "_" not in cell and 0.0 <= float(cell) <= 1.0
-    except ValueError:
-        return False
 
 
 # --- Writing --------------------------------------------------------------------------

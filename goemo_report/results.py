@@ -35,6 +35,7 @@ from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import Predictions
+from goemo_report.reading.columns import AS_FOUND, Reading
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import (
@@ -54,7 +55,7 @@ from goemo_report.sources.newest import (
     newest,
 )
 from goemo_report.sources.store import Cache, is_digest
-from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
+from goemo_report.thresholds.infer import InferredThreshold, given_labels, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
@@ -92,7 +93,12 @@ class SplitResult:
     ) -> SplitResult:
         """What follows from scored predictions, and where they came from."""
         held = scored.predictions
-        threshold = infer_threshold(held.probabilities, held.predicted, held.label_set.noun)
+        noun = held.label_set.noun
+        threshold = (
+            infer_threshold(held.probabilities, held.predicted, noun)
+            if held.has_probabilities
+            else given_labels(len(held), noun)
+        )
         return cls(split, held, scored.scores, scored.as_logged, threshold, artifact, file)
 
     def changed(self, change: Callable[[Predictions], Predictions]) -> SplitResult:
@@ -114,7 +120,7 @@ class SplitResult:
     def label_digest(self) -> str:
         """What tells it from the same file with other labels: their order, and what was done."""
         held = self.predictions
-        hasher = sha256(repr(held.labels).encode())
+        hasher = sha256(repr((held.labels, held.notes)).encode())
         if self.original is None:
             return hasher.hexdigest()
         for array in (held.truth, held.predicted, held.probabilities):
@@ -156,6 +162,11 @@ class RunResult:
     def id(self) -> str:
         """The run's id, unique within its project."""
         return self.run.id
+
+    @property
+    def files(self) -> tuple[Predictions, ...]:
+        """Its prediction files as they were read."""
+        return tuple(found.as_read.predictions for found in self.splits.values())
 
     def changed(self, change: Callable[[Predictions], Predictions]) -> RunResult:
         """The same run with other labels on every split."""
@@ -254,11 +265,11 @@ def load_results(
     runs: Sequence[RunRecord],
     splits: Sequence[Split] = SPLITS,
     progress: Progress = silent,
-    expected: Sequence[LabelSet] = (),
+    reading: Reading = AS_FOUND,
     *,
     figures: bool = False,
 ) -> LoadedRuns:
-    """Fetch, read and score the predictions of many runs, with one of the `expected` label sets.
+    """Fetch, read and score the predictions of many runs, as `reading` says.
 
     Artifact lists, manifests and files are each asked for all runs at once. A run without
     a single usable split is left out with its reason; NotFoundError when that is every run,
@@ -269,7 +280,7 @@ def load_results(
     logged: list[RunResult] = []
     notes: list[str] = []
     roles = [PREDICTION_ROLES[split] for split in splits]
-    for loaded in load_runs(source, runs, roles, progress, expected=expected):
+    for loaded in load_runs(source, runs, roles, progress, reading=reading):
         notes += _other_versions(loaded)
         if loaded.result.splits:
             results.append(loaded.result)
@@ -321,7 +332,7 @@ def load_runs(
     progress: Progress = silent,
     *,
     whole: bool = False,
-    expected: Sequence[LabelSet] = (),
+    reading: Reading = AS_FOUND,
 ) -> list[LoadedRun]:
     """Fetch the artifacts of many runs, in their order, and read and score their predictions.
 
@@ -339,10 +350,11 @@ def load_runs(
     ]
     loaded: list[LoadedRun] = []
     with ExitStack() as helpers:
-        helpers.enter_context(reading_ahead(_unread(wanted)))
+        ahead = [] if reading.key else wanted
+        helpers.enter_context(reading_ahead(_unread(ahead)))
         pairs = [(item.artifact.reference, item.file) for item in wanted]
         fetched = source.fetch(pairs, progress)
-        helpers.enter_context(reading_ahead(_unread(wanted, fetched)))
+        helpers.enter_context(reading_ahead(_unread(ahead, fetched)))
         files: dict[_Place, tuple[ArtifactFile, LocalFile]] = {}
         damaged: dict[_Place, tuple[str, ...]] = {}
         for item, here in zip(wanted, fetched, strict=True):
@@ -355,7 +367,7 @@ def load_runs(
             progress("reading files", number, len(runs))
             own, history = tuple(logged.get(run.id, ())), histories.get(run.id, ())
             artifacts, read = _of_run(run, found), _of_run(run, files)
-            splits, problems = _read_splits(run, roles, artifacts, read, own, expected)
+            splits, problems = _read_splits(run, roles, artifacts, read, own, reading)
             result = RunResult(run, splits, logged_metrics(run, history), history, own, problems)
             loaded.append(LoadedRun(result, artifacts, read, _of_run(run, damaged)))
     progress("reading files", len(runs), len(runs))
@@ -430,7 +442,7 @@ def _read_splits(
     artifacts: Mapping[Role, LoggedArtifact],
     files: ReadFiles,
     own: Sequence[ArtifactRef],
-    expected: Sequence[LabelSet],
+    reading: Reading,
 ) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
     """What can be used of a run, and why the rest cannot."""
     splits: dict[Split, SplitResult] = {}
@@ -444,9 +456,7 @@ def _read_splits(
             problems[split] = _no_table(artifacts[role], split)
         else:
             try:
-                splits[split] = _read_split(
-                    split, artifacts[role].reference, *files[role], expected
-                )
+                splits[split] = _read_split(split, artifacts[role].reference, *files[role], reading)
             except DataError as error:
                 problems[split] = str(error)
             except Exception as error:  # noqa: BLE001 - the other runs go on, whatever it is
@@ -492,15 +502,14 @@ def _read_split(
     artifact: ArtifactRef,
     file: ArtifactFile,
     local: LocalFile,
-    expected: Sequence[LabelSet],
+    reading: Reading,
 ) -> SplitResult:
     if isinstance(local, SkippedFile):
         raise DataError(f"{local.path}: {local.reason}")
     name = _source_name(artifact, file)
 
-    read = partial(read_unchanged, local, file.checksum, name, expected)
-    # What a cache has of a file was read without being told its labels.
-    scored = score_both(read()) if expected else cached_scores(file.checksum, read, name=name)
+    read = partial(read_unchanged, local, file.checksum, name, reading)
+    scored = cached_scores(file.checksum, read, name=name, reading=reading.key)
     return SplitResult.of(split, scored, artifact, file)
 
 

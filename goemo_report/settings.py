@@ -24,7 +24,7 @@ _ONLINE_MODES: Final = ("online", "shared", "run")
 class FileKey:
     """One key that `[tool.goemo]` may hold: its type and, for some, the values allowed."""
 
-    kind: Literal["text", "texts", "integer", "boolean", "reasons", "groups"]
+    kind: Literal["text", "texts", "integer", "boolean", "reasons", "groups", "columns"]
     meaning: str
     choices: tuple[str, ...] = ()
     minimum: int = 0
@@ -45,6 +45,7 @@ FILE_KEYS: Final[dict[str, FileKey]] = {
     "max-errors": FileKey("integer", "texts in the error browser, per label and run"),
     "no-text": FileKey("boolean", "leave all texts out of reports"),
     "waive": FileKey("reasons", "rules of the audit that need not be kept, each with the reason"),
+    "columns": FileKey("columns", "columns of prediction files: true, pred, prob"),
     "groups": FileKey("groups", 'own groups of labels, as mild = ["joy", "love"]'),
 }
 """Every key of `[tool.goemo]`. Paths are relative to the pyproject.toml that names them."""
@@ -207,6 +208,14 @@ _KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
         'must be a table with a reason for each rule, as { "tags-status" = "..." }',
     ),
     "groups": (lambda v: isinstance(v, dict), "must be a table of lists of labels"),
+    "columns": (
+        lambda v: (
+            isinstance(v, dict)
+            and v.keys() <= {"true", "pred", "prob"}
+            and all(map(_is_text, v.values()))
+        ),
+        'must be a table of true, pred and prob, as { prob = "p_{label}" }',
+    ),
 }
 
 

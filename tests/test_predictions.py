@@ -243,7 +243,8 @@ def test_a_quote_that_is_never_closed(path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        (HEADER[:3], "lacks 1 column: pred_probs_{label} of two labels or more"),
+        (HEADER[:3], "nothing names all labels in order: it has the names 'joy'"),
+        (HEADER[:2], "lacks 2 columns: pred_labels and pred_probs_{label} of two labels or more"),
         (HEADER[:4], "lacks 1 column: pred_probs_{label} of a second label"),
         ([*HEADER, "pred_probs_"], "column 'pred_probs_': the label '' is no name"),
         ([*HEADER, "pred_probs_a,b"], "the label 'a,b' is no name, or has a comma"),

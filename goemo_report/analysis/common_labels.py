@@ -40,6 +40,34 @@ def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResu
     return fewer
 
 
+def told_alike(results: Sequence[RunResult], split: Split) -> list[RunResult]:
+    """The results with rows told apart alike: those without texts get the texts of others.
+
+    By the ids that both have, else by row number where there are as many rows.
+    """
+    held = [run.splits[split].predictions for run in results]
+    return [run.changed(partial(with_texts_of, others=held)) for run in results]
+
+
+def with_texts_of(own: Predictions, others: Sequence[Predictions]) -> Predictions:
+    """Predictions, if they are among the others, with the texts of the first that have them."""
+    if own.told_by == "text" or not any(own is other for other in others):
+        return own
+    by_id = [other for other in others if own.told_by == "id" and other.ids]
+    by_row = [other for other in others if other.told_by == "text" and len(other) == len(own)]
+    if by_id:
+        known = dict(zip(by_id[0].ids, by_id[0].texts, strict=True))
+        texts = tuple(known.get(name, name) for name in own.texts)
+    elif by_row:
+        texts = by_row[0].texts
+    else:
+        return own
+    how = "by id" if by_id else "by row number"
+    done = f"without texts, paired {how} with {(by_id or by_row)[0].source}"
+    change = "; ".join(filter(None, (own.change, done)))
+    return replace(own, texts=texts, told_by="text", change=change)
+
+
 def _by_size(sets: Sequence[LabelSet]) -> list[LabelSet]:
     return sorted(sets, key=lambda one: len(one.labels))
 

@@ -122,9 +122,14 @@ def average(members: Sequence[Predictions]) -> Predictions:
     """The mean of the probabilities, text by text and label by label, in the first one's order;
     a label is predicted from 0.5 on.
 
-    Raises DataError where texts, labels or true labels differ, with the counts.
+    Raises DataError where texts, labels or true labels differ, with the counts, and where a file
+    has no probabilities.
     """
     first, *others = members
+    for member in members:
+        if not member.has_probabilities:
+            what = f"{member.source} has no probabilities, only labels"
+            raise DataError(what, "Average runs with probabilities")
     total = first.probabilities.copy()
     for other in others:
         pair = f"{first.source} and {other.source}"

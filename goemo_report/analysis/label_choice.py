@@ -24,6 +24,7 @@ from goemo_report.labels import (
     check_label,
 )
 from goemo_report.predictions import Predictions
+from goemo_report.reading.columns import AS_FOUND, Reading
 
 KNOWN: Final[Mapping[str, tuple[LabelSet, ...]]] = {
     "goemotions": (GOEMOTIONS, WITHOUT_NEUTRAL),
@@ -37,9 +38,9 @@ OWN: Final = "own"
 
 @dataclass(frozen=True, slots=True)
 class LabelChoice:
-    """Sets of which files must have one, own groupings, and the one to roll up by."""
+    """How files are read, own groupings, and the one to roll up by."""
 
-    expected: tuple[LabelSet, ...] = ()
+    reading: Reading = AS_FOUND
     groupings: tuple[Grouping, ...] = ()
     map_to: str = ""
 
@@ -72,13 +73,15 @@ class LabelChoice:
         return [g for g in (*GOEMOTIONS.groupings, *self.groupings) if g.name == name]
 
 
-def label_choice(labels: str = "", map_to: str = "", groups: Any = None) -> LabelChoice:
-    """What `--labels`, `--map-to` and the table `[tool.goemo.groups]` say.
+def label_choice(
+    labels: str = "", map_to: str = "", groups: Any = None, columns: Mapping[str, str] | None = None
+) -> LabelChoice:
+    """What `--labels`, `--map-to`, `[tool.goemo.groups]` and `--true`, `--pred`, `--prob` say.
 
     Raises GoemoError for a file of labels or a table that cannot be used.
     """
     expected = KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
-    return LabelChoice(expected, own_groupings(groups or {}), map_to)
+    return LabelChoice(Reading(expected, **columns or {}), own_groupings(groups or {}), map_to)
 
 
 def _from_file(path: Path) -> LabelSet:

@@ -11,7 +11,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL
 from goemo_report.metrics.scores import Scores
 from goemo_report.predictions import Predictions
-from goemo_report.thresholds.infer import infer_threshold
+from goemo_report.thresholds.infer import given_labels, infer_threshold
 
 _NEARLY: Final = 3
 """Labels that may differ from those of GoEmotions before a set is plainly another one."""
@@ -22,10 +22,11 @@ def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
 
     A row without a true label is odd only where there is a label for it, neutral.
     """
-    yield from predictions.notes
     noun = predictions.label_set.noun
     inferred = infer_threshold(predictions.probabilities, predictions.predicted, noun)
-    if inferred.value != scores.threshold or inferred.contradictions:
+    if not predictions.has_probabilities:
+        inferred = given_labels(len(predictions), noun)
+    elif inferred.value != scores.threshold or inferred.contradictions:
         yield f"the file's own pred_labels: {inferred.description}"
     has_neutral = NEUTRAL in predictions.labels
     is_known = bool(inferred.contradictions) and inferred.value is not None
@@ -46,7 +47,7 @@ def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
         besides = f"has {listed(more)} besides" if more else ""
         it = " and ".join(filter(None, (lacks, besides)))
         yield f"its labels count as its own, not as those of {GOEMOTIONS.name}: it {it}"
-    if scores.without_auc:
+    if scores.has_probabilities and scores.without_auc:
         yield f"no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}"
     if scores.never_predicted:
         yield f"never predicted: {listed(scores.never_predicted, 8)}"

@@ -116,7 +116,8 @@ def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
     judged, validation = result.splits[split], result.splits.get("val")
     if f"{split}/{TUNED}" not in result.logged or validation is None:
         return {}
-    if validation.labels != judged.labels:
+    both = judged.predictions, validation.predictions
+    if validation.labels != judged.labels or not all(one.has_probabilities for one in both):
         return {}
     tuned = tuned_thresholds(validation.predictions.truth, validation.predictions.probabilities)
     predicted = judged.predictions.probabilities >= tuned.thresholds

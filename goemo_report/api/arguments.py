@@ -85,18 +85,30 @@ def conditions(
     )
 
 
-def chosen_labels(labels: Labels, map_to: str | None) -> LabelChoice:
-    """What is said about labels, with the groups of `[tool.goemo.groups]`."""
+def chosen_labels(
+    labels: Labels = None,
+    map_to: str | None = None,
+    *,
+    true: str | None = None,
+    pred: str | None = None,
+    prob: str | None = None,
+) -> LabelChoice:
+    """What is said about labels and columns of files, with `[tool.goemo.groups]` and
+    `[tool.goemo.columns]`."""
     from goemo_report.analysis.label_choice import LabelChoice, label_choice
     from goemo_report.labels import LabelSet
 
     if isinstance(labels, LabelChoice):
         return labels
-    groups = read_project_file(Path()).values.get("groups")
+    file = read_project_file(Path()).values
+    given = {"true": true, "pred": pred, "prob": prob}
+    columns = file.get("columns", {}) | {name: one for name, one in given.items() if one}
     if labels is None or isinstance(labels, str | os.PathLike):
-        return label_choice(os.fspath(labels or ""), map_to or "", groups)
-    own = label_choice("", map_to or "", groups)
-    return type(own)((LabelSet.of(map(str, labels)),), own.groupings, own.map_to)
+        named = os.fspath(labels or "")
+        return label_choice(named, map_to or "", file.get("groups"), columns)
+    found = label_choice("", map_to or "", file.get("groups"), columns)
+    own = LabelSet.of(map(str, labels))
+    return replace(found, reading=replace(found.reading, expected=(own,)))
 
 
 def waivers() -> Mapping[str, str]:

@@ -33,8 +33,9 @@ from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError
 from goemo_report.formats.files import write_whole
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
-from goemo_report.predictions import Predictions
+from goemo_report.predictions import Predictions, understood
 from goemo_report.results import COMPLETE, LoadedRuns, RunResult, load_results, result_of
 from goemo_report.settings import SourceChoice, creation_time
 from goemo_report.sources.base import RunSource
@@ -109,13 +110,18 @@ class ComparisonResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which versions of predictions were read, and what became of labels so that the runs can
-        be compared; where no run has predictions, that these are logged figures."""
+        """Which versions of predictions were read, how columns were understood, and what became of
+        labels so that the runs can be compared; where no run has predictions, that these are
+        logged figures."""
         if not self.comparison.runs:
             return (*self.comparison.notes, f"{_LOGGED_ONLY}. {COMPLETE}")
-        changes = self.comparison.label_changes.items()
-        found = (f"{', '.join(keys)}: {change}" for change, keys in changes)
-        return (*self.comparison.notes, *found)
+        runs, changes = self.comparison.runs, self.comparison.label_changes.items()
+        names = {run.key: run.name for run in runs}
+        return (
+            *self.comparison.notes,
+            *understood(file for run in runs for file in run.result.files),
+            *(f"{listed((names[key] for key in keys), 3)}: {change}" for change, keys in changes),
+        )
 
     def prepare(self) -> ComparisonResult:
         """Compute all statistics now, not when they are first asked for."""
@@ -588,7 +594,7 @@ def _load(
             continue
         records = [record for _, record in group.runs]
         loaded = load_results(
-            group.source, records, progress=bar, expected=labels.expected, figures=figures
+            group.source, records, progress=bar, reading=labels.reading, figures=figures
         )
         more.append(loaded)
         names = {record.id: name for name, record in group.runs if name is not None}

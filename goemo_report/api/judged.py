@@ -13,6 +13,7 @@ from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
+from goemo_report.predictions import understood
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,8 @@ class Gate:
     split: Split
     confidence: float | None
     baseline: RunRecord | None
+    columns: tuple[str, ...] = field(default=(), repr=False)
+    """How columns of files were understood."""
 
     @property
     def passed(self) -> bool:
@@ -186,16 +189,18 @@ def _numbers(one: Condition) -> tuple[float | None, ...]:
     return one.limit, one.value, one.low, one.high
 
 
-def audited(runs: Runs, strict: bool) -> Audits:
+def audited(runs: Runs, strict: bool, labels: Labels) -> Audits:
     """Runs held against every rule."""
     from goemo_report.audit import audit, unused_waivers
     from goemo_report.audit.evidence import collect
 
-    waived = waivers()
+    waived, reading = waivers(), chosen_labels(labels).reading
     with Bar(runs.progress) as bar:
-        found = tuple(audit(one, waived) for one in collect(runs.source, runs.records, bar))
-    unused = unused_waivers(found, waived)
-    return Audits(found, strict, tuple(f"every run keeps the waived rule {one}" for one in unused))
+        collected = collect(runs.source, runs.records, bar, reading=reading)
+        found = tuple(audit(one, waived) for one in collected)
+    notes = understood(file for one in collected for file in one.result.files)
+    notes += (f"every run keeps the waived rule {one}" for one in unused_waivers(found, waived))
+    return Audits(found, strict, tuple(notes))
 
 
 def judged(
@@ -226,7 +231,7 @@ def judged(
         source, listing, beside = with_run(runs.choice, source, listing, baseline)
     with Bar(runs.progress) as bar:
         thorough = require_artifacts or require_audit
-        collected = collect(source, listing.runs, bar, whole=thorough, expected=choice.expected)
+        collected = collect(source, listing.runs, bar, whole=thorough, reading=choice.reading)
     evidence = {one.run.id: one for one in collected}
     required = [
         require
@@ -248,6 +253,7 @@ def judged(
         split,
         confidence,
         beside,
+        tuple(understood(file for one in collected for file in one.result.files)),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from goemo_report.checkpoints.labelling import Labelling
     from goemo_report.checkpoints.verify import Changed, Verification
     from goemo_report.predictions import Predictions
+    from goemo_report.reading.columns import Reading
     from goemo_report.report.document import Table
     from goemo_report.results import RunResult
     from goemo_report.sources.model import ArtifactFile, ArtifactRef, History
@@ -48,16 +49,18 @@ class Thresholds(dict[str, float]):
     """One threshold a label: a label is predicted at `p >= threshold`. `score` takes it.
 
     `description` says how they were tuned; `fallback` names the labels that have too few
-    positives and keep the threshold that is best for all.
+    positives and keep the threshold that is best for all; `notes` say how columns of the file were
+    understood.
     """
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], notes: Sequence[str] = ()) -> None:
         """`document` is what `export_thresholds` makes of one run."""
         (entry,) = document["entries"]
         super().__init__(zip(entry["labels"], entry["thresholds"], strict=True))
         self._document = document
         self.description: str = entry["description"]
         self.fallback: tuple[str, ...] = tuple(entry["fallback"])
+        self.notes = tuple(notes)
 
     def document(self) -> Mapping[str, Any]:
         """What `goemo-report thresholds` prints, as one JSON value."""
@@ -110,12 +113,17 @@ class Run:
 
     def artifacts(self) -> pd.DataFrame:
         """What it logged as artifacts: one row a file, with `artifact`, `type`, `version`,
-        `aliases`, `path`, `size` (Int64, bytes) and `digest`."""
+        `aliases`, `path`, `size` (Int64, bytes), `digest` and `reference` (where W&B does not hold
+        the file)."""
         import pandas as pd
 
-        columns = ("artifact", "type", "version", "aliases", "path", "size", "digest")
+        held = ("path", "size", "digest", "reference")
+        columns = ("artifact", "type", "version", "aliases", *held)
         rows = [
-            (one.name, one.type, one.version, list(one.aliases), file.path, file.size, file.digest)
+            (
+                *(one.name, one.type, one.version, list(one.aliases)),
+                *(getattr(file, name) for name in held),
+            )
             for one, files in self._logged
             for file in files
         ]
@@ -152,30 +160,39 @@ class Run:
 
         """
         choice = chosen_labels(labels, map_to)
-        return choice.on(self._result([split], choice.expected).splits[split].predictions)
+        return choice.on(self._result([split], choice.reading).splits[split].predictions)
 
-    def thresholds(self, protocol: Protocol = "per-class", *, labels: Labels = None) -> Thresholds:
+    def thresholds(
+        self,
+        protocol: Protocol = "per-class",
+        *,
+        labels: Labels = None,
+        map_to: str | None = None,
+    ) -> Thresholds:
         """Thresholds by label, to apply elsewhere at `p >= threshold`.
 
         Args:
             protocol: `per-class`, tuned on validation for the best F1 of each class; `global`, one
                 for the best macro F1 on validation; or `fixed`, 0.5.
             labels: as in `predictions`.
+            map_to: as in `predictions`.
 
         Raises:
             NotFoundError: it has no validation predictions.
 
         """
-        from goemo_report.checkpoints.labelling import choice_of
+        from goemo_report.checkpoints.labelling import choose, validation_of
+        from goemo_report.predictions import understood
         from goemo_report.thresholds.protocols import export_thresholds
 
         if protocol not in get_args(Protocol):
             known = ", ".join(get_args(Protocol))
             raise ArgumentError(f"there is no protocol {protocol!r}", f"Protocols: {known}")
-        expected = chosen_labels(labels, None).expected
+        choice = chosen_labels(labels, map_to)
         with Bar(self.progress) as bar:
-            found = choice_of(self.source, self.record, protocol, bar, expected)
-        return Thresholds(export_thresholds([(self.id, found)]))
+            held = validation_of(self.source, self.record, bar, choice.reading)
+        document = export_thresholds([(self.id, choose(choice.on(held), protocol))])
+        return Thresholds(document, understood([held]))
 
     def predict(
         self,
@@ -298,6 +315,7 @@ class Run:
         base_model: str | None = None,
         name: str | None = None,
         labels: Labels = None,
+        map_to: str | None = None,
     ) -> Text:
         """A Hugging Face model card in Markdown, with results that the hub reads.
 
@@ -306,14 +324,19 @@ class Run:
             base_model: hub name of the base model; as the run's config says without it.
             name: name of the model.
             labels: as in `predictions`.
+            map_to: as in `predictions`.
 
         """
         from goemo_report.card.body import render_card
         from goemo_report.card.facts import UNKNOWN_LICENSE, Card
+        from goemo_report.predictions import understood
 
-        result = self._result(SPLITS, chosen_labels(labels, None).expected)
+        choice = chosen_labels(labels, map_to)
+        read = self._result(SPLITS, choice.reading)
+        result = read.changed(choice.on)
         card = Card(result, license_id, base_model, name)
-        notes = [f"no {split} predictions: {why}" for split, why in result.problems.items()]
+        notes = understood(read.files)
+        notes += [f"no {split} predictions: {why}" for split, why in result.problems.items()]
         if license_id == UNKNOWN_LICENSE:
             notes.append("the card names no licence; give --license")
         if card.base_model is None:
@@ -357,13 +380,13 @@ class Run:
         logged = self.source.artifacts([self.record]).get(self.id, ())
         return list(zip(logged, self.source.manifests(logged), strict=True))
 
-    def _result(self, splits: Sequence[Split], expected: Any = ()) -> RunResult:
+    def _result(self, splits: Sequence[Split], reading: Reading) -> RunResult:
         from goemo_report.results import load_results
 
         for split in splits:
             check_split(split)
         with Bar(self.progress) as bar:
-            return load_results(self.source, [self.record], splits, bar, expected)[0]
+            return load_results(self.source, [self.record], splits, bar, reading)[0]
 
     def __repr__(self) -> str:
         """One line: name, id and state."""

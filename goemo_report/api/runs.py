@@ -156,12 +156,13 @@ class Runs(Sequence[Run]):
         with Bar(self.progress) as bar:
             return list(download_each(self.source, self.records, roles(only), Path(root), bar))
 
-    def audit(self, *, strict: bool = False) -> Audits:
+    def audit(self, *, strict: bool = False, labels: Labels = None) -> Audits:
         """Check them against the guide, rule by rule, and their logged numbers against their
         predictions.
 
         Args:
             strict: warnings make them fail too.
+            labels: as in `Run.predictions`.
 
         Returns:
             The findings: `to_frame()` has one row each; `passed` says whether all is well.
@@ -169,7 +170,7 @@ class Runs(Sequence[Run]):
         """
         from goemo_report.api.judged import audited
 
-        return audited(self, strict)
+        return audited(self, strict, labels)
 
     def check(
         self,

@@ -20,7 +20,8 @@ from goemo_report.formats.text import shown
 from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, per_class_rows, score_predicted
-from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.predictions import Predictions, understood
+from goemo_report.predictions import read_predictions as _read_file
 from goemo_report.report import tables
 from goemo_report.report.document import Table
 from goemo_report.report.render import render_block
@@ -55,7 +56,7 @@ class Evaluation:
         if self.held is None:
             return ()
         changed = (self.held.change,) if self.held.change else ()
-        return (*changed, *oddities(self.held, self.scores))
+        return (*understood([self.held]), *changed, *oddities(self.held, self.scores))
 
     @cached_property
     def overall(self) -> pd.Series[float]:
@@ -103,6 +104,40 @@ class Evaluation:
         keys = ("emotion", "f1_score", "precision", "recall", "support")
         rows = ([row[key] for key in keys] for row in per_class_rows(scores))
         return html.page(repr(self), overall, html.table(keys, rows))
+
+
+def read_predictions(
+    path: Place,
+    *,
+    labels: Labels = None,
+    map_to: str | None = None,
+    true: str | None = None,
+    pred: str | None = None,
+    prob: str | None = None,
+    name: str | None = None,
+) -> Predictions:
+    """Read and check a prediction file of any format.
+
+    CSV, TSV, semicolons with decimal commas, Parquet, Arrow, JSON, JSON Lines and `.npz`, plain
+    or compressed, told by content. Columns are the guide's, or others that are understood: `notes`
+    of the result say how.
+
+    Args:
+        path: the file.
+        labels: the labels that it must have: `goemotions`, `ekman`, `sentiment`, a file of names,
+            or the names.
+        map_to: roll labels up: `ekman`, `sentiment`, or one of `[tool.goemo.groups]`.
+        true: column of the true labels, or `true_{label}` for one of 0 and 1 a label.
+        pred: column of the predicted labels, likewise.
+        prob: columns of the probabilities, as `prob_{label}`, or one column of lists.
+        name: what to call the file in messages; its own name without it.
+
+    Raises:
+        DataError: what cannot be read, naming file, line and column.
+
+    """
+    choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
+    return choice.on(_read_file(path, name=name, reading=choice.reading))
 
 
 def score(
@@ -160,8 +195,8 @@ def score(
             raise DataError("predictions and arrays were given", "Give one of the two")
         choice = chosen_labels(labels, map_to)
         if isinstance(predictions, Predictions):
-            if choice.expected and all(
-                set(one.labels) != set(predictions.labels) for one in choice.expected
+            if choice.reading.expected and all(
+                set(one.labels) != set(predictions.labels) for one in choice.reading.expected
             ):
                 raise DataError(f"{predictions!r} has other labels", "Leave labels out")
             held = choice.on(predictions)
@@ -172,7 +207,9 @@ def score(
             where = settled(wandb_dir, entity, project, (), artifact, alias)
             held = _read(predictions, split, where, choice, progress)
         predicted = held.predicted if threshold is None else None
-        found = _evaluated(held.truth, held.probabilities, predicted, held.labels, threshold)
+        if threshold is not None and not held.has_probabilities:
+            predicted, threshold = held.predicted, None
+        found = _evaluated(held.truth, held.y_prob, predicted, held.labels, threshold)
         return replace(found, held=held)
     if y_true is None or (y_prob is None and y_pred is None):
         raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
@@ -218,7 +255,7 @@ def _read(
     path = user_path(named)
     is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
     if is_file or named.lower().endswith((".csv", ".csv.gz")):
-        return labels.on(read_predictions(path, name=named, expected=labels.expected))
+        return labels.on(_read_file(path, name=named, reading=labels.reading))
     source, record = find_one(where, named)
     return Run(record, source, where, progress).predictions(split, labels=labels)
 
@@ -264,7 +301,7 @@ def _names(labels: Labels, *arrays: Any) -> tuple[str, ...]:
         named = (_columns(array) for array in arrays)
         found = next((names for names in named if names), ())
     elif isinstance(labels, str | os.PathLike):
-        found = chosen_labels(labels, None).expected[0].labels
+        found = chosen_labels(labels).reading.expected[0].labels
     else:
         found = tuple(map(str, labels))  # type: ignore[arg-type] # a LabelChoice names none
     for name in found:

@@ -20,7 +20,14 @@ from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, S
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
-from goemo_report.results import PREDICTION_ROLES, LoggedArtifact, ReadFiles, RunResult, load_runs
+from goemo_report.reading.columns import AS_FOUND, Reading
+from goemo_report.results import (
+    PREDICTION_ROLES,
+    LoggedArtifact,
+    ReadFiles,
+    RunResult,
+    load_runs,
+)
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import Row, RunRecord, SkippedFile
 from goemo_report.sources.store import file_digest
@@ -117,17 +124,15 @@ def collect(
     progress: Progress = silent,
     *,
     whole: bool = True,
-    expected: Sequence[LabelSet] = (),
+    reading: Reading = AS_FOUND,
 ) -> list[Evidence]:
     """Fetch and read what many runs left, in their order; requests are made for all at once.
 
     `whole` checks the files of offline artifacts that no rule reads as well: the weights.
-    With `expected` label sets predictions must have one of them.
+    `reading` says what a user says of prediction files.
     """
     evidence = []
-    for loaded in load_runs(
-        source, runs, list(ARTIFACTS), progress, whole=whole, expected=expected
-    ):
+    for loaded in load_runs(source, runs, list(ARTIFACTS), progress, whole=whole, reading=reading):
         readable = {
             role: pair
             for role, pair in loaded.files.items()

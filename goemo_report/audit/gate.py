@@ -13,15 +13,15 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
-from goemo_report.analysis.common_labels import on_common_labels
+from goemo_report.analysis.common_labels import on_common_labels, told_alike
 from goemo_report.audit import RULES, Audit, audit
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError
 from goemo_report.formats.json_text import SCHEMA_VERSION
-from goemo_report.metrics.scores import Scores, score
-from goemo_report.metrics.table import OVERALL_KEYS, class_key
+from goemo_report.metrics.scores import Scores
+from goemo_report.metrics.table import OVERALL, OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Table
 from goemo_report.results import RunResult
@@ -143,7 +143,7 @@ class Judge:
         if split not in result.splits:
             return _Found(reason=_lacks(result, split))
         try:
-            pair = on_common_labels([result, baseline], split)
+            pair = told_alike(on_common_labels([result, baseline], split), split)
         except DataError as error:
             return _Found(reason=error.what)
         ours, theirs = (one.splits[split].predictions for one in pair)
@@ -159,7 +159,7 @@ class Judge:
                 for key, found in differences.items()
                 if found is not None
             }
-        scores = [score(one.truth, one.probabilities, one.labels) for one in (ours, theirs)]
+        scores = [one.score_at() for one in (ours, theirs)]
         found = {}
         for key in (*OVERALL_KEYS, *class_keys(ours.labels)):
             first, second = (_value(one, key)[0] for one in scores)
@@ -210,13 +210,17 @@ def _value(scores: Scores, key: str) -> tuple[float | None, str]:
     """A metric of scores, and why it has no value."""
     if key in OVERALL_KEYS:
         value = scores.overall[key]
-        return value, "" if value is not None else f"{key} is not defined on these texts"
+        why = f"{key} is not defined on these texts"
+        if OVERALL[key].metric.needs_probabilities and not scores.has_probabilities:
+            why = f"{key} needs probabilities, and the file has none"
+        return value, "" if value is not None else why
     statistic, label = class_key(key)
     if label not in scores.labels:
         return None, f"the run has no label {label}"
     columns = {**scores.per_class, "support": scores.counts.support}
     found = float(columns[statistic][scores.labels.index(label)])
-    return (None, f"{label} has no positive text") if math.isnan(found) else (found, "")
+    why = "has no positive text" if scores.has_probabilities else "has no probabilities in the file"
+    return (None, f"{label} {why}") if math.isnan(found) else (found, "")
 
 
 def _shown(value: float, limit: Limit, metric: Figure) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -24,12 +24,13 @@ from goemo_report.errors import ChangedFileError
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts
-from goemo_report.metrics.scores import Scores, score, score_predicted
+from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.reading.columns import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of the entries, and of what reading a prediction file means."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14
@@ -50,6 +51,8 @@ class _Data(NamedTuple):
 
     texts: tuple[str, ...]
     truth: BoolArray
+    told_by: Literal["text", "id", "row"]
+    ids: tuple[str, ...]
 
 
 class _Entry(NamedTuple):
@@ -61,6 +64,8 @@ class _Entry(NamedTuple):
     predicted: BoolArray
     scores: Scores
     as_logged: Scores | None
+    has_probabilities: bool
+    notes: tuple[str, ...]
 
 
 _DATA: Final = values(_Data)
@@ -69,23 +74,21 @@ _ENTRY: Final = values(_Entry, Scores, ClassCounts)
 
 def score_both(predictions: Predictions, threshold: float = DEFAULT_THRESHOLD) -> ScoredPredictions:
     """Score predictions at a threshold and, where that gives other labels, as logged."""
-    truth, probabilities = predictions.truth, predictions.probabilities
-    scores = as_logged = score(truth, probabilities, predictions.labels, threshold)
-    if not np.array_equal(predictions.predicted, probabilities >= threshold):
-        as_logged = score_predicted(truth, probabilities, predictions.predicted, predictions.labels)
+    scores = as_logged = predictions.score_at(threshold)
+    if not np.array_equal(predictions.predicted, predictions.probabilities >= threshold):
+        found = predictions.truth, predictions.y_prob, predictions.predicted
+        as_logged = score_predicted(*found, predictions.labels)
     return ScoredPredictions(predictions, scores, as_logged)
 
 
-def read_unchanged(
-    path: Path, digest: str, name: str, expected: Sequence[LabelSet] = ()
-) -> Predictions:
+def read_unchanged(path: Path, digest: str, name: str, reading: Reading = AS_FOUND) -> Predictions:
     """`read_predictions` of a file that still has the digest that was found before.
 
     Else its numbers would be kept, and cited, as those of the earlier file. Raises DataError,
     ChangedFileError where the file is another one by now.
     """
     try:
-        return read_predictions(path, name=name, expected=expected)
+        return read_predictions(path, name=name, reading=reading)
     finally:
         with suppress(OSError):
             if is_digest(digest) and not file_digest(path, digest):
@@ -100,26 +103,29 @@ def cached_scores(
     name: str,
     threshold: float = DEFAULT_THRESHOLD,
     root: Path | None = None,
+    reading: Sequence[object] = (),
 ) -> ScoredPredictions:
     """Predictions and scores of the file with a digest; `read` is called where they are new.
 
-    `name` stands for the file in messages. What is no digest is never cached.
+    `name` stands for the file in messages, and `reading` is what it was read by. What is no digest
+    is never cached.
     Raises what `read` raises.
     """
-    known = known_scores(digest, name=name, threshold=threshold, root=root)
+    known = known_scores(digest, name=name, threshold=threshold, root=root, reading=reading)
     if known is not None:
         return known
     predictions = read()
     data = _name_of_data(predictions)
     shared = _SHARED.get(data)
     if shared is not None:
-        predictions = replace(predictions, texts=shared.texts, truth=shared.truth)
+        predictions = replace(predictions, texts=shared.texts, truth=shared.truth, ids=shared.ids)
     _SHARED[data] = predictions
     scored = score_both(predictions, threshold)
     if is_digest(digest):
         cache, other = Cache(root), scored.as_logged is not scored.scores
         if shared is None or not cache.holds("texts", [data]):  # else it was whole a moment ago
-            cache.put("texts", [data], _Data(predictions.texts, predictions.truth), _DATA)
+            held = _Data(predictions.texts, predictions.truth, predictions.told_by, predictions.ids)
+            cache.put("texts", [data], held, _DATA)
         entry = _Entry(
             data,
             predictions.labels,
@@ -127,8 +133,10 @@ def cached_scores(
             predictions.predicted,
             scored.scores,
             scored.as_logged if other else None,
+            predictions.has_probabilities,
+            predictions.notes,
         )
-        cache.put("scores", _identity(digest, threshold), entry, _ENTRY)
+        cache.put("scores", _identity(digest, threshold, reading), entry, _ENTRY)
     return scored
 
 
@@ -143,12 +151,13 @@ def known_scores(
     name: str,
     threshold: float = DEFAULT_THRESHOLD,
     root: Path | None = None,
+    reading: Sequence[object] = (),
 ) -> ScoredPredictions | None:
     """What `cached_scores` gave before for this digest, None where it did not."""
     cache = Cache(root)
     if not is_digest(digest):
         return None
-    entry: _Entry | None = cache.get("scores", _identity(digest, threshold), _ENTRY)
+    entry: _Entry | None = cache.get("scores", _identity(digest, threshold, reading), _ENTRY)
     if entry is None:
         return None
     data = _SHARED.get(entry.data) or cache.get("texts", [entry.data], _DATA)
@@ -161,20 +170,24 @@ def known_scores(
         predicted=entry.predicted,
         label_set=LabelSet.of(entry.labels),
         source=name,
+        notes=entry.notes,
+        has_probabilities=entry.has_probabilities,
+        told_by=data.told_by,
+        ids=data.ids,
     )
     _SHARED[entry.data] = predictions
     return ScoredPredictions(predictions, entry.scores, entry.as_logged or entry.scores)
 
 
-def _identity(digest: str, threshold: float) -> list[object]:
-    return [digest, threshold, FINGERPRINT, FORMAT]
+def _identity(digest: str, threshold: float, reading: Sequence[object] = ()) -> list[object]:
+    return [digest, threshold, FINGERPRINT, FORMAT, *reading]
 
 
 def _name_of_data(predictions: Predictions) -> str:
-    """A digest of labels, texts and true labels."""
+    """A digest of labels, texts, ids and true labels."""
     hasher = hashlib.sha256(np.packbits(predictions.truth).tobytes())
-    hasher.update(json.dumps(predictions.labels).encode())
-    for start in range(0, len(predictions), _TEXTS_AT_ONCE):
-        texts = predictions.texts[start : start + _TEXTS_AT_ONCE]
-        hasher.update(json.dumps(texts).encode())
+    hasher.update(json.dumps([predictions.labels, predictions.told_by]).encode())
+    for names in (predictions.texts, predictions.ids):
+        for start in range(0, len(names), _TEXTS_AT_ONCE):
+            hasher.update(json.dumps(names[start : start + _TEXTS_AT_ONCE]).encode())
     return hasher.hexdigest()

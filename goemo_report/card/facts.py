@@ -12,7 +12,7 @@ from goemo_report.card.replicate import base_model
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.wording import plural
 from goemo_report.labels import DataSet, LabelSet
-from goemo_report.metrics.scores import Scores, score
+from goemo_report.metrics.scores import Scores
 from goemo_report.predictions import Predictions
 from goemo_report.report.render.text import markdown_text
 from goemo_report.results import RunResult
@@ -113,6 +113,8 @@ class Card:
         val = self.result.splits.get("val")
         if self.split == "val" or val is None or val.labels != self.predictions.labels:
             return None
+        if not (val.predictions.has_probabilities and self.predictions.has_probabilities):
+            return None
         return tuned_per_class(val.predictions)
 
     @cached_property
@@ -121,7 +123,7 @@ class Card:
         choice, p = self.choice, self.predictions
         if choice is None or choice.thresholds is None:
             return None
-        return score(p.truth, p.probabilities, p.labels, choice.thresholds)
+        return p.score_at(choice.thresholds)
 
     @cached_property
     def bounds(self) -> MetricIntervals:

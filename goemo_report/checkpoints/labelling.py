@@ -16,8 +16,10 @@ from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import DataError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
-from goemo_report.labels import LabelSet, set_of
+from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
+from goemo_report.predictions import Predictions
+from goemo_report.reading.columns import AS_FOUND, Reading
 from goemo_report.results import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
@@ -104,25 +106,32 @@ class Labelling:
         }
 
 
-def choice_of(
+def choose(predictions: Predictions, protocol: Protocol) -> Choice:
+    """The thresholds of one of PROTOCOLS from validation predictions."""
+    if protocol == "fixed":
+        return fixed(predictions.labels)
+    return (tuned_globally if protocol == "global" else tuned_per_class)(predictions)
+
+
+def validation_of(
     source: RunSource,
     run: RunRecord,
-    protocol: Protocol,
     progress: Progress = silent,
-    expected: Sequence[LabelSet] = (),
-) -> Choice:
-    """A run's thresholds by one of PROTOCOLS. Raises GoemoError without validation predictions."""
+    reading: Reading = AS_FOUND,
+) -> Predictions:
+    """The validation predictions that thresholds of a run are tuned on. Raises GoemoError."""
     try:
-        result = load_results(source, [run], ["val"], progress, expected)[0]
+        result = load_results(source, [run], ["val"], progress, reading)[0]
     except NotFoundError as error:
         raise NotFoundError(
             f"run {run.name} has no validation predictions to tune thresholds on",
             "Only thresholds tuned on other texts than the test split can be applied",
         ) from error
-    predictions = result.splits["val"].predictions
-    if protocol == "fixed":
-        return fixed(predictions.labels)
-    return (tuned_globally if protocol == "global" else tuned_per_class)(predictions)
+    validation = result.splits["val"].predictions
+    if not validation.has_probabilities:
+        what = f"{validation.source} has no probabilities, only labels"
+        raise DataError(what, "Thresholds are tuned on probabilities of the validation split")
+    return validation
 
 
 def label_texts(
@@ -184,7 +193,7 @@ def _own_thresholds(
     if protocol == "fixed":
         return _of_choice(fixed(labels))
     try:
-        return _of_choice(choice_of(source, run, protocol))
+        return _of_choice(choose(validation_of(source, run), protocol))
     except NotFoundError:
         if protocol != "per-class":
             raise

@@ -197,6 +197,10 @@ def verify(
     require_extra("loading a checkpoint")
     split = _stated(source, run, options.split, progress)
     predictions = split.predictions
+    if not predictions.has_probabilities:
+        raise DataError(
+            f"{predictions.source} has no probabilities, only labels", "There is nothing to verify"
+        )
     with checkpoint_files.fetched(source, run, progress) as files:
         loaded = checkpoint.load(files, predictions.labels, options.device)
     loaded.require_labels(predictions.source, predictions.labels)

@@ -174,17 +174,29 @@ def asks(*, filters: bool) -> Callable[[_Command], _Command]:
     return decorate
 
 
+_COLUMN_OPTIONS = {
+    "true": ("COL", "Column of the true labels in files; COL_{label} for one of 0 and 1 a label."),
+    "pred": ("COL", "Column of the predicted labels, likewise."),
+    "prob": ("PATTERN", "Columns of the probabilities, as prob_{label}, or one column of lists."),
+}
+
+
 def label_options(*, rolls_up: bool) -> Callable[[_Command], _Command]:
-    """`--labels` and, if asked, `--map-to`, given as `labels`: arguments of the API."""
-    names = ("labels", "map_to") if rolls_up else ("labels",)
+    """`--labels`, the columns of files and, if asked, `--map-to`, given as `labels`: arguments of
+    the API."""
 
     def decorate(command: _Command) -> _Command:
         @functools.wraps(command)
-        def chosen(**values: Any) -> Any:
-            labels = {name: values.pop(name) for name in names}
-            return command(labels=labels, **values)
+        def chosen(labels: str | None, map_to: str | None = None, **values: Any) -> Any:
+            from goemo_report.api.arguments import chosen_labels
+
+            columns = {name: values.pop(name) for name in _COLUMN_OPTIONS}
+            found = {"labels": chosen_labels(labels, map_to, **columns)}
+            return command(labels=found, **values)
 
         wrapped: Any = chosen
+        for name, (metavar, meaning) in reversed(_COLUMN_OPTIONS.items()):
+            wrapped = click.option(f"--{name}", metavar=metavar, help=meaning)(wrapped)
         if rolls_up:
             wrapped = click.option(
                 "--map-to",

@@ -10,7 +10,13 @@ import click
 import goemo_report as gr
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import asks, format_option, output_option, report_command
+from goemo_report.cli._options import (
+    asks,
+    format_option,
+    label_options,
+    output_option,
+    report_command,
+)
 from goemo_report.cli._output import note_all, note_skipped, progress
 from goemo_report.cli._table import write_answer
 
@@ -26,6 +32,7 @@ ORDER = 60
 @run_argument("[RUN]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings are findings too.")
 @asks(filters=True)
+@label_options(rolls_up=False)
 @format_option("table", "json", "md", "github")
 @output_option
 @click.pass_context
@@ -34,6 +41,7 @@ def command(
     runs: tuple[str, ...],
     strict: bool,
     asked: dict[str, Any],
+    labels: dict[str, Any],
     form: str,
     output: Path,
 ) -> None:
@@ -48,7 +56,7 @@ def command(
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)
         note_skipped(chosen.skipped)
-        found = chosen.audit(strict=strict)
+        found = chosen.audit(strict=strict, **labels)
     write_answer(found, form, output, spare=("remedy",))
     note_all(found.notes)
     if not found.passed:

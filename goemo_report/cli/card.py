@@ -55,7 +55,7 @@ def hub_name(value: str) -> str:
 @asks(filters=False)
 @artifact_options
 @validation_option
-@label_options(rolls_up=False)
+@label_options(rolls_up=True)
 @output_option
 def command(
     run: str,

@@ -122,6 +122,7 @@ def command(
     if junit is not None:
         write(found.render("junit"), junit)
     write_answer(found, form, output)
+    note_all(found.columns)
     if confidence is not None and form == "table":
         note_all([found.rule])
     for text in found.notes:

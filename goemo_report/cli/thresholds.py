@@ -41,7 +41,7 @@ ORDER = 68
 @asks(filters=False)
 @artifact_options
 @validation_option
-@label_options(rolls_up=False)
+@label_options(rolls_up=True)
 @output_option
 def command(
     run: str, protocol: Protocol, asked: dict[str, Any], labels: dict[str, Any], output: Path
@@ -55,5 +55,6 @@ def command(
     with progress() as bar:
         found = gr.run(run, **asked, progress=bar).thresholds(protocol, **labels)
     write_json(found.document(), output)
+    note_all(found.notes)
     if found.fallback:
         note_all([f"the global threshold, for lack of positives: {', '.join(found.fallback)}"])

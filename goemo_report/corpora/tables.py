@@ -77,7 +77,7 @@ def _table(path: Path) -> Table:
         rows = [line.rstrip("\r").split("\t") for line in lines if line.strip("\r")]
         quoted = [cell for row in rows for cell in row if cell.startswith('"')]
         if len(set(map(len, rows))) == 1 and not all(map(_QUOTED.fullmatch, quoted)):
-            return Table.of_rows(rows[0], rows[1:], str(path))
+            return Table(rows[0], str(path), columns=tuple(zip(*rows[1:], strict=True)))
     return read_table(path, str(path))
 
 

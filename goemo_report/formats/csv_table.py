@@ -30,7 +30,7 @@ _MARK_LINE = rb"(\xef\xbb\xbf)?sep=.\r?\n"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
-_FIRST_ROWS, _ROWS_AT_ONCE = 1 << 6, 1 << 13
+_ROWS_AT_ONCE = 1 << 13
 
 
 def read_table(path: Path, source: str) -> Table:
@@ -56,18 +56,21 @@ def read_table(path: Path, source: str) -> Table:
         found = sniff(data.lstrip()[:HEAD])
     if found.key in readers.READERS:
         grid = readers.read_grid(data, found.key, source)
-        return Table.of_rows(grid.header, grid.rows(), source)
+        return Table(grid.header, source, columns=grid.columns)
     if found.mark:
-        return Table.of(data, source, found.mark, decimal_comma=found.decimal_comma)
+        return Table.of(data, source, found.mark)
     raise DataError(f"{source} {found.what}", found.remedy)
 
 
 class Block(NamedTuple):
-    """Some rows of a table; `first` is the number of the first of them in the whole."""
+    """Some rows of a table, by columns; `first` is the number of the first row in the whole.
+
+    Cells are strings where the table is separated by a mark, else what the format has.
+    """
 
     table: Table
     first: int
-    rows: list[list[str]]
+    columns: Sequence[Sequence[Any]]
 
     def refusal(self, row: int, column: int, what: str, remedy: str) -> DataError:
         """The error that refuses a cell, by its row and column in this block."""
@@ -76,39 +79,40 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV: its header, and the bytes of the whole. A blank line is no row.
+    """A table: its header, and the bytes of the whole, in which `mark` separates fields.
 
-    `has_lines` is False where the bytes were made here from another format.
+    A blank line is no row. Of other formats `columns` hold the values, and `mark` is empty.
     """
 
     header: list[str]
-    data: bytes
     source: str
-    mark: str = ","
-    decimal_comma: bool = False
-    has_lines: bool = True
+    data: bytes = b""
+    mark: str = ""
+    columns: Sequence[Sequence[Any]] = ()
 
     @classmethod
-    def of(cls, data: bytes, source: str, mark: str = ",", *, decimal_comma: bool = False) -> Table:
+    def of(cls, data: bytes, source: str, mark: str = ",") -> Table:
         """The CSV that bytes hold, its fields separated by `mark`."""
-        for [header] in cls([], data, source, mark, decimal_comma)._parsed():
-            return cls(header, data, source, mark, decimal_comma)
+        for [header] in cls([], source, data, mark)._parsed():
+            return cls(header, source, data, mark)
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
-
-    @classmethod
-    def of_rows(cls, header: Sequence[str], rows: Iterable[Sequence[str]], source: str) -> Table:
-        """A table of rows that are no lines of a file."""
-        lines = (",".join(map(quoted, row)) for row in (header, *rows))
-        data = "\n".join(lines).encode("utf-8", "replace")
-        return cls(list(header), data, source, has_lines=False)
 
     @cached_property
     def rows(self) -> list[list[str]]:
-        """All rows, for tables that are small."""
-        return [row for block in self.blocks() for row in block.rows]
+        """All rows as text, for tables that are small."""
+        return [
+            list(map(readers.text_of, row))
+            for block in self.blocks()
+            for row in zip(*block.columns, strict=True)
+        ]
 
     def blocks(self) -> Iterator[Block]:
         """The rows, some at a time: at least one, and each as long as the header."""
+        if not self.mark:
+            if not self.columns or not len(self.columns[0]):
+                raise self._no_rows()
+            yield Block(self, 0, self.columns)
+            return
         parsed, first = self._parsed(), 0
         width = len(*next(parsed))
         for rows in parsed:
@@ -117,14 +121,17 @@ class Table:
                 what = f"{plural(len(rows[row]), 'field')} where the header has {width}"
                 remedy = "Quote texts that hold commas, quotes or new lines"
                 raise self.refusal(first + row, "", what, remedy)
-            yield Block(self, first, rows)
+            yield Block(self, first, tuple(zip(*rows, strict=True)))
             first += len(rows)
         if not first:
-            raise DataError(f"{self.source} has a header but no rows", "Write one row a text")
+            raise self._no_rows()
+
+    def _no_rows(self) -> DataError:
+        return DataError(f"{self.source} has a header but no rows", "Write one row a text")
 
     def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
         """The error that refuses a row (counted from 0), with the line on which it starts."""
-        line = f"line {self._line(row + 1)} (row {row + 1})" if self.has_lines else f"row {row + 1}"
+        line = f"line {self._line(row + 1)} (row {row + 1})" if self.mark else f"row {row + 1}"
         place = f"{self.source}, {line}"
         if column:
             place += f", column {column}"
@@ -135,8 +142,8 @@ class Table:
         return csv.reader(text, delimiter=self.mark, strict=True)
 
     def _parsed(self) -> Iterator[list[list[str]]]:
-        """The header alone, a few rows for those who look at them first, then the rest."""
-        rows, sizes = filter(None, self._reader()), chain((1, _FIRST_ROWS), repeat(_ROWS_AT_ONCE))
+        """The header alone, then the rows, some at a time."""
+        rows, sizes = filter(None, self._reader()), chain((1,), repeat(_ROWS_AT_ONCE))
         try:
             while found := _taken(rows, next(sizes)):
                 yield found

@@ -9,11 +9,14 @@ import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from goemo_report.errors import DataError, first_line
+from goemo_report.formats.sniff import has_table_ending
+from goemo_report.formats.text import printable
+from goemo_report.formats.wording import listed, plural
 
 # A small file may unpack to gigabytes of nothing, up to 1,032 times its size. Predictions are
 # mostly digits, of which gzip cannot make a fiftieth; tables of few values are small.
@@ -49,10 +52,19 @@ def _opened(data: bytes, key: str, source: str) -> IO[bytes]:
     raw = io.BytesIO(data)
     if key == "zip":
         archive = zipfile.ZipFile(raw)
-        names = [name for name in archive.namelist() if not name.startswith(("__MACOSX/", "."))]
-        if len(names) != 1:
-            raise DataError(f"{source} holds {len(names)} files, not one", "Unpack it")
-        return archive.open(names[0])
+        names = [
+            name
+            for name in archive.namelist()
+            if not name.startswith("__MACOSX/")
+            and not name.rsplit("/", 1)[-1].startswith(".")
+            and not name.endswith("/")
+        ]
+        tables = [name for name in names if has_table_ending(name) and ".txt" not in name.lower()]
+        if len(names) != 1 and len(tables) != 1:
+            held = f": {listed(map(printable, names), 3)}" if names else ""
+            what = f"{source} holds {len(names)} files, not one{held}"
+            raise DataError(what, "Unpack it, and name the one that is meant")
+        return archive.open((names if len(names) == 1 else tables)[0])
     openers: dict[str, Callable[[IO[bytes]], Any]] = {
         "gzip": lambda file: gzip.GzipFile(fileobj=file), "bzip2": bz2.BZ2File,
         "xz": lzma.LZMAFile,
@@ -68,12 +80,26 @@ class Grid:
     header: list[str]
     columns: list[Sequence[Any]]
 
-    def rows(self) -> Iterator[list[str]]:
-        """Each row as the strings that a CSV would have: lists as JSON, nothing as empty."""
-        return ([_text(value) for value in row] for row in zip(*self.columns, strict=True))
+    def flat(self) -> Grid:
+        """Columns of mappings as a column for each key, `probs.joy`; other columns as they are."""
+        header: list[str] = []
+        columns: list[Sequence[Any]] = []
+        for name, column in zip(self.header, self.columns, strict=True):
+            if len(column) and all(isinstance(one, Mapping) for one in column):
+                keys = dict.fromkeys(key for one in column for key in one)
+                inner = Grid(
+                    [f"{name}.{key}" for key in keys],
+                    [[one.get(key) for one in column] for key in keys],
+                ).flat()
+                header, columns = header + inner.header, columns + inner.columns
+            else:
+                header.append(name)
+                columns.append(column)
+        return Grid(header, columns)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as the text that a CSV would have: a list as JSON, nothing as empty."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -88,7 +114,7 @@ def _text(value: Any) -> str:
 def read_grid(data: bytes, key: str, source: str) -> Grid:
     """The table that bytes of a format hold. Raises DataError, naming the format."""
     try:
-        return READERS[key](data, source)
+        return READERS[key](data, source).flat()
     except DataError:
         raise
     except Exception as error:
@@ -97,15 +123,29 @@ def read_grid(data: bytes, key: str, source: str) -> Grid:
 
 
 def _arrow(data: bytes, source: str) -> Grid:
-    return _of_arrow(_pyarrow("pyarrow.feather", source).read_table(io.BytesIO(data)))
+    ipc = _pyarrow("pyarrow.ipc", source)
+    if data.startswith(b"FEA1"):
+        return _of_arrow(_pyarrow("pyarrow.feather", source).read_table(io.BytesIO(data)))
+    opened = ipc.open_file if data.startswith(b"ARROW1") else ipc.open_stream
+    return _of_arrow(opened(io.BytesIO(data)).read_all())
 
 
 def _parquet(data: bytes, source: str) -> Grid:
-    return _of_arrow(_pyarrow("pyarrow.parquet", source).read_table(io.BytesIO(data)))
+    parquet = _pyarrow("pyarrow.parquet", source)
+    return _of_arrow(parquet.ParquetFile(io.BytesIO(data)).read(use_threads=False))
 
 
 def _of_arrow(table: Any) -> Grid:
-    return Grid(list(table.column_names), [column.to_pylist() for column in table.columns])
+    """Numbers as arrays, other columns as lists of Python's values."""
+    types = _pyarrow("pyarrow.types", "")
+    columns = [
+        column.to_numpy()
+        if types.is_floating(column.type)
+        or (types.is_integer(column.type) and not column.null_count)
+        else column.to_pylist()
+        for column in table.columns
+    ]
+    return Grid(list(table.column_names), columns)
 
 
 def _pyarrow(module: str, source: str) -> Any:
@@ -120,17 +160,33 @@ def _pyarrow(module: str, source: str) -> Any:
 
 
 def _json(data: bytes, source: str) -> Grid:
-    """A list of objects, an object of columns, or a `wandb.Table`."""
+    """A list of objects, an object of columns or of rows by index, or a `wandb.Table`."""
     document = json.loads(data.decode("utf-8-sig"))
-    if isinstance(document, dict) and {"columns", "data"} <= document.keys():
-        return Grid(list(map(str, document["columns"])), list(zip(*document["data"], strict=True)))
-    if isinstance(document, dict):
-        return Grid(list(document), [_values(column) for column in document.values()])
-    return _records(document, source)
+    if not isinstance(document, dict):
+        return _records(document, source)
+    if {"columns", "data"} <= document.keys():
+        header, rows = list(map(str, document["columns"])), document["data"]
+        odd = next((i for i, row in enumerate(rows, 1) if len(row) != len(header)), None)
+        if odd is not None:
+            what = f"{plural(len(rows[odd - 1]), 'value')} where there are {len(header)} columns"
+            raise DataError(f"{source}, row {odd}: {what}", "Write one value a column")
+        return Grid(header, list(zip(*rows, strict=True)) or [[] for _ in header])
+    records = [v for v in document.values() if isinstance(v, list) and v and _are_objects(v)]
+    if len(records) == 1:  # {"data": [...]}, {"schema": ..., "data": [...]}
+        return _records(records[0], source)
+    held = list(document.values())
+    if held and _are_objects(held) and all(key.isdecimal() for key in document):
+        return _records(held, source)
+    columns = [list(one.values()) if isinstance(one, dict) else one for one in held]
+    lengths = {len(one) if isinstance(one, list) else 0 for one in columns}
+    if columns and (len(lengths) > 1 or lengths == {0}):
+        what = f"{source} is JSON, but not a list of objects, nor columns of one length"
+        raise DataError(what, "Write one object a text")
+    return Grid(list(document), columns)
 
 
-def _values(column: Any) -> Sequence[Any]:
-    return list(column.values()) if isinstance(column, dict) else column
+def _are_objects(values: Sequence[Any]) -> bool:
+    return all(isinstance(one, Mapping) for one in values)
 
 
 def _json_lines(data: bytes, source: str) -> Grid:
@@ -158,26 +214,40 @@ def _records(records: Any, source: str) -> Grid:
 
 
 def _numpy(data: bytes, source: str) -> Grid:
-    """`y_true` and `y_prob` (n, k) and `labels` (k), with `texts` (n) and `y_pred` if there."""
+    """`y_true` with `y_prob` or `y_pred`, (n, k), and `labels` (k); `texts` (n) if there."""
     import numpy as np
 
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        held = {name: stored[name] for name in stored.files}
-    missing = [name for name in ("y_true", "y_prob", "labels") if name not in held]
+        try:
+            held = {name: stored[name] for name in stored.files}
+        except ValueError as error:
+            if "pickle" not in str(error):
+                raise
+            what = f"{source} holds Python objects (a pickle), which could run code"
+            raise DataError(
+                what, "Save labels and texts as arrays of strings: dtype=str"
+            ) from error
+    missing = [name for name in ("y_true", "labels") if name not in held]
+    missing += [] if {"y_prob", "y_pred"} & held.keys() else ["y_prob"]
     if missing:
         raise DataError(f"{source} has no {missing[0]}", "Save y_true, y_prob and labels")
     labels = [str(label) for label in held["labels"].tolist()]
     header: list[str] = []
     columns: list[Sequence[Any]] = []
-    if "texts" in held:
-        header, columns = ["text"], [list(map(str, held["texts"].tolist()))]
+    for name, key in (("texts", "text"), ("text", "text"), ("ids", "id"), ("id", "id")):
+        if name in held:
+            header.append(key)
+            columns.append(list(map(str, held[name].tolist())))
     for name, prefix in (("y_true", "true_"), ("y_pred", "pred_"), ("y_prob", "pred_probs_")):
         if name in held:
             if held[name].ndim != 2 or held[name].shape[1] != len(labels):
                 what = f"{source}: {name} is {held[name].shape}, with {len(labels)} labels"
                 raise DataError(what, "Save (n, k) arrays")
             header += [f"{prefix}{label}" for label in labels]
-            columns += held[name].T.tolist()
+            columns += list(held[name].T)
+    rows = {len(column) for column in columns}
+    if len(rows) > 1:
+        raise DataError(f"{source}: arrays of {listed(map(str, sorted(rows)))} rows", "Align them")
     return Grid(header, columns)
 
 

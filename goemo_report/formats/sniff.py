@@ -43,14 +43,13 @@ _LOGIN: Final = "Download the file itself: this may be a page to log in"
 class Format:
     """One format; `what` follows the name of a file in a message.
 
-    `mark` separates the fields of a table, whose numbers may have a decimal comma.
+    `mark` separates the fields of a table.
     """
 
     key: str
     what: str
     remedy: str
     mark: str = ""
-    decimal_comma: bool = False
 
 
 def _not_csv(key: str, title: str, remedy: str) -> Format:
@@ -100,7 +99,6 @@ _IN_ZIP: Final = (
 )
 """Name of the first file in a zip archive."""
 _SEPARATORS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
-_DECIMAL_COMMA: Final = re.compile(r"(^|;)-?\d+,\d+(;|$)")
 
 
 def sniff(head: bytes) -> Format:
@@ -144,5 +142,4 @@ def _separated(lines: list[str]) -> Format:
     if mark == ",":
         return CSV
     name = _SEPARATORS[mark]
-    commas = mark == ";" and any(map(_DECIMAL_COMMA.search, lines[1:3]))
-    return Format(name, f"is separated by {name}", "", mark, commas)
+    return Format(name, f"is separated by {name}", "", mark)

@@ -1,271 +1,510 @@
-"""What the columns of a prediction table mean, and the same table with the guide's columns.
+"""What the columns of a prediction table mean.
 
-Understood are one column a label (`true_joy` and `prob_joy`, `joy` and `joy_prob`), names, ids
-or 0/1 values as lists in a cell, and all probabilities as a list in a cell. What was taken for
-what is said in notes.
+Understood are the guide's columns, one column a label (`true_joy` and `prob_joy`, `joy` and
+`joy_prob`), and lists in a cell. What was taken for what is said in notes; what could be taken in
+two ways is refused with the option that settles it.
 """
 
 from __future__ import annotations
 
-import ast
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
-from typing import Any, Final
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
 
-from goemo_report.contract import PROBABILITY_PREFIXES, probability_column
+from goemo_report.contract import PROBABILITY_PREFIX, PROBABILITY_PREFIXES
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Table
+from goemo_report.formats.csv_table import Block, Table
 from goemo_report.formats.text import shown
-from goemo_report.labels import LABEL_SETS, LabelSet, set_of
+from goemo_report.formats.wording import listed as in_words
+from goemo_report.formats.wording import plural
+from goemo_report.labels import (
+    EKMAN,
+    GOEMOTIONS,
+    LABEL_SETS,
+    NEUTRAL,
+    WITHOUT_NEUTRAL,
+    LabelSet,
+    check_label,
+    set_of,
+)
+from goemo_report.reading import cells
+from goemo_report.reading.lists import is_nothing, listed
 
-Cell = Callable[[list[str]], str]
-"""Takes a row; gives a cell of the guide's table."""
+TEXTS: Final = (
+    "text", "texts", "sentence", "sentences", "comment_text", "comment", "content", "tweet",
+    "input", "input_text", "document", "utterance", "message", "review",
+)  # fmt: skip
+IDS: Final = (
+    "id", "ids", "comment_id", "text_id", "example_id", "sample_id", "tweet_id", "row_id", "uid",
+    "guid", "idx", "index",
+)  # fmt: skip
+_TRUE: Final = (
+    "true_labels", "true_label", "true", "y_true", "labels", "label", "gold", "gold_labels",
+    "gold_label", "target", "targets", "actual", "ground_truth", "true_emotions", "emotions",
+    "emotion", "labels_true", "reference", "references",
+)  # fmt: skip
+_PREDICTED: Final = (
+    "pred_labels", "pred_label", "pred", "preds", "y_pred", "predicted", "predicted_labels",
+    "predicted_label", "prediction", "predictions", "pred_emotions", "labels_pred",
+    "predicted_emotions", "predicted_emotion", "prediction_labels",
+)  # fmt: skip
+_LISTS: Final = (
+    "pred_probs", "pred_prob", "probs", "prob", "proba", "probability", "probabilities",
+    "pred_probabilities", "y_prob", "y_probs", "y_proba", "y_score", "y_scores", "score", "scores",
+    "p", "confidence", "confidences",
+)  # fmt: skip
+_STEMS: Final = {
+    **dict.fromkeys(_LISTS, "prob"),
+    **dict.fromkeys((*_PREDICTED[:11], "predictions"), "pred"),
+    **dict.fromkeys(_TRUE[:13], "true"),
+}
+_STEM: Final = "|".join(sorted(_STEMS, key=len, reverse=True))
+_BEFORE: Final = re.compile(rf"(?:.*\.)?({_STEM})[_.\s:/-]+(.+)", re.IGNORECASE)
+_AFTER: Final = re.compile(rf"(.+?)[_.\s:/-]+({_STEM})", re.IGNORECASE)
+_GUIDES: Final = ("text", "true_labels", "pred_labels")
+_LABEL: Final = "{label}"
+_NAMING: Final = "Name them in order with --labels FILE (or goemotions, ekman, sentiment)"
 
-_PROBABILITIES: Final = (*PROBABILITY_PREFIXES, "prob_", "probs_", "probability_", "p_", "score_")
-_AFTER: Final = ("_prob", "_probs", "_probability", "_score", "_p")
-_TRUE: Final = ("true_labels", "labels", "label", "y_true", "true", "gold", "target")
-_PREDICTED: Final = ("pred_labels", "predictions", "predicted", "y_pred", "pred")
-_LISTS: Final = ("pred_probs", "probs", "probabilities", "y_prob", "scores")
-_TEXTS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
-_IDS: Final = ("id", "comment_id", "text_id", "example_id")
-_ON: Final = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user says of prediction files, empty where nothing.
 
-@dataclass
-class _Shape:
-    """How the cells of the guide's table follow from a row."""
-
-    labels: tuple[str, ...]
-    probabilities: list[Cell]
-    notes: list[str] = field(default_factory=list)
-
-
-def guides_table(table: Table, expected: Sequence[LabelSet] = ()) -> tuple[Table, tuple[str, ...]]:
-    """The table with the guide's columns, itself where it has them, and what was understood.
-
-    Ids, and lists whose labels nothing names, follow the order of that of the `expected` label
-    sets that fits. A table that cannot be understood is given back as it is. Raises DataError
-    for a row that does not fit the others.
+    A file must have the labels of one of the `expected` sets, and they are in that one's order.
+    `true`, `pred` and `prob` name columns, or with `{label}` a column for each label.
     """
-    header = table.header
+
+    expected: tuple[LabelSet, ...] = ()
+    true: str = ""
+    pred: str = ""
+    prob: str = ""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others, for keys of caches; empty where nothing is said."""
+        said = (*(one.labels for one in self.expected), self.true, self.pred, self.prob)
+        return said if any(said) else ()
+
+
+AS_FOUND: Final = Reading()
+"""Nothing is said of the files."""
+
+
+class Labels(NamedTuple):
+    """Where true or predicted labels are: in one column, or in one of 0 and 1 for each label."""
+
+    places: tuple[int, ...]
+    kind: cells.Kind
+    named: tuple[str, ...] = ()
+
+
+class Numbers(NamedTuple):
+    """Where probabilities are: in a column for each label, or lists of them in one."""
+
+    places: tuple[int, ...]
+    named: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the columns of a table are. `order` has the labels as lists in cells have them."""
+
+    label_set: LabelSet
+    order: tuple[str, ...]
+    text: int | None
+    id: int | None
+    truth: Labels
+    predicted: Labels | None
+    probabilities: Numbers | None
+    notes: tuple[str, ...]
+
+
+def understand(table: Table, reading: Reading) -> Columns:
+    """What the columns of a table mean.
+
+    Raises DataError where columns lack, could mean several things, or where nothing names labels.
+    """
+    blocks = table.blocks()
     try:
-        first = next(iter(table.blocks())).rows[:_SAMPLE]
-    except DataError:
-        return table, ()  # what is wrong with it is said where it is read
-    if not table.decimal_comma and _is_the_guides(header, first):
-        return table, ()
-    shape = _shape(table, first, expected)
-    if shape is None:
-        return table, ()  # the guide's columns that it lacks are named there
-    text, said = _text(header)
-    true = _labels(table, "true", _TRUE, shape, first)
-    if true is None:
-        return table, ()
-    predicted = _labels(table, "pred", _PREDICTED, shape, first)
-    if predicted is None:
-        shape.notes.append("predicted labels: probability of at least 0.5")
-
-        def predicted(row: list[str]) -> str:
-            pairs = zip(shape.labels, shape.probabilities, strict=True)
-            return ",".join(label for label, cell in pairs if _reaches(cell(row)))
-
-    cells: list[Cell] = [text, true, predicted, *shape.probabilities]
-    names = ("text", "true_labels", "pred_labels", *map(probability_column, shape.labels))
-    made = Table.of_rows(names, _rewritten(table, cells), table.source)
-    return made, (*said, *shape.notes)
+        sample = next(blocks)
+    except DataError as error:
+        _Header(table, Block(table, 0, [()] * len(table.header)), reading).columns()
+        raise error from None
+    return _Header(table, sample, reading).columns()
 
 
-_SAMPLE: Final = 50
+def seen(header: Sequence[str]) -> str:
+    """What a header has, with columns that begin alike (`true_joy`, `true_fear`) counted."""
+    alike: dict[str, list[str]] = {}
+    for name in header:
+        stem, mark, _ = name.partition("_")
+        alike.setdefault(stem + mark if mark and name not in _GUIDES else name, []).append(name)
+    parts = [
+        shown(names[0]) if len(names) == 1 else f"{len(names)} columns such as {shown(names[0])}"
+        for names in alike.values()
+    ]
+    return in_words(parts, 4)
 
 
-def _rewritten(table: Table, cells: Sequence[Cell]) -> Iterator[list[str]]:
-    number = 0
-    for block in table.blocks():
-        for row in block.rows:
-            number += 1
-            try:
-                yield [cell(row) for cell in cells]
-            except ValueError as error:
-                raise table.refusal(
-                    number - 1, "", str(error), "Write it as the other rows do"
-                ) from None
+class _Header:
+    """The header of a table with some of its rows, and what a user says of it."""
 
+    def __init__(self, table: Table, sample: Block, reading: Reading) -> None:
+        self.table, self.sample, self.reading = table, sample, reading
+        self.header, self.source = table.header, table.source
+        self.notes: list[str] = []
+        self.plain = [re.sub(r"[\s.-]+", "_", name.strip()).lower() for name in self.header]
 
-def _is_the_guides(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
-    if not {"text", "true_labels", "pred_labels"} <= set(header):
-        return False
-    if sum(name.startswith(PROBABILITY_PREFIXES) for name in header) < 2:
-        return False
-    labels = {name.partition("_")[2] for name in header}
-    for name in ("true_labels", "pred_labels"):
-        filled = [cell for row in rows if (cell := row[header.index(name)].strip())]
-        if any(cell.startswith(("[", "(")) for cell in filled):
-            return False
-        if filled and all(map(_are_ids, filled)) and not any(map(str.isdecimal, labels)):
-            return False
-    return True
-
-
-def _are_ids(cell: str) -> bool:
-    return all(part.strip().isdecimal() for part in cell.split(","))
-
-
-# --- Probabilities --------------------------------------------------------------------
-
-
-def _shape(
-    table: Table, rows: Sequence[Sequence[str]], expected: Sequence[LabelSet]
-) -> _Shape | None:
-    """The labels and where the probability of each stands, None where nothing names them."""
-    header, patterns = table.header, _patterns()
-    for named in patterns:
-        found = {label: i for i, name in enumerate(header) if (label := named(name))}
-        if len(found) >= 2:
-            labels = set_of(found, expected).labels
-            shape = _Shape(labels, [_at(found[label]) for label in labels])
-            if table.decimal_comma:
-                shape.probabilities = [_pointed(cell) for cell in shape.probabilities]
-            return shape
-    place = next((header.index(name) for name in _LISTS if name in header), None)
-    if place is None:
-        return None
-    length = len(_listed(rows[0][place]) or ())
-    labels = _labels_of(header, length, table, expected)
-    shape = _Shape(labels, [_nth(place, i) for i in range(length)])
-    shape.notes.append(f"column {header[place]}: probabilities of {', '.join(labels[:3])}, ...")
-    return shape
-
-
-def _patterns() -> Iterator[Callable[[str], str]]:
-    """What gives the label that a column of probabilities names, empty for other columns."""
-    yield from (partial(_without, prefix, "") for prefix in _PROBABILITIES)
-    yield from (partial(_without, "", suffix) for suffix in _AFTER)
-
-
-def _without(prefix: str, suffix: str, name: str) -> str:
-    if name.startswith(prefix) and name.endswith(suffix):
-        return name.removeprefix(prefix).removesuffix(suffix)
-    return ""
-
-
-def _labels_of(
-    header: Sequence[str], length: int, table: Table, expected: Sequence[LabelSet]
-) -> tuple[str, ...]:
-    """The labels of a list of probabilities: those of one-hot columns, else a known set."""
-    named = [name.removeprefix("true_") for name in header if name.startswith("true_")]
-    if len(named) == length:
-        return tuple(named)
-    sets = expected or LABEL_SETS
-    known: Sequence[LabelSet] = [one for one in sets if len(one.labels) == length]
-    if not known:
-        raise DataError(
-            f"{table.source}: lists of {length} probabilities, and nothing names the labels",
-            "Name them in order with --labels FILE, or write a column pred_probs_{label} for each",
+    def columns(self) -> Columns:
+        """Everything that is understood."""
+        text, key = self._first(TEXTS), self._first(IDS)
+        probabilities = self._probabilities()
+        truth = self._labels("true", probabilities)
+        predicted = self._labels("pred", probabilities)
+        self._require(
+            truth, predicted, probabilities, has_texts=text is not None or key is not None
         )
-    return known[0].labels
+        assert truth is not None  # noqa: S101 # it is required
+        label_set, order = self._label_set(truth, predicted, probabilities)
+        if text is None:
+            how = f"column {self.header[key]}" if key is not None else "their number"
+            self.notes.insert(0, f"no texts: rows are told by {how}")
+        self._say(truth, predicted, probabilities, order)
+        held = [truth] if predicted is None else [truth, predicted]
+        kinds = [self._kind(one, order) for one in held]
+        return Columns(
+            *(label_set, order, text, key),
+            truth._replace(
+                places=_placed(truth.places, truth.named, label_set), kind=kinds[0] or "names"
+            ),
+            predicted
+            and predicted._replace(
+                places=_placed(predicted.places, predicted.named, label_set),
+                kind=kinds[-1] or kinds[0] or "names",
+            ),
+            probabilities
+            and probabilities._replace(
+                places=_placed(probabilities.places, probabilities.named, label_set)
+            ),
+            tuple(self.notes),
+        )
+
+    # --- Which columns there are ----------------------------------------------------------
+
+    def _first(self, names: Sequence[str]) -> int | None:
+        for name in names:
+            if name in self.plain:
+                place = self.plain.index(name)
+                if self.header.count(self.header[place]) > 1:
+                    raise self._twice(self.header[place])
+                return place
+        return None
+
+    def _twice(self, column: str) -> DataError:
+        what = f"{self.source}: column {shown(column)} is there twice"
+        return DataError(what, "Keep one of the two")
+
+    @cached_property
+    def groups(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Columns for each label, by what they hold and the form of their names."""
+        found: dict[tuple[str, str], dict[str, int]] = {}
+        for place, name in enumerate(self.header):
+            if self.plain[place] in {*_TRUE, *_PREDICTED, *_LISTS, *TEXTS, *IDS}:
+                continue
+            before, after = _BEFORE.fullmatch(name), _AFTER.fullmatch(name)
+            if before:
+                form = f"{name[: before.start(2)]}{_LABEL}"
+                found.setdefault((_STEMS[before[1].lower()], form), {})[before[2]] = place
+            if after and not before:
+                form = f"{_LABEL}{name[after.end(1) :]}"
+                found.setdefault((_STEMS[after[2].lower()], form), {})[after[1]] = place
+        return {key: group for key, group in found.items() if len(group) >= 2}
+
+    @cached_property
+    def guides(self) -> dict[str, int]:
+        """The guide's columns of probabilities, by label."""
+        found: dict[str, int] = {}
+        for place, name in enumerate(self.header):
+            prefix = next((one for one in PROBABILITY_PREFIXES if name.startswith(one)), None)
+            if prefix is not None:
+                label = name.removeprefix(prefix)
+                check_label(label, f"{self.source}: column {shown(name)}")
+                if found.setdefault(label, place) != place:
+                    raise self._twice(f"{PROBABILITY_PREFIX}{label}")
+        return found
+
+    def _matching(self, pattern: str, option: str) -> dict[str, int]:
+        """The columns that a pattern with `{label}` names. Raises DataError for fewer than 2."""
+        before, _, after = pattern.partition(_LABEL)
+        form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
+        matched = ((form.fullmatch(name), place) for place, name in enumerate(self.header))
+        found = {one[1]: place for one, place in matched if one}
+        if not (before or after):  # every column is a label, but for those of other things
+            known = {self._first(TEXTS), self._first(IDS)}
+            found = {name: place for name, place in found.items() if place not in known}
+        if len(found) < 2:
+            raise self._no_column(pattern, option)
+        return found
+
+    def _named(self, column: str, option: str) -> int:
+        if column not in self.header:
+            raise self._no_column(column, option)
+        return self.header.index(column)
+
+    def _no_column(self, column: str, option: str) -> DataError:
+        what = f"{self.source} has no column{'s' if _LABEL in column else ''} {shown(column)}"
+        return DataError(f"{what}; it has {seen(self.header)}", f"Correct --{option}")
+
+    def _ambiguous(self, what: str, found: Sequence[str], option: str) -> DataError:
+        columns = in_words(map(shown, found), 4)
+        example = (
+            f"--{option} {found[0]!r}"
+            if " " in found[0] or "{" in found[0]
+            else (f"--{option} {found[0]}")
+        )
+        return DataError(
+            f"{self.source}: {columns} may all hold the {what}", f"Say which, such as {example}"
+        )
+
+    def _cells(self, place: int) -> Sequence[object]:
+        return self.sample.columns[place]
+
+    def _kind(self, found: Labels, order: Sequence[str]) -> cells.Kind | None:
+        if found.named:
+            return "marks"
+        return cells.kind_of(self._cells(found.places[0]), order, len(order))
+
+    def _are_marks(self, group: Mapping[str, int]) -> bool:
+        return all(cells.are_marks(self._cells(place)) for place in group.values())
+
+    # --- Probabilities ----------------------------------------------------------------------
+
+    def _probabilities(self) -> Numbers | None:
+        asked = self.reading.prob
+        if asked and _LABEL not in asked:
+            return Numbers((self._named(asked, "prob"),))
+        if asked:
+            return self._one_each(self._matching(asked, "prob"))
+        if len(self.guides) >= 2:
+            return self._one_each(self.guides)
+        found = dict(self._candidates())
+        if len(found) > 1:
+            raise self._ambiguous("probabilities", list(found), "prob")
+        return next(iter(found.values()), None)
+
+    def _candidates(self) -> Iterator[tuple[str, Numbers]]:
+        for (kind, form), group in self.groups.items():
+            fractions = kind == "pred" and not self._are_marks(group)
+            if kind == "prob" or fractions:
+                yield form, self._one_each(group)
+        for name in (*_LISTS, *_PREDICTED):
+            place = self.plain.index(name) if name in self.plain else None
+            if place is None or not len(self._cells(place)):
+                continue
+            held = self._cells(place)[:50]
+            lists = [one for one in map(listed, held) if one is not None]
+            numeric = len(lists) == len(held) and cells.kind_of(held) == "numbers"
+            if numeric or (lists and all(isinstance(one, Mapping) for one in lists)):
+                yield self.header[place], Numbers((place,))
+        bare = self._bare()
+        if bare and not self._are_marks(bare):
+            yield _LABEL, self._one_each(bare)
+
+    def _one_each(self, group: Mapping[str, int]) -> Numbers:
+        return Numbers(tuple(group.values()), tuple(group))
+
+    def _bare(self, labels: Sequence[str] = ()) -> dict[str, int]:
+        """Columns whose names are labels: those given, else the largest set that all is there."""
+        taken = {place for group in self.groups.values() for place in group.values()}
+        free = {name: i for i, name in enumerate(self.header) if i not in taken}
+        sets = [labels] if labels else [one.labels for one in self._sets]
+        for names in sets:
+            if set(names) <= set(free):
+                return {name: free[name] for name in names}
+        return {}
+
+    @property
+    def _sets(self) -> Sequence[LabelSet]:
+        return self.reading.expected or LABEL_SETS
+
+    # --- Labels -----------------------------------------------------------------------------
+
+    def _labels(self, kind: str, probabilities: Numbers | None) -> Labels | None:
+        asked = getattr(self.reading, kind)
+        if asked and _LABEL in asked:
+            return _columns_of(self._matching(asked, kind))
+        if asked:
+            return self._one_column(self._named(asked, kind))
+        names = _TRUE if kind == "true" else _PREDICTED
+        guides = self._first(names[:1])
+        if guides is not None:
+            return self._one_column(guides)
+        used = set(probabilities.places) if probabilities else set()
+        found = {
+            self.header[place]: self._one_column(place)
+            for place, name in enumerate(self.plain)
+            if name in names and place not in used
+        }
+        labels = probabilities.named if probabilities else ()
+        for (of, form), group in self.groups.items():
+            if of == kind and not used & set(group.values()) and set(labels) <= set(group):
+                found[form] = _columns_of(
+                    {k: v for k, v in group.items() if not labels or k in labels}
+                )
+        if kind == "true":
+            bare = self._bare(labels)
+            if bare and not used & set(bare.values()):
+                found[_LABEL] = _columns_of(bare)
+        if len(found) > 1:
+            what = "true labels" if kind == "true" else "predicted labels"
+            raise self._ambiguous(what, list(found), kind)
+        return next(iter(found.values()), None)
+
+    def _one_column(self, place: int) -> Labels:
+        return Labels((place,), "names")
+
+    def _require(
+        self,
+        truth: Labels | None,
+        predicted: Labels | None,
+        probabilities: Numbers | None,
+        *,
+        has_texts: bool,
+    ) -> None:
+        """Raises DataError where the columns do not make predictions."""
+        missing = [] if truth else ["true_labels"]
+        if not probabilities:
+            missing += [] if predicted else ["pred_labels"]
+            if not (truth and predicted) or self.guides:
+                second = "a second label" if self.guides else "two labels or more"
+                missing.append(f"{PROBABILITY_PREFIX}{_LABEL} of {second}")
+        if not missing:
+            return
+        if not (has_texts or truth):
+            missing.insert(0, "text")
+        what = f"{self.source} lacks {plural(len(missing), 'column')}: {in_words(missing, 4)}"
+        raise DataError(
+            f"{what}; it has {seen(self.header)}",
+            "Name columns with --true, --pred and --prob 'PATTERN_{label}', or write the guide's: "
+            "text, true_labels, pred_labels and one pred_probs_ column for each label",
+        )
+
+    # --- Which labels -----------------------------------------------------------------------
+
+    def _label_set(
+        self, truth: Labels, predicted: Labels | None, probabilities: Numbers | None
+    ) -> tuple[LabelSet, tuple[str, ...]]:
+        """The labels, and their order in lists."""
+        parts = (probabilities, truth, predicted)
+        named = next((one.named for one in parts if one is not None and one.named), ())
+        if not named and probabilities:
+            found = listed(next(iter(self._cells(probabilities.places[0])), None))
+            named = tuple(map(str, found)) if isinstance(found, Mapping) else ()
+        if named:
+            for label in named:
+                check_label(label, f"{self.source}: its columns")
+            label_set = set_of(named, self.reading.expected)
+            if self.reading.expected and label_set not in self.reading.expected:
+                raise self._other_labels(label_set.labels)
+            return label_set, label_set.labels if self.reading.expected else tuple(named)
+        label_set = self._unnamed(truth, predicted, probabilities)
+        self.notes.append(f"labels: {label_set.name} ({', '.join(label_set.labels[:3])}, ...)")
+        return label_set, label_set.labels
+
+    def _other_labels(self, found: Sequence[str]) -> DataError:
+        wanted = self.reading.expected[0].labels
+        lacking = [label for label in wanted if label not in found]
+        more = [label for label in found if label not in wanted]
+        faults = [f"lacks {in_words(lacking, 4)}"] if lacking else []
+        faults += [f"has {in_words(more, 4)} besides"] if more else []
+        return DataError(
+            f"{self.source} does not have the {len(wanted)} labels asked for: it "
+            f"{' and '.join(faults)}",
+            "Leave --labels out, or name the set that the file has",
+        )
+
+    def _unnamed(
+        self, truth: Labels, predicted: Labels | None, probabilities: Numbers | None
+    ) -> LabelSet:
+        """The labels where no column names them: those of a known set that fits for certain."""
+        places = [one.places[0] for one in (truth, predicted) if one is not None]
+        held = [self._cells(place) for place in places]
+        count = cells.list_length(self._cells(probabilities.places[0])) if probabilities else 0
+        kinds = {cells.kind_of(one, (), count) for one in held} - {None}
+        if "marks" in kinds and not count:
+            count = max(map(cells.list_length, held))
+        names: dict[str, None] = {}
+        if "names" in kinds:
+            for block in self.table.blocks():
+                for place in places:
+                    if cells.kind_of(block.columns[place]) == "names":
+                        names |= cells.names_in(block.columns[place])
+        fitting = [one for one in self._sets if set(names) <= set(one.labels)]
+        if count:
+            fitting = [one for one in fitting if len(one.labels) == count]
+        elif names:
+            fitting.sort(key=lambda one: len(one.labels))
+        certain = (
+            bool(self.reading.expected)
+            or (bool(names.keys() - set(EKMAN.labels)) if names and not count else bool(names))
+            or count in (len(GOEMOTIONS.labels), len(WITHOUT_NEUTRAL.labels))
+        )
+        if not self.reading.expected and names and not count:
+            fitting = [WITHOUT_NEUTRAL if NEUTRAL not in names else GOEMOTIONS]
+            certain = certain and set(names) <= set(GOEMOTIONS.labels)
+        if fitting and certain:
+            return fitting[0]
+        if self.reading.expected and names:
+            raise self._other_labels(tuple(names))
+        has = f"lists of {count}" if count else ""
+        seen_names = f"the names {in_words(map(shown, names), 4)}" if names else "ids"
+        what = f"{self.source}: nothing names all labels in order: it has {has or seen_names}"
+        raise DataError(what, _NAMING)
+
+    # --- What is said -----------------------------------------------------------------------
+
+    def _say(
+        self,
+        truth: Labels,
+        predicted: Labels | None,
+        probabilities: Numbers | None,
+        order: Sequence[str],
+    ) -> None:
+        first = f"{', '.join(order[:3])}, ..."
+        if probabilities and probabilities.named and probabilities.named != tuple(self.guides):
+            self.notes.append(f"probabilities: columns {self.header[probabilities.places[0]]}, ...")
+        elif probabilities and not probabilities.named:
+            name = self.header[probabilities.places[0]]
+            self.notes.append(f"column {name}: probabilities of {first}")
+        for kind, found, guides in (
+            ("true", truth, "true_labels"), ("predicted", predicted, "pred_labels"),
+        ):  # fmt: skip
+            if found is None:
+                self.notes.append("predicted labels: probability of at least 0.5")
+                continue
+            name, held = self.header[found.places[0]], self._cells(found.places[0])
+            if found.named:
+                self.notes.append(f"columns {name}, ...: {kind} labels, 0 or 1")
+                continue
+            how = self._kind(found, order) or ""
+            by = {"ids": f"ids in the order {first}", "marks": f"0 or 1 in the order {first}"}
+            if how in by or name != guides:
+                self.notes.append(f"column {name}: {by.get(how, f'{kind} labels')}")
+            nothing = {str(cell) for cell in held if is_nothing(cell)} - {""} - set(order)
+            if nothing:
+                self.notes.append(f"column {name}: {shown(min(nothing))} is no label")
+        if not probabilities:
+            self.notes.append("no probabilities: what needs them is left out")
 
 
-def _at(place: int) -> Cell:
-    return lambda row: row[place]
+def _columns_of(group: Mapping[str, int]) -> Labels:
+    return Labels(tuple(group.values()), "marks", tuple(group))
 
 
-def _pointed(cell: Cell) -> Cell:
-    return lambda row: cell(row).replace(",", ".")
-
-
-def _nth(place: int, number: int) -> Cell:
-    def cell(row: list[str]) -> str:
-        found = _listed(row[place])
-        if found is None or len(found) <= number:
-            raise ValueError(f"{shown(row[place])} is no list of probabilities")
-        return str(found[number])
-
-    return cell
-
-
-def _reaches(cell: str) -> bool:
-    try:
-        return float(cell) >= 0.5
-    except ValueError:
-        return False  # refused where the probabilities are read
-
-
-# --- Labels and texts -----------------------------------------------------------------
-
-
-def _labels(
-    table: Table, kind: str, names: Sequence[str], shape: _Shape, rows: Sequence[Sequence[str]]
-) -> Cell | None:
-    """How the labels of a row are told: one column of them, else one column a label."""
-    header, labels = table.header, shape.labels
-    one = next((header.index(name) for name in names if name in header), None)
-    if one is not None:
-        filled = [row[one].strip() for row in rows if row[one].strip()]
-        ids = bool(filled) and all(_are_ids(cell.strip("[]() ")) for cell in filled)
-        if ids and not any(label.isdecimal() for label in labels):
-            shape.notes.append(
-                f"column {header[one]}: ids in the order {', '.join(labels[:3])}, ..."
-            )
-        return _names_in(one, labels, ids)
-    for form in ("{kind}_{label}", "{label}_{kind}", "label_{label}", "{label}"):
-        if kind == "pred" and "{kind}" not in form:
-            continue
-        columns = [form.format(kind=kind, label=label) for label in labels]
-        if set(columns) <= set(header):
-            shape.notes.append(f"columns {columns[0]}, ...: {kind} labels, 0 or 1")
-            return _one_hot([header.index(name) for name in columns], labels)
-    return None
-
-
-def _names_in(place: int, labels: tuple[str, ...], ids: bool) -> Cell:
-    def cell(row: list[str]) -> str:
-        text = row[place].strip()
-        found = _listed(text) if text.startswith(("[", "(")) else text.split(",") if ids else None
-        if found is None:
-            return text
-        names = [str(one).strip() for one in found if str(one).strip()]
-        if ids and names:
-            if any(not one.isdecimal() or int(one) >= len(labels) for one in names):
-                raise ValueError(f"{shown(text)} holds an id that is no label's")
-            names = [labels[int(one)] for one in names]
-        return ",".join(names)
-
-    return cell
-
-
-def _one_hot(places: Sequence[int], labels: tuple[str, ...]) -> Cell:
-    def cell(row: list[str]) -> str:
-        marks = [_ON.get(row[place].strip().lower()) for place in places]
-        if None in marks:
-            wrong = row[places[marks.index(None)]]
-            raise ValueError(f"{shown(wrong)} is neither 0 nor 1")
-        return ",".join(label for label, mark in zip(labels, marks, strict=True) if mark)
-
-    return cell
-
-
-def _text(header: Sequence[str]) -> tuple[Cell, tuple[str, ...]]:
-    place = next((header.index(name) for name in _TEXTS if name in header), None)
-    if place is not None:
-        return _at(place), ()
-    place = next((header.index(name) for name in _IDS if name in header), None)
-    if place is not None:
-        return _at(place), (f"no texts: rows are told by column {header[place]}",)
-    numbers = count(1)
-    return lambda _: f"row {next(numbers)}", ("no texts: rows are told by their number",)
-
-
-def _listed(text: str) -> list[Any] | None:
-    """A list in a cell, as JSON or as Python writes it; NumPy's spaces for commas as well."""
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            found = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        return list(found) if isinstance(found, list | tuple) else None
-    inside = text.strip("[]() \n")
-    parts = inside.replace(",", " ").split()
-    return [part.strip("'\"") for part in parts] if text[:1] in "[(" else None
+def _placed(
+    places: tuple[int, ...], named: tuple[str, ...], label_set: LabelSet
+) -> tuple[int, ...]:
+    """Places of columns in the order of the labels."""
+    return tuple(places[named.index(label)] for label in label_set.labels) if named else places

@@ -207,6 +207,8 @@ class Analysis:
     @Once
     def influences(self) -> Mapping[str, Influence]:
         """Metrics that need probabilities: of classes and, by overall key, averages."""
+        if not self.predictions.has_probabilities:
+            return {}
         return influences(self.predictions.truth, self.predictions.probabilities)
 
     @Once
@@ -216,6 +218,8 @@ class Analysis:
         Those that need probabilities are taken as linear: each text's influence, as often as it
         was drawn.
         """
+        if not self.influences:
+            return self.resampled.overall
         with _DRAWING:
             weights = bootstrap_weights(len(self), self.resamples, self.seed)
         averages = {key: one for key, one in self.influences.items() if key in OVERALL}

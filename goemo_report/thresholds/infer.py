@@ -17,7 +17,7 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray
 
 _WIDE = 0.01  # a file of many texts pins its threshold closer than this
 
-ThresholdRule = Literal["global", "top-1-fallback", "top-1", "per-class", "inconsistent"]
+ThresholdRule = Literal["global", "top-1-fallback", "top-1", "per-class", "inconsistent", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class InferredThreshold:
     same, where a text that reaches it nowhere (`fallback_rows` of them) gets its most probable
     label. `top-1`: always the most probable label. `per-class`: `per_class` has one threshold
     a label (None where the data do not say), `value` is None. `inconsistent`: no rule fits;
-    `value` is the threshold that the fewest texts contradict, `contradictions` of them.
+    `value` is the threshold that the fewest texts contradict, `contradictions` of them. `given`:
+    there are no probabilities, and no threshold.
     """
 
     rule: ThresholdRule
@@ -46,6 +47,8 @@ class InferredThreshold:
     @property
     def description(self) -> str:
         """The finding in one line."""
+        if self.rule == "given":
+            return f"predicted {self.noun}s without probabilities, no threshold"
         if self.rule == "top-1":
             return f"the most probable {self.noun} of each text, no threshold"
         if self.rule == "per-class" and self.per_class is not None:
@@ -67,6 +70,11 @@ class InferredThreshold:
             text += f", else the most probable {self.noun} "
             text += f"({self.fallback_rows} of {self.rows} rows)"
         return text
+
+
+def given_labels(rows: int, noun: str = "label") -> InferredThreshold:
+    """What there is to say of predicted labels without probabilities."""
+    return InferredThreshold("given", rows, math.nan, math.nan, None, noun=noun)
 
 
 def infer_threshold(

@@ -150,8 +150,13 @@ def choices(
     """Every protocol for the predictions that are judged, the oracle last.
 
     Without validation predictions of the same labels there are no tuned protocols; nor when
-    validation itself is judged, as tuning there would be the oracle.
+    validation itself is judged, as tuning there would be the oracle. Without probabilities there
+    are the labels as logged.
     """
+    if not judged.has_probabilities:
+        return (as_logged(judged.labels),)
+    if validation is not None and not validation.has_probabilities:
+        validation = None
     found = [fixed(judged.labels), as_logged(judged.labels)]
     if split != "val" and validation is not None and validation.labels == judged.labels:
         overall = tuned_globally(validation)

@@ -23,6 +23,7 @@ from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, SENTIMENT, LabelSet
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
+from goemo_report.reading.columns import Reading
 from goemo_report.results import RunResult
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result
@@ -185,23 +186,23 @@ def test_a_misspelt_label_is_told() -> None:
 
 def test_labels_asked_for_settle_order_and_ids(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeffthreat\n\ntoxic\ninsult\n", "utf-8")
-    [asked] = label_choice(str(tmp_path / "labels.txt")).expected
+    [asked] = label_choice(str(tmp_path / "labels.txt")).reading.expected
     path, three = tmp_path / "p.csv", own(("toxic", "insult", "threat"))
     write_predictions(path, three.texts, three.truth, three.probabilities, 0.5, three.labels)
-    found = read_predictions(path, expected=[asked])
+    found = read_predictions(path, reading=Reading((asked,)))
     assert found.labels == ("threat", "toxic", "insult")
     assert np.array_equal(found.truth, three.truth[:, [2, 0, 1]])
     with pytest.raises(DataError, match=r"does not have the 7 labels .* lacks anger"):
-        read_predictions(path, expected=label_choice("ekman").expected)
+        read_predictions(path, reading=label_choice("ekman").reading)
     lines = ["text,true_labels,pred_probs_toxic,pred_probs_insult,pred_probs_threat"]
     path.write_text("\n".join([*lines, 'a,"0,2",0.9,0.1,0.2', "b,1,0.1,0.8,0.3"]) + "\n")
     by_file = read_predictions(path)  # ids follow the columns
     assert by_file.truth.tolist() == [[True, False, True], [False, True, False]]
-    settled = read_predictions(path, expected=[asked])
+    settled = read_predictions(path, reading=Reading((asked,)))
     assert settled.labels == asked.labels
     assert settled.truth.tolist() == [[True, False, True], [False, True, False]]
     assert settled.probabilities[0].tolist() == [0.2, 0.9, 0.1]
-    wide = label_choice("goemotions").expected
+    wide = label_choice("goemotions").reading.expected
     assert [len(one.labels) for one in wide] == [28, 27]
 
 
@@ -277,7 +278,7 @@ def test_commands_say_what_became_of_labels(
     assert json.loads(shown)["labels"] == list(EKMAN.labels)
     assert "note: rolled up from 28 emotions to 7 by ekman" in said
     shown, said = run("compare", "wide.csv", "ekman.csv", "-o", "-", "--format", "md")
-    assert "note: R2: rolled up from 28 emotions to 7 by ekman" in said
+    assert "note: wide: rolled up from 28 emotions to 7 by ekman" in said
     assert "# Ekman emotions report" in shown
     assert "R2: rolled up from 28 emotions" in shown
     run("check", "wide.csv", "--map-to", "sentiment", "--fail-under", "f1_positive=0.1")

@@ -124,6 +124,7 @@ class TestScore:
         )
         own = dict.fromkeys(held.labels, 0.9)
         assert gr.score(held, threshold=own).per_label["threshold"].eq(0.9).all()
+        assert held.y_prob is not None
         assert held.y_true.shape == held.y_prob.shape == held.y_pred.shape == (300, 28)
         assert list(held.to_frame())[:4] == [
             "text", "true_labels", "pred_labels", "pred_probs_admiration",
@@ -272,7 +273,7 @@ run.finish()
         monkeypatch.setenv(name, value)
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     (run,) = gr.runs(wandb_dir=tmp_path)
-    assert np.array_equal(run.predictions("test").y_prob, probabilities)
+    assert np.array_equal(run.predictions("test").probabilities, probabilities)
     expected = gr.score(y_true=truth, y_prob=probabilities, labels=EMOTIONS)
     assert run.summary["test/macro_f1"] == pytest.approx(expected.overall["macro_f1"], abs=1e-12)
     assert len(set(run.artifacts()["artifact"])) == 2

@@ -178,9 +178,11 @@ def test_rows_without_texts(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda f: f.drop(columns=[c for c in f if c.startswith("pred_probs")]), "lacks 1 column"),
         (lambda f: f.drop(columns="true_labels"), "lacks 1 column: true_labels; it has 'text'"),
-        (lambda f: f.assign(true_labels="99"), r"row 1\): '99' holds an id that is no label's"),
+        (
+            lambda f: f.assign(true_labels="99"),
+            r"line 2 \(row 1\), column true_labels: '99' holds an id that is no label's",
+        ),
         (lambda f: f.assign(true_labels="['mirth']"), "'mirth' is no emotion"),
     ],
 )

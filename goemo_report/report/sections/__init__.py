@@ -88,7 +88,9 @@ def build_report(
     sections = tuple(
         replace(section, chapter=module.CHAPTER, folded=module.CHAPTER == APPENDIX)
         for name, module in modules.items()
-        if (only is None or name in only) and (section := module.build(comparison)) is not None
+        if (only is None or name in only)
+        and (comparison.with_probabilities or not getattr(module, "NEEDS_PROBABILITIES", False))
+        and (section := module.build(comparison)) is not None
     )
     texts = texts_range(comparison)
     where = "" if comparison.same_texts else " (not the same ones for all)"

@@ -26,6 +26,7 @@ from goemo_report.report.sections._words import sample
 
 ORDER = 70
 CHAPTER = "Thresholds and calibration"
+NEEDS_PROBABILITIES = True
 POINTS: Final = 120
 """Most points of a curve."""
 _RECALLS: Final = (0.2, 0.4, 0.6, 0.8)
@@ -38,13 +39,13 @@ def build(comparison: Comparison) -> Section:
     """Reliability diagram and calibration errors of every run."""
     found: dict[str, Reliability] = {}
     upper: dict[str, Reliability] = {}
-    for run in comparison.runs:
+    for run in comparison.with_probabilities:
         truth, probabilities = run.predictions.truth, run.predictions.probabilities
         found[run.id] = reliability(truth, probabilities)
         likely = probabilities >= LIKELY
         if likely.any():
             upper[run.id] = reliability(truth[likely], probabilities[likely])
-    rankings = {run: _ranking(run) for run in comparison.runs}
+    rankings = {run: _ranking(run) for run in comparison.with_probabilities}
     return Section.of(
         "calibration",
         "Calibration and ranking",
@@ -62,6 +63,10 @@ def build(comparison: Comparison) -> Section:
         "come from all points. With rare labels the ROC curve flatters: read the precision-recall "
         "curve.",
     )
+
+
+def _ranked(comparison: Comparison) -> list[ComparedRun]:
+    return [run for run in comparison.ranked if run in comparison.with_probabilities]
 
 
 class _Drawn(NamedTuple):
@@ -120,6 +125,7 @@ def _curve_plot(comparison: Comparison, found: dict[ComparedRun, _Drawn], kind: 
             group="0.5",
         )
         for recipe in drawn(comparison)
+        if all(run in found for run in recipe.counted)
     )
     return Plot(
         id=f"curves-{kind}",
@@ -139,7 +145,7 @@ def _curve_table(comparison: Comparison, found: dict[ComparedRun, _Drawn]) -> Ta
     return run_table(
         "curves-precision-recall-values",
         "Precision at recall, micro",
-        comparison.ranked,
+        _ranked(comparison),
         (
             Column("ap", "micro AP", "number"),
             *(
@@ -156,14 +162,14 @@ def _auc(comparison: Comparison) -> Table:
     return run_table(
         "curves-roc-values",
         "AUC",
-        comparison.ranked,
+        _ranked(comparison),
         columns,
         lambda run: (run.value(column.key) for column in columns),
     )
 
 
 def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
-    runs = [(run, found[run.id]) for run in comparison.runs if run.id in found]
+    runs = [(run, found[run.id]) for run in comparison.with_probabilities if run.id in found]
     table = Table(
         id="reliability-bins",
         title="Bins of the reliability diagram",
@@ -243,19 +249,21 @@ def _table(
         Column("mean_probability", "mean probability", "number", digits=4),
         Column("base_rate", "share true", "number", digits=4),
     )
-    return run_table("calibration-errors", "Calibration errors", comparison.ranked, columns, cells)
+    return run_table(
+        "calibration-errors", "Calibration errors", _ranked(comparison), columns, cells
+    )
 
 
 def _per_class(comparison: Comparison) -> Table:
     errors: dict[str, dict[str, float]] = {}
-    for run in comparison.runs:
+    for run in comparison.with_probabilities:
         values = class_ece(run.predictions.truth, run.predictions.probabilities).tolist()
         errors[run.id] = dict(zip(run.labels, values, strict=True))
     return label_table(
         comparison,
         "calibration-emotions",
         f"ECE of each {comparison.noun}",
-        run_columns(comparison.runs, digits=4, shade=True),
-        lambda label: (errors[run.id].get(label) for run in comparison.runs),
+        run_columns(comparison.with_probabilities, digits=4, shade=True),
+        lambda label: (errors[run.id].get(label) for run in comparison.with_probabilities),
         collapsed=True,
     )

@@ -120,9 +120,9 @@ def _texts(comparison: Comparison, limit: int) -> Table:
             _names(predictions, predicted, one.row),
             predictions.labels[one.label],
             one.kind,
-            one.confidence,
+            one.confidence if predictions.has_probabilities else None,
             _who(wrong, b=other in shown[1:2]),
-            " ".join(f"{value:.2f}" for value in p),
+            " ".join(f"{value:.2f}" for value in p) if predictions.has_probabilities else "",
             one.row + 1,
         )
 
@@ -173,10 +173,10 @@ def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | 
     predictions = best.predictions
     alike = [
         run.predictions.probabilities
-        for run in comparison.runs
+        for run in comparison.with_probabilities
         if (run.labels, run.predictions.texts) == (predictions.labels, predictions.texts)
     ]
-    found = suspects(predictions.truth, alike, 3 * limit)
+    found = suspects(predictions.truth, alike, 3 * limit) if alike else []
     if not found:
         return None
     return Table(

@@ -75,7 +75,9 @@ def _behaviour(comparison: Comparison) -> Table:
 
 
 def _predicted(run: ComparedRun) -> BoolArray:
-    return run.predictions.probabilities >= run.found.scores.threshold
+    held = run.predictions
+    at_threshold = held.probabilities >= run.found.scores.threshold
+    return at_threshold if held.has_probabilities else held.predicted
 
 
 def _labels_per_text(comparison: Comparison) -> Plot:
@@ -184,7 +186,7 @@ def _by_length(comparison: Comparison) -> Plot:
                 item.macro_f1,
                 item.classes,
                 item.exact_match,
-                item.micro_auc,
+                item.micro_auc if run.predictions.has_probabilities else None,
             )
             for run, found in bins.items()
             for item in found

@@ -6,7 +6,12 @@ from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
-from goemo_report.metrics.table import OVERALL, READING_ORDER, ZERO_DIVISION_RULE, OverallMetric
+from goemo_report.metrics.table import (
+    READING_ORDER,
+    ZERO_DIVISION_RULE,
+    OverallMetric,
+    titles,
+)
 from goemo_report.report.document import Callout, Section, Table
 from goemo_report.report.sections._tables import (
     Cells,
@@ -49,8 +54,11 @@ def build(comparison: Comparison) -> Section:
 
 def _without_probabilities(comparison: Comparison) -> Callout | None:
     runs = [run.name for run in comparison.runs if not run.found.scores.has_probabilities]
-    needed = listed(one.title for one in OVERALL.values() if one.metric.needs_probabilities)
-    text = f"No probabilities in the files of {listed(runs)}: no {needed}."
+    needed = titles(lambda one: one.needs_probabilities)
+    text = (
+        f"No probabilities in the files of {listed(runs)}, only predicted labels: no {needed}, "
+        "no calibration, curves and thresholds."
+    )
     return Callout("note", text) if runs else None
 
 

@@ -23,6 +23,7 @@ from goemo_report.thresholds.tune import MINIMUM_SUPPORT
 
 ORDER = 60
 CHAPTER = "Thresholds and calibration"
+NEEDS_PROBABILITIES = True
 _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (
     ("fixed", "fixed 0.5"),
     ("as-logged", "as logged"),
@@ -43,7 +44,8 @@ _TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
 def build(comparison: Comparison) -> Section:
     """Protocols side by side, sweeps, tuned thresholds."""
     found = {
-        run: sweep(run.predictions.truth, run.predictions.probabilities) for run in comparison.runs
+        run: sweep(run.predictions.truth, run.predictions.probabilities)
+        for run in comparison.with_probabilities
     }
     return Section.of(
         "thresholds",
@@ -64,7 +66,7 @@ def build(comparison: Comparison) -> Section:
 
 
 def _untuned(comparison: Comparison) -> Callout | None:
-    names = [run.name for run in comparison.runs if run.tuned is None]
+    names = [run.name for run in comparison.with_probabilities if run.tuned is None]
     reason = (
         "the report is on validation itself, where tuning would be the bound"
         if comparison.split == "val"

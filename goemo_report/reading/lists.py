@@ -1,0 +1,104 @@
+"""Lists in a cell, as JSON, Python or NumPy write them: `["joy"]`, `['joy' 'love']`, `{3}`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+# array([...], dtype=object), tensor([...]), frozenset({...})
+_WRAPPED: Final = re.compile(
+    r"(?:np\.|numpy\.)?(?:array|tensor|set|frozenset|tuple|list)"
+    r"\((.*?)(?:,\s*(?:dtype|device)=.*)?\)",
+    re.DOTALL,
+)
+_SCALAR: Final = re.compile(r"\b(?:np|numpy)\.\w+\(([^()]*)\)")
+_ITEM: Final = re.compile(
+    r"""\s*(?:(['"])((?:\\.|(?!\1).)*)\1|([^\s,\[\](){}'"]+))\s*(?:,|(?=['"\s])|$)""", re.DOTALL
+)
+_BRACKETS: Final = ("[]", "()", "{}")
+_NOTHING: Final = frozenset({"", "nan", "none", "null", "<na>", "n/a", "na", "nat"})
+_NAMES: Final = ("label", "name", "class", "emotion")
+_VALUES: Final = ("score", "probability", "prob", "value")
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a cell holds nothing: empty, None, or not a number."""
+    if isinstance(value, str):
+        return value.strip().lower() in _NOTHING
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def listed(value: Any) -> Sequence[Any] | Mapping[Any, Any] | None:
+    """The list or mapping that a cell holds, as itself or as text; None where it is neither.
+
+    A list of `{"label": ..., "score": ...}`, as pipelines of transformers give it, is a mapping.
+    """
+    if isinstance(value, str):
+        value = _parsed(value.strip())
+    elif hasattr(value, "tolist") and getattr(value, "ndim", False):
+        value = value.tolist()
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
+    if isinstance(value, list | tuple) and value and all(isinstance(x, Mapping) for x in value):
+        return _by_name(value)
+    return value if isinstance(value, list | tuple | Mapping) else None
+
+
+def _parsed(text: str) -> Any:
+    if not text or text[-1] not in "])}":
+        return None
+    text = _SCALAR.sub(r"\1", text)
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped:
+        text = wrapped[1].strip() or "[]"
+    if text[0] + text[-1] not in _BRACKETS:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if "{" in text and ":" in text:
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return None
+    return _items(text[1:-1].strip())
+
+
+def _items(inside: str) -> list[str] | None:
+    """Items between brackets; without quotes parted by commas, or by spaces where there are none.
+
+    Python would join `'joy' 'love'`, which is how NumPy writes two items.
+    """
+    if "'" not in inside and '"' not in inside:
+        parts = inside.split(",") if "," in inside else inside.split()
+        items = [part.strip() for part in parts]
+        if items and not items[-1]:
+            items.pop()
+        return None if any(set(item) & set("[](){}") for item in items) else items
+    found, at = [], 0
+    while at < len(inside):
+        item = _ITEM.match(inside, at)
+        if item is None:
+            return None
+        quote, text, bare = item[1], item[2], item[3]
+        if quote and "\\" in text:
+            try:
+                text = ast.literal_eval(f"{quote}{text}{quote}")
+            except (ValueError, SyntaxError):
+                return None
+        found.append(text if quote else bare)
+        at = item.end()
+    return found
+
+
+def _by_name(items: Sequence[Mapping[Any, Any]]) -> Mapping[Any, Any] | None:
+    name = next((key for key in _NAMES if key in items[0]), None)
+    value = next((key for key in _VALUES if key in items[0]), None)
+    if name is None or any(name not in item for item in items):
+        return None
+    return {item[name]: item.get(value, 1) if value else 1 for item in items}
