@@ -13,7 +13,7 @@ from goemo_report.checkpoints.checkpoint import Precision, sigmoid
 from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import ChangedFileError, NotFoundError, require_extra
+from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
