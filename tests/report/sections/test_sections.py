@@ -106,7 +106,7 @@ def test_means_over_seeds_stand_for_a_recipe_and_not_its_luckiest_run(
     assert names == ["roberta-large, 2 runs", "distilbert-base, 2 runs"]
     fixed = [one for one in plot.series if one.name.endswith(", at 0.5")]
     for series, runs in zip(fixed, (FOUR[2:], FOUR[:2]), strict=True):
-        assert series.x == (pytest.approx(np.mean([macro_f1(run) for run in runs])),)
+        assert list(series.x) == pytest.approx([np.mean([macro_f1(run) for run in runs])])
         assert series.low[0] is not None
         assert series.low[0] < series.x[0] < series.high[0]  # type: ignore[operator] # numbers
     ticks = [one for one in plot.series if one.style == "ticks"]
