@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goemo_report.cli._output import spinner, write, write_lines
+from goemo_report.errors import ArgumentError
+from goemo_report.formats.text import shown
 
 if TYPE_CHECKING:
     from goemo_report import ComparisonResult
@@ -24,15 +26,24 @@ def check_sections(wanted: Sequence[str]) -> None:
 
 
 def build(
-    comparison: ComparisonResult, formats: Sequence[str], command: str, only: Sequence[str] = ()
+    comparison: ComparisonResult,
+    formats: Sequence[str],
+    command: str,
+    only: Sequence[str] = (),
+    table: str | None = None,
 ) -> tuple[Report, dict[str, str]]:
-    """The report, and in every format before any file is written."""
-    from goemo_report.report.render import render
+    """The report, and in every format before any file is written; of one table where asked."""
+    from goemo_report.report.render import render, render_block
 
     with spinner() as moving:
         moving("computing the report")
         report = comparison.report(sections=only, command=command)
-    return report, {form: render(report, form) for form in formats}
+    if table is None:
+        return report, {form: render(report, form) for form in formats}
+    tables = report.tables()
+    if table not in tables:
+        raise ArgumentError(f"there is no table {shown(table)}", f"Tables: {', '.join(tables)}")
+    return report, {form: render_block(tables[table], form) for form in formats}
 
 
 def write_all(documents: dict[str, str], directory: Path, stem: str) -> list[Path]:

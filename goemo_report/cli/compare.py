@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from goemo_report.cli._output import (
     note_all,
     note_skipped,
     progress,
+    say,
     spinner,
     write,
     write_json,
@@ -48,6 +50,7 @@ ORDER = 30
     "goemo-report compare --tag final --wandb-dir wandb --open",
     "goemo-report compare RUN_A RUN_B --baseline RUN_A --split val --output handin",
     "goemo-report compare --tag final --section emotions --format csv -o -",
+    "goemo-report compare --tag final --table differences-emotions --format csv -o -",
     "goemo-report compare --tag final --publish",
 )
 @run_argument("[RUN]...", nargs=-1)
@@ -100,6 +103,11 @@ ORDER = 30
     help="Only this section; repeatable. A wrong ID lists them all.",
 )
 @click.option(
+    "--table",
+    metavar="ID",
+    help="Only this table, as wide as it is. A wrong ID lists those of the sections chosen.",
+)
+@click.option(
     "--resamples",
     type=click.IntRange(min=100),
     default=1000,
@@ -149,6 +157,7 @@ def command(
     rank_on: Split | None,
     margin: float,
     sections: tuple[str, ...],
+    table: str | None,
     resamples: int,
     seed: int,
     no_text: bool,
@@ -197,7 +206,7 @@ def command(
     note_skipped(comparison.skipped)
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))
     line = shlex.join(("goemo-report", *typed))
-    report, documents = build(comparison, formats, line, sections)
+    report, documents = build(comparison, formats, line, sections, table)
     if summary is not None:
         write(render_summary(report), summary)
     if export_thresholds is not None:
@@ -207,10 +216,20 @@ def command(
         write(documents[formats[0]])
     else:
         written = write_all(documents, reports, stem)
+        if sys.stdout.isatty():
+            _tell(comparison)
     if is_published:
         _publish(comparison, stem, sections, line, asked)
     if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
+
+
+def _tell(comparison: gr.ComparisonResult) -> None:
+    """On a terminal: the verdict, and the five best runs."""
+    say(comparison.verdict)
+    best = comparison.leaderboard.head(5)
+    for run, value in zip(best["run"], best["value"], strict=True):
+        say(f"{value:.3f}  {run}")
 
 
 def _default_name(asked: Mapping[str, Any], runs: Sequence[str]) -> str:

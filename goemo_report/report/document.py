@@ -252,3 +252,9 @@ class Report:
     featured: frozenset[int] = frozenset()
     """Runs, by index in the palette, that a page has lines and columns of; empty: all."""
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, Table]:
+        """Every table by its id, those behind figures among them, in the order of the report."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        found = [one.table if isinstance(one, Plot | Heatmap) else one for one in blocks]
+        return {one.id: one for one in found if isinstance(one, Table)}

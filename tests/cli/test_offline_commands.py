@@ -292,6 +292,17 @@ class TestCompare:
         assert result.exit_code == 0, result.stderr
         assert all(emotion in result.stdout for emotion in EMOTIONS)
 
+    def test_one_table_as_wide_as_it_is(self, offline_root: Path) -> None:
+        asked = ("compare", "--wandb-dir", offline_root, "--format", "csv", "-o", "-")
+        result = invoke(*asked, "--table", "differences-emotions")
+        assert result.exit_code == 0, result.stderr
+        head, *rows = result.stdout.splitlines()
+        assert head.startswith("emotion,support,a,b,difference,")
+        assert {row.partition(",")[0] for row in rows} == set(EMOTIONS)
+        wrong = invoke(*asked, "--section", "emotions", "--table", "nothing")
+        assert wrong.exit_code == 2
+        assert "Tables: emotions-f1, " in wrong.stderr
+
     def test_a_summary_for_a_pull_request(self, offline_root: Path, tmp_path: Path) -> None:
         result = invoke(
             "compare", "--wandb-dir", offline_root, "--summary", "short.md", "--format", "md"

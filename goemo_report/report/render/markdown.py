@@ -62,8 +62,15 @@ def render_markdown(report: Report) -> str:
     parts.append(f"Written {show_date(report.created_at)}.")
     if report.palette_names:
         parts.append(f"Runs: {'; '.join(map(markdown_text, report.palette_names))}.")
+    chapter = ""
     for section in report.sections:
-        parts += _section(section, targets)
+        if section.chapter != chapter:
+            chapter = section.chapter
+            parts.append(f"# {markdown_text(chapter)}")
+        found = _section(section, targets)
+        if section.folded:
+            found = [_fold(section.title, "\n\n".join(part for part in found if part))]
+        parts += found
     parts.append("---")
     if report.command:
         parts += ["Made with", _code(Code(report.command))]
