@@ -60,9 +60,10 @@ def _published(comparison: Comparison) -> Iterator[Block]:
     )
     yield Callout(
         "note",
-        f"Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
-        f"this split is about \u00b1{SAMPLING_ERROR:.2f} (95%), so smaller gaps between two rows "
-        "mean nothing by themselves. A row tuned on test is a bound, not a result.",
+        "Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
+        f"this split is about \u00b1{SAMPLING_ERROR:.2f} (95%), that of a gap between two rows up "
+        f"to \u00b1{SAMPLING_ERROR * 2**0.5:.2f}: smaller gaps mean nothing by themselves. "
+        "A row tuned on test is a bound, not a result.",
     )
     if len(whole) < len(comparison.runs):
         count = len(comparison.runs) - len(whole)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from goemo_report.comparison import Comparison
+from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.labels import Grouping
 from goemo_report.metrics.scores import score
+from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import best_marks, run_columns
 from goemo_report.report.sections._words import AT_HALF, sample
+from goemo_report.statistics.intervals import analyse
 
 ORDER = 50
 CHAPTER = "Where it differs"
@@ -51,8 +54,12 @@ def build(comparison: Comparison) -> Section | None:
 
 def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
     """Each group, and the mean over all of them."""
-    rolled = ((run, run.predictions.rolled_up(grouping)) for run in comparison.runs)
-    scores = {run: score(one.truth, one.probabilities, one.labels) for run, one in rolled}
+    rolled = {run: run.predictions.rolled_up(grouping) for run in comparison.runs}
+    scores = {run: score(one.truth, one.probabilities, one.labels) for run, one in rolled.items()}
+    bounds = [
+        dict(zip(rolled[run].labels, zip(*_bounds(rolled[run]), strict=True), strict=True))
+        for run in comparison.ranked
+    ]
     base, present = scores[comparison.baseline], set(comparison.labels)
     support = dict(zip(base.labels, base.counts.support.tolist(), strict=True))
     f1 = [
@@ -62,9 +69,18 @@ def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
     for group in dict.fromkeys(name for one in f1 for name in one):
         members = [label for label in grouping.groups[group] if label in present]
         values = [one.get(group) for one in f1]
-        marked = zip(values, best_marks(values), strict=True)
-        cells = (Cell(value, mark=mark) for value, mark in marked)
+        marked = zip(values, bounds, best_marks(values), strict=True)
+        cells = [
+            Cell(value, own[group][0], own[group][1], mark=mark) if group in own else Cell(None)
+            for value, own, mark in marked
+        ]
         note = ", ".join(members) if members != [group] else ""
         yield (Cell(group, note=note), len(members), support.get(group), *cells)
     means = [scores[run].overall["macro_f1"] for run in comparison.ranked]
     yield ("macro F1 over groups", None, None, *means)
+
+
+def _bounds(rolled: Predictions) -> tuple[list[float], list[float]]:
+    """95% interval of the F1 of each group."""
+    low, high = analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD).class_bounds["f1"]
+    return low.tolist(), high.tolist()
