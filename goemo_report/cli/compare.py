@@ -42,6 +42,7 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.render import FORMATS, render_summary
 
 ORDER = 30
+_SHORT = ("summary", "leaderboard", "differences", "emotions")
 
 
 @report_command(
@@ -103,6 +104,12 @@ ORDER = 30
     help="Only this section; repeatable. A wrong ID lists them all.",
 )
 @click.option(
+    "--short",
+    "is_short",
+    is_flag=True,
+    help="Only the answer and where the runs differ.",
+)
+@click.option(
     "--table",
     metavar="ID",
     help="Only this table, as wide as it is. A wrong ID lists those of the sections chosen.",
@@ -157,6 +164,7 @@ def command(
     rank_on: Split | None,
     margin: float,
     sections: tuple[str, ...],
+    is_short: bool,
     table: str | None,
     resamples: int,
     seed: int,
@@ -185,6 +193,8 @@ def command(
         if ctx.get_parameter_source("formats") is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError("--output - prints one document: give --format once")
         formats = formats[:1]
+    if is_short:
+        sections = tuple(dict.fromkeys((*_SHORT, *sections)))
     check_sections(sections)
     with progress() as bar:
         comparison = gr.compare(

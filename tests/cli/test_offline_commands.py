@@ -292,6 +292,16 @@ class TestCompare:
         assert result.exit_code == 0, result.stderr
         assert all(emotion in result.stdout for emotion in EMOTIONS)
 
+    def test_the_short_form_is_the_answer_and_where_the_runs_differ(
+        self, offline_root: Path
+    ) -> None:
+        asked = ("compare", "--wandb-dir", offline_root, "--format", "json", "-o", "-", "--short")
+        result = invoke(*asked)
+        assert result.exit_code == 0, result.stderr
+        sections = json.loads(result.stdout)["sections"]
+        assert {one["chapter"] for one in sections} == {"Answer", "Where it differs"}
+        assert "seeds" in invoke(*asked, "--section", "seeds").stdout
+
     def test_one_table_as_wide_as_it_is(self, offline_root: Path) -> None:
         asked = ("compare", "--wandb-dir", offline_root, "--format", "csv", "-o", "-")
         result = invoke(*asked, "--table", "differences-emotions")
