@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.ensemble import Ensemble
@@ -25,22 +24,20 @@ from goemo_report.api.arguments import (
     each,
     settled,
 )
-from goemo_report.api.one_run import Run
+from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, DataError, NotFoundError
+from goemo_report.errors import DataError, NotFoundError
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import Predictions, understood
-from goemo_report.results import COMPLETE, LoadedRuns, RunResult, load_results, result_of
+from goemo_report.results import COMPLETE
 from goemo_report.settings import SourceChoice, creation_time
-from goemo_report.sources.base import RunSource
-from goemo_report.sources.model import Listing, RunQuery, RunRecord, SkippedRun
-from goemo_report.sources.resolve import gather, with_run
+from goemo_report.sources.model import SkippedRun
 from goemo_report.sources.store import cache_directory
 from goemo_report.statistics.equivalence import MARGIN
 
@@ -48,11 +45,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.report.document import Heatmap, Plot, Report
     from goemo_report.sources.wandb_api.publishing import Published
-
-Comparable: TypeAlias = Run | Predictions | Place
 
 PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
 _FORMATS: Final = {".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv"}
@@ -426,15 +420,15 @@ def compare(
 
     """
     check_split(split)
-    wanted = list(_items(runs, others))
+    wanted = list(items(runs, others))
     skipped = runs.skipped if isinstance(runs, Runs) else ()
     choice, where = chosen_labels(labels, map_to), settled(wandb_dir, entity, project)
     with Bar(progress) as bar:
-        groups = list(_groups(wanted, where))
+        groups = list(grouped(wanted, where))
         if baseline is not None and isinstance(runs, Runs):
-            baseline = _with_baseline(groups, runs, baseline)
+            baseline = with_baseline(groups, runs, baseline)
         found = compare_results(
-            _load(groups, split, choice, bar, figures=True),
+            load(groups, split, choice, bar, figures=True),
             baseline=baseline,
             split=split,
             skipped=skipped,
@@ -492,132 +486,9 @@ def averaged(
     progress: Shown = False,
 ) -> Ensemble:
     """The averaged predictions of both splits, and what goes with them."""
-    groups = list(_groups(list(_items(runs, others)), where or SourceChoice()))
+    groups = list(grouped(list(items(runs, others)), where or SourceChoice()))
     with Bar(progress) as bar:
-        return average_runs(_load(groups, split, chosen_labels(None, None), bar))
-
-
-class _Group(NamedTuple):
-    """Runs of one source that are read at once, or predictions in memory, each with the name that
-    it was given."""
-
-    place: str
-    source: RunSource | None
-    runs: list[tuple[str | None, RunRecord]]
-    held: list[tuple[str | None, Predictions]]
-
-
-def _items(
-    runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
-    others: Sequence[Comparable],
-) -> Iterator[tuple[str | None, Comparable]]:
-    if isinstance(runs, Mapping):
-        yield from ((str(name), _checked(item)) for name, item in runs.items())
-    elif isinstance(runs, Sequence) and not isinstance(runs, str):
-        yield from ((None, _checked(item)) for item in runs)
-    else:
-        yield None, _checked(runs)
-    yield from ((None, _checked(item)) for item in others)
-
-
-def _groups(
-    wanted: Sequence[tuple[str | None, Comparable]], where: SourceChoice
-) -> Iterator[_Group]:
-    """What was asked for by where it is read from, in the order asked."""
-    for kind, batch in groupby(wanted, key=_kind):
-        items = list(batch)
-        held = [(name, item) for name, item in items if isinstance(item, Predictions)]
-        runs = [(name, item) for name, item in items if isinstance(item, Run)]
-        places = [
-            (name, os.fspath(item)) for name, item in items if isinstance(item, str | os.PathLike)
-        ]
-        if held:
-            yield _Group("predictions in memory", None, [], held)
-        for _, group in groupby(runs, key=lambda pair: id(pair[1].source)):
-            own = list(group)
-            source = own[0][1].source
-            found = [(name, run.record) for name, run in own]
-            yield _Group(source.description, source, found, [])
-        if kind == "unnamed":
-            yield _found(None, [place for _, place in places], where)
-        else:
-            yield from (_found(name, [place], where) for name, place in places)
-
-
-def _found(name: str | None, places: Sequence[str], where: SourceChoice) -> _Group:
-    source, listing = gather(where, places, RunQuery())
-    return _Group(source.description, source, [(name, record) for record in listing.runs], [])
-
-
-def _checked(item: Comparable) -> Comparable:
-    if not isinstance(item, Run | Predictions | str | os.PathLike):
-        kind = type(item).__name__
-        raise ArgumentError(f"a {kind} is no run", "Give runs, predictions, names or files")
-    return item
-
-
-def _kind(pair: tuple[str | None, Comparable]) -> str:
-    """Runs are read at once that follow each other; places without a name are found at once."""
-    name, item = pair
-    if isinstance(item, Run | Predictions):
-        return type(item).__name__
-    return "unnamed" if name is None else "named"
-
-
-def _with_baseline(groups: list[_Group], runs: Runs, baseline: str) -> str:
-    """The id of the baseline, which joins the runs, the first of the groups, if it is not among
-    them."""
-    source, listing, run = with_run(runs.choice, runs.source, Listing(runs.records), baseline)
-    if len(listing.runs) > len(runs):
-        more = groups[0].runs[len(runs) :]
-        own: list[tuple[str | None, RunRecord]] = [(None, one) for one in listing.runs]
-        groups[0] = _Group(source.description, source, [*own, *more], [])
-    return run.id
-
-
-def _load(
-    groups: Sequence[_Group],
-    split: Split,
-    labels: LabelChoice,
-    bar: Bar,
-    *,
-    figures: bool = False,
-) -> LoadedRuns:
-    """Results in the order asked, with the names asked for; `figures` as in load_results."""
-    found: list[RunResult] = []
-    more: list[LoadedRuns] = []
-    for group in groups:
-        for name, held in group.held:
-            one = result_of(labels.on(held), split, name or f"predictions {len(found) + 1}")
-            found.append(_distinct(one, found))
-        if group.source is None:
-            continue
-        records = [record for _, record in group.runs]
-        loaded = load_results(
-            group.source, records, progress=bar, reading=labels.reading, figures=figures
-        )
-        more.append(loaded)
-        names = {record.id: name for name, record in group.runs if name is not None}
-        for result in loaded:
-            name = names.get(result.id, result.run.name)
-            one = replace(result.changed(labels.on), run=replace(result.run, name=name))
-            found.append(_distinct(one, found))
-    return LoadedRuns(
-        tuple(found),
-        tuple(item for one in more for item in one.skipped),
-        tuple(run for one in more for run in one.logged),
-        tuple(note for one in more for note in one.notes),
-    )
-
-
-def _distinct(result: RunResult, others: Sequence[RunResult]) -> RunResult:
-    """A result whose id no other one has: the same file may be given twice."""
-    taken = {other.id for other in others}
-    run, number = result.run, 1
-    while run.id in taken:
-        number += 1
-        run = replace(run, id=f"{result.id} ({number})")
-    return replace(result, run=run)
+        return average_runs(load(groups, split, chosen_labels(None, None), bar))
 
 
 def _tested(run: ComparedRun, key: str) -> tuple[object, ...]:
