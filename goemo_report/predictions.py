@@ -191,12 +191,12 @@ def read_predictions(
     path = Path(path)
     source = name or path.name
     table = read_table(path, source)
-    found = understand(table, reading)
+    found, blocks = understand(table, reading)
     label_set, order = found.label_set, found.order
     texts: list[str] = []
     ids: list[str] = []
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
-    for block in table.blocks():
+    for block in blocks:
         truth = cells.labels(block, *found.truth, label_set, order)
         if found.probabilities:
             likely = cells.probabilities(block, *found.probabilities, label_set.labels, order)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Final, NamedTuple
 
 from goemo_report.contract import PROBABILITY_PREFIX, PROBABILITY_PREFIXES
@@ -121,8 +122,8 @@ class Columns:
     notes: tuple[str, ...]
 
 
-def understand(table: Table, reading: Reading) -> Columns:
-    """What the columns of a table mean.
+def understand(table: Table, reading: Reading) -> tuple[Columns, Iterator[Block]]:
+    """What the columns of a table mean, and its rows, of which the first were looked at.
 
     Raises DataError where columns lack, could mean several things, or where nothing names labels.
     """
@@ -132,7 +133,7 @@ def understand(table: Table, reading: Reading) -> Columns:
     except DataError as error:
         _Header(table, Block(table, 0, [()] * len(table.header)), reading).columns()
         raise error from None
-    return _Header(table, sample, reading).columns()
+    return _Header(table, sample, reading).columns(), chain((sample,), blocks)
 
 
 def seen(header: Sequence[str]) -> str:
