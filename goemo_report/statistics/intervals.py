@@ -50,7 +50,8 @@ METHODS: Final[Mapping[str, str]] = {
     "macro": (
         f"macro {titles(lambda one: one.counts)}: counts of each class drawn from their Dirichlet "
         "distributions, with one text more that is like those of the average class (empirical "
-        "Bayes), stretched by how classes vary together in the bootstrap"
+        "Bayes), stretched by how classes vary together in the bootstrap and no narrower than its "
+        "standard error asks for"
     ),
     "bootstrap": (
         "micro, weighted and samples averages, exact match, Hamming loss and Jaccard: "
@@ -265,11 +266,17 @@ class Analysis:
         return Interval(min(low, clip(value - margin)), max(high, clip(value + margin)))
 
     def _macro_bounds(self, name: str) -> tuple[float, float]:
-        """Quantiles of draws of the counts of each class, see `ClassDraws`."""
+        """Quantiles of draws of the counts of each class, see `ClassDraws`.
+
+        They reach at least as far as the bootstrap's standard error: the prior moves draws towards
+        the average class, which rare classes need not be like.
+        """
         metric, value = CLASS_METRICS[name], float(self.point.overall[f"macro_{name}"][0])
         drawn = self.draws.macro(metric, self.resampled.per_class[name])
         low, high = (float(end[0]) for end in percentiles(drawn[:, None], self.confidence))
-        return metric.clip(min(low, value)), metric.clip(max(high, value))
+        error = float(self.resampled.overall[f"macro_{name}"].std())
+        margin = normal_quantile(self.confidence) * error
+        return metric.clip(min(low, value - margin)), metric.clip(max(high, value + margin))
 
     @Once
     def draws(self) -> ClassDraws:
