@@ -488,7 +488,7 @@ def test_the_most_probable_label_as_fallback() -> None:
     assert infer_threshold(relabelled(made, only)).rule == "top-1"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.floats(0.0, 1.0), st.integers(0, 10**6))
 def test_a_consistent_file_is_never_called_otherwise(
     rows: int, threshold: float, seed: int

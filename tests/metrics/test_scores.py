@@ -216,7 +216,7 @@ def test_scikit_learn_agrees_on_one_threshold_a_class() -> None:
     assert_agreement(made.truth, made.probabilities, np.linspace(0.1, 0.9, 28))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 12), st.integers(2, 4), st.integers(0, 10**6), st.integers(0, 2))
 def test_scikit_learn_agrees_on_small_and_odd_data(
     rows: int, classes: int, seed: int, decimals: int
@@ -244,7 +244,7 @@ def test_scikit_learn_agrees_on_the_real_true_labels(split: str) -> None:
 truths = st.integers(0, 10**6).map(lambda seed: np.random.default_rng(seed).random((30, 4)) < 0.3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(truths, truths)
 def test_order_of_texts_changes_nothing(
     truth: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]
@@ -257,7 +257,7 @@ def test_order_of_texts_changes_nothing(
         assert first.overall[key] == pytest.approx(second.overall[key], abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(truths)
 def test_auc_of_the_reverse_is_one_less_it(truth: npt.NDArray[np.bool_]) -> None:
     scores = make_probabilities(truth, np.random.default_rng(3))

@@ -294,7 +294,7 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
     assert analyse(made, resamples=100, seed=4).intervals != first
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_odd_data_never_breaks_an_interval(seed: int, rows: int) -> None:
     generator = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_report.statistics.distributions import normal_p
@@ -50,7 +50,6 @@ def test_a_sweep_is_as_likely_as_counting_every_order_says() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # SciPy's, for equal values
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6),
     st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=2, max_size=6),

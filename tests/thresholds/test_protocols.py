@@ -30,7 +30,7 @@ def all_cuts(probabilities: np.ndarray) -> np.ndarray:
     return np.append(np.unique(probabilities), 2.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 25), st.integers(0, 10**6), st.integers(1, 2))
 def test_tuning_finds_the_best_of_all_cuts(rows: int, seed: int, decimals: int) -> None:
     generator = np.random.default_rng(seed)

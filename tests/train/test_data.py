@@ -238,7 +238,7 @@ def test_the_demo_corpus_is_the_same_imbalanced_and_multi_label() -> None:
     assert sum(text in seen for text in corpus.test.texts) < 0.2 * len(corpus.test.texts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 90), min_size=1, max_size=300),
     size=st.integers(1, 17),
@@ -277,7 +277,7 @@ def test_texts_of_few_batches_meet_others_in_the_next_epoch(n: int, size: int, m
     assert (same[0] & same[1]).sum() / same[0].sum() < most
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=300), most=st.integers(1, 400))
 def test_evaluation_batches_are_sorted_and_keep_to_their_tokens(
     lengths: list[int], most: int

@@ -18,7 +18,7 @@ from goemo_train.evaluate import number_format, predict
 from goemo_train.optimiser import Optimiser, learning_rate
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.3, 0.5, 0.9])),

@@ -28,7 +28,7 @@ def test_a_text_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     run_directory.write_json(path, {"a": [1.5, float("nan"), {"b": float("inf")}], "c": "\u00e9"})
     found = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert found == {"a": [1.5, None, {"b": None}], "c": "\u00e9"}
+    assert found == {"a": [1.5, "NaN", {"b": "Infinity"}], "c": "\u00e9"}
     assert list(tmp_path.iterdir()) == [path]
 
 

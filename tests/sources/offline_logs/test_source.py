@@ -203,7 +203,7 @@ def _tree(root: Path) -> dict[str, tuple[int, int]]:
 
 
 class TestUnfinished:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.data())
     def test_a_log_cut_anywhere_is_read_to_its_last_whole_record(
         self, small_log: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
