@@ -228,7 +228,10 @@ def test_a_command_within_a_sentence_exists(page: str, line: str) -> None:
         assert {word.split("=")[0] for word in words if word.startswith("-")} <= known
     elif program == "make":
         assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8")
-    elif program == "python" and words[0] != "-m":
+    elif program == "python" and words[0] == "-m":
+        module = ROOT / words[1].replace(".", "/")
+        assert module.is_dir() or module.with_suffix(".py").is_file()
+    elif program == "python":
         assert (ROOT / words[0]).is_file()
     elif program == "wandb":
         assert words[0] in {"sync", "sweep", "agent"}

@@ -13,7 +13,7 @@ import numpy as np
 from goemo_report import contract
 from goemo_report.api.scores import Evaluation, arrays, score
 from goemo_report.contract import Role, Split
-from goemo_report.errors import DataError
+from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
@@ -56,7 +56,11 @@ def log_evaluation(run: Any, evaluation: Evaluation, *, split: Split = "test") -
         evaluation: what `score` gives.
         split: `test` or `val`.
 
+    Raises:
+        ArgumentError: what is given is no run, or no split.
+
     """
+    _check(run, split)
     row = metric_row(evaluation.scores)
     run.log({f"{split}/{name}": value for name, value in row.items() if value is not None})
     if split == "test":
@@ -72,13 +76,24 @@ def log_predictions(run: Any, predictions: Predictions, *, split: Split = "test"
         predictions: what `predictions_of` or `read_predictions` gives.
         split: `test` or `val`.
 
+    Raises:
+        ArgumentError: what is given is no run, or no split.
+
     """
+    _check(run, split)
     held = predictions
 
     def write(path: Path) -> None:
         write_predictions(path, held.texts, held.truth, held.probabilities, _cut(held), held.labels)
 
     _log_file(run, "val-predictions" if split == "val" else "test-predictions", write)
+
+
+def _check(run: Any, split: str) -> None:
+    if not callable(getattr(run, "log_artifact", None)):
+        raise ArgumentError(f"{type(run).__name__} is not a W&B run", "Give what wandb.init returns")
+    if split not in ("test", "val"):
+        raise ArgumentError(f"there is no split {split!r}", "Name test or val")
 
 
 def _cut(predictions: Predictions) -> float | FloatArray:

@@ -156,10 +156,12 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
     labels = _labels(results)
     known = class_keys(labels.labels)
     spellings = {key: key for key in (*OVERALL_KEYS, *known, "auc", *sorted(logged))}
-    close = difflib.get_close_matches(limit.metric, spellings, 4)
-    close += difflib.get_close_matches(limit.metric.rpartition("/")[2], spellings, 4)
+    asked = limit.metric.rpartition("/")[2]
+    close = [key for key in OVERALL_KEYS if key.endswith(f"_{asked}")]  # an average left out
+    close += difflib.get_close_matches(limit.metric, spellings, 4)
+    close += difflib.get_close_matches(asked, spellings, 4)
     names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], f"f1_{labels.labels[0]}"]
-    statistic, label = class_key(limit.metric.rpartition("/")[2])
+    statistic, label = class_key(asked)
     hint = f"Similar: {', '.join(names)}"
     if statistic and not difflib.get_close_matches(label, labels.labels, 1):
         hint = f"The {labels.nouns} are {', '.join(labels.labels)}"

@@ -287,3 +287,12 @@ def test_trainer_metrics_have_the_guides_names() -> None:
     assert found["macro_f1"] == pytest.approx(expected.overall["macro_f1"], abs=1e-9)
     assert found["auc"] == pytest.approx(expected.overall["micro_auc"], abs=1e-9)
     assert {"f1_joy", "support_joy", "micro_precision"} <= set(found)
+
+
+@pytest.mark.parametrize(("run", "split"), [(None, "test"), ("a name", "test"), (object(), "dev")])
+def test_predictions_are_logged_to_a_run_alone(run: Any, split: Any) -> None:
+    p = gr.predictions_of(["a", "b"], [[1, 0], [0, 1]], [[0.9, 0.1], [0.2, 0.7]], ["x", "y"])
+    with pytest.raises(gr.GoemoError, match="is not a W&B run"):
+        gr.log_predictions(run, p, split=split)
+    with pytest.raises(gr.GoemoError, match="is not a W&B run"):
+        gr.log_evaluation(run, gr.score(p), split=split)
