@@ -91,7 +91,9 @@ def log_predictions(run: Any, predictions: Predictions, *, split: Split = "test"
 
 def _check(run: Any, split: str) -> None:
     if not callable(getattr(run, "log_artifact", None)):
-        raise ArgumentError(f"{type(run).__name__} is not a W&B run", "Give what wandb.init returns")
+        raise ArgumentError(
+            f"{type(run).__name__} is not a W&B run", "Give what wandb.init returns"
+        )
     if split not in ("test", "val"):
         raise ArgumentError(f"there is no split {split!r}", "Name test or val")
 
