@@ -356,8 +356,8 @@ def compare(
     left out with their reason; NotFoundError when that is every run, SettingsError when it
     is the baseline that was asked for, DataError for labels that cannot
     be compared. Those of LoadedRuns that have no predictions are `logged`, and all there is where
-    no other run was loaded. With a directory `cache`, statistics that were computed before are
-    taken from there.
+    no other run has predictions on the split. With a directory `cache`, statistics that were
+    computed before are taken from there.
     """
     absent = list(skipped)
     loaded = results if isinstance(results, LoadedRuns) else LoadedRuns(tuple(results))
@@ -370,7 +370,7 @@ def compare(
             reason = result.problems.get(split, f"logged no {split} predictions")
             absent.append(left_out(result.run, reason))
             logged += [result] if result.logged else []
-    if logged and not loaded.results:
+    if loaded.logged and not usable:
         return Comparison(
             (), split, None, FIRST_RUN, (), None, tuple(absent), source,  # type: ignore[arg-type]  # see there
             options or Options(), tuple(sorted(logged, key=_creation)), loaded.notes,

@@ -84,7 +84,8 @@ class ComparisonResult:
     In every table `run` is the name of a run (categorical, best first). `value`, `low` and
     `high` are a metric with its 95% interval; `difference`, `difference_low`,
     `difference_high`, `p` and `verdict` (win, tie, loss) hold it against the baseline, and
-    are empty for the baseline itself and for what is not paired with it.
+    are empty for the baseline itself and for what is not paired with it: what
+    differs is `verdict in ['win', 'loss']`, since an empty verdict is no tie either.
     """
 
     comparison: Comparison

@@ -173,12 +173,12 @@ class Run:
 
         Args:
             protocol: `per-class`, tuned on validation for the best F1 of each class; `global`, one
-                for the best macro F1 on validation; or `fixed`, 0.5.
+                for the best macro F1 on validation; or `fixed`, 0.5 with either split.
             labels: as in `predictions`.
             map_to: as in `predictions`.
 
         Raises:
-            NotFoundError: it has no validation predictions.
+            NotFoundError: it has no validation predictions to tune on.
 
         """
         from goemo_report.checkpoints.labelling import choose, validation_of
@@ -190,7 +190,12 @@ class Run:
             raise ArgumentError(f"there is no protocol {protocol!r}", f"Protocols: {known}")
         choice = chosen_labels(labels, map_to)
         with Bar(self.progress) as bar:
-            held = validation_of(self.source, self.record, bar, choice.reading)
+            if protocol == "fixed":  # any split names the labels
+                held, *_ = (
+                    one.predictions for one in self._result(SPLITS, choice.reading).splits.values()
+                )
+            else:
+                held = validation_of(self.source, self.record, bar, choice.reading)
         document = export_thresholds([(self.id, choose(choice.on(held), protocol))])
         return Thresholds(document, understood([held]))
 

@@ -171,12 +171,23 @@ class TestCompare:
             assert list(frame["emotion"].cat.categories) == list(EMOTIONS)
         assert {str(kind) for kind in c.per_label.dtypes} >= {"Int64", "float64", "category"}
 
+    def test_equal_runs_have_no_label_that_differs(self, files: tuple[str, str]) -> None:
+        frame = gr.compare({"one": files[0], "two": files[0]}).per_label
+        assert frame.query("verdict in ['win', 'loss']").empty
+        assert len(frame.query("verdict == 'tie'")) > 0
+
     def test_the_verdict_names_both_runs_and_has_its_numbers(self, files: tuple[str, str]) -> None:
         verdict = gr.compare(*files).verdict
         assert isinstance(verdict, str)
         assert verdict.numbers["best"] in verdict
         assert verdict.numbers["other"] in verdict
         assert verdict.numbers["low"] <= verdict.numbers["difference"] <= verdict.numbers["high"]
+
+    def test_half_as_threshold_needs_no_validation(self, files: tuple[str, str]) -> None:
+        run = gr.run(files[0])
+        assert set(run.thresholds("fixed").values()) == {0.5}
+        with pytest.raises(gr.GoemoError, match="val"):
+            run.thresholds("global")
 
     def test_reports_are_written_by_their_ending(self, files: tuple[str, str]) -> None:
         c = gr.compare(*files)

@@ -73,6 +73,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         truth, probabilities = made(seed)
         texts = [f"text {i}" for i in range(len(truth))]
         write_predictions(root / name, texts, truth, probabilities, 0.5, EMOTIONS)
+    flipped = 1 - made(1)[1]
+    truth = made(1)[0]
+    write_predictions(root / "c.csv", texts, truth, flipped, 0.5, EMOTIONS)
     return root
 
 
@@ -96,6 +99,13 @@ def test_each_task_runs_and_gives_something(folder: Path) -> None:
     broken = set(run(folder, f"import goemo_report as gr; {audited}").split())
     assert broken, "the run lacks config, validation and a checkpoint: said in one go"
     assert not {rule for rule in broken if "test-predictions" in rule}, broken
+
+
+def test_where_files_differ_leaves_out_the_baseline(folder: Path) -> None:
+    code = tasks()["Where two prediction files differ, emotion by emotion."].split("\n")
+    for other, some in (("a.csv", False), ("c.csv", True)):
+        script = "\n".join(["import goemo_report as gr", *code[:1]]).replace("b.csv", other)
+        assert run(folder, f"{script}\nprint(not ({code[1]}).empty)").strip() == str(some)
 
 
 @pytest.mark.slow

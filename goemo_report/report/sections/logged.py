@@ -19,7 +19,7 @@ from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Sect
 from goemo_report.report.sections._tables import number, plain
 from goemo_report.results import COMPLETE, RunResult
 
-ORDER = 35
+ORDER = 25
 CHAPTER = "Answer"
 _MOST_RUNS: Final = 12
 """Runs with a column of the config table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 import goemo_report as gr
 from goemo_report.cli import goemo_report
 from goemo_report.comparison import compare
+from goemo_report.report.sections import _modules
+from goemo_report.results import LoadedRuns
 from tests.offline_runs import OfflineRun, write_prediction_file
 from tests.sources.log_writer import (
     exit_record,
@@ -99,6 +102,19 @@ def test_the_api_says_that_there_are_only_logged_figures(logs: Path, tmp_path: P
         found.publish("x")
     with pytest.raises(gr.GoemoError, match="there is no section 'overall'"):
         found.save(tmp_path / "x.md", sections="overall")
+
+
+def test_a_run_with_the_other_split_alone_stands_among_the_logged() -> None:
+    held = run_result(OfflineRun(run_id="a", texts=60), splits=("val",))
+    none = run_result(OfflineRun(run_id="b", texts=60), splits=())
+    found = compare(LoadedRuns((held,), logged=(none,)), split="test")
+    assert {run.id for run in found.logged} == {"a", "b"}
+    assert not found.runs
+
+
+def test_chapters_follow_each_other_once() -> None:
+    chapters = [module.CHAPTER for module in _modules().values()]
+    assert [one for one, _ in groupby(chapters)] == list(dict.fromkeys(chapters))
 
 
 def test_trainers_runs_differ_by_their_seed_alone(logs: Path) -> None:
