@@ -75,6 +75,7 @@ def test_the_installed_client_asks_for_the_same() -> None:
         ours.add(parse(text))
     assert len(theirs.names()) > 400
     lacking = ours.names() - theirs.names()
+    lacking = {name for name in lacking if not name.endswith(".__typename")}  # part of GraphQL
     if (0, 20) <= client_version() < (0, 31):  # by hand; it has learned some of it
         assert lacking <= NOT_ASKED["oldest"] | NOT_ASKED["newest"]
     else:
