@@ -403,7 +403,7 @@ def compare(
         progress,
         cache,
     )
-    runs, recipes = compared_runs(statistics)
+    runs, recipes = compared_runs(statistics, rule != FIRST_RUN)
     found = Comparison(
         runs=runs,
         split=split,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from goemo_report.analysis.alignment import align
 from goemo_report.contract import Split
@@ -13,6 +14,9 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL, WITHOUT_NEUTRAL, Grouping, LabelSet
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
+
+WITHOUT_TEXTS: Final = "without texts, paired"
+"""How a change begins that is none of labels."""
 
 
 def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResult]:
@@ -63,7 +67,7 @@ def with_texts_of(own: Predictions, others: Sequence[Predictions]) -> Prediction
     else:
         return own
     how = "by id" if by_id else "by row number"
-    done = f"without texts, paired {how} with {(by_id or by_row)[0].source}"
+    done = f"{WITHOUT_TEXTS} {how} with {(by_id or by_row)[0].source}"
     change = "; ".join(filter(None, (own.change, done)))
     return replace(own, texts=texts, told_by="text", change=change)
 

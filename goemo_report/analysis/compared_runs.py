@@ -108,6 +108,8 @@ class ComparedRun:
     recipe: Recipe
     alignment: Alignment | None
     statistics: RunStatistics = field(repr=False)
+    is_chosen_baseline: bool = False
+    """Whether it is the baseline because someone named it, by option or tag."""
 
     @property
     def id(self) -> str:
@@ -234,6 +236,7 @@ class ComparedRun:
 
 def compared_runs(
     statistics: RunStatistics,
+    baseline_is_chosen: bool = False,
 ) -> tuple[tuple[ComparedRun, ...], tuple[Recipe, ...]]:
     """The runs with what to call them, and their recipes."""
     results = statistics.runs
@@ -260,6 +263,7 @@ def compared_runs(
             recipe=recipes[run.id],
             alignment=statistics.alignments.get(run.id),
             statistics=statistics,
+            is_chosen_baseline=baseline_is_chosen and run.id == statistics.baseline.id,
         )
         for number, (result, run) in enumerate(zip(results, records, strict=True))
     )

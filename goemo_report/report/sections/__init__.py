@@ -86,7 +86,7 @@ def build_report(
             raise NotFoundError(what, "There is only the section logged")
         return logged_report(comparison, created_at=created_at, command=command)
     sections = tuple(
-        replace(section, chapter=module.CHAPTER, folded=module.CHAPTER == APPENDIX)
+        replace(section, chapter=_chapter(module, comparison), folded=module.CHAPTER == APPENDIX)
         for name, module in modules.items()
         if (only is None or name in only)
         and (comparison.with_probabilities or not getattr(module, "NEEDS_PROBABILITIES", False))
@@ -108,6 +108,12 @@ def build_report(
             comparison, created_at=created_at, command=command, statistics=only is None
         ),
     )
+
+
+def _chapter(module: SectionModule, comparison: Comparison) -> str:
+    """The chapter of a section; one run differs from nothing."""
+    alone = len(comparison.runs) == 1 and module.CHAPTER == "Where it differs"
+    return f"By {comparison.noun}" if alone else module.CHAPTER
 
 
 def logged_report(comparison: Comparison, *, created_at: datetime, command: str) -> Report:

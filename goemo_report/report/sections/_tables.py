@@ -42,8 +42,8 @@ def plain(value: Any) -> Value:
 
 
 def run_cell(run: ComparedRun) -> Cell:
-    """A run's name with its link, marked where it is the baseline."""
-    note = "baseline" if run.is_baseline else ""
+    """A run's name with its link, marked where it is the baseline that someone chose."""
+    note = "baseline" if run.is_chosen_baseline else ""
     return Cell(run.name, link=run.record.url, note=note)
 
 

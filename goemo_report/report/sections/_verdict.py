@@ -14,6 +14,7 @@ from goemo_report.report.sections._words import (
     p_of,
     p_text,
     same_recipe,
+    side,
     signed,
 )
 from goemo_report.statistics.differences import ALPHA, Difference
@@ -33,7 +34,9 @@ def verdict(comparison: Comparison) -> Callout:
     if other is not None and comparison.best_recipe is not None and of_recipes:
         text, *tuned = _recipes(comparison)
         return Callout("verdict", text, (*tuned, _criterion(comparison), *_luck(comparison)))
-    value = f"{comparison.criterion.title} {comparison.score(best):.3f}"
+    metric, *where = comparison.criterion.title.split(" at ")
+    at = "".join(f" at {one}" for one in where).replace("at 0.5", "at threshold 0.5")
+    value = f"{metric} {comparison.score(best):.3f}{at}"
     if other is None:
         return Callout("verdict", f"{best.short} reaches {value}.")
     if comparison.baseline_is_chosen and best is comparison.baseline:
@@ -137,6 +140,8 @@ def _of_one_recipe(comparison: Comparison) -> Callout:
     small = "as the choice of texts alone may bring"
     if macro is not None and macro.verdict != "tie":
         small = "only the seed differs in the logged config; check what else differed"
+        if same_recipe(best, last) != "other seed":
+            small = "and no logged config tells them apart; check what differed"
     chance = (
         f"Same recipe, {same_recipe(best, last)}: macro F1 of its {len(same)} runs "
         f"ranges over {top - bottom:.3f}, from {last.name} ({bottom:.3f}) to "
@@ -237,7 +242,7 @@ def gains(comparison: Comparison) -> list[str]:
     lost = [item for item in deltas[::-1][:3] if item[0] < 0]
     lines = []
     if gained:
-        lines.append(f"Gained most F1 against {base.short}: {_labels(gained)}.")
+        lines.append(f"Gained most F1 against {side(base)}: {_labels(gained)}.")
     lines.append(f"Lost most F1: {_labels(lost)}." if lost else f"No {noun} lost F1.")
     if any("*" in line for line in lines):
         lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")

@@ -43,6 +43,11 @@ def resampling_text(comparison: Comparison) -> str:
     return f"{resamples}, {RANDOMISATIONS:,} random swaps, seed {options.seed}"
 
 
+def side(run: ComparedRun) -> str:
+    """A run beside the words A and B: its key alone where its own name is one of them."""
+    return run.key if {"a", "b"} & set(run.short.lower().split()) else run.short
+
+
 def called(run: ComparedRun) -> str:
     """A run's name with what tells it from others of its model: `bert-20241210 (lr 1e-05)`."""
     label = run.short.removeprefix(f"{run.key} {run.record.model_name}").strip()

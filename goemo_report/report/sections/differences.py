@@ -32,6 +32,7 @@ from goemo_report.report.sections._words import (
     resampling_text,
     same_recipe,
     sample,
+    side,
     verdict_word,
 )
 from goemo_report.statistics.differences import (
@@ -73,7 +74,7 @@ def build(comparison: Comparison) -> Section | None:
         _pair(comparison, best, other, found),
         _overall(comparison) if chosen else None,
         _per_class(comparison) if chosen else None,
-        lead=f"A is {best.short}, B is {whose} {other.short}{one_of_each}. "
+        lead=f"A is {side(best)}, B is {whose} {side(other)}{one_of_each}. "
         + " ".join(gains(comparison)),
         method=f"{sample(comparison)}, {AT_HALF}. {methods}. p-values of {comparison.nouns} are "
         f"adjusted over all of them (Holm). {resampling_text(comparison)}; {SMALLEST_P}. Verdict: "
@@ -109,8 +110,8 @@ def _per_label(
         f"F1 per {comparison.noun}, A minus B",
         (
             Column("support", "support", "integer"),
-            Column("a", f"A: {best.short}", "number"),
-            Column("b", f"B: {other.short}", "number"),
+            Column("a", f"A: {side(best)}", "number"),
+            Column("b", f"B: {side(other)}", "number"),
             Column("difference", "A minus B", "delta"),
         ),
         lambda label: (
@@ -129,7 +130,7 @@ def _per_label(
     )
     return Plot(
         id="differences-emotions-figure",
-        title=f"F1 per {comparison.noun}: {best.short} minus {other.short}",
+        title=f"F1 per {comparison.noun}: {side(best)} minus {side(other)}",
         alt=f"Difference in F1 of each {comparison.noun} with its 95% interval, the largest gain "
         f"on top: {sum(clear[one] for one in labels if gaps[one] > 0)} better and "
         f"{sum(clear[one] for one in labels if gaps[one] < 0)} worse by more than noise.",
@@ -199,8 +200,8 @@ def _pair(
         title="A and B over all texts",
         columns=(
             Column("metric", "metric"),
-            Column("a", f"A: {best.short}", "number"),
-            Column("b", f"B: {other.short}", "number"),
+            Column("a", f"A: {side(best)}", "number"),
+            Column("b", f"B: {side(other)}", "number"),
             Column("difference", "A minus B", "delta"),
             Column("p", "p", "pvalue"),
         ),

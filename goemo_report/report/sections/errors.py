@@ -16,7 +16,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.report.document import Callout, Column, Row, Section, Table, Value
 from goemo_report.report.sections._recipes import drawn
 from goemo_report.report.sections._tables import label_column
-from goemo_report.report.sections._words import AT_HALF, sample
+from goemo_report.report.sections._words import AT_HALF, sample, side
 
 ORDER = 80
 CHAPTER = "Errors"
@@ -145,7 +145,7 @@ def _texts(comparison: Comparison, limit: int) -> Table:
         browse=True,
         page_size=_PAGE,
         row_header=-1,
-        caption=f"A is {best.short}{f', B is {other.short}' if other else ''}. "
+        caption=f"A is {side(best)}{f', B is {side(other)}' if other else ''}. "
         f"{plural(len(found), 'text')}, the surest mistake of each; by confidence.",
     )
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from goemo_report.analysis.common_labels import WITHOUT_TEXTS
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
@@ -69,10 +70,15 @@ def _forest(comparison: Comparison) -> Plot:
         for one in _points(comparison, recipe, key, words, row + shift)
     ]
     left_out = len(comparison.recipes) - len(recipes)
-    caption = (
-        "Upper, filled: thresholds tuned on validation. Lower, hollow: 0.5. Lines: 95% intervals "
-        "for the texts; small marks: seeds."
-    )
+    tuned = any(recipe.values(TUNED_F1) for recipe in recipes)
+    caption = "Threshold 0.5. Lines: 95% intervals for the texts"
+    if tuned:
+        caption = (
+            "Upper, filled: thresholds tuned on validation. Lower, hollow: 0.5. Lines: 95% "
+            "intervals for the texts"
+        )
+    several = any(len(recipe.values(key)) > 1 for recipe in recipes for key, *_ in _THRESHOLDS)
+    caption += "; small marks: seeds." if several else "."
     if left_out:
         caption += (
             f" The best {len(recipes)} of {len(comparison.recipes)} recipes; the table has all."
@@ -184,7 +190,9 @@ def _warnings(comparison: Comparison) -> Callout | None:
 
 def _of_comparison(comparison: Comparison) -> Iterator[Warned]:
     for change, changed in comparison.label_changes.items():
-        yield Warned("labels were changed", f"{', '.join(changed)}: {change}.")
+        paired = change.startswith(WITHOUT_TEXTS)
+        kind = "paired without texts" if paired else "labels were changed"
+        yield Warned(kind, f"{', '.join(changed)}: {change}.")
     if not comparison.same_texts:
         sizes = ", ".join(f"{run.key} {run.found.rows:,}" for run in comparison.runs)
         yield Warned(

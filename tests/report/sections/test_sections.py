@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from goemo_report.report.document import Cell, Heatmap, Plot, Section, Table
 from goemo_report.report.sections import (
     ablation,
     board,
+    build_report,
     calibration,
     differences,
     emotions,
@@ -59,8 +62,8 @@ def test_the_summary_names_the_best_run_the_gap_and_whether_it_is_noise(
     best, base = chosen.best, chosen.baseline
     value, gap = best.macro_f1, best.macro_f1 - base.macro_f1
     assert (
-        f"{best.short} is best on validation and reaches, on test, macro F1 at 0.5 {value:.3f}."
-        in text
+        f"{best.short} is best on validation and reaches, on test, macro F1 {value:.3f} "
+        "at threshold 0.5." in text
     )
     assert f"+{gap:.3f} against the baseline {base.short}, more than noise" in text
     assert "Gained most F1 against" in built(differences.build(chosen)).lead
@@ -174,7 +177,7 @@ def test_equal_runs_are_not_told_apart() -> None:
     again = replace(other, run=replace(other.run, id="b", name="b"))
     text = callouts(summary.build(compare([FOUR[0], other, again])))  # not on the same texts
     assert "is best with" in text
-    assert "is best with macro F1 at 0.5" in text
+    assert re.search(r"is best with macro F1 0\.\d+ at threshold 0\.5", text)
     assert "may be noise" not in text
 
 
@@ -602,3 +605,37 @@ def test_where_the_same_data_lay_is_no_difference_and_versions_stand_once() -> N
     assert "dataset" in keys("2", "config-differences")
     titles = [key.removeprefix("system/") for key in keys("1", "environment")]
     assert titles.count("cuda_version") == 1
+
+
+def test_runs_named_a_and_b_are_told_by_their_keys() -> None:
+    found = []
+    for run, name in zip(FOUR[:3:2], "BA", strict=True):
+        record = replace(run.run, name=name, config={"model_name": name})
+        found.append(replace(run, run=record))
+    comparison = compare(found)
+    section = built(differences.build(comparison))
+    best, other = comparison.best, comparison.runner_up
+    assert other is not None
+    assert section.lead.startswith(f"A is {best.key}, B is the runner-up {other.key},")
+
+
+def test_a_figure_explains_only_the_marks_that_it_has_and_one_run_differs_from_nothing() -> None:
+    alone = replace(FOUR[0], splits={"test": FOUR[0].splits["test"]})
+    report = build_report(compare([alone]), created_at=datetime.now(UTC), command="x")
+    blocks = (block for section in report.sections for block in section.blocks)
+    forest = next(block for block in blocks if isinstance(block, Plot))
+    assert forest.id == "summary-forest"
+    assert "filled" not in forest.caption
+    assert "seeds" not in forest.caption
+    chapters = {section.chapter for section in report.sections}
+    assert "Where it differs" not in chapters
+    assert "By emotion" in chapters
+
+
+def test_nobody_chose_the_first_run_as_baseline() -> None:
+    plain = [replace(run, run=replace(run.run, tags=())) for run in FOUR[:2]]
+    for name, expected in ((None, 0), (plain[0].id, 1)):
+        comparison = compare(plain, baseline=name)
+        board = table(built(leaderboard.build(comparison)), "leaderboard-runs")
+        notes = [c.note for row in board.rows for c in row if isinstance(c, Cell)]
+        assert notes.count("baseline") == expected
