@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -226,6 +227,13 @@ class ComparisonResult:
             known = ", ".join((*_FIGURES, *figures))
             raise NotFoundError(f"there is no figure {name!r}", f"Figures: {known}")
         return plotly_figure(figures[wanted])
+
+    def document(self) -> dict[str, Any]:
+        """The report as one JSON value: what `save` writes with the ending .json."""
+        from goemo_report.report.render import render
+
+        found: dict[str, Any] = json.loads(render(self.report(), "json"))
+        return found
 
     def save(self, path: Place, *, sections: Names = ()) -> Path:
         """Write the report; the ending says how: .html, .md, .json, .tex or .csv.

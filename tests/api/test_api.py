@@ -171,6 +171,16 @@ class TestCompare:
             assert list(frame["emotion"].cat.categories) == list(EMOTIONS)
         assert {str(kind) for kind in c.per_label.dtypes} >= {"Int64", "float64", "category"}
 
+    def test_a_comparison_as_json_is_what_is_saved(
+        self, files: tuple[str, str], tmp_path: Path
+    ) -> None:
+        c = gr.compare(*files)
+        saved = json.loads(c.save(tmp_path / "c.json").read_text())
+        for one in (found := c.document()), saved:
+            del one["created_at"]
+            one["data"].pop("created_at", None)
+        assert found == saved
+
     def test_equal_runs_have_no_label_that_differs(self, files: tuple[str, str]) -> None:
         frame = gr.compare({"one": files[0], "two": files[0]}).per_label
         assert frame.query("verdict in ['win', 'loss']").empty
