@@ -639,3 +639,13 @@ def test_nobody_chose_the_first_run_as_baseline() -> None:
         board = table(built(leaderboard.build(comparison)), "leaderboard-runs")
         notes = [c.note for row in board.rows for c in row if isinstance(c, Cell)]
         assert notes.count("baseline") == expected
+
+
+def test_a_seed_that_nobody_logged_is_not_what_differs() -> None:
+    bare = [replace(r, run=replace(r.run, config={"model_name": "m"})) for r in (FOUR[0], FOUR[3])]
+    comparison = compare(bare)
+    assert len(comparison.recipes) == 1
+    text = callouts(summary.build(comparison))
+    assert "seeds not logged" in text
+    assert "only the seed differs" not in text
+    assert "no logged config tells them apart" in text
