@@ -230,13 +230,15 @@ def write_predictions(
     probabilities: npt.NDArray[np.floating],
     threshold: float | FloatArray,
     labels: Sequence[str],
+    predicted: npt.NDArray[np.bool_] | None = None,
 ) -> None:
     """Write a prediction CSV with the guide's columns; the file appears whole or not at all.
 
     `truth` and `probabilities` are (n, k) in the order of `labels`; `threshold` is one number
     or one a label. Numbers are the shortest text that reads back as the same float32 (float64
-    if given that), and `pred_labels` holds for the numbers as written. A path that ends in
-    `.gz` is compressed. Raises DataError when the values are no predictions.
+    if given that), and `pred_labels` holds for the numbers as written, unless `predicted` (n, k)
+    says what the model predicted by another rule. A path that ends in `.gz` is compressed.
+    Raises DataError when the values are no predictions.
     """
     truth = np.asarray(truth, dtype=np.bool_)
     probabilities = np.asarray(probabilities)
@@ -261,7 +263,8 @@ def write_predictions(
     if probabilities.dtype not in (np.float32, np.float64):
         probabilities = probabilities.astype(np.float32)
     written = probabilities.astype(str)
-    predicted = written.astype(np.float64) >= threshold
+    if predicted is None:
+        predicted = written.astype(np.float64) >= threshold
     lines = [",".join(map(_field, prediction_columns(tuple(labels))))]
     lines += (
         ",".join((quoted(text), _names(true, labels), _names(found, labels), *numbers))

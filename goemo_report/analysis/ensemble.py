@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -165,8 +166,9 @@ def _require_own(directory: Path) -> None:
     if not directory.is_dir() or not any(directory.iterdir()):
         return
     try:
-        own = f'"{MEMBERS}"' in (directory / _CONFIG).read_text("utf-8")
-    except (OSError, ValueError):
+        held = json.loads((directory / _CONFIG).read_text("utf-8"))
+        own = isinstance(held, dict) and isinstance(held.get(MEMBERS), list)
+    except (OSError, ValueError, RecursionError):
         own = False
     if not own:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,8 @@ from goemo_report.contract import Role, Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.labels import set_of
-from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.predictions import Predictions, write_predictions
-from goemo_report.thresholds.infer import infer_threshold
 
 
 def metric_row(scores: Scores) -> dict[str, float | int | None]:
@@ -78,13 +77,18 @@ def log_predictions(run: Any, predictions: Predictions, *, split: Split = "test"
 
     Raises:
         ArgumentError: what is given is no run, or no split.
+        DataError: the predictions have no probabilities.
 
     """
     _check(run, split)
+    if not predictions.has_probabilities:
+        raise DataError(f"{predictions.source} has no probabilities", "The guide's files need them")
     held = predictions
 
     def write(path: Path) -> None:
-        write_predictions(path, held.texts, held.truth, held.probabilities, _cut(held), held.labels)
+        write_predictions(
+            *(path, held.texts, held.truth, held.probabilities, 0.5, held.labels, held.predicted)
+        )
 
     _log_file(run, "val-predictions" if split == "val" else "test-predictions", write)
 
@@ -96,15 +100,6 @@ def _check(run: Any, split: str) -> None:
         )
     if split not in ("test", "val"):
         raise ArgumentError(f"there is no split {split!r}", "Name test or val")
-
-
-def _cut(predictions: Predictions) -> float | FloatArray:
-    """The threshold, or one a label, that makes the predicted labels again."""
-    found = infer_threshold(predictions.probabilities, predictions.predicted)
-    if found.per_class is not None:
-        one = (contract.DEFAULT_THRESHOLD if t is None else t for t in found.per_class)
-        return np.fromiter(one, np.float64, len(predictions.labels))
-    return contract.DEFAULT_THRESHOLD if found.value is None else found.value
 
 
 def predictions_of(
@@ -193,7 +188,8 @@ def log_artifact(
     import wandb
 
     about = contract.ARTIFACTS[role]
-    model = str(run.config.get("model_name") or "model")
+    named = run.config.get("model_name") or run.config.get("_name_or_path") or "model"
+    model = re.sub(r"[^A-Za-z0-9._-]+", "-", str(named).rstrip("/").rpartition("/")[2])
     artifact = wandb.Artifact(
         about.name(model, run.id), about.type, about.description, metadata=dict(metadata)
     )

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,25 @@ def test_predictions_are_logged_to_a_run_alone(run: Any, split: Any) -> None:
         gr.log_predictions(run, p, split=split)
     with pytest.raises(gr.GoemoError, match="is not a W&B run"):
         gr.log_evaluation(run, gr.score(p), split=split)
+
+
+def test_predictions_by_any_rule_are_logged_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels by the largest probability, from a model of the hub, read back the same."""
+    import wandb
+
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    probabilities = generator.random((40, 3)) / 2
+    held = replace(
+        gr.predictions_of(list("ab" * 20), probabilities > 0.3, probabilities, ["x", "y", "z"]),
+        predicted=np.eye(3, dtype=bool)[probabilities.argmax(1)],
+    )
+    config = {"model_name": "microsoft/deberta-v3-base"}
+    with wandb.init(mode="offline", config=config, project="p", id="hub00001") as run:
+        gr.log_predictions(run, held)
+    found = gr.run("hub00001", wandb_dir=tmp_path).predictions("test")
+    assert (found.predicted == held.predicted).all()
+    with pytest.raises(gr.GoemoError, match="no probabilities"):
+        gr.log_predictions(run, replace(held, has_probabilities=False))
