@@ -422,7 +422,10 @@ def compare(
 
 
 def _creation(result: RunResult) -> tuple[datetime, str]:
-    created = result.run.created_at or _LONG_AGO
+    """Files, which nobody dated, come first and stay in the order in which they were named."""
+    created = result.run.created_at
+    if created is None:
+        return (_LONG_AGO, "")
     return (created if created.tzinfo else created.replace(tzinfo=UTC), result.id)
 
 

@@ -462,8 +462,15 @@ def _read_splits(
             except Exception as error:  # noqa: BLE001 - the other runs go on, whatever it is
                 problems[split] = f"{split} predictions cannot be scored: {unexpected(error)}"
     if len(splits) > 1:  # one order of the labels in both files, that of the test split
-        labels = splits["test"].labels
-        splits["val"] = splits["val"].changed(lambda read: read.in_order_of(labels))
+        labels, others = splits["test"].labels, splits["val"].labels
+        if set(labels) != set(others) and any(item.kind == "file" for item in own):
+            del splits["val"]
+            problems["val"] = (
+                f"{files['val-predictions'][0].path} has {len(others)} labels, the test "
+                f"predictions {len(labels)} others. They are not of one model"
+            )
+        else:
+            splits["val"] = splits["val"].changed(lambda read: read.in_order_of(labels))
     return splits, problems
 
 

@@ -138,6 +138,21 @@ class FileSource(RunSource):
         return FileSource(self._path, {**self._files, "val-predictions": path}, name)
 
     @property
+    def is_named(self) -> bool:
+        """Whether the user named it, as `NAME=FILE`."""
+        return self._run.id == f"{self._run.name}={self._path}"
+
+    def told_apart(self, others: Sequence[FileSource]) -> FileSource:
+        """The same run under a name that none of the others has: its directory's, its file's or
+        its path."""
+        names = (lambda path: path.resolve().parent.name, lambda path: path.name, str)
+        for name in names:
+            own = name(self._path)
+            if own and own not in {name(other._path) for other in others}:
+                return FileSource(self._path, self._files, own)
+        return self
+
+    @property
     def description(self) -> str:
         """The path."""
         return str(self._path)

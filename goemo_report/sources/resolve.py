@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from goemo_report.errors import GoemoError, NotFoundError
+from goemo_report.errors import GoemoError, NotFoundError, SettingsError
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice
@@ -154,6 +154,7 @@ def _claim_all(
 ) -> dict[str, tuple[RunSource | None, str]]:
     """What each RUN argument is asked of, files with the validation files that go with them."""
     claimed = {reference: _claimed(choice, reference) for reference in references}
+    _tell_apart(claimed)
     for name, file in choice.validation:
         named = {
             reference: source
@@ -168,6 +169,20 @@ def _claim_all(
         [(reference, source)] = named.items()
         claimed[reference] = source.with_validation(file), reference
     return claimed
+
+
+def _tell_apart(claimed: dict[str, tuple[RunSource | None, str]]) -> None:
+    """Give files of one name, such as `predictions.csv`, those of their directories."""
+    named: dict[str, list[tuple[str, files.FileSource]]] = {}
+    for reference, (source, _) in claimed.items():
+        if isinstance(source, files.FileSource):
+            named.setdefault(source.find_run(reference).name, []).append((reference, source))
+    for name, alike in named.items():
+        if len(alike) > 1 and any(source.is_named for _, source in alike):
+            raise SettingsError(f"two runs are called {name}", "Write NAME=FILE with other names")
+        for reference, source in alike if len(alike) > 1 else ():
+            others = [other for _, other in alike if other is not source]
+            claimed[reference] = source.told_apart(others), reference
 
 
 def _claimed(choice: SourceChoice, reference: str) -> tuple[RunSource | None, str]:

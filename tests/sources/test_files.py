@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import goemo_report as gr
 from goemo_report.cli import goemo_report
 from goemo_report.errors import NotFoundError
 from goemo_report.formats.files import write_output
+from goemo_report.predictions import write_predictions
 from goemo_report.results import load_results
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.files import FileSource
@@ -169,3 +172,26 @@ def test_a_file_that_goes_is_a_skipped_run(
     result = invoke("compare", "a.csv", "b.csv", "-o", "-", "--format", "json")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("skipped b: b.csv ")
+
+
+def test_files_keep_the_order_in_which_they_are_named() -> None:
+    assert gr.compare("b.csv", "a.csv").names == ("b", "a")
+
+
+def test_files_of_one_name_are_told_apart_by_their_directories() -> None:
+    for name in ("x", "y"):
+        Path(name).mkdir()
+        Path(name, "predictions.csv").write_bytes(Path("a.csv").read_bytes())
+    assert gr.compare("y/predictions.csv", "x/predictions.csv").names == ("y", "x")
+    with pytest.raises(gr.GoemoError, match="two runs are called m"):
+        gr.compare("m=a.csv", "m=b.csv")
+
+
+def test_validation_predictions_of_another_model_are_left_out() -> None:
+    labels = ("x", "y")
+    write_predictions(Path("own.csv"), ["a", "b"], np.eye(2), np.eye(2), 0.5, labels)
+    choice = SourceChoice(validation=(("", "own.csv"),))
+    source, listing = gather(choice, ["a.csv"], RunQuery())
+    (result,) = load_results(source, listing.runs)
+    assert list(result.splits) == ["test"]
+    assert "own.csv has 2 labels" in result.problems["val"]
