@@ -68,6 +68,23 @@ class Criterion:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The winner, a run or a recipe, against the runner-up in one metric; None: not computed."""
+
+    best: str
+    other: str | None
+    metric: str
+    value: float | None = None
+    other_value: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    verdict: str | None = None
+    decision: Decision | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Runs with predictions on one split, in the order of creation.
@@ -283,7 +300,13 @@ class Comparison:
 
     @cached_property
     def decision(self) -> Decision | None:
-        """What best run minus runner-up comes to, and what would decide it; None if not paired."""
+        """What best run minus runner-up comes to, and what would decide it.
+
+        None if they are not paired, and where runs are reported by another figure than macro F1
+        at 0.5, of which there is no such judgement.
+        """
+        if self.criterion.key != RANKING_METRIC:
+            return None
         other, found = self.runner_up, self.best_vs_runner_up
         macro = found["macro_f1"] if found else None
         pair = self.statistics.pair(self.best.result, other.result) if other else None
@@ -301,8 +324,14 @@ class Comparison:
         )
 
     def recipe_decision(self, best: Recipe, other: Recipe) -> Decision | None:
-        """The same of two recipes, for other seeds and texts; None without two seeds in each."""
-        found = best.minus(other)
+        """The same of two recipes, for other seeds and texts; None without two seeds in each.
+
+        The margin is one of macro F1, at 0.5 or tuned: None where recipes are held by their AUC.
+        """
+        key = self.criterion.key
+        if key not in (RANKING_METRIC, TUNED_F1):
+            return None
+        found = best.minus(other, key)
         if found.p is None or found.text_error is None or found.seed_error is None:
             return None
         return decide(
@@ -312,7 +341,7 @@ class Comparison:
             texts=best.runs[0].found.rows,
             margin=self.options.margin,
             seed_error=found.seed_error,
-            seeds=min(len(best.seeds), len(other.seeds)),
+            seeds=min(len(best.values(key)), len(other.values(key))),
             df=found.df or 1.0,
         )
 
@@ -328,6 +357,43 @@ class Comparison:
         tuned = self.criterion.key == TUNED_F1
         found = self.tuned_best_vs_runner_up if tuned else self.best_vs_runner_up
         return found.get("macro_f1" if tuned else self.criterion.key) if found else None
+
+    @cached_property
+    def recipes_lead(self) -> tuple[Recipe, Recipe] | None:
+        """The best recipe and what it is held against, where the verdict is on recipes."""
+        best, other = self.best, self.runner_up
+        if other is None or self.best_recipe is None or best.recipe is other.recipe:
+            return None
+        first, second = self.ranked_recipes[:2]
+        if self.baseline_is_chosen and self.baseline.recipe is not first:
+            second = self.baseline.recipe
+        return first, second
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What the verdict says, as figures of the criterion."""
+        metric = self.criterion.key
+        if self.recipes_lead:
+            first, second = self.recipes_lead
+            value, others = first.mean(metric), second.mean(metric)
+            seeds, gap, word = first.minus(second, metric), value - others, None
+            if seeds.p is not None:
+                word = "tie" if seeds.p >= ALPHA else "win" if gap > 0 else "loss"
+            found = self.recipe_decision(first, second)
+            bounds = seeds.low, seeds.high, seeds.p
+            return Standing(
+                first.title, second.title, metric, value, others, gap, *bounds, word, found
+            )
+        best, other = self.best, self.runner_up
+        value = best.value(metric)
+        if other is None:
+            return Standing(best.name, None, metric, value)
+        names, values = (best.name, other.name), (value, other.value(metric))
+        lead = self.lead
+        if lead is None:
+            return Standing(*names, metric, *values)
+        tested = lead.value, lead.low, lead.high, lead.p_adjusted, lead.verdict
+        return Standing(*names, metric, *values, *tested, self.decision)
 
     def prepare(self) -> None:
         """Compute all statistics now, telling the progress."""

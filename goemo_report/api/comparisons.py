@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from goemo_report.api.arguments import (
 from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
-from goemo_report.comparison import ComparedRun, Comparison, Options
+from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
 from goemo_report.errors import DataError, NotFoundError
@@ -60,11 +60,13 @@ _TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict
 class Verdict(str):
     """The sentence at the top of the report; `numbers` holds what it says as numbers.
 
-    Keys: `best` and `other` (run names), `rank_on` (the split that chose the best), `value`,
-    `other_value`, `difference`, `low`, `high`, `p` and `verdict`; `luck` is how far the best of as
-    many equal runs leads their mean by the choice of texts. `answer` is `better`, `worse`,
-    `equivalent` (within `margin`, with `p_equivalence`) or `undecided`; `detectable` is the
-    smallest difference found with 80% power, and as many `texts` find one of `margin`. What was not
+    Keys: `best` and `other` (the names of runs, the titles of recipes where the sentence is on
+    recipes), `rank_on` (the split that chose the best), `metric` (the key of what is reported,
+    `tuned_macro_f1` where losses differ), `value`, `other_value`, `difference`, `low`, `high`,
+    `p` and `verdict`; `luck` is how far the best of as many equal runs leads their mean by the
+    choice of texts. `answer` is `better`, `worse`, `equivalent` (within `margin`, with
+    `p_equivalence`) or `undecided`; `detectable` is the smallest difference found with 80% power,
+    and as many `texts` find one of `margin`. What was not
     computed is None.
     """
 
@@ -179,35 +181,17 @@ class ComparisonResult:
     @cached_property
     def verdict(self) -> Verdict:
         """Which run is best and whether that is more than noise, as the report says it."""
-        from goemo_report.report.sections._verdict import verdict
+        from goemo_report.report.sections._verdict import in_one_sentence
 
+        keys = [one.name for one in fields(Standing) if one.name != "decision"]
+        judged = ("answer", "margin", "p_equivalence", "detectable", "texts")
         if not self.comparison.runs:
-            keys = ("best", "other", "rank_on", "value", "other_value", "difference", "low")
-            return Verdict(_LOGGED_ONLY, dict.fromkeys((*keys, "high", "p", "verdict", "luck")))
-        best, other = self.comparison.best, self.comparison.runner_up
-        found = self.comparison.best_vs_runner_up
-        macro = found["macro_f1"] if found else None
-        numbers: dict[str, Any] = {
-            "best": best.name,
-            "rank_on": self.comparison.rank_on,
-            "luck": self.comparison.luck,
-            "other": other.name if other else None,
-            "value": best.macro_f1,
-            "other_value": other.macro_f1 if other else None,
-        }
-        for key, name in (
-            ("difference", "value"),
-            ("low", "low"),
-            ("high", "high"),
-            ("p", "p_adjusted"),
-        ):
-            numbers[key] = getattr(macro, name) if macro else None
-        numbers["verdict"] = macro.verdict if macro else None
-        sentence = verdict(self.comparison).text
-        missing = [run.name for run in (best, other) if run and run.name not in sentence]
-        if missing:
-            sentence += f" (the two runs: {' and '.join(r.name for r in (best, other) if r)})"
-        return Verdict(sentence, numbers)
+            return Verdict(_LOGGED_ONLY, dict.fromkeys((*keys, *judged, "rank_on", "luck")))
+        found = self.comparison.standing
+        numbers: dict[str, Any] = {key: getattr(found, key) for key in keys}
+        numbers |= {key: getattr(found.decision, key, None) for key in judged}
+        numbers |= {"rank_on": self.comparison.rank_on, "luck": self.comparison.luck}
+        return Verdict(in_one_sentence(self.comparison), numbers)
 
     def figure(self, name: str = "per-label") -> go.Figure:
         """A figure of the report as a plotly Figure.

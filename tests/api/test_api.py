@@ -340,3 +340,18 @@ def test_predictions_by_any_rule_are_logged_as_they_are(
     assert (found.predicted == held.predicted).all()
     with pytest.raises(gr.GoemoError, match="no probabilities"):
         gr.log_predictions(run, replace(held, has_probabilities=False))
+
+
+def test_the_numbers_are_what_the_sentence_says() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((200, 3)) < 0.3
+    texts, runs = [str(i) for i in range(200)], {}
+    for name, noise in (("bert", 0.9), ("roberta", 0.4)):
+        found = truth * 0.5 + rng.random((200, 3)) * noise
+        runs[name] = gr.predictions_of(texts, truth, found / 1.4, ["a", "b", "c"])
+    verdict = gr.compare(runs).verdict
+    assert "roberta against bert: " in verdict
+    assert "noise" in verdict
+    assert verdict.numbers["metric"] == "macro_f1"
+    assert verdict.numbers["answer"] in ("better", "worse", "equivalent", "undecided")
+    assert f"{verdict.numbers['difference']:+.3f} macro F1 at 0.5" in verdict

@@ -28,11 +28,10 @@ def verdict(comparison: Comparison) -> Callout:
     Recipes lead where single runs differ by their seed alone.
     """
     best, other = comparison.best, comparison.runner_up
-    of_recipes = any(len(recipe.runs) > 1 for recipe in comparison.recipes)
     if other is not None and comparison.alike and best.recipe is other.recipe:
         return _of_one_recipe(comparison)
-    if other is not None and comparison.best_recipe is not None and of_recipes:
-        text, *tuned = _recipes(comparison)
+    if comparison.recipes_lead:
+        text, *tuned = _recipes(comparison, *comparison.recipes_lead)
         return Callout("verdict", text, (*tuned, _criterion(comparison), *_luck(comparison)))
     metric, *where = comparison.criterion.title.split(" at ")
     at = "".join(f" at {one}" for one in where).replace("at 0.5", "at threshold 0.5")
@@ -44,8 +43,23 @@ def verdict(comparison: Comparison) -> Callout:
         text = f"No run beats the baseline {best.short}{on} ({value})."
     else:
         text = f"{best.short} is best{_where(comparison)} {value}."
-    lines = [_ahead(comparison, other), *_decision(comparison, comparison.decision)]
+    lines = [_ahead(comparison, other), *_decision(comparison, comparison.standing.decision)]
     return Callout("verdict", text, (*lines, _criterion(comparison), *_luck(comparison)))
+
+
+def in_one_sentence(comparison: Comparison) -> str:
+    """The verdict with the names of both sides, and whether they differ by more than noise."""
+    found, text = comparison.standing, verdict(comparison).text
+    if found.other is None:
+        return text
+    gap, sure = "not tested", ""
+    if found.difference is not None:
+        gap = f"{signed(found.difference)} {comparison.criterion.title}"
+        sure = ", not tested"
+    if found.p is not None:
+        sure = f", {'which may be' if found.verdict == 'tie' else 'more than'} noise"
+        sure += f" ({p_text(found.p)})"
+    return f"{text} {found.best} against {found.other}: {gap}{sure}."
 
 
 def _where(comparison: Comparison) -> str:
@@ -163,14 +177,12 @@ def _of_one_recipe(comparison: Comparison) -> Callout:
     return Callout("verdict", text, (chance,))
 
 
-def _recipes(comparison: Comparison) -> list[str]:
+def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
     """The best recipe by its mean over seeds, against the baseline's or the next one."""
-    best, *rest = comparison.ranked_recipes
-    other, role = rest[0], "the next"
-    if comparison.baseline_is_chosen and comparison.baseline.recipe is not best:
-        other, role = comparison.baseline.recipe, "the baseline's"
+    chosen = comparison.baseline_is_chosen and comparison.baseline.recipe is other
+    role = "the baseline's" if chosen else "the next"
     key, title = comparison.criterion.key, comparison.criterion.title
-    mean, others = best.mean(key), other.mean(key)
+    mean, others = comparison.standing.value or 0.0, comparison.standing.other_value or 0.0
     over = f"(n = {len(best.seeds)})"
     text = (
         f"{best.title} is the best recipe{_where(comparison)} a mean {title} of {mean:.3f} {over}."
@@ -179,7 +191,7 @@ def _recipes(comparison: Comparison) -> list[str]:
         f"{signed(mean - others)} against {role}, {other.title}, with {others:.3f} "
         f"(n = {len(other.seeds)}){_over(best, other, key)}"
     )
-    lines = [text, against, *_decision(comparison, comparison.recipe_decision(best, other))]
+    lines = [text, against, *_decision(comparison, comparison.standing.decision)]
     ours, theirs = (recipe.values(TUNED_F1) for recipe in (best, other))
     if key == TUNED_F1 or (len(ours), len(theirs)) != (len(best.seeds), len(other.seeds)):
         return lines
