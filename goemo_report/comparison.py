@@ -6,7 +6,7 @@ What is costly (intervals, tuned thresholds) is computed when it is first asked 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -379,21 +379,26 @@ class Comparison:
             seeds, gap, word = first.minus(second, metric), value - others, None
             if seeds.p is not None:
                 word = "tie" if seeds.p >= ALPHA else "win" if gap > 0 else "loss"
-            found = self.recipe_decision(first, second)
+            decision = self.recipe_decision(first, second)
             bounds = seeds.low, seeds.high, seeds.p
             return Standing(
-                first.title, second.title, metric, value, others, gap, *bounds, word, found
+                first.title, second.title, metric, value, others, gap, *bounds, word, decision
             )
-        best, other = self.best, self.runner_up
-        value = best.value(metric)
-        if other is None:
-            return Standing(best.name, None, metric, value)
-        names, values = (best.name, other.name), (value, other.value(metric))
-        lead = self.lead
+        best, other, lead = self.best, self.runner_up, self.lead
+        found = Standing(best.name, None, metric, best.value(metric))
+        if other is not None:
+            found = replace(found, other=other.name, other_value=other.value(metric))
         if lead is None:
-            return Standing(*names, metric, *values)
-        tested = lead.value, lead.low, lead.high, lead.p_adjusted, lead.verdict
-        return Standing(*names, metric, *values, *tested, self.decision)
+            return found
+        return replace(
+            found,
+            difference=lead.value,
+            low=lead.low,
+            high=lead.high,
+            p=lead.p_adjusted,
+            verdict=lead.verdict,
+            decision=self.decision,
+        )
 
     def prepare(self) -> None:
         """Compute all statistics now, telling the progress."""
