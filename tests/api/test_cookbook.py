@@ -19,8 +19,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 NAME = "roberta-large-20241210-143022"
 
 PRELUDE = """
-import numpy as np, wandb, goemo_report as gr
+import os, numpy as np, wandb, goemo_report as gr
 from tests.api.made import made
+os.makedirs("own", exist_ok=True)  # else the client writes elsewhere
 
 class model:
     predict_proba = staticmethod(lambda texts: made(1)[1])
