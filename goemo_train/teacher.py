@@ -70,6 +70,8 @@ def _predicted(teacher: Path, config: TrainConfig, corpus: Corpus, device: torch
 def _read(teacher: Path, corpus: Corpus) -> Targets:
     """By a file of predictions for the training texts, in any order and with others besides."""
     held = read_predictions(teacher, name=str(teacher))
+    if not held.has_probabilities:
+        raise DataError(f"{teacher} has no probabilities", "A teacher gives one for every label")
     columns = _columns(str(teacher), held.labels, corpus.labels)
     rows = {text: row for row, text in enumerate(held.texts)}
     texts = corpus.train.texts

@@ -6,7 +6,6 @@ a label. Tables with a row for each rater become a row for each text.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Final
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.formats.text import shown
+from goemo_report.reading.lists import is_nothing, listed
 
 TEXT_COLUMNS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
 LABEL_COLUMNS: Final = ("labels", "label", "emotions", "emotion", "true_labels")
@@ -158,31 +158,17 @@ def _plain(cell: Any) -> str:
 
 def items(cell: Any) -> tuple[str, ...]:
     """The labels that a cell lists: a list, JSON, Python's or NumPy's text of one, or commas."""
-    if isinstance(cell, str):
-        cell = cell.strip()
-        if not cell.startswith(("[", "(")):
-            mark = next((m for m in (",", "|", ";") if m in cell), ",")
-            return tuple(part.strip() for part in cell.split(mark)) if cell else ()
-        cell = _list_of(cell)
-    if cell is None:
+    if is_nothing(cell):
         return ()
-    values = cell if isinstance(cell, list | tuple) else [cell]
+    values = listed(cell)
+    if values is None and isinstance(cell, str):
+        mark = next((m for m in (",", "|", ";") if m in cell), ",")
+        values = [part for part in map(str.strip, cell.split(mark)) if part]
     return tuple(
-        str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values
+        str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
+        for v in ([cell] if values is None else values)
+        if not is_nothing(v)
     )
-
-
-def _list_of(text: str) -> Sequence[Any]:
-    if re.search(r"'\s+'|\"\s+\"", text):  # NumPy's list of texts, which Python would join
-        return [a or b for a, b in re.findall(r"'([^']*)'|\"([^\"]*)\"", text)]
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list | tuple):
-            return found
-    return re.findall(r"[^\s,'\"]+", text[1:-1])
 
 
 def _agreed(rows: Sequence[tuple[str, str, tuple[str, ...]]], names: tuple[str, ...]) -> RawSplit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -223,8 +224,16 @@ def overall_table(scores: Scores) -> Table:
         for key, one in OVERALL.items()
         if not one.metric.of_classes
     )
-    caption = f"{plural(scores.rows, 'text')}, predicted at {_shown(scores.threshold)} or more; "
+    cut = _threshold(scores)
+    rule = "labels as predicted" if cut is None else f"predicted at {_shown(cut)} or more"
+    caption = f"{plural(scores.rows, 'text')}, {rule}; "
     return Table("overall", "", columns, rows, caption=caption + texts)
+
+
+def _threshold(scores: Scores) -> Any:
+    """None where the labels came without probabilities."""
+    cut = scores.threshold
+    return None if isinstance(cut, float) and math.isnan(cut) else cut
 
 
 def _shown(value: Any) -> str:
@@ -341,7 +350,7 @@ def metrics_document(scores: Scores) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "rows": scores.rows,
         "labels": scores.labels,
-        "threshold": scores.threshold,
+        "threshold": _threshold(scores),
         "overall": scores.overall,
         "per_class": per_class_rows(scores),
     }
