@@ -280,7 +280,7 @@ def test_commands_say_what_became_of_labels(
     shown, said = run("compare", "wide.csv", "ekman.csv", "-o", "-", "--format", "md")
     assert "note: wide: rolled up from 28 emotions to 7 by ekman" in said
     assert "# Ekman emotions report" in shown
-    assert "R2: rolled up from 28 emotions" in shown
+    assert "R1: rolled up from 28 emotions" in shown
     run("check", "wide.csv", "--map-to", "sentiment", "--fail-under", "f1_positive=0.1")
     Path("pyproject.toml").write_text(
         '[tool.goemo.groups.mood]\ngood = ["joy", "love"]\nbad = ["fear", "anger"]\n'

@@ -51,6 +51,7 @@ def tasks() -> dict[str, str]:
 
 def run(folder: Path, script: str) -> str:
     environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    environment.pop("WANDB_SERVICE", None)  # another client's writes below its own directory
     environment |= {"WANDB_DIR": str(folder), "GOEMO_CACHE_DIR": str(folder / "cache")}
     environment["PYTHONPATH"] = str(PAGE.parents[1])
     done = subprocess.run(
