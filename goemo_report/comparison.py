@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from statistics import fmean
 from typing import Final
@@ -25,7 +26,7 @@ from goemo_report.analysis.compared_runs import (
 )
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
-from goemo_report.errors import NotFoundError, SettingsError
+from goemo_report.errors import ArgumentError, NotFoundError, SettingsError
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
@@ -57,6 +58,18 @@ class Options:
     """Where the best run is chosen; None is validation, if all runs have its predictions."""
     margin: float = MARGIN
     """Differences of macro F1 up to this do not matter."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_errors", 0), ("resamples", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
+                raise ArgumentError(
+                    f"{name} is {value!r}", f"Give a whole number of {least} or more"
+                )
+        if not 0.0 < self.margin < 1.0:
+            raise ArgumentError(f"margin is {self.margin!r}", "Give a number between 0 and 1")
+        if self.rank_on not in (None, "test", "val"):
+            raise ArgumentError(f"rank_on is {self.rank_on!r}", "Give test or val")
 
 
 @dataclass(frozen=True, slots=True)

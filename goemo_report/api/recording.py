@@ -124,6 +124,8 @@ def predictions_of(
 
     """
     truth, probabilities, _, names = arrays(y_true, y_prob, None, labels)
+    if not 0.0 <= threshold <= 1.0:
+        raise ArgumentError(f"threshold is {threshold!r}", "Give a number from 0 to 1")
     if probabilities is None or len(names) < 2:
         raise DataError(f"{len(names)} labels", "Give probabilities of two labels or more")
     if len(texts) != len(truth):

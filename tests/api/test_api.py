@@ -356,3 +356,21 @@ def test_the_numbers_are_what_the_sentence_says() -> None:
     assert verdict.numbers["metric"] == "macro_f1"
     assert verdict.numbers["answer"] in ("better", "worse", "equivalent", "undecided")
     assert f"{verdict.numbers['difference']:+.3f} macro F1 at 0.5" in verdict
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"margin": value} for value in (-1, 0, float("nan"))),
+        {"max_errors": -1},
+        {"rank_on": "zzz"},
+        *({"resamples": value} for value in (0, 10.5)),
+        {"seed": -1},
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    p = gr.predictions_of(["a", "b"], [[1, 0], [0, 1]], [[0.9, 0.1], [0.2, 0.7]], ["x", "y"])
+    with pytest.raises(gr.GoemoError, match=next(iter(wrong))):
+        gr.compare({"a": p, "b": p}, **wrong)
+    with pytest.raises(gr.GoemoError, match="threshold"):
+        gr.predictions_of(["a"], [[1, 0]], [[0.9, 0.1]], ["x", "y"], threshold=float("nan"))
