@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from goemo_report.api.scores import Evaluation as Evaluation
     from goemo_report.api.scores import read_predictions as read_predictions
     from goemo_report.api.scores import score as score
+    from goemo_report.errors import ArgumentError as ArgumentError
     from goemo_report.errors import DataError as DataError
     from goemo_report.errors import GoemoError as GoemoError
     from goemo_report.errors import NotFoundError as NotFoundError
@@ -45,7 +46,10 @@ _HOME = {
     "api.one_run": ("Run",),
     "api.runs": ("Runs", "run", "runs"),
     "api.scores": ("Evaluation", "read_predictions", "score"),
-    "errors": ("DataError", "GoemoError", "NotFoundError", "SettingsError", "SourceError"),
+    "errors": (
+        *("ArgumentError", "DataError", "GoemoError"),
+        *("NotFoundError", "SettingsError", "SourceError"),
+    ),
     "predictions": ("Predictions",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean
 from typing import Final
@@ -62,11 +62,11 @@ class Options:
     def __post_init__(self) -> None:
         for name, least in (("max_errors", 0), ("resamples", 1), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or value < least:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise ArgumentError(
                     f"{name} is {value!r}", f"Give a whole number of {least} or more"
                 )
-        if not 0.0 < self.margin < 1.0:
+        if not isinstance(self.margin, Real) or not 0.0 < self.margin < 1.0:
             raise ArgumentError(f"margin is {self.margin!r}", "Give a number between 0 and 1")
         if self.rank_on not in (None, "test", "val"):
             raise ArgumentError(f"rank_on is {self.rank_on!r}", "Give test or val")

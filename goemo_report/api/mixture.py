@@ -13,7 +13,7 @@ from goemo_report.api.one_run import Run
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.predictions import Predictions
 from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
 from goemo_report.settings import SourceChoice
@@ -97,7 +97,12 @@ def _kind(pair: tuple[str | None, Comparable]) -> str:
 
 def with_baseline(groups: list[Group], runs: Runs, baseline: str) -> str:
     """The id of the baseline, which joins the runs, the first of the groups, if it is not among
-    them."""
+    them.
+
+    Raises NotFoundError where there are no runs.
+    """
+    if not len(runs):
+        raise NotFoundError("there are no runs to compare with a baseline", "Ask for other runs")
     source, listing, run = with_run(runs.choice, runs.source, Listing(runs.records), baseline)
     if len(listing.runs) > len(runs):
         more = groups[0].runs[len(runs) :]
@@ -128,9 +133,12 @@ def load(
             group.source, records, progress=bar, reading=labels.reading, figures=figures
         )
         more.append(loaded)
-        names = {record.id: name for name, record in group.runs if name is not None}
+        names: dict[str, list[str | None]] = {}  # one run may be given twice, under two names
+        for name, record in group.runs:
+            names.setdefault(record.id, []).append(name)
         for result in loaded:
-            name = names.get(result.id, result.run.name)
+            name = names[result.id].pop(0)
+            name = result.run.name if name is None else name
             one = replace(result.changed(labels.on), run=replace(result.run, name=name))
             found.append(_distinct(one, found))
     return LoadedRuns(

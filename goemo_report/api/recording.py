@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -124,7 +125,7 @@ def predictions_of(
 
     """
     truth, probabilities, _, names = arrays(y_true, y_prob, None, labels)
-    if not 0.0 <= threshold <= 1.0:
+    if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
         raise ArgumentError(f"threshold is {threshold!r}", "Give a number from 0 to 1")
     if probabilities is None or len(names) < 2:
         raise DataError(f"{len(names)} labels", "Give probabilities of two labels or more")

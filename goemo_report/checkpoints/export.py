@@ -39,6 +39,7 @@ from goemo_report.sources.model import RunRecord
 
 MODEL: Final = "model.onnx"
 INT8: Final = "model-int8.onnx"
+_PRODUCER: Final = "goemo"
 _OPSET: Final = 17  # the first with LayerNormalization
 _INPUTS: Final = ("input_ids", "attention_mask")
 _OUTPUTS: Final = ("logits", "probabilities")
@@ -111,11 +112,12 @@ def export_onnx(
     does the first `limit` texts of the run's predictions; with `int8` quantised as well.
 
     The quantised one has weights of 8 bits and activations that are quantised as they come. Raises
-    GoemoError: a package is missing, the checkpoint cannot be used or exported, or the exported
-    model predicts otherwise.
+    GoemoError: a package is missing, the directory holds something else, the checkpoint cannot be
+    used or exported, or the exported model predicts otherwise.
     """
     require_extra("loading a checkpoint")
     require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
+    _require_own(directory)
     held = load_results(source, [run], [split], progress)[0].splits[split].predictions
     loaded, chosen = load_with_thresholds(source, run, device="cpu", progress=progress)
     loaded.require_labels(held.source, held.labels)
@@ -161,6 +163,23 @@ def export_onnx(
     import torch
 
     return Exported(run, files, tuple(variants), len(held), split, torch.get_num_threads(), chosen)
+
+
+def _require_own(directory: Path) -> None:
+    """Raise DataError where writing would mix with, or replace, what is no export."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    import onnx
+
+    try:
+        model = onnx.load(directory / MODEL, load_external_data=False)
+        own = model.producer_name == _PRODUCER
+    except Exception:  # noqa: BLE001 - no file, or protobuf's own error: no model
+        own = False
+    if not own:
+        raise DataError(
+            f"{directory} holds other files than an export", "Give a directory of its own"
+        )
 
 
 def _judge(
@@ -243,7 +262,7 @@ def _describe(path: Path, run: RunRecord, chosen: Thresholds, longest: int) -> N
     }
     for key, value in about.items():
         model.metadata_props.add(key=key, value=str(value))
-    model.producer_name = "goemo"
+    model.producer_name = _PRODUCER
     onnx.save(model, path)
 
 

@@ -366,6 +366,8 @@ def test_the_numbers_are_what_the_sentence_says() -> None:
         {"rank_on": "zzz"},
         *({"resamples": value} for value in (0, 10.5)),
         {"seed": -1},
+        {"seed": True},
+        {"margin": "x"},
     ],
 )
 def test_arguments_that_cannot_be_are_refused_by_name(wrong: dict[str, Any]) -> None:
@@ -374,3 +376,16 @@ def test_arguments_that_cannot_be_are_refused_by_name(wrong: dict[str, Any]) -> 
         gr.compare({"a": p, "b": p}, **wrong)
     with pytest.raises(gr.GoemoError, match="threshold"):
         gr.predictions_of(["a"], [[1, 0]], [[0.9, 0.1]], ["x", "y"], threshold=float("nan"))
+
+
+def test_one_run_under_two_names_keeps_both(files: tuple[str, str]) -> None:
+    one = gr.runs(*files)[0]
+    found = gr.compare({"first": one, "again": one}, progress=False)
+    assert set(found.leaderboard["run"]) == {"first", "again"}
+
+
+def test_no_runs_with_a_baseline_are_refused(files: tuple[str, str]) -> None:
+    none, held = gr.runs(*files)[:0], gr.read_predictions(files[1])
+    for others in ((), (held,)):
+        with pytest.raises(gr.NotFoundError, match="no runs to compare with a baseline"):
+            gr.compare(none, *others, baseline=files[0])

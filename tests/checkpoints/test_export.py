@@ -143,3 +143,22 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(GoemoError, match=r"needs onnx\. Install .*goemo\[onnx\]"):
         errors.require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "model.onnx"])
+def test_a_directory_of_something_else_is_refused(
+    name: str, finished: Finished, trained: RunRecord, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(GoemoError, match="holds other files than an export"):
+        export_onnx(LogSource(finished.output), trained, tmp_path, limit=5)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_an_export_is_written_anew(
+    exported: Exported, finished: Finished, trained: RunRecord
+) -> None:
+    directory = exported.files[0].parent
+    again = export_onnx(LogSource(finished.output), trained, directory, limit=5)
+    assert [path.name for path in again.files] == ["model.onnx"]
+    assert not (directory / "model-int8.onnx").exists()
