@@ -350,10 +350,14 @@ class _Header:
         }
         labels = probabilities.named if probabilities else ()
         for (of, form), group in self.groups.items():
-            if of == kind and not used & set(group.values()) and set(labels) <= set(group):
+            if of != kind or used & set(group.values()):
+                continue
+            if set(labels) <= set(group):
                 found[form] = _columns_of(
                     {k: v for k, v in group.items() if not labels or k in labels}
                 )
+            if probabilities and labels and set(labels) != set(group):
+                self._paired(group, probabilities)
         if kind == "true":
             bare = self._bare(labels)
             if bare and not used & set(bare.values()):
@@ -362,6 +366,28 @@ class _Header:
             what = "true labels" if kind == "true" else "predicted labels"
             raise self._ambiguous(what, list(found), kind)
         return next(iter(found.values()), None)
+
+    def _paired(self, group: Mapping[str, int], probabilities: Numbers) -> None:
+        """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner.
+
+        Columns of other things may begin alike, and who names the labels chooses among them.
+        """
+        named = dict(zip(probabilities.named, probabilities.places, strict=True))
+        shared = named.keys() & group.keys()
+        if len(shared) < 2 or not self._are_marks({one: group[one] for one in shared}):
+            return
+        alone = [place for one, place in named.items() if one not in shared]
+        if not self.reading.expected:
+            alone += [
+                p for one, p in group.items() if one not in shared and self._are_marks({one: p})
+            ]
+        if alone:
+            columns = in_words([shown(self.header[place]) for place in sorted(alone)], 4)
+            raise DataError(
+                f"{self.source}: {plural(len(alone), 'column')} without partner: {columns}",
+                "Give every label a column of labels and one of probabilities, or name the labels "
+                "to keep with --labels",
+            )
 
     def _one_column(self, place: int) -> Labels:
         return Labels((place,), "names")

@@ -207,3 +207,26 @@ def test_the_cases_are_read(name: str) -> None:
     found = read_predictions(CASES / name)
     assert len(found) == 40
     assert found.label_set != EKMAN or name == "ekman.csv"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "alone"),
+    [
+        ("gold_joy,gold_fear,gold_love,p_joy,p_fear", "0,1,1,0.2,0.7", "gold_love"),
+        ("gold_joy,gold_fear,p_joy,p_fear,p_love", "0,1,0.2,0.7,0.9", "p_love"),
+    ],
+)
+def test_a_column_without_partner_is_named(
+    tmp_path: Path, header: str, row: str, alone: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,{header}\nhello,{row}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=f"1 column without partner: '{alone}'"):
+        read_predictions(path)
+
+
+def test_columns_that_are_no_labels_need_no_partner(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    header = "text,gold_joy,gold_fear,gold_votes,p_joy,p_fear"
+    path.write_text(f"{header}\nhello,0,1,7,0.2,0.7\n", encoding="utf-8")
+    assert set(read_predictions(path).labels) == {"joy", "fear"}
