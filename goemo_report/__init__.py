@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from goemo_report.api.comparisons import ComparisonResult as ComparisonResult
     from goemo_report.api.comparisons import Verdict as Verdict
     from goemo_report.api.comparisons import compare as compare
-    from goemo_report.api.comparisons import ensemble as ensemble
+    from goemo_report.api.ensembles import ensemble as ensemble
     from goemo_report.api.one_run import Run as Run
     from goemo_report.api.recording import log_evaluation as log_evaluation
     from goemo_report.api.recording import log_predictions as log_predictions
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "api.comparisons": ("ComparisonResult", "Verdict", "compare", "ensemble"),
+    "api.comparisons": ("ComparisonResult", "Verdict", "compare"),
+    "api.ensembles": ("ensemble",),
     "api.recording": ("log_evaluation", "log_predictions", "predictions_of", "trainer_metrics"),
     "api.one_run": ("Run",),
     "api.runs": ("Runs", "run", "runs"),

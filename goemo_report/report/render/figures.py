@@ -18,7 +18,6 @@ from goemo_report.report.document import Heatmap, Plot, Series, Value
 from goemo_report.report.render.axes import axis, diagonal, zero_line
 from goemo_report.report.render.text import plotly_text
 
-PALETTE_SIZE: Final = 7
 SYMBOLS: Final = (
     "circle",
     "square",

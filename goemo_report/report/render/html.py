@@ -30,6 +30,7 @@ from goemo_report.report.document import (
 )
 from goemo_report.report.render import assets
 from goemo_report.report.render.cells import TableView, table_view
+from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
 from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
     MARKS,
@@ -40,7 +41,7 @@ from goemo_report.report.render.numbers import (
     show_interval,
 )
 from goemo_report.report.render.page import page_sized
-from goemo_report.report.render.svg import FIGURE_CSS, SMALL, WIDE, heat_page_css, svg
+from goemo_report.report.render.svg import SMALL, WIDE, svg
 from goemo_report.report.render.text import anchor, safe_link
 
 View = dict[str, Any]

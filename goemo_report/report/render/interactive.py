@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.report.document import Heatmap, Plot
+from goemo_report.report.render.figure_style import LIGHT, PALETTE
 from goemo_report.report.render.figures import figure
-from goemo_report.report.render.svg import LIGHT, PALETTE
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -1,0 +1,260 @@
+"""The marks of a figure as SVG: lines, points, intervals, bars, bands and heat maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from goemo_report.report.render.figure_style import PALETTE, SHADES
+from goemo_report.report.render.scales import Scale, plain
+from goemo_report.report.render.text import html_text
+
+_DASHES: Final = {"dash": "5 4", "dot": "2 3"}
+Trace = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Canvas:
+    """The frame that the marks are drawn in."""
+
+    x: Scale
+    y: Scale
+    traces: list[Trace]
+    layout: dict[str, Any]
+    width: float
+    height: float
+    named: list[Trace]
+    ends: bool
+
+
+def name_of(trace: Trace) -> str:
+    """The name of a trace, without markup."""
+    return plain(trace.get("name", ""))
+
+
+def mark(canvas: Canvas, trace: Trace) -> str:
+    """One trace as a group of elements."""
+    if trace["type"] == "heatmap":
+        return _heatmap(canvas, trace)
+    inner: Iterable[str]
+    if trace["type"] == "bar":
+        inner = _bars(canvas, trace)
+    elif is_band(trace):
+        points = _points(canvas, trace)
+        inner = [f'<path class="b" d="{path_through(points)}Z"/>'] if len(points) > 2 else []
+    else:
+        inner = [*_whiskers(canvas, trace), *_scatter(canvas, trace)]
+    return f'<g class="{colour_class(trace)}">{"".join(inner)}</g>'
+
+
+def colour_class(trace: Trace) -> str:
+    """The class that gives a trace its colour."""
+    index = (trace.get("meta") or {}).get("colour")
+    return "cn" if index is None else f"c{index % len(PALETTE)}"
+
+
+def is_band(trace: Trace) -> bool:
+    """Whether a trace is the area between two lines."""
+    return bool((trace.get("meta") or {}).get("band"))
+
+
+def _points(canvas: Canvas, trace: Trace) -> list[tuple[float | None, float | None]]:
+    pairs = zip(trace["x"], trace["y"], strict=True)
+    return [(canvas.x.within(a), canvas.y.within(b)) for a, b in pairs]
+
+
+def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
+    points = _points(canvas, trace)
+    meta = trace.get("meta") or {}
+    if "lines" in trace["mode"]:
+        stepped = trace["line"].get("shape") == "hv"
+        name = "h" if meta.get("handle") else "l1" if meta.get("thin") else "l"
+        if path := path_through(points, stepped=stepped):
+            yield f'<path class="{name}"{dashes(trace)} d="{path}"/>'
+    if "markers" not in trace["mode"]:
+        return
+    marker = trace["marker"]
+    symbols = marker["symbol"]
+    shown = range(len(points))
+    if most := marker.get("maxdisplayed"):
+        step = max(1, math.ceil(len(points) / most))
+        shown = range(0, len(points), step)
+    said = trace["mode"] == "markers"
+    for at in shown:
+        x, y = points[at]
+        if x is not None and y is not None:
+            symbol = symbols if isinstance(symbols, str) else symbols[at]
+            size = 4.4 if said else 2.6
+            yield symbol_at(symbol, x, y, size, _told(trace, at) if said else "")
+
+
+def _told(trace: Trace, at: int) -> str:
+    """What a point says of itself."""
+    notes = trace.get("hovertext")
+    words = (name_of(trace), trace["x"][at], trace["y"][at], notes[at] if notes else "")
+    return ", ".join(
+        plain(f"{w:.4g}" if isinstance(w, float) else w) for w in words if w not in ("", None)
+    )
+
+
+def dashes(trace: Trace) -> str:
+    """The attribute for a line that is not drawn through."""
+    dash = _DASHES.get(trace.get("line", {}).get("dash", ""))
+    return f' stroke-dasharray="{dash}"' if dash else ""
+
+
+def _whiskers(canvas: Canvas, trace: Trace) -> Iterator[str]:
+    for key, along in (("error_x", True), ("error_y", False)):
+        errors = trace.get(key)
+        if not errors:
+            continue
+        own, other = (canvas.x, canvas.y) if along else (canvas.y, canvas.x)
+        values, places = (trace["x"], trace["y"]) if along else (trace["y"], trace["x"])
+        for value, place, up, down in zip(
+            values, places, errors["array"], errors["arrayminus"], strict=True
+        ):
+            if None in (value, up, down):
+                continue
+            low, high, at = own.within(value - down), own.within(value + up), other.at(place)
+            if None not in (low, high, at):
+                ends = ((low, at), (high, at)) if along else ((at, low), (at, high))
+                yield f'<path class="w" d="{path_through(ends)}"/>'
+
+
+def _bars(canvas: Canvas, trace: Trace) -> Iterator[str]:
+    bars = [one for one in canvas.traces if one["type"] == "bar"]
+    along = trace["orientation"] == "h"
+    own, other = (canvas.x, canvas.y) if along else (canvas.y, canvas.x)
+    values, places = (trace["x"], trace["y"]) if along else (trace["y"], trace["x"])
+    thick = 0.76 * other.step / len(bars)
+    shift = (bars.index(trace) - len(bars) / 2) * thick
+    zero = own.within(0)
+    for at, (value, place) in enumerate(zip(values, places, strict=True)):
+        end, middle = own.within(value), other.at(place)
+        if end is None or middle is None or zero is None:
+            continue
+        first, length = min(zero, end), abs(end - zero)
+        x, y = (first, middle + shift) if along else (middle + shift, first)
+        w, h = (length, thick) if along else (thick, length)
+        box = f'x="{px(x)}" y="{px(y)}" width="{px(w)}" height="{px(h)}"'
+        yield f'<rect class="p" {box}>{_title(_told(trace, at))}</rect>'
+
+
+def _heatmap(canvas: Canvas, trace: Trace) -> str:
+    x, y, meta = canvas.x, canvas.y, trace["meta"]
+    known = [v for row in trace["z"] for v in row if v is not None]
+    low = trace.get("zmin", min(known, default=0.0))
+    high = trace.get("zmax", max(known, default=1.0))
+    cells: dict[str, list[str]] = {}
+    texts, hatched = [], []
+    unread = {tuple(one) for one in meta.get("hatched", ())}
+    for i, (row, values) in enumerate(zip(trace["y"], trace["z"], strict=True)):
+        for j, (column, value) in enumerate(zip(trace["x"], values, strict=True)):
+            cx, cy = x.at(column), y.at(row)
+            if cx is None or cy is None:
+                continue
+            left, top = cx - x.step / 2 + 0.5, cy - y.step / 2 + 0.5
+            box = f"M{px(left)} {px(top)}h{px(x.step - 1)}v{px(y.step - 1)}h{px(1 - x.step)}z"
+            if (i, j) in unread:
+                hatched.append(
+                    f"M{px(left)} {px(top + y.step - 1)}l{px(x.step - 1)} {px(1 - y.step)}"
+                )
+            elif value is not None:
+                name = _shade(value, low, high, diverging=meta["scale"] == "diverging")
+                cells.setdefault(name, []).append(box)
+                if "texttemplate" in trace or x.step >= 34:
+                    light = name[2:] and int(name[2:]) >= SHADES // 2 + 1
+                    digits = meta.get("digits", 2)
+                    texts.append(
+                        text_at(
+                            cx,
+                            cy + 4,
+                            f"{value:.{digits}f}",
+                            f' class="m{" z" if light else " i"}"',
+                        )
+                    )
+    parts = [
+        f'<path class="{name}" d="{"".join(boxes)}"/>' for name, boxes in sorted(cells.items())
+    ]
+    if hatched:
+        parts.append(f'<path class="g" d="{"".join(hatched)}"/>')
+    return "".join([*parts, *texts])
+
+
+def _shade(value: float, low: float, high: float, *, diverging: bool) -> str:
+    """Class of a cell: `hs0` to `hs10`, or `hp` above zero and `hq` below."""
+    if diverging:
+        bound = max(abs(low), abs(high)) or 1.0
+        return f"h{'p' if value >= 0 else 'q'}{round(SHADES * min(1.0, abs(value) / bound))}"
+    share = (value - low) / ((high - low) or 1.0)
+    return f"hs{round(SHADES * min(1.0, max(0.0, share)))}"
+
+
+# --- Elements -------------------------------------------------------------------------
+
+_SHAPES: Final = {
+    "square": "M-1-1h2v2h-2z",
+    "diamond": "M0-1.3L1.3 0 0 1.3-1.3 0z",
+    "triangle-up": "M0-1.2L1.2 1h-2.4z",
+    "triangle-down": "M0 1.2L1.2-1h-2.4z",
+    "cross": "M-.4-1.2h.8v.8h.8v.8h-.8v.8h-.8v-.8h-.8v-.8h.8z",
+    "x": "M-1.1-.6l.5-.5L0-.5l.6-.6.5.5L.5 0l.6.6-.5.5L0 .5l-.6.6-.5-.5L-.5 0z",
+    "star": "M0-1.4L.4-.45l1 .05-.8.65.25 1L0 .7l-.85.55.25-1-.8-.65 1-.05z",
+    "pentagon": "M0-1.2L1.15-.35.7 1h-1.4l-.45-1.35z",
+    "hourglass": "M-1-1h2l-2 2h2z",
+}
+
+
+def symbol_of(trace: Trace) -> str:
+    """The symbol of a trace's first point."""
+    found = trace.get("marker", {}).get("symbol", "circle")
+    return found if isinstance(found, str) else next(iter(found), "circle")
+
+
+def symbol_at(name: str, x: float, y: float, size: float = 4.0, told: str = "") -> str:
+    """A point; `told` is said when the pointer rests on it."""
+    shape, hollow = name.removesuffix("-open"), name.endswith("-open")
+    if shape == "line-ns":
+        return f'<path class="w" d="M{px(x)} {px(y - 4)}v8">{_title(told)}</path>'
+    look, title = ("o" if hollow else "p"), _title(told)
+    if shape not in _SHAPES:
+        return f'<circle class="{look}" cx="{px(x)}" cy="{px(y)}" r="{px(size)}">{title}</circle>'
+    move = f"translate({px(x)} {px(y)}) scale({px(size)})"
+    thin = ' style="stroke-width:.4"' if hollow else ""
+    return f'<path class="{look}"{thin} transform="{move}" d="{_SHAPES[shape]}">{title}</path>'
+
+
+def _title(told: str) -> str:
+    return f"<title>{html_text(told)}</title>" if told else ""
+
+
+def text_at(x: float, y: float, text: str, attributes: str) -> str:
+    """A text that begins, ends or is centred there, as its class says."""
+    return f'<text x="{px(x)}" y="{px(y)}"{attributes}>{html_text(text)}</text>'
+
+
+def path_through(
+    points: Iterable[tuple[float | None, float | None]], *, stepped: bool = False
+) -> str:
+    """A path through points; what is missing leaves a gap."""
+    parts: list[str] = []
+    down = False
+    for x, y in points:
+        if x is None or y is None:
+            down = False
+            continue
+        if stepped and down:
+            parts.append(f"H{px(x)}V{px(y)}")
+        else:
+            parts.append(f"{'L' if down else 'M'}{px(x)} {px(y)}")
+        down = True
+    return "".join(parts) if len(parts) > 1 else ""
+
+
+def px(value: float) -> str:
+    """A coordinate: one decimal is less than a reader sees."""
+    text = f"{value:.1f}"
+    text = text.removesuffix(".0")
+    return "0" if text == "-0" else text
