@@ -253,16 +253,19 @@ def gains(comparison: Comparison) -> list[str]:
     gained = [item for item in deltas[:3] if item[0] > 0]
     lost = [item for item in deltas[::-1][:3] if item[0] < 0]
     lines = []
+    better = [label for delta, label, clear in deltas if clear and delta > 0]
+    worse = [label for delta, label, clear in deltas[::-1] if clear and delta < 0]
     if gained:
-        lines.append(f"Gained most F1 against {side(base)}: {_labels(gained)}.")
-    lines.append(f"Lost most F1: {_labels(lost)}." if lost else f"No {noun} lost F1.")
+        lines.append(f"Gained most F1 against {side(base)}: {_labels(gained, better)}.")
+    lines.append(f"Lost most F1: {_labels(lost, worse)}." if lost else f"No {noun} lost F1.")
     if any("*" in line for line in lines):
         lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
     return lines
 
 
-def _labels(deltas: list[tuple[float, str, bool]]) -> str:
-    words = listed(
-        f"{label} {signed(delta)}{'*' if clear else ''}" for delta, label, clear in deltas
-    )
-    return words if any(clear for *_, clear in deltas) else f"{words}; none more than noise"
+def _labels(deltas: list[tuple[float, str, bool]], clear: list[str]) -> str:
+    """Labels with their differences, and which are more than noise where none of these is."""
+    words = listed(f"{label} {signed(delta)}{'*' if own else ''}" for delta, label, own in deltas)
+    if any(own for *_, own in deltas):
+        return words
+    return f"{words}; {f'more than noise: {listed(clear, 3)}' if clear else 'none more than noise'}"

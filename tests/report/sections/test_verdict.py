@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import compare
-from goemo_report.report.sections import differences, seeds, summary
+from goemo_report.report.sections import _verdict, differences, seeds, summary
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
 from goemo_report.statistics.seeds import seed_difference
@@ -106,3 +106,10 @@ def test_different_losses_are_warned_of() -> None:
     assert warning in text(None, "focal", "bce")  # a run that logged none had the usual loss
     assert "losses" not in text("focal", "focal")
     assert "losses" not in text("bce", None)
+
+
+def test_labels_beyond_noise_are_named_where_the_largest_gains_are_not() -> None:
+    gained = [(0.9, "pride", False), (0.8, "grief", False)]
+    assert _verdict._labels(gained, []) == "pride +0.900 and grief +0.800; none more than noise"
+    assert _verdict._labels(gained, ["joy", "fear"]).endswith("; more than noise: joy and fear")
+    assert _verdict._labels([(0.9, "joy", True)], ["joy"]) == "joy +0.900*"
