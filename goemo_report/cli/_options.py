@@ -96,7 +96,9 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
-                blocks[headed.get(parameter.name or "", "Options")].append(record)
+                name = parameter.name or ""
+                own = name in FILTERS and parameter.help != FILTERS[name][2]
+                blocks["Options" if own else headed.get(name, "Options")].append(record)
         for title, records in blocks.items():
             if records:
                 with formatter.section(title):
