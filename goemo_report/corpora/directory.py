@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from goemo_report.corpora.tables import Columns, RawSplit, read_split
+from goemo_report.corpora.tables import SAME_NAMES, Columns, RawSplit, read_split
 from goemo_report.corpora.tsv import LabelledTexts, is_headless, read_label_names, read_rows
 from goemo_report.errors import DataError
 from goemo_report.formats.files import chunks
@@ -145,6 +145,11 @@ def _with_ids(
     """The splits with ids, and the labels in canonical order, or that of the data set."""
     held = dict.fromkeys(name for part in raw.values() for row in part.labels for name in row)
     noted = tuple(names) or next((part.names for part in raw.values() if part.names), ())
+    for split, part in raw.items() if not names else ():
+        order = bool(part.names) and part.names != noted and any(map(_is_id, held))
+        if order or set(part.names) not in (set(), set(noted)):
+            what = f"{directory}: {split} has other labels than other splits, or in another order"
+            raise DataError(what, SAME_NAMES)
     if noted and not held.keys() <= set(noted) and all(map(_is_id, held)):
         wrong = next((one for one in held if int(one) >= len(noted)), None)
         if wrong is not None:

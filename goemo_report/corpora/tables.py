@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import DataError
+from goemo_report.errors import DataError, first_line
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.formats.text import shown
-from goemo_report.reading.lists import is_nothing, listed
+from goemo_report.reading.lists import is_nothing, listed, mark
 
 TEXT_COLUMNS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
 LABEL_COLUMNS: Final = ("labels", "label", "emotions", "emotion", "true_labels")
 RATER: Final = "rater_id"
+SAME_NAMES: Final = "Write all files with the same labels in the same order: ids count by it"
 AGREEING: Final = 2
 """Raters that must have chosen a label of a text: the rule of Demszky et al., ACL 2020."""
 _NO_LABELS: Final = {"id", "idx", "index", "unnamed: 0", "example_very_unclear", RATER, ""}
 _QUOTED: Final = re.compile(r'"([^"]|"")*"')
-_MARKS: Final = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,16 @@ def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
     for part in parts[1:]:
         if part.one_hot != parts[0].one_hot:
             raise DataError(f"{part.table.source} has other label columns than {paths[0]}")
+    if not names:
+        noted = {path: _feature_names(path, parts[0].label_column) for path in paths}
+        first = next((path for path in paths if noted[path]), paths[0])
+        names = noted[first]
+        if other := next((path for path in paths if noted[path] not in {(), names}), None):
+            what = f"{other} and {first} name their labels differently, or in another order"
+            raise DataError(what, SAME_NAMES)
     rows = [row for part in parts for row in part.rows()]
     if parts[0].raters:
         return _agreed(rows, names)
-    names = names or _feature_names(paths[0], parts[0].label_column)
     return RawSplit([text for _, text, _ in rows], [labels for *_, labels in rows], names)
 
 
@@ -100,6 +106,10 @@ class _Reader:
             self.label_column = self.header[at]
         else:
             self.one_hot = tuple(self._marked())
+            for name in LABEL_COLUMNS:  # mappings are read as columns labels.joy, labels.fear
+                if self.one_hot and all(one.startswith(f"{name}.") for one in self.one_hot):
+                    self.header = [one.removeprefix(f"{name}.") for one in self.header]
+                    self.one_hot = tuple(one.removeprefix(f"{name}.") for one in self.one_hot)
         if not self.label_column and len(self.one_hot) < 2:
             raise DataError(
                 f"{table.source} has no column of labels: {self._seen()}",
@@ -121,8 +131,8 @@ class _Reader:
         """Columns of noughts and ones."""
         for at, name in enumerate(self.header):
             if at != self.text and name.lower() not in _NO_LABELS:
-                cells = {_plain(row[at]) for row in self.table.rows}
-                if cells <= _MARKS.keys():
+                cells = {str(row[at]) for row in self.table.rows}
+                if all(mark(cell) is not None for cell in cells):
                     yield name
 
     def rows(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -136,7 +146,12 @@ class _Reader:
                 what = "the text is empty" if not text.strip() else "the text holds a NUL byte"
                 raise self.table.refusal(number, self.header[self.text], what, "Remove the row")
             if label >= 0:
-                labels = items(row[label])
+                try:
+                    labels = items(row[label])
+                except DataError as fault:
+                    raise self.table.refusal(
+                        number, self.label_column, fault.what, fault.remedy
+                    ) from None
             else:
                 labels = tuple(name for at, name in places if self._mark(number, name, row[at]))
             if len(set(labels)) < len(labels):
@@ -145,25 +160,35 @@ class _Reader:
             yield str(row[key]), text, labels
 
     def _mark(self, row: int, name: str, cell: Any) -> bool:
-        found = _MARKS.get(_plain(cell))
+        found = mark(cell)
         if found is None:
             what = f"{shown(str(cell))} is neither 0 nor 1"
             raise self.table.refusal(row, name, what, "One column a label has 0 or 1 for each text")
         return found
 
 
-def _plain(cell: Any) -> str:
-    return str(cell).strip().lower()
-
-
 def items(cell: Any) -> tuple[str, ...]:
-    """The labels that a cell lists: a list, JSON, Python's or NumPy's text of one, or commas."""
+    """The labels that a cell lists: a list, JSON, Python's or NumPy's text of one, or commas; of
+    a mapping those that are marked with 1. Raises DataError for scores, and lists in lists."""
     if is_nothing(cell):
         return ()
     values = listed(cell)
+    if values and all(isinstance(v, list | tuple) and len(v) == 2 for v in values):
+        values = {str(name): value for name, value in values}  # a mapping of Parquet
+    if isinstance(values, Mapping):
+        held = {name: value for name, value in values.items() if not is_nothing(value)}
+        wrong = next((value for value in held.values() if mark(value) is None), None)
+        if wrong is not None:
+            what = f"{shown(str(cell))} gives {shown(str(wrong))} for a label, neither 0 nor 1"
+            raise DataError(what, "List the labels of the text")
+        values = [name for name, value in held.items() if mark(value)]
+    nested = any(isinstance(v, Mapping | list | tuple) for v in values or ())
+    unread = isinstance(cell, list) or str(cell).strip()[:2] in {"[{", "[["}
+    if nested or (values is None and unread):
+        raise DataError(f"{shown(str(cell))} is no list of labels", "Write names or ids")
     if values is None and isinstance(cell, str):
-        mark = next((m for m in (",", "|", ";") if m in cell), ",")
-        values = [part for part in map(str.strip, cell.split(mark)) if part]
+        comma = next((m for m in (",", "|", ";") if m in cell), ",")
+        values = [part for part in map(str.strip, cell.split(comma)) if part]
     return tuple(
         str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
         for v in ([cell] if values is None else values)
@@ -213,24 +238,25 @@ def _features(path: Path) -> Iterator[Any]:
 
         noted = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface")
         if noted:
-            yield json.loads(noted)
+            yield _parsed(path, json.loads, noted)
     for folder in (path.parent, path.parent.parent):
-        for name in ("dataset_info.json", "dataset_infos.json"):
-            if (folder / name).is_file():
-                yield _parsed(folder / name, json.loads)
+        for info in (folder / "dataset_info.json", folder / "dataset_infos.json"):
+            if info.is_file():
+                yield _parsed(info, json.loads, info.read_bytes())
         if (folder / "README.md").is_file():
             text = (folder / "README.md").read_text("utf-8", "replace")
             if found := re.match(r"---\n(.*?)\n---", text, re.DOTALL):
                 import yaml
 
-                yield _parsed(folder / "README.md", lambda _: yaml.safe_load(found[1]))
+                yield _parsed(folder / "README.md", yaml.safe_load, found[1])
 
 
-def _parsed(path: Path, read: Any) -> Any:
+def _parsed(path: Path, read: Callable[[Any], Any], noted: str | bytes) -> Any:
     try:
-        return read(path.read_text("utf-8"))
+        return read(noted)
     except Exception as error:
-        raise DataError(f"{path} cannot be read: {error}", "Mend it, or move it away") from error
+        what = f"the features that {path} notes cannot be read: {first_line(error)}"
+        raise DataError(what, "Mend it, or move it away") from error
 
 
 def _names_in(value: Any, column: str) -> tuple[str, ...]:
@@ -250,7 +276,9 @@ def _names(feature: Any) -> tuple[str, ...]:
     if not isinstance(feature, Mapping):
         return ()
     names = feature.get("names")
-    if isinstance(names, Mapping):  # in a README: {'0': 'admiration', ...}
+    if isinstance(names, Mapping) and all(
+        str(key).isdecimal() for key in names
+    ):  # in a README: {'0': 'admiration', ...}
         names = [names[key] for key in sorted(names, key=lambda key: int(key))]
     if isinstance(names, list):
         return tuple(map(str, names))

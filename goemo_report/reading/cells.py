@@ -14,12 +14,11 @@ from goemo_report.formats.csv_table import Block
 from goemo_report.formats.text import shown
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.reading.lists import is_nothing, listed
+from goemo_report.reading.lists import is_nothing, listed, mark
 
 Kind = Literal["names", "ids", "marks", "numbers"]
 """What a column of labels holds: names, ids, a 0 or 1 for each label, or other numbers."""
 
-_ON: Final = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 _OTHER_MARKS: Final = {
     ";": "semicolons",
     "|": "vertical bars",
@@ -127,7 +126,7 @@ def labels(
 
 def are_marks(cells: Sequence[Any]) -> bool:
     """Whether every cell is 0 or 1."""
-    return all(_mark(cell) is not None for cell in _distinct(cells).values())
+    return all(mark(cell) is not None for cell in _distinct(cells).values())
 
 
 def _marks(block: Block, place: int) -> BoolArray:
@@ -138,16 +137,12 @@ def _marks(block: Block, place: int) -> BoolArray:
         and np.isin(cells, (0, 1)).all()
     ):
         return cells.astype(np.bool_)
-    marks = {key: _mark(cell) for key, cell in _distinct(cells).items()}
+    marks = {key: mark(cell) for key, cell in _distinct(cells).items()}
     if None in marks.values():
         row = next(row for row, cell in enumerate(cells) if marks[_key(cell)] is None)
         what = f"{_shown(cells[row])} is neither 0 nor 1"
         raise block.refusal(row, place, what, "Write it as the other rows do")
     return np.fromiter((marks[_key(cell)] for cell in cells), np.bool_, len(cells))
-
-
-def _mark(cell: Any) -> bool | None:
-    return _ON.get(str(cell).strip().lower())
 
 
 def _key(cell: Any) -> Any:
@@ -168,7 +163,7 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
     if not isinstance(cell, str):
         found = listed(cell)
         if isinstance(found, Mapping):
-            return [name for name, value in found.items() if _mark(value) is not False]
+            return [name for name, value in found.items() if mark(value) is not False]
         if found is not None:
             return list(found)
         return [] if is_nothing(cell) else [cell]
@@ -177,7 +172,7 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
         return [text]
     found = listed(text)
     if isinstance(found, Mapping):
-        return [name for name, value in found.items() if _mark(value) is not False]
+        return [name for name, value in found.items() if mark(value) is not False]
     if found is not None:
         inside = text[1:-1].strip()
         return [inside] if inside in known else list(found)
@@ -190,7 +185,7 @@ def _positions(
     """The labels that a cell names, by their positions."""
     items = _items(cell, index)
     if kind == "marks" and items:
-        marks = [_mark(item) for item in items]
+        marks = [mark(item) for item in items]
         if len(marks) != len(order) or None in marks:
             what = f"{_shown(cell)} is no list of {len(order)} times 0 or 1"
             raise _CellError(what, "Write it as the other rows do")
@@ -220,8 +215,8 @@ def _number(item: Any) -> float | None:
     try:
         return float(item) if isinstance(item, Real | str) and "_" not in str(item) else None
     except ValueError:
-        on = _ON.get(item.strip().lower()) if isinstance(item, str) else None
-        return None if on is None else float(on)
+        found = mark(item)
+        return None if found is None else float(found)
 
 
 def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> _CellError:

@@ -23,6 +23,7 @@ _BRACKETS: Final = ("[]", "()", "{}")
 _NOTHING: Final = frozenset({"", "nan", "none", "null", "<na>", "n/a", "na", "nat"})
 _NAMES: Final = ("label", "name", "class", "emotion")
 _VALUES: Final = ("score", "probability", "prob", "value")
+_MARKS: Final = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 def is_nothing(value: Any) -> bool:
@@ -30,6 +31,11 @@ def is_nothing(value: Any) -> bool:
     if isinstance(value, str):
         return value.strip().lower() in _NOTHING
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def mark(cell: Any) -> bool | None:
+    """What a 0 or 1 means, or a truth value, also as text; None for anything else."""
+    return _MARKS.get(str(cell).strip().lower())
 
 
 def listed(value: Any) -> Sequence[Any] | Mapping[Any, Any] | None:

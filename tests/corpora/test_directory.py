@@ -77,6 +77,15 @@ FILES: Mapping[str, tuple[str, str, bool]] = {
         "\n".join(json.dumps({"text": t, "labels": own, "id": "x"}) for t, own in ROWS),
         False,
     ),
+    "mappings": (
+        "csv", csv_of("text,labels", [json.dumps({e: int(e in own) for e in EMOTIONS})
+                                      for _, own in ROWS]), False,
+    ),
+    "JSON mappings": (
+        "json",
+        json.dumps([{"text": t, "labels": {e: e in own for e in EMOTIONS}} for t, own in ROWS]),
+        False,
+    ),
     "JSON": ("json", json.dumps([{"text": t, "labels": ids(own)} for t, own in ROWS]), True),
     "TSV with a header": (
         "tsv",
@@ -123,6 +132,27 @@ def test_hugging_faces_parquet_names_its_ids(tmp_path: Path, noted: str) -> None
     pq.write_table(table, folder / "validation-00000-of-00001.parquet")
     found = corpus(tmp_path)
     assert held(found) == held(found, "val") == EXPECTED
+
+
+@pytest.mark.parametrize("parts", [("test.parquet",), ("train-00001-of-00002.parquet",)])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_names_of_ids_are_the_same_in_all_files(
+    tmp_path: Path, parts: tuple[str, ...], damaged: bool
+) -> None:
+    def write(name: str, names: list[str]) -> None:
+        noted = json.dumps({"info": {"features": {"labels": {"names": names}}}})
+        table = pa.table({"text": ["a"], "labels": [0]})
+        table = table.replace_schema_metadata({"huggingface": noted[: -damaged or None]})
+        pq.write_table(table, tmp_path / name)
+
+    for name in ("train-00000-of-00002", "validation", "test"):
+        write(f"{name}.parquet", ["x", "y"])
+    for name in parts:
+        write(name, ["y", "x"])
+    with pytest.raises(DataError, match="another order" if not damaged else "cannot be read") as e:
+        corpus(tmp_path)
+    assert ".parquet" in str(e.value) or "test has other labels" in str(e.value)
+    assert "\n" not in str(e.value)
 
 
 def raters() -> str:
@@ -247,10 +277,22 @@ def test_what_is_refused_says_why(tmp_path: Path, files: dict[str, str], message
         ("", ()), (None, ()), ("joy", ("joy",)), ("3", ("3",)), (3, ("3",)), (3.0, ("3",)),
         ("[]", ()), ("[3, 27]", ("3", "27")), ("[3 27]", ("3", "27")), ([3, 27], ("3", "27")),
         ("('a', 'b c')", ("a", "b c")), ("['a' 'b']", ("a", "b")), ("a; b", ("a", "b")),
+        ('{"joy": 0, "anger": 1}', ("anger",)), ({"joy": True, "anger": None}, ("joy",)),
+        ([("joy", 1.0), ("anger", 0)], ("joy",)), ("{'joy': 0}", ()),
+        ([{"label": "joy", "score": 1}, {"label": "anger", "score": 0}], ("joy",)),
     ],
 )  # fmt: skip
 def test_cells_that_list_labels(cell: Any, expected: tuple[str, ...]) -> None:
     assert items(cell) == expected
+
+
+@pytest.mark.parametrize("cell", [
+    '{"joy": 0.9, "anger": 1}', [{"label": "joy", "score": 0.2}], [["joy"]], [{"joy": 1}],
+    "[{'joy': 1}]",
+])  # fmt: skip
+def test_cells_that_list_no_labels(cell: Any) -> None:
+    with pytest.raises(DataError, match=r"neither 0 nor 1|is no list of labels"):
+        items(cell)
 
 
 def test_known_labels_come_in_their_own_order_and_no_id_is_below_nought() -> None:
