@@ -408,11 +408,10 @@ def _newest_artifacts(
         for role in roles
         if (reference := newest(run, logged.get(run.id, ()), role)) is not None
     }
-    unique = {reference.id: reference for reference in chosen.values()}
+    unique = {(one.id, one.role): one for one in chosen.values()}
     manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
     return {
-        place: LoggedArtifact(reference, manifests[reference.id])
-        for place, reference in chosen.items()
+        place: LoggedArtifact(one, manifests[one.id, one.role]) for place, one in chosen.items()
     }
 
 
@@ -478,6 +477,9 @@ def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
     """That a run has no predictions of a split, and what it logged instead, likely ones first."""
     if any(item.kind == "file" for item in own):
         return f"has no {split} predictions"
+    unread = [one.unread for one in own if one.unread and one.role == f"{split}-predictions"]
+    if unread:
+        return unread[-1]
     running = "is still running and has " if run.state == "running" else ""
     text = f"{running}logged no {split} predictions{' yet' if running else ''}"
     names = dict.fromkeys(

@@ -17,6 +17,7 @@ from goemo_report.results import load_results, logged_metrics, prediction_file
 from goemo_report.sources.chosen import ChosenSource, NamedPredictions
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
+from goemo_report.sources.newest import split_role
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
 from tests.offline_runs import OfflineRun, write_prediction_file
@@ -332,3 +333,33 @@ def test_predictions_that_are_not_there_are_refused_with_what_is(written: dict[s
     for wrong in ("", "a:b:c", ":v1", "val="):
         with pytest.raises(ArgumentError, match="names no predictions"):
             NamedPredictions.of(wrong)
+
+
+def test_two_files_of_one_artifact_and_runs_without_it(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    (both,) = versions("a", "both", "")
+    source.add(record("a"), (both, {"test.csv": written["test"], "val.csv": written["val"]}))
+    source.add(record("b"), (reference("b", "test"), {"test_predictions.csv": written["test"]}))
+    named = list(map(NamedPredictions.of, ("both/test.csv", "both/val.csv")))
+    loaded = load_results(ChosenSource(source, named), source.runs)
+    assert set(loaded[0].splits) == {"test", "val"}
+    (skipped,) = loaded.skipped
+    assert f"has no artifact both, but {reference('b', 'test').name}" in skipped.reason
+    twice = list(map(NamedPredictions.of, ("both/test.csv", "test=both/val.csv")))
+    with pytest.raises(ArgumentError, match=r"test\.csv and val\.csv of both are both"):
+        load_results(ChosenSource(source, twice), source.runs, ["test"])
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("latest-val-preds", "val"), ("retrieval-preds", ""), ("evaluation-outputs", ""),
+        ("devices", ""), ("testpredictions", "test"), ("run-x-finalvalpredictions", "val"),
+        ("latestpredictions", ""), ("predictionsval", "val"), ("out/dev/preds.csv", "val"),
+        ("val/test.csv", "test"), ("eval/preds.csv", "val"), ("test_eval", "test"),
+        ("validationPredictions", "val"), ("contest", ""), ("testset_2.csv", "test"),
+        ("epoch-2/test_predictions.csv", "test"), ("retrievalpredictions", ""),
+    ],
+)  # fmt: skip
+def test_the_split_that_a_name_says(name: str, split: str) -> None:
+    assert split_role(name) == (f"{split}-predictions" if split else None)

@@ -70,7 +70,7 @@ class ChosenSource(RunSource):
         self, source: RunSource, named: Sequence[NamedPredictions] = (), alias: str = ""
     ) -> None:
         self._source, self._named, self._alias = source, tuple(named), alias
-        self._files: dict[str, str] = {}  # the file that is meant, by artifact id
+        self._files: dict[tuple[str, Role | None], str] = {}  # what is meant, by id and role
 
     @property
     def description(self) -> str:
@@ -107,7 +107,7 @@ class ChosenSource(RunSource):
                 what = f"no run logged an artifact {named.artifact}"
                 raise NotFoundError(what, f"They logged {listed(names, 8)}")
         version = self._alias or next((one.version for one in self._named if one.version), "")
-        taken = {one.role for own in kept.values() for one in own}
+        taken = {one.role for own in kept.values() for one in own if not one.unread}
         if version and every and taken.isdisjoint(PREDICTIONS):
             asked = [one for run, one in every if self._role(one, run) in PREDICTIONS]
             known = dict.fromkeys(a for one in asked for a in (one.version, *one.aliases) if a)
@@ -120,21 +120,37 @@ class ChosenSource(RunSource):
         return named.role if named else role_of(artifact, run)
 
     def _kept(self, run: RunRecord, logged: Sequence[ArtifactRef]) -> list[ArtifactRef]:
-        replaced = {named.role for named in self._named}
-        found = []
+        """A reference for each role of an artifact, and those that are not meant where no other
+        has their role, with the reason."""
+        others = {named.role: named.artifact for named in self._named}
+        found: list[ArtifactRef] = []
+        passed: list[ArtifactRef] = []
         for one in logged:
-            named = next((n for n in self._named if n.means(one, run)), None)
-            role = named.role if named else role_of(one, run)
-            if role in PREDICTIONS:
-                version = (named.version if named else "") or self._alias
-                if (named is None and role in replaced) or (
-                    version not in {"", one.version, *one.aliases}
-                ):
-                    continue
-                if named and named.file and one.kind != "run-files":
-                    self._files[one.id] = named.file
-            found.append(replace(one, role=role))
-        return found
+            for named in [n for n in self._named if n.means(one, run)] or (None,):
+                taken = replace(one, role=named.role if named else role_of(one, run))
+                role, version = taken.role, (named.version if named else "") or self._alias
+                if role in PREDICTIONS:
+                    unread = ""
+                    if named is None and role in others:
+                        unread = f"has no artifact {others[role]}, but {one.name}"
+                    elif version not in {"", one.version, *one.aliases}:
+                        unread = f"has no version of {one.name} with the alias {version}"
+                    if unread:
+                        passed.append(replace(taken, unread=unread))
+                        continue
+                    if named and one.kind != "run-files":
+                        self._read_of(one, named)
+                if taken not in found:
+                    found.append(taken)
+        had = {one.role for one in found}
+        return found + [one for one in passed if one.role not in had]
+
+    def _read_of(self, artifact: ArtifactRef, named: NamedPredictions) -> None:
+        file = self._files.setdefault((artifact.id, named.role), named.file)
+        if file != named.file:
+            split = named.role.removesuffix("-predictions")
+            what = f"{file or 'all files'} and {named.file or 'all files'} of {artifact.name} are"
+            raise ArgumentError(f"{what} both named as {split} predictions", f"Write {split}= once")
 
     def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
         """The files of each artifact; of one whose file is named that file alone.
@@ -142,16 +158,11 @@ class ChosenSource(RunSource):
         Raises NotFoundError where none of them has it.
         """
         found = self._source.manifests(artifacts)
-        kept = [
-            _only(files, self._files.get(one.id, ""), one)
-            for one, files in zip(artifacts, found, strict=True)
-        ]
-        lost = [
-            files
-            for one, files in zip(artifacts, kept, strict=True)
-            if one.id in self._files and isinstance(files, LostFiles)
-        ]
-        if lost and len(lost) == sum(one.id in self._files for one in artifacts):
+        meant = [self._files.get((one.id, one.role), "") for one in artifacts]
+        kept = [_only(*item) for item in zip(found, meant, artifacts, strict=True)]
+        asked = [files for files, path in zip(kept, meant, strict=True) if path]
+        lost = [files for files in asked if isinstance(files, LostFiles)]
+        if lost and len(lost) == len(asked):
             raise NotFoundError(lost[0].reason, "Name a file of the artifact after /")
         return kept
 

@@ -198,16 +198,16 @@ def _choose(
     run: RunRecord, logged: Iterable[ArtifactRef], roles: Sequence[Role]
 ) -> tuple[list[ArtifactRef], tuple[Role, ...]]:
     """The newest version of each artifact with a wanted role, and the roles without one."""
-    newest: dict[str, ArtifactRef] = {}
-    for artifact in logged:
-        if artifact.type not in {*INTERNAL_TYPES, RUN_TABLE}:
-            newest[artifact.name] = artifact
-    by_role = {name: a.role or artifact_role(name, run.id) for name, a in newest.items()}
-    chosen = [a for name, a in newest.items() if not roles or by_role[name] in roles]
-    missing = tuple(role for role in dict.fromkeys(roles) if role not in by_role.values())
+    newest: dict[tuple[str, Role | None], ArtifactRef] = {}
+    for one in logged:
+        if one.type not in {*INTERNAL_TYPES, RUN_TABLE} and not one.unread:
+            newest[one.name, one.role or artifact_role(one.name, run.id)] = one
+    chosen = [one for (_, role), one in newest.items() if not roles or role in roles]
+    found = {role for _, role in newest}
+    missing = tuple(role for role in dict.fromkeys(roles) if role not in found)
     if not chosen:
         asked = f"no {' and no '.join(missing)} artifact" if missing else "no artifacts"
-        logged_names = ", ".join(newest) or "nothing"
+        logged_names = ", ".join(dict.fromkeys(name for name, _ in newest)) or "nothing"
         raise NotFoundError(f"run {run.name} logged {asked}", f"It logged: {logged_names}")
     return chosen, missing
 

@@ -79,6 +79,8 @@ class ArtifactRef:
     kind: Literal["artifact", "run-files", "file"] = "artifact"
     is_offline: bool = False
     """Whether its files are on this machine or nowhere: it was not uploaded."""
+    unread: str = ""
+    """Why these predictions are not those that the user named, of a run that has no others."""
 
     @property
     def qualified_name(self) -> str:

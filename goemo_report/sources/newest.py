@@ -24,6 +24,11 @@ _SPLIT_WORDS: Final[dict[str, Role]] = {
     "validation": "val-predictions",
     "dev": "val-predictions",
 }
+_GLUED: Final = re.compile(
+    r"(?:.*(?<!la)(?<!con)(test)|.*(?<!e)(?<!ter)(?<!pro)(val(?:id(?:ation)?)?)|.*(dev)|(eval))pred.*"
+    r"|(?:.*pred(?:iction)?s?)?(test|val(?:id(?:ation)?)?|dev|eval)(?:set|split)?"
+)
+"""Words in one: a split before or after `pred`, but for latest, retrieval, interval and so on."""
 
 
 def newest(run: RunRecord, references: Sequence[ArtifactRef], role: Role) -> ArtifactRef | None:
@@ -39,6 +44,8 @@ def newest(run: RunRecord, references: Sequence[ArtifactRef], role: Role) -> Art
 def role_of(reference: ArtifactRef, run: RunRecord) -> Role | None:
     """The role that an artifact's name says; of a logged `wandb.Table` its key, as W&B writes it
     with only letters, digits and _.-: `run-abc123-testpredictions`."""
+    if reference.unread:
+        return None
     known = reference.role or artifact_role(reference.name, run.id)
     if known or reference.type != RUN_TABLE:
         return known
@@ -49,9 +56,18 @@ def role_of(reference: ArtifactRef, run: RunRecord) -> Role | None:
 
 
 def split_role(name: str) -> Role | None:
-    """The role of predictions of the split that a name says; None where it says none."""
-    split = re.search(r"test|val|dev", name.lower())
-    return _SPLIT_WORDS[split[0]] if split else None
+    """The role of predictions of the split that a word of a name says; None where none does.
+
+    Of a path the last part with such a word decides. Words may be glued, as W&B writes table keys:
+    `testpredictions`, `predsval`. `eval` is validation, as in metrics, if nothing else is said.
+    """
+    for part in reversed(name.lower().split("/")):
+        found = filter(None, map(_GLUED.fullmatch, re.split(r"[^a-z]+", part)))
+        words = [one[one.lastindex or 0] for one in found]
+        known = [_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS]
+        if known or "eval" in words:
+            return known[0] if known else "val-predictions"
+    return None
 
 
 def checkpoint_folder(files: Sequence[ArtifactFile]) -> str | None:
@@ -91,8 +107,7 @@ def predictions_role(path: str) -> Role | None:
     """Role of a run file such as `predictions/test_predictions.csv`, None if it has none."""
     if not path.startswith(PREDICTIONS_FOLDER) or not may_be_predictions(path):
         return None
-    words = re.split(r"[^a-z]+", path.removeprefix(PREDICTIONS_FOLDER).lower())
-    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
+    return split_role(path.removeprefix(PREDICTIONS_FOLDER))
 
 
 def run_file_reference(
