@@ -53,7 +53,6 @@ _QUOTED: Final = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _ITEM: Final = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^,\"']*[^,\"'\s])\s*(?:,|$)")
 _JOINT: Final = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
@@ -123,7 +122,9 @@ def _found(values: Mapping[str, Any], name: str) -> Any:
 class Condition:
     """One condition, such as `config.learning_rate > 1e-5` or `tags in [final, baseline]`.
 
-    A run without the key fulfils only `!=` and `== null`. Tags are compared one by one.
+    A run without the key fulfils only `!=` and `== null`. Tags are compared one by one. With
+    every operator a number means numbers, and one in quotes, `"5"`, what was logged as text;
+    fields of a run, such as its name, are text. A time means all of its day, minute or second.
     """
 
     text: str
@@ -145,10 +146,13 @@ class Condition:
         found = _PARTS.fullmatch(text)
         if found is None:
             if (wrong := re.search(r"[<>=!~]+", text)) is not None and wrong[0] not in _SIGNS:
-                remedy = "Write == for equal" if wrong[0] == "=" else _OPERATORS
+                usual = {"=": "Write == for equal", "=~": "Write ~"}
+                remedy = usual.get(wrong[0], _OPERATORS)
                 raise ArgumentError(f"{wrong[0]} is not an operator", remedy)
             raise ArgumentError("there is no operator", f"{_FORM}; {_OPERATORS.lower()}")
         key, operator, value = Key.of(found["key"]), found["operator"], found["value"].strip()
+        if operator == "~" and found["value"].startswith("="):
+            raise ArgumentError("~= is not an operator", "Write ~")
         if not value:
             raise ArgumentError(f"there is no value after {operator}", _FORM)
         if value[0] in "=<>!~" and operator != "~":
@@ -163,15 +167,15 @@ class Condition:
         if self.operator == "~":
             try:
                 re.compile(written)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 what = f"{shown(written)} is no regular expression: {error}"
                 raise ArgumentError(what, "Put a backslash before characters that are meant") from (
                     error
                 )
         elif self.key == Key("", "created_at"):
-            for _, written in self.operands:
-                if _CONSTANTS.get(written.lower(), written) is not None:
-                    _span(written)
+            for meant, moment in self.operands:
+                if meant is not None:
+                    _span(moment)
         if self.operator in _ORDERS and not self.key.section and self.key.name != "created_at":
             raise ArgumentError(f"{self.key} has no order", "Use == != in or ~")
         if self.operator in _ORDERS and (value is None or isinstance(value, bool)):
@@ -219,6 +223,8 @@ class Condition:
         """
         if self.operator in {"!=", "~"} or any(v is None or v == "" for v, _ in self.operands):
             return None
+        if any(written.startswith(("[", "{")) for _, written in self.operands):
+            return None  # it may be meant for a list, which is compared as JSON
         if not self.key.section:
             if self.key.name == "created_at" and self.operator in {">", ">="}:
                 start = _span(self.operands[0][1])[0]
@@ -236,7 +242,7 @@ class Condition:
             beyond = "Infinity" if ">" in self.operator else "-Infinity"
             values: list[Any] = [{_MONGO[self.operator]: wanted}, beyond]
         else:
-            values = [form for value, written in self.operands for form in _forms(value, written)]
+            values = [_form(value) for value, _ in self.operands]
         if self.key.section == "config":
             return either(f"config.{self.key.name}.value", values)
         path = f"summary_metrics.{self.key.name}"
@@ -261,17 +267,15 @@ def _same(value: Any, wanted: Scalar, written: str, key: Key) -> bool:
     if isinstance(value, float) and math.isnan(value):
         return written.lower() == "nan"
     if isinstance(value, str):
-        return value == written
+        return value == (wanted if key.section else written)
     return bool(value == wanted)
 
 
-def _forms(value: Scalar, written: str) -> list[Any]:
-    """What a server may hold for a value: a number that was logged as text is text."""
-    if isinstance(value, str | bool):
-        return [value]
+def _form(value: Scalar) -> Scalar:
+    """What a server holds for a value."""
     if isinstance(value, float) and not math.isfinite(value):
-        return ["Infinity" if value > 0 else "-Infinity", written]
-    return [value, written]
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _written(value: Any) -> str:
@@ -299,7 +303,10 @@ def _operand(text: str, operator: str) -> tuple[Scalar, str]:
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()], text
     if _NUMBER.fullmatch(text):
-        return (int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)), text
+        number = float(text)
+        if math.isinf(number) and "inf" not in text.lower():
+            raise ArgumentError(f"{shown(text)} is beyond all numbers", "Write inf for infinity")
+        return (int(text) if re.fullmatch(r"[+-]?\d+", text) else number), text
     return text, text
 
 
@@ -325,10 +332,14 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _span(text: str) -> tuple[datetime, datetime]:
-    """First moment and the one after the last: a day, or a moment. UTC unless it says more."""
+    """First moment and the one after the last: of a day, an hour, a minute or a second, as far as
+    it is written. UTC unless it says more."""
     try:
         start = _aware(datetime.fromisoformat(text))
-        return start, start + (timedelta(days=1) if _DAY.fullmatch(text) else timedelta.resolution)
+        clock = re.sub(r"(Z|[+-][\d:.]+)$", "", text[10 if text[4] == "-" else 8 :])
+        units = {0: "days", 2: "hours", 4: "minutes", 6: "seconds"}
+        unit = units.get(sum(map(str.isdecimal, clock)), "microseconds")
+        return start, start + timedelta(**{unit: 1})
     except (ValueError, OverflowError):
         raise ArgumentError(
             f"{shown(text)} is no time", "Write 2024-12-10 or 2024-12-10T14:30, in UTC"

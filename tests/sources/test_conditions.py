@@ -107,10 +107,16 @@ def _records(number: int, run_id: str, run: dict[str, Any], state: str) -> Itera
         ("config.learning_rate == fast", "d"),
         ("config.learning_rate != 2e-5", "acd"),
         ("config.learning_rate ~ ^f", "d"),
-        ("config.seed == 1", "ab"),
+        ("config.seed == 1", "a"),
+        ("config.seed < 2", "a"),
+        ("config.seed >= 1", "ac"),
         ("config.seed == '1'", "b"),
+        ("config.seed < '2'", "b"),
         ("config.seed in [3, 4]", "c"),
-        ("config.seed in 1, 3", "abc"),
+        ("config.seed in 1, 3", "ac"),
+        ("config.seed in 1, '1'", "ab"),
+        (f"config.seed < 1{'0' * 300}", "ac"),
+        ("config.layers == '[1, 2]'", "c"),
         ("config.seed == null", "d"),
         ("config.seed != null", "abc"),
         ("config.amp == true", "a"),
@@ -133,6 +139,10 @@ def _records(number: int, run_id: str, run: dict[str, Any], state: str) -> Itera
         ("created_at < 2024-12-11", "a"),
         ("created_at == 2024-12-11", "b"),
         ("created_at > 2024-12-11T14:29", "bcd"),
+        ("created_at > 2024-12-11T14:30", "cd"),
+        ("created_at <= 2024-12-11 14:30Z", "ab"),
+        ("created_at == 2024-12-11T16:30+02:00", "b"),
+        ("created_at in [2024-12-10T14, 2024-12-11T13]", "a"),
         ("created_at ~ 12-1[12]", "bc"),
         ("tags == final", "ad"),
         ("tags != final", "bc"),
@@ -215,7 +225,12 @@ def test_what_a_server_can_do_is_asked_of_it() -> None:
         ("create_at > 2024-01-01", "did you mean created_at?"),
         ("created_at > soon", "'soon' is no time"),
         ("created_at in [2024-01-01, soon]", "'soon' is no time"),
+        ("created_at == 'null'", "'null' is no time"),
         ("name ~ [", "no regular expression"),
+        ("name ~= bert", "~= is not an operator. Write ~"),
+        ("name =~ bert", "=~ is not an operator. Write ~"),
+        ("name ~ a{99999999999}", "no regular expression"),
+        ("config.lr > 1e999", "beyond all numbers. Write inf"),
         ("name == 'x", "do not match"),
         ("tags in [a, b", "brackets"),
         ("tags in []", "the list is empty"),
@@ -232,6 +247,19 @@ def test_a_condition_typed_wrongly_is_shown_with_the_mistake(text: str, mistake:
     assert text in str(error.value)
     assert mistake in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize("text", ["config.a > {}", "config.a in [1, -{}]", "summary.a == {}"])
+def test_numbers_that_no_run_can_have(text: str, digits: int) -> None:
+    with pytest.raises(SettingsError, match="beyond all numbers") as error:
+        Condition.of(text.format("9" * digits))
+    assert len(str(error.value)) < 500
+
+
+def test_seconds_are_whole() -> None:
+    start, end = (Condition.of(f"created_at {sign} 2024-12-10T14:30:05") for sign in (">=", ">"))
+    assert start.on_server() == end.on_server() == {"created_at": {"$gte": "2024-12-10T14:30:05"}}
 
 
 def test_an_order_typed_wrongly() -> None:
