@@ -74,7 +74,7 @@ class LabelChoice:
 
 
 def label_choice(
-    labels: str = "", map_to: str = "", groups: Any = None, columns: Mapping[str, str] | None = None
+    labels: str = "", map_to: str = "", groups: Any = None, columns: Mapping[str, Any] | None = None
 ) -> LabelChoice:
     """What `--labels`, `--map-to`, `[tool.goemo.groups]` and `--true`, `--pred`, `--prob` say.
 

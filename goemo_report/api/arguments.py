@@ -102,7 +102,9 @@ def chosen_labels(
         return labels
     file = read_project_file(Path()).values
     given = {"true": true, "pred": pred, "prob": prob}
-    columns = file.get("columns", {}) | {name: one for name, one in given.items() if one}
+    set_ones = file.get("columns", {})
+    columns = set_ones | {name: one for name, one in given.items() if one}
+    columns["settings"] = tuple(name for name in set_ones if not given[name])
     if labels is None or isinstance(labels, str | os.PathLike):
         named = os.fspath(labels or "")
         return label_choice(named, map_to or "", file.get("groups"), columns)

@@ -74,19 +74,21 @@ class Reading:
     """What a user says of prediction files, empty where nothing.
 
     A file must have the labels of one of the `expected` sets, and they are in that one's order.
-    `true`, `pred` and `prob` name columns, or with `{label}` a column for each label.
+    `true`, `pred` and `prob` name columns, or with `{label}` a column for each label. Those that
+    `settings` lists are of [tool.goemo.columns], and hold for the files that have these columns.
     """
 
     expected: tuple[LabelSet, ...] = ()
     true: str = ""
     pred: str = ""
     prob: str = ""
+    settings: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells it from others, for keys of caches; empty where nothing is said."""
         said = (*(one.labels for one in self.expected), self.true, self.pred, self.prob)
-        return said if any(said) else ()
+        return (*said, self.settings) if any(said) else ()
 
 
 AS_FOUND: Final = Reading()
@@ -156,6 +158,7 @@ class _Header:
         self.table, self.sample, self.reading = table, sample, reading
         self.header, self.source = table.header, table.source
         self.notes: list[str] = []
+        self.absent: list[str] = []
         self.plain = [re.sub(r"[\s.-]+", "_", name.strip()).lower() for name in self.header]
 
     def columns(self) -> Columns:
@@ -236,8 +239,26 @@ class _Header:
                     raise self._twice(f"{PROBABILITY_PREFIX}{label}")
         return found
 
+    def _asked(self, kind: str) -> str:
+        """The column or pattern that a user named; of settings only where the file has it."""
+        asked: str = getattr(self.reading, kind)
+        if not asked or kind not in self.reading.settings:
+            return asked
+        if asked in self.header or (_LABEL in asked and len(self._matches(asked)) > 1):
+            return asked
+        self.absent.append(f"tool.goemo.columns.{kind} names {shown(asked)}, which is not there")
+        guides = f"{kind}_labels" in self.header if kind != "prob" else len(self.guides) > 1
+        self.notes += [] if guides else self.absent[-1:]
+        return ""
+
     def _matching(self, pattern: str, option: str) -> dict[str, int]:
         """The columns that a pattern with `{label}` names. Raises DataError for fewer than 2."""
+        found = self._matches(pattern)
+        if len(found) < 2:
+            raise self._no_column(pattern, option)
+        return found
+
+    def _matches(self, pattern: str) -> dict[str, int]:
         before, _, after = pattern.partition(_LABEL)
         form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
         matched = ((form.fullmatch(name), place) for place, name in enumerate(self.header))
@@ -245,8 +266,6 @@ class _Header:
         if not (before or after):  # every column is a label, but for those of other things
             known = {self._first(TEXTS), self._first(IDS)}
             found = {name: place for name, place in found.items() if place not in known}
-        if len(found) < 2:
-            raise self._no_column(pattern, option)
         return found
 
     def _named(self, column: str, option: str) -> int:
@@ -283,7 +302,7 @@ class _Header:
     # --- Probabilities ----------------------------------------------------------------------
 
     def _probabilities(self) -> Numbers | None:
-        asked = self.reading.prob
+        asked = self._asked("prob")
         if asked and _LABEL not in asked:
             return Numbers((self._named(asked, "prob"),))
         if asked:
@@ -333,7 +352,7 @@ class _Header:
     # --- Labels -----------------------------------------------------------------------------
 
     def _labels(self, kind: str, probabilities: Numbers | None) -> Labels | None:
-        asked = getattr(self.reading, kind)
+        asked = self._asked(kind)
         if asked and _LABEL in asked:
             return _columns_of(self._matching(asked, kind))
         if asked:
@@ -412,6 +431,7 @@ class _Header:
         if not (has_texts or truth):
             missing.insert(0, "text")
         what = f"{self.source} lacks {plural(len(missing), 'column')}: {in_words(missing, 4)}"
+        what = "; ".join((what, *self.absent))
         raise DataError(
             f"{what}; it has {seen(self.header)}",
             "Name columns with --true, --pred and --prob 'PATTERN_{label}', or write the guide's: "

@@ -135,3 +135,31 @@ def test_options_settle_what_could_be_either(tmp_path: Path) -> None:
     FILES["two columns of true labels"](tmp_path / "file.csv")
     found = read_predictions(tmp_path / "file.csv", reading=Reading(true="target"))
     assert np.array_equal(found.truth, TRUTH)
+
+
+def test_columns_of_settings_hold_where_a_file_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = '[tool.goemo.columns]\ntrue = "gold set"\nprob = "p({label})"\n'
+    (tmp_path / "pyproject.toml").write_text(settings)
+    guide = frame(prob="pred_probs_{}", true_labels=TRUE)
+    guide.to_csv("guide.csv", index=False)
+    own = frame(prob="p({})", true_labels=TRUE[::-1])
+    own["gold set"] = TRUE
+    own.to_csv("own.csv")
+    guide.drop(columns="true_labels").to_csv("neither.csv", index=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        found = CliRunner().invoke(goemo_report, ["metrics", *words, "--format", "csv"])
+        return found.exit_code, found.stdout, found.stderr
+
+    assert run("guide.csv")[0] == 0
+    assert "tool.goemo" not in run("guide.csv")[2]
+    assert run("own.csv")[1] == run("guide.csv")[1] != ""
+    code, _, said = run("neither.csv")
+    assert code == 1
+    assert "tool.goemo.columns.true names 'gold set', which is not there" in said
+    code, _, said = run("guide.csv", "--true", "gold set")
+    assert code == 1
+    assert "has no column 'gold set'" in said
