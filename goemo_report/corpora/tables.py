@@ -59,9 +59,9 @@ def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
     """
     tables = [_table(path) for path in paths]
     parts = [_Reader(table, columns) for table in tables]
-    names: tuple[str, ...] = next((part.one_hot for part in parts if part.one_hot), ())
+    names = parts[0].names
     for part in parts[1:]:
-        if part.one_hot != parts[0].one_hot:
+        if part.names != names:
             raise DataError(f"{part.table.source} has other label columns than {paths[0]}")
     if not names:
         noted = {path: _feature_names(path, parts[0].label_column) for path in paths}
@@ -97,24 +97,33 @@ class _Reader:
         self.raters = RATER in self.header
         named = [name.strip() for name in columns.labels.split(",") if name.strip()]
         self.label_column, self.one_hot = "", tuple[str, ...]()
+        self.mapped = self._mapped(named or LABEL_COLUMNS)
         if len(named) > 1:
             for name in named:
                 self._column(name, (), "label")
             self.one_hot = tuple(named)
+        elif self.mapped:
+            self.one_hot = tuple(
+                name.removeprefix(self.mapped)
+                for name in self.header
+                if name.startswith(self.mapped)
+            )
+            self.header = [name.removeprefix(self.mapped) for name in self.header]
         elif named or any(name in self.header for name in LABEL_COLUMNS):
             at = self._column(columns.labels.strip(), LABEL_COLUMNS, "label")
             self.label_column = self.header[at]
         else:
             self.one_hot = tuple(self._marked())
-            for name in LABEL_COLUMNS:  # mappings are read as columns labels.joy, labels.fear
-                if self.one_hot and all(one.startswith(f"{name}.") for one in self.one_hot):
-                    self.header = [one.removeprefix(f"{name}.") for one in self.header]
-                    self.one_hot = tuple(one.removeprefix(f"{name}.") for one in self.one_hot)
-        if not self.label_column and len(self.one_hot) < 2:
+        if not (self.label_column or self.mapped) and len(self.one_hot) < 2:
             raise DataError(
                 f"{table.source} has no column of labels: {self._seen()}",
                 "Name it with --label-column, or several, one a label, with commas between",
             )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The labels where each has a column; mappings may leave some out."""
+        return () if self.mapped else self.one_hot
 
     def _seen(self) -> str:
         return f"its columns are {', '.join(map(shown, self.header[:40]))}"
@@ -126,6 +135,13 @@ class _Reader:
         asked = f"the column {shown(wanted)}" if wanted else f"a column of {what}s"
         option = f"Name it with --{what}-column" if not wanted else f"Check --{what}-column"
         raise DataError(f"{self.table.source} lacks {asked}: {self._seen()}", option)
+
+    def _mapped(self, names: Sequence[str]) -> str:
+        """How the columns `labels.joy` begin, which mappings of labels are read as; or nothing."""
+        if any(name in self.header for name in names):
+            return ""
+        begun = (f"{name}." for name in names)
+        return next((one for one in begun if any(h.startswith(one) for h in self.header)), "")
 
     def _marked(self) -> Iterator[str]:
         """Columns of noughts and ones."""
@@ -160,10 +176,12 @@ class _Reader:
             yield str(row[key]), text, labels
 
     def _mark(self, row: int, name: str, cell: Any) -> bool:
-        found = mark(cell)
+        found = False if self.mapped and is_nothing(cell) else mark(cell)
         if found is None:
             what = f"{shown(str(cell))} is neither 0 nor 1"
-            raise self.table.refusal(row, name, what, "One column a label has 0 or 1 for each text")
+            raise self.table.refusal(
+                row, f"{self.mapped}{name}", what, "One column a label has 0 or 1 for each text"
+            )
         return found
 
 

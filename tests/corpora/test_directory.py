@@ -83,7 +83,7 @@ FILES: Mapping[str, tuple[str, str, bool]] = {
     ),
     "JSON mappings": (
         "json",
-        json.dumps([{"text": t, "labels": {e: e in own for e in EMOTIONS}} for t, own in ROWS]),
+        json.dumps([{"text": t, "labels": {e: e in own for e in own}} for t, own in ROWS]),
         False,
     ),
     "JSON": ("json", json.dumps([{"text": t, "labels": ids(own)} for t, own in ROWS]), True),
@@ -252,6 +252,8 @@ def test_named_columns(tmp_path: Path) -> None:
         ({"train.csv": "text,labels\na,3\n"}, "labels are ids, and nothing says what they mean"),
         ({"train.csv": "text,labels\n ,joy\n"}, r"train\.csv.*line 2.*the text is empty"),
         ({"train.csv": "text,labels\na,\"joy,joy\"\n"}, "listed twice"),
+        ({"train.jsonl": '{"text": "a", "labels": {"x": 0.9, "y": 1}}\n' * 2, "train.csv": None},
+         "column labels.x: '0.9' is neither 0 nor 1"),
         ({"train.csv": "text,other\na,1\n"}, "no column of labels: its columns are"),
         ({"labels.txt": "x\ny\n"}, "the label 'joy' is not among the 2 labels"),
         ({"labels.txt": "x\ny\n", "train.csv": "text,labels\na,7\n",
@@ -260,12 +262,14 @@ def test_named_columns(tmp_path: Path) -> None:
         ({"train.csv": "text,labels\na,\"x, macro\"\n"}, "the name of an average"),
     ],
 )  # fmt: skip
-def test_what_is_refused_says_why(tmp_path: Path, files: dict[str, str], message: str) -> None:
+def test_what_is_refused_says_why(
+    tmp_path: Path, files: dict[str, str | None], message: str
+) -> None:
     cell = "3" if "ids, and" in message else "joy"
     for name in SPLITS if files and "no test" not in message else ():
         (tmp_path / f"{name}.csv").write_text(f"text,labels\na,{cell}\n")
     for name, content in files.items():
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).unlink() if content is None else (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message) as error:
         corpus(tmp_path)
     assert "\n" not in str(error.value)
