@@ -340,9 +340,11 @@ def test_two_files_of_one_artifact_and_runs_without_it(written: dict[str, Path])
     (both,) = versions("a", "both", "")
     source.add(record("a"), (both, {"test.csv": written["test"], "val.csv": written["val"]}))
     source.add(record("b"), (reference("b", "test"), {"test_predictions.csv": written["test"]}))
+    file = replace(reference("c", "test"), kind="file", version=None)
+    source.add(record("c"), (file, {"test_predictions.csv": written["test"]}))
     named = list(map(NamedPredictions.of, ("both/test.csv", "both/val.csv")))
     loaded = load_results(ChosenSource(source, named), source.runs)
-    assert set(loaded[0].splits) == {"test", "val"}
+    assert [set(one.splits) for one in loaded] == [{"test", "val"}, {"test"}]
     (skipped,) = loaded.skipped
     assert f"has no artifact both, but {reference('b', 'test').name}" in skipped.reason
     twice = list(map(NamedPredictions.of, ("both/test.csv", "test=both/val.csv")))

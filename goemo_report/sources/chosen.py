@@ -129,7 +129,7 @@ class ChosenSource(RunSource):
             for named in [n for n in self._named if n.means(one, run)] or (None,):
                 taken = replace(one, role=named.role if named else role_of(one, run))
                 role, version = taken.role, (named.version if named else "") or self._alias
-                if role in PREDICTIONS:
+                if role in PREDICTIONS and one.kind != "file":  # a FILE was named by itself
                     unread = ""
                     if named is None and role in others:
                         unread = f"has no artifact {others[role]}, but {one.name}"
