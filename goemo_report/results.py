@@ -284,6 +284,9 @@ def load_results(
         notes += _other_versions(loaded)
         if loaded.result.splits:
             results.append(loaded.result)
+            held, why = loaded.artifacts.get("val-predictions"), loaded.result.problems.get("val")
+            if held is not None and why is not None and held.reference.kind == "file":
+                notes.append(f"{loaded.result.run.name}: no validation predictions: {why}")
         else:
             said = loaded.result.problems
             named = [r for split, r in said.items() if PREDICTION_ROLES[split] in loaded.artifacts]
@@ -461,16 +464,28 @@ def _read_splits(
             except Exception as error:  # noqa: BLE001 - the other runs go on, whatever it is
                 problems[split] = f"{split} predictions cannot be scored: {unexpected(error)}"
     if len(splits) > 1:  # one order of the labels in both files, that of the test split
-        labels, others = splits["test"].labels, splits["val"].labels
-        if set(labels) != set(others) and any(item.kind == "file" for item in own):
+        val, test = splits["val"], splits["test"]
+        own_files = any(item.kind == "file" for item in own)  # which a user put together
+        if own_files and set(test.labels) != set(val.labels):
             del splits["val"]
             problems["val"] = (
-                f"{files['val-predictions'][0].path} has {len(others)} labels, the test "
-                f"predictions {len(labels)} others. They are not of one model"
+                f"{files['val-predictions'][0].path} has {len(val.labels)} labels, the test "
+                f"predictions {len(test.labels)} others. They are not of one model"
             )
         else:
-            splits["val"] = splits["val"].changed(lambda read: read.in_order_of(labels))
+            splits["val"] = val.changed(lambda read: read.in_order_of(test.labels))
+            if own_files:
+                splits["val"] = splits["val"].changed(lambda read: _noted(read, test.predictions))
     return splits, problems
+
+
+def _noted(validation: Predictions, test: Predictions) -> Predictions:
+    """Validation predictions, with a note if most of their texts are test texts."""
+    count = len(set(validation.texts) & set(test.texts))
+    if 2 * count < min(len(validation), len(test)):
+        return validation
+    said = f"{count:,} test texts are validation texts: what is tuned on them is tuned on test"
+    return replace(validation, notes=(*validation.notes, said))
 
 
 def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:

@@ -26,6 +26,7 @@ from goemo_report.report import tables
 from goemo_report.report.document import Table
 from goemo_report.report.render import render_block
 from goemo_report.settings import SourceChoice
+from goemo_report.sources.files import named_path
 from goemo_report.sources.resolve import find_one
 
 if TYPE_CHECKING:
@@ -208,6 +209,10 @@ def score(
             held = _read(predictions, split, where, choice, progress)
         predicted = held.predicted if threshold is None else None
         if threshold is not None and not held.has_probabilities:
+            if not isinstance(threshold, float) or threshold != DEFAULT_THRESHOLD:
+                raise DataError(
+                    f"{held.source} has no probabilities, only labels", "Leave the threshold out"
+                )
             predicted, threshold = held.predicted, None
         found = _evaluated(held.truth, held.y_prob, predicted, held.labels, threshold)
         return replace(found, held=held)
@@ -251,7 +256,12 @@ def _read(
         return replace(reference, progress=progress or reference.progress).predictions(
             split, labels=labels
         )
-    named = os.fspath(reference)
+    text = os.fspath(reference)
+    _, named = named_path(text)
+    if named in {"", "-"}:
+        raise DataError(
+            f"{text!r} names no run and no file", "Name a RUN or a file; /dev/stdin is a file too"
+        )
     path = user_path(named)
     is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
     if is_file or named.lower().endswith((".csv", ".csv.gz")):

@@ -13,7 +13,7 @@ import numpy as np
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
-from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS
 from goemo_report.errors import DataError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import set_of
@@ -119,14 +119,22 @@ def validation_of(
     progress: Progress = silent,
     reading: Reading = AS_FOUND,
 ) -> Predictions:
-    """The validation predictions that thresholds of a run are tuned on. Raises GoemoError."""
+    """The validation predictions that thresholds of a run are tuned on. Raises GoemoError.
+
+    Files that users put together are read with their test predictions, to which they must fit.
+    """
+    own = source.artifacts([run]).get(run.id, ())
+    roles = {one.role for one in own if one.kind == "file"}
+    splits = SPLITS if {"test-predictions", "val-predictions"} <= roles else ("val",)
     try:
-        result = load_results(source, [run], ["val"], progress, reading)[0]
+        result = load_results(source, [run], splits, progress, reading)[0]
     except NotFoundError as error:
         raise NotFoundError(
             f"run {run.name} has no validation predictions to tune thresholds on",
             "Only thresholds tuned on other texts than the test split can be applied",
         ) from error
+    if "val" not in result.splits:
+        raise DataError(result.problems["val"], "Give the validation predictions of this model")
     validation = result.splits["val"].predictions
     if not validation.has_probabilities:
         what = f"{validation.source} has no probabilities, only labels"

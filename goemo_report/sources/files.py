@@ -131,7 +131,7 @@ class FileSource(RunSource):
     def with_validation(self, file: str) -> FileSource:
         """The same run with the validation predictions of a file."""
         path = user_path(file)
-        if not path.is_file():
+        if not path.exists() or path.is_dir():
             raise NotFoundError(f"there is no prediction file {file}", "Check --val")
         run = self._run
         name = run.name if run.id.startswith(f"{run.name}=") else ""

@@ -11,6 +11,7 @@ from typing import Final
 from goemo_report.errors import GoemoError, NotFoundError, SettingsError
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed
 from goemo_report.settings import SourceChoice
 from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import RunSource, readable
@@ -122,6 +123,9 @@ def with_run(
     named = [run for run in listing.runs if run.name == reference]
     if len(named) == 1:
         return source, listing, named[0]
+    if files.is_bare(reference) and all(not run.project and not run.url for run in listing.runs):
+        names = listed((run.name for run in listing.runs), 8)
+        raise NotFoundError(f"no run is called {reference}", f"The files compared are {names}")
     other, run = find_one(choice, reference)
     if run.id not in {known.id for known in listing.runs}:
         source, listing = _joined([(other, Listing((run,))), (source, listing)])
@@ -155,6 +159,7 @@ def _claim_all(
     """What each RUN argument is asked of, files with the validation files that go with them."""
     claimed = {reference: _claimed(choice, reference) for reference in references}
     _tell_apart(claimed)
+    given: dict[str, str] = {}
     for name, file in choice.validation:
         named = {
             reference: source
@@ -167,6 +172,11 @@ def _claim_all(
             what = f"--val {name}{'=' if name else ''}{file}: {len(named)} prediction files{called}"
             raise NotFoundError(what, "Write --val NAME=FILE, and the run itself as NAME=FILE")
         [(reference, source)] = named.items()
+        if reference in given:
+            raise SettingsError(
+                f"{reference} has two files of --val: {given[reference]} and {file}", "Give one"
+            )
+        given[reference] = file
         claimed[reference] = source.with_validation(file), reference
     return claimed
 
@@ -186,6 +196,8 @@ def _tell_apart(claimed: dict[str, tuple[RunSource | None, str]]) -> None:
 
 
 def _claimed(choice: SourceChoice, reference: str) -> tuple[RunSource | None, str]:
+    if not reference.strip():
+        raise NotFoundError("an empty text names no run", "Name a RUN, or leave it out")
     answers = (claim(reference) for claim in CLAIMS)
     source, asked = next((one for one in answers if one is not None), (None, reference))
     if isinstance(source, files.FileSource) and files.is_bare(reference):
@@ -236,9 +248,10 @@ def _about_paths(
         if path.is_dir() and (count := len(scan(path).logs)) > 1:
             remedy = f"Give --wandb-dir {text} to read them all, or name one by its directory"
             return NotFoundError(f"{text} is a directory that holds {count} runs, not one", remedy)
-        if path.is_dir() and "/" in text and online:
+        if path.is_dir() and online:
             return NotFoundError(
-                f"there is no run log in the directory {text}",
+                f"there is no run log in the directory {text}, and no test_predictions.* or "
+                "val_predictions.*",
                 "Give the directory of an offline run, or --wandb-dir DIR with runs below it",
             )
         if text.startswith("/") or ("/" in text and "://" not in text and online):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -195,3 +196,39 @@ def test_validation_predictions_of_another_model_are_left_out() -> None:
     (result,) = load_results(source, listing.runs)
     assert list(result.splits) == ["test"]
     assert "own.csv has 2 labels" in result.problems["val"]
+    for line in ("thresholds a.csv --val own.csv", "compare a.csv b.csv --val a=own.csv -o -"):
+        assert "own.csv has 2 labels, the test predictions 28 others" in said(line)
+
+
+def said(line: str) -> str:
+    return invoke(*shlex.split(line)).stderr
+
+
+def test_validation_predictions_come_from_a_pipe_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(lambda: pipe.write_bytes(Path("b.csv").read_bytes()))
+        result = invoke("thresholds", "a.csv", "--val", str(pipe))
+        written.result()
+    assert result.exit_code == 0
+    assert "test texts are validation texts: what is tuned on them" in result.stderr
+    assert "two files of --val: b.csv and a.csv" in said(
+        "compare a.csv b.csv --val a=b.csv --val a=a.csv -o -"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("compare a.csv b.csv --baseline c -o -", "no run is called c. The files compared are a"),
+        ("metrics empty", "no test_predictions.* or val_predictions.*"),
+        ("metrics -", "'-' names no run and no file. "),
+        ("metrics M=", "'M=' names no run and no file. "),
+        ("compare '' -o -", "an empty text names no run"),
+    ],
+)
+def test_mistakes_among_files_ask_no_server(line: str, why: str) -> None:
+    Path("empty").mkdir()
+    assert why in said(line)
+    assert invoke("metrics", "M=a.csv").exit_code == 0
