@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any, Final, Literal
 
@@ -63,7 +64,10 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
     known, lengths, repeated, numbers = set(labels), set(), False, False
     whole = on = True
     for cell in list(_distinct(cells))[:_MOST_LOOKED_AT]:
-        items = _items(cell, known)
+        try:
+            items = _items(cell, known)
+        except _CellError:
+            return "names"  # refused with its row when it is read
         if not items:
             continue
         values = [_number(item) for item in items]
@@ -89,8 +93,12 @@ def list_length(cells: Sequence[Any]) -> int:
 
 def names_in(cells: Sequence[Any]) -> dict[str, None]:
     """Every name that occurs in cells of names, in order."""
-    found = (str(name).strip() for cell in _distinct(cells) for name in _items(cell, ()))
-    return {name: None for name in found if name}
+    found: dict[str, None] = {}
+    for cell in _distinct(cells):
+        with suppress(_CellError):  # refused with its row when it is read
+            found |= {str(name).strip(): None for name in _items(cell, ())}
+    found.pop("", None)
+    return found
 
 
 def labels(
@@ -163,7 +171,7 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
     if not isinstance(cell, str):
         found = listed(cell)
         if isinstance(found, Mapping):
-            return [name for name, value in found.items() if mark(value) is not False]
+            return _marked(found)
         if found is not None:
             return list(found)
         return [] if is_nothing(cell) else [cell]
@@ -172,11 +180,20 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
         return [text]
     found = listed(text)
     if isinstance(found, Mapping):
-        return [name for name, value in found.items() if mark(value) is not False]
+        return _marked(found)
     if found is not None:
         inside = text[1:-1].strip()
         return [inside] if inside in known else list(found)
     return [] if is_nothing(text) else text.split(",")
+
+
+def _marked(found: Mapping[Any, Any]) -> list[Any]:
+    """The names that a mapping marks with 1."""
+    score = next((v for v in found.values() if mark(v) is None and not is_nothing(v)), None)
+    if score is not None:
+        what = f"{_shown(found)} gives {_shown(score)} for a label, neither 0 nor 1"
+        raise _CellError(what, "List the labels of the text")
+    return [name for name, value in found.items() if mark(value)]
 
 
 def _positions(

@@ -184,6 +184,10 @@ def test_rows_without_texts(
             r"line 2 \(row 1\), column true_labels: '99' holds an id that is no label's",
         ),
         (lambda f: f.assign(true_labels="['mirth']"), "'mirth' is no emotion"),
+        (
+            lambda f: f.assign(true_labels='{"joy": 0.03, "love": 1}'),
+            r"line 2 .*column true_labels.*'0\.03' for a label, neither 0 nor 1",
+        ),
     ],
 )
 def test_what_cannot_be_understood_says_why(
