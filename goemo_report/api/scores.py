@@ -209,11 +209,9 @@ def score(
             held = _read(predictions, split, where, choice, progress)
         predicted = held.predicted if threshold is None else None
         if threshold is not None and not held.has_probabilities:
-            if not isinstance(threshold, float) or threshold != DEFAULT_THRESHOLD:
-                raise DataError(
-                    f"{held.source} has no probabilities, only labels", "Leave the threshold out"
-                )
-            predicted, threshold = held.predicted, None
+            raise DataError(
+                f"{held.source} has no probabilities, only labels", "Leave the threshold out"
+            )
         found = _evaluated(held.truth, held.y_prob, predicted, held.labels, threshold)
         return replace(found, held=held)
     if y_true is None or (y_prob is None and y_pred is None):

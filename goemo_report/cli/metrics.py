@@ -37,8 +37,7 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    default=DEFAULT_THRESHOLD,
-    show_default=True,
+    show_default=str(DEFAULT_THRESHOLD),
     help="A label is predicted from this probability on.",
 )
 @asks(filters=False)
@@ -49,7 +48,7 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
 def command(
     run: str,
     split: Split,
-    threshold: float,
+    threshold: float | None,
     asked: dict[str, Any],
     labels: dict[str, Any],
     form: str,
@@ -71,5 +70,7 @@ def command(
             progress=bar,
             **asked,
         )
+    if threshold is None and found.held is not None and found.held.has_probabilities:
+        found = gr.score(found.held, threshold=DEFAULT_THRESHOLD)
     write_answer(found, form, output, spare=_SPARE)
     note_all(found.notes)

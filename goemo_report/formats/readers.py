@@ -214,7 +214,7 @@ def _records(records: Any, source: str) -> Grid:
 
 
 def _numpy(data: bytes, source: str) -> Grid:
-    """`y_true` with `y_prob` or `y_pred`, (n, k), and `labels` (k); `texts` (n) if there."""
+    """`y_true` with `y_prob` or `y_pred`, (n, k); `labels` (k) and `texts` (n) if there."""
     import numpy as np
 
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
@@ -227,11 +227,11 @@ def _numpy(data: bytes, source: str) -> Grid:
             raise DataError(
                 what, "Save labels and texts as arrays of strings: dtype=str"
             ) from error
-    missing = [name for name in ("y_true", "labels") if name not in held]
+    missing = ["y_true"] if "y_true" not in held else []
     missing += [] if {"y_prob", "y_pred"} & held.keys() else ["y_prob"]
     if missing:
         raise DataError(f"{source} has no {missing[0]}", "Save y_true, y_prob and labels")
-    labels = [str(label) for label in held["labels"].tolist()]
+    labels = [str(label) for label in held["labels"].tolist()] if "labels" in held else None
     header: list[str] = []
     columns: list[Sequence[Any]] = []
     for name, key in (("texts", "text"), ("text", "text"), ("ids", "id"), ("id", "id")):
@@ -240,9 +240,16 @@ def _numpy(data: bytes, source: str) -> Grid:
             columns.append(list(map(str, held[name].tolist())))
     for name, prefix in (("y_true", "true_"), ("y_pred", "pred_"), ("y_prob", "pred_probs_")):
         if name in held:
-            if held[name].ndim != 2 or held[name].shape[1] != len(labels):
-                what = f"{source}: {name} is {held[name].shape}, with {len(labels)} labels"
+            width = held["y_true"].shape[-1:] if labels is None else (len(labels),)
+            if held[name].ndim != 2 or held[name].shape[1:] != width:
+                what = (
+                    f"{source}: {name} is {held[name].shape}, with {listed(map(str, width))} labels"
+                )
                 raise DataError(what, "Save (n, k) arrays")
+            if labels is None:  # lists, whose order the reader is told or knows by their length
+                header.append(name)
+                columns.append(held[name].tolist())
+                continue
             header += [f"{prefix}{label}" for label in labels]
             columns += list(held[name].T)
     rows = {len(column) for column in columns}

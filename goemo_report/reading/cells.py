@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
 from typing import Any, Final, Literal
@@ -21,8 +21,6 @@ Kind = Literal["names", "ids", "marks", "numbers"]
 """What a column of labels holds: names, ids, a 0 or 1 for each label, or other numbers."""
 
 _OTHER_MARKS: Final = {
-    ";": "semicolons",
-    "|": "vertical bars",
     "/": "slashes",
     "\t": "tabs",
     " ": "spaces",
@@ -184,7 +182,13 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
     if found is not None:
         inside = text[1:-1].strip()
         return [inside] if inside in known else list(found)
-    return [] if is_nothing(text) else text.split(",")
+    return [] if is_nothing(text) else _separated(text, known)
+
+
+def _separated(text: str, known: Iterable[str]) -> list[str]:
+    """The parts of a cell between bars, semicolons or commas, where no label has such a mark."""
+    marks = (mark for mark in "|;" if mark in text and not any(mark in one for one in known))
+    return text.split(next(marks, ","))
 
 
 def _marked(found: Mapping[Any, Any]) -> list[Any]:
@@ -220,6 +224,9 @@ def _positions(
             position: int | None = int(number)
         else:
             position = index.get(name)
+            if position is None:
+                alike = [at for label, at in index.items() if label.lower() == name.lower()]
+                position = alike[0] if len(alike) == 1 else None
         if position is None or position in found:
             raise _label_fault(str(cell), name, label_set, twice=position is not None)
         found.append(position)
@@ -242,7 +249,7 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> _
     remedy = f"Write names of {label_set.nouns}, separated by commas"
     parts = {mark: {part.strip() for part in cell.split(mark)} for mark in _OTHER_MARKS}
     mark = next((mark for mark, found in parts.items() if found <= {*labels, ""}), None)
-    meant = next((label for label in labels if label.lower() == name.lower()), None)
+    meant = [shown(label) for label in labels if label.lower() == name.lower()]
     if twice:
         return _CellError(f"{shown(name)} is named twice", f"Name each {noun} once")
     if cell.strip() and all(part.strip().isdecimal() for part in cell.split(",")):
@@ -251,8 +258,8 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> _
     if mark is not None and cell.strip():
         what = f"{shown(cell)} is no {noun}, but several, separated by {_OTHER_MARKS[mark]}"
         return _CellError(what, remedy)
-    if meant is not None:
-        what = f"{shown(name)} is no {noun}, but {shown(meant)} is"
+    if meant:
+        what = f"{shown(name)} is no {noun}, but {' and '.join(meant)} are"
         return _CellError(what, "Write it as the columns do")
     column = shown(probability_column(name))
     what = f"{shown(name)} is no {noun}: the file has no column {column}"

@@ -354,7 +354,10 @@ class _Header:
     def _labels(self, kind: str, probabilities: Numbers | None) -> Labels | None:
         asked = self._asked(kind)
         if asked and _LABEL in asked:
-            return _columns_of(self._matching(asked, kind))
+            group = self._matching(asked, kind)
+            if probabilities and probabilities.named:
+                self._paired(group, probabilities, asked=True)
+            return _columns_of(group)
         if asked:
             return self._one_column(self._named(asked, kind))
         names = _TRUE if kind == "true" else _PREDICTED
@@ -386,16 +389,21 @@ class _Header:
             raise self._ambiguous(what, list(found), kind)
         return next(iter(found.values()), None)
 
-    def _paired(self, group: Mapping[str, int], probabilities: Numbers) -> None:
+    def _paired(
+        self, group: Mapping[str, int], probabilities: Numbers, *, asked: bool = False
+    ) -> None:
         """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner.
 
-        Columns of other things may begin alike, and who names the labels chooses among them.
+        Columns of other things may begin alike, unless a user `asked` for these; who names the
+        labels chooses among them.
         """
         named = dict(zip(probabilities.named, probabilities.places, strict=True))
         shared = named.keys() & group.keys()
-        if len(shared) < 2 or not self._are_marks({one: group[one] for one in shared}):
+        marks = self._are_marks({one: group[one] for one in shared})
+        if not asked and (len(shared) < 2 or not marks):
             return
         alone = [place for one, place in named.items() if one not in shared]
+        remedy = "remove it from the file" if alone else "name the labels to keep with --labels"
         if not self.reading.expected:
             alone += [
                 p for one, p in group.items() if one not in shared and self._are_marks({one: p})
@@ -404,8 +412,7 @@ class _Header:
             columns = in_words([shown(self.header[place]) for place in sorted(alone)], 4)
             raise DataError(
                 f"{self.source}: {plural(len(alone), 'column')} without partner: {columns}",
-                "Give every label a column of labels and one of probabilities, or name the labels "
-                "to keep with --labels",
+                f"Give every label a column of labels and one of probabilities, or {remedy}",
             )
 
     def _one_column(self, place: int) -> Labels:
@@ -488,6 +495,9 @@ class _Header:
                 for place in places:
                     if cells.kind_of(block.columns[place]) == "names":
                         names |= cells.names_in(block.columns[place])
+        known = [label for one in self._sets for label in one.labels]
+        spelled = {label.lower(): label for label in known}
+        names = {name if name in known else spelled.get(name.lower(), name): None for name in names}
         fitting = [one for one in self._sets if set(names) <= set(one.labels)]
         if count:
             fitting = [one for one in fitting if len(one.labels) == count]

@@ -54,6 +54,15 @@ def test_json_has_the_documented_shape_and_hand_counted_numbers(predictions: Pat
     assert wanted | {"micro_precision", "micro_recall"} <= document["overall"].keys()
 
 
+def test_labels_alone_take_no_threshold(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,true_labels,pred_labels\na,joy,joy\nb,grief,joy\n", encoding="utf-8")
+    assert metrics(path).exit_code == 0
+    result = metrics(path, "--threshold", "0.3")
+    assert result.exit_code == 1
+    assert "has no probabilities, only labels" in result.stderr
+
+
 def test_the_threshold_is_applied_and_the_files_own_is_told(predictions: Path) -> None:
     result = metrics(predictions, "--threshold", "0.7", "--format", "json")
     joy = json.loads(result.stdout)["per_class"][JOY]

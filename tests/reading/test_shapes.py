@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 
 from goemo_report.errors import DataError
-from goemo_report.labels import EKMAN, EMOTIONS
+from goemo_report.labels import EKMAN, EMOTIONS, WITHOUT_NEUTRAL, set_of
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
+from goemo_report.reading.columns import Reading
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 ROWS = 30
@@ -227,6 +228,44 @@ def test_a_column_without_partner_is_named(
     path.write_text(f"text,{header}\nhello,{row}\n", encoding="utf-8")
     with pytest.raises(DataError, match=f"1 column without partner: '{alone}'"):
         read_predictions(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "words"),
+    [
+        ("gold_joy,gold_fear,gold_love,p_joy,p_fear", "0,1,1,0.2,0.7", "'gold_love'.*--labels"),
+        ("gold_joy,gold_fear,p_joy,p_fear,p_love", "0,1,0.2,0.7,0.9", "'p_love'.*remove it"),
+        ("gold_joy,gold_fear,p_love,p_pride", "0,1,0.2,0.7", "4 columns without partner"),
+    ],
+)
+def test_a_pattern_drops_no_column(tmp_path: Path, header: str, row: str, words: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"text,{header}\nhello,{row}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        read_predictions(path, reading=Reading(true="gold_{label}", prob="p_{label}"))
+
+
+def test_labels_between_bars_or_semicolons_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "text,true_labels,pred_labels\na,Joy|love,joy\nb,joy; Fear,Fear;joy\n", encoding="utf-8"
+    )
+    found = read_predictions(path)
+    assert found.labels == WITHOUT_NEUTRAL.labels
+    names = [[found.labels[i] for i in row.nonzero()[0]] for row in found.truth]
+    assert names == [["joy", "love"], ["fear", "joy"]]
+    assert found.predicted.sum(axis=1).tolist() == [1, 2]
+
+
+def test_arrays_without_names_are_in_the_order_asked_for(tmp_path: Path) -> None:
+    truth = np.array([[0, 1, 0], [1, 0, 0]])
+    np.savez(tmp_path / "a.npz", y_true=truth, y_prob=truth * 0.5 + 0.25)
+    with pytest.raises(DataError, match="nothing names all labels"):
+        read_predictions(tmp_path / "a.npz")
+    asked = set_of(("red", "green", "blue"))
+    found = read_predictions(tmp_path / "a.npz", reading=Reading(expected=(asked,)))
+    by_name = dict(zip(found.labels, found.y_prob.T.tolist(), strict=True))
+    assert by_name == {"red": [0.25, 0.75], "green": [0.75, 0.25], "blue": [0.25, 0.25]}
 
 
 def test_columns_that_are_no_labels_need_no_partner(tmp_path: Path) -> None:
