@@ -84,8 +84,9 @@ def _body(card: Card) -> Iterator[str]:
         if card.base_model
         else (f"{markdown_text(run.model_name)}")
     )
+    what = "fine-tuned" if card.is_trained else "predictions"
     yield (
-        f"{started}, fine-tuned for {card.label_set.task} with "
+        f"{started}, {what} for {card.label_set.task} with "
         f"{len(card.scores.labels)} labels on {markdown_text(card.data_name)}. Run "
         f"{markdown_code(run.name, in_table=False)} ({markdown_code(run.id, in_table=False)})"
         + (f", [W&B]({_address(run.url)})." if run.url and _address(run.url) else ".")
@@ -118,6 +119,9 @@ def _body(card: Card) -> Iterator[str]:
 
 def _reproduce(card: Card) -> Iterator[str]:
     run = card.result.run
+    if not card.is_trained:
+        yield "The card is of a file of predictions, which does not say how they were made."
+        return
     if not by_goemo_train(run):
         yield "Another trainer made this run; this is what its logged config says:"
     instead = without_private_paths(run, card.result.artifacts, card.base)
@@ -184,11 +188,13 @@ def _table(table: Table) -> str:
 
 
 def _overall(card: Card) -> Table:
-    columns = [Column("metric", "metric"), Column("fixed", "threshold 0.5", "number")]
+    columns = [Column("metric", "metric"), Column("fixed", card.rule, "number")]
     if card.tuned is not None:
         columns.append(Column("tuned", "tuned on validation", "number"))
     rows = []
     for key, name, kind in METRICS:
+        if kind not in AT_THRESHOLD and not card.predictions.has_probabilities:
+            continue
         row: list[Any] = [name, _cell(card.scores.overall[key], card.bounds, key)]
         if card.tuned is not None:
             same = kind not in AT_THRESHOLD
@@ -209,9 +215,10 @@ def _per_class(card: Card) -> Table:
         Column("support", "support", "integer"),
         Column("precision", "precision", "number"),
         Column("recall", "recall", "number"),
-        Column("f1", "F1 at 0.5", "number"),
-        Column("auc", "AUC", "number"),
+        Column("f1", f"F1 {card.at}", "number"),
     ]
+    if card.predictions.has_probabilities:
+        columns.append(Column("auc", "AUC", "number"))
     if tuned is not None:
         columns += [
             Column("threshold", "threshold", "number"),
@@ -226,8 +233,9 @@ def _per_class(card: Card) -> Table:
             float(scores.counts.precision[j]),
             float(scores.counts.recall[j]),
             _cell(float(scores.counts.f1[j]), card.bounds, f"f1_{label}"),
-            _cell(auc, card.bounds, f"auc_{label}"),
         ]
+        if card.predictions.has_probabilities:
+            row.append(_cell(auc, card.bounds, f"auc_{label}"))
         if tuned is not None and card.choice is not None and card.choice.thresholds is not None:
             row += [
                 float(card.choice.thresholds[j]),
@@ -239,6 +247,9 @@ def _per_class(card: Card) -> Table:
 
 def _thresholds(card: Card) -> Iterator[str]:
     choice = card.choice
+    if not card.predictions.has_probabilities:
+        yield "The predictions are labels without probabilities, to which no threshold applies."
+        return
     if choice is None or choice.thresholds is None:
         yield "The run has no validation predictions to tune thresholds on; 0.5 was used."
         return

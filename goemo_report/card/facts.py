@@ -103,8 +103,24 @@ class Card:
         return self.result.splits[self.split].predictions
 
     @property
+    def is_trained(self) -> bool:
+        """Whether a training is known: a run, or a file whose base model is named."""
+        kinds = {one.kind for one in self.result.artifacts}
+        return kinds != {"file"} or self.base is not None
+
+    @property
+    def rule(self) -> str:
+        """How labels are predicted: `threshold 0.5`, or `as predicted` where they are alone."""
+        return "threshold 0.5" if self.predictions.has_probabilities else "as predicted"
+
+    @property
+    def at(self) -> str:
+        """The same in a sentence."""
+        return "at 0.5" if self.predictions.has_probabilities else "as predicted"
+
+    @property
     def scores(self) -> Scores:
-        """At the threshold 0.5."""
+        """At the threshold 0.5, of labels alone as predicted."""
         return self.result.splits[self.split].scores
 
     @cached_property
@@ -152,7 +168,8 @@ def limitations(card: Card) -> Iterator[str]:
     support = dict(zip(scores.labels, scores.counts.support.tolist(), strict=True))
     if scores.never_predicted:
         yield (
-            f"At 0.5 it never predicts {_names(scores.never_predicted)}"
+            ("At 0.5 it" if card.predictions.has_probabilities else "It")
+            + f" never predicts {_names(scores.never_predicted)}"
             + ("; use the tuned thresholds." if tuned is not None else ".")
         )
     if tuned is not None and tuned.never_predicted:
@@ -167,7 +184,7 @@ def limitations(card: Card) -> Iterator[str]:
         f"{name} ({f1[name]:.2f})" for name in sorted(f1, key=f1.__getitem__) if f1[name] < _WEAK
     ]
     if weak:
-        where = "at the tuned thresholds" if tuned is not None else "at 0.5"
+        where = "at the tuned thresholds" if tuned is not None else card.at
         yield f"F1 {where} is below {_WEAK} for {_names(weak)}."
     rare = [f"{name} ({n})" for name, n in support.items() if 0 < n < _RARE]
     if rare:
@@ -177,7 +194,8 @@ def limitations(card: Card) -> Iterator[str]:
         yield f"Nothing is known about {_names(absent)}: no text of the split carries them."
     true, called = sum(support.values()), int(scores.counts.predicted.sum())
     yield (
-        f"Texts carry {true / scores.rows:.2f} labels on average; at 0.5 it predicts "
+        f"Texts carry {true / scores.rows:.2f} labels on average; "
+        f"{'at 0.5 ' if card.predictions.has_probabilities else ''}it predicts "
         f"{called / scores.rows:.2f}."
     )
     if scores.overall["exact_match"] is not None:
@@ -208,7 +226,10 @@ def _about_training(card: Card) -> Iterator[str]:
     cut, length = as_number(card.config.get("truncated_texts")), card.config.get("max_seq_length")
     if cut:
         yield f"{cut:,.0f} texts were cut after {markdown_text(str(length))} tokens."
-    yield ("This is one seed. Another gives other numbers, which the intervals above do not cover.")
+    if card.is_trained:
+        yield (
+            "This is one seed. Another gives other numbers, which the intervals above do not cover."
+        )
     if card.data:
         yield (
             "Texts are English Reddit comments; other kinds of text, languages and times were "

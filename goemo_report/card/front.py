@@ -13,6 +13,7 @@ from goemo_report.metrics.scores import Scores
 
 OTHER_DATASET: Final = "other"
 """Type of a data set whose name is none that the hub could have."""
+_TUNED: Final = "thresholds tuned on validation"
 _PART: Final = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
 _HUB_NAME: Final = re.compile(f"(?:{_PART}/)?{_PART}")
 _NOT_YAML: Final = re.compile("[\ufffe\uffff]")
@@ -29,7 +30,7 @@ def front_matter(card: Card) -> dict[str, Any]:
     front: dict[str, Any] = {
         **({"language": ["en"]} if card.data else {}),
         "license": card.license,
-        "library_name": "transformers",
+        **({"library_name": "transformers"} if card.is_trained else {}),
         "pipeline_tag": "text-classification",
     }
     if card.base_model:
@@ -42,7 +43,13 @@ def front_matter(card: Card) -> dict[str, Any]:
         *(["goemotions"] if card.data else []),
         *(["generated-from-wandb"] if card.result.run.url else []),
     ]
-    front["metrics"] = sorted({kind for _, _, kind in METRICS})
+    front["metrics"] = sorted(
+        {
+            kind
+            for _, _, kind in METRICS
+            if kind in AT_THRESHOLD or card.predictions.has_probabilities
+        }
+    )
     front["model-index"] = [{"name": card.title, "results": [_model_index(card)]}]
     return front
 
@@ -58,8 +65,8 @@ def _model_index(card: Card) -> dict[str, Any]:
         "task": {"type": "text-classification", "name": card.label_set.task.capitalize()},
         "dataset": data,
         "metrics": [
-            *_hub_metrics(card.scores, "threshold 0.5"),
-            *_hub_metrics(card.tuned, "thresholds tuned on validation"),
+            *_hub_metrics(card.scores, card.rule),
+            *_hub_metrics(card.tuned, _TUNED),
         ],
     }
     if card.result.run.url:
@@ -74,10 +81,11 @@ def _is_hub_name(name: str) -> bool:
 def _hub_metrics(scores: Scores | None, threshold: str) -> Iterator[dict[str, Any]]:
     if scores is None:
         return
+    tuned = threshold == _TUNED
     for key, name, kind in METRICS:
         value = scores.overall[key]
         at_threshold = kind in AT_THRESHOLD
-        if value is None or (not at_threshold and threshold != "threshold 0.5"):
+        if value is None or (not at_threshold and tuned):
             continue
         shown = f"{name} ({threshold})" if at_threshold else name
         yield {"type": kind, "name": shown, "value": round(value, 6)}

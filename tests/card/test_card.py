@@ -225,3 +225,22 @@ class TestCommand:
         assert done.stdout.count("\n") == 1
         assert done.stdout.startswith("goemo-train --model FacebookAI/roberta-large ")
         assert "another trainer" in done.stderr
+
+
+def test_the_card_of_labels_alone_claims_no_training_and_no_threshold(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,true_labels,pred_labels\na,joy,joy\nb,grief,joy\n", encoding="utf-8")
+    shown = CliRunner().invoke(goemo_report, ["card", str(path)])
+    assert shown.exit_code == 0, shown.output
+    assert "Macro F1 (as predicted)" in shown.stdout
+    for claim in (
+        "t 0.5",
+        "d 0.5",
+        "AUC",
+        "roc_auc",
+        "transformers",
+        "fine-tuned",
+        "goemo-train",
+        "seed",
+    ):
+        assert claim not in shown.stdout
