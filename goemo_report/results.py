@@ -273,7 +273,8 @@ def load_results(
 
     Artifact lists, manifests and files are each asked for all runs at once. A run without
     a single usable split is left out with its reason; NotFoundError when that is every run,
-    unless `figures` that runs logged themselves are enough.
+    unless `figures` that runs logged themselves are enough. DataError for prediction files whose
+    two splits have other labels.
     """
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
@@ -281,6 +282,7 @@ def load_results(
     notes: list[str] = []
     roles = [PREDICTION_ROLES[split] for split in splits]
     for loaded in load_runs(source, runs, roles, progress, reading=reading):
+        require_same_labels(loaded.result)
         notes += _other_versions(loaded)
         if loaded.result.splits:
             results.append(loaded.result)
@@ -307,6 +309,27 @@ def load_results(
             "what it logged",
         )
     return LoadedRuns(tuple(results), tuple(skipped), tuple(logged), tuple(notes))
+
+
+def require_same_labels(result: RunResult) -> None:
+    """DataError where the two prediction files of a run, put together by a user, differ in labels.
+
+    Of a run that a tracker knows this is for the audit to say.
+    """
+    if len(result.splits) < 2 or not _are_files(result.artifacts):
+        return
+    val, test = result.splits["val"], result.splits["test"]
+    if set(val.labels) != set(test.labels):
+        raise DataError(
+            f"{val.predictions.source} has {plural(len(val.labels), 'label')}, "
+            f"{test.predictions.source} {len(test.labels)} others: they are not of one model",
+            "Give validation predictions of the same labels",
+        )
+
+
+def _are_files(own: Sequence[ArtifactRef]) -> bool:
+    """Whether a run is prediction files that a user put together."""
+    return any(item.kind == "file" for item in own)
 
 
 def _other_versions(loaded: LoadedRun) -> Iterator[str]:
@@ -465,17 +488,9 @@ def _read_splits(
                 problems[split] = f"{split} predictions cannot be scored: {unexpected(error)}"
     if len(splits) > 1:  # one order of the labels in both files, that of the test split
         val, test = splits["val"], splits["test"]
-        own_files = any(item.kind == "file" for item in own)  # which a user put together
-        if own_files and set(test.labels) != set(val.labels):
-            del splits["val"]
-            problems["val"] = (
-                f"{files['val-predictions'][0].path} has {len(val.labels)} labels, the test "
-                f"predictions {len(test.labels)} others. They are not of one model"
-            )
-        else:
-            splits["val"] = val.changed(lambda read: read.in_order_of(test.labels))
-            if own_files:
-                splits["val"] = splits["val"].changed(lambda read: _noted(read, test.predictions))
+        splits["val"] = val.changed(lambda read: read.in_order_of(test.labels))
+        if _are_files(own):
+            splits["val"] = splits["val"].changed(lambda read: _noted(read, test.predictions))
     return splits, problems
 
 
@@ -490,7 +505,7 @@ def _noted(validation: Predictions, test: Predictions) -> Predictions:
 
 def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
     """That a run has no predictions of a split, and what it logged instead, likely ones first."""
-    if any(item.kind == "file" for item in own):
+    if _are_files(own):
         return f"has no {split} predictions"
     unread = [one.unread for one in own if one.unread and one.role == f"{split}-predictions"]
     if unread:

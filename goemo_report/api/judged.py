@@ -218,6 +218,7 @@ def judged(
     """Runs held against conditions."""
     from goemo_report.audit import gate
     from goemo_report.audit.evidence import collect
+    from goemo_report.results import require_same_labels
     from goemo_report.sources.model import Listing
     from goemo_report.sources.resolve import with_run
 
@@ -232,6 +233,8 @@ def judged(
     with Bar(runs.progress) as bar:
         thorough = require_artifacts or require_audit
         collected = collect(source, listing.runs, bar, whole=thorough, reading=choice.reading)
+    for one in collected:
+        require_same_labels(one.result)
     evidence = {one.run.id: one for one in collected}
     required = [
         require

@@ -188,16 +188,18 @@ def test_files_of_one_name_are_told_apart_by_their_directories() -> None:
         gr.compare("m=a.csv", "m=b.csv")
 
 
-def test_validation_predictions_of_another_model_are_left_out() -> None:
+def test_validation_predictions_of_another_model_are_refused() -> None:
     labels = ("x", "y")
     write_predictions(Path("own.csv"), ["a", "b"], np.eye(2), np.eye(2), 0.5, labels)
-    choice = SourceChoice(validation=(("", "own.csv"),))
-    source, listing = gather(choice, ["a.csv"], RunQuery())
-    (result,) = load_results(source, listing.runs)
-    assert list(result.splits) == ["test"]
-    assert "own.csv has 2 labels" in result.problems["val"]
-    for line in ("thresholds a.csv --val own.csv", "compare a.csv b.csv --val a=own.csv -o -"):
-        assert "own.csv has 2 labels, the test predictions 28 others" in said(line)
+    for line in (
+        "thresholds a.csv --val own.csv",
+        "card a.csv --val own.csv",
+        "check a.csv --fail-under test/macro_f1=0 --val own.csv",
+        "compare a.csv b.csv --val a=own.csv --rank-on val -o -",
+    ):
+        result = invoke(*shlex.split(line))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "own.csv has 2 labels, a.csv 28 others: they are not of" in result.stderr
 
 
 def said(line: str) -> str:
