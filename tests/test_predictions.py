@@ -209,7 +209,7 @@ def test_a_header_of_another_kind_is_shown(path: Path) -> None:
     header = ["text", *(f"{kind}_{label}" for kind in ("yes", "no") for label in EMOTIONS)]
     with pytest.raises(DataError) as caught:
         read_predictions(write_rows(path, header, ["0"] * len(header)))
-    assert "lacks 3 columns: true_labels, pred_labels and pred_probs_" in caught.value.what
+    assert "lacks 2 columns: true_labels and either pred_labels or pred_probs_" in caught.value.what
     assert "it has 'text', 28 columns such as 'yes_admiration' and 28 columns such as 'no_" in (
         caught.value.what
     )
@@ -239,14 +239,20 @@ def test_a_quote_that_is_never_closed(path: Path) -> None:
     ("header", "words"),
     [
         (HEADER[:3], "nothing names all labels in order: it has the names 'joy'"),
-        (HEADER[:2], "lacks 2 columns: pred_labels and pred_probs_{label} of two labels or more"),
+        (
+            HEADER[:2],
+            "lacks 1 column: either pred_labels or pred_probs_{label} of two labels or more",
+        ),
         (HEADER[:4], "lacks 1 column: pred_probs_{label} of a second label"),
         ([*HEADER, "pred_probs_"], "column 'pred_probs_': the label '' is no name"),
         ([*HEADER, "pred_probs_a,b"], "the label 'a,b' is no name, or has a comma"),
         ([*HEADER, "pred_probs_micro"], "the label 'micro' is the name of an average"),
         ([*HEADER, "text"], "'text' is there twice"),
         ([*HEADER, "pred_prob_joy"], "'pred_probs_joy' is there twice"),
-        (["a;b;c"], "lacks 4 columns"),
+        (["a;b;c"], "lacks 3 columns"),
+        (["text", "true_joy", "prob_joy"], "only one label, 'joy', has columns"),
+        (["text", " true_labels", " pred_probs_joy"], "' true_labels' begins or ends with a space"),
+        (["text", "x", "x", "x", "y"], "3 columns are named 'x'"),
     ],
 )
 def test_headers_that_do_not_fit(path: Path, header: list[str], words: str) -> None:

@@ -429,20 +429,42 @@ class _Header:
         """Raises DataError where the columns do not make predictions."""
         missing = [] if truth else ["true_labels"]
         if not probabilities:
-            missing += [] if predicted else ["pred_labels"]
-            if not (truth and predicted) or self.guides:
-                second = "a second label" if self.guides else "two labels or more"
-                missing.append(f"{PROBABILITY_PREFIX}{_LABEL} of {second}")
+            each = f"{PROBABILITY_PREFIX}{_LABEL}"
+            if self.guides:
+                missing.append(f"{each} of a second label")
+            elif not predicted:
+                missing.append(f"either pred_labels or {each} of two labels or more")
         if not missing:
             return
         if not (has_texts or truth):
             missing.insert(0, "text")
         what = f"{self.source} lacks {plural(len(missing), 'column')}: {in_words(missing, 4)}"
-        what = "; ".join((what, *self.absent))
-        raise DataError(
-            f"{what}; it has {seen(self.header)}",
+        cause, remedy = self._cause()
+        what = "; ".join((what, *self.absent, *([cause] if cause else [])))
+        raise DataError(f"{what}; it has {seen(self.header)}", remedy)
+
+    def _cause(self) -> tuple[str, str]:
+        """Why columns may not have been found, empty where nothing tells, and the remedy."""
+        for name in self.header:
+            if name != name.strip():
+                what = f"the name {shown(name)} begins or ends with a space"
+                return what, "Remove the spaces around the names of columns"
+            if (count := self.header.count(name)) > 1:
+                return f"{count} columns are named {shown(name)}", "Give each a name of its own"
+        matched = [_BEFORE.fullmatch(name) or _AFTER.fullmatch(name) for name in self.header]
+        named = [
+            next(part for part in one.groups() if part.lower() not in _STEMS)
+            for name, one in zip(self.plain, matched, strict=True)
+            if one
+            and name not in {*_TRUE, *_PREDICTED, *_LISTS, *TEXTS, *IDS}
+            and any(part.lower() not in _STEMS for part in one.groups())
+        ]
+        if len(named) > 1 and len(set(named)) == 1:
+            what = f"only one label, {shown(named[0])}, has columns"
+            return what, "Add the columns of a second label"
+        return "", (
             "Name columns with --true, --pred and --prob 'PATTERN_{label}', or write the guide's: "
-            "text, true_labels, pred_labels and one pred_probs_ column for each label",
+            "text, true_labels, pred_labels and one pred_probs_ column for each label"
         )
 
     # --- Which labels -----------------------------------------------------------------------
