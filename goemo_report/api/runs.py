@@ -311,7 +311,7 @@ def runs(
     names = [os.fspath(one) for one in references]
     if everything:
         source = open_source(choice)
-        listing = find_runs(source, names, query)
+        listing = find_runs(source, [source.find_run(name) for name in names], query)
     else:
         source, listing = gather(choice, names, query)
     key = query.sort.key if query.sort else None

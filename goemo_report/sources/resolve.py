@@ -84,29 +84,34 @@ def find_artifact(
 def gather(
     choice: SourceChoice, references: Sequence[str], query: RunQuery
 ) -> tuple[RunSource, Listing]:
-    """Every run that was named or matches, from whatever source has it.
+    """Every run that was named, in that order, or matches, from whatever source has it.
 
     Runs that publishing made are left out unless they are named, as are those that cannot be
     read whole.
     """
     claimed = _claim_all(choice, references)
-    others = [asked for source, asked in claimed.values() if source is None]
+    others = {reference: asked for reference, (own, asked) in claimed.items() if own is None}
+    named: dict[str, RunRecord] = {}
     parts: list[tuple[RunSource, Listing]] = []
     if others or not references or query.selects:
         source = open_source(choice)
         try:
-            listing = find_runs(source, others, query, reports=bool(others))
+            named = {reference: source.find_run(asked) for reference, asked in others.items()}
+            listing = find_runs(source, list(named.values()), query, reports=bool(others))
         except GoemoError as error:
-            raise _about_paths(others, choice, error) or error from None
+            raise _about_paths(list(others.values()), choice, error) or error from None
         parts.append((source, listing))
     for reference, (own, _) in claimed.items():
         if own is not None:
             try:
-                run = own.find_run(reference)
+                named[reference] = own.find_run(reference)
             except GoemoError as error:
                 raise _about_paths([reference], choice, error) or error from None
-            parts.append((own, Listing((run,))))
+            parts.append((own, Listing((named[reference],))))
     source, listing = _joined(parts)
+    places = {named[reference].id: place for place, reference in enumerate(claimed)}
+    in_order = sorted(listing.runs, key=lambda run: places.get(run.id, len(places)))
+    listing = replace(listing, runs=tuple(in_order))
     if query.sort is not None:
         listing = replace(listing, runs=query.sort.sort(listing.runs))
     source = _chosen(choice, source)
@@ -133,16 +138,16 @@ def with_run(
 
 
 def find_runs(
-    source: RunSource, references: Sequence[str], query: RunQuery, *, reports: bool = True
+    source: RunSource, named: Sequence[RunRecord], query: RunQuery, *, reports: bool = True
 ) -> Listing:
     """The runs of one source that were named, in that order, and those that match; none twice.
 
-    Without references every run that matches; without `reports` those that publishing itself made
-    are left out, unless there is nothing else. Raises NotFoundError when a reference names
-    no run, when no run fulfils the conditions, and when there are no runs at all.
+    Without named ones every run that matches; without `reports` those that publishing itself made
+    are left out, unless there is nothing else. Raises NotFoundError when no run fulfils the
+    conditions, and when there are no runs at all.
     """
-    found = {run.id: run for run in (source.find_run(reference) for reference in references)}
-    if references and not query.selects:
+    found = {run.id: run for run in named}
+    if named and not query.selects:
         return query.arranged(Listing(tuple(found.values())))
     listed = source.list_runs(query)
     listed = query.arranged(listed if reports else _without_reports(listed))

@@ -282,7 +282,8 @@ def chosen(
     if named or not references:
         root = choice.directory or Path("wandb")
         source = LogSource(root, project=choice.project if not named else None)
-        found = find_runs(source, named, query if not references else RunQuery())
+        runs = [source.find_run(name) for name in named]
+        found = find_runs(source, runs, query if not references else RunQuery())
         listing = readable(source, found)
         groups.append((source, _with_logs(root, listing.runs), listing.skipped))
     return groups

@@ -93,7 +93,7 @@ def test_files_and_runs_mix(tmp_path: Path) -> None:
     make_runs(tmp_path / "logs", [OfflineRun("distilbert-base", run_id="abc")])
     choice = SourceChoice(directory=tmp_path / "logs")
     _, listing = gather(choice, ["a.csv", "abc", "x=a.csv"], RunQuery())
-    assert len(listing.runs) == 3
+    assert [run.id for run in listing.runs] == ["a.csv", "abc", "x=a.csv"]
 
 
 def test_a_bare_word_that_is_a_file_and_a_run_is_refused(tmp_path: Path) -> None:
