@@ -188,13 +188,18 @@ class Comparison:
             found.setdefault(self.statistics.losses[run.id], []).append(run.key)
         return {loss: tuple(keys) for loss, keys in found.items()}
 
+    @property
+    def at(self) -> str:
+        """How labels are predicted: at 0.5, or as predicted where no run has probabilities."""
+        return "at 0.5" if self.with_probabilities else "as predicted"
+
     @cached_property
     def criterion(self) -> Criterion:
         """The figure that is reported of runs: a loss shifts probabilities, so that 0.5 compares
         only like with like; else it is macro F1 at tuned thresholds, or the AUC where not all
         were tuned."""
         if len(self.losses) < 2:
-            return Criterion()
+            return Criterion(title=f"macro F1 {self.at}")
         reason = "the runs were trained with different losses"
         if all(run.tuned is not None for run in self.runs):
             return Criterion(TUNED_F1, "macro F1 at tuned thresholds", reason)

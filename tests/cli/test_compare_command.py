@@ -19,3 +19,15 @@ def test_a_login_in_an_address_stays_out_of_the_report(offline_root: Path) -> No
     assert result.exit_code == 0, result.output
     assert f"https://wandb.example/team/{run.project}/runs/{run.id}" in result.stdout
     assert "hunter2" not in result.output
+
+
+def test_labels_alone_are_ranked_as_predicted(tmp_path: Path) -> None:
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for path, last in zip(paths, ("joy", "love"), strict=True):
+        rows = f"a,joy,joy\nb,grief,joy\nc,love,{last}\n"
+        path.write_text(f"text,true_labels,pred_labels\n{rows}", encoding="utf-8")
+    words = ["compare", *map(str, paths), "--resamples", "100", "--format", "md", "-o", "-"]
+    result = CliRunner().invoke(goemo_report, words)
+    assert result.exit_code == 0, result.output
+    assert "Ranked by macro F1 as predicted" in result.stdout
+    assert "F1 at 0.5" not in result.stdout

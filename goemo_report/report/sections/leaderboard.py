@@ -26,7 +26,7 @@ def build(comparison: Comparison) -> Section:
         "Leaderboard",
         _leaderboard(comparison),
         method=f"{sample(comparison)}, {AT_HALF}. {INTERVALS} Differences and verdicts: paired on "
-        "the same texts, macro F1 at 0.5. The interval of the tuned column holds the "
+        f"the same texts, macro F1 {comparison.at}. The interval of the tuned column holds the "
         "uncertainty of the thresholds.",
     )
 
@@ -41,7 +41,12 @@ def _leaderboard(comparison: Comparison) -> Table:
         yield (
             metric_cell(run, TUNED_F1)
             if run.tuned
-            else Cell(None, note="no validation predictions")
+            else Cell(
+                None,
+                note="no validation predictions"
+                if run.predictions.has_probabilities
+                else "labels without probabilities",
+            )
         )
         yield metric_cell(run, "macro_f1")
         if chosen:
@@ -50,7 +55,7 @@ def _leaderboard(comparison: Comparison) -> Table:
         yield from (metric_cell(run, key) for key in _REST)
 
     against = (
-        Column("difference", "to the baseline, at 0.5", "delta"),
+        Column("difference", f"to the baseline, {comparison.at}", "delta"),
         Column("verdict", "verdict"),
     )
     return run_table(
@@ -65,9 +70,9 @@ def _leaderboard(comparison: Comparison) -> Table:
         (
             *((Column("texts", "texts", "integer"),) if differ else ()),
             Column("tuned", "macro F1, tuned on validation", "number"),
-            Column("macro_f1", "macro F1 at 0.5", "number"),
+            Column("macro_f1", f"macro F1 {comparison.at}", "number"),
             *(against if chosen else ()),
-            Column("micro_f1", "micro F1 at 0.5", "number"),
+            Column("micro_f1", f"micro F1 {comparison.at}", "number"),
             *map(metric_column, ("micro_auc", "macro_auc")),
         ),
         cells,

@@ -154,7 +154,7 @@ def _table(comparison: Comparison) -> Table:
             Column("recipe", "recipe"),
             Column("seeds", "seeds", "integer"),
             Column("tuned", "macro F1, tuned", "number"),
-            Column("macro_f1", "macro F1 at 0.5", "number"),
+            Column("macro_f1", f"macro F1 {comparison.at}", "number"),
         ),
         rows=tuple(map(row, comparison.ranked_recipes)),
         collapsed=True,
@@ -231,7 +231,8 @@ def _of_run(run: ComparedRun) -> Iterator[Warned]:
         yield Warned(
             f"{run.label_set.nouns} never predicted",
             f"{run.name} never predicts {len(never)} of {len(run.labels)} "
-            f"{run.label_set.nouns} at 0.5: {listed(never, 6)}.",
+            f"{run.label_set.nouns}"
+            f"{' at 0.5' if run.predictions.has_probabilities else ''}: {listed(never, 6)}.",
         )
     wrong = sum(not check.agrees for check in check_logged(run.result))
     if wrong:
