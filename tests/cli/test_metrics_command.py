@@ -139,7 +139,7 @@ def test_a_missing_directory_is_not_made(predictions: Path, tmp_path: Path) -> N
 def test_the_columns_that_a_file_lacks_are_counted(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,true_labels\nhi,joy\n", "utf-8")
     line = metrics(tmp_path / "x.csv").stderr
-    assert "lacks 2 columns: pred_labels and pred_probs_{label} of two labels or more" in line
+    assert "lacks 1 column: either pred_labels or pred_probs_{label} of two labels" in line
 
 
 def test_a_prediction_file_needs_no_wandb_no_rich_and_no_templates(predictions: Path) -> None:

@@ -30,7 +30,7 @@ def test_a_prediction_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     for text in ("a/test_predictions.csv", "x=a/test_predictions.csv", "./a"):
         result = invoke("compare", text)
         assert result.exit_code == 1
-        assert "test_predictions.csv lacks 3 columns" in result.stderr
+        assert "test_predictions.csv lacks 2 columns" in result.stderr
         assert "logged" not in result.stderr
     for text in ("gone.csv", "x=gone", "gone/gone.parquet"):
         result = invoke("compare", text)
