@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Final, TypeAlias
@@ -20,8 +22,9 @@ from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.differences import Difference, PairedDifferences
+from goemo_report.statistics.distributions import student_quantile
 from goemo_report.statistics.intervals import Interval, MetricIntervals
-from goemo_report.statistics.seeds import SeedDifference, seed_difference
+from goemo_report.statistics.seeds import SeedDifference, seed_difference, seed_mean
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult
 
 RANKING_METRIC: Final = "macro_f1"
@@ -62,6 +65,30 @@ class Recipe:
         """One metric, the mean over seeds."""
         return fmean(self.values(key))
 
+    def interval(self, key: str = RANKING_METRIC) -> Interval | None:
+        """95% interval of the mean, for other seeds and other texts; of one seed, for other texts.
+
+        None where a run has no interval. Of runs that have no resamples in common, the whole error
+        of the texts counts, as if they took all seeds alike: it is no narrower.
+        """
+        seeds = self._with(key)
+        found = [run.interval(key) for of_seed in seeds for run, _ in of_seed]
+        known = [one for one in found if one is not None]
+        if not known or len(known) < len(found):
+            return None
+        low, high = (fmean(ends) for ends in zip(*known, strict=True))
+        if len(seeds) < 2:
+            return Interval(low, high)
+        if all(len(run.replicates(key)) for of_seed in seeds for run, _ in of_seed):
+            texts = _covariance(seeds, key)
+        else:
+            error = (high - low) / 2.0 / student_quantile(math.inf)
+            texts = np.full((len(seeds), len(seeds)), error**2)
+        over = seed_mean(self.values(key), texts)
+        if over.low is None or over.high is None:
+            return Interval(low, high)
+        return Interval(over.low, over.high)
+
     def minus(self, other: Recipe, key: str = RANKING_METRIC) -> SeedDifference:
         """Mean over seeds minus that of another recipe, for other seeds and other texts.
 
@@ -71,8 +98,7 @@ class Recipe:
         ours, theirs = self.values(key), other.values(key)
         if min(len(ours), len(theirs)) < 2:
             return seed_difference(ours, theirs, np.zeros((len(seeds), len(seeds))))
-        drawn = [np.mean([run.replicates(key) for run, _ in of_seed], axis=0) for of_seed in seeds]
-        return seed_difference(ours, theirs, np.cov(drawn))
+        return seed_difference(ours, theirs, _covariance(seeds, key))
 
     def _with(self, key: str) -> list[list[_Valued]]:
         """The runs of each seed with their value of a metric, where it is defined."""
@@ -84,6 +110,12 @@ class Recipe:
 
 
 _Valued: TypeAlias = "tuple[ComparedRun, float]"
+
+
+def _covariance(seeds: Sequence[Sequence[_Valued]], key: str) -> FloatArray:
+    """Of a metric of seeds, each the mean of its runs, over resampled texts."""
+    drawn = [np.mean([run.replicates(key) for run, _ in of_seed], axis=0) for of_seed in seeds]
+    return np.cov(drawn)
 
 
 def _value(one: _Valued) -> float:
@@ -220,10 +252,12 @@ class ComparedRun:
         return self.statistics.tuned_intervals.get(self.id)
 
     def replicates(self, key: str) -> FloatArray:
-        """An overall metric at 0.5, or TUNED_F1, of each resample of the baseline's texts."""
+        """An overall metric at 0.5, or TUNED_F1, of each resample of the baseline's texts; empty
+        for a run that was not judged on those very texts."""
         if key == TUNED_F1:
             return self.statistics.tuned_replicates[self.id]
-        return self.statistics.replicates[self.id][key]
+        drawn = self.statistics.replicates.get(self.id)
+        return np.zeros(0) if drawn is None else drawn[key]
 
     def aligned(self, other: ComparedRun) -> Alignment:
         """The rows and labels that it has in common with another run."""

@@ -85,31 +85,38 @@ def seed_difference(
     and McCulloch 1992, ch. 4). Degrees of freedom are Satterthwaite's (1946), with texts as
     known; without a part for texts it is Welch's t test (1947).
     """
-    first, second = summarise_seeds(values), summarise_seeds(others)
-    difference, n = first.mean - second.mean, first.n
-    if first.sd is None or second.sd is None:
-        return SeedDifference(difference, reason="needs at least two seeds in both groups")
-    parts = first.sd**2 / first.n, second.sd**2 / second.n
-    weights = np.repeat([1.0 / first.n, -1.0 / second.n], [first.n, second.n])
-    both = float(weights @ texts @ weights)
-    own = both - _interaction(texts[:n, :n]) / first.n - _interaction(texts[n:, n:]) / second.n
-    seeds, own = sum(parts), max(own, 0.0)
+    return _contrast([(summarise_seeds(values), 1.0), (summarise_seeds(others), -1.0)], texts)
+
+
+def seed_mean(values: Sequence[float], texts: FloatArray) -> SeedDifference:
+    """Mean of one group, one value a seed, against zero: its interval is for other seeds and texts.
+
+    `texts` (n, n) and the method are those of `seed_difference`.
+    """
+    return _contrast([(summarise_seeds(values), 1.0)], texts)
+
+
+def _contrast(groups: Sequence[tuple[SeedSummary, float]], texts: FloatArray) -> SeedDifference:
+    """The sum of the means of groups, each with its sign."""
+    value = sum(sign * group.mean for group, sign in groups)
+    known = [(group.n, group.sd, sign) for group, sign in groups if group.sd is not None]
+    if len(known) < len(groups):
+        return SeedDifference(value, reason="needs at least two seeds in both groups")
+    weights = np.concatenate([np.full(n, sign / n) for n, _, sign in known])
+    own, seeds, spread, start = float(weights @ texts @ weights), 0.0, 0.0, 0
+    for n, sd, _ in known:
+        own -= _interaction(texts[start : start + n, start : start + n]) / n
+        seeds += sd**2 / n
+        spread += (sd**2 / n) ** 2 / (n - 1)
+        start += n
+    own = max(own, 0.0)
     error = math.sqrt(seeds + own)
     if error == 0.0:
-        return SeedDifference(difference, reason="no spread over the seeds of either group")
-    spread = parts[0] ** 2 / (first.n - 1) + parts[1] ** 2 / (second.n - 1)
+        return SeedDifference(value, reason="no spread over the seeds of either group")
     df = error**4 / spread if spread > 0.0 else math.inf
-    half, t = student_quantile(df) * error, difference / error
-    return SeedDifference(
-        difference,
-        t,
-        df,
-        student_p(t, df),
-        difference - half,
-        difference + half,
-        math.sqrt(seeds),
-        math.sqrt(own),
-    )
+    half, t = student_quantile(df) * error, value / error
+    p, bounds = student_p(t, df), (value - half, value + half)
+    return SeedDifference(value, t, df, p, *bounds, math.sqrt(seeds), math.sqrt(own))
 
 
 def _interaction(covariance: FloatArray) -> float:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from goemo_report.statistics.distributions import normal_p
 from goemo_report.statistics.seeds import (
     seed_difference,
+    seed_mean,
     summarise_seeds,
     sweep_chance,
     wins,
@@ -119,3 +120,15 @@ def test_equal_recipes_are_told_apart_no_more_often_than_by_chance(texts: float)
         found = seed_difference(values[:n].tolist(), values[n:].tolist(), covariance)
         rejected += found.p is not None and found.p < 0.05
     assert 0.03 * repeats < rejected < 0.06 * repeats
+
+
+def test_the_mean_of_one_group_by_hand() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    values = [0.41, 0.44, 0.46]
+    found = seed_mean(values, np.zeros((3, 3)))
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-7)
+    shared = seed_mean([3.0, 5.0], np.full((2, 2), 3.0) + 0.5 * np.eye(2))
+    assert shared.seed_error == pytest.approx(1.0)
+    assert shared.text_error == pytest.approx(math.sqrt(3.0))  # the 0.5 are in the seeds already
+    assert shared.df == pytest.approx(4.0**2)

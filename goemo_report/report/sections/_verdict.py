@@ -160,8 +160,8 @@ def _of_one_recipe(comparison: Comparison) -> Callout:
             small = "and no logged config tells them apart; check what differed"
     chance = (
         f"Same recipe, {same_recipe(best, last)}: macro F1 of its {len(same)} runs "
-        f"ranges over {top - bottom:.3f}, from {last.name} ({bottom:.3f}) to "
-        f"{best.name} ({top:.3f}), {small}."
+        f"ranges over {top - bottom:.3f}, from {last.short} ({bottom:.3f}) to "
+        f"{best.short} ({top:.3f}), {small}."
     )
     if identical(best, last):
         chance = "Same recipe, and the predictions are identical: they are one result."

@@ -25,7 +25,6 @@ from goemo_report.report.sections._recipes import colour, drawn, name
 from goemo_report.report.sections._tables import number, with_interval
 from goemo_report.report.sections._verdict import verdict
 from goemo_report.report.sections._words import SMALLEST_P, resampling_text
-from goemo_report.statistics.intervals import Interval
 
 ORDER = 10
 CHAPTER = "Answer"
@@ -71,14 +70,12 @@ def _forest(comparison: Comparison) -> Plot:
     ]
     left_out = len(comparison.recipes) - len(recipes)
     tuned = any(recipe.values(TUNED_F1) for recipe in recipes)
-    caption = "Threshold 0.5. Lines: 95% intervals for the texts"
+    caption = "Threshold 0.5."
     if tuned:
-        caption = (
-            "Upper, filled: thresholds tuned on validation. Lower, hollow: 0.5. Lines: 95% "
-            "intervals for the texts"
-        )
+        caption = "Upper, filled: thresholds tuned on validation. Lower, hollow: 0.5."
     several = any(len(recipe.values(key)) > 1 for recipe in recipes for key, *_ in _THRESHOLDS)
-    caption += "; small marks: seeds." if several else "."
+    over = "for other texts and, of recipes with several, other seeds (small marks: seeds)"
+    caption += f" Lines: 95% intervals {over if several else 'for other texts'}."
     if left_out:
         caption += (
             f" The best {len(recipes)} of {len(comparison.recipes)} recipes; the table has all."
@@ -105,23 +102,13 @@ def _told(recipe: Recipe) -> str:
     return ", ".join(f"{recipe.mean(key):.3f} {words}" for key, words in known)
 
 
-def interval_of(recipe: Recipe, key: str) -> Interval | None:
-    """Of the mean over seeds, for the texts: seeds share them, so it is as wide as theirs."""
-    found = [run.interval(key) for run in recipe.counted]
-    known = [one for one in found if one is not None]
-    if not known or len(known) < len(found):
-        return None
-    lows, highs = zip(*((one.low, one.high) for one in known), strict=True)
-    return Interval(sum(lows) / len(known), sum(highs) / len(known))
-
-
 def _points(
     comparison: Comparison, recipe: Recipe, key: str, words: str, row: float
 ) -> Iterator[Series]:
     values, tint = recipe.values(key), colour(comparison, recipe)
     if not values:
         return
-    found, mean = interval_of(recipe, key), recipe.mean(key)
+    found, mean = recipe.interval(key), recipe.mean(key)
     yield Series(
         f"{name(recipe)}, {words}",
         (mean,),
@@ -141,7 +128,7 @@ def _table(comparison: Comparison) -> Table:
         means = (
             with_interval(
                 number(recipe.mean(key)) if recipe.values(key) else None,
-                interval_of(recipe, key),
+                recipe.interval(key),
             )
             for key, *_ in _THRESHOLDS
         )

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from goemo_report.comparison import compare
-from goemo_report.report.document import Callout, Section
-from goemo_report.report.sections import seeds
+from goemo_report.report.document import Callout, Plot, Section
+from goemo_report.report.sections import seeds, summary
 from goemo_report.results import RunResult
+from goemo_report.statistics.seeds import seed_mean
 from tests.offline_runs import OfflineRun
 from tests.report.sections.reading import column, table
 from tests.synthetic import run_result
@@ -93,3 +94,17 @@ def test_runs_of_one_group_on_other_texts_have_no_mean() -> None:
     assert column(found, "n")[0] == 2
     assert column(found, "mean")[0] is None
     assert "not judged on the same texts" in str(column(found, "range")[0])
+
+
+def test_the_cover_draws_recipes_for_other_seeds_and_texts() -> None:
+    """The interval of a recipe's mean is that of its seeds and texts, not the mean of its runs'."""
+    runs = [made("base", number, seed=number) for number in (1, 8, 15)]
+    comparison = compare([*runs, made("other", 20, seed=1)])
+    recipe, alone = (one.recipe for one in (comparison.runs[0], comparison.runs[-1]))
+    own = np.cov([run.replicates("macro_f1") for run in recipe.runs])
+    expected = seed_mean([run.macro_f1 for run in recipe.runs], own)
+    assert recipe.interval() == (expected.low, expected.high)
+    assert alone.interval() == comparison.runs[-1].interval("macro_f1")
+    drawn = next(one for one in summary.build(comparison).blocks if isinstance(one, Plot))
+    assert (expected.low, expected.high) in [(*one.low, *one.high) for one in drawn.series]
+    assert "other seeds" in drawn.caption
