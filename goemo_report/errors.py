@@ -48,7 +48,11 @@ def unexpected(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")
 
 
-def require_extra(what: str, *packages: str, extra: Literal["train", "onnx"] = "train") -> None:
+Extra = Literal["hub", "mlflow", "onnx", "reports", "tables", "train", "trackio"]
+"""The extras of the package."""
+
+
+def require_extra(what: str, *packages: str, extra: Extra = "train") -> None:
     """Raise GoemoError, in one line, where packages that `what` needs are not installed.
 
     Without names those are torch and transformers.

@@ -41,10 +41,12 @@ __all__ = ["finished", "wandb_server"]
 LINES = whole_lines()
 TRAIN = [line for line in LINES if "goemo-train " in line or "goemo_train " in line]
 
+PUSH = "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --license mit"
 ELSEWHERE = {
     "make demo": "installs goemo and starts `goemo-report demo`",
     "goemo-report demo": "tests/test_demo.py runs it and looks at the report",
     "wandb login": "asks for a key on a terminal",
+    PUSH: "tests/test_hub.py pushes to a stand-in for the hub",
 }
 REPORT = [x for x in LINES if x.startswith("goemo-report ") and x not in ELSEWHERE]
 COMPLETION = 'eval "$(_GOEMO_REPORT_COMPLETE=bash_source goemo-report)"'
@@ -53,6 +55,7 @@ SLOW = {
     "goemo-report sync": "waits for the server to digest",
     "goemo-report verify": "imports torch",
     "goemo-report predict": "imports torch",
+    "goemo-report push": "imports torch",
     "goemo-report export": "imports torch",
 }
 WARNED = "the synthetic runs are small, which the audit warns of"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from goemo_report.checkpoints.export import Exported
     from goemo_report.checkpoints.labelling import Labelling
     from goemo_report.checkpoints.verify import Changed, Verification
+    from goemo_report.hub import Pushed
     from goemo_report.predictions import Predictions
     from goemo_report.reading.columns import Reading
     from goemo_report.report.document import Table
@@ -347,6 +348,58 @@ class Run:
         if card.base_model is None:
             notes.append("the card names no base model; give --base-model")
         return Text(render_card(card), notes)
+
+    def push(
+        self,
+        repo: str,
+        *,
+        private: bool = True,
+        dry_run: bool = False,
+        force: bool = False,
+        texts: bool = True,
+        license_id: str = "unknown",
+        base_model: str | None = None,
+        name: str | None = None,
+        labels: Labels = None,
+    ) -> Pushed:
+        """Send checkpoint, thresholds, card, predictions and report to the Hugging Face hub as one
+        commit; needs the extra `goemo[hub]` and a token that may write.
+
+        Args:
+            repo: NAMESPACE/NAME of a model repository, made where there is none; NAME alone is in
+                the namespace of the token's user.
+            private: whether a new repository is private; a public one is refused where this holds.
+            dry_run: send nothing, and say what would be sent.
+            force: push to a repository that holds other files, too.
+            texts: whether predictions go along, and texts in the report.
+            license_id: as in `card`; likewise `base_model` and `name`.
+            base_model: see `license_id`.
+            name: see `license_id`.
+            labels: as in `predictions`.
+
+        Returns:
+            `files` with sizes, `url`, `commit`, `removed`; `lines()` says it all.
+
+        Raises:
+            GoemoError: the checkpoint is not what was logged or cannot be loaded, or the hub
+                refuses; nothing is committed.
+
+        """
+        from goemo_report.hub import Content, push
+
+        content = Content(license_id, base_model, name, texts)
+        with Bar(self.progress) as bar:
+            return push(
+                self.source,
+                self.record,
+                repo,
+                content=content,
+                private=private,
+                dry_run=dry_run,
+                force=force,
+                reading=chosen_labels(labels).reading,
+                progress=bar,
+            )
 
     def replicate(self) -> Text:
         """The `goemo-train` command line that trains it again, quoted for a POSIX shell."""

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
+from goemo_report.checkpoints import checkpoint_files
 from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
 from goemo_report.errors import DataError, SettingsError, first_line, require_extra
+from goemo_report.formats.wording import listed
 from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
-from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import RunRecord
 
@@ -184,6 +189,31 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
         limit=_limit(model.config, tokenizer),
         device=place,
     )
+
+
+@contextmanager
+def harmless_files(
+    source: RunSource, run: RunRecord, labels: tuple[str, ...], progress: Progress = silent
+) -> Iterator[tuple[dict[str, Path], tuple[str, ...]]]:
+    """The files of a run's checkpoint to hand on, by name, and notes on what was changed.
+
+    Digests are checked and the model is loaded, as `verify` does. Weights in a pickle become
+    safetensors, and what would make a loader run code is left out of the JSON files.
+    """
+    require_extra("checking a checkpoint")
+    with checkpoint_files.fetched(source, run, progress) as files:
+        loaded = load(files, labels, "cpu")
+        loaded.require_labels(f"run {run.name}", labels)
+        paths = {path.name: path for path in files.directory.iterdir()}
+        pickled = [name for name in paths if name.startswith("pytorch_model")]
+        notes = notes_on(run, loaded)
+        if pickled:
+            folder = files.directory / "safetensors"
+            loaded.model.save_pretrained(folder)
+            paths = {name: path for name, path in paths.items() if name not in pickled}
+            paths |= {path.name: path for path in folder.glob("model*.safetensors*")}
+            notes = chain(notes, [f"{listed(sorted(pickled))}, a pickle, became safetensors"])
+        yield paths, tuple(notes)
 
 
 def _require_vocabulary(files: Files, model: Any, tokenizer: Any) -> None:

@@ -181,9 +181,10 @@ def _disarm(files: Files) -> None:
             continue
         if not isinstance(described, dict):
             raise DataError(f"{files.label}/{name} is no JSON object", "")
-        path = files.directory / name
-        path.unlink()  # a link into the cache
-        path.write_text(json.dumps(_without_code(described)), encoding="utf-8")
+        harmless, path = _without_code(described), files.directory / name
+        if harmless != described:
+            path.unlink()  # a link into the cache
+            path.write_text(json.dumps(harmless), encoding="utf-8")
     for name in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
         _require_own_shards(files, name)
 

@@ -18,7 +18,7 @@ FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
 """Exit codes; 3 is that of a check that worked and found fault, the last two
 are the shell's own for SIGINT and SIGPIPE."""
 
-_API_KEY = re.compile(r"wandb_v\d+_\w+")
+_API_KEY = re.compile(r"wandb_v\d+_\w+|\bhf_[A-Za-z0-9]{20,}")
 _LONGEST = 1000
 """Characters of what went wrong: a list of runs or a value of a file may be of any length."""
 _DEBUG = "goemo.debug"
@@ -90,10 +90,10 @@ def report_usage(error: click.UsageError, group: click.Context) -> int:
 
 
 def one_line(text: str) -> str:
-    """Printable text on one line, without any W&B API key."""
-    key = os.environ.get("WANDB_API_KEY")
-    if key:
-        text = text.replace(key, "[API key]")
+    """Printable text on one line, without any API key of W&B or token of the hub."""
+    for name in ("WANDB_API_KEY", "HF_TOKEN"):
+        if key := os.environ.get(name):
+            text = text.replace(key, "[API key]")
     text = _API_KEY.sub("[API key]", text)
     return printable(re.sub(r"[\r\n\t]+", " ", text.rstrip()))
 

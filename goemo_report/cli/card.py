@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +32,36 @@ def hub_name(value: str) -> str:
     return value
 
 
+def card_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a card says beside the run."""
+    options = (
+        click.option(
+            "--license",
+            "license_id",
+            type=hub_name,
+            default="unknown",
+            show_default=True,
+            metavar="ID",
+            help="Licence of the model, as the hub names it: mit, apache-2.0, ...",
+        ),
+        click.option(
+            "--base-model",
+            type=hub_name,
+            metavar="NAME",
+            help="Hub name of the base model.  [default: as the run's config says]",
+        ),
+        click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]"),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), options[::-1], command)
+
+
 @report_command(
     "Write a Hugging Face model card for a run.",
     "goemo-report card roberta-large-20241210-143022 --license mit -o README.md",
     "goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large",
 )
 @run_argument()
-@click.option(
-    "--license",
-    "license_id",
-    type=hub_name,
-    default="unknown",
-    show_default=True,
-    metavar="ID",
-    help="Licence of the model, as the hub names it: mit, apache-2.0, ...",
-)
-@click.option(
-    "--base-model",
-    type=hub_name,
-    metavar="NAME",
-    help="Hub name of the base model.  [default: as the run's config says]",
-)
-@click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]")
+@card_options
 @asks(filters=False)
 @artifact_options
 @validation_option
