@@ -25,7 +25,7 @@ _AFTER = '\nprint("\\nRESULT " + json.dumps(result))\n'
 
 
 def run_client(
-    server: WandbServer, code: str, home: Path, *, timeout: float = 60.0, **environment: str
+    server: WandbServer, code: str, home: Path, *, timeout: float = 180.0, **environment: str
 ) -> Any:
     """Run `code`, which may use `wandb` and `attempt(function)`, and give back its `result`.
 
