@@ -24,7 +24,7 @@ $(VENV)/.train: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "installing what the tests need ..."
-	@$(PIP_INSTALL) --editable '.[train,dev]'
+	@$(PIP_INSTALL) --editable '.[train,dev,docs]'
 	@touch $@
 
 demo: $(VENV)/.train ## train four small runs offline, compare them, name the report

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from goemo_report.errors import SourceError as SourceError
     from goemo_report.predictions import Predictions as Predictions
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "api.comparisons": ("ComparisonResult", "Verdict", "compare"),

@@ -1,4 +1,7 @@
-"""Four small runs, trained offline on the generated corpus, each in a process of its own."""
+"""Four small runs, trained offline on the generated corpus, each in a process of its own.
+
+Where no trainer is installed, prediction files of models that do not exist.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from goemo_report.errors import GoemoError, require_extra
+from goemo_report.errors import GoemoError, missing_packages, require_extra
 
 MODELS: Final = ("tiny-bert", "tiny-roberta")
 SEEDS: Final = (1, 2)
+_MADE_UP: Final = {"made-up-a": 3.0, "made-up-b": 3.3, "made-up-c": 3.4}
 _APART: Final = 1.2  # seconds: run names carry the second at which a run started
 _LAST_LINES: Final = 3
 
@@ -61,6 +65,37 @@ def plan(directory: Path) -> list[DemoRun]:
                 directory / "logs" / f"{run_id}.log")
         for i, (model, seed) in enumerate(pairs, start=1)
     ]  # fmt: skip
+
+
+def trainable() -> bool:
+    """Whether what trains the runs of the demo is installed."""
+    return not missing_packages()
+
+
+def make_up(directory: Path) -> list[Path]:
+    """Write validation and test predictions of three models that do not exist, a folder each.
+
+    Texts and labels are those of the demo corpus. A logit is the label's base rate, a push
+    towards the truth, which is what tells the models apart, and noise.
+    """
+    import numpy as np
+
+    from goemo_report.corpora.demo import CUES, generate
+    from goemo_report.predictions import write_predictions
+
+    for split, rows in generate().items():
+        if split == "train":
+            continue
+        texts = [text for text, _ in rows]
+        truth = np.array([[label in ids for label in range(len(CUES))] for _, ids in rows])
+        rates = np.log(truth.mean(axis=0) / (1 - truth.mean(axis=0)))
+        for seed, (name, push) in enumerate(_MADE_UP.items()):
+            noise = np.random.default_rng([seed, len(split)]).normal(size=truth.shape)
+            likely = (1 / (1 + np.exp(-(rates + push * truth + noise)))).astype(np.float32)
+            (directory / name).mkdir(parents=True, exist_ok=True)
+            path = directory / name / f"{split}_predictions.csv"
+            write_predictions(path, texts, truth, likely, 0.5, list(CUES))
+    return [directory / name for name in _MADE_UP]
 
 
 def train(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:

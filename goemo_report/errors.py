@@ -48,8 +48,13 @@ def unexpected(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")
 
 
-Extra = Literal["hub", "mlflow", "onnx", "reports", "tables", "train", "trackio"]
+Extra = Literal["figures", "hub", "mlflow", "onnx", "reports", "tables", "train", "trackio"]
 """The extras of the package."""
+
+
+def missing_packages(*names: str) -> list[str]:
+    """Those of the packages that are not installed; without names, of torch and transformers."""
+    return [name for name in names or ("torch", "transformers") if find_spec(name) is None]
 
 
 def require_extra(what: str, *packages: str, extra: Extra = "train") -> None:
@@ -57,8 +62,7 @@ def require_extra(what: str, *packages: str, extra: Extra = "train") -> None:
 
     Without names those are torch and transformers.
     """
-    missing = [name for name in packages or ("torch", "transformers") if find_spec(name) is None]
-    if missing:
+    if missing := missing_packages(*packages):
         needed = f"{what} needs {' and '.join(missing)}"
         raise GoemoError(needed, f"Install the extra: pip install 'goemo[{extra}]'")
 

@@ -192,7 +192,7 @@ class ComparisonResult:
         return Verdict(in_one_sentence(self.comparison), numbers)
 
     def figure(self, name: str = "per-label") -> go.Figure:
-        """A figure of the report as a plotly Figure.
+        """A figure of the report as a plotly Figure; needs the extra `goemo[figures]`.
 
         Args:
             name: `per-label`, `differences`, or the id of any figure of the report.

@@ -137,6 +137,13 @@ def demo_runs(directory: Path) -> list[DemoRun]:
     return demo.plan(directory)
 
 
+def made_up_predictions(directory: Path) -> list[Path] | None:
+    """Folders of made-up prediction files to compare, or None where runs can be trained."""
+    from goemo_report import demo
+
+    return None if demo.trainable() else demo.make_up(directory)
+
+
 def train_demo(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:
     """Train the runs of the demo, telling of each that it starts and ends."""
     from goemo_report.demo import train

@@ -38,21 +38,32 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     """Train four small runs offline and compare them.
 
     Two tiny models with two seeds each learn a corpus that goemo generates, tracked as
-    offline W&B runs. Needs no account and no network, but the [train] extra.
+    offline W&B runs. Needs no account and no network. Without the [train] extra it compares
+    made-up predictions of the same corpus.
     """
     began = time.monotonic()
-    runs = setup.demo_runs(runs_dir)
-    note(f"training {len(runs)} small runs offline into {runs_dir} (no account, no network)")
-    _follow(runs, runs_dir)
-    note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
-    ids = [run.id for run in runs]
+    if (folders := setup.made_up_predictions(runs_dir)) is not None:
+        note("these predictions are made up: goemo[train], which trains models, is not installed")
+        _compare(list(map(str, folders)), [], reports, open_report)
+    else:
+        runs = setup.demo_runs(runs_dir)
+        note(f"training {len(runs)} small runs offline into {runs_dir} (no account, no network)")
+        _follow(runs, runs_dir)
+        note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
+        place = ["--wandb-dir", str(runs_dir)]
+        _compare([run.id for run in runs], place, reports, open_report)
+    note(f"done in {time.monotonic() - began:.0f} s")
+
+
+def _compare(names: list[str], place: list[str], reports: Path, open_report: bool) -> None:
     with progress() as bar:
-        comparison = gr.compare(*ids, wandb_dir=runs_dir, progress=bar).prepare()
+        wandb_dir = place[-1] if place else None
+        comparison = gr.compare(*names, wandb_dir=wandb_dir, progress=bar).prepare()
     note_skipped(comparison.skipped)
-    typed = shlex.join(("goemo-report", "compare", *ids, "--wandb-dir", str(runs_dir)))
+    typed = shlex.join(("goemo-report", "compare", *names, *place))
     _, documents = build(comparison, DEFAULT_FORMATS, typed)
     written = write_all(documents, reports, "demo")
-    note(f"done in {time.monotonic() - began:.0f} s; open {written[0]} in a browser")
+    note(f"open {written[0]} in a browser")
     note(f"compare them again with: {typed}")
     if open_report:
         click.launch(written[0].resolve().as_uri())

@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import goemo_report as gr
 from goemo_report import demo, errors
+from goemo_report.cli.demo import command
 from goemo_report.demo import Finished, Started, plan, train
 from goemo_report.errors import GoemoError
 
@@ -67,11 +70,30 @@ def test_a_trainer_that_fails_stops_the_others(trainer: Path, tmp_path: Path) ->
     assert ".log" in caught.value.remedy
 
 
-def test_a_missing_extra_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "torch" else object())
+
+
+def test_a_missing_extra_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_torch(monkeypatch)
     with pytest.raises(GoemoError, match="needs torch") as caught:
         demo.plan(tmp_path)
     assert "goemo[train]" in caught.value.remedy
+
+
+def test_without_the_trainer_made_up_predictions_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_torch(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(command, [])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.startswith("these predictions are made up: goemo[train]")
+    assert done.stdout.splitlines()[0] == "reports/demo.html"
+    assert (tmp_path / "reports" / "demo.html").stat().st_size > 100_000
+    scores = gr.compare(*sorted((tmp_path / "runs/demo").iterdir())).leaderboard
+    assert len(scores) == 3
+    assert scores["value"].between(0.3, 0.8).all()
 
 
 @pytest.mark.slow

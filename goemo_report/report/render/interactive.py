@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from goemo_report.errors import require_extra
 from goemo_report.report.document import Heatmap, Plot
 from goemo_report.report.render.figure_style import LIGHT, PALETTE
 from goemo_report.report.render.figures import figure
@@ -15,7 +16,8 @@ _SCALES: Final = {"sequential": "Blues", "diverging": "RdBu"}
 
 
 def plotly_figure(block: Plot | Heatmap) -> go.Figure:
-    """A figure with the colours of a light page."""
+    """A figure with the colours of a light page; needs the extra `goemo[figures]`."""
+    require_extra("a figure for notebooks", "plotly", extra="figures")
     import plotly.graph_objects as go
 
     found = figure(block)
