@@ -424,6 +424,7 @@ class Comparison:
             return
         found = self.statistics
         _ = found.intervals, found.differences, found.protocols, found.tuned_intervals
+        _ = found.calibrations
         _ = self.best_vs_second, self.best_vs_runner_up, self.tuned_best_vs_runner_up
 
 

@@ -117,8 +117,19 @@ def contract_page() -> str:
             "what changed is listed here."
         ),
         "",
+        CALIBRATION,
     ]
     return "\n".join(parts)
+
+
+CALIBRATION = """\
+`compare` has, under `data.runs[].calibration` (null without probabilities): `methods`, one
+for the predictions as they are and one each for `temperature` and `isotonic` where there are
+validation predictions to fit on, with `ece`, `floor` (the ECE of a perfectly calibrated copy:
+`value`, `low`, `high`), `debiased`, `log_loss`, `brier`, `macro_f1` at 0.5, `tuned_macro_f1`, the
+gains in log loss and Brier score (`value`, `low`, `high`) and the `temperature`; and `selective`:
+`error` (1 minus micro F1) and `hamming` over `coverage`, with their areas `error_aurc` and `aurc`.
+"""
 
 
 def audit_page() -> str:

@@ -26,6 +26,7 @@ from goemo_report.statistics.distributions import student_quantile
 from goemo_report.statistics.intervals import Interval, MetricIntervals
 from goemo_report.statistics.seeds import SeedDifference, seed_difference, seed_mean
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult
+from goemo_report.thresholds.recalibration import Calibration
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
@@ -245,6 +246,11 @@ class ComparedRun:
     def tuned(self) -> ProtocolResult | None:
         """At thresholds per class tuned on validation; None without validation predictions."""
         return self.protocol("per-class")
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Its calibration errors; None where its file has no probabilities."""
+        return self.statistics.calibrations.get(self.id)
 
     @property
     def tuned_interval(self) -> Interval | None:

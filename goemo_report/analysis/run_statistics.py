@@ -39,6 +39,7 @@ from goemo_report.statistics.intervals import (
 from goemo_report.statistics.many_runs import adjusted_over_runs
 from goemo_report.statistics.resampling import bootstrap_weights
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
+from goemo_report.thresholds.recalibration import Calibration, calibration
 from goemo_report.thresholds.resampled import tuned_macro_f1
 from goemo_report.thresholds.tune import cross_fitted
 
@@ -249,6 +250,24 @@ class RunStatistics:
     def protocol(self, run: RunResult, name: Protocol) -> ProtocolResult | None:
         """One threshold protocol of a run; None where the run does not have it."""
         return next((r for r in self.protocols[run.id] if r.choice.protocol == name), None)
+
+    @cached_property
+    def calibrations(self) -> Mapping[str, Calibration]:
+        """Calibration errors of each run with probabilities, and what validation mends of them."""
+
+        def computed(run: RunResult) -> Calibration:
+            tuned = self.protocol(run, "per-class")
+            if tuned is None:
+                return calibration(self._judged(run))
+            validation = run.splits["val"].predictions
+            return calibration(self._judged(run), validation, tuned.overall["macro_f1"])
+
+        _ = self.protocols
+        return self._each(
+            "calibration",
+            [run for run in self.runs if self._judged(run).has_probabilities],
+            lambda run: self._cached("calibration", [run], lambda: computed(run)),
+        )
 
     @cached_property
     def tuned_intervals(self) -> Mapping[str, Interval]:

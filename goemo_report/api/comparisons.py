@@ -177,6 +177,36 @@ class ComparisonResult:
         return self._frame(("run", "emotion", "threshold", *_BOUNDS), rows)
 
     @cached_property
+    def calibration(self) -> pd.DataFrame:
+        """One row a run and method (`as predicted`, `temperature`, `isotonic`): `run`, `method`,
+        `temperature`, `ece`, `ece_floor` (that of a perfectly calibrated copy), `ece_debiased`,
+        `log_loss`, `log_loss_gain` with `log_loss_gain_low` and `log_loss_gain_high`, `brier`,
+        `macro_f1` at 0.5, `tuned_macro_f1`, and of the predictions as they are `aurc`, the area
+        under the risk-coverage curve.
+
+        The methods are fitted on validation: runs without its predictions have the first row alone,
+        files without probabilities none.
+        """
+        rows = [
+            (
+                *(run.name, one.method, one.temperature, one.ece, one.floor.value, one.debiased),
+                *(one.log_loss, *(one.log_loss_gain or (None, None, None))),
+                *(one.brier, one.macro_f1, one.tuned_macro_f1),
+                None if at else found.selective.aurc,
+            )
+            for run in self.comparison.ranked
+            if (found := run.calibration) is not None
+            for at, one in enumerate(found.methods)
+        ]
+        numbers = (
+            *("temperature", "ece", "ece_floor", "ece_debiased", "log_loss", "log_loss_gain"),
+            *("log_loss_gain_low", "log_loss_gain_high", "brier", "macro_f1", "tuned_macro_f1"),
+            "aurc",
+        )
+        frame = self._frame(("run", "method", *numbers), rows)
+        return frame.astype(dict.fromkeys(numbers, "float64"))
+
+    @cached_property
     def verdict(self) -> Verdict:
         """Which run is best and whether that is more than noise, as the report says it."""
         from goemo_report.report.sections._verdict import in_one_sentence

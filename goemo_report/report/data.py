@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
+
+import numpy as np
 
 from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
@@ -131,7 +133,25 @@ def _statistics(run: ComparedRun) -> dict[str, Any]:
             key: one and {name: getattr(one, name) for name in _DIFFERENCE}
             for key, one in differences.items()
         },
+        "calibration": None
+        if run.calibration is None
+        else {
+            "methods": [
+                {key: _gain(value) for key, value in asdict(one).items()}
+                for one in run.calibration.methods
+            ],
+            "selective": {
+                field.name: value.tolist() if isinstance(value, np.ndarray) else value
+                for field in fields(run.calibration.selective)
+                for value in [getattr(run.calibration.selective, field.name)]
+            },
+        },
     }
+
+
+def _gain(value: Any) -> Any:
+    """A gain or a floor as `{"value", "low", "high"}`; another value as it is."""
+    return value._asdict() if hasattr(value, "_asdict") else value
 
 
 def _split(found: SplitResult) -> dict[str, Any]:

@@ -172,6 +172,14 @@ class TestCompare:
             assert list(frame["emotion"].cat.categories) == list(EMOTIONS)
         assert {str(kind) for kind in c.per_label.dtypes} >= {"Int64", "float64", "category"}
 
+    def test_calibration_without_validation_has_one_row_a_run(self, files: tuple[str, str]) -> None:
+        c = gr.compare(*files)
+        assert list(c.calibration["method"]) == ["as predicted"] * 2
+        assert c.calibration["ece_debiased"].le(c.calibration["ece"]).all()
+        assert (
+            c.calibration[["temperature", "log_loss_gain", "tuned_macro_f1"]].isna().all(axis=None)
+        )
+
     def test_a_comparison_as_json_is_what_is_saved(
         self, files: tuple[str, str], tmp_path: Path
     ) -> None:

@@ -1,4 +1,4 @@
-"""Probabilities without a threshold: curves of the ranking, and whether p means what it says."""
+"""Probabilities: whether p means what it says, what mends it, and curves of the ranking."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from goemo_report.analysis.calibration import BINS, Reliability, class_ece, reliability
 from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.rankings import Ranking
 from goemo_report.metrics.table import ratio
-from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
+from goemo_report.report.document import (
+    Axis,
+    Cell,
+    Column,
+    Plot,
+    Section,
+    Series,
+    Table,
+)
+from goemo_report.report.sections._recalibration import (
+    calibration_of,
+    ranked,
+    recalibration_table,
+    risk_plot,
+    unfitted,
+)
 from goemo_report.report.sections._recipes import colour, drawn, lines, name
 from goemo_report.report.sections._tables import (
     Cells,
@@ -23,6 +37,7 @@ from goemo_report.report.sections._tables import (
     run_table,
 )
 from goemo_report.report.sections._words import sample
+from goemo_report.statistics.calibration import BINS, Reliability, reliability
 
 ORDER = 70
 CHAPTER = "Thresholds and calibration"
@@ -36,12 +51,10 @@ LIKELY: Final = 0.05
 
 
 def build(comparison: Comparison) -> Section:
-    """Reliability diagram and calibration errors of every run."""
-    found: dict[str, Reliability] = {}
+    """Reliability diagram, calibration errors of every run, and what validation mends."""
     upper: dict[str, Reliability] = {}
     for run in comparison.with_probabilities:
         truth, probabilities = run.predictions.truth, run.predictions.probabilities
-        found[run.id] = reliability(truth, probabilities)
         likely = probabilities >= LIKELY
         if likely.any():
             upper[run.id] = reliability(truth[likely], probabilities[likely])
@@ -52,21 +65,28 @@ def build(comparison: Comparison) -> Section:
         _plot(comparison, upper),
         _curve_plot(comparison, rankings, "precision-recall"),
         _curve_plot(comparison, rankings, "roc"),
-        _table(comparison, found, upper),
+        risk_plot(comparison),
+        _table(comparison, upper),
+        recalibration_table(comparison),
+        unfitted(comparison),
         _per_class(comparison),
         method=f"{sample(comparison)}, all text x {comparison.noun} pairs, no threshold. ECE: mean "
         f"of |frequency \u2212 mean probability| over {BINS} bins of equal mass, weighted by size. "
         "Most pairs are negative with a small probability, so a small ECE over all pairs comes "
-        f"easily: the diagram and the second column take the pairs with p \u2265 {LIKELY:g} only. "
-        "Brier: mean squared error of the probability. Curves: every distinct probability is a "
+        f"easily: the diagram and one column take the pairs with p \u2265 {LIKELY:g} only. A "
+        "calibrated copy has labels drawn from the run\u2019s own probabilities: its ECE is "
+        "what noise alone gives (mean and 95% range; Br\u00f6cker and Smith 2007); debiased is the "
+        "ECE less its noise (Kumar, Liang and Ma 2019). "
+        "Brier: mean squared error of the probability. Temperature divides all logits by one "
+        "number (Guo et al. 2017), isotonic regression maps the probabilities of each "
+        f"{comparison.noun} (pool adjacent violators); both are fitted on validation alone, and "
+        "gains are paired over texts. Risk: a text is the surer the smaller the sum of "
+        "min(p, 1 \u2212 p) over its labels; AURC is the mean Hamming loss over all shares of "
+        "texts that are kept (Geifman and El-Yaniv 2017). Curves: every distinct probability is a "
         f"threshold; at most {POINTS} points are drawn, equally spaced along the curve; AP and AUC "
         "come from all points. With rare labels the ROC curve flatters: read the precision-recall "
         "curve.",
     )
-
-
-def _ranked(comparison: Comparison) -> list[ComparedRun]:
-    return [run for run in comparison.ranked if run in comparison.with_probabilities]
 
 
 class _Drawn(NamedTuple):
@@ -145,7 +165,7 @@ def _curve_table(comparison: Comparison, found: dict[ComparedRun, _Drawn]) -> Ta
     return run_table(
         "curves-precision-recall-values",
         "Precision at recall, micro",
-        _ranked(comparison),
+        ranked(comparison),
         (
             Column("ap", "micro AP", "number"),
             *(
@@ -162,7 +182,7 @@ def _auc(comparison: Comparison) -> Table:
     return run_table(
         "curves-roc-values",
         "AUC",
-        _ranked(comparison),
+        ranked(comparison),
         columns,
         lambda run: (run.value(column.key) for column in columns),
     )
@@ -231,39 +251,55 @@ def _best_band(comparison: Comparison, found: dict[str, Reliability]) -> Iterato
     )
 
 
-def _table(
-    comparison: Comparison, found: dict[str, Reliability], upper: dict[str, Reliability]
-) -> Table:
-    best = min(item.ece for item in found.values()) if len(found) > 1 else None
+def _table(comparison: Comparison, upper: dict[str, Reliability]) -> Table:
+    first = {run: calibration_of(run).methods[0] for run in ranked(comparison)}
+    best = min(item.ece for item in first.values()) if len(first) > 1 else None
 
     def cells(run: ComparedRun) -> Cells:
-        one = found[run.id]
+        one = first[run]
         yield Cell(one.ece, mark="best" if one.ece == best else None)
+        yield Cell(*one.floor)
+        yield one.debiased
         yield upper[run.id].ece if run.id in upper else None
-        yield from (one.brier, one.mean_probability, one.base_rate)
+        yield from (one.log_loss, one.brier)
+        yield float(run.predictions.probabilities.mean())
+        yield float(run.predictions.truth.mean())
 
     columns = (
         Column("ece", "ECE", "number", digits=4),
+        Column("ece_floor", "calibrated copy", "number", digits=4),
+        Column("ece_debiased", "debiased", "number", digits=4),
         Column("ece_likely", f"ECE, p \u2265 {LIKELY:g}", "number", digits=4),
+        Column("log_loss", "log loss", "number", digits=4),
         Column("brier", "Brier", "number", digits=4),
-        Column("mean_probability", "mean probability", "number", digits=4),
+        Column("mean_probability", "mean p", "number", digits=4),
         Column("base_rate", "share true", "number", digits=4),
     )
-    return run_table(
-        "calibration-errors", "Calibration errors", _ranked(comparison), columns, cells
-    )
+    return run_table("calibration-errors", "Calibration errors", ranked(comparison), columns, cells)
 
 
 def _per_class(comparison: Comparison) -> Table:
+    best = next(run for run in comparison.chosen if run in comparison.with_probabilities)
     errors: dict[str, dict[str, float]] = {}
+    floors: dict[str, Cell] = {}
     for run in comparison.with_probabilities:
-        values = class_ece(run.predictions.truth, run.predictions.probabilities).tolist()
-        errors[run.id] = dict(zip(run.labels, values, strict=True))
+        truth, probabilities = run.predictions.truth, run.predictions.probabilities
+        found = [reliability(*one) for one in zip(truth.T, probabilities.T, strict=True)]
+        errors[run.id] = {label: one.ece for label, one in zip(run.labels, found, strict=True)}
+        if run is best:
+            named = zip(run.labels, found, strict=True)
+            floors = {label: Cell(*one.floor) for label, one in named}
     return label_table(
         comparison,
         "calibration-emotions",
         f"ECE of each {comparison.noun}",
-        run_columns(comparison.with_probabilities, digits=4, shade=True),
-        lambda label: (errors[run.id].get(label) for run in comparison.with_probabilities),
+        [
+            *run_columns(comparison.with_probabilities, digits=4, shade=True),
+            Column("floor", f"calibrated copy of {best.key}", "number", digits=4),
+        ],
+        lambda label: (
+            *(errors[run.id].get(label) for run in comparison.with_probabilities),
+            floors.get(label),
+        ),
         collapsed=True,
     )

@@ -461,7 +461,7 @@ def test_no_ablation_tag_no_section(comparison: Comparison) -> None:
 def test_curves_are_thin_and_one_bold_line_a_recipe(comparison: Comparison) -> None:
     section = calibration.build(comparison)
     plots = [block for block in section.blocks if isinstance(block, Plot)]
-    assert [plot.shape for plot in plots] == ["square"] * 3
+    assert [plot.shape for plot in plots] == ["square"] * 4
     for plot in plots:
         assert all(len(series.x) <= 200 for series in plot.series)
         lines = [series for series in plot.series if series.style == "line"]
@@ -475,6 +475,20 @@ def test_calibration_lists_every_run(comparison: Comparison) -> None:
         predictions = run.predictions
         expected = np.mean((predictions.probabilities - predictions.truth) ** 2)
         assert brier == pytest.approx(expected)
+
+
+def test_what_validation_mends_is_listed_or_said_to_be_unknown(comparison: Comparison) -> None:
+    section = calibration.build(comparison)
+    assert [row[1] for row in table(section, "recalibration").rows[:2]] == [
+        column(table(section, "recalibration"), "method")[0],
+        "isotonic, per emotion",
+    ]
+    assert "not known" not in callouts(section)
+    without = calibration.build(compare([run_result(splits=("test",))]))
+    assert "there are no validation predictions" in callouts(without)
+    assert "recalibration" not in {getattr(block, "id", "") for block in without.blocks}
+    itself = calibration.build(compare([run_result()], split="val"))
+    assert "validation is reported here itself" in callouts(itself)
 
 
 def test_a_collapsed_run_is_named() -> None:

@@ -1,0 +1,224 @@
+"""What calibration on validation would gain: temperature, and isotonic regression per label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.counts import count
+from goemo_report.metrics.table import CLASS_METRICS
+from goemo_report.predictions import Predictions
+from goemo_report.statistics.calibration import Floor, reliability
+from goemo_report.statistics.distributions import normal_quantile
+from goemo_report.statistics.selective import RiskCoverage, risk_coverage
+from goemo_report.thresholds.tune import tuned_thresholds
+
+Method = Literal["as predicted", "temperature", "isotonic"]
+_SURE: Final = float(np.finfo(np.float64).eps)
+"""Probabilities count as at least this far from 0 and 1 in logarithms, as in scikit-learn."""
+_STEPS: Final = 100
+
+
+class Gain(NamedTuple):
+    """By how much an error falls, paired over texts, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The judged predictions after one method that was fitted on validation.
+
+    `ece`, `floor` and `debiased` are those of `Reliability`, `log_loss` (nats) and `brier` means
+    over all pairs, `macro_f1` is at 0.5 and `tuned_macro_f1` at thresholds per label tuned on the
+    validation predictions after the same method, None without these. The gains are over the
+    predictions as they are, None for these. `temperature` is that of the method of this name.
+    """
+
+    method: Method
+    ece: float
+    floor: Floor
+    debiased: float
+    log_loss: float
+    brier: float
+    macro_f1: float
+    tuned_macro_f1: float | None
+    log_loss_gain: Gain | None = None
+    brier_gain: Gain | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How far the probabilities of a run can be believed.
+
+    `methods` has the predictions as they are and, with validation predictions, after each method.
+    """
+
+    methods: tuple[Calibrated, ...]
+    selective: RiskCoverage
+
+
+def calibration(
+    judged: Predictions, validation: Predictions | None = None, tuned_macro_f1: float | None = None
+) -> Calibration:
+    """Of the judged predictions as they are, after temperature and after isotonic regression.
+
+    Both are fitted on validation predictions of the same labels. `tuned_macro_f1` is that of the
+    predictions as they are. A temperature keeps the order of all probabilities, and so the F1
+    that tuned thresholds reach.
+    """
+    truth, before = judged.truth, judged.probabilities
+    found = [_judged("as predicted", truth, before, tuned_macro_f1)]
+    if validation is not None:
+        losses = _losses(truth, before)
+        temperature = fit_temperature(validation.truth, validation.probabilities)
+        cooled = with_temperature(before, temperature)
+        found.append(_judged("temperature", truth, cooled, tuned_macro_f1, losses, temperature))
+        after, cuts = _by_label(validation, before)
+        tuned = _macro_f1(truth, after >= cuts)
+        found.append(_judged("isotonic", truth, after, tuned, losses))
+    return Calibration(tuple(found), risk_coverage(truth, before))
+
+
+def _by_label(validation: Predictions, before: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Probabilities (n, k) after isotonic regression, and the thresholds tuned on validation."""
+    fitted, after = np.empty(validation.truth.shape), np.empty(before.shape)
+    for j, column in enumerate(validation.probabilities.T):
+        fit = isotonic(column, validation.truth[:, j])
+        fitted[:, j], after[:, j] = fit(column), fit(before[:, j])
+    least = 1.0 / (len(validation) + 2)  # a share of 0 or 1 among n texts is no certainty: Laplace
+    fitted, after = (np.clip(one, least, 1.0 - least) for one in (fitted, after))
+    return after, tuned_thresholds(validation.truth, fitted).thresholds
+
+
+_Losses = tuple[FloatArray, FloatArray]
+
+
+def _judged(
+    method: Method, truth: BoolArray, probabilities: FloatArray, tuned_macro_f1: float | None,
+    before: _Losses | None = None, temperature: float | None = None,
+) -> Calibrated:  # fmt: skip
+    found = reliability(truth, probabilities)
+    log_loss, brier = _losses(truth, probabilities)
+    return Calibrated(
+        method,
+        found.ece,
+        found.floor,
+        found.debiased,
+        float(log_loss.mean()),
+        float(brier.mean()),
+        _macro_f1(truth, probabilities >= DEFAULT_THRESHOLD),
+        tuned_macro_f1,
+        _gain(before[0] - log_loss) if before else None,
+        _gain(before[1] - brier) if before else None,
+        temperature,
+    )
+
+
+def _losses(truth: BoolArray, probabilities: FloatArray) -> _Losses:
+    """Log loss and Brier score of each text, (n,), means over its labels."""
+    likely = np.where(truth, probabilities, 1.0 - probabilities)
+    log_loss: FloatArray = -np.log(np.clip(likely, _SURE, 1.0 - _SURE)).mean(axis=1)
+    brier: FloatArray = ((1.0 - likely) ** 2).mean(axis=1)
+    return log_loss, brier
+
+
+def _gain(texts: FloatArray) -> Gain:
+    """The mean over texts with its normal interval: a paired difference of means."""
+    mean = float(texts.mean())
+    error = float(texts.std(ddof=1)) / len(texts) ** 0.5 if len(texts) > 1 else 0.0
+    margin = normal_quantile() * error
+    return Gain(mean, mean - margin, mean + margin)
+
+
+def _macro_f1(truth: BoolArray, predicted: BoolArray) -> float:
+    return float(count(truth, predicted).of_metric(CLASS_METRICS["f1"]).mean())
+
+
+# --- Temperature ----------------------------------------------------------------------
+
+
+def _logits(probabilities: FloatArray) -> FloatArray:
+    sure = np.clip(probabilities, _SURE, 1.0 - _SURE)
+    logits: FloatArray = np.log(sure) - np.log1p(-sure)
+    return logits
+
+
+def with_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
+    """The probabilities of logits that are divided by a temperature."""
+    cooled: FloatArray = 1.0 / (1.0 + np.exp(-_logits(probabilities) / temperature))
+    return cooled
+
+
+def fit_temperature(truth: BoolArray, probabilities: FloatArray) -> float:
+    """The temperature with the lowest log loss over all pairs of (n, k) arrays.
+
+    One parameter that divides every logit (Guo, Pleiss, Sun and Weinberger, ICML 2017), by
+    Newton's method on its inverse, in which the loss is convex. At most 100 and at least 0.01.
+    """
+    logits = _logits(probabilities).ravel()
+    positive = float(logits[truth.ravel()].sum())
+    low, high, inverse = 0.01, 100.0, 1.0
+    for _ in range(_STEPS):
+        likely = 1.0 / (1.0 + np.exp(-inverse * logits))
+        weighted = likely * logits
+        slope = float(weighted.sum()) - positive
+        low, high = (inverse, high) if slope < 0.0 else (low, inverse)
+        curve = float(weighted @ logits) - float(weighted @ weighted)
+        step = inverse - slope / curve if curve > 0.0 else 0.0
+        following = step if low <= step <= high else (low + high) / 2.0
+        if abs(following - inverse) <= 1e-9 * inverse:
+            break
+        inverse = following
+    return 1.0 / inverse
+
+
+# --- Isotonic regression --------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Isotonic:
+    """A rising function through the points (x, y), (m,) each; straight between, flat beyond."""
+
+    x: FloatArray
+    y: FloatArray
+
+    def __call__(self, scores: FloatArray) -> FloatArray:
+        """Its values."""
+        found: FloatArray = np.interp(scores, self.x, self.y)
+        return found
+
+
+def isotonic(scores: FloatArray, outcomes: BoolArray | FloatArray) -> Isotonic:
+    """The rising function of scores that is nearest to outcomes by least squares, (n,) each.
+
+    Pool adjacent violators (Ayer et al. 1955; for calibration Zadrozny and Elkan, KDD 2002).
+    Equal scores are one point. Neighbours that do not rise are pooled, all at once, until all
+    rise.
+    """
+    order = np.argsort(scores)
+    x = scores[order]
+    first = np.flatnonzero(np.append(True, x[1:] > x[:-1]))
+    sums = np.add.reduceat(outcomes[order].astype(np.float64), first)
+    sizes = np.diff(np.append(first, len(x))).astype(np.float64)
+    x = x[first]
+    starts = np.arange(len(x))
+    while True:
+        means = sums / sizes
+        rises = np.append(True, means[1:] > means[:-1])
+        if rises.all():
+            break
+        heads = np.flatnonzero(rises)
+        sums, sizes = np.add.reduceat(sums, heads), np.add.reduceat(sizes, heads)
+        starts = starts[heads]
+    ends = np.append(starts[1:], len(x)) - 1
+    corners = np.unique(np.concatenate([starts, ends]))
+    block = np.searchsorted(starts, corners, side="right") - 1
+    return Isotonic(x[corners], means[block])
