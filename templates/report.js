@@ -1,4 +1,3 @@
-"use strict";
 /* Everything here is extra: the page reads without it. No request is ever made. */
 (() => {
   const root = document.documentElement;
@@ -76,7 +75,7 @@
   /* A link may point into a folded part or to a row on another page of a table. */
   const reveal = () => {
     let target = null;
-    try { target = document.getElementById(decodeURIComponent(location.hash.slice(1))); } catch { return; }
+    try { target = document.getElementById(decodeURIComponent(location.hash.slice(1).split("?")[0])); } catch { return; }
     if (!target) return;
     for (let up = target; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
     if (target.hidden && target.classList.contains("sub")) {
@@ -84,7 +83,8 @@
       while (top.classList.contains("sub")) top = top.previousElementSibling;
       $("button.open", top).click();
     }
-    if (target.tagName === "DETAILS" || target.closest("details")) target.scrollIntoView();
+    const folded = target.tagName === "DETAILS" || target.closest("details");
+    if (folded || location.hash.includes("?")) target.scrollIntoView();
   };
 
   /* --- Tables: sort, filter, pages, copy --- */
@@ -286,6 +286,8 @@
     button.addEventListener("click", () => copy($("code", box).textContent, button));
     box.append(button);
   });
+
+  Object.assign(goemo, { $, $$, make, copy, startTable });
 
   document.addEventListener("DOMContentLoaded", () => {
     startThemes();

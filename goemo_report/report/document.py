@@ -6,7 +6,7 @@ plain text: every renderer escapes them for its own format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -252,6 +252,8 @@ class Report:
     featured: frozenset[int] = frozenset()
     """Runs, by index in the palette, that a page has lines and columns of; empty: all."""
     data: Mapping[str, Any] = field(default_factory=dict)
+    explore: Callable[[], Mapping[str, Any] | None] = field(default=dict, compare=False)
+    """What a page's script computes from, made when a page is written."""
 
     def tables(self) -> dict[str, Table]:
         """Every table by its id, those behind figures among them, in the order of the report."""

@@ -11,6 +11,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
+SCRIPTS: Final = ("numbers.js", "report.js", "explore.js")
 _IN_WHEEL: Final = _PACKAGE / "templates"
 _IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
 
@@ -34,6 +35,11 @@ def read_template(name: str) -> str:
     loader = environment().loader
     assert loader is not None  # noqa: S101 # set in environment()
     return loader.get_source(environment(), name)[0]
+
+
+def script() -> str:
+    """What a page runs: the tables' part, and what computes from the page's data."""
+    return "\n".join(map(read_template, SCRIPTS))
 
 
 def source_hash(text: bytes) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from goemo_report.formats.json_text import to_json
 from goemo_report.formats.text import visible
 from goemo_report.report.document import (
     Block,
@@ -63,6 +64,7 @@ def render_html(report: Report) -> str:
         chapters=[page.chapter(sections) for sections in chapters(report.sections)],
         signature=visible(report.signature, lines=True),
         command=visible(report.command, lines=True),
+        data=_data(report),
     )
 
 
@@ -78,7 +80,14 @@ def render_html_block(block: Block) -> str:
     title = visible(getattr(block, "title", "")) or "Report"
     section = {"id": "", "title": "", "lead": "", "method": "", "blocks": [page.block(block)]}
     alone = {"id": "", "number": 0, "title": "", "folded": False, "sections": [section]}
-    return page.render(title=title, cover=None, chapters=[alone], signature="", command="")
+    return page.render(title=title, cover=None, chapters=[alone], signature="", command="", data="")
+
+
+def _data(report: Report) -> Markup:
+    """What the script computes from, as JSON in which no tag can end; empty without any."""
+    found = report.explore()
+    text = to_json(found, indent=None).strip().replace("<", "\\u003c") if found else ""
+    return Markup(text)  # noqa: S704 # holds no <
 
 
 @dataclass(slots=True)
@@ -93,7 +102,7 @@ class _Page:
 
     def render(self, **context: Any) -> str:
         """The page, given its cover and chapters."""
-        script = assets.read_template("report.js")
+        script = assets.script()
         style = assets.read_template("report.css") + FIGURE_CSS + heat_page_css()
         template = assets.environment().get_template("report.html.j2")
         return template.render(

@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Final, Protocol, cast
 
 from goemo_report import __version__
@@ -22,6 +22,7 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
 from goemo_report.report.data import logged_data, report_data, signature
 from goemo_report.report.document import Report, Section
+from goemo_report.report.sections._explore import explored
 from goemo_report.report.sections._words import texts_range
 
 APPENDIX: Final = "Appendix"
@@ -107,6 +108,7 @@ def build_report(
         data=report_data(
             comparison, created_at=created_at, command=command, statistics=only is None
         ),
+        explore=partial(explored, comparison, only),
     )
 
 

@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.analysis.mistakes import disagreements, mistakes, suspects
+from goemo_report.analysis.mistakes import Suspect, disagreements, mistakes, suspects
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.formats.wording import listed, plural
-from goemo_report.metrics.arrays import BoolArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Callout, Column, Row, Section, Table, Value
 from goemo_report.report.sections._recipes import drawn
@@ -37,7 +37,7 @@ def build(comparison: Comparison) -> Section | None:
         "Error browser",
         None if comparison.options.texts else without,
         _texts(comparison, limit),
-        _suspects(comparison, comparison.best, limit),
+        _suspects(comparison, limit),
         method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per {comparison.noun} and "
         "kind of mistake of A, and the texts on which A and B part most. Confidence: p for a false "
         "positive, 1 \u2212 p for a false negative. "
@@ -63,7 +63,7 @@ def _names(predictions: Predictions, labels: BoolArray, row: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wrong:
+class Wrong:
     """The most confident wrong decision on a text."""
 
     row: int
@@ -72,15 +72,15 @@ class _Wrong:
     confidence: float
 
 
-def _found(best: ComparedRun, other: ComparedRun | None, limit: int) -> list[_Wrong]:
+def wrong_decisions(best: ComparedRun, other: ComparedRun | None, limit: int) -> list[Wrong]:
     """One decision a text: of A's mistakes the surest, else where B is wrong and A is not."""
     predictions = best.predictions
     predicted = predictions.probabilities >= DEFAULT_THRESHOLD
-    found: dict[int, _Wrong] = {}
+    found: dict[int, Wrong] = {}
     for one in mistakes(predictions, predicted, limit):
         known = found.get(one.row)
         if known is None or known.confidence < one.confidence:
-            found[one.row] = _Wrong(one.row, one.label, one.kind, one.confidence)
+            found[one.row] = Wrong(one.row, one.label, one.kind, one.confidence)
     common = best.aligned(other) if other is not None else None
     if other is not None and common is not None and common.paired:
         parted = disagreements(predictions, other.predictions, common, DEFAULT_THRESHOLD, 5 * limit)
@@ -88,11 +88,11 @@ def _found(best: ComparedRun, other: ComparedRun | None, limit: int) -> list[_Wr
             p = part.other_probability if part.better == "first" else part.probability
             kind = "false positive" if p >= DEFAULT_THRESHOLD else "false negative"
             sure = p if p >= DEFAULT_THRESHOLD else 1.0 - p
-            found.setdefault(part.row, _Wrong(part.row, part.label, kind, sure))
+            found.setdefault(part.row, Wrong(part.row, part.label, kind, sure))
     return sorted(found.values(), key=lambda one: (-one.confidence, one.row))
 
 
-def _shown_runs(comparison: Comparison) -> list[ComparedRun]:
+def shown_runs(comparison: Comparison) -> list[ComparedRun]:
     """A, B and the best run of the other recipes that figures show, on the same texts as A."""
     best, other = comparison.best, comparison.runner_up
     firsts = [
@@ -105,12 +105,12 @@ def _shown_runs(comparison: Comparison) -> list[ComparedRun]:
 
 
 def _texts(comparison: Comparison, limit: int) -> Table:
-    best, other, shown = comparison.best, comparison.runner_up, _shown_runs(comparison)
-    found = _found(best, other, limit)
+    best, other, shown = comparison.best, comparison.runner_up, shown_runs(comparison)
+    found = wrong_decisions(best, other, limit)
     predictions = best.predictions
     predicted = predictions.probabilities >= DEFAULT_THRESHOLD
 
-    def row(one: _Wrong) -> Row:
+    def row(one: Wrong) -> Row:
         p = [float(run.predictions.probabilities[one.row, one.label]) for run in shown]
         truth = bool(predictions.truth[one.row, one.label])
         wrong = [(value >= DEFAULT_THRESHOLD) != truth for value in p]
@@ -169,14 +169,24 @@ def _who(wrong: list[bool], *, b: bool) -> str:
 # --- Suspected label errors -----------------------------------------------------------
 
 
-def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | None:
-    predictions = best.predictions
-    alike = [
+def _alike(comparison: Comparison) -> list[FloatArray]:
+    """Probabilities of the runs on the same texts and labels as the best one."""
+    predictions = comparison.best.predictions
+    return [
         run.predictions.probabilities
         for run in comparison.with_probabilities
         if (run.labels, run.predictions.texts) == (predictions.labels, predictions.texts)
     ]
-    found = suspects(predictions.truth, alike, 3 * limit) if alike else []
+
+
+def suspected(comparison: Comparison, limit: int) -> list[Suspect]:
+    """Labels of texts that all runs together contradict."""
+    alike = _alike(comparison)
+    return suspects(comparison.best.predictions.truth, alike, 3 * limit) if alike else []
+
+
+def _suspects(comparison: Comparison, limit: int) -> Table | None:
+    predictions, found = comparison.best.predictions, suspected(comparison, limit)
     if not found:
         return None
     return Table(
@@ -204,6 +214,6 @@ def _suspects(comparison: Comparison, best: ComparedRun, limit: int) -> Table | 
         browse=True,
         page_size=_PAGE,
         collapsed=True,
-        caption=f"Mean over {plural(len(alike), 'run')}; at most {3 * limit} of either kind, most "
-        "confident first.",
+        caption=f"Mean over {plural(len(_alike(comparison)), 'run')}; at most {3 * limit} of "
+        "either kind, most confident first.",
     )

@@ -1,0 +1,287 @@
+/* The reader's own questions to the page's data: which two runs, at which thresholds. All of it is
+   in the address, after a "?" behind the name of a part, so that a view can be sent. */
+(() => {
+  const { $, $$, make, copy, HALF } = goemo;
+  const MINUS = "\u2212";
+  const show = (value, digits = 3) =>
+    (value === null || value === undefined || Number.isNaN(value) ? "\u2013" : value.toFixed(digits).replace("-", MINUS));
+  const signed = (value) => (value > 0 ? "+" : "") + show(value);
+  const percent = (value) => (value === null ? "\u2013" : `${show(100 * value, 1)}%`);
+
+  /* --- What is asked: A and B, the thresholds, what is open --- */
+
+  const asked = { a: "", b: "", t: "", own: new Map(), see: "", who: "", emotion: "", find: "" };
+  const WORDS = ["a", "b", "t", "see", "who", "emotion", "find"];
+  const watchers = [];
+  let data = null;
+
+  const written = () => {
+    const words = new URLSearchParams();
+    for (const word of WORDS) if (asked[word]) words.set(word, asked[word]);
+    for (const [label, threshold] of asked.own) words.set(`t.${data.labels[label]}`, threshold);
+    const part = location.hash.slice(1).split("?")[0];
+    const text = words.toString();
+    return `#${part}${text ? `?${text}` : ""}`;
+  };
+  const threshold = (text) => {
+    if (text === "tuned" || text === "one") return text;
+    const value = Math.round(100 * Number(text)) / 100;
+    return text !== "" && value >= 0 && value <= 1 ? value : null;
+  };
+  const obey = () => {
+    const words = new URLSearchParams(location.hash.split("?").slice(1).join("?"));
+    for (const word of WORDS) asked[word] = words.get(word) ?? "";
+    asked.own = new Map();
+    for (const [word, text] of words) {
+      const label = word.startsWith("t.") ? data.labels.indexOf(word.slice(2)) : -1;
+      if (label >= 0 && threshold(text) !== null) asked.own.set(label, threshold(text));
+    }
+  };
+  const tell = () => watchers.forEach((watch) => watch());
+
+  /* A choice is a step that "back" undoes; what is dragged or typed at one `place` is one step. */
+  let before = "";
+  const ask = (changes, place = "") => {
+    Object.assign(asked, changes);
+    const address = written();
+    const same = address === location.hash || (place && place === before);
+    history[same ? "replaceState" : "pushState"]({ asked: true }, "", address);
+    before = place;
+    tell();
+  };
+  const startAddress = () => {
+    obey();
+    history.replaceState({ asked: true }, "", location.href);
+    addEventListener("popstate", (event) => {
+      before = "";
+      const followed = !event.state && !location.hash.includes("?");
+      if (followed) history.replaceState({ asked: true }, "", written()); // a link to a part keeps the rest
+      else obey();
+      tell();
+    });
+  };
+
+  /* --- A run, or the mean of a recipe's seeds --- */
+
+  const sides = () => [
+    ...data.recipes.map((recipe, at) => ({
+      key: `recipe${at + 1}`, title: `${recipe.title}, mean of ${recipe.runs.length} seeds`, runs: recipe.runs,
+    })),
+    ...data.runs.map((run) => ({ key: run.key, title: run.short, runs: [run.at] })),
+  ].map((side) => ({ ...side, runs: side.runs.map((at) => data.runs[at]) }));
+  const sideOf = (key, otherwise) => {
+    const all = sides();
+    return all.find((side) => side.key === key)
+      ?? (otherwise === null ? null : all.find((side) => side.key === data.runs[otherwise].key));
+  };
+  const a = () => sideOf(asked.a, data.a);
+  const b = () => sideOf(asked.b, data.b);
+  const counted = (side) => side.runs.find((run) => run.counts) ?? null;
+  const close = (side) => side.runs.find((run) => run.likely) ?? null;
+  const half = (side) => {
+    const all = side.runs.map(data.half);
+    const labels = data.labels.map((_, label) => label).filter((label) => all.every((one) => one.has(label)));
+    return new Map(labels.map((label) => [label, goemo.mean(all.map((one) => one.get(label).f1))]));
+  };
+
+  const startBar = () => {
+    const choice = (word, otherwise) => {
+      const groups = [["Recipes", (side) => side.runs.length > 1], ["Runs", (side) => side.runs.length === 1]];
+      const select = make("select", { id: `pick-${word}` });
+      for (const [name, belongs] of groups) {
+        const own = sides().filter(belongs);
+        if (own.length) {
+          select.append(make("optgroup", { label: name },
+            ...own.map((side) => make("option", { value: side.key, textContent: side.title }))));
+        }
+      }
+      select.addEventListener("change", () =>
+        ask({ [word]: select.value === data.runs[otherwise].key ? "" : select.value }));
+      watchers.push(() => { select.value = (word === "a" ? a() : b()).key; });
+      return make("label", {}, make("b", { textContent: word.toUpperCase() }), select);
+    };
+    const link = make("button", { type: "button", textContent: "Copy link" });
+    link.addEventListener("click", () => copy(location.href, link));
+    const bar = make("div", { className: "pick", ariaLabel: "Runs to compare" }, choice("a", data.a));
+    bar.setAttribute("role", "group");
+    if (data.b !== null) {
+      const swap = make("button", { type: "button", textContent: "Swap" });
+      swap.addEventListener("click", () => ask({ a: b().key, b: a().key }));
+      bar.append(choice("b", data.b), swap);
+    }
+    bar.append(link);
+    $(".bar").insertBefore(bar, $(".themes"));
+  };
+
+  /* The recipes of A and B stand out in figures; their rows in tables. */
+  const startHighlight = () => {
+    const groups = $$("main .fig > g[class]").filter((group) => /^c\d$/.test(group.classList[0]));
+    const rows = $$("main .table tbody tr").filter((row) => !row.closest("[data-page]"));
+    const names = new Map(data.runs.flatMap((run) => [[run.name, run], [run.short, run], [run.key, run]]));
+    const runOf = new Map(rows.map((row) => [row, names.get(row.querySelector("th, td")?.textContent.trim())]));
+    watchers.push(() => {
+      const chosen = [a(), b()].filter(Boolean);
+      const colours = new Set(chosen.flatMap((side) => side.runs.map((run) => `c${run.colour}`)));
+      const own = Boolean(asked.a || asked.b);
+      for (const group of groups) group.classList.toggle("dim", own && !colours.has(group.classList[0]));
+      for (const [row, run] of runOf) {
+        row.classList.toggle("is-a", own && Boolean(run) && chosen[0].runs.includes(run));
+        row.classList.toggle("is-b", own && Boolean(run) && Boolean(chosen[1]?.runs.includes(run)));
+      }
+    });
+  };
+
+  /* --- Tables and blocks that the script makes --- */
+
+  const table = (heads, rows, label) => {
+    const numeric = heads.map((head, at) => (head.number ? `n${at + 1}` : "")).filter(Boolean).join(" ");
+    const made = make("table", { className: numeric || "t" }, make("caption", { className: "sr", textContent: label }),
+      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col", textContent: head.title })))),
+      make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell, at) => {
+        const element = make(at ? "td" : "th", at ? {} : { scope: "row" });
+        element.append(cell);
+        return element;
+      })))));
+    const scroll = make("div", { className: "scroll", tabIndex: 0, ariaLabel: label }, made);
+    scroll.setAttribute("role", "group");
+    return make("div", { className: "table" }, scroll);
+  };
+  const title = (text) => make("h4", { textContent: text });
+  const block = (id, ...children) => make("section", { className: "block explore", id }, ...children);
+
+  /* --- Thresholds: one for all or one a label, tuned or by hand --- */
+
+  const currentThresholds = (run) => {
+    const all = threshold(asked.t) ?? HALF;
+    const known = (one) => (run.tuned || typeof one === "number" ? one : HALF);
+    return run.labels.map((label) => known(asked.own.get(label) ?? all));
+  };
+  const thresholdsDocument = (run) => {
+    const thresholds = currentThresholds(run);
+    const kinds = new Set(thresholds);
+    const [only] = kinds;
+    const exact = kinds.size === 1 && typeof only === "string";
+    const protocol = kinds.size > 1 || only === "tuned" ? "per-class" : only === "one" ? "global" : "fixed";
+    const fixed = protocol === "fixed" ? `fixed ${only}` : "chosen by hand in the report";
+    return {
+      schema_version: data.schema_version,
+      rule: "p >= threshold",
+      entries: [{
+        run: run.id,
+        protocol,
+        description: exact ? run.descriptions[only === "tuned" ? 0 : 1] : fixed,
+        split: exact ? "val" : null,
+        n: exact ? run.validation.n : 0,
+        labels: data.labelsOf(run),
+        thresholds: thresholds.map((one, at) => data.valueOf(run, at, one)),
+        fallback: only === "tuned" && exact ? run.fallback.map((at) => data.labels[run.labels[at]]) : [],
+      }],
+    };
+  };
+
+  const AVERAGES = ["macro_precision", "macro_recall", "macro_f1", "micro_precision", "micro_recall", "micro_f1"];
+  const slider = (label, changed) => {
+    const range = make("input", { type: "range", min: 0, max: 100, step: 1, ariaLabel: label });
+    range.addEventListener("input", () => changed(Number(range.value) / 100, label));
+    return range;
+  };
+  const set = (range, value) => {
+    range.value = Math.round(100 * value);
+    range.setAttribute("aria-valuetext", show(value));
+  };
+
+  const startThresholds = () => {
+    const section = $("#thresholds");
+    if (!section) return;
+    const head = title("");
+    const all = slider("Threshold for all", (value, place) => ask({ t: String(value), own: new Map() }, place));
+    const said = make("output", {});
+    const button = (text, t) => {
+      const made = make("button", { type: "button", textContent: text });
+      made.addEventListener("click", () => ask({ t, own: new Map() }));
+      return made;
+    };
+    const tuned = [button("One, tuned", "one"), button(`One per ${data.noun}, tuned`, "tuned")];
+    const json = make("button", { type: "button", className: "push", textContent: "Copy thresholds as JSON" });
+    json.addEventListener("click", () => copy(`${JSON.stringify(thresholdsDocument(counted(a())), null, 2)}\n`, json));
+    const tools = make("div", { className: "tools" },
+      make("label", {}, "Threshold for all", all), said, button("0.5", ""), ...tuned, json);
+    const results = make("div", {});
+    const each = make("div", {});
+    const note = make("p", { className: "caption" });
+    const fold = make("details", { className: "fold" },
+      make("summary", { textContent: `Threshold of each ${data.noun}` }), each);
+    section.insertBefore(block("threshold-slider", head, note, tools, results, fold), $(".lead, figure, .row", section));
+
+    const rowsOf = { run: null, update: null };
+    const show_ = () => {
+      const run = counted(a());
+      const box = $("#threshold-slider");
+      box.hidden = !run;
+      if (!run) return;
+      head.textContent = `Thresholds of ${run.short}`;
+      const thresholds = currentThresholds(run);
+      const alike = thresholds.every((one) => one === thresholds[0]);
+      const value = data.valueOf(run, 0, thresholds[0]);
+      if (alike && thresholds[0] !== "tuned") set(all, value);
+      said.textContent = alike ? (thresholds[0] === "tuned" ? "tuned" : show(value)) : "by hand";
+      for (const one of tuned) one.disabled = !run.tuned;
+      note.textContent = run.tuned
+        ? `Tuned: on validation, exactly. Choose by the row of validation; ${data.split} only tells what it gives.`
+        : "Without validation predictions nothing is tuned: what looks best on the texts it is judged on is a bound.";
+      const splits = [[data.split, "counts"], ["validation", "validation"]].filter(([, split]) => run[split]);
+      const judged = new Map(splits.map(([, split]) => [split, data.judge(run, split, thresholds)]));
+      const overall = splits.map(([name, split]) => {
+        const found = judged.get(split).overall;
+        return [name, ...AVERAGES.map((key) => show(found[key])), percent(found.coverage)];
+      });
+      const heads = ["texts", ...AVERAGES.map((key) => key.replace("_", " ").replace("f1", "F1")), "coverage"];
+      results.replaceChildren(table(heads.map((text, at) => ({ title: text, number: at > 0 })), overall,
+        "Metrics at these thresholds"));
+      if (!fold.open) return;
+      if (rowsOf.run !== run) Object.assign(rowsOf, { run, update: startRows(run, each) });
+      rowsOf.update(thresholds, judged);
+    };
+    fold.addEventListener("toggle", show_);
+    watchers.push(show_);
+  };
+
+  /* One row a label, made once a run: a slider keeps the focus while it is moved. */
+  const startRows = (run, box) => {
+    const validated = Boolean(run.validation);
+    const heads = [data.noun, "threshold", "", "precision", "recall", "F1", "to 0.5",
+      ...(validated ? ["F1, validation"] : []), "predicted", "support"];
+    const rows = run.labels.map((label) => {
+      const range = slider(`Threshold of ${data.labels[label]}`, (value, place) =>
+        ask({ own: new Map([...asked.own, [label, value]]) }, place));
+      const cells = heads.slice(2).map(() => document.createTextNode(""));
+      return { range, cells, row: [goemo.opener?.(label) ?? data.labels[label], range, ...cells] };
+    });
+    box.replaceChildren(table(heads.map((text, at) => ({ title: text || "at", number: at > 1 })),
+      rows.map((one) => one.row), `Threshold of each ${data.noun}`));
+    return (thresholds, judged) => rows.forEach(({ range, cells }, at) => {
+      const value = data.valueOf(run, at, thresholds[at]);
+      const now = judged.get("counts").each[at];
+      const change = now.f1 - data.ofLabel(run, "counts", at, HALF).f1;
+      const shown = [show(value), show(now.precision), show(now.recall), show(now.f1), signed(change),
+        ...(validated ? [show(judged.get("validation").each[at].f1)] : []),
+        now.predicted.toLocaleString("en"), now.support.toLocaleString("en")];
+      set(range, value);
+      shown.forEach((text, cell) => { cells[cell].data = text; });
+    });
+  };
+
+  Object.assign(goemo, {
+    asked, ask, watchers, a, b, counted, close, half, table, title, block, show, signed, percent,
+    currentThresholds, thresholdsDocument, parts: [startBar, startThresholds, startHighlight],
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const found = $("#page-data");
+    if (!found) return;
+    data = goemo.data = goemo.read(found.textContent);
+    startAddress();
+    for (const start of goemo.parts) start();
+    tell();
+  });
+})();

@@ -1,0 +1,193 @@
+"use strict";
+/* Numbers of the page's data, without the page: unpacked counts, metrics at thresholds, and who
+   decides what of which text. They are those of goemo_report.metrics, to the last digits. */
+const goemo = (() => {
+  const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const CODES = new Map([...LETTERS].map((letter, code) => [letter, code]));
+  const CUTS = 101;
+  const HALF = 0.5;
+
+  /* Whole numbers: five bits a letter, the least first, the sixth says that more follow. After a 0
+     stands how many more zeros follow it. */
+  const unpack = (text) => {
+    const found = [];
+    let value = 0;
+    let shift = 0;
+    let afterZero = false;
+    for (const letter of text) {
+      const bits = CODES.get(letter);
+      value += (bits & 31) * 2 ** shift;
+      shift += 5;
+      if (bits & 32) continue;
+      if (afterZero) for (; value > 0; value -= 1) found.push(0);
+      else found.push(value);
+      afterZero = !afterZero && found.at(-1) === 0;
+      value = 0;
+      shift = 0;
+    }
+    return found;
+  };
+
+  const ratio = (part, whole) => (whole ? part / whole : 0);
+  const metrics = (tp, predicted, support) => ({
+    tp, predicted, support,
+    precision: ratio(tp, predicted),
+    recall: ratio(tp, support),
+    f1: ratio(2 * tp, predicted + support),
+  });
+  const KEYS = ["precision", "recall", "f1"];
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const mean = (values) => sum(values) / values.length;
+
+  /* Macro and micro averages of the metrics of all labels. */
+  const averages = (each) => {
+    const pooled = metrics(...["tp", "predicted", "support"].map((key) => sum(each.map((one) => one[key]))));
+    const found = {};
+    for (const key of KEYS) {
+      found[`macro_${key}`] = mean(each.map((one) => one[key]));
+      found[`micro_${key}`] = pooled[key];
+    }
+    return found;
+  };
+
+  const once = (compute) => {
+    const known = new Map();
+    return (key, ...more) => {
+      const name = [key?.key ?? key, ...more].join("|");
+      if (!known.has(name)) known.set(name, compute(key, ...more));
+      return known.get(name);
+    };
+  };
+
+  const read = (text) => {
+    const data = JSON.parse(text);
+    const size = data.labels.length;
+    data.runs.forEach((run, at) => {
+      run.at = at;
+      run.labels ??= data.labels.map((_, label) => label);
+    });
+    const labelsOf = (run) => run.labels.map((label) => data.labels[label]);
+
+    /* By label, how many texts reach each cut, all and those that carry it. */
+    const counts = once((run, split) => {
+      const found = run[split];
+      const cells = unpack(found.cells);
+      const reached = (from) => {
+        const row = cells.slice(from, from + CUTS);
+        for (let cut = CUTS - 2; cut >= 0; cut -= 1) row[cut] += row[cut + 1];
+        return row;
+      };
+      const covered = unpack(found.covered);
+      for (let cut = CUTS - 2; cut >= 0; cut -= 1) covered[cut] += covered[cut + 1];
+      return {
+        n: found.n,
+        predicted: run.labels.map((_, at) => reached(at * CUTS)),
+        tp: run.labels.map((_, at) => reached((run.labels.length + at) * CUTS)),
+        exact: unpack(found.exact),
+        covered,
+        exactCovered: found.exact_covered,
+      };
+    });
+
+    /* A threshold is a cut, 0.01 apart, or "tuned" or "one": per label or for all, tuned exactly. */
+    const valueOf = (run, at, threshold) =>
+      threshold === "tuned" ? run.tuned[at] : threshold === "one" ? run.overall : threshold;
+    const cutOf = (threshold) => Math.round(100 * threshold);
+    const choices = { tuned: 0, one: 1 };
+
+    const ofLabel = (run, split, at, threshold) => {
+      const found = counts(run, split);
+      const support = found.tp[at][0];
+      if (threshold in choices) {
+        const place = 2 * (choices[threshold] * run.labels.length + at);
+        return metrics(found.exact[place + 1], found.exact[place], support);
+      }
+      const cut = cutOf(threshold);
+      return metrics(found.tp[at][cut], found.predicted[at][cut], support);
+    };
+
+    /* Metrics of every label and their averages at a threshold for each label. */
+    const judge = (run, split, thresholds) => {
+      const each = thresholds.map((threshold, at) => ofLabel(run, split, at, threshold));
+      return { each, overall: { ...averages(each), coverage: coverage(run, split, thresholds) } };
+    };
+
+    /* The share of texts with a label; null where the page does not know the lower ones. */
+    const coverage = (run, split, thresholds) => {
+      const found = counts(run, split);
+      const first = thresholds[0];
+      if (thresholds.every((one) => one === first)) {
+        return (first in choices ? found.exactCovered[choices[first]] : found.covered[cutOf(first)]) / found.n;
+      }
+      if (split !== "counts" || !run.likely) return null;
+      const texts = new Uint8Array(found.n);
+      for (const [at, threshold] of thresholds.entries()) {
+        const rows = predicted(run, at, threshold);
+        if (!rows) return null;
+        for (const row of rows) texts[row] = 1;
+      }
+      return sum([...texts]) / found.n;
+    };
+
+    const likely = once((run) => {
+      const numbers = unpack(run.likely.pairs);
+      let next = 0;
+      return run.labels.map(() => {
+        const pairs = [];
+        let row = -1;
+        for (let left = numbers[next++]; left > 0; left -= 1) {
+          row += numbers[next++] + 1;
+          const code = numbers[next++];
+          pairs.push({ row, cut: run.likely.floor + (code >> 2), tuned: code >> 1 & 1, one: code & 1 });
+        }
+        return pairs;
+      });
+    });
+
+    /* The rows for which a run predicts a label; null where the threshold is below what is known. */
+    const predicted = (run, at, threshold) => {
+      const exact = threshold in choices;
+      if (valueOf(run, at, threshold) < run.likely.floor / 100) return null;
+      return likely(run)[at]
+        .filter((pair) => (exact ? pair[threshold] : pair.cut >= cutOf(threshold)))
+        .map((pair) => pair.row);
+    };
+
+    const n = data.runs[data.a].n;
+    const truth = once(() => {
+      const numbers = unpack(data.truth);
+      const found = new Uint8Array(n * size);
+      let next = 0;
+      for (const label of data.runs[data.a].labels) {
+        let row = -1;
+        for (let left = numbers[next++]; left > 0; left -= 1) {
+          row += numbers[next++] + 1;
+          found[row * size + label] = 1;
+        }
+      }
+      return found;
+    });
+
+    /* 1 where a run predicts the label of a text at 0.5, (texts x labels). */
+    const decided = once((run) => {
+      const found = new Uint8Array(n * size);
+      run.labels.forEach((label, at) => {
+        for (const row of predicted(run, at, HALF)) found[row * size + label] = 1;
+      });
+      return found;
+    });
+
+    /* Metrics at 0.5 by label, of every run. */
+    const half = once((run) => {
+      const numbers = unpack(run.half);
+      return new Map(run.labels.map((label, at) => {
+        const [predictedTexts, tp, support] = numbers.slice(3 * at, 3 * at + 3);
+        return [label, metrics(tp, predictedTexts, support)];
+      }));
+    });
+
+    return { ...data, n, size, labelsOf, counts, valueOf, ofLabel, judge, likely, truth, decided, half };
+  };
+
+  return { read, unpack, metrics, averages, mean, sum, CUTS, HALF };
+})();
