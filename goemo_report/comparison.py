@@ -26,7 +26,7 @@ from goemo_report.analysis.compared_runs import (
 )
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, NotFoundError, SettingsError
+from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
@@ -41,6 +41,7 @@ __all__ = ["ComparedRun", "Comparison", "Options", "Recipe", "compare"]
 
 FIRST_RUN: Final = "the first run created"
 """How the baseline was chosen where nobody chose it."""
+CHOSEN: Final = "chosen with --baseline"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -427,6 +428,25 @@ class Comparison:
         _ = found.calibrations
         _ = self.best_vs_second, self.best_vs_runner_up, self.tuned_best_vs_runner_up
 
+    def without(self, fault: RunError) -> Comparison:
+        """The same of the other runs. Raises SettingsError where the run is the baseline that was
+        asked for, NotFoundError where there is no other."""
+        lost = next(run for run in self.runs if run.id == fault.run_id)
+        if lost.is_chosen_baseline:
+            raise SettingsError(f"the baseline {lost.name} cannot be used: {fault.reason}")
+        others = tuple(run.result for run in self.runs if run is not lost)
+        skipped = (*self.skipped, SkippedRun(lost.name, fault.reason))
+        return compare(
+            LoadedRuns(others, (), self.logged, self.notes),
+            baseline=self.baseline.id if self.baseline_rule == CHOSEN else None,
+            split=self.split,
+            skipped=skipped,
+            source=self.source,
+            options=self.options,
+            progress=self.statistics.progress,
+            cache=self.statistics.cache,
+        )
+
 
 def compare(
     results: Iterable[RunResult],
@@ -529,7 +549,7 @@ def _choose_baseline(
         return results[0], FIRST_RUN
     fitting = [r for r in results if wanted in {r.id, r.run.name, r.run.path}]
     if len(fitting) == 1:
-        return fitting[0], "chosen with --baseline"
+        return fitting[0], CHOSEN
     if fitting:
         raise SettingsError(
             f"--baseline {wanted} names {len(fitting)} runs",

@@ -75,6 +75,15 @@ class ChangedFileError(DataError):
     """A file is there, but its bytes are not those that were logged."""
 
 
+class RunError(DataError):
+    """Something about one run of several cannot be computed; `run_id` says of which."""
+
+    def __init__(self, what: str, remedy: str = "", *, run_id: str = "", reason: str = "") -> None:
+        super().__init__(what, remedy)
+        self.run_id = run_id
+        self.reason = reason
+
+
 class NotFoundError(GoemoError):
     """A run, tag, artifact or file that was asked for does not exist."""
 

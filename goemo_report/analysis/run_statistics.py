@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.caches.statistics_cache import cached
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import DataError, GoemoError, unexpected
+from goemo_report.errors import GoemoError, RunError, unexpected
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
@@ -98,7 +99,9 @@ class RunStatistics:
     def _by_run(self) -> Mapping[str, _OfRun]:
         """Intervals, difference and replicates of each run, from one analysis that is then let
         go: what it computes takes more memory than the run's predictions."""
-        baseline = self._analyse(self._judged(self.baseline))
+        what = "intervals and differences"
+        with _about(self.baseline, what):
+            baseline = self._analyse(self._judged(self.baseline))
 
         def statistics(run: RunResult) -> _OfRun:
             common, analysis = self.alignments.get(run.id), baseline
@@ -112,7 +115,7 @@ class RunStatistics:
                 difference = self._difference(run, self.baseline, common, analysis, baseline)
             return intervals, difference, self._replicates(run, analysis)
 
-        return self._each("intervals and differences", self.runs, statistics)
+        return self._each(what, self.runs, statistics)
 
     def _replicates(self, run: RunResult, analysis: Analysis) -> Replicates:
         order = self._order(run)
@@ -336,17 +339,12 @@ class RunStatistics:
     ) -> dict[str, _T]:
         """Do the same for many runs, side by side: numpy leaves the interpreter free.
 
-        Whatever goes wrong is a DataError that names the run.
+        Whatever goes wrong is a RunError that names the run.
         """
 
         def named(run: RunResult) -> _T:
-            try:
+            with _about(run, what):
                 return work(run)
-            except (GoemoError, MemoryError):
-                raise
-            except Exception as error:
-                fault = f"{run.run.name} ({run.id}): no {what}: {unexpected(error)}"
-                raise DataError(fault, "Compare the other runs without it") from error
 
         workers = min(os.cpu_count() or 1, _MOST_THREADS)
         # Threads within a matrix product would only wait for those of the other runs.
@@ -357,3 +355,21 @@ class RunStatistics:
                 found[run.id] = result
                 self.progress(what, len(found), len(runs))
             return found
+
+
+@contextmanager
+def _about(run: RunResult, what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is the fault of one run, without which the others go on."""
+    try:
+        yield
+    except (RunError, MemoryError):
+        raise
+    except Exception as error:
+        why = str(error) if isinstance(error, GoemoError) else unexpected(error)
+        reason = f"no {what}: {why}"
+        raise RunError(
+            f"{run.run.name} ({run.id}): {reason}",
+            "Compare the other runs without it",
+            run_id=run.id,
+            reason=reason,
+        ) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.api import html
@@ -29,7 +29,7 @@ from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
-from goemo_report.errors import DataError, NotFoundError
+from goemo_report.errors import DataError, NotFoundError, RunError
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from goemo_report.report.document import Heatmap, Plot, Report
     from goemo_report.sources.wandb_api.publishing import Published
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
 _FORMATS: Final = {".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv"}
 _FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-emotions-figure"}
@@ -76,6 +78,24 @@ class Verdict(str):
         found = super().__new__(cls, sentence)
         found.numbers = numbers
         return found
+
+
+def _of_sound_runs(
+    method: Callable[Concatenate[ComparisonResult, P], T],
+) -> Callable[Concatenate[ComparisonResult, P], T]:
+    """A run whose statistics cannot be computed is left out with its reason, the others go on."""
+
+    @wraps(method)
+    def found(self: ComparisonResult, /, *args: P.args, **options: P.kwargs) -> T:
+        while True:
+            try:
+                return method(self, *args, **options)
+            except RunError as fault:
+                others = self.comparison.without(fault)
+                vars(self).clear()  # tables that had the run
+                vars(self)["comparison"] = others
+
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +139,14 @@ class ComparisonResult:
             *(f"{listed((names[key] for key in keys), 3)}: {change}" for change, keys in changes),
         )
 
+    @_of_sound_runs
     def prepare(self) -> ComparisonResult:
         """Compute all statistics now, not when they are first asked for."""
         self.comparison.prepare()
         return self
 
     @cached_property
+    @_of_sound_runs
     def leaderboard(self) -> pd.DataFrame:
         """One row a run by macro F1 at 0.5, the best first: `run`, `id`, `recipe`, `seed`, then
         `value` to `verdict`."""
@@ -135,6 +157,7 @@ class ComparisonResult:
         return self._frame(("run", "id", "recipe", "seed", *_BOUNDS, *_TEST), rows)
 
     @cached_property
+    @_of_sound_runs
     def differences(self) -> pd.DataFrame:
         """One row a run and overall metric: `run`, `metric`, then `value` to `verdict`."""
         rows = [
@@ -145,6 +168,7 @@ class ComparisonResult:
         return self._frame(("run", "metric", *_BOUNDS, *_TEST), rows)
 
     @cached_property
+    @_of_sound_runs
     def per_label(self) -> pd.DataFrame:
         """One row a run, label and metric: `run`, `emotion` (categorical, in canonical order),
         `metric`, `support` (Int64), then `value` to `verdict`; p is Holm-adjusted over labels."""
@@ -158,6 +182,7 @@ class ComparisonResult:
         return self._frame(columns, rows).astype({"support": "Int64"})
 
     @cached_property
+    @_of_sound_runs
     def thresholds(self) -> pd.DataFrame:
         """One row a run and label: `run`, `emotion`, `threshold` (tuned on validation), and the
         run's macro F1 with all of them, `value`, `low`, `high`. Runs without validation
@@ -177,6 +202,7 @@ class ComparisonResult:
         return self._frame(("run", "emotion", "threshold", *_BOUNDS), rows)
 
     @cached_property
+    @_of_sound_runs
     def calibration(self) -> pd.DataFrame:
         """One row a run and method (`as predicted`, `temperature`, `isotonic`): `run`, `method`,
         `temperature`, `ece`, `ece_floor` (that of a perfectly calibrated copy), `ece_debiased`,
@@ -207,6 +233,7 @@ class ComparisonResult:
         return frame.astype(dict.fromkeys(numbers, "float64"))
 
     @cached_property
+    @_of_sound_runs
     def verdict(self) -> Verdict:
         """Which run is best and whether that is more than noise, as the report says it."""
         from goemo_report.report.sections._verdict import in_one_sentence
@@ -272,6 +299,7 @@ class ComparisonResult:
             raise DataError(what, "Choose another place") from error
         return target
 
+    @_of_sound_runs
     def report(self, *, sections: Names = (), command: str = "goemo_report.compare(...)") -> Report:
         """The report as a value, which `goemo_report.report.render` writes in any format.
 
@@ -286,6 +314,7 @@ class ComparisonResult:
         only = each(sections) or None
         return build_report(self.comparison, created_at=now, command=command, only=only)
 
+    @_of_sound_runs
     def threshold_document(self) -> Mapping[str, Any]:
         """Every threshold that can be applied elsewhere, by run id, as one JSON value."""
         from goemo_report.thresholds.protocols import export_thresholds
@@ -294,6 +323,7 @@ class ComparisonResult:
         known = [(run, one) for run, one in choices if one.thresholds is not None]
         return export_thresholds((run, one) for run, one in known if one.protocol != "oracle")
 
+    @_of_sound_runs
     def publish(
         self,
         name: str,
@@ -360,6 +390,7 @@ class ComparisonResult:
         found = self.comparison
         return f"<Comparison of {len(found.runs)} runs on {found.split}>"
 
+    @_of_sound_runs
     def _repr_html_(self) -> str:
         columns = ("run", "macro F1", "low", "high", "difference", "p", "verdict")
         rows = [

@@ -212,11 +212,11 @@ def command(
         )
         if not sections:
             comparison.prepare()
-    note_all(comparison.notes)
-    note_skipped(comparison.skipped)
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))
     line = shlex.join(("goemo-report", *typed))
     report, documents = build(comparison, formats, line, sections, table)
+    note_all(comparison.notes)
+    note_skipped(comparison.skipped)
     if summary is not None:
         write(render_summary(report), summary)
     if export_thresholds is not None:

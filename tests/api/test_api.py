@@ -20,10 +20,13 @@ import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 import goemo_report as gr
+from goemo_report.api.comparisons import ComparisonResult
+from goemo_report.comparison import Options, compare
 from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import write_predictions
 from tests.api.made import made
-from tests.offline_runs import OfflineRun, make_runs
+from tests.offline_runs import STANDARD_RUNS, OfflineRun, make_runs
+from tests.synthetic import run_result
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -397,3 +400,20 @@ def test_no_runs_with_a_baseline_are_refused(files: tuple[str, str]) -> None:
     for others in ((), (held,)):
         with pytest.raises(gr.NotFoundError, match="no runs to compare with a baseline"):
             gr.compare(none, *others, baseline=files[0])
+
+
+def test_a_run_whose_statistics_fail_is_left_out_and_the_others_go_on() -> None:
+    runs = [run_result(one, number=number) for number, one in enumerate(STANDARD_RUNS[:3])]
+    found = runs[0].splits["test"]
+    torn = replace(found.predictions, probabilities=found.predictions.probabilities[:, :-1])
+    broken = replace(runs[0], splits={"test": replace(found, predictions=torn)})
+    c = ComparisonResult(compare([broken, *runs[1:]], options=Options(resamples=100)))
+    assert len(c.names) == 3
+    assert list(c.leaderboard["id"]) == [run.id for run in c.comparison.ranked]
+    assert set(c.leaderboard["id"]) == {run.id for run in runs[1:]}
+    (skipped,) = c.skipped
+    assert skipped.name == broken.run.name
+    assert "no intervals and differences: unexpected" in skipped.reason
+    chosen = compare([broken, *runs[1:]], baseline=broken.id, options=Options(resamples=100))
+    with pytest.raises(gr.SettingsError, match=r"the baseline .* cannot be used: no intervals"):
+        ComparisonResult(chosen).prepare()
