@@ -26,7 +26,7 @@ from goemo_report.analysis.compared_runs import (
 )
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError
+from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError, argument
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
@@ -41,7 +41,7 @@ __all__ = ["ComparedRun", "Comparison", "Options", "Recipe", "compare"]
 
 FIRST_RUN: Final = "the first run created"
 """How the baseline was chosen where nobody chose it."""
-CHOSEN: Final = "chosen with --baseline"
+TAGGED: Final = "the first run tagged baseline"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -226,7 +226,7 @@ class Comparison:
                 f"{listed(lacking, 4)} logged no validation predictions to rank on"
                 if lacking
                 else "the runs cannot be ranked on validation: it is reported itself, or differs",
-                "Rank on what is reported with --rank-on test",
+                f"Rank on what is reported with {argument('rank_on', 'test')}",
             )
         on = self.options.rank_on or ("val" if self.statistics.validation_f1 else self.split)
         return "val" if on == "val" else self.split
@@ -438,7 +438,7 @@ class Comparison:
         skipped = (*self.skipped, SkippedRun(lost.name, fault.reason))
         return compare(
             LoadedRuns(others, (), self.logged, self.notes),
-            baseline=self.baseline.id if self.baseline_rule == CHOSEN else None,
+            baseline=self.baseline.id if self.baseline_rule not in (FIRST_RUN, TAGGED) else None,
             split=self.split,
             skipped=skipped,
             source=self.source,
@@ -491,7 +491,7 @@ def compare(
             f"no run has usable {split} predictions ({reasons})",
             next(
                 (item.remedy for item in absent if item.remedy),
-                "Try the other split with --split, or log the predictions",
+                f"Try the other split with {argument('split')}, or log the predictions",
             ),
         )
     usable.sort(key=_creation)
@@ -545,14 +545,14 @@ def _choose_baseline(
     if wanted is None:
         for result in results:
             if "baseline" in result.run.tags:
-                return result, "the first run tagged baseline"
+                return result, TAGGED
         return results[0], FIRST_RUN
     fitting = [r for r in results if wanted in {r.id, r.run.name, r.run.path}]
     if len(fitting) == 1:
-        return fitting[0], CHOSEN
+        return fitting[0], f"chosen with {argument('baseline')}"
     if fitting:
         raise SettingsError(
-            f"--baseline {wanted} names {len(fitting)} runs",
+            f"{argument('baseline', wanted)} names {len(fitting)} runs",
             f"Give its id: {', '.join(result.id for result in fitting)}",
         )
     for item in skipped:

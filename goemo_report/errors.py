@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Literal
+from typing import Final, Literal
 
 
 class GoemoError(Exception):
@@ -22,6 +22,31 @@ class GoemoError(Exception):
 
     def __str__(self) -> str:
         return _one_line(sentences(self.what, self.remedy))
+
+
+_typed = False
+"""Whether arguments are typed in a command line, else given in Python."""
+_FLAGS: Final = {"license_id": "license"}
+"""Where a flag has another name than the argument."""
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Inside, messages name arguments by their flags."""
+    global _typed
+    outside, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = outside
+
+
+def argument(name: str, value: object = None) -> str:
+    """An argument as the user of a message gives it: `map_to='ekman'`, or `--map-to ekman`."""
+    if _typed:
+        flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
+        return flag if value is None else f"{flag} {value}"
+    return f"{name}=" if value is None else f"{name}={value!r}"
 
 
 def sentences(what: str, remedy: str) -> str:

@@ -28,7 +28,7 @@ from goemo_report.contract import (
     Split,
     artifact_role,
 )
-from goemo_report.errors import DataError, NotFoundError, unexpected
+from goemo_report.errors import DataError, NotFoundError, argument, unexpected
 from goemo_report.formats.sniff import stem
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import LabelSet
@@ -59,11 +59,6 @@ from goemo_report.thresholds.infer import InferredThreshold, given_labels, infer
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 _SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
-COMPLETE: Final = (
-    "To have a run compared, log its predictions (goemo_report.log_predictions), or name them with "
-    "--predictions where they have another name"
-)
-"""What makes a run whole that logged no predictions."""
 _CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
 _T = TypeVar("_T")
 
@@ -302,7 +297,9 @@ def load_results(
         kinds = {item.kind for own in source.artifacts(runs).values() for item in own}
         if kinds == {"file"}:
             only_val = list(splits) == ["val"]
-            raise DataError(reasons, "Give them with --val NAME=FILE" if only_val else "")
+            raise DataError(
+                reasons, f"Give them with {argument('val', 'NAME=FILE')}" if only_val else ""
+            )
         raise NotFoundError(
             f"no run can be used ({reasons})",
             "A run needs its predictions as an artifact or a table; `goemo-report show RUN` lists "
@@ -342,7 +339,7 @@ def _other_versions(loaded: LoadedRun) -> Iterator[str]:
             names = dict.fromkeys(
                 alias for one in others for alias in one.aliases or (one.version,) if alias
             )
-            known = f"; --alias takes another: {listed(names, 3)}" if names else ""
+            known = f"; {argument('alias')} takes another: {listed(names, 3)}" if names else ""
             if others:
                 which = f" ({', '.join(read.aliases)})" if read.aliases else ""
                 yield (
@@ -556,6 +553,14 @@ def _source_name(artifact: ArtifactRef, file: ArtifactFile) -> str:
     """What to call a prediction file in messages."""
     within = "" if artifact.kind == "file" else f"/{file.path}"
     return f"{artifact.qualified_name}{within}"
+
+
+def complete() -> str:
+    """What makes a run whole that logged no predictions."""
+    return (
+        "To have a run compared, log its predictions (goemo_report.log_predictions), or name them "
+        f"with {argument('predictions')} where they have another name"
+    )
 
 
 def left_out(run: RunRecord, reason: str) -> SkippedRun:

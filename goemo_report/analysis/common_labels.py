@@ -9,7 +9,7 @@ from typing import Final
 
 from goemo_report.analysis.alignment import align
 from goemo_report.contract import Split
-from goemo_report.errors import DataError
+from goemo_report.errors import DataError, argument
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL, WITHOUT_NEUTRAL, Grouping, LabelSet
 from goemo_report.predictions import Predictions
@@ -125,7 +125,7 @@ def _require_same_truth(
 def _remedy(sets: Sequence[LabelSet]) -> str:
     coarse = [{one.name.lower(), *(g.name for g in one.groupings)} for one in sets]
     names = sorted(set.intersection(*coarse))
-    coarser = f", or try --map-to {' or '.join(names)}" if names else ""
+    coarser = f", or try {' or '.join(argument('map_to', name) for name in names)}" if names else ""
     return f"Compare runs of one label set at a time{coarser}"
 
 

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import DataError, SettingsError
+from goemo_report.errors import DataError, SettingsError, argument
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import (
@@ -91,7 +91,8 @@ def _from_file(path: Path) -> LabelSet:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         known = listed(KNOWN)
         raise SettingsError(
-            f"--labels {path} cannot be read: {reason}", f"Give a file of names, or {known}"
+            f"{argument('labels', str(path))} cannot be read: {reason}",
+            f"Give a file of names, or {known}",
         ) from error
     names = [line for line in lines if line]
     for name in names:

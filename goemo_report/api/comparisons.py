@@ -34,7 +34,7 @@ from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import understood
-from goemo_report.results import COMPLETE
+from goemo_report.results import complete
 from goemo_report.settings import creation_time
 from goemo_report.sources.model import SkippedRun
 from goemo_report.sources.store import cache_directory
@@ -130,7 +130,7 @@ class ComparisonResult:
         labels so that the runs can be compared; where no run has predictions, that these are
         logged figures."""
         if not self.comparison.runs:
-            return (*self.comparison.notes, f"{_LOGGED_ONLY}. {COMPLETE}")
+            return (*self.comparison.notes, f"{_LOGGED_ONLY}. {complete()}")
         runs, changes = self.comparison.runs, self.comparison.label_changes.items()
         names = {run.key: run.name for run in runs}
         return (
@@ -353,7 +353,7 @@ class ComparisonResult:
 
         choice = settled(wandb_dir, entity, project)
         if not self.comparison.runs:
-            raise DataError(f"{_LOGGED_ONLY}, which W&B has already", COMPLETE)
+            raise DataError(f"{_LOGGED_ONLY}, which W&B has already", complete())
         return publish_comparison(
             self.comparison,
             entity=choice.entity,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.api import html
-from goemo_report.api.arguments import Labels, chosen_labels, waivers
+from goemo_report.api.arguments import Labels, Names, chosen_labels, each, waivers
 from goemo_report.api.progress import Bar
 from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from goemo_report.report.document import Table
     from goemo_report.sources.model import RunRecord
 
-Limits = Mapping[str, float] | Sequence[str]
-"""Values by metric, or texts METRIC=VALUE."""
+Limits = Mapping[str, float] | Names
+"""Values by metric, or one text METRIC=VALUE or several."""
 _FINDING: Final = ("run", "id", "severity", "rule", "finding", "remedy", "waived")
 _CONDITION: Final = ("run", "id", "condition", "metric", "limit", "value", "low", "high", "passed")
 
@@ -250,8 +250,8 @@ def judged(
     return Gate(
         tuple(
             one
-            for each, conditions in zip(own, met, strict=True)
-            for one in (*conditions, *(require(each, waived) for require in required))
+            for held, conditions in zip(own, met, strict=True)
+            for one in (*conditions, *(require(held, waived) for require in required))
         ),
         split,
         confidence,
@@ -265,7 +265,7 @@ def _limits(kind: Kind, wanted: Limits) -> list[Limit]:
 
     if isinstance(wanted, Mapping):
         wanted = [f"{metric}={float(value)!r}" for metric, value in wanted.items()]
-    return [parse_limit(kind, text) for text in wanted]
+    return [parse_limit(kind, text) for text in each(wanted)]
 
 
 def _judge(

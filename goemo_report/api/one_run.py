@@ -11,7 +11,7 @@ from goemo_report.api import html
 from goemo_report.api.arguments import Labels, Only, Place, Shown, check_split, chosen_labels, roles
 from goemo_report.api.progress import Bar
 from goemo_report.contract import SPLITS, Split
-from goemo_report.errors import ArgumentError, ChangedFileError
+from goemo_report.errors import ArgumentError, ChangedFileError, argument
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.downloads import Downloads, download
@@ -344,9 +344,9 @@ class Run:
         notes = understood(read.files)
         notes += [f"no {split} predictions: {why}" for split, why in result.problems.items()]
         if license_id == UNKNOWN_LICENSE:
-            notes.append("the card names no licence; give --license")
+            notes.append(f"the card names no licence; give {argument('license_id')}")
         if card.base_model is None:
-            notes.append("the card names no base model; give --base-model")
+            notes.append(f"the card names no base model; give {argument('base_model')}")
         return Text(render_card(card), notes)
 
     def push(

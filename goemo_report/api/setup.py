@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_report.api.arguments import Only, Place, Shown, conditions, settled
 from goemo_report.api.progress import Bar
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, argument
 from goemo_report.sources.model import SkippedRun
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def download_named(
         source, record = find_one(where, reference)
         return Run(record, source, where, progress).download(only=only, root=root)
     if only:
-        raise ArgumentError("--only chooses among the artifacts of a run")
+        raise ArgumentError(f"{argument('only')} chooses among the artifacts of a run")
     with Bar(progress) as bar:
         return download_artifact(*found, Path(root), bar)
 

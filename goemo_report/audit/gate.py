@@ -18,7 +18,7 @@ from goemo_report.audit import RULES, Audit, audit
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import ArgumentError, DataError, NotFoundError
+from goemo_report.errors import ArgumentError, DataError, NotFoundError, argument
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import OVERALL, OVERALL_KEYS, class_key
@@ -113,7 +113,10 @@ class Judge:
     def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
         baseline = self.baseline
         if baseline is None:
-            raise ArgumentError("--max-drop needs --baseline", "Name the run to compare with")
+            raise ArgumentError(
+                f"{argument('max_drop')} needs {argument('baseline')}",
+                "Name the run to compare with",
+            )
         better = metric.lower_is_better
         word = "above" if better else "below"
         text = f"{metric.name} at most {limit.value:g} {word} {baseline.run.name} ({baseline.id})"
@@ -264,7 +267,7 @@ def check_confidence(confidence: float | None) -> None:
     """Raise ArgumentError for a confidence that intervals cannot have."""
     if confidence is not None and not 0.5 < confidence <= HIGHEST_CONFIDENCE:
         wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}"
-        raise ArgumentError(f"--confidence {confidence:g} is not {wanted}", "Give 0.95")
+        raise ArgumentError(f"{argument('confidence', confidence)} is not {wanted}", "Give 0.95")
 
 
 def rule(confidence: float | None) -> str:
@@ -273,8 +276,8 @@ def rule(confidence: float | None) -> str:
         return "point values are judged"
     return (
         f"bounds of the {percent(confidence)} interval are judged: the lower one against "
-        "--fail-under, the upper one against --fail-over, the worse end of the paired difference "
-        "against --max-drop"
+        f"{argument('fail_under')}, the upper one against {argument('fail_over')}, the worse "
+        f"end of the paired difference against {argument('max_drop')}"
     )
 
 

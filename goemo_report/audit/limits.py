@@ -15,7 +15,7 @@ from goemo_report.contract import (
     Split,
     evaluation_metrics,
 )
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, argument
 from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL, LabelSet, set_of
 from goemo_report.metrics.table import (
     CLASS_METRICS,
@@ -81,15 +81,16 @@ def parse_limit(kind: Kind, text: str) -> Limit:
         value = math.nan
     if not equals and kind == "max-drop":
         name = DEFAULT_METRIC
+    given = argument(kind.replace("-", "_"), text)
     if not name or not math.isfinite(value):
-        raise ArgumentError(f"--{kind} {text} is not METRIC=VALUE", "Write it as macro_f1=0.45")
+        raise ArgumentError(f"{given} is not METRIC=VALUE", "Write it as macro_f1=0.45")
     if kind == "max-drop" and value < 0:
-        raise ArgumentError(f"--{kind} {text}: a drop is not negative", "Give 0 or more")
+        raise ArgumentError(f"{given}: a drop is not negative", "Give 0 or more")
     metric = metric_of(_guides_key(name.removeprefix("test/").removeprefix("val/")))
     if metric and metric.clip(value) != value:
         meant = f"Did you mean {name}={value / 100:g}?" if 1 < value <= 100 else "Correct VALUE"
         between = f"between {metric.low:g} and {metric.high:g}"
-        raise ArgumentError(f"--{kind} {text}: {name} lies {between}", meant)
+        raise ArgumentError(f"{given}: {name} lies {between}", meant)
     return Limit(kind, name, value)
 
 
@@ -136,8 +137,8 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
         metric = Figure(_logged_key(limit, split, results), None)
     if limit.kind == "fail-under" and metric.lower_is_better:
         raise ArgumentError(
-            f"--fail-under {limit.metric}: the lower {metric.name}, the better",
-            f"Write --fail-over {limit.metric}={limit.value:g}",
+            f"{argument('fail_under', limit.metric)}: the lower {metric.name}, the better",
+            f"Write {argument('fail_over', f'{limit.metric}={limit.value:g}')}",
         )
     return metric
 

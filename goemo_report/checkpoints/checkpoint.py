@@ -19,8 +19,7 @@ import numpy as np
 from goemo_report.checkpoints import checkpoint_files
 from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
-from goemo_report.errors import DataError, SettingsError, first_line, require_extra
-from goemo_report.formats.wording import listed
+from goemo_report.errors import DataError, SettingsError, argument, first_line, require_extra
 from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -249,7 +248,8 @@ def _device(torch: Any, wanted: str) -> str:
         torch.empty(1, device=wanted).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SettingsError(
-            f"the device {wanted} cannot be used ({first_line(error)})", "Try --device cpu"
+            f"the device {wanted} cannot be used ({first_line(error)})",
+            f"Try {argument('device', 'cpu')}",
         ) from error
     return wanted
 

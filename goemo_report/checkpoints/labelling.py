@@ -14,7 +14,7 @@ from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS
-from goemo_report.errors import DataError, NotFoundError, require_extra
+from goemo_report.errors import DataError, NotFoundError, argument, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
@@ -223,7 +223,9 @@ def read_thresholds(path: Path, run: RunRecord) -> Thresholds:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "it is no JSON"
-        raise DataError(f"{path} cannot be read: {reason}", "Check --thresholds") from error
+        raise DataError(
+            f"{path} cannot be read: {reason}", f"Check {argument('thresholds')}"
+        ) from error
     return parse_thresholds(document, run, str(path))
 
 

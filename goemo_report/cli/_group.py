@@ -12,7 +12,7 @@ import click
 
 from goemo_report import __version__
 from goemo_report.cli import _errors
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, command_line
 
 ARGUMENTS = "goemo.arguments"
 """Key in a context's `meta`: the arguments as they were typed."""
@@ -62,7 +62,8 @@ class LazyGroup(click.Group):
         """Run the command; every error becomes one line and an exit code."""
         try:
             try:
-                return super().invoke(ctx)
+                with command_line():
+                    return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # a full disk or a closed pipe is met here, not at exit
         except click.UsageError as error:

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from goemo_report.contract import PROBABILITY_PREFIX, PROBABILITY_PREFIXES
-from goemo_report.errors import DataError
+from goemo_report.errors import DataError, argument
 from goemo_report.formats.csv_table import Block, Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
@@ -66,7 +66,6 @@ _BEFORE: Final = re.compile(rf"(?:.*\.)?({_STEM})[_.\s:/-]+(.+)", re.IGNORECASE)
 _AFTER: Final = re.compile(rf"(.+?)[_.\s:/-]+({_STEM})", re.IGNORECASE)
 _GUIDES: Final = ("text", "true_labels", "pred_labels")
 _LABEL: Final = "{label}"
-_NAMING: Final = "Name them in order with --labels FILE (or goemotions, ekman, sentiment)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +402,11 @@ class _Header:
         if not asked and (len(shared) < 2 or not marks):
             return
         alone = [place for one, place in named.items() if one not in shared]
-        remedy = "remove it from the file" if alone else "name the labels to keep with --labels"
+        remedy = (
+            "remove it from the file"
+            if alone
+            else "name the labels to keep with " + argument("labels")
+        )
         if not self.reading.expected:
             alone += [
                 p for one, p in group.items() if one not in shared and self._are_marks({one: p})
@@ -463,7 +466,8 @@ class _Header:
             what = f"only one label, {shown(named[0])}, has columns"
             return what, "Add the columns of a second label"
         return "", (
-            "Name columns with --true, --pred and --prob 'PATTERN_{label}', or write the guide's: "
+            f"Name columns with {argument('true')}, {argument('pred')} and "
+            f"{argument('prob', 'PATTERN_{label}')}, or write the guide's: "
             "text, true_labels, pred_labels and one pred_probs_ column for each label"
         )
 
@@ -498,7 +502,7 @@ class _Header:
         return DataError(
             f"{self.source} does not have the {len(wanted)} labels asked for: it "
             f"{' and '.join(faults)}",
-            "Leave --labels out, or name the set that the file has",
+            f"Leave {argument('labels')} out, or name the set that the file has",
         )
 
     def _unnamed(
@@ -540,7 +544,8 @@ class _Header:
         has = f"lists of {count}" if count else ""
         seen_names = f"the names {in_words(map(shown, names), 4)}" if names else "ids"
         what = f"{self.source}: nothing names all labels in order: it has {has or seen_names}"
-        raise DataError(what, _NAMING)
+        remedy = f"{argument('labels', 'FILE')} (or goemotions, ekman, sentiment)"
+        raise DataError(what, f"Name them in order with {remedy}")
 
     # --- What is said -----------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, argument
 from goemo_report.formats.text import shown
 from goemo_report.sources.logged import SUMMARIES, as_number, summarised
 
@@ -296,7 +296,9 @@ def _operand(text: str, operator: str) -> tuple[Scalar, str]:
         raise ArgumentError(f"the quotes of {shown(text)} do not match", "Close them")
     if (joint := _JOINT.search(text)) is not None:
         if joint[1].lower() in {"and", "&&"}:
-            raise ArgumentError("two conditions in one", "Repeat --where: all of them must hold")
+            raise ArgumentError(
+                "two conditions in one", f"Give several {argument('where')}: all of them must hold"
+            )
         raise ArgumentError(f"{joint[1]} is not an operator", "Use in, as 'group in [a, b]'")
     if text.startswith(("[", "(")):
         raise ArgumentError(f"{operator} takes one value", "Use in for a list")

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from goemo_report import __version__
 from goemo_report.contract import STATUS_TAGS
-from goemo_report.errors import GoemoError
+from goemo_report.errors import GoemoError, argument
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural, size
 from goemo_report.settings import SourceChoice
@@ -113,7 +113,12 @@ def diagnose_offline(source: RunSource, directory: Path, cache: Cache | None = N
         found = [
             Check("offline runs", "ok", f"{len(runs)} below {directory}")
             if runs
-            else Check("offline runs", "failed", f"none below {directory}", "Check --wandb-dir")
+            else Check(
+                "offline runs",
+                "failed",
+                f"none below {directory}",
+                f"Check {argument('wandb_dir')}",
+            )
         ]
         found += [
             Check("offline runs", "warning", f"{item.name}: {item.reason}", "Copy it again")
@@ -205,7 +210,7 @@ def _entity(source: ApiSource) -> Iterator[Check]:
             "entity",
             "failed",
             f"no {source.entity} on {source.credentials.host}, or the key may not see it",
-            "Check --entity or WANDB_ENTITY",
+            f"Check {argument('entity')} or WANDB_ENTITY",
         )
     else:
         yield Check("entity", "ok", f"{source.entity} has {plural(len(projects), 'project')}")
@@ -216,7 +221,12 @@ def _project(source: ApiSource) -> Iterator[Check]:
     if count:
         yield Check("project", "ok", f"{source.project().path} has {plural(count, 'run')}")
     else:
-        yield Check("project", "warning", f"{source.project().path} has no runs", "Check --project")
+        yield Check(
+            "project",
+            "warning",
+            f"{source.project().path} has no runs",
+            f"Check {argument('project')}",
+        )
 
 
 def _runs_by_tag(source: ApiSource) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import Role, artifact_role
-from goemo_report.errors import GoemoError, NotFoundError
+from goemo_report.errors import GoemoError, NotFoundError, argument
 from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import SCHEMA_VERSION, to_json
 from goemo_report.formats.wording import listed, plural, size
@@ -265,7 +265,7 @@ def _refuse_links(root: Path, path: Path) -> str:
     """A symlink between `root` and the file would lead elsewhere."""
     for folder in path.relative_to(root).parents:
         if folder != Path() and (root / folder).is_symlink():
-            return f"{root / folder} is a symlink; remove it, or choose another --root"
+            return f"{root / folder} is a symlink; remove it, or choose another {argument('root')}"
     return ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, Role
-from goemo_report.errors import DataError, GoemoError, NotFoundError, reading
+from goemo_report.errors import DataError, GoemoError, NotFoundError, argument, reading
 from goemo_report.formats.files import chunks, user_path
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -132,7 +132,7 @@ class FileSource(RunSource):
         """The same run with the validation predictions of a file."""
         path = user_path(file)
         if not path.exists() or path.is_dir():
-            raise NotFoundError(f"there is no prediction file {file}", "Check --val")
+            raise NotFoundError(f"there is no prediction file {file}", f"Check {argument('val')}")
         run = self._run
         name = run.name if run.id.startswith(f"{run.name}=") else ""
         return FileSource(self._path, {**self._files, "val-predictions": path}, name)

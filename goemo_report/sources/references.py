@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from goemo_report.errors import NotFoundError
+from goemo_report.errors import NotFoundError, argument
 from goemo_report.sources.model import RunRecord
 
 _CANDIDATES_SHOWN: Final = 8
@@ -133,7 +133,10 @@ def ambiguous(text: str, fitting: Sequence[RunRecord], where: str) -> NotFoundEr
 def _unknown(reference: RunReference, runs: Sequence[RunRecord], where: str) -> NotFoundError:
     what = f"no run {reference.text!r} in {where}"
     if not runs:
-        return NotFoundError(what, "It holds no runs at all: check --wandb-dir and --project")
+        return NotFoundError(
+            what,
+            f"It holds no runs at all: check {argument('wandb_dir')} and {argument('project')}",
+        )
     named = {name: run for run in reversed(runs) for name in (run.name, run.id)}
     close = difflib.get_close_matches(reference.run, named, n=3, cutoff=0.6)
     close += [name for name in named if reference.run.lower() in name.lower()]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from goemo_report.errors import GoemoError, NotFoundError, SettingsError
+from goemo_report.errors import GoemoError, NotFoundError, SettingsError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
@@ -174,12 +174,16 @@ def _claim_all(
         }
         if len(named) != 1:
             called = f" called {name}" if name else ""
-            what = f"--val {name}{'=' if name else ''}{file}: {len(named)} prediction files{called}"
-            raise NotFoundError(what, "Write --val NAME=FILE, and the run itself as NAME=FILE")
+            given_as = argument("val", f"{name}{'=' if name else ''}{file}")
+            what = f"{given_as}: {len(named)} prediction files{called}"
+            raise NotFoundError(
+                what, f"Write {argument('val', 'NAME=FILE')}, and the run itself as NAME=FILE"
+            )
         [(reference, source)] = named.items()
         if reference in given:
             raise SettingsError(
-                f"{reference} has two files of --val: {given[reference]} and {file}", "Give one"
+                f"{reference} has two files of {argument('val')}: {given[reference]} and {file}",
+                "Give one",
             )
         given[reference] = file
         claimed[reference] = source.with_validation(file), reference
@@ -251,13 +255,16 @@ def _about_paths(
     for text in references:
         path = user_path(text)
         if path.is_dir() and (count := len(scan(path).logs)) > 1:
-            remedy = f"Give --wandb-dir {text} to read them all, or name one by its directory"
+            remedy = (
+                f"Give {argument('wandb_dir', text)} to read them all, or name one by its directory"
+            )
             return NotFoundError(f"{text} is a directory that holds {count} runs, not one", remedy)
         if path.is_dir() and online:
             return NotFoundError(
                 f"there is no run log in the directory {text}, and no test_predictions.* or "
                 "val_predictions.*",
-                "Give the directory of an offline run, or --wandb-dir DIR with runs below it",
+                "Give the directory of an offline run, or as "
+                f"{argument('wandb_dir')} a directory with runs below it",
             )
         if text.startswith("/") or ("/" in text and "://" not in text and online):
             return NotFoundError(
@@ -275,7 +282,7 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in listed.skipped)
         return NotFoundError(
             f"no run in {where} can be read ({reasons})" if reasons else f"no runs in {where}",
-            "Check --wandb-dir, --project and --entity",
+            f"Check {argument('wandb_dir')}, {argument('project')} and {argument('entity')}",
         )
     tags = Counter(tag for run in runs for tag in run.tags)
     conditions = _conditions(query)

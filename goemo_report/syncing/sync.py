@@ -24,7 +24,7 @@ from goemo_report.sources.offline_logs.folders import OnDisk, on_disk
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.resolve import find_runs
 from goemo_report.sources.wandb_api.credentials import require_client
-from goemo_report.sources.wandb_api.faults import READ_OFFLINE, Notify
+from goemo_report.sources.wandb_api.faults import Notify, read_offline
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.syncing.arrival import Arrival, Held, LocalRun, Logged, compare
 from goemo_report.syncing.upload import Remainder, Sent, log_of_remainder, wandb_sync
@@ -105,7 +105,7 @@ def _check_key(remote: ApiSource) -> None:
     try:
         remote.viewer()
     except GoemoError as error:
-        raise SourceError(error.what, error.remedy.removesuffix(READ_OFFLINE)) from error
+        raise SourceError(error.what, error.remedy.removesuffix(read_offline())) from error
 
 
 def _told(item: _Sending) -> Arrival:

@@ -163,7 +163,7 @@ def test_unknown_metrics_name_similar_ones(name: str, similar: str) -> None:
 def test_a_loss_has_no_lower_limit() -> None:
     with pytest.raises(SettingsError) as caught:
         resolve(Limit("fail-under", "hamming_loss", 0.1), "test", [run_result()])
-    assert "--fail-over hamming_loss=0.1" in caught.value.remedy
+    assert "fail_over='hamming_loss=0.1'" in caught.value.remedy
 
 
 # --- What is judged -------------------------------------------------------------------

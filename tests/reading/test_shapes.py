@@ -233,7 +233,7 @@ def test_a_column_without_partner_is_named(
 @pytest.mark.parametrize(
     ("header", "row", "words"),
     [
-        ("gold_joy,gold_fear,gold_love,p_joy,p_fear", "0,1,1,0.2,0.7", "'gold_love'.*--labels"),
+        ("gold_joy,gold_fear,gold_love,p_joy,p_fear", "0,1,1,0.2,0.7", "'gold_love'.*labels="),
         ("gold_joy,gold_fear,p_joy,p_fear,p_love", "0,1,0.2,0.7,0.9", "'p_love'.*remove it"),
         ("gold_joy,gold_fear,p_love,p_pride", "0,1,0.2,0.7", "4 columns without partner"),
     ],

@@ -17,7 +17,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._tables import number, plain
-from goemo_report.results import COMPLETE, RunResult
+from goemo_report.results import RunResult, complete
 
 ORDER = 25
 CHAPTER = "Answer"
@@ -46,7 +46,7 @@ def build(comparison: Comparison) -> Section | None:
             "warning",
             f"{what}: these figures are what the runs logged themselves. Nobody checked them, and "
             "they stand in no ranking.",
-            (*_reasons(runs, split), COMPLETE),
+            (*_reasons(runs, split), complete()),
         ),
         _metrics(runs, (split, *(one for one in SPLITS if one != split))),
         *(plot for figure in _FIGURES if (plot := _plot(runs, *figure)) is not None),

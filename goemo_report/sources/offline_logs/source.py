@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.errors import NotFoundError, SourceError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
@@ -179,7 +179,9 @@ class LogSource(RunSource):
         if self._scanned:
             return
         if not self.root.exists():
-            raise SourceError(f"there is no directory {self._given}", "Check --wandb-dir")
+            raise SourceError(
+                f"there is no directory {self._given}", f"Check {argument('wandb_dir')}"
+            )
         if self.root.is_file() and not self.root.match(LOG_PATTERN):
             raise SourceError(f"{self._given} is no run log", "Give a directory, or a run-*.wandb")
         self._read(scan(self.root))
@@ -238,7 +240,7 @@ class LogSource(RunSource):
             if kept is not run.record:
                 reason = f"its id {kept.id} is also that of a newer run in {kept.project!r}"
                 self._skipped.append(
-                    SkippedRun(run.record.name, f"{reason}. Choose with --project")
+                    SkippedRun(run.record.name, f"{reason}. Choose with {argument('project')}")
                 )
         return list(newest.values())
 

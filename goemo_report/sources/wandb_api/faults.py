@@ -20,11 +20,16 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from goemo_report.errors import SettingsError, SourceError
+from goemo_report.errors import SettingsError, SourceError, argument
 from goemo_report.formats.text import printable, shortened
 from goemo_report.sources.wandb_api.credentials import Credentials
 
-READ_OFFLINE: Final = "; `--wandb-dir DIR` reads offline runs without W&B"
+
+def read_offline() -> str:
+    """The way without W&B, as the end of a remedy."""
+    return f"; {argument('wandb_dir', 'DIR')} reads offline runs without W&B"
+
+
 """End of the remedy where a command could do without the server."""
 DEFAULT_TIMEOUT: Final = 12.0
 """Seconds for one request with its retries, so that a command fails within 15 s."""
@@ -263,7 +268,7 @@ def transient_exception(error: Exception, host: str) -> TransientError:
         return TransientError(
             f"{host} cannot be reached ({why})",
             unreachable=True,
-            remedy=f"Check the network and WANDB_BASE_URL{READ_OFFLINE}",
+            remedy=f"Check the network and WANDB_BASE_URL{read_offline()}",
         )
     return TransientError(
         f"{host} dropped the connection", remedy=f"Try again later; {_STATUS_PAGE} tells of outages"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from goemo_report.errors import NotFoundError
+from goemo_report.errors import NotFoundError, argument
 from goemo_report.sources.wandb_api import decode, queries
 from goemo_report.sources.wandb_api.faults import RequestRefusedError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
@@ -158,12 +158,13 @@ class Project:
                 f"no project {self.name} of {self.entity} on {host}"
                 if names is not None
                 else f"no entity {self.entity} on {host}",
-                "Check --entity and --project, and that the key may see them",
+                f"Check {argument('entity')} and {argument('project')}, and that the key may see "
+                "them",
             )
         shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
         return NotFoundError(
             f"no project {self.name} of {self.entity} on {host}",
-            f"Choose with --project; {self.entity} has: {shown}",
+            f"Choose with {argument('project')}; {self.entity} has: {shown}",
         )
 
 

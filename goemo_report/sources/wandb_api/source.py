@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from goemo_report.contract import PROJECT
-from goemo_report.errors import GoemoError, NotFoundError, SourceError, reading
+from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument, reading
 from goemo_report.formats.text import printable
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
@@ -342,6 +342,6 @@ class ApiSource(RunSource):
         if not viewer.get("entity"):
             raise SourceError(
                 f"the key has no default entity on {self.credentials.host}",
-                "Choose one with --entity or WANDB_ENTITY",
+                f"Choose one with {argument('entity')} or WANDB_ENTITY",
             )
         return str(viewer["entity"])

@@ -25,7 +25,6 @@ from goemo_report import __version__
 from goemo_report.errors import SourceError
 from goemo_report.sources.wandb_api.credentials import Credentials
 from goemo_report.sources.wandb_api.faults import (
-    READ_OFFLINE,
     Backoff,
     Notify,
     RequestRefusedError,
@@ -35,6 +34,7 @@ from goemo_report.sources.wandb_api.faults import (
     moved,
     not_a_server,
     quota_gone,
+    read_offline,
     refused_identity,
     refused_key,
     transient_exception,
@@ -159,7 +159,7 @@ class Transport:
         if key is None:
             raise SourceError(
                 f"no W&B API key is set for {self.credentials.host}",
-                f"Run `wandb login`, or set WANDB_API_KEY{READ_OFFLINE}",
+                f"Run `wandb login`, or set WANDB_API_KEY{read_offline()}",
             )
         return "Basic " + base64.b64encode(f"api:{key.reveal()}".encode()).decode()
 

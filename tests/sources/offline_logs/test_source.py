@@ -475,7 +475,7 @@ class TestFinding:
         listing = LogSource(tmp_path).list_runs(EVERYTHING)
         assert [run.name for run in listing.runs] == ["in new"]
         assert [skipped.name for skipped in listing.skipped] == ["in old"]
-        assert "--project" in listing.skipped[0].reason
+        assert "project=" in listing.skipped[0].reason
         source = LogSource(tmp_path)
         old = source.find_run("old/same")
         assert source.histories([old])["same"][0]["at"] == 100
