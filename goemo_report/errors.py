@@ -26,7 +26,7 @@ class GoemoError(Exception):
 
 _typed = False
 """Whether arguments are typed in a command line, else given in Python."""
-_FLAGS: Final = {"license_id": "license"}
+_FLAGS: Final = {"license_id": "license", "private=False": "public"}
 """Where a flag has another name than the argument."""
 
 
@@ -43,10 +43,11 @@ def command_line() -> Iterator[None]:
 
 def argument(name: str, value: object = None) -> str:
     """An argument as the user of a message gives it: `map_to='ekman'`, or `--map-to ekman`."""
-    if _typed:
-        flag = f"--{_FLAGS.get(name, name).replace('_', '-')}"
-        return flag if value is None else f"{flag} {value}"
-    return f"{name}=" if value is None else f"{name}={value!r}"
+    given = f"{name}=" if value is None else f"{name}={value!r}"
+    if not _typed:
+        return given
+    flag = f"--{_FLAGS.get(given, _FLAGS.get(name, name)).replace('_', '-')}"
+    return flag if value is None or isinstance(value, bool) else f"{flag} {value}"
 
 
 def sentences(what: str, remedy: str) -> str:

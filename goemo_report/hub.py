@@ -22,7 +22,14 @@ from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.checkpoints.labelling import choose
 from goemo_report.comparison import Options, compare
 from goemo_report.contract import SPLITS, Split
-from goemo_report.errors import ArgumentError, GoemoError, SourceError, first_line, require_extra
+from goemo_report.errors import (
+    ArgumentError,
+    GoemoError,
+    SourceError,
+    argument,
+    first_line,
+    require_extra,
+)
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.json_text import SCHEMA_VERSION, parsed, to_json
 from goemo_report.formats.text import shown
@@ -191,7 +198,7 @@ def _documents(
     card = Card(result, content.license_id, content.base_model, content.name)
     yield "README.md", render_card(card).replace('"DIRECTORY"', f'"{repo}"')
     if content.license_id == UNKNOWN_LICENSE:
-        notes.append("the card names no licence; give --license")
+        notes.append(f"the card names no licence; give {argument('license_id')}")
     validation = result.splits.get("val")
     if validation is not None and validation.predictions.has_probabilities:
         chosen = choose(validation.predictions, "per-class")
@@ -262,7 +269,7 @@ class _Hub:
         if private and not found.private:
             raise SourceError(
                 f"{self.repo} on the hub is public",
-                "Give --public to push there, or another name",
+                f"Give {argument('private', False)} to push there, or another name",
             )
         self.private = bool(found.private)
 
@@ -285,7 +292,7 @@ class _Hub:
             what = f"{listed(replaced, 3)} would be replaced" if replaced else listed(foreign, 3)
             raise SourceError(
                 f"{self.repo} holds {plural(len(foreign), 'other file')}: {what}",
-                "Give --force to put the run's files among them, or another name",
+                f"Give {argument('force', True)} to put the run's files there too, or another name",
             )
 
     def send(self, wanted: Pushed, files: Sequence[tuple[str, Path]]) -> Pushed:
@@ -350,4 +357,4 @@ class _Hub:
                 )
             cause = cause.__cause__
         lines = " ".join(str(error).split())[:300] or type(error).__name__
-        return lines, "Push again with --debug to see where"
+        return lines, "Push again later"

@@ -20,6 +20,7 @@ from goemo_report.checkpoints import checkpoint_files
 from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
 from goemo_report.errors import DataError, SettingsError, argument, first_line, require_extra
+from goemo_report.formats.wording import listed
 from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, RunSource, silent

@@ -237,7 +237,7 @@ def test_what_a_server_can_do_is_asked_of_it() -> None:
         ("tags == [a, b]", "Use in for a list"),
         ("state > finished", "state has no order"),
         ("config.a > true", "true has no order"),
-        ("config.a > 1 and config.b > 2", "Repeat --where"),
+        ("config.a > 1 and config.b > 2", "its own where="),
         ("config.a == 1 or 2", "or is not an operator"),
     ],
 )
