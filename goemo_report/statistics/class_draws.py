@@ -1,25 +1,54 @@
-"""Macro averages for other texts, drawn from what the counts of each class leave open.
+"""Macro averages for other texts, estimated and drawn from the counts of each class.
 
 A class with a handful of texts says little of its own F1, and a class that a run never predicts
-has no spread at all in any resample of the texts. So the proportions of the outcomes of each class
-are drawn from the Dirichlet distribution that its counts and a prior give (Goutte and Gaussier
-2005, for F1). The prior is that of empirical Bayes (Casella 1985): PRIOR_TEXTS texts, spread over
-the kinds of outcome as those of the average class are. So a class without texts is taken to be like
-the others. A prior that is the same for all runs, such as Jeffreys', would make a run that hardly
-predicts anything look better than it is.
+has no spread at all in any resample of the texts. F1 is also concave in the share of hits, and 0
+where a rare class is missed, so that the macro average of few texts is too low: by more than its
+standard error where a run predicts little.
+
+So the shares of outcomes of each class are moved towards those of the average class, as if by a
+few texts more (empirical Bayes, Casella 1985). A class without texts is then taken to be like the
+others. How alike rare classes and others are does not show in few texts: the interval reaches from
+where they are taken to be hardly alike to where they are taken to be much alike, PRIOR_TEXTS. The
+errors are those of the same estimate from counts that are drawn from these shares (the parametric
+bootstrap of Laird and Louis 1987).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.table import Metric
+from goemo_report.statistics.distributions import CONFIDENCE, normal_p, normal_quantile
 
-PRIOR_TEXTS: Final = 1.0
+PRIOR_TEXTS: Final = (0.25, 2.0)
+"""Texts of each class that are spread like those of the average class, at least and at most."""
+
+
+class MacroDraws(NamedTuple):
+    """A macro average or a difference of two, estimated, and the errors of the estimate, (m,)."""
+
+    estimate: float
+    errors: FloatArray
+
+    def ends(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """The wider one, on each side, of the normal interval and that of the quantiles."""
+        margin, tail = normal_quantile(confidence) * float(self.errors.std()), (1 - confidence) / 2
+        low, high = np.quantile(self.errors, [tail, 1 - tail], method="weibull").tolist()
+        return self.estimate + min(low, -margin), self.estimate + max(high, margin)
+
+    @property
+    def p(self) -> float:
+        """The p of no difference: of the confidence at which an end of the interval is 0."""
+        error = float(self.errors.std())
+        if not error or not self.estimate:
+            return 1.0 if not self.estimate else 0.0
+        beyond = np.count_nonzero(self.errors * -np.sign(self.estimate) >= abs(self.estimate))
+        by_draws = 2.0 * (1 + beyond) / (1 + len(self.errors)) if beyond else 0.0
+        return min(max(normal_p(self.estimate / error), by_draws), 1.0)
 
 
 class ClassDraws:
@@ -36,25 +65,29 @@ class ClassDraws:
         for one in predicted:
             code = 2 * code + one
         self._runs, kinds = len(predicted), 2 << len(predicted)
-        cells = np.stack([np.count_nonzero(code == kind, axis=0) for kind in range(kinds)])
-        texts = cells[1:].sum(axis=0)
-        # beside the classes one with as many of every kind, so that none is impossible
-        average = (cells[1:] / np.maximum(texts, 1)).sum(axis=1) + 1.0 / (kinds - 1)
-        average /= np.count_nonzero(texts) + 1
-        prior = PRIOR_TEXTS * np.append(0.0, average)[:, None]
+        cells = np.array(
+            [np.count_nonzero(code == kind, axis=0) for kind in range(1, kinds)], np.float64
+        )
         self._same = len(predicted) > 1 and np.array_equal(predicted[0], predicted[1])
         self._never = [~one.any(axis=0) for one in predicted]
-        shape = (number, *cells.shape)
-        self._drawn = np.random.default_rng(seed).standard_gamma(cells + prior, shape)
+        generator, texts = np.random.default_rng(seed), cells.sum(axis=0)
+        self._drawn: list[FloatArray] = []
+        for prior in PRIOR_TEXTS:
+            estimate = cells + prior * _average(cells[None])[0]
+            expected = estimate * (texts / (texts + prior))
+            found = generator.poisson(expected, (number, *cells.shape)).astype(np.float64)
+            drawn = np.concatenate([estimate[None], found + prior * _average(found)])
+            rest = np.maximum(len(truth) - drawn.sum(axis=1, keepdims=True), 0.0)
+            self._drawn.append(np.concatenate([rest, drawn], axis=1))
 
-    def counts(self, run: int = 0) -> ClassCounts:
-        """The counts of one run in each draw, (m, k)."""
-        kinds = range(self._drawn.shape[1])
+    def counts(self, drawn: FloatArray, run: int = 0) -> ClassCounts:
+        """The counts of one run, (m, k), from those of each kind of outcome, (m, kinds, k)."""
+        kinds = range(drawn.shape[1])
         true = np.array([bool(kind >> self._runs) for kind in kinds])
         called = np.array([bool(kind >> (self._runs - 1 - run) & 1) for kind in kinds])
 
         def total(chosen: BoolArray) -> FloatArray:
-            found: FloatArray = self._drawn[:, chosen].sum(axis=1)
+            found: FloatArray = drawn[:, chosen].sum(axis=1)
             return found
 
         return ClassCounts(
@@ -62,23 +95,40 @@ class ClassDraws:
             total(~true & ~called),
         )  # fmt: skip
 
-    def macro(self, metric: Metric, resampled: FloatArray) -> FloatArray:
-        """A macro average in each draw, (m,), or the difference of those of two runs.
+    def macro(self, metric: Metric, resampled: FloatArray) -> list[MacroDraws]:
+        """A macro average, or the difference of those of two runs, for each of PRIOR_TEXTS.
 
         Classes are drawn one by one. Where bootstrap `resampled` values of the classes, (b, k),
-        vary together, the draws are stretched about their median. What is 0 by convention, as the
-        precision of a class that is never predicted, stays so.
+        vary together, the errors are stretched. What is 0 by convention, as the precision of a
+        class that is never predicted, stays so.
         """
-        values = [self.counts(run).of_metric(metric) for run in range(self._runs)]
-        if metric.needs_predictions:
-            values = [one * ~never for one, never in zip(values, self._never, strict=True)]
-        drawn: FloatArray = values[0].mean(axis=1)
-        if self._runs > 1:
-            drawn = drawn - values[1].mean(axis=1)
-        if self._same:
-            return np.zeros_like(drawn)
         alone = float(resampled.var(axis=0).sum()) / resampled.shape[1] ** 2
         together = float(resampled.mean(axis=1).var())
         stretch = max(np.sqrt(together / alone), 1.0) if alone > 0.0 else 1.0
-        middle = np.median(drawn)
-        return middle + stretch * (drawn - middle)
+        found = []
+        for drawn in self._drawn:
+            values = [self.counts(drawn, run).of_metric(metric) for run in range(self._runs)]
+            if metric.needs_predictions:
+                values = [one * ~never for one, never in zip(values, self._never, strict=True)]
+            means: FloatArray = values[0].mean(axis=1)
+            if self._runs > 1:
+                means = (means - values[1].mean(axis=1)) * (not self._same)
+            found.append(MacroDraws(float(means[0]), stretch * (means[1:] - means[1:].mean())))
+        return found
+
+
+def _average(cells: FloatArray) -> FloatArray:
+    """The shares of outcomes of the average class, (m, kinds, 1), from counts (m, kinds, k).
+
+    Beside the classes there is one with as many of every kind, so that none is impossible.
+    """
+    texts, kinds = cells.sum(axis=1, keepdims=True), cells.shape[1]
+    shares = (cells / np.maximum(texts, 1)).sum(axis=2, keepdims=True) + 1.0 / kinds
+    average: FloatArray = shares / ((texts > 0).sum(axis=2, keepdims=True) + 1)
+    return average
+
+
+def widest(found: list[MacroDraws], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval that holds those of all priors."""
+    lows, highs = zip(*(one.ends(confidence) for one in found), strict=True)
+    return min(lows), max(highs)

@@ -12,7 +12,7 @@ import numpy as np
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
-from goemo_report.statistics.class_draws import ClassDraws
+from goemo_report.statistics.class_draws import ClassDraws, MacroDraws, widest
 from goemo_report.statistics.distributions import (
     CONFIDENCE,
     holm,
@@ -259,8 +259,8 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
         key = f"macro_{name}"
         if key not in parts:
             continue
-        drawn = sign * draws.macro(CLASS_METRICS[name], sign * replicates.per_class[name])
-        parts[key] = _macro_part(parts[key][0], parts[key][3], drawn, run.confidence)
+        found = draws.macro(CLASS_METRICS[name], replicates.per_class[name])
+        parts[key] = _macro_part(parts[key][0], parts[key][3], found, sign, run.confidence)
     exact = run.exact.astype(int) - baseline.exact
     parts["exact_match"] = (*parts["exact_match"][:3], sign_test(exact))
     if (run.predicted != baseline.predicted).any():
@@ -270,15 +270,16 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
     return parts
 
 
-def _macro_part(value: float, p: FloatArray, drawn: FloatArray, confidence: float) -> Any:
-    """A macro difference from draws of it, (m,), and the p of swaps, which do not contradict."""
-    low, high = (float(end[0]) for end in percentiles(drawn[:, None], confidence))
-    opposite = min(np.count_nonzero(drawn <= 0.0), np.count_nonzero(drawn >= 0.0))
-    if opposite:
-        p = np.maximum(p, min(2.0 * (1 + opposite) / (1 + len(drawn)), 1.0))
+def _macro_part(
+    value: float, p: FloatArray, found: list[MacroDraws], sign: float, confidence: float
+) -> Any:
+    """A macro difference from its estimates, and the p of swaps, which do not contradict."""
+    ends = [sign * end for end in widest(found, confidence)]
+    same_side = all(one.estimate * sign * value > 0.0 for one in found)
+    p = np.maximum(p, max(one.p for one in found) if same_side else 1.0)
     if p >= round(1 - confidence, 12):
-        low, high = min(low, 0.0), max(high, 0.0)
-    return value, low, high, p
+        ends.append(0.0)
+    return value, min(ends), max(ends), p
 
 
 def _share_bounds(run: Analysis, baseline: Analysis, one: OverallMetric, value: float) -> Bounds:

@@ -27,7 +27,7 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.class_draws import ClassDraws
+from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence, influences
 from goemo_report.statistics.once import Once
@@ -48,10 +48,10 @@ METHODS: Final[Mapping[str, str]] = {
         f"{titles(lambda one: one.counts and not one.share)}: Jeffreys interval of its four counts"
     ),
     "macro": (
-        f"macro {titles(lambda one: one.counts)}: counts of each class drawn from their Dirichlet "
-        "distributions, with one text more that is like those of the average class (empirical "
-        "Bayes), stretched by how classes vary together in the bootstrap and no narrower than its "
-        "standard error asks for"
+        f"macro {titles(lambda one: one.counts)}: outcomes of each class moved towards those of "
+        "the average class by a quarter of a text and by two (empirical Bayes), with errors from "
+        "counts drawn from them, normal or by their quantiles, stretched by how classes vary "
+        "together in the bootstrap; the interval that holds both"
     ),
     "bootstrap": (
         "micro, weighted and samples averages, exact match, Hamming loss and Jaccard: "
@@ -266,17 +266,15 @@ class Analysis:
         return Interval(min(low, clip(value - margin)), max(high, clip(value + margin)))
 
     def _macro_bounds(self, name: str) -> tuple[float, float]:
-        """Quantiles of draws of the counts of each class, see `ClassDraws`.
+        """Estimates from the counts of each class and their errors, see `ClassDraws`.
 
-        They reach at least as far as the bootstrap's standard error: the prior moves draws towards
-        the average class, which rare classes need not be like.
+        The value lies at least half a standard error inside.
         """
         metric, value = CLASS_METRICS[name], float(self.point.overall[f"macro_{name}"][0])
-        drawn = self.draws.macro(metric, self.resampled.per_class[name])
-        low, high = (float(end[0]) for end in percentiles(drawn[:, None], self.confidence))
-        error = float(self.resampled.overall[f"macro_{name}"].std())
-        margin = normal_quantile(self.confidence) * error
-        return metric.clip(min(low, value - margin)), metric.clip(max(high, value + margin))
+        found = self.draws.macro(metric, self.resampled.per_class[name])
+        low, high = widest(found, self.confidence)
+        inside = float(found[0].errors.std()) / 2
+        return metric.clip(min(low, value - inside)), metric.clip(max(high, value + inside))
 
     @Once
     def draws(self) -> ClassDraws:
