@@ -12,7 +12,7 @@ import numpy as np
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
-from goemo_report.statistics.class_draws import ClassDraws, MacroDraws, widest
+from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import (
     CONFIDENCE,
     holm,
@@ -57,9 +57,7 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "them are alike"
     ),
     "macro": (
-        f"difference of macro {_COUNTED}: outcomes of both runs drawn together, as for one run; "
-        "p is the larger one of these draws and of the swaps, and the interval reaches to zero "
-        "where the swaps do not tell the runs apart"
+        f"difference of macro {_COUNTED}: outcomes of both runs estimated together, as for one run"
     ),
     "class": (
         f"difference of {_COUNTED} of a class: margins of both runs combined "
@@ -73,7 +71,9 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
     "p": (
         "p: paired randomisation test (the two runs' outputs are swapped text by text at random), "
         "for exact match of all swaps (McNemar's exact test); "
-        f"for {_OTHERS} the normal test of the interval"
+        f"for {_OTHERS} the normal test of the interval; for other overall metrics the larger one "
+        "of the swaps' p and the interval's, which reaches to zero where p does not tell the runs "
+        "apart"
     ),
     "p_adjusted": (
         "adjusted p: Holm over the classes, for each per-class metric, without classes that are "
@@ -248,38 +248,37 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
-    bounds = percentiles(stacked, run.confidence)
-    parts: _Parts = {
-        key: (value, low, high, p_value(by_chance.overall[key], value))
-        for key, value, low, high in zip(keys, values, *bounds, strict=True)
+    beyond = np.count_nonzero(stacked * np.sign(values) <= 0.0, axis=0)
+    by_resamples = np.where(beyond, 2.0 * (1 + beyond) / (1 + len(stacked)), 0.0)
+    p_values = {
+        key: np.clip(p_value(by_chance.overall[key], value), p, 1.0)
+        for key, value, p in zip(keys, values, by_resamples, strict=True)
     }
+    exact = run.exact.astype(int) - baseline.exact
+    p_values["exact_match"] = sign_test(exact)
+    bounds = dict(zip(keys, np.transpose(percentiles(stacked, run.confidence)), strict=True))
+    parts: _Parts = {}
     for name, (classes,) in point.per_class.items():
         low, high = _class_bounds(run, baseline, name)
         parts[name] = (classes, low, high, p_value(by_chance.per_class[name], classes))
         key = f"macro_{name}"
-        if key not in parts:
+        if key not in bounds:
             continue
+        value = point.overall[key][0]
         found = draws.macro(CLASS_METRICS[name], replicates.per_class[name])
-        parts[key] = _macro_part(parts[key][0], parts[key][3], found, sign, run.confidence)
-    exact = run.exact.astype(int) - baseline.exact
-    parts["exact_match"] = (*parts["exact_match"][:3], sign_test(exact))
-    if (run.predicted != baseline.predicted).any():
-        for key in [key for key in keys if parts[key][2] - parts[key][1] <= TIED]:
-            value, p = parts[key][0], parts[key][3]
-            parts[key] = (value, *_share_bounds(run, baseline, OVERALL[key], value), p)
+        bounds[key] = sign * np.array(widest(found, run.confidence))
+        one_side = all(one.estimate * sign * value > 0.0 for one in found)
+        by_draws = max(one.p for one in found) if one_side else 1.0
+        p_values[key] = np.maximum(p_value(by_chance.overall[key], value), by_draws)
+    differ, alpha = (run.predicted != baseline.predicted).any(), round(1 - run.confidence, 12)
+    for key, value in zip(keys, values, strict=True):
+        ends = list(bounds[key])
+        if differ and np.ptp(ends) <= TIED:
+            ends = list(_share_bounds(run, baseline, OVERALL[key], value))
+        # an interval does not exclude zero where the test does not tell the runs apart
+        ends += [0.0] * int(p_values[key] >= alpha)
+        parts[key] = value, min(ends), max(ends), p_values[key]
     return parts
-
-
-def _macro_part(
-    value: float, p: FloatArray, found: list[MacroDraws], sign: float, confidence: float
-) -> Any:
-    """A macro difference from its estimates, and the p of swaps, which do not contradict."""
-    ends = [sign * end for end in widest(found, confidence)]
-    same_side = all(one.estimate * sign * value > 0.0 for one in found)
-    p = np.maximum(p, max(one.p for one in found) if same_side else 1.0)
-    if p >= round(1 - confidence, 12):
-        ends.append(0.0)
-    return value, min(ends), max(ends), p
 
 
 def _share_bounds(run: Analysis, baseline: Analysis, one: OverallMetric, value: float) -> Bounds:
