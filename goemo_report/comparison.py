@@ -24,8 +24,10 @@ from goemo_report.analysis.compared_runs import (
     Recipe,
     compared_runs,
 )
+from goemo_report.analysis.raters import RunBesideRaters, beside_raters
 from goemo_report.analysis.run_statistics import RunStatistics
-from goemo_report.contract import Split
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError, argument
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
@@ -120,6 +122,8 @@ class Comparison:
     """Runs without predictions on the split, of which there is only what they logged."""
     notes: tuple[str, ...] = ()
     """What is to be said of how the runs were read."""
+    ratings: Ratings | None = None
+    """What human raters chose of the texts, where they were given."""
 
     @cached_property
     def label_set(self) -> LabelSet:
@@ -318,6 +322,21 @@ class Comparison:
         return luck_of_the_best([found[run.id][RANKING_METRIC] for run in self.runs])
 
     @cached_property
+    def raters(self) -> Mapping[str, RunBesideRaters]:
+        """Each run at 0.5 beside a held-out rater, by run id; empty without ratings."""
+        if self.ratings is None:
+            return {}
+        found, options = self.ratings, self.options
+        return {
+            run.id: beside_raters(
+                run.predictions,
+                run.predictions.probabilities >= DEFAULT_THRESHOLD,
+                *(found, options.resamples, options.seed),
+            )
+            for run in self.runs
+        }
+
+    @cached_property
     def decision(self) -> Decision | None:
         """What best run minus runner-up comes to, and what would decide it.
 
@@ -445,6 +464,7 @@ class Comparison:
             options=self.options,
             progress=self.statistics.progress,
             cache=self.statistics.cache,
+            ratings=self.ratings,
         )
 
 
@@ -458,6 +478,7 @@ def compare(
     options: Options | None = None,
     progress: Progress = silent,
     cache: Path | None = None,
+    ratings: Ratings | None = None,
 ) -> Comparison:
     """Compare runs on one split.
 
@@ -467,7 +488,8 @@ def compare(
     is the baseline that was asked for, DataError for labels that cannot
     be compared. Those of LoadedRuns that have no predictions are `logged`, and all there is where
     no other run has predictions on the split. With a directory `cache`, statistics that were
-    computed before are taken from there.
+    computed before are taken from there. `ratings` are those of human raters; DataError where they
+    rate none of the texts, or other labels.
     """
     absent = list(skipped)
     loaded = results if isinstance(results, LoadedRuns) else LoadedRuns(tuple(results))
@@ -526,8 +548,9 @@ def compare(
         options=options,
         logged=tuple(sorted(logged, key=_creation)),
         notes=loaded.notes,
+        ratings=ratings,
     )
-    _ = found.rank_on  # refused here if it cannot be
+    _ = found.rank_on, found.raters  # refused here if they cannot be
     return found
 
 

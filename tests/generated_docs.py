@@ -129,6 +129,13 @@ validation predictions to fit on, with `ece`, `floor` (the ECE of a perfectly ca
 `value`, `low`, `high`), `debiased`, `log_loss`, `brier`, `macro_f1` at 0.5, `tuned_macro_f1`, the
 gains in log loss and Brier score (`value`, `low`, `high`) and the `temperature`; and `selective`:
 `error` (1 minus micro F1) and `hamming` over `coverage`, with their areas `error_aurc` and `aurc`.
+
+With `--raters` it has `data.raters`, by run id (else empty): `rater` and `run`, each with
+`macro_f1`, `micro_f1` and `f1` of each label against the labels that the other raters chose
+(`value`, `low`, `high`), their `gap` in macro F1, `soft` (`cross_entropy` of the raters' shares,
+`above` their entropy, which is `floor`, with its `interval`), the numbers of `texts` compared, of
+those `unrated`, `rated` and `open` (no two raters agree beside a third), and `as_true`, the share
+of rated texts whose true labels are those that two raters chose.
 """
 
 

@@ -29,6 +29,7 @@ from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
+from goemo_report.corpora.ratings import read_ratings
 from goemo_report.errors import DataError, NotFoundError, RunError
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
@@ -234,6 +235,48 @@ class ComparisonResult:
 
     @cached_property
     @_of_sound_runs
+    def raters(self) -> pd.DataFrame:
+        """One row a run, and one for the held-out rater (`held-out rater`): `run`, `texts`,
+        `macro_f1` with `macro_f1_low` and `macro_f1_high`, `micro_f1`, `difference` (macro F1 of
+        the run minus the rater's) with its bounds, `cross_entropy` of the raters' shares and by
+        how much it is `above_floor`, their entropy. No rows without `raters`.
+        """
+        import pandas as pd
+
+        rows: list[tuple[object, ...]] = []
+        for run in self.comparison.ranked:
+            found = self.comparison.raters.get(run.id)
+            if found is None:
+                continue
+            if not rows:
+                one = found.rater
+                empty = (None,) * 3
+                rows.append(
+                    (
+                        *("held-out rater", found.texts, one.macro_f1, *one.macro, one.micro_f1),
+                        *(*empty, found.floor, 0.0),
+                    )
+                )
+            soft = found.soft and (found.soft.cross_entropy, found.soft.above)
+            rows.append(
+                (
+                    *(
+                        run.name,
+                        found.texts,
+                        found.run.macro_f1,
+                        *found.run.macro,
+                        found.run.micro_f1,
+                    ),
+                    *(found.gap, *found.gap_interval, *(soft or (None, None))),
+                )
+            )
+        bounds = ("macro_f1", "macro_f1_low", "macro_f1_high", "micro_f1")
+        columns = ("run", "texts", *bounds, *_TEST[:3], "cross_entropy", "above_floor")
+        frame = pd.DataFrame(rows, columns=list(columns))
+        return frame.astype(dict.fromkeys(columns[2:], "float64"))
+
+    @cached_property
+    @_of_sound_runs
     def verdict(self) -> Verdict:
         """Which run is best and whether that is more than noise, as the report says it."""
         from goemo_report.report.sections._verdict import in_one_sentence
@@ -433,6 +476,7 @@ def compare(
     map_to: str | None = None,
     texts: bool = True,
     max_errors: int = 20,
+    raters: Place | Sequence[Place] = (),
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -457,6 +501,8 @@ def compare(
         map_to: as in `Run.predictions`.
         texts: whether the report may show texts of the data set.
         max_errors: texts that the report shows for each label and kind of error.
+        raters: files of GoEmotions' raw ratings, a row for each rater and text, that show how well
+            a held-out rater agrees with the others.
         wandb_dir: as in `runs`, for RUN names.
         entity: as in `runs`.
         project: as in `runs`.
@@ -475,6 +521,8 @@ def compare(
     wanted = list(items(runs, others))
     skipped = runs.skipped if isinstance(runs, Runs) else ()
     choice, where = chosen_labels(labels, map_to), settled(wandb_dir, entity, project)
+    rated = [raters] if isinstance(raters, str | os.PathLike) else list(raters)
+    ratings = read_ratings([Path(one) for one in rated]) if rated else None
     with Bar(progress) as bar:
         groups = list(grouped(wanted, where))
         if baseline is not None and isinstance(runs, Runs):
@@ -488,6 +536,7 @@ def compare(
             options=Options(texts, max_errors, resamples, seed, rank_on, margin),
             progress=bar,
             cache=cache_directory(),
+            ratings=ratings,
         )
     return ComparisonResult(found)
 

@@ -124,6 +124,13 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling."
 )
+@click.option(
+    "--raters",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Raw ratings, a row a rater and text, for the human ceiling; repeatable.",
+)
 @click.option("--no-text", is_flag=True, help="Leave all texts of the data set out.")
 @click.option(
     "--max-errors",
@@ -168,6 +175,7 @@ def command(
     table: str | None,
     resamples: int,
     seed: int,
+    raters: tuple[Path, ...],
     no_text: bool,
     max_errors: int,
     summary: Path | None,
@@ -208,6 +216,7 @@ def command(
             **labels,
             texts=not no_text,
             max_errors=max_errors,
+            raters=raters,
             progress=bar,
         )
         if not sections:

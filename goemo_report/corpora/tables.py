@@ -16,6 +16,7 @@ from typing import Any, Final
 from goemo_report.errors import DataError, first_line
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.formats.text import shown
+from goemo_report.labels import EMOTIONS
 from goemo_report.reading.lists import is_nothing, listed, mark
 
 TEXT_COLUMNS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
@@ -24,7 +25,8 @@ RATER: Final = "rater_id"
 SAME_NAMES: Final = "Write all files with the same labels in the same order: ids count by it"
 AGREEING: Final = 2
 """Raters that must have chosen a label of a text: the rule of Demszky et al., ACL 2020."""
-_NO_LABELS: Final = {"id", "idx", "index", "unnamed: 0", "example_very_unclear", RATER, ""}
+UNCLEAR: Final = "example_very_unclear"
+_NO_LABELS: Final = {"id", "idx", "index", "unnamed: 0", UNCLEAR, RATER, ""}
 _QUOTED: Final = re.compile(r'"([^"]|"")*"')
 
 
@@ -57,8 +59,8 @@ def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
 
     Raises DataError, naming file, row and column.
     """
-    tables = [_table(path) for path in paths]
-    parts = [_Reader(table, columns) for table in tables]
+    tables = [open_table(path) for path in paths]
+    parts = [Reader(table, columns) for table in tables]
     names = parts[0].names
     for part in parts[1:]:
         if part.names != names:
@@ -76,7 +78,7 @@ def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
     return RawSplit([text for _, text, _ in rows], [labels for *_, labels in rows], names)
 
 
-def _table(path: Path) -> Table:
+def open_table(path: Path) -> Table:
     """The table of a file. In TSV, quotes that do not enclose whole fields are plain characters."""
     if path.suffix.lower() == ".tsv":
         lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
@@ -87,8 +89,8 @@ def _table(path: Path) -> Table:
     return read_table(path, str(path))
 
 
-class _Reader:
-    """Which columns of a table mean what."""
+class Reader:
+    """Which columns of a table mean what. Raises DataError where it cannot be told."""
 
     def __init__(self, table: Table, columns: Columns) -> None:
         self.table = table
@@ -144,11 +146,12 @@ class _Reader:
         return next((one for one in begun if any(h.startswith(one) for h in self.header)), "")
 
     def _marked(self) -> Iterator[str]:
-        """Columns of noughts and ones."""
+        """Columns of noughts and ones; ratings of an emotion are refused where they are not."""
         for at, name in enumerate(self.header):
             if at != self.text and name.lower() not in _NO_LABELS:
                 cells = {str(row[at]) for row in self.table.rows}
-                if all(mark(cell) is not None for cell in cells):
+                rated = self.raters and name in EMOTIONS
+                if rated or all(mark(cell) is not None for cell in cells):
                     yield name
 
     def rows(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:

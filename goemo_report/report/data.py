@@ -11,6 +11,7 @@ import numpy as np
 from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.epochs import MOST_POINTS, spread
+from goemo_report.analysis.raters import Agreement
 from goemo_report.analysis.truth import check_logged
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.json_text import timestamp
@@ -56,6 +57,7 @@ def report_data(
         "baseline": {"id": comparison.baseline.id, "chosen": comparison.baseline_rule},
         "best": comparison.best.id,
         "runs": [_run(run) | (_statistics(run) if statistics else {}) for run in comparison.runs],
+        "raters": _raters(comparison) if statistics else {},
         "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
         "logged": list(map(_logged, comparison.logged)),
         "seed_groups": [
@@ -145,6 +147,35 @@ def _statistics(run: ComparedRun) -> dict[str, Any]:
                 for field in fields(run.calibration.selective)
                 for value in [getattr(run.calibration.selective, field.name)]
             },
+        },
+    }
+
+
+def _raters(comparison: Comparison) -> dict[str, Any]:
+    """By run id, the run and the held-out rater; empty without ratings."""
+    found: dict[str, Any] = {}
+    for run in comparison.runs:
+        one = comparison.raters.get(run.id)
+        if one is not None:
+            plain = {name: getattr(one, name) for name in _BESIDE}
+            soft = one.soft and {**asdict(one.soft), "interval": list(one.soft.interval)}
+            both = {"rater": _agreement(run, one.rater), "run": _agreement(run, one.run)}
+            gap = {"value": one.gap, "low": one.gap_interval[0], "high": one.gap_interval[1]}
+            found[run.id] = plain | both | {"gap": gap, "soft": soft}
+    return found
+
+
+_BESIDE: Final = ("texts", "unrated", "open", "rated", "floor", "as_true")
+
+
+def _agreement(run: ComparedRun, found: Agreement) -> dict[str, Any]:
+    columns = (part.tolist() for part in (found.per_class, found.low, found.high))
+    return {
+        "macro_f1": {"value": found.macro_f1, "low": found.macro[0], "high": found.macro[1]},
+        "micro_f1": {"value": found.micro_f1, "low": found.micro[0], "high": found.micro[1]},
+        "f1": {
+            label: dict(zip(("value", "low", "high"), cells, strict=True))
+            for label, *cells in zip(run.labels, *columns, strict=True)
         },
     }
 

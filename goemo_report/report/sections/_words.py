@@ -15,6 +15,7 @@ from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
     TUNED_F1: "macro F1, tuned"
 }
+HELD_OUT: Final = "held-out rater"
 AT_HALF: Final = "threshold 0.5 (predicted at p \u2265 0.5)"
 INTERVALS: Final = (
     "In brackets: 95% intervals for the sampling of texts; they say nothing about training seeds."

@@ -7,10 +7,12 @@ from statistics import fmean, stdev
 from typing import Final
 
 from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.analysis.raters import RunBesideRaters
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.labels import SAMPLING_ERROR, PublishedResult
 from goemo_report.report.document import Block, Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import metric_cell, metric_column
+from goemo_report.report.sections._words import HELD_OUT
 
 ORDER = 115
 CHAPTER = "Appendix"
@@ -43,6 +45,7 @@ def _published(comparison: Comparison) -> Iterator[Block]:
     else:
         rows = [row for run in whole for row in _own_rows(comparison, run)]
     rows += [_published_row(item) for item in labels.board]
+    rows += _held_out_row(comparison.raters.get(whole[0].id))
     rows.sort(key=_by_macro_f1)
     yield Table(
         id="reference-board",
@@ -124,6 +127,15 @@ def _published_row(item: PublishedResult) -> Row:
         None,
         None,
     )
+
+
+def _held_out_row(found: RunBesideRaters | None) -> Iterator[Row]:
+    """A human rater, judged by the others; no row without ratings."""
+    if found is not None:
+        one = found.rater
+        source = f"this report, judged by the other raters of {found.texts:,} texts"
+        scores = Cell(one.macro_f1, *one.macro), Cell(one.micro_f1, *one.micro)
+        yield (HELD_OUT, source, "none", *scores, None, None)
 
 
 def _by_macro_f1(row: Row) -> float:

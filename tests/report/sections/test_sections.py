@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from goemo_report.comparison import Comparison, Options, compare
+from goemo_report.corpora.ratings import Ratings
 from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES
 from goemo_report.metrics.scores import score
 from goemo_report.report.data import signature
@@ -27,6 +28,7 @@ from goemo_report.report.sections import (
     leaderboard,
     multilabel,
     overall,
+    raters,
     seeds,
     settings,
     summary,
@@ -243,6 +245,25 @@ def test_whole_runs_stand_among_the_reported_ones(whole: RunResult) -> None:
     ]
     shown = [value for value in column(found, "macro_f1") if value is not None]
     assert shown == sorted(shown, reverse=True)  # type: ignore[type-var]  # floats
+
+
+def test_a_held_out_rater_stands_on_the_board_and_beside_the_runs(whole: RunResult) -> None:
+    judged = whole.splits["test"].predictions
+    texts = tuple(dict.fromkeys(judged.texts))[:200]
+    truth = judged.truth[[judged.texts.index(text) for text in texts]]
+    named = tuple(text for text in texts for _ in range(3))
+    who, source = ("1", "2", "3") * 200, "raw.csv"
+    ratings = Ratings(named, named, who, truth.repeat(3, axis=0), judged.labels, source)
+    comparison = compare([whole], ratings=ratings)
+    [row] = [one for one in table(built(board.build(comparison)), "reference-board").rows
+             if one[0] == "held-out rater"]  # fmt: skip
+    assert isinstance(row[3], Cell)
+    assert (row[3].value, row[3].low, row[3].high)[0] == comparison.raters[whole.id].rater.macro_f1
+    section = built(raters.build(comparison))
+    assert column(table(section, "raters-runs"), "run")[0] == "held-out rater"
+    assert len(table(section, "raters-emotions").rows) == 28
+    assert "texts without raters" in callouts(section)
+    assert raters.build(compare([whole])) is None
 
 
 def test_one_sided_intervals_are_explained_where_they_occur() -> None:

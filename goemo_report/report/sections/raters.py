@@ -1,0 +1,129 @@
+"""The human ceiling: a held-out rater beside the runs."""
+
+from __future__ import annotations
+
+from goemo_report.analysis.raters import RATERS_METHOD, RunBesideRaters
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import plural
+from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
+from goemo_report.report.sections._tables import Cells, label_table, run_columns
+from goemo_report.report.sections._words import AT_HALF, HELD_OUT, sample
+from goemo_report.statistics.intervals import Interval
+
+ORDER = 45
+CHAPTER = "Where it differs"
+
+
+def build(comparison: Comparison) -> Section | None:
+    """Macro F1, cross-entropy and F1 of every label; None where no ratings were given."""
+    runs = [(run, comparison.raters[run.id]) for run in comparison.ranked if comparison.raters]
+    if not runs or comparison.ratings is None:
+        return None
+    return Section.of(
+        "raters",
+        "Beside human raters",
+        _table(runs),
+        _left_out(runs[0][1]),
+        _labels(comparison, runs),
+        lead=_lead(*runs[0]),
+        method=f"{sample(comparison)}, {AT_HALF}; {RATERS_METHOD}. Of {comparison.ratings.source}: "
+        f"{plural(len(comparison.ratings), 'rating')}"
+        f"{_words(comparison.ratings.unclear, 'left out that call the text too unclear')}"
+        f"{_words(comparison.ratings.repeated, 'left out that repeat a rater and text')}. "
+        "References rest on one rater fewer than the true labels do, so that the figures here are "
+        "lower than those against the true labels.",
+    )
+
+
+def _words(number: int, what: str) -> str:
+    return f", {number:,} {what}" if number else ""
+
+
+def _lead(run: ComparedRun, found: RunBesideRaters) -> str:
+    low, high = found.gap_interval
+    word = "ahead of" if low > 0.0 else "behind" if high < 0.0 else "not told from"
+    return (
+        f"Against the labels on which the other raters agree, {run.short} is {word} a rater who "
+        f"is held out: macro F1 {found.run.macro_f1:.3f} and {found.rater.macro_f1:.3f}."
+    )
+
+
+def _bounded(value: float, interval: Interval) -> Cell:
+    return Cell(value, interval.low, interval.high)
+
+
+def _table(runs: list[tuple[ComparedRun, RunBesideRaters]]) -> Table:
+    rows: list[Row] = []
+    shown: set[tuple[float, ...]] = set()
+    for _, found in runs:
+        one, key = found.rater, (found.texts, found.rater.macro_f1, found.floor)
+        if key not in shown:  # runs on other texts have another one
+            shown.add(key)
+            scores = _bounded(one.macro_f1, one.macro), None, _bounded(one.micro_f1, one.micro)
+            rows.append((HELD_OUT, found.texts, *scores, None, None))
+    for run, found in runs:
+        soft = found.soft
+        rows.append((
+            Cell(run.short, link=run.record.url),
+            found.texts,
+            _bounded(found.run.macro_f1, found.run.macro),
+            _bounded(found.gap, found.gap_interval),
+            _bounded(found.run.micro_f1, found.run.micro),
+            soft.cross_entropy if soft else None,
+            _bounded(soft.above, soft.interval) if soft else None,
+        ))  # fmt: skip
+    return Table(
+        id="raters-runs",
+        title="A held-out rater and the runs, judged by the other raters",
+        columns=(
+            Column("run", "run"),
+            Column("texts", "texts", "integer"),
+            Column("macro_f1", "macro F1", "number"),
+            Column("difference", "to the rater", "delta"),
+            Column("micro_f1", "micro F1", "number"),
+            Column("cross_entropy", "cross-entropy", "number", digits=4),
+            Column("above_floor", "above the floor", "number", digits=4),
+        ),
+        rows=tuple(rows),
+        caption=f"No cross-entropy is below {runs[0][1].floor:.4f}, the entropy of the shares of "
+        "raters.",
+    )
+
+
+def _left_out(found: RunBesideRaters) -> Callout:
+    parts = [f"{plural(found.texts, 'text')} compared"]
+    if found.unrated:
+        parts.append(f"{plural(found.unrated, 'text')} without raters")
+    if found.open:
+        parts.append(f"{plural(found.open, 'text')} on which no two raters agree beside a third")
+    return Callout(
+        "note" if found.as_true > 0.5 else "warning",
+        f"{'; '.join(parts)}. On {found.as_true:.1%} of the rated texts the true labels are those "
+        "that two raters or more chose.",
+    )
+
+
+def _labels(comparison: Comparison, runs: list[tuple[ComparedRun, RunBesideRaters]]) -> Table:
+    by_id = {run.id: found for run, found in runs}
+    compared = [run for run, _ in runs]
+    held = next((run for run in compared if run.labels == comparison.labels), compared[0])
+
+    def cell(run: ComparedRun, label: str, *, human: bool) -> Cell:
+        if label not in run.labels:
+            return Cell(None)
+        at, found = run.labels.index(label), by_id[run.id]
+        one = found.rater if human else found.run
+        return Cell(float(one.per_class[at]), float(one.low[at]), float(one.high[at]))
+
+    def cells(label: str) -> Cells:
+        yield cell(held, label, human=True)
+        yield from (cell(run, label, human=False) for run in compared)
+
+    return label_table(
+        comparison,
+        "raters-emotions",
+        f"F1 of each {comparison.noun}, judged by the other raters",
+        (Column("rater", HELD_OUT, "number"), *run_columns(compared, shade=True)),
+        cells,
+        collapsed=True,
+    )
