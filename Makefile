@@ -11,7 +11,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-oldest test-all lint format docs clean
+.PHONY: help demo test test-slow test-oldest test-all lint format docs site clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,5 +61,8 @@ format: $(VENV)/.dev ## put the code in shape
 docs: $(VENV)/.dev ## write the generated pages of docs/ anew
 	@$(BIN)/python -m tests.generated_docs
 
+site: $(VENV)/.dev ## build the site into site/, every link checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean: ## remove what was built, but no runs and no reports
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

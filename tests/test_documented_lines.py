@@ -44,6 +44,7 @@ TRAIN = [line for line in LINES if "goemo-train " in line or "goemo_train " in l
 PUSH = "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --license mit"
 ELSEWHERE = {
     "make demo": "installs goemo and starts `goemo-report demo`",
+    "pip install .": "tests/test_wheel.py installs it",
     "goemo-report demo": "tests/test_demo.py runs it and looks at the report",
     "wandb login": "asks for a key on a terminal",
     PUSH: "tests/test_hub.py pushes to a stand-in for the hub",

@@ -273,7 +273,7 @@ def runs(
         val: for prediction files, the files with their validation predictions: FILE, or
             NAME=FILE for the run that is the file NAME.
         predictions: where predictions have another name than the guide's: an artifact as
-            ARTIFACT[:ALIAS][/FILE], without the run's id at its end, or a pattern with `*`;
+            `ARTIFACT[:ALIAS][/FILE]`, without the run's id at its end, or a pattern with `*`;
             val=ARTIFACT for those of validation.
         alias: of predictions that were logged several times the version with this alias, as
             `best`; without it the newest.

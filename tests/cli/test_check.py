@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
 from goemo_report.cli import goemo_report
-
-PAGE = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(autouse=True)
@@ -163,35 +156,3 @@ def test_junit_and_summary(offline_root: Path, tmp_path: Path) -> None:
     assert "(robertalarges1)" in result.stdout
     suites = ET.parse(tmp_path / "gate.xml").getroot()
     assert (suites.get("tests"), suites.get("failures")) == ("4", "2")
-
-
-def test_the_workflow_of_the_documentation_runs(offline_root: Path, tmp_path: Path) -> None:
-    """Its steps, with the shell and the environment that GitHub gives them."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    workflow = yaml.safe_load(text)
-    assert {"workflow_dispatch", "schedule"} == set(workflow[True])  # YAML 1.1 reads `on` so
-    (job,) = workflow["jobs"].values()
-    shutil.copytree(offline_root, tmp_path / "runs", symlinks=True)
-    summary = tmp_path / "summary.md"
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "WANDB_MODE": "offline",
-        "WANDB_DIR": "runs",
-        "GITHUB_STEP_SUMMARY": str(summary),
-    }
-    codes = {}
-    for step in job["steps"]:
-        if "goemo-report" not in step.get("run", ""):
-            continue
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        codes[step["name"]] = done.returncode
-        assert "Usage" not in done.stderr, done.stderr
-    assert codes == {"Audit": 0, "Check": 3}
-    assert "Quality gate: 1 of 8 failed" in summary.read_text()
-    uploads = [step["with"]["path"] for step in job["steps"] if "upload" in step.get("uses", "")]
-    assert uploads == ["gate.xml"]
-    assert (tmp_path / uploads[0]).exists()

@@ -1,0 +1,117 @@
+"""The action's step Judge: audits, checks and compares, and writes what is commented.
+
+`judge.py DIRECTORY` reads GOEMO_... from the environment. It ends with 0 whatever it found, so that
+the comment is written; the exit code to end with is the output `code`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from goemo_report.report.render.text import markdown_text
+
+LIMIT = 60_000  # characters; GitHub takes 65,536 in a comment
+HEADINGS = {0: "✅ passed", 3: "❌ found something"}
+CONDITIONS = ("fail-under", "fail-over", "max-drop")
+
+
+def lines(name: str) -> list[str]:
+    """The lines of an input that are not blank."""
+    return [line.strip() for line in os.environ.get(name, "").splitlines() if line.strip()]
+
+
+def option(name: str) -> list[str]:
+    """An input as an option, once a line."""
+    values = lines(f"GOEMO_{name.upper().replace('-', '_')}")
+    return [f"--{name}={value}" for value in values]
+
+
+class Judgement:
+    """What each command ended with and what is said of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.codes: list[int] = []
+        self.failures: list[str] = []
+        chosen = [f"--tag={tag}" for tag in lines("GOEMO_TAGS")]
+        for name in ("entity", "project", "wandb-dir"):
+            chosen += option(name)
+        self.chosen = [*chosen, *lines("GOEMO_OPTIONS"), "--", *lines("GOEMO_RUNS")]
+
+    def run(self, command: str, *options: str) -> None:
+        """Run a command on the runs; its output goes to the log."""
+        words = [sys.executable, "-m", "goemo_report", command, *options, *self.chosen]
+        done = subprocess.run(words, stderr=subprocess.PIPE, check=False)
+        said = done.stderr.decode("utf-8", "replace")
+        sys.stderr.write(said)
+        self.codes.append(done.returncode)
+        if done.returncode not in HEADINGS:
+            last = (said.strip().splitlines() or ["no message"])[-1]
+            self.failures.append(f"`goemo-report {command}`: {markdown_text(last)}")
+
+    def text(self, name: str) -> str:
+        """A file that a command wrote, or nothing."""
+        path = self.directory / name
+        return path.read_text("utf-8").strip() if path.exists() else ""
+
+    @property
+    def code(self) -> int:
+        """The exit code to end with: an error before something found."""
+        return next((one for one in self.codes if one not in HEADINGS), max(self.codes))
+
+
+def judge(directory: Path) -> Judgement:
+    """Audit, check and compare as the inputs say."""
+    found = Judgement(directory)
+    wanted = os.environ.get("GOEMO_AUDIT", "true")
+    if wanted != "false":
+        strict = ["--strict"] if wanted == "strict" else []
+        found.run("audit", "--format=github", *strict)
+        if found.codes[-1] in HEADINGS:
+            found.run("audit", "--format=md", f"--output={directory / 'audit.md'}", *strict)
+    conditions = [one for name in CONDITIONS for one in option(name)]
+    baseline = option("baseline")
+    if conditions:
+        files = f"--junit={directory / 'gate.xml'}", f"--output={directory / 'check.md'}"
+        used = baseline if option("max-drop") else []
+        found.run("check", "--format=md", *files, *conditions, *used, *option("confidence"))
+    files = f"--output={directory}", f"--summary={directory / 'summary.md'}"
+    found.run("compare", "--name=report", *files, *baseline)
+    return found
+
+
+def comment(found: Judgement, title: str) -> str:
+    """What is commented; of what is too long, the end is left out."""
+    heading = HEADINGS.get(found.code, "⚠️ could not be judged")
+    parts = [f"## {markdown_text(title)}: {heading}", *(f"- {one}" for one in found.failures)]
+    parts += [found.text("check.md"), found.text("summary.md")]
+    if audit := found.text("audit.md"):
+        parts.append(f"<details><summary>Audit</summary>\n\n{audit}\n\n</details>")
+    text = "\n\n".join(part for part in parts if part)
+    if len(text) > LIMIT:
+        text = text[:LIMIT].rpartition("\n")[0]
+        opened = text.count("<details") - text.count("</details>")
+        text += "\n\n</details>" * opened + "\n\nThe rest is in the files of the job."
+    return text + "\n"
+
+
+def main(directory: Path) -> None:
+    """Write the files, the step's outputs and the job's summary."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found = judge(directory)
+    text = comment(found, os.environ.get("GOEMO_TITLE", "Runs"))
+    (directory / "comment.md").write_text(text, "utf-8")
+    for variable, written in (
+        ("GITHUB_STEP_SUMMARY", text),
+        ("GITHUB_OUTPUT", f"directory={directory}\ncode={found.code}\n"),
+    ):
+        if path := os.environ.get(variable):
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(written)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
