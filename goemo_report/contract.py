@@ -23,6 +23,18 @@ SPLITS: Final[tuple[Split, ...]] = ("val", "test")
 PHASE_TAGS: Final[tuple[str, ...]] = ("training", "evaluation", "ablation")
 STATUS_TAGS: Final[tuple[str, ...]] = ("baseline", "experimental", "final")
 
+RUN_STATES: Final = (
+    "running", "finished", "failed", "crashed", "killed", "preempting", "preempted", "pending",
+    "unfinished",
+)  # fmt: skip
+"""States of runs: `unfinished` is an offline log without its last record, the rest are W&B's own.
+A server may know more."""
+RUN_FIELDS: Final = (
+    "id", "name", "model", "state", "tags", "created_at", "group", "job_type", "sweep", "notes",
+    "project", "entity",
+)  # fmt: skip
+"""What conditions on runs may name beside `config.KEY` and `summary.KEY`."""
+
 RUN_NAME_PATTERN: Final = re.compile(r"(?P<model_name>.+)-(?P<date>\d{8})-(?P<time>\d{6})")
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from goemo_report.contract import (
     DEFAULT_THRESHOLD,
+    PROBABILITY_PREFIXES,
     prediction_columns,
     probability_column,
 )
@@ -190,7 +191,7 @@ def read_predictions(
     """
     path = Path(path)
     source = name or path.name
-    table = read_table(path, source)
+    table = read_table(path, source, (*PROBABILITY_PREFIXES, "prob_"))
     found, blocks = understand(table, reading)
     label_set, order = found.label_set, found.order
     texts: list[str] = []

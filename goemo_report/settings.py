@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -160,16 +161,22 @@ def _read_table(path: Path) -> Mapping[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     if b"goemo" not in text:  # another tool's file: neither parsed nor judged
         return {}
-    import tomllib
-
     try:
-        table = tomllib.loads(text.decode("utf-8-sig")).get("tool", {}).get("goemo", {})
+        table = _parsed(text).get("tool", {}).get("goemo", {})
     except (ValueError, AttributeError, RecursionError) as error:
         what = f"{path} is not valid TOML: {shortened(str(error), 200)}"
         raise SettingsError(what, "Correct the file") from error
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: tool.goemo is not a table", "Write it as [tool.goemo]")
     return table
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: bytes) -> Mapping[str, Any]:
+    """A command asks for its file several times."""
+    import tomllib
+
+    return tomllib.loads(text.decode("utf-8-sig"))
 
 
 def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from goemo_report.contract import ROLES, SPLITS, Role
 from goemo_report.errors import ArgumentError
+from goemo_report.formats.files import named_path
 from goemo_report.formats.text import shown
 from goemo_report.settings import SourceChoice, load_settings, read_project_file
-from goemo_report.sources.base import Progress
-from goemo_report.sources.chosen import NamedPredictions
-from goemo_report.sources.conditions import FIELDS, Condition, Order
-from goemo_report.sources.files import named_path
-from goemo_report.sources.model import STATES as STATES
-from goemo_report.sources.model import RunQuery
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a prediction file needs none of the sources
     from goemo_report.analysis.label_choice import LabelChoice
+    from goemo_report.sources.base import Progress
+    from goemo_report.sources.model import RunQuery
 
 Names: TypeAlias = str | Sequence[str]
 Place: TypeAlias = str | os.PathLike[str]
-Shown: TypeAlias = bool | Progress
+Shown: TypeAlias = "bool | Progress"
 """Whether a bar is shown, or what is told instead."""
 Labels: TypeAlias = "Place | Sequence[str] | LabelChoice | None"
 """The labels that files must have: a set's name, a file of names, or the names."""
@@ -35,8 +32,6 @@ Only: TypeAlias = Names | None
 _SHORTHANDS: Final = {"predictions": ("val-predictions", "test-predictions")}
 ONLY: Final = (*_SHORTHANDS, *ROLES)
 """What chooses among the artifacts of a run."""
-RUN_FIELDS: Final = tuple(FIELDS)
-"""What conditions on runs may name beside `config.KEY` and `summary.KEY`."""
 
 
 def settled(
@@ -52,6 +47,8 @@ def settled(
     `val` are files of validation predictions, FILE or NAME=FILE; `predictions` and `alias` name
     the artifacts that hold predictions. Raises SettingsError for names that are none.
     """
+    from goemo_report.sources.chosen import NamedPredictions
+
     directory = None if wandb_dir is None else Path(wandb_dir)
     found = load_settings(
         entity=entity, project=project, wandb_dir=directory, environ=os.environ, directory=Path()
@@ -75,6 +72,9 @@ def conditions(
     **names: Names,
 ) -> RunQuery:
     """Which runs are meant; `names` are the arguments `tag` to `group` of `runs`."""
+    from goemo_report.sources.conditions import Condition, Order
+    from goemo_report.sources.model import RunQuery
+
     if limit is not None and limit < 1:
         raise ArgumentError(f"limit is {limit}", "Give a number from 1 up")
     return RunQuery(

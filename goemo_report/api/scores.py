@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from goemo_report.api import html
 from goemo_report.api.arguments import Labels, Names, Place, Shown, chosen_labels, settled
-from goemo_report.api.one_run import Run
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
-from goemo_report.formats.files import user_path
+from goemo_report.formats.files import named_path, user_path
 from goemo_report.formats.text import shown
 from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import Scores, per_class_rows, score_predicted
+from goemo_report.metrics.scores import (
+    Scores,
+    metrics_document,
+    per_class_rows,
+    score_predicted,
+)
 from goemo_report.predictions import Predictions, understood
 from goemo_report.predictions import read_predictions as _read_file
-from goemo_report.report import tables
-from goemo_report.report.document import Table
-from goemo_report.report.render import render_block
-from goemo_report.settings import SourceChoice
-from goemo_report.sources.files import named_path
-from goemo_report.sources.resolve import find_one
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from goemo_report.analysis.label_choice import LabelChoice
+    from goemo_report.api.one_run import Run
+    from goemo_report.report.document import Table
+    from goemo_report.settings import SourceChoice
 
 Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, float] | None"
 _SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
@@ -46,8 +48,13 @@ class Evaluation:
     `overall` and `per_label` have the names of `goemo-report metrics --format json`.
     """
 
-    scores: Scores
+    _scored: Callable[[], Scores] = field(repr=False)
     held: Predictions | None = field(default=None, repr=False)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """What everything here is taken from, computed when it is first asked for."""
+        return self._scored()
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -80,14 +87,19 @@ class Evaluation:
 
     def document(self) -> Mapping[str, Any]:
         """All of it as one JSON value."""
-        return tables.metrics_document(self.scores)
+        return metrics_document(self.scores)
 
     def tables(self) -> list[Table]:
         """Overall and by label, for reading."""
+        from goemo_report.report import tables
+
         return [tables.overall_table(self.scores), tables.per_class_table(self.scores)]
 
     def render(self, form: str) -> str:
         """As `csv`, one line a label, or as Markdown (`md`)."""
+        from goemo_report.report import tables
+        from goemo_report.report.render import render_block
+
         if form == "csv":
             return tables.per_class_csv(self.scores)
         titled = zip(self.tables(), ("Overall", "Per class"), strict=True)
@@ -201,11 +213,8 @@ def score(
             ):
                 raise DataError(f"{predictions!r} has other labels", "Leave labels out")
             held = choice.on(predictions)
-        elif not isinstance(predictions, Run | str | os.PathLike):
-            kind = type(predictions).__name__
-            raise DataError(f"a {kind} is no predictions", "Give arrays as y_true= and y_prob=")
         else:
-            where = settled(wandb_dir, entity, project, (), artifact, alias)
+            where = partial(settled, wandb_dir, entity, project, (), artifact, alias)
             held = _read(predictions, split, where, choice, progress)
         predicted = held.predicted if threshold is None else None
         if threshold is not None and not held.has_probabilities:
@@ -247,13 +256,36 @@ def arrays(
 
 
 def _read(
-    reference: Run | Place, split: Split, where: SourceChoice, labels: LabelChoice, progress: Shown
+    reference: Run | Place,
+    split: Split,
+    where: Callable[[], SourceChoice],
+    labels: LabelChoice,
+    progress: Shown,
 ) -> Predictions:
     """The predictions of a run or a file; a single file is read whatever its split."""
+    found = _file(reference)
+    if found is not None:
+        path, named = found
+        return labels.on(_read_file(path, name=named, reading=labels.reading))
+    from goemo_report.api.one_run import Run
+    from goemo_report.sources.resolve import find_one
+
     if isinstance(reference, Run):
         return replace(reference, progress=progress or reference.progress).predictions(
             split, labels=labels
         )
+    if not isinstance(reference, str | os.PathLike):
+        kind = type(reference).__name__
+        raise DataError(f"a {kind} is no predictions", "Give arrays as y_true= and y_prob=")
+    choice = where()
+    source, record = find_one(choice, named_path(os.fspath(reference))[1])
+    return Run(record, source, choice, progress).predictions(split, labels=labels)
+
+
+def _file(reference: Any) -> tuple[Path, str] | None:
+    """The path of a prediction file, and as it was named; None for what names a run."""
+    if not isinstance(reference, str | os.PathLike):
+        return None
     text = os.fspath(reference)
     _, named = named_path(text)
     if named in {"", "-"}:
@@ -262,10 +294,7 @@ def _read(
         )
     path = user_path(named)
     is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
-    if is_file or named.lower().endswith((".csv", ".csv.gz")):
-        return labels.on(_read_file(path, name=named, reading=labels.reading))
-    source, record = find_one(where, named)
-    return Run(record, source, where, progress).predictions(split, labels=labels)
+    return (path, named) if is_file or named.lower().endswith((".csv", ".csv.gz")) else None
 
 
 def _evaluated(
@@ -276,11 +305,12 @@ def _evaluated(
     threshold: Threshold,
 ) -> Evaluation:
     if predicted is not None and threshold is None:
-        return Evaluation(score_predicted(truth, probabilities, predicted, labels))
+        return Evaluation(partial(score_predicted, truth, probabilities, predicted, labels))
     if probabilities is None:
         raise DataError("a threshold needs probabilities", "Give y_prob, or leave it out")
     cut = _threshold(threshold, labels)
-    return Evaluation(score_predicted(truth, probabilities, probabilities >= cut, labels, cut))
+    predicted = probabilities >= cut
+    return Evaluation(partial(score_predicted, truth, probabilities, predicted, labels, cut))
 
 
 def _threshold(threshold: Threshold, labels: tuple[str, ...]) -> float | FloatArray:

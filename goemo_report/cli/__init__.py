@@ -7,6 +7,7 @@ module needs click and light modules only; whatever is heavy is imported when it
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from io import TextIOWrapper
@@ -23,6 +24,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # Runs are analysed side by side; threads within a product would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(50_000)  # most of what a command makes is there until it ends
     try:
         goemo_report(prog_name="goemo-report")
     except OSError as error:  # the help text has nowhere to go

@@ -14,9 +14,8 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from goemo_report.api.arguments import RUN_FIELDS, STATES
 from goemo_report.cli._errors import debug_option
-from goemo_report.contract import SPLITS
+from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS
 from goemo_report.errors import GoemoError
 from goemo_report.settings import read_project_file
 
@@ -36,8 +35,8 @@ FILTERS: dict[str, tuple[str, str, str, Any]] = {
     "tag": ("--tag", "TAG", "Runs with this tag; all, if repeated.", str),
     "any_tag": ("--any-tag", "TAG", "Runs with one of these tags.", str),
     "not_tag": ("--not-tag", "TAG", "Runs without this tag.", str),
-    "state": ("--state", "STATE", f"Runs in this state: {', '.join(STATES)}.",
-              click.Choice(STATES)),
+    "state": ("--state", "STATE", f"Runs in this state: {', '.join(RUN_STATES)}.",
+              click.Choice(RUN_STATES)),
     "model": ("--model", "NAME", "Runs of this model, by its name or its name after the last /.",
               str),
     "sweep": ("--sweep", "ID", "Runs of this sweep.", str),

@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from goemo_report.cli._output import STDOUT, is_rich, write, write_json, write_lines, write_plain
+from goemo_report.cli._output import STDOUT, is_rich, write_plain
 from goemo_report.formats.text import printable
 from goemo_report.report.document import Column, Table
 from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
@@ -22,23 +22,6 @@ if TYPE_CHECKING:
 _GAP = "  "
 _FOLDED = 16  # a text column is folded to this width before others are left out
 _Item = TypeVar("_Item")
-
-
-def write_answer(
-    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = ()
-) -> None:
-    """Write what a function of the API gave: as JSON, for people, or as text of another format.
-
-    `spare` are columns that a narrow terminal can do without, the first one first.
-    """
-    if form == "json":
-        write_json(found.document(), output)
-    elif form not in {"table", "text"}:
-        write(found.render(form), output)
-    elif hasattr(found, "lines"):
-        write_lines(found.lines(), output)
-    else:
-        write_blocks(found.tables(), output, spare)
 
 
 def write_blocks(

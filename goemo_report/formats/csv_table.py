@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice, repeat
+from itertools import chain, islice, repeat, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,9 +33,10 @@ _LONGEST_FIELD = (1 << 31) - 1
 _ROWS_AT_ONCE = 1 << 13
 
 
-def read_table(path: Path, source: str) -> Table:
+def read_table(path: Path, source: str, numbers: tuple[str, ...] = ()) -> Table:
     """Read a table of any format that `sniff` knows a reader for, compressed or not.
 
+    Last columns whose names begin with one of `numbers` may come as arrays of numbers, not as text.
     The rows of a CSV are parsed when they are asked for. Raises DataError, naming `source`, the
     format and the line, when the file cannot be read.
     """
@@ -58,7 +59,7 @@ def read_table(path: Path, source: str) -> Table:
         grid = readers.read_grid(data, found.key, source)
         return Table(grid.header, source, columns=grid.columns)
     if found.mark:
-        return Table.of(data, source, found.mark)
+        return Table.of(data, source, found.mark, numbers)
     raise DataError(f"{source} {found.what}", found.remedy)
 
 
@@ -89,12 +90,13 @@ class Table:
     data: bytes = b""
     mark: str = ""
     columns: Sequence[Sequence[Any]] = ()
+    numbers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, data: bytes, source: str, mark: str = ",") -> Table:
-        """The CSV that bytes hold, its fields separated by `mark`."""
+    def of(cls, data: bytes, source: str, mark: str = ",", numbers: tuple[str, ...] = ()) -> Table:
+        """The CSV that bytes hold, its fields separated by `mark`; `numbers` as in `read_table`."""
         for [header] in cls([], source, data, mark)._parsed():
-            return cls(header, source, data, mark)
+            return cls(header, source, data, mark, numbers=numbers)
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
 
     @cached_property
@@ -113,9 +115,11 @@ class Table:
                 raise self._no_rows()
             yield Block(self, 0, self.columns)
             return
-        parsed, first = self._parsed(), 0
-        width = len(*next(parsed))
-        for rows in parsed:
+        first, at, width = 0, 0, len(self.header)
+        for end, columns in self._plain():
+            yield Block(self, first, columns)
+            first, at = first + len(columns[0]), end
+        for rows in islice(self._parsed(at), 0 if at else 1, None):
             if set(map(len, rows)) != {width}:
                 row = next(i for i, cells in enumerate(rows) if len(cells) != width)
                 what = f"{plural(len(rows[row]), 'field')} where the header has {width}"
@@ -137,13 +141,26 @@ class Table:
             place += f", column {column}"
         return DataError(f"{place}: {what}", remedy)
 
-    def _reader(self) -> _Reader:
-        text = io.TextIOWrapper(io.BytesIO(self.data), encoding="utf-8-sig", newline="")
+    def _plain(self) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
+        """The first rows, as far as they are the guide's: where they end, and their columns."""
+        names = list(takewhile(lambda name: name.startswith(self.numbers), self.header[::-1]))
+        line = self.data[: self.data.find(b"\n")]
+        is_plain = self.mark == "," and b'"' not in line
+        if names and is_plain and line.count(b",") == len(self.header) - 1:
+            from goemo_report.formats.plain_rows import plain_rows
+
+            fields = len(self.header) - len(names)
+            yield from plain_rows(self.data, len(line) + 1, fields, len(names), _ROWS_AT_ONCE)
+
+    def _reader(self, at: int = 0) -> _Reader:
+        encoding = "utf-8" if at else "utf-8-sig"
+        text = io.TextIOWrapper(io.BytesIO(self.data[at:]), encoding=encoding, newline="")
         return csv.reader(text, delimiter=self.mark, strict=True)
 
-    def _parsed(self) -> Iterator[list[list[str]]]:
-        """The header alone, then the rows, some at a time."""
-        rows, sizes = filter(None, self._reader()), chain((1,), repeat(_ROWS_AT_ONCE))
+    def _parsed(self, at: int = 0) -> Iterator[list[list[str]]]:
+        """The rows from byte `at` on, some at a time; from 0 on the header alone comes first."""
+        rows = filter(None, self._reader(at))
+        sizes = repeat(_ROWS_AT_ONCE) if at else chain((1,), repeat(_ROWS_AT_ONCE))
         try:
             while found := _taken(rows, next(sizes)):
                 yield found

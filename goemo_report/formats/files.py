@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,7 +25,7 @@ def whole_file(
     that write the same target do not mix; a symlink at the target is replaced, not followed.
     Mode and owner are those of `like`, else `mode` less what the umask takes away.
     """
-    part = target.with_name(f".{target.name[:50]}.{secrets.token_hex(8)}.part")
+    part = target.with_name(f".{target.name[:50]}.{os.urandom(8).hex()}.part")
     mode = mode if like is None else stat.S_IMODE(like.st_mode) & 0o700
     with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
         try:
@@ -114,6 +113,12 @@ def user_path(text: str | Path, *, real: bool = False) -> Path:
     """
     path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises for it
     return Path(os.path.realpath(path) if real else path)  # Path.resolve raises for a circle
+
+
+def named_path(argument: str) -> tuple[str, str]:
+    """The name and the path of `NAME=PATH`; an empty name for a path alone."""
+    name, equals, path = argument.partition("=")
+    return (name, path) if equals and name and "/" not in name else ("", argument)
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

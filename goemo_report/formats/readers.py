@@ -136,16 +136,21 @@ def _parquet(data: bytes, source: str) -> Grid:
 
 
 def _of_arrow(table: Any) -> Grid:
-    """Numbers as arrays, other columns as lists of Python's values."""
+    """Numbers as arrays, other columns as lists of Python's values.
+
+    Through DLPack, because `to_numpy` imports pandas, which takes longer than all the rest.
+    """
+    import numpy as np
+
     types = _pyarrow("pyarrow.types", "")
-    columns = [
-        column.to_numpy()
-        if types.is_floating(column.type)
-        or (types.is_integer(column.type) and not column.null_count)
-        else column.to_pylist()
-        for column in table.columns
-    ]
-    return Grid(list(table.column_names), columns)
+
+    def values(column: Any) -> Any:
+        numeric = types.is_floating(column.type) or types.is_integer(column.type)
+        if not numeric or column.null_count or not column.num_chunks:
+            return column.to_pylist()
+        return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
+
+    return Grid(list(table.column_names), list(map(values, table.columns)))
 
 
 def _pyarrow(module: str, source: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
@@ -56,6 +57,11 @@ class Scores:
     def has_probabilities(self) -> bool:
         """Whether there were probabilities, and not only predicted labels."""
         return bool(self.of_probabilities)
+
+    @property
+    def cut(self) -> float | FloatArray | None:
+        """The threshold, None where it is not known or there were only labels."""
+        return None if np.isnan(self.threshold).all() else self.threshold
 
     @cached_property
     def without_auc(self) -> tuple[str, ...]:
@@ -160,6 +166,18 @@ def per_class_rows(scores: Scores) -> list[dict[str, Any]]:
         **values,
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def metrics_document(scores: Scores) -> dict[str, Any]:
+    """What `metrics --format json` prints; a metric that is not defined is null."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rows": scores.rows,
+        "labels": scores.labels,
+        "threshold": scores.cut,
+        "overall": scores.overall,
+        "per_class": per_class_rows(scores),
+    }
 
 
 def _or_none(value: float | None) -> float | None:

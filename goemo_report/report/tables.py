@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -224,16 +223,10 @@ def overall_table(scores: Scores) -> Table:
         for key, one in OVERALL.items()
         if not one.metric.of_classes
     )
-    cut = _threshold(scores)
+    cut = scores.cut
     rule = "labels as predicted" if cut is None else f"predicted at {_shown(cut)} or more"
     caption = f"{plural(scores.rows, 'text')}, {rule}; "
     return Table("overall", "", columns, rows, caption=caption + texts)
-
-
-def _threshold(scores: Scores) -> Any:
-    """None where the labels came without probabilities."""
-    cut = scores.threshold
-    return None if isinstance(cut, float) and math.isnan(cut) else cut
 
 
 def _shown(value: Any) -> str:
@@ -339,20 +332,6 @@ def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:
         "metadata": artifact.metadata,
         "aliases": artifact.aliases,
         "description": artifact.description,
-    }
-
-
-def metrics_document(scores: Scores) -> dict[str, Any]:
-    """What `metrics --format json` prints; a metric that is not defined is null."""
-    from goemo_report.metrics.scores import per_class_rows
-
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "rows": scores.rows,
-        "labels": scores.labels,
-        "threshold": _threshold(scores),
-        "overall": scores.overall,
-        "per_class": per_class_rows(scores),
     }
 
 

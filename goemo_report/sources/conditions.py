@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from goemo_report.contract import RUN_FIELDS
 from goemo_report.errors import ArgumentError, argument
 from goemo_report.formats.text import shown
 from goemo_report.sources.logged import SUMMARIES, as_number, summarised
@@ -18,28 +18,13 @@ from goemo_report.sources.logged import SUMMARIES, as_number, summarised
 if TYPE_CHECKING:
     from goemo_report.sources.model import RunRecord
 
-FIELDS: Final[Mapping[str, Callable[[RunRecord], Any]]] = {
-    "id": lambda run: run.id,
-    "name": lambda run: run.name,
-    "model": lambda run: run.model_name,
-    "state": lambda run: run.state,
-    "tags": lambda run: run.tags,
-    "created_at": lambda run: run.created_at,
-    "group": lambda run: run.group,
-    "job_type": lambda run: run.job_type,
-    "sweep": lambda run: run.sweep,
-    "notes": lambda run: run.notes or None,
-    "project": lambda run: run.project,
-    "entity": lambda run: run.entity,
-}
-"""What a key may name beside `config.KEY` and `summary.KEY`."""
 _ON_SERVER: Final = {
     "id": "name", "name": "display_name", "state": "state", "tags": "tags", "group": "group",
     "job_type": "jobType", "sweep": "sweep",
 }  # fmt: skip
 """Fields whose equality a server may be asked for, by its name of them."""
 
-_KEYS: Final = f"Keys: config.KEY, summary.KEY, {', '.join(FIELDS)}"
+_KEYS: Final = f"Keys: config.KEY, summary.KEY, {', '.join(RUN_FIELDS)}"
 _SIGNS: Final = ("==", "!=", "<=", ">=", "<", ">", "~")
 _OPERATORS: Final = f"Operators: {' '.join(_SIGNS)} in"
 _FORM: Final = "Write KEY OPERATOR VALUE, as 'config.learning_rate > 1e-5'"
@@ -77,11 +62,13 @@ class Key:
         section, dot, name = text.replace('"', "").strip().partition(".")
         if section in {"config", "summary"} and name:
             return cls(section, name)
-        if section in FIELDS and not dot:
+        if section in RUN_FIELDS and not dot:
             return cls("", section)
         if section in {"config", "summary"}:
             raise ArgumentError(f"{section} needs a key after a dot", f"As {section}.KEY")
-        close = difflib.get_close_matches(text, [*FIELDS, "config", "summary"], n=1)
+        import difflib
+
+        close = difflib.get_close_matches(text, [*RUN_FIELDS, "config", "summary"], n=1)
         guess = close[0] if close else f"summary.{text}" if "/" in text else f"config.{text}"
         raise ArgumentError(f"there is no key {shown(text)}: did you mean {guess}?", _KEYS)
 
@@ -92,7 +79,8 @@ class Key:
     def value(self, run: RunRecord) -> Any:
         """The value as logged, None where the run has none."""
         if not self.section:
-            return FIELDS[self.name](run)
+            value = getattr(run, "model_name" if self.name == "model" else self.name)
+            return None if value == "" else value
         return summarised(_found(run.logged(self.section), self.name))[0]
 
     def scalar(self, run: RunRecord) -> Any:

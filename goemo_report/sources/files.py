@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, Role
 from goemo_report.errors import DataError, GoemoError, NotFoundError, argument, reading
-from goemo_report.formats.files import chunks, user_path
+from goemo_report.formats.files import chunks, named_path, user_path
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
@@ -56,12 +56,6 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
             )
         return None
     return FileSource(path, files, name), reference
-
-
-def named_path(argument: str) -> tuple[str, str]:
-    """The name and the path of `NAME=PATH`; an empty name for a path alone."""
-    name, equals, path = argument.partition("=")
-    return (name, path) if equals and name and "/" not in name else ("", argument)
 
 
 def is_bare(reference: str) -> bool:

@@ -11,13 +11,6 @@ from typing import Any, Final, Literal
 from goemo_report.contract import Role
 from goemo_report.sources.conditions import Condition, Order
 
-STATES: Final = (
-    "running", "finished", "failed", "crashed", "killed", "preempting", "preempted", "pending",
-    "unfinished",
-)  # fmt: skip
-"""States of runs: `unfinished` is an offline log without its last record, the rest are W&B's own.
-A server may know more."""
-
 _DIGEST_OF_BYTES: Final = ("", "file", "wandb-artifact", "wandb-client-artifact")
 """Schemes of references whose digest is of the bytes; of others it is an ETag or the address."""
 

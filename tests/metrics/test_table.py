@@ -35,7 +35,7 @@ exec(compile(source.replace(')\\n\"\"\"Every metric, in', new), name, "exec"), m
 import json
 from goemo_report.audit.limits import parse_limit, recomputed_key
 from goemo_report.comparison import compare
-from goemo_report.report.tables import metrics_document
+from goemo_report.metrics.scores import metrics_document
 from goemo_report.report.sections import build_report
 from goemo_report.metrics.scores import score
 from tests.synthetic import CREATED, run_result

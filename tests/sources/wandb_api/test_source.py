@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from goemo_report.contract import PROJECT
+from goemo_report.contract import PROJECT, RUN_STATES
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.results import load_runs
 from goemo_report.sources.downloads import download
-from goemo_report.sources.model import STATES, ArtifactRef, RunQuery
+from goemo_report.sources.model import ArtifactRef, RunQuery
 from goemo_report.sources.newest import holds_no
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
@@ -109,7 +109,7 @@ def test_filters_are_the_servers_work(server: WandbServer, query: RunQuery, ids:
 
 
 def test_every_state_keeps_its_name_and_can_be_asked_for(server: WandbServer) -> None:
-    names = [state for state in STATES if state != "unfinished"]
+    names = [state for state in RUN_STATES if state != "unfinished"]
     put(server, [SeedRun(id=state, state=state) for state in (*names, "new-in-2030")])
     source = open_api()
     found = source.list_runs(RunQuery()).runs

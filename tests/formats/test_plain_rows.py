@@ -1,0 +1,76 @@
+"""The quick way through the guide's CSV gives what the csv module gives."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from goemo_report.errors import DataError
+from goemo_report.formats.csv_table import Table, quoted
+
+HEADER = "text,true_labels,pred_probs_joy,pred_probs_fear"
+
+
+def _columns(data: bytes, numbers: tuple[str, ...]) -> list[list[object]]:
+    columns: list[list[object]] = [[], [], [], []]
+    for block in Table.of(data, "f.csv", numbers=numbers).blocks():
+        for held, cells in zip(columns, block.columns, strict=True):
+            held += list(cells)
+    return [*columns[:2], *(list(map(float, cells)) for cells in columns[2:])]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rows_of_all_kinds_read_as_the_csv_module_reads_them(end: str) -> None:
+    chosen = random.Random(3)
+    texts = ["plain", "", 'a "quoted" one', "two\nlines", "comma, here", "\u00e9\U0001f600", '""']
+    odd = ['half "quoted,joy,0.5,0.25', ' "spaced",joy,.5,1', "x,joy, 0.5,1e-3", ""]
+    for _ in range(40):
+        rows = [
+            f"{quoted(chosen.choice(texts))},{chosen.choice(['joy', ''])},"
+            f"{chosen.random():.{chosen.randint(1, 17)}f},{chosen.choice(['0', '1', '1e-07'])}"
+            for _ in range(chosen.randint(1, 9))
+        ]
+        for _ in range(chosen.randint(0, 1)):
+            rows.insert(chosen.randint(0, len(rows)), chosen.choice(odd))
+        data = end.join([HEADER, *rows, ""] if chosen.random() < 0.8 else [HEADER, *rows]).encode()
+        assert _columns(data, ("pred_probs_",)) == _columns(data, ())
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (b"x,joy,0.5", "line 3 (row 2): 3 fields where the header has 4"),
+        (b"x,joy,0.5,0.5,0.5", "line 3 (row 2): 5 fields"),
+        (b"\xff,joy,0.5,0.5", "line 3: byte 0xff is not UTF-8"),
+        (b'"x,joy,0.5,0.5', "line 3: not a CSV row"),
+    ],
+)
+def test_a_bad_row_after_plain_ones_keeps_its_line(row: bytes, said: str) -> None:
+    data = b"\n".join([HEADER.encode(), b"a,joy,0.5,0.5", row, b""])
+    with pytest.raises(DataError) as error:
+        _columns(data, ("pred_probs_",))
+    assert said in str(error.value)
+
+
+def test_parquet_is_read_without_pandas(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    truth = ["joy", "joy,anger"] * 3
+    probabilities = np.linspace(0.1, 0.9, 6)
+    columns = {"text": list("abcdef"), "true_labels": truth, "pred_labels": truth}
+    columns |= {f"pred_probs_{label}": probabilities for label in ("joy", "anger")}
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet", row_group_size=4)
+    code = (
+        "import sys; from pathlib import Path; from goemo_report.predictions import *\n"
+        "p = read_predictions(Path(sys.argv[1])); assert 'pandas' not in sys.modules\n"
+        "print(p.probabilities[:, 0].tolist())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "p.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(probabilities.tolist())
