@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +17,12 @@ from goemo_report.formats.csv_table import Table, quoted
 HEADER = "text,true_labels,pred_probs_joy,pred_probs_fear"
 
 
-def _columns(data: bytes, numbers: tuple[str, ...]) -> list[list[object]]:
-    columns: list[list[object]] = [[], [], [], []]
+def _columns(data: bytes, numbers: tuple[str, ...]) -> list[list[Any]]:
+    columns: list[list[Any]] = [[], [], [], []]
     for block in Table.of(data, "f.csv", numbers=numbers).blocks():
         for held, cells in zip(columns, block.columns, strict=True):
             held += list(cells)
-    return [*columns[:2], *(list(map(float, cells)) for cells in columns[2:])]  # type: ignore[arg-type]
+    return [*columns[:2], *(list(map(float, cells)) for cells in columns[2:])]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -63,7 +64,7 @@ def test_parquet_is_read_without_pandas(tmp_path: Path) -> None:
 
     truth = ["joy", "joy,anger"] * 3
     probabilities = np.linspace(0.1, 0.9, 6)
-    columns = {"text": list("abcdef"), "true_labels": truth, "pred_labels": truth}
+    columns: dict[str, Any] = {"text": list("abcdef"), "true_labels": truth, "pred_labels": truth}
     columns |= {f"pred_probs_{label}": probabilities for label in ("joy", "anger")}
     pq.write_table(pa.table(columns), tmp_path / "p.parquet", row_group_size=4)
     code = (
