@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,25 +57,6 @@ def write_json(document: Any, output: Path = STDOUT) -> None:
     from goemo_report.formats.json_text import to_json
 
     write(to_json(document), output)
-
-
-def write_answer(
-    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = ()
-) -> None:
-    """Write what a function of the API gave: as JSON, for people, or as text of another format.
-
-    `spare` are columns that a narrow terminal can do without, the first one first.
-    """
-    if form == "json":
-        write_json(found.document(), output)
-    elif form not in {"table", "text"}:
-        write(found.render(form), output)
-    elif hasattr(found, "lines"):
-        write_lines(found.lines(), output)
-    else:
-        from goemo_report.cli._table import write_blocks
-
-        write_blocks(found.tables(), output, spare)
 
 
 def write_lines(lines: Iterable[str], output: Path = STDOUT) -> None:

@@ -7,21 +7,38 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from goemo_report.cli._output import STDOUT, is_rich, write_plain
+from goemo_report.cli._output import STDOUT, is_rich, write, write_json, write_lines, write_plain
 from goemo_report.formats.text import printable
-from goemo_report.report.document import Column, Table
-from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show_cell
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from goemo_report.report.document import Column, Table
+
 _GAP = "  "
 _FOLDED = 16  # a text column is folded to this width before others are left out
 _Item = TypeVar("_Item")
+
+
+def write_answer(
+    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = ()
+) -> None:
+    """Write what a function of the API gave: as JSON, for people, or as text of another format.
+
+    `spare` are columns that a narrow terminal can do without, the first one first.
+    """
+    if form == "json":
+        write_json(found.document(), output)
+    elif form not in {"table", "text"}:
+        write(found.render(form), output)
+    elif hasattr(found, "lines"):
+        write_lines(found.lines(), output)
+    else:
+        write_blocks(found.tables(), output, spare)
 
 
 def write_blocks(
@@ -88,6 +105,8 @@ def _least_width(table: Table) -> int:
 
 
 def _texts(table: Table) -> list[list[str]]:
+    from goemo_report.report.render.numbers import MARKS, as_cell, show_cell
+
     rows = []
     for row in table.rows:
         shown = []
@@ -116,6 +135,8 @@ def _render(table: Table, console: Console) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
+
+    from goemo_report.report.render.numbers import NUMERIC_KINDS, as_cell
 
     drawn = RichTable(
         box=SIMPLE_HEAD,
@@ -161,6 +182,8 @@ def _caption(table: Table) -> list[str]:
 
 
 def _pad(text: str, width: int, column: Column) -> str:
+    from goemo_report.report.render.numbers import NUMERIC_KINDS
+
     space = " " * (width - _width(text))
     return space + text if column.kind in NUMERIC_KINDS else text + space
 

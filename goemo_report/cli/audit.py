@@ -17,7 +17,8 @@ from goemo_report.cli._options import (
     output_option,
     report_command,
 )
-from goemo_report.cli._output import note_all, note_skipped, progress, write_answer
+from goemo_report.cli._output import note_all, note_skipped, progress
+from goemo_report.cli._table import write_answer
 
 ORDER = 60
 

@@ -22,7 +22,8 @@ from goemo_report.cli._options import (
     split_option,
     validation_option,
 )
-from goemo_report.cli._output import note, note_all, note_skipped, progress, write, write_answer
+from goemo_report.cli._output import note, note_all, note_skipped, progress, write
+from goemo_report.cli._table import write_answer
 from goemo_report.contract import Split
 
 ORDER = 70

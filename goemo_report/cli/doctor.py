@@ -10,7 +10,8 @@ import click
 from goemo_report.api import setup
 from goemo_report.cli._errors import FOUND_SOMETHING
 from goemo_report.cli._options import asks, format_option, output_option, report_command
-from goemo_report.cli._output import note, write_answer
+from goemo_report.cli._output import note
+from goemo_report.cli._table import write_answer
 
 ORDER = 100
 

@@ -18,7 +18,8 @@ from goemo_report.cli._options import (
     report_command,
     split_option,
 )
-from goemo_report.cli._output import note_all, progress, write_answer
+from goemo_report.cli._output import note_all, progress
+from goemo_report.cli._table import write_answer
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 
 ORDER = 50

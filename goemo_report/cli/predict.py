@@ -17,7 +17,8 @@ from goemo_report.cli._options import (
     prediction_options,
     report_command,
 )
-from goemo_report.cli._output import note, note_all, progress, write_answer
+from goemo_report.cli._output import note, note_all, progress
+from goemo_report.cli._table import write_answer
 
 if TYPE_CHECKING:
     from goemo_report.api.one_run import Protocol

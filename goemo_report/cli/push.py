@@ -16,7 +16,8 @@ from goemo_report.cli._options import (
     report_command,
     validation_option,
 )
-from goemo_report.cli._output import note_all, progress, write_answer
+from goemo_report.cli._output import note_all, progress
+from goemo_report.cli._table import write_answer
 from goemo_report.cli.card import card_options
 
 ORDER = 67

@@ -10,7 +10,8 @@ from click.core import ParameterSource
 
 import goemo_report as gr
 from goemo_report.cli._options import asks, format_option, output_option, report_command
-from goemo_report.cli._output import note_all, note_skipped, write_answer
+from goemo_report.cli._output import note_all, note_skipped
+from goemo_report.cli._table import write_answer
 
 ORDER = 10
 _SPARE: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "differs")

@@ -16,7 +16,8 @@ from goemo_report.cli._options import (
     report_command,
     validation_option,
 )
-from goemo_report.cli._output import note_all, write, write_answer
+from goemo_report.cli._output import note_all, write
+from goemo_report.cli._table import write_answer
 
 ORDER = 20
 _SPARE: Final = (

@@ -10,7 +10,8 @@ import click
 from goemo_report.api import setup
 from goemo_report.cli._complete import run_argument
 from goemo_report.cli._options import FILTERS, asks, format_option, output_option, report_command
-from goemo_report.cli._output import note, note_skipped, write_answer
+from goemo_report.cli._output import note, note_skipped
+from goemo_report.cli._table import write_answer
 from goemo_report.formats.wording import plural
 
 ORDER = 90

@@ -18,7 +18,8 @@ from goemo_report.cli._options import (
     report_command,
     split_option,
 )
-from goemo_report.cli._output import progress, write_answer
+from goemo_report.cli._output import progress
+from goemo_report.cli._table import write_answer
 from goemo_report.contract import Split
 
 ORDER = 62
