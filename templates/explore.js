@@ -1,7 +1,7 @@
 /* The reader's own questions to the page's data: which two runs, at which thresholds. All of it is
    in the address, after a "?" behind the name of a part, so that a view can be sent. */
 (() => {
-  const { $, $$, make, copy, HALF } = goemo;
+  const { $, $$, make, text, copy, HALF } = goemo;
   const MINUS = "\u2212";
   const show = (value, digits = 3) =>
     (value === null || value === undefined || Number.isNaN(value) ? "\u2013" : value.toFixed(digits).replace("-", MINUS));
@@ -23,10 +23,10 @@
     const text = words.toString();
     return `#${part}${text ? `?${text}` : ""}`;
   };
-  const threshold = (text) => {
-    if (text === "tuned" || text === "one") return text;
-    const value = Math.round(100 * Number(text)) / 100;
-    return text !== "" && value >= 0 && value <= 1 ? value : null;
+  const threshold = (word) => {
+    if (word === "tuned" || word === "one") return word;
+    const value = Math.round(100 * Number(word)) / 100;
+    return word !== "" && value >= 0 && value <= 1 ? value : null;
   };
   const obey = () => {
     const words = new URLSearchParams(location.hash.split("?").slice(1).join("?"));
@@ -87,7 +87,7 @@
   const startBar = () => {
     const choice = (word, otherwise) => {
       const groups = [["Recipes", (side) => side.runs.length > 1], ["Runs", (side) => side.runs.length === 1]];
-      const select = make("select", { id: `pick-${word}` });
+      const select = make("select", { ariaLabel: word.toUpperCase() });
       for (const [name, belongs] of groups) {
         const own = sides().filter(belongs);
         if (own.length) {
@@ -118,7 +118,7 @@
     const groups = $$("main .fig > g[class]").filter((group) => /^c\d$/.test(group.classList[0]));
     const rows = $$("main .table tbody tr").filter((row) => !row.closest("[data-page]"));
     const names = new Map(data.runs.flatMap((run) => [[run.name, run], [run.short, run], [run.key, run]]));
-    const runOf = new Map(rows.map((row) => [row, names.get(row.querySelector("th, td")?.textContent.trim())]));
+    const runOf = new Map(rows.map((row) => [row, names.get(text(row.cells[0]))]));
     watchers.push(() => {
       const chosen = [a(), b()].filter(Boolean);
       const colours = new Set(chosen.flatMap((side) => side.runs.map((run) => `c${run.colour}`)));
@@ -179,7 +179,7 @@
     };
   };
 
-  const AVERAGES = ["macro_precision", "macro_recall", "macro_f1", "micro_precision", "micro_recall", "micro_f1"];
+  const SPLIT_BY = ["macro_precision", "macro_recall", "micro_precision", "micro_recall"];
   const slider = (label, changed) => {
     const range = make("input", { type: "range", min: 0, max: 100, step: 1, ariaLabel: label });
     range.addEventListener("input", () => changed(Number(range.value) / 100, label));
@@ -233,9 +233,10 @@
       const judged = new Map(splits.map(([, split]) => [split, data.judge(run, split, thresholds)]));
       const overall = splits.map(([name, split]) => {
         const found = judged.get(split).overall;
-        return [name, ...AVERAGES.map((key) => show(found[key])), percent(found.coverage)];
+        return [name, show(found.macro_f1), show(found.micro_f1), percent(found.coverage),
+          ...SPLIT_BY.map((key) => show(found[key]))];
       });
-      const heads = ["texts", ...AVERAGES.map((key) => key.replace("_", " ").replace("f1", "F1")), "coverage"];
+      const heads = ["texts", "macro F1", "micro F1", "coverage", ...SPLIT_BY.map((key) => key.replace("_", " "))];
       results.replaceChildren(table(heads.map((text, at) => ({ title: text, number: at > 0 })), overall,
         "Metrics at these thresholds"));
       if (!fold.open) return;
@@ -249,22 +250,22 @@
   /* One row a label, made once a run: a slider keeps the focus while it is moved. */
   const startRows = (run, box) => {
     const validated = Boolean(run.validation);
-    const heads = [data.noun, "threshold", "", "precision", "recall", "F1", "to 0.5",
-      ...(validated ? ["F1, validation"] : []), "predicted", "support"];
+    const heads = [data.noun, "threshold", "at", "F1", "to 0.5", ...(validated ? ["F1, validation"] : []),
+      "precision", "recall", "predicted", "support"];
     const rows = run.labels.map((label) => {
       const range = slider(`Threshold of ${data.labels[label]}`, (value, place) =>
         ask({ own: new Map([...asked.own, [label, value]]) }, place));
       const cells = heads.slice(2).map(() => document.createTextNode(""));
       return { range, cells, row: [goemo.opener?.(label) ?? data.labels[label], range, ...cells] };
     });
-    box.replaceChildren(table(heads.map((text, at) => ({ title: text || "at", number: at > 1 })),
+    box.replaceChildren(table(heads.map((text, at) => ({ title: text, number: at > 1 })),
       rows.map((one) => one.row), `Threshold of each ${data.noun}`));
     return (thresholds, judged) => rows.forEach(({ range, cells }, at) => {
       const value = data.valueOf(run, at, thresholds[at]);
       const now = judged.get("counts").each[at];
       const change = now.f1 - data.ofLabel(run, "counts", at, HALF).f1;
-      const shown = [show(value), show(now.precision), show(now.recall), show(now.f1), signed(change),
-        ...(validated ? [show(judged.get("validation").each[at].f1)] : []),
+      const shown = [show(value), show(now.f1), signed(change),
+        ...(validated ? [show(judged.get("validation").each[at].f1)] : []), show(now.precision), show(now.recall),
         now.predicted.toLocaleString("en"), now.support.toLocaleString("en")];
       set(range, value);
       shown.forEach((text, cell) => { cells[cell].data = text; });
@@ -283,5 +284,6 @@
     startAddress();
     for (const start of goemo.parts) start();
     tell();
+    goemo.reveal();
   });
 })();

@@ -3,7 +3,8 @@
    decides what of which text. They are those of goemo_report.metrics, to the last digits. */
 const goemo = (() => {
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  const CODES = new Map([...LETTERS].map((letter, code) => [letter, code]));
+  const CODES = new Uint8Array(128);
+  for (let code = 0; code < LETTERS.length; code += 1) CODES[LETTERS.charCodeAt(code)] = code;
   const CUTS = 101;
   const HALF = 0.5;
 
@@ -14,14 +15,15 @@ const goemo = (() => {
     let value = 0;
     let shift = 0;
     let afterZero = false;
-    for (const letter of text) {
-      const bits = CODES.get(letter);
-      value += (bits & 31) * 2 ** shift;
+    for (let at = 0; at < text.length; at += 1) {
+      const bits = CODES[text.charCodeAt(at)];
+      value += (bits & 31) << shift;
       shift += 5;
       if (bits & 32) continue;
-      if (afterZero) for (; value > 0; value -= 1) found.push(0);
+      const repeats = afterZero;
+      afterZero = !repeats && value === 0;
+      if (repeats) for (; value > 0; value -= 1) found.push(0);
       else found.push(value);
-      afterZero = !afterZero && found.at(-1) === 0;
       value = 0;
       shift = 0;
     }
@@ -52,10 +54,9 @@ const goemo = (() => {
 
   const once = (compute) => {
     const known = new Map();
-    return (key, ...more) => {
-      const name = [key?.key ?? key, ...more].join("|");
-      if (!known.has(name)) known.set(name, compute(key, ...more));
-      return known.get(name);
+    return (key) => {
+      if (!known.has(key)) known.set(key, compute(key));
+      return known.get(key);
     };
   };
 
@@ -69,7 +70,7 @@ const goemo = (() => {
     const labelsOf = (run) => run.labels.map((label) => data.labels[label]);
 
     /* By label, how many texts reach each cut, all and those that carry it. */
-    const counts = once((run, split) => {
+    const countsOf = once((run) => once((split) => {
       const found = run[split];
       const cells = unpack(found.cells);
       const reached = (from) => {
@@ -87,7 +88,8 @@ const goemo = (() => {
         covered,
         exactCovered: found.exact_covered,
       };
-    });
+    }));
+    const counts = (run, split) => countsOf(run)(split);
 
     /* A threshold is a cut, 0.01 apart, or "tuned" or "one": per label or for all, tuned exactly. */
     const valueOf = (run, at, threshold) =>
@@ -186,7 +188,79 @@ const goemo = (() => {
       }));
     });
 
-    return { ...data, n, size, labelsOf, counts, valueOf, ofLabel, judge, likely, truth, decided, half };
+    /* --- Texts: those that the page has, and what a run gives them --- */
+
+    const steps = (text) => {
+      let row = -1;
+      return unpack(text ?? "").map((step) => { row += step + 1; return row; });
+    };
+    const shownRows = steps(data.rows);
+    const textOf = new Map(shownRows.map((row, at) => [row, data.texts?.[at] ?? ""]));
+    const listed = [];
+    const exact = new Map();
+    const numbers = unpack(data.wrong ?? "");
+    for (let next = 0; next < numbers.length; next += 2 + data.close.length) {
+      listed.push(numbers[next]);
+      data.close.forEach((run, at) =>
+        exact.set(`${run}|${numbers[next]}|${numbers[next + 1]}`, numbers[next + 2 + at] / 1000));
+    }
+    const cutsOf = once((run) => {
+      const found = new Int8Array(n * size).fill(-1);
+      run.labels.forEach((label, at) => likely(run)[at].forEach(({ row, cut }) => { found[row * size + label] = cut; }));
+      return found;
+    });
+    /* The p of a label: known to a thousandth, or that it is at least `low` and below `high`. */
+    const probability = (run, row, label) => {
+      const known = exact.get(`${run.at}|${row}|${label}`);
+      if (known !== undefined) return { low: known, high: known, exact: true };
+      const cut = cutsOf(run)[row * size + label];
+      return cut < 0 ? { low: 0, high: run.likely.floor / 100 } : { low: cut / 100, high: Math.min(1, (cut + 1) / 100) };
+    };
+    const isTrue = (row, label) => truth()[row * size + label] === 1;
+    const isPredicted = (run, row, label) => decided(run)[row * size + label] === 1;
+    const isWrong = (run, row, label) => isTrue(row, label) !== isPredicted(run, row, label);
+    const labelsAt = (row, holds) => run0.labels.filter((label) => holds(row, label));
+    const run0 = data.runs[data.a];
+    /* How sure a run is at least of a wrong decision. */
+    const sure = (run, row, label) => {
+      const p = probability(run, row, label);
+      return isTrue(row, label) ? 1 - p.high : p.low;
+    };
+    const every = (holds) => {
+      const found = [];
+      for (let row = 0; row < n; row += 1) if (holds(row)) found.push(row);
+      return found;
+    };
+
+    /* What is fixed and broken from one run to another: decisions at 0.5, by label. */
+    const changesOf = once((from) => once((other) => {
+      const found = { fixed: [], broken: [] };
+      for (let row = 0; row < n; row += 1) {
+        for (const label of run0.labels) {
+          const before = isWrong(from, row, label);
+          if (before !== isWrong(other, row, label)) found[before ? "fixed" : "broken"].push({ row, label });
+        }
+      }
+      return found;
+    }));
+    const changes = (from, to) => changesOf(from)(to);
+
+    /* Texts that miss one label and wrongly get another, by 1/m where they wrongly get m. */
+    const confusion = once((run) => {
+      const found = new Float64Array(size * size);
+      for (let row = 0; row < n; row += 1) {
+        const missed = labelsAt(row, (at, label) => isTrue(at, label) && !isPredicted(run, at, label));
+        if (!missed.length) continue;
+        const given = labelsAt(row, (at, label) => !isTrue(at, label) && isPredicted(run, at, label));
+        for (const first of missed) for (const second of given) found[first * size + second] += 1 / given.length;
+      }
+      return found;
+    });
+
+    return {
+      ...data, n, size, labelsOf, counts, valueOf, ofLabel, judge, likely, truth, decided, half, listed, textOf,
+      shownRows, probability, isTrue, isPredicted, isWrong, labelsAt, sure, every, changes, confusion,
+    };
   };
 
   return { read, unpack, metrics, averages, mean, sum, CUTS, HALF };

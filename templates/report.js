@@ -84,7 +84,7 @@
       $("button.open", top).click();
     }
     const folded = target.tagName === "DETAILS" || target.closest("details");
-    if (folded || location.hash.includes("?")) target.scrollIntoView();
+    if (folded || location.hash.includes("?")) target.scrollIntoView({ behavior: "instant" });
   };
 
   /* --- Tables: sort, filter, pages, copy --- */
@@ -287,12 +287,14 @@
     box.append(button);
   });
 
-  Object.assign(goemo, { $, $$, make, copy, startTable });
+  const copyTable = (table, rows, button) => copy(asCsv(table, rows), button);
+  Object.assign(goemo, { $, $$, make, text, reveal, copy, copyTable });
 
   document.addEventListener("DOMContentLoaded", () => {
     startThemes();
     startContents();
-    $$(".table").forEach(startTable);
+    const scripted = $("#page-data") ? ".table:not([data-scripted])" : ".table";
+    $$(scripted).forEach(startTable);
     startCode();
     addEventListener("hashchange", reveal);
     reveal();

@@ -84,6 +84,8 @@ class Table:
     """Of each row, whether it is one of those that the last row above stands for."""
     browse: bool = False
     page_size: int = 25
+    scripted: bool = False
+    """Whether the script of a page writes the rows anew, from the data of the page."""
     collapsed: bool = False
 
     def __post_init__(self) -> None:

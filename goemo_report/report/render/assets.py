@@ -11,7 +11,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
-SCRIPTS: Final = ("numbers.js", "report.js", "explore.js")
+SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
 _IN_WHEEL: Final = _PACKAGE / "templates"
 _IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
 

@@ -170,6 +170,7 @@ class _Page:
             "collapsed": table.collapsed,
             "browse": table.browse,
             "page_size": table.page_size,
+            "scripted": table.scripted,
             "rows": len(table.rows),
             "view": self._table_view(table, table_id),
         }
@@ -192,6 +193,7 @@ class _Page:
                 "caption": visible(table.caption),
                 "browse": table.browse,
                 "page_size": table.page_size,
+                "scripted": table.scripted,
                 "rows": len(table.rows),
                 "view": self._table_view(table, table_id),
             },

@@ -32,7 +32,7 @@ def _table(featured: frozenset[int], table: Table) -> Table:
     if len(kept) < len(table.columns):
         rows = tuple(tuple(row[at] for at in kept) for row in rows)
         said.append(_runs(featured))
-    if len(rows) > PAGE_ROWS and not table.browse:
+    if len(rows) > PAGE_ROWS and (table.scripted or not table.browse):
         said.append(f"The first {PAGE_ROWS} of {len(rows):,} rows; JSON and CSV have all.")
         rows = rows[:PAGE_ROWS]
     left, groups = len(rows), []
@@ -46,7 +46,7 @@ def _table(featured: frozenset[int], table: Table) -> Table:
         row_groups=tuple(group for group in groups if group[1]),
         nested=table.nested[: len(rows)],
         caption=" ".join(filter(None, said)),
-        collapsed=table.collapsed or len(rows) < len(table.rows),
+        collapsed=table.collapsed or (len(rows) < len(table.rows) and not table.scripted),
     )
 
 

@@ -49,9 +49,9 @@ def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[
     for run in counted:
         runs[run.colour] |= _counts_of(run)
     for at, run in enumerate(counted):
+        own = {key: values[at] for key, values in differing.items() if values[at] is not None}
         runs[run.colour]["config"] = {
-            visible(key): shortened(visible(str(values[at])), _LONGEST)
-            for key, values in differing.items()
+            visible(key): shortened(visible(str(value)), _LONGEST) for key, value in own.items()
         }
     for run in close:
         runs[run.colour]["likely"] = _likely(run)

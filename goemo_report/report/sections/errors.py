@@ -73,23 +73,34 @@ class Wrong:
 
 
 def wrong_decisions(best: ComparedRun, other: ComparedRun | None, limit: int) -> list[Wrong]:
-    """One decision a text: of A's mistakes the surest, else where B is wrong and A is not."""
+    """One decision a text: of A's wrong ones the surest, else of B's where it is wrong."""
     predictions = best.predictions
     predicted = predictions.probabilities >= DEFAULT_THRESHOLD
-    found: dict[int, Wrong] = {}
-    for one in mistakes(predictions, predicted, limit):
-        known = found.get(one.row)
-        if known is None or known.confidence < one.confidence:
-            found[one.row] = Wrong(one.row, one.label, one.kind, one.confidence)
+    asked = [(predictions, {one.row: one.row for one in mistakes(predictions, predicted, limit)})]
     common = best.aligned(other) if other is not None else None
     if other is not None and common is not None and common.paired:
         parted = disagreements(predictions, other.predictions, common, DEFAULT_THRESHOLD, 5 * limit)
-        for part in parted:
-            p = part.other_probability if part.better == "first" else part.probability
-            kind = "false positive" if p >= DEFAULT_THRESHOLD else "false negative"
-            sure = p if p >= DEFAULT_THRESHOLD else 1.0 - p
-            found.setdefault(part.row, Wrong(part.row, part.label, kind, sure))
+        places = dict(zip(common.rows.tolist(), common.other_rows.tolist(), strict=True))
+        asked += [
+            (predictions, {one.row: one.row for one in parted if one.better == "other"}),
+            (other.predictions, {one.row: places[one.row] for one in parted}),
+        ]
+    found: dict[int, Wrong] = {}
+    for judged, rows in asked:
+        for row, place in rows.items():
+            if row not in found:
+                found[row] = _surest(judged, place, row, predictions.labels)
     return sorted(found.values(), key=lambda one: (-one.confidence, one.row))
+
+
+def _surest(judged: Predictions, place: int, row: int, labels: tuple[str, ...]) -> Wrong:
+    """The surest of the wrong decisions on a text that has one."""
+    p, truth = judged.probabilities[place], judged.truth[place]
+    shared = np.isin(judged.labels, labels)
+    sure = np.where(truth, 1.0 - p, p) * ((p >= DEFAULT_THRESHOLD) != truth) * shared
+    at = int(sure.argmax())
+    kind = "false negative" if truth[at] else "false positive"
+    return Wrong(row, labels.index(judged.labels[at]), kind, float(sure[at]))
 
 
 def shown_runs(comparison: Comparison) -> list[ComparedRun]:
@@ -144,6 +155,7 @@ def _texts(comparison: Comparison, limit: int) -> Table:
         rows=tuple(map(row, found)),
         browse=True,
         page_size=_PAGE,
+        scripted=bool(comparison.with_probabilities),
         row_header=-1,
         caption=f"A is {side(best)}{f', B is {side(other)}' if other else ''}. "
         f"{plural(len(found), 'text')}, the surest mistake of each; by confidence.",

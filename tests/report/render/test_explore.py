@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from goemo_report.analysis.multilabel import confusion
 from goemo_report.comparison import Comparison, Options, compare
 from goemo_report.metrics.counts import averages, count
 from goemo_report.report.render import render
@@ -133,3 +135,147 @@ def test_thresholds_are_copied_as_the_command_writes_them(
     assert best.tuned is not None
     expected = export_thresholds([(best.id, best.tuned.choice)])
     assert json.loads(page.evaluate("() => navigator.clipboard.readText()")) == expected
+
+
+def test_another_pair_is_compared_with_the_intervals_that_are_known(
+    opened: Opened, comparison: Comparison
+) -> None:
+    page, baseline, other = opened.page, comparison.baseline, comparison.others[0]
+    page.get_by_label("A", exact=True).select_option(baseline.key)
+    page.get_by_label("B", exact=True).select_option(other.key)
+    assert f"a={baseline.key}" in page.url
+    assert not page.locator("#differences-emotions-figure").is_visible()
+    found = page.evaluate("() => goemo.differences(goemo.a(), goemo.b())")
+    assert len(found) == len(comparison.labels)
+    for row in found:
+        label = comparison.labels[row["label"]]
+        expected = other.difference(f"f1_{label}")
+        assert expected is not None
+        assert row["value"] == pytest.approx(-expected.value, abs=1e-9)
+        assert row["low"] == pytest.approx(-expected.high, abs=1e-4)
+        assert row["clear"] == (expected.verdict != "tie")
+    assert page.locator("#a-to-b svg circle").count() == len(comparison.labels)
+    while "a=" in page.url:
+        page.go_back()
+    assert page.locator("#differences-emotions-figure").is_visible()
+
+
+def test_a_pair_that_was_not_tested_has_no_interval(browser: Browser, tmp_path: Path) -> None:
+    wanted = [
+        OfflineRun(model=f"model-{n}", run_id=f"m{n}", quality=0.5 + 0.04 * n, seed=n, texts=200)
+        for n in range(5)
+    ]
+    results = [run_result(run, number=number) for number, run in enumerate(wanted)]
+    report = build_report(
+        compare(results, options=Options(resamples=20, max_errors=2)),
+        created_at=datetime(2026, 3, 14, tzinfo=UTC),
+        command="",
+    )
+    (tmp_path / "five.html").write_text(render(report, "html"), encoding="utf-8")
+    found = _open(browser, tmp_path / "five.html", "#differences?a=R2&b=R3")
+    line = found.page.locator("#a-to-b .caption").first.inner_text()
+    assert line.count("no interval") == 2
+    assert "p =" not in line
+    assert found.complaints == []
+    found.page.context.close()
+
+
+def test_what_is_fixed_broken_and_confused_is_counted_as_python_counts(
+    opened: Opened, comparison: Comparison
+) -> None:
+    first, other = comparison.runs[:2]
+    truth = first.predictions.truth
+    ours, theirs = (run.predictions.probabilities >= 0.5 for run in (first, other))
+    script = """() => { const found = goemo.data.changes(goemo.data.runs[0], goemo.data.runs[1]);
+      return [found.fixed.length, found.broken.length]; }"""
+    fixed = ((ours != truth) & (theirs == truth)).sum()
+    broken = ((ours == truth) & (theirs != truth)).sum()
+    assert opened.page.evaluate(script) == [fixed, broken]
+    found = opened.page.evaluate("() => [...goemo.data.confusion(goemo.data.runs[0])]")
+    assert found == pytest.approx(confusion(truth, ours).counts.ravel().tolist(), abs=1e-9)
+
+
+def test_an_emotion_opens_from_its_row_and_its_dot_by_keyboard(
+    opened: Opened, comparison: Comparison
+) -> None:
+    page, best = opened.page, comparison.best
+    dialog = page.get_by_role("dialog")
+    dot = page.locator("#differences-emotions-figure .opens:visible").first
+    label = str(dot.get_attribute("aria-label")).split(", ")[-1]
+    dot.focus()
+    page.keyboard.press("Enter")
+    assert dialog.get_by_role("heading", level=2).inner_text() == label
+    row = dialog.locator("tbody tr").first.inner_text().split("\t")
+    at = best.labels.index(label)
+    for key, shown in zip(OF_CLASS, row[2:5], strict=True):
+        assert float(shown) == pytest.approx(best.found.scores.per_class[key][at], abs=5.1e-4)
+    page.keyboard.press("Escape")
+    assert dialog.count() == 0
+    page.go_back()
+    assert dialog.get_by_role("heading", level=2).inner_text() == label
+    page.reload()
+    assert dialog.get_by_role("heading", level=2).inner_text() == label
+    dialog.get_by_role("button", name="Close").click()
+    page.locator("#threshold-slider").get_by_text("Threshold of each emotion").first.click()
+    page.locator("#threshold-slider").get_by_role("button", name="grief").press("Enter")
+    assert dialog.get_by_role("heading", level=2).inner_text() == "grief"
+    assert "false positive" in dialog.inner_text()
+
+
+def test_errors_are_chosen_by_who_is_wrong_and_searched(
+    opened: Opened, comparison: Comparison
+) -> None:
+    page, best = opened.page, comparison.best
+    others = [run for run in comparison.runs if run is not best]
+    box = page.locator("#errors-texts")
+    rows, status = box.locator("tbody tr"), box.get_by_role("status")
+    assert rows.count() == 10
+    before = status.inner_text()
+    box.get_by_role("button", name="only A wrong").click()
+    assert "who=only+A+wrong" in page.url
+    found = [row.split("\t") for row in rows.all_inner_texts()]
+    assert {row[6] for row in found} == {"only A wrong"}
+    sure = [float(row[5]) for row in found]
+    assert sure == sorted(sure, reverse=True)
+    for row in found:
+        at, label = int(row[8]) - 1, best.labels.index(row[3])
+        truth = best.predictions.truth[at, label]
+        p = [run.predictions.probabilities[at, label] for run in (best, *others)]
+        assert [(one >= 0.5) != truth for one in p] == [True, False, False]
+        assert row[0] == best.predictions.texts[at]
+    page.go_back()
+    assert status.inner_text() == before
+    box.get_by_role("searchbox", name="Search").fill(found[0][0][:30])
+    assert "filtered from" in status.inner_text()
+    page.reload()
+    assert "filtered from" in status.inner_text()
+
+
+def test_without_javascript_a_hundred_errors_are_in_the_page(
+    browser: Browser, page_file: Path
+) -> None:
+    found = _open(browser, page_file, java_script_enabled=False)
+    assert found.page.locator("#errors-texts tbody tr").count() == 100
+    assert found.page.locator("#errors-texts tbody tr").last.is_visible()
+    assert "The first 100 of" in found.page.locator("#errors-texts figcaption").inner_text()
+    assert not found.page.locator(".pick, .explore, .chips").count()
+    found.page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_in_what_the_script_makes(
+    browser: Browser, page_file: Path, scheme: str
+) -> None:
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    for view in ("?b=R1&t=0.4", "?see=label.3"):
+        found = _open(browser, page_file, f"#{view}", color_scheme=scheme, bypass_csp=True)
+        page = found.page
+        page.evaluate("() => document.querySelectorAll('details').forEach(one => one.open = true)")
+        page.add_script_tag(content=axe)
+        told = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
+        assert [
+            f"{one['id']}: {node['html'][:160]}"
+            for one in told["violations"]
+            for node in one["nodes"][:3]
+        ] == []
+        page.context.close()
