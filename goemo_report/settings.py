@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from goemo_report.contract import SPLITS
-from goemo_report.errors import SettingsError
+from goemo_report.errors import ArgumentError, SettingsError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shortened, shown
 
 _OFFLINE_MODES: Final = ("offline", "dryrun")  # dryrun is wandb's older word
 _ONLINE_MODES: Final = ("online", "shared", "run")
+_OF_WANDB: Final = ("wandb", "offline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class FileKey:
 FILE_KEYS: Final[dict[str, FileKey]] = {
     "entity": FileKey("text", "W&B user or team"),
     "project": FileKey("text", "W&B project"),
+    "source": FileKey(
+        "text", "where runs come from: wandb, offline:DIR, mlflow:PLACE, trackio:DIR"
+    ),
     "wandb-dir": FileKey("text", "read offline runs below this directory"),
     "reports": FileKey("text", "directory that reports are written to"),
     "formats": FileKey(
@@ -64,16 +68,17 @@ class ProjectFile:
 
 @dataclass(frozen=True, slots=True)
 class SourceChoice:
-    """Where a RUN is looked for that does not say it itself: on W&B, or in the run logs below
-    `directory`.
+    """Where a RUN is looked for that does not say it itself: `kind` is a source by its name, and
+    `where` the directory or address that it reads.
 
     `entity` None means the default entity of the key; `project` None the guide's on W&B, every
-    project of a directory.
+    project elsewhere.
     """
 
     entity: str | None = None
     project: str | None = None
-    directory: Path | None = None
+    kind: str = "wandb"
+    where: str = ""
     validation: tuple[tuple[str, str], ...] = ()
     """Files of validation predictions for runs that are single files: (name of the run, file);
     without a name that of the only one."""
@@ -81,6 +86,11 @@ class SourceChoice:
     """Artifacts that hold the predictions of runs, as `[val=]ARTIFACT[:ALIAS][/FILE]`."""
     alias: str = ""
     """The alias or version of predictions that is meant; empty: the newest."""
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of offline run logs that is read, None for another source."""
+        return Path(self.where) if self.kind == "offline" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +106,46 @@ def load_settings(
     entity: str | None = None,
     project: str | None = None,
     wandb_dir: Path | None = None,
+    source: str | None = None,
     environ: Mapping[str, str],
     directory: Path,
 ) -> Settings:
     """Settle every source setting, as seen from a working directory.
 
-    None and empty variables count as not set.
+    None and empty variables count as not set; `source` is KIND or KIND:WHERE, and only W&B's own
+    kinds take entity and project from elsewhere than the arguments.
     Raises SettingsError for a pyproject.toml that cannot be used.
     """
+    if source and wandb_dir is not None:
+        raise ArgumentError(
+            f"{argument('source')} and {argument('wandb_dir')} were given", "Give one of the two"
+        )
     file = read_project_file(directory)
-    source = SourceChoice(
-        entity or environ.get("WANDB_ENTITY") or file.values.get("entity"),
-        project or environ.get("WANDB_PROJECT") or file.values.get("project"),
-        _offline_directory(environ, file, directory) if wandb_dir is None else wandb_dir,
-    )
-    return Settings(source, file)
+    if wandb_dir is not None:
+        kind, where = "offline", str(wandb_dir)
+    elif source:
+        kind, _, where = source.partition(":")
+    else:
+        kind, where = _settled(environ, file, directory)
+    if kind == "offline" and not where:
+        where = str(_wandb_directory(environ, directory))
+    if kind in _OF_WANDB:
+        entity = entity or environ.get("WANDB_ENTITY") or file.values.get("entity")
+        project = project or environ.get("WANDB_PROJECT") or file.values.get("project")
+    return Settings(SourceChoice(entity, project, kind, where), file)
 
 
-def _offline_directory(
-    environ: Mapping[str, str], file: ProjectFile, directory: Path
-) -> Path | None:
+def _settled(environ: Mapping[str, str], file: ProjectFile, directory: Path) -> tuple[str, str]:
+    """Kind and place of the source that environment and pyproject.toml name."""
     mode = environ.get("WANDB_MODE", "").lower()
     if mode in _OFFLINE_MODES:
-        return _wandb_directory(environ, directory)
-    if mode in _ONLINE_MODES or "wandb-dir" not in file.values:
-        return None
-    return Path(file.values["wandb-dir"])
+        return "offline", str(_wandb_directory(environ, directory))
+    if mode in _ONLINE_MODES:
+        return "wandb", ""
+    if "source" in file.values:
+        kind, _, where = file.values["source"].partition(":")
+        return kind, where
+    return ("offline", file.values["wandb-dir"]) if "wandb-dir" in file.values else ("wandb", "")
 
 
 def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:
@@ -150,6 +174,9 @@ def read_project_file(directory: Path) -> ProjectFile:
             for name in values.keys() & _PATH_KEYS:
                 named = user_path(values[name])
                 values[name] = str(named if folder == start else folder / named)
+            kind, colon, place = values.get("source", "").partition(":")
+            if place and "://" not in place and folder != start:
+                values["source"] = f"{kind}{colon}{folder / user_path(place)}"
             return ProjectFile(path, values)
     return ProjectFile()
 

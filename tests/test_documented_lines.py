@@ -31,12 +31,13 @@ from tests.conftest import MakeOnce
 from tests.documented_lines import PAGES_BY_HAND, mentioned, whole_lines
 from tests.generated_docs import ROOT
 from tests.sources.online import point_at
+from tests.sources.test_trackers import tracked
 from tests.train.conftest import RUN_ID, Finished, environment, finished
 from tests.train.forked import Forks
 from tests.wandb_server import SeedArtifact, SeedRun, WandbServer
 from tests.wandb_server.fixtures import wandb_server
 
-__all__ = ["finished", "wandb_server"]
+__all__ = ["finished", "tracked", "wandb_server"]
 
 LINES = whole_lines()
 TRAIN = [line for line in LINES if "goemo-train " in line or "goemo_train " in line]
@@ -189,8 +190,15 @@ def marked(line: str) -> object:
 
 @pytest.mark.parametrize("line", [marked(line) for line in REPORT])
 def test_a_report_line_runs(
-    line: str, folder: Path, wandb_server: WandbServer, seeds: list[SeedRun]
+    line: str,
+    folder: Path,
+    wandb_server: WandbServer,
+    seeds: list[SeedRun],
+    request: pytest.FixtureRequest,
 ) -> None:
+    if "--source" in line:
+        for place in request.getfixturevalue("tracked").iterdir():
+            (folder / place.name).symlink_to(place)
     wandb_server.store.entities.append("my-team")
     if not line.startswith("goemo-report sync"):
         for entity in wandb_server.store.entities:

@@ -27,7 +27,7 @@ def write_table(directory: Path, body: str) -> Path:
 
 def test_defaults_without_anything_set(tmp_path: Path) -> None:
     settings = settled(tmp_path)
-    assert settings.source == SourceChoice(entity=None, project=None, directory=None)
+    assert settings.source == SourceChoice(entity=None, project=None)
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:

@@ -41,9 +41,11 @@ def settled(
     val: Place | Sequence[Place] = (),
     predictions: Names = (),
     alias: str | None = None,
+    source: str | None = None,
 ) -> SourceChoice:
     """Where runs are read from: arguments, then environment, then pyproject.toml.
 
+    `source` is NAME or NAME:PLACE, as `mlflow:mlruns`.
     `val` are files of validation predictions, FILE or NAME=FILE; `predictions` and `alias` name
     the artifacts that hold predictions. Raises SettingsError for names that are none.
     """
@@ -51,8 +53,17 @@ def settled(
 
     directory = None if wandb_dir is None else Path(wandb_dir)
     found = load_settings(
-        entity=entity, project=project, wandb_dir=directory, environ=os.environ, directory=Path()
+        entity=entity,
+        project=project,
+        wandb_dir=directory,
+        source=source,
+        environ=os.environ,
+        directory=Path(),
     ).source
+    if source:
+        from goemo_report.sources.resolve import check_source
+
+        check_source(found)
     several = [val] if isinstance(val, str | os.PathLike) else val
     for name in each(predictions):
         NamedPredictions.of(name)

@@ -477,6 +477,7 @@ def compare(
     texts: bool = True,
     max_errors: int = 20,
     raters: Place | Sequence[Place] = (),
+    source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -503,7 +504,8 @@ def compare(
         max_errors: texts that the report shows for each label and kind of error.
         raters: files of GoEmotions' raw ratings, a row for each rater and text, that show how well
             a held-out rater agrees with the others.
-        wandb_dir: as in `runs`, for RUN names.
+        source: as in `runs`, for RUN names.
+        wandb_dir: likewise.
         entity: as in `runs`.
         project: as in `runs`.
         progress: show a bar.
@@ -520,7 +522,8 @@ def compare(
     check_split(split)
     wanted = list(items(runs, others))
     skipped = runs.skipped if isinstance(runs, Runs) else ()
-    choice, where = chosen_labels(labels, map_to), settled(wandb_dir, entity, project)
+    choice = chosen_labels(labels, map_to)
+    where = settled(wandb_dir, entity, project, source=source)
     rated = [raters] if isinstance(raters, str | os.PathLike) else list(raters)
     ratings = read_ratings([Path(one) for one in rated]) if rated else None
     with Bar(progress) as bar:

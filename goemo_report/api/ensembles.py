@@ -22,6 +22,7 @@ def ensemble(
     *others: Comparable,
     split: Split = "test",
     output: Place | None = None,
+    source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -37,7 +38,8 @@ def ensemble(
         others: more of them.
         split: `test` or `val`; predictions in memory count as this split.
         output: also write both splits, config and thresholds to this directory, as a run.
-        wandb_dir: as in `runs`, for RUN names.
+        source: as in `runs`, for RUN names.
+        wandb_dir: likewise.
         entity: as in `runs`.
         project: as in `runs`.
         progress: show a bar.
@@ -46,7 +48,7 @@ def ensemble(
         DataError: other texts, labels or true labels, with the counts; fewer than two runs.
 
     """
-    where = settled(wandb_dir, entity, project)
+    where = settled(wandb_dir, entity, project, source=source)
     found = averaged(runs, *others, split=split, where=where, progress=progress)
     if output is not None:
         found.write(Path(output))

@@ -250,6 +250,7 @@ def runs(
     predictions: Names = (),
     alias: str | None = None,
     everything: bool = False,
+    source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -278,6 +279,8 @@ def runs(
         alias: of predictions that were logged several times the version with this alias, as
             `best`; without it the newest.
         everything: also runs that are reports, and those that cannot be read whole.
+        source: where runs come from: `wandb`, `offline:DIR` (as `wandb_dir`), `mlflow:PLACE` (a
+            tracking directory, its mlflow.db, or a server's address) or `trackio:DIR`.
         wandb_dir: read offline run logs below this directory, and nothing of W&B.
         entity: W&B user or team; default as in `goemo-report`: environment, then
             `[tool.goemo]` in pyproject.toml, then the key's own.
@@ -307,15 +310,15 @@ def runs(
         sort=sort,
         limit=limit,
     )
-    choice = settled(wandb_dir, entity, project, val, predictions, alias)
+    choice = settled(wandb_dir, entity, project, val, predictions, alias, source)
     names = [os.fspath(one) for one in references]
     if everything:
-        source = open_source(choice)
-        listing = find_runs(source, [source.find_run(name) for name in names], query)
+        opened = open_source(choice)
+        listing = find_runs(opened, [opened.find_run(name) for name in names], query)
     else:
-        source, listing = gather(choice, names, query)
+        opened, listing = gather(choice, names, query)
     key = query.sort.key if query.sort else None
-    return Runs(listing.runs, source, choice, listing.skipped, progress, sorted_by=key)
+    return Runs(listing.runs, opened, choice, listing.skipped, progress, sorted_by=key)
 
 
 def run(
@@ -324,6 +327,7 @@ def run(
     val: Place | Sequence[Place] = (),
     predictions: Names = (),
     alias: str | None = None,
+    source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -337,6 +341,7 @@ def run(
         val: as in `runs`.
         predictions: as in `runs`.
         alias: as in `runs`.
+        source: as in `runs`.
         wandb_dir: as in `runs`.
         entity: as in `runs`.
         project: as in `runs`.
@@ -346,9 +351,9 @@ def run(
         NotFoundError: there is none, or the name fits several.
 
     """
-    choice = settled(wandb_dir, entity, project, val, predictions, alias)
-    source, record = find_one(choice, os.fspath(reference))
-    return Run(record, source, choice, progress)
+    choice = settled(wandb_dir, entity, project, val, predictions, alias, source)
+    opened, record = find_one(choice, os.fspath(reference))
+    return Run(record, opened, choice, progress)
 
 
 def _dotted(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,7 @@ def score(
     map_to: str | None = None,
     artifact: Names = (),
     alias: str | None = None,
+    source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
@@ -186,7 +187,8 @@ def score(
         map_to: of predictions, a file or a run: as in `Run.predictions`.
         artifact: of a run, where its predictions have another name: as `predictions` of `runs`.
         alias: of a run: as in `runs`.
-        wandb_dir: as in `runs`, for what names a run; likewise `entity` and `project`.
+        source: as in `runs`, for what names a run; likewise the following three.
+        wandb_dir: see `source`.
         entity: see `wandb_dir`.
         project: see `wandb_dir`.
         progress: show a bar while a run is read.
@@ -214,7 +216,7 @@ def score(
                 raise DataError(f"{predictions!r} has other labels", "Leave labels out")
             held = choice.on(predictions)
         else:
-            where = partial(settled, wandb_dir, entity, project, (), artifact, alias)
+            where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
             held = _read(predictions, split, where, choice, progress)
         predicted = held.predicted if threshold is None else None
         if threshold is not None and not held.has_probabilities:

@@ -24,15 +24,16 @@ Notify = Callable[[str], None]
 
 def diagnose(
     *,
+    source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
     project: str | None = None,
     notify: Notify,
 ) -> Diagnosis:
-    """Whether W&B, or with `wandb_dir` a directory of offline runs, is set up."""
+    """Whether W&B, or another source such as a directory of offline runs, can be read."""
     from goemo_report.sources import doctor
 
-    return doctor.diagnose(settled(wandb_dir, entity, project), notify)
+    return doctor.diagnose(settled(wandb_dir, entity, project, source=source), notify)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,12 @@ from goemo_report.settings import read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_TRACKER_OPTION = click.option(
+    "--source",
+    metavar="NAME[:PLACE]",
+    help="Read runs of wandb, offline:DIR, mlflow:PLACE (a tracking directory, an mlflow.db or a "
+    "server) or trackio:DIR.",
+)
 _SOURCE_OPTIONS = (
     click.option("--entity", metavar="NAME", help="W&B user or team.  [env: WANDB_ENTITY]"),
     click.option("--project", metavar="NAME", help="W&B project.  [env: WANDB_PROJECT]"),
@@ -61,7 +67,7 @@ _FILTER_OPTIONS = tuple(
     for name, (option, metavar, meaning, kind) in FILTERS.items()
 )
 _HEADINGS = {
-    "Where runs come from": ("entity", "project", "wandb_dir"),
+    "Where runs come from": ("entity", "project", "wandb_dir", "source"),
     "Which runs": tuple(FILTERS),
 }
 
@@ -141,13 +147,14 @@ def artifact_options(command: _Command) -> _Command:
     )(wrapped)
 
 
-def asks(*, filters: bool) -> Callable[[_Command], _Command]:
+def asks(*, filters: bool, trackers: bool = True) -> Callable[[_Command], _Command]:
     """Options of a command that reads runs, given to it as `asked`: arguments of `runs`, or of
-    `run` without the filters.
+    `run` without the filters. `trackers`: whether runs may come from other trackers than W&B.
 
     Options that were not typed take their value from `[tool.goemo]` where it has one.
     """
-    names = ("entity", "project", "wandb_dir", *(FILTERS if filters else ()), *_OPTIONAL)
+    place = ("entity", "project", "wandb_dir", *(("source",) if trackers else ()))
+    names = (*place, *(FILTERS if filters else ()), *_OPTIONAL)
 
     def decorate(command: _Command) -> _Command:
         @functools.wraps(command)
@@ -162,11 +169,13 @@ def asks(*, filters: bool) -> Callable[[_Command], _Command]:
             try:
                 return command(asked=asked, **values)
             except GoemoError as error:
-                if asked["wandb_dir"] is not None:
-                    error.remedy = _with_directory(error.remedy, asked["wandb_dir"])
+                for name, option in (("wandb_dir", "--wandb-dir"), ("source", "--source")):
+                    if asked.get(name) is not None:
+                        error.remedy = _with_option(error.remedy, option, str(asked[name]))
                 raise
 
-        options = (*_SOURCE_OPTIONS, *(_FILTER_OPTIONS if filters else ()))
+        tracker = (_TRACKER_OPTION,) if trackers else ()
+        options = (*_SOURCE_OPTIONS, *tracker, *(_FILTER_OPTIONS if filters else ()))
         wrapped: Any = debug_option(settled)
         for option in reversed(options):
             wrapped = option(wrapped)
@@ -214,12 +223,13 @@ def label_options(*, rolls_up: bool) -> Callable[[_Command], _Command]:
     return decorate
 
 
-def _with_directory(remedy: str, directory: Path | None) -> str:
-    """A remedy whose command lines read the directory that was read."""
-    option = f" --wandb-dir {shlex.quote(str(directory))}"
+def _with_option(remedy: str, option: str, value: str) -> str:
+    """A remedy whose command lines read the source that was read."""
     return re.sub(
         r"`(goemo-report (?:runs|show|compare|audit)\b[^`]*)`",
-        lambda found: found[0] if "--wandb-dir" in found[1] else f"`{found[1]}{option}`",
+        lambda found: (
+            found[0] if option in found[1] else f"`{found[1]} {option} {shlex.quote(value)}`"
+        ),
         remedy,
     )
 

@@ -62,7 +62,7 @@ def command(
             note_skipped(runs.skipped)
             done = runs.download(only=only, root=root)
         else:
-            place = {name: asked[name] for name in ("wandb_dir", "entity", "project")}
+            place = {name: asked[name] for name in ("source", "wandb_dir", "entity", "project")}
             done = [setup.download_named(run, only=only, root=root, progress=bar, **place)]
     for one in done:
         for item in one.artifacts:

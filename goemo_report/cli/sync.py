@@ -30,7 +30,7 @@ ORDER = 90
     metavar="SECONDS",
     help="Stop an upload after so long.  [default: by its size, at least 120]",
 )
-@asks(filters=True)
+@asks(filters=True, trackers=False)
 @format_option("table", "json")
 @output_option
 @click.pass_context

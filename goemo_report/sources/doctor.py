@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from goemo_report import __version__
 from goemo_report.contract import STATUS_TAGS
-from goemo_report.errors import GoemoError, argument
+from goemo_report.errors import GoemoError, SourceError, argument
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural, size
 from goemo_report.settings import SourceChoice
@@ -77,8 +77,12 @@ class Diagnosis:
 
 def diagnose(choice: SourceChoice, notify: Notify) -> Diagnosis:
     """Check what the settings choose: the server, or a directory of offline runs."""
-    if choice.directory is not None:
-        return diagnose_offline(open_source(choice), choice.directory)
+    if choice.kind != "wandb":
+        try:
+            source = open_source(choice)
+        except SourceError as error:
+            return Diagnosis((_versions(), _failed("runs", error)))
+        return diagnose_offline(source, choice.directory or source.description)
     return diagnose_online(entity=choice.entity, project=choice.project, notify=notify)
 
 
@@ -101,9 +105,12 @@ def diagnose_online(
     return Diagnosis((*checks, _cache(cache), _disk(cache)))
 
 
-def diagnose_offline(source: RunSource, directory: Path, cache: Cache | None = None) -> Diagnosis:
-    """Check a directory of offline runs; no key and no network are needed."""
+def diagnose_offline(
+    source: RunSource, directory: Path | str, cache: Cache | None = None
+) -> Diagnosis:
+    """Check what is not W&B's server, such as a directory of offline runs; no key is needed."""
     cache = cache or Cache()
+    where = f"below {directory}" if isinstance(directory, Path) else f"in {directory}"
     try:
         listing = source.list_runs(RunQuery())
     except GoemoError as error:
@@ -111,12 +118,12 @@ def diagnose_offline(source: RunSource, directory: Path, cache: Cache | None = N
     else:
         runs = listing.runs
         found = [
-            Check("offline runs", "ok", f"{len(runs)} below {directory}")
+            Check("offline runs", "ok", f"{len(runs)} {where}")
             if runs
             else Check(
                 "offline runs",
                 "failed",
-                f"none below {directory}",
+                f"none {where}",
                 f"Check {argument('wandb_dir')}",
             )
         ]

@@ -6,9 +6,16 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Final
 
-from goemo_report.errors import GoemoError, NotFoundError, SettingsError, argument
+from goemo_report.errors import (
+    ArgumentError,
+    GoemoError,
+    NotFoundError,
+    SettingsError,
+    argument,
+)
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
@@ -28,19 +35,33 @@ CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] 
 """What each source makes of a RUN argument by its look: the source to ask, None for the one
 that was chosen, and what to ask it for. The first that does not answer None counts."""
 
+SOURCES: Final = {
+    "wandb": "wandb_api.source",
+    "offline": "offline_logs.source",
+    "mlflow": "mlflow",
+    "trackio": "trackio",
+}
+"""The module of each source by its name in `--source NAME:PLACE`; its `open_source` takes the
+choice."""
+
 _MOST_TAGS_NAMED: Final = 20
 _MOST_VALUES_NAMED: Final = 8
 
 
 def open_source(choice: SourceChoice) -> RunSource:
-    """The source that was chosen; nothing is read before it is needed."""
-    if choice.directory is not None:
-        from goemo_report.sources.offline_logs.source import LogSource
+    """The source that was chosen; what it reads is read when it is needed."""
+    check_source(choice)
+    module = import_module(f"goemo_report.sources.{SOURCES[choice.kind]}")
+    source: RunSource = module.open_source(choice)
+    return source
 
-        return LogSource(choice.directory, project=choice.project)
-    from goemo_report.sources.wandb_api.source import ApiSource
 
-    return ApiSource(entity=choice.entity, project=choice.project)
+def check_source(choice: SourceChoice) -> None:
+    """Raise ArgumentError for a kind of source that is not known."""
+    if choice.kind not in SOURCES:
+        raise ArgumentError(
+            f"there is no source {shown(choice.kind)}", f"Sources: {', '.join(SOURCES)}"
+        )
 
 
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
@@ -251,7 +272,7 @@ def _about_paths(
     """A clearer error where a RUN that was not found is a path, None where it is not."""
     from goemo_report.sources.offline_logs.folders import scan
 
-    online = choice.directory is None
+    online = choice.kind == "wandb"
     for text in references:
         path = user_path(text)
         if path.is_dir() and (count := len(scan(path).logs)) > 1:
@@ -282,7 +303,8 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in listed.skipped)
         return NotFoundError(
             f"no run in {where} can be read ({reasons})" if reasons else f"no runs in {where}",
-            f"Check {argument('wandb_dir')}, {argument('project')} and {argument('entity')}",
+            f"Check {argument('source')}, {argument('wandb_dir')}, {argument('project')} and "
+            f"{argument('entity')}",
         )
     tags = Counter(tag for run in runs for tag in run.tags)
     conditions = _conditions(query)

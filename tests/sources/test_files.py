@@ -91,7 +91,7 @@ def test_a_file_gets_its_validation_predictions_by_name() -> None:
 
 def test_files_and_runs_mix(tmp_path: Path) -> None:
     make_runs(tmp_path / "logs", [OfflineRun("distilbert-base", run_id="abc")])
-    choice = SourceChoice(directory=tmp_path / "logs")
+    choice = SourceChoice(kind="offline", where=str(tmp_path / "logs"))
     _, listing = gather(choice, ["a.csv", "abc", "x=a.csv"], RunQuery())
     assert [run.id for run in listing.runs] == ["a.csv", "abc", "x=a.csv"]
 
@@ -101,11 +101,17 @@ def test_a_bare_word_that_is_a_file_and_a_run_is_refused(tmp_path: Path) -> None
     Path("bert").mkdir()
     write_prediction_file(Path("bert", "test_predictions.csv"), OfflineRun(), "test")
     with pytest.raises(NotFoundError, match=r"Write \./bert for the file"):
-        find_one(SourceChoice(directory=tmp_path / "logs"), "bert")
-    assert find_one(SourceChoice(directory=tmp_path / "logs"), "./bert")[1].name == "bert"
+        find_one(SourceChoice(kind="offline", where=str(tmp_path / "logs")), "bert")
+    assert (
+        find_one(SourceChoice(kind="offline", where=str(tmp_path / "logs")), "./bert")[1].name
+        == "bert"
+    )
     Path("only").mkdir()
     write_prediction_file(Path("only", "test_predictions.csv"), OfflineRun(), "test")
-    assert find_one(SourceChoice(directory=tmp_path / "logs"), "only")[1].name == "only"
+    assert (
+        find_one(SourceChoice(kind="offline", where=str(tmp_path / "logs")), "only")[1].name
+        == "only"
+    )
 
 
 def test_a_damaged_config_is_one_line() -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from goemo_report.errors import NotFoundError, SourceError, argument
 from goemo_report.formats.files import user_path
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -324,3 +325,8 @@ class LogSource(RunSource):
 
 def _report(progress: Progress, file: ArtifactFile, before: int, total: int, read: int) -> None:
     progress(f"checking {file.path}", min(before + read, total), total)
+
+
+def open_source(choice: SourceChoice) -> LogSource:
+    """The source of the run logs below a directory."""
+    return LogSource(Path(choice.where), project=choice.project)

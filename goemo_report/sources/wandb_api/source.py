@@ -17,6 +17,7 @@ from typing import Any
 from goemo_report.contract import PROJECT
 from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument, reading
 from goemo_report.formats.text import printable
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -345,3 +346,8 @@ class ApiSource(RunSource):
                 f"Choose one with {argument('entity')} or WANDB_ENTITY",
             )
         return str(viewer["entity"])
+
+
+def open_source(choice: SourceChoice) -> ApiSource:
+    """The source of W&B's server."""
+    return ApiSource(entity=choice.entity, project=choice.project)

@@ -52,7 +52,7 @@ def only_run(root: Path) -> RunRecord:
 
 class TestListing:
     def test_every_run_with_all_that_it_logged(self, offline_root: Path) -> None:
-        source: RunSource = open_source(SourceChoice(directory=offline_root))
+        source: RunSource = open_source(SourceChoice(kind="offline", where=str(offline_root)))
         runs = source.list_runs(EVERYTHING).runs
         assert [run.id for run in runs] == [run.id for run in STANDARD_RUNS]
         for made, run in zip(STANDARD_RUNS, runs, strict=True):

@@ -1,0 +1,219 @@
+"""What trackers that keep runs in a database or in folders have in common: a source made of runs,
+their rows and their files."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from goemo_report.contract import Role, artifact_role
+from goemo_report.errors import NotFoundError, SourceError, argument
+from goemo_report.formats.sniff import has_table_ending, stem
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    Listing,
+    LocalFile,
+    LostFiles,
+    RunQuery,
+    RunRecord,
+    SkippedFile,
+    SkippedRun,
+)
+from goemo_report.sources.references import choose, parse_reference
+from goemo_report.sources.store import md5_of
+
+_STEMS: Final[dict[str, Role]] = {
+    "test_predictions": "test-predictions",
+    "val_predictions": "val-predictions",
+    "per_class_metrics": "per-class-metrics",
+}
+_CONFIG: Final = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of a run: its path in its artifact, its size, its place on this machine if it is here,
+    and its path as it was logged."""
+
+    path: str
+    size: int
+    local: Path | None = None
+    logged: str = ""
+
+
+class TrackedSource(RunSource):
+    """A source of which a subclass says runs, histories and files; names and roles follow."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, dict[str, Kept]] = {}  # by artifact id and path in it
+
+    @abstractmethod
+    def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
+        """Runs from the newest on; the query may spare some that do not match."""
+
+    @abstractmethod
+    def logged_files(self, run: RunRecord) -> Iterable[tuple[ArtifactRef, Sequence[Kept]]]:
+        """What a run logged, the newest version of each name last."""
+
+    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:  # noqa: ARG002 # others ask
+        """A file on this machine. Its path is checked by whoever listed it."""
+        if kept.local is None or not kept.local.is_file():
+            return SkippedFile(kept.path, f"{kept.local or kept.path} is not there")
+        return kept.local
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """Runs that match, ordered by creation, then id; read no further than the limit asks."""
+        found: list[RunRecord] = []
+        skipped: list[SkippedRun] = []
+        most = query.limit if query.sort is None else None
+        for run in self.newest_first(query):
+            if isinstance(run, SkippedRun):
+                skipped.append(run)
+            elif query.matches(run):
+                found.append(run)
+                if len(found) == most:
+                    break
+        found.sort(key=lambda run: (run.created_at or datetime.min.replace(tzinfo=UTC), run.id))
+        return Listing(tuple(found), tuple(skipped))
+
+    def find_run(self, reference: str) -> RunRecord:
+        """The one run that an id, a name, project/id or project/name names."""
+        return choose(parse_reference(reference), self.list_runs(RunQuery()).runs, self.description)
+
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # see below
+        """None: what cannot be read is met when it is read."""
+        return {}
+
+    def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
+        """What one run logged."""
+        found = list(self.logged_files(run))
+        for artifact, files in found:
+            self._files[artifact.id] = {kept.path: kept for kept in files}
+        return tuple(artifact for artifact, _ in found)
+
+    def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
+        """The files of one artifact with the digests that they have now; of tables also those
+        that have to be fetched for it."""
+        if artifact.id not in self._files:
+            raise NotFoundError(f"no artifact {artifact.name} in {self.description}", "")
+        found = []
+        for path, kept in sorted(self._files[artifact.id].items()):
+            digest = ""
+            if kept.local is not None or artifact.role in _STEMS.values():
+                local = self.local_copy(artifact, kept)
+                if isinstance(local, SkippedFile):
+                    return LostFiles(f"{artifact.name}: {local.path}: {local.reason}")
+                digest = md5_of(local)
+            found.append(ArtifactFile(path, kept.size, digest))
+        return tuple(found)
+
+    def fetch(
+        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
+    ) -> list[LocalFile]:
+        """The files where they are, or copies of them."""
+        found: list[LocalFile] = []
+        for number, (artifact, file) in enumerate(wanted):
+            progress(f"reading {file.path}", number, len(wanted))
+            kept = self._files[artifact.id].get(file.path)
+            missing = SkippedFile(file.path, f"it is not in {artifact.name}")
+            found.append(missing if kept is None else self.local_copy(artifact, kept))
+        return found
+
+
+def grouped(run: RunRecord, files: Sequence[Kept]) -> list[tuple[ArtifactRef, list[Kept]]]:
+    """Files that a run logged by path alone, as artifacts: each table with a name of the guide's,
+    each folder with a config.json as a checkpoint, the rest by its first folder."""
+    folders = sorted(
+        (kept.path.removesuffix(_CONFIG) for kept in files if kept.path.endswith(f"/{_CONFIG}")),
+        key=len,
+    )
+    groups: dict[tuple[str, Role | None], list[Kept]] = {}
+    for kept in files:
+        folder = next((one for one in folders if kept.path.startswith(one)), "")
+        role = role_of_path(kept.path)
+        name = kept.path if role else kept.path.split("/", 1)[0]
+        if folder and role is None:
+            name, role = folder.rstrip("/"), "checkpoint"
+        groups.setdefault((name, role), []).append(kept)
+    found = []
+    for (name, role), own in groups.items():
+        reference = ArtifactRef(
+            id=f"{run.id}/{name}",
+            name=name.replace("/", "-"),
+            type="model" if role == "checkpoint" else "dataset" if role else "files",
+            version=None,
+            digest="",
+            size=sum(kept.size for kept in own),
+            role=role or artifact_role(name, run.id),
+            run_id=run.id,
+            is_offline=True,
+        )
+        inner = f"{name}/"
+        found.append((reference, [_within(kept, inner, role) for kept in own]))
+    return found
+
+
+def _within(kept: Kept, folder: str, role: Role | None) -> Kept:
+    """A file by its path in the artifact."""
+    if role not in {None, "checkpoint"} or kept.path + "/" == folder:
+        return replace(kept, path=kept.path.rsplit("/", 1)[-1], logged=kept.path)
+    return replace(kept, path=kept.path.removeprefix(folder), logged=kept.path)
+
+
+def role_of_path(path: str) -> Role | None:
+    """What a logged file is by its name: `test_predictions.csv`, whatever its folder."""
+    name = path.rsplit("/", 1)[-1]
+    return _STEMS.get(stem(name)) if has_table_ending(name) else None
+
+
+def files_below(root: Path) -> list[Kept]:
+    """Every regular file below a folder; links are not followed, since they may lead elsewhere."""
+    found = []
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            if not path.is_symlink() and path.is_file():
+                found.append(Kept(path.relative_to(root).as_posix(), path.stat().st_size, path))
+    return sorted(found, key=lambda kept: kept.path)
+
+
+def moment(milliseconds: Any) -> datetime | None:
+    """A time in milliseconds since 1970, None where it is none."""
+    try:
+        return datetime.fromtimestamp(float(milliseconds) / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+class Database:
+    """A SQLite file that is read and never written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise SourceError(f"there is no database {path}", f"Check {argument('source')}")
+
+    def rows(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query, one at a time. Raises SourceError where the file is no such database."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        # What is in no use is opened so that SQLite puts no files of its own beside it.
+        still = "" if log.is_file() and log.stat().st_size else "&immutable=1"
+        address = f"file:{quote(str(self.path.resolve()))}?mode=ro{still}"
+        try:
+            with closing(sqlite3.connect(address, uri=True)) as connection:
+                yield from connection.execute(query, values)
+        except sqlite3.DatabaseError as error:
+            raise SourceError(f"{self.path} cannot be read: {error}", _OTHER) from error
+
+
+_OTHER: Final = "Check that it is the tracker's database, and of a version that is known here"

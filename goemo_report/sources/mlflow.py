@@ -1,0 +1,511 @@
+"""Runs of MLflow: a tracking directory, its SQLite database, or a server. Read only.
+
+MLflow itself is not needed: folders are read as its file store writes them, the database by its
+tables, a server by its REST API.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import unquote, urlsplit
+
+from goemo_report.errors import SourceError, argument, first_line, reading
+from goemo_report.formats.files import chunks, user_path
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.local_tracker import (
+    Database,
+    Kept,
+    TrackedSource,
+    files_below,
+    grouped,
+    moment,
+)
+from goemo_report.sources.model import (
+    ArtifactRef,
+    History,
+    LocalFile,
+    RunQuery,
+    RunRecord,
+    SkippedFile,
+    SkippedRun,
+)
+from goemo_report.sources.store import private_cache
+
+_STATES: Final = {
+    "1": "running", "2": "pending", "3": "finished", "4": "failed", "5": "killed",
+    "RUNNING": "running", "SCHEDULED": "pending", "FINISHED": "finished", "FAILED": "failed",
+    "KILLED": "killed",
+}  # fmt: skip
+"""By name, and by the number that the file store writes."""
+_PAGE: Final = 500
+_MOST_FOLDERS: Final = 1000  # of artifacts, each of which is a request
+_TRUE: Final = ("", "true", "1", "yes")
+_HUGE: Final = 1.7976931348623157e308  # what MLflow's database has for infinity
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run as MLflow has it. `steps` are (key, value, step) where they cost nothing."""
+
+    id: str
+    name: str
+    experiment: str
+    status: str
+    start: Any
+    artifacts: str
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    url: str | None = None
+
+
+class _Store(Protocol):
+    """One way in which MLflow keeps runs."""
+
+    description: str
+
+    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
+        """Runs that are not deleted."""
+        ...
+
+    def steps(self, run: RunRecord) -> Iterable[tuple[str, float, int]]:
+        """(key, value, step) of every value logged, in the order logged."""
+        ...
+
+    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
+        """The files that a run logged."""
+        ...
+
+
+def open_source(choice: SourceChoice) -> MlflowSource:
+    """The source of `mlflow:PLACE`; without a place what MLFLOW_TRACKING_URI names, `mlflow.db` or
+    `mlruns`."""
+    place = choice.where or os.environ.get("MLFLOW_TRACKING_URI") or "."
+    return MlflowSource(_store(place), choice.project)
+
+
+def _store(place: str) -> _Store:
+    scheme = place.partition(":")[0] if "://" in place or place.startswith("file:") else ""
+    if scheme in {"http", "https"}:
+        return _Server(place)
+    if scheme == "sqlite":
+        return _Tables(Database(user_path(place.removeprefix("sqlite:///"))))
+    if scheme == "file":
+        place = unquote(urlsplit(place).path)
+    elif scheme:
+        raise SourceError(
+            f"MLflow at {scheme}:// cannot be read directly",
+            "Start `mlflow server` on it, and give the server's address",
+        )
+    path = user_path(place)
+    if path.is_file():
+        return _Tables(Database(path))
+    if (path / "mlflow.db").is_file():
+        return _Tables(Database(path / "mlflow.db"))
+    for folder in (path, path / "mlruns"):
+        if any(folder.glob("*/meta.yaml")):
+            return _Folders(folder)
+    if path.name == "mlruns" and path.with_name("mlflow.db").is_file():  # artifacts alone
+        return _Tables(Database(path.with_name("mlflow.db")))
+    raise SourceError(
+        f"there are no MLflow runs in {path}",
+        "Give a tracking directory, its mlflow.db, or the address of a server",
+    )
+
+
+class MlflowSource(TrackedSource):
+    """Runs of all experiments, or of the one called `experiment`."""
+
+    def __init__(self, store: _Store, experiment: str | None = None) -> None:
+        super().__init__()
+        self._store, self._experiment = store, experiment
+        self._places: dict[str, str] = {}
+
+    @property
+    def description(self) -> str:
+        """Where MLflow keeps them."""
+        within = f", experiment {self._experiment}" if self._experiment else ""
+        return f"MLflow {self._store.description}{within}"
+
+    def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
+        """Runs of the experiments from the newest on."""
+        for run in self._store.newest_first(query, self._experiment):
+            if isinstance(run, SkippedRun):
+                yield run
+                continue
+            self._places[run.id] = run.artifacts
+            tags = run.tags
+            yield RunRecord(
+                id=run.id,
+                name=run.name or tags.get("mlflow.runName") or run.id,
+                entity=None,
+                project=run.experiment,
+                url=run.url,
+                state=_STATES.get(run.status, run.status.lower()),
+                tags=_tags(tags),
+                created_at=moment(run.start),
+                config={key: _value(text) for key, text in run.params.items()},
+                summary=run.metrics,
+                origin=f"{run.experiment}/{run.id}",
+                group=tags.get("mlflow.parentRunId"),
+                notes=tags.get("mlflow.note.content", ""),
+            )
+
+    def history_of(self, run: RunRecord) -> History:
+        """Every step with all that was logged at it; of values logged twice the later one."""
+        rows: dict[int, dict[str, Any]] = defaultdict(dict)
+        for key, value, step in self._store.steps(run):
+            rows[step][key] = value
+        return tuple({"_step": step, **rows[step]} for step in sorted(rows))
+
+    def logged_files(self, run: RunRecord) -> Iterable[tuple[ArtifactRef, Sequence[Kept]]]:
+        """The files that the run logged, put together as artifacts."""
+        if run.id not in self._places:
+            self.find_run(run.path)
+        return grouped(run, self._store.files(run, self._places[run.id]))
+
+    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
+        """The file, or a copy of what the server has."""
+        if isinstance(self._store, _Server) and kept.local is None:
+            return self._store.download(artifact.run_id, kept)
+        return super().local_copy(artifact, kept)
+
+
+def _tags(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Tags as W&B has them: `tags` is a list, a key without value (or true) is a tag, any other is
+    KEY=VALUE. What MLflow sets itself is none."""
+    found: list[str] = []
+    for key, value in tags.items():
+        if key.startswith("mlflow."):
+            continue
+        if key == "tags":
+            found += [one.strip() for one in value.split(",") if one.strip()]
+        else:
+            found.append(key if value.lower() in _TRUE else f"{key}={value}")
+    return tuple(dict.fromkeys(found))
+
+
+def _value(text: str) -> Any:
+    """A parameter, which MLflow keeps as text, as what it was: a number, true, false or None."""
+    known = {"True": True, "False": False, "None": None}
+    if text in known:
+        return known[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _number(value: Any, is_nan: Any = False) -> float:
+    number = math.nan if is_nan else float(value)
+    return math.copysign(math.inf, number) if abs(number) >= _HUGE else number
+
+
+# --- Folders, as MLflow's file store writes them ------------------------------------------
+
+
+class _Folders:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.description = f"in {root}"
+        self._homes: dict[str, Path] = {}
+
+    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
+        found: list[_Run] = []
+        for meta in sorted(self._root.glob("*/meta.yaml")):
+            name = str(self._yaml(meta).get("name") or meta.parent.name)
+            if experiment not in {None, name, meta.parent.name}:
+                continue
+            for own in sorted(meta.parent.glob("*/meta.yaml")):
+                try:
+                    about = self._yaml(own)
+                    if about.get("lifecycle_stage", "active") == "active" and "run_id" in about:
+                        found.append(self._run(about, own.parent, name))
+                except (SourceError, OSError, ValueError) as error:
+                    yield SkippedRun(own.parent.name, first_line(error))
+        yield from sorted(found, key=lambda run: -float(run.start or 0))
+
+    def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> _Run:
+        self._homes[str(about["run_id"])] = home
+        metrics = self._texts(home / "metrics")
+        return _Run(
+            id=str(about["run_id"]),
+            name=str(about.get("run_name") or ""),
+            experiment=experiment,
+            status=str(about.get("status")),
+            start=about.get("start_time"),
+            artifacts=str(about.get("artifact_uri") or ""),
+            params=self._texts(home / "params"),
+            metrics={key: _last(text) for key, text in metrics.items() if text.strip()},
+            tags=self._texts(home / "tags"),
+        )
+
+    @staticmethod
+    def _yaml(path: Path) -> Mapping[str, Any]:
+        import yaml
+
+        with reading(str(path)):
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+            found = yaml.load(path.read_text("utf-8"), loader)  # noqa: S506 # a safe loader
+        if not isinstance(found, dict):
+            raise SourceError(f"{path} holds no keys and values", "")
+        return found
+
+    @staticmethod
+    def _texts(folder: Path) -> dict[str, str]:
+        return {
+            kept.path: kept.local.read_text("utf-8", "replace")
+            for kept in files_below(folder)
+            if kept.local is not None
+        }
+
+    def steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
+        for key, text in self._texts(self._homes[run.id] / "metrics").items():
+            with reading(f"metric {key} of run {run.name}"):
+                for line in text.splitlines():
+                    _, value, *step = line.split()
+                    yield key, float(value), int(step[0]) if step else 0
+
+    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
+        return files_below(_local_root(artifacts, self._homes[run.id] / "artifacts"))
+
+
+def _last(text: str) -> float:
+    """The newest value of a metric's lines `time value step`."""
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    newest = max(rows, key=lambda row: (int(row[2]) if len(row) > 2 else 0, int(row[0])))
+    return float(newest[1])
+
+
+def _local_root(uri: str, *others: Path) -> Path:
+    """The folder of a run's artifacts; another where it was moved with what holds it."""
+    if uri and ("://" not in uri or uri.startswith("file://")):
+        named = Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
+        if named.is_dir():
+            return named
+    return next((path for path in others if path.is_dir()), others[0])
+
+
+# --- The database -------------------------------------------------------------------------
+
+
+class _Tables:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.description = f"in {database.path}"
+
+    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # conditions are on what is read
+        batch: list[_Run] = []
+        rows = self._database.rows(
+            "select run_uuid, r.name, e.name, status, start_time, artifact_uri from runs r join "
+            "experiments e on e.experiment_id = r.experiment_id where r.lifecycle_stage = 'active' "
+            "and (? is null or e.name = ? or e.experiment_id = ?) "
+            "order by start_time desc, run_uuid desc",
+            *(experiment,) * 3,
+        )
+        for row in rows:
+            run_id, name, own, status, start, place = row
+            batch.append(_Run(run_id, name or "", own, str(status), start, place or ""))
+            if len(batch) == _PAGE:
+                yield from self._filled(batch)
+                batch = []
+        yield from self._filled(batch)
+
+    def _filled(self, runs: list[_Run]) -> list[_Run]:
+        by_id = {run.id: run for run in runs}
+        marks = ",".join("?" * len(runs))
+        for table, kept in (("params", "params"), ("tags", "tags")):
+            text = f"select run_uuid, key, value from {table} where run_uuid in ({marks})"  # noqa: S608 # the tables' own names
+            for run_id, key, value in self._database.rows(text, *by_id):
+                getattr(by_id[run_id], kept)[key] = str(value or "")
+        own = f"where run_uuid in ({marks})"
+        text = f"select run_uuid, key, value, is_nan from latest_metrics {own}"  # noqa: S608 # marks
+        for run_id, key, value, is_nan in self._database.rows(text, *by_id):
+            by_id[run_id].metrics[key] = _number(value, is_nan)
+        return runs
+
+    def steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
+        rows = self._database.rows(
+            "select key, value, is_nan, step from metrics where run_uuid = ? "
+            "order by step, timestamp",
+            run.id,
+        )
+        return ((key, _number(value, is_nan), step) for key, value, is_nan, step in rows)
+
+    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
+        beside = self._database.path.parent
+        tail = Path(*Path(urlsplit(artifacts).path).parts[-3:])  # EXPERIMENT/RUN/artifacts
+        inside = (
+            tail
+            if tail.parts and ".." not in tail.parts and not tail.is_absolute()
+            else Path(run.id)
+        )
+        return files_below(
+            _local_root(artifacts, beside / "mlruns" / inside, beside / "mlartifacts" / inside)
+        )
+
+
+# --- A server -----------------------------------------------------------------------------
+
+
+class _Server:
+    """What an MLflow server answers. MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN, let in."""
+
+    def __init__(self, address: str) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+        from urllib3.util import Retry
+
+        split = urlsplit(address)
+        self._base = f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}"
+        host = split.netloc.rpartition("@")[2]
+        self.description = f"at {split.scheme}://{host}{split.path.rstrip('/')}"
+        self._session = requests.Session()
+        again = Retry(3, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504),
+                      allowed_methods=None, raise_on_status=False)  # fmt: skip
+        self._session.mount(f"{split.scheme}://", HTTPAdapter(max_retries=again))
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+        token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+        if user:
+            self._session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
+        elif token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
+            self._session.verify = False
+
+    def _response(self, method: str, path: str, stream: bool = False, **more: Any) -> Any:
+        import requests
+
+        address = f"{self._base}{path}"
+        try:
+            answer = self._session.request(method, address, timeout=(10, 60), stream=stream, **more)
+        except requests.RequestException as error:
+            raise SourceError(
+                f"MLflow {self.description} cannot be reached ({type(error).__name__})",
+                f"Check the address of {argument('source')}",
+            ) from None
+        if answer.status_code in {401, 403}:
+            raise SourceError(
+                f"MLflow {self.description} does not let anybody in ({answer.status_code})",
+                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN",
+            )
+        if answer.status_code >= 400:
+            raise SourceError(
+                f"MLflow {self.description} answers {answer.status_code} to {path}",
+                f"Check the address of {argument('source')}",
+            )
+        return answer
+
+    def _asked(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
+        answer = self._response(method, f"/api/2.0/mlflow/{path}", **more)
+        with reading(
+            f"what MLflow {self.description} answers", f"Check the address of {argument('source')}"
+        ):
+            found = json.loads(answer.content)
+            if not isinstance(found, dict):
+                raise TypeError("it is no JSON object")
+            return found
+
+    def _pages(self, path: str, key: str, asked: Mapping[str, Any], *, get: bool) -> Iterator[Any]:
+        token = ""
+        while True:
+            values = {**asked, **({"page_token": token} if token else {})}
+            more: dict[str, Any] = {"params": values} if get else {"json": values}
+            page = self._asked("GET" if get else "POST", path, **more)
+            yield from page.get(key) or ()
+            following = page.get("next_page_token") or ""
+            if not following or following == token:
+                return
+            token = following
+
+    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
+        every = self._pages("experiments/search", "experiments", {"max_results": 1000}, get=False)
+        names = {str(one["experiment_id"]): str(one["name"]) for one in every}
+        if experiment is not None:
+            names = {key: name for key, name in names.items() if experiment in {key, name}}
+        if not names:
+            return
+        asked: dict[str, Any] = {
+            "experiment_ids": list(names),
+            "max_results": min(_PAGE, query.limit or _PAGE),
+            "order_by": ["attributes.start_time DESC"],
+        }
+        wanted = [state for state in query.states if state.upper() in _STATES]
+        if wanted and len(wanted) == len(query.states) == 1:
+            asked["filter"] = f"attributes.status = '{wanted[0].upper()}'"
+        for run in self._pages("runs/search", "runs", asked, get=False):
+            with reading(f"a run of MLflow {self.description}", ""):
+                yield self._run(run, names)
+
+    def _run(self, run: Mapping[str, Any], names: Mapping[str, str]) -> _Run:
+        info, data = run["info"], run.get("data") or {}
+        place = str(info["experiment_id"])
+        run_id = str(info.get("run_id") or info["run_uuid"])
+        pairs = {
+            name: {str(one["key"]): one.get("value", "") for one in data.get(name) or ()}
+            for name in ("params", "tags", "metrics")
+        }
+        return _Run(
+            id=run_id,
+            name=str(info.get("run_name") or ""),
+            experiment=names.get(place, place),
+            status=str(info.get("status")),
+            start=info.get("start_time"),
+            artifacts=str(info.get("artifact_uri") or ""),
+            params={key: str(value) for key, value in pairs["params"].items()},
+            metrics={key: _number(value) for key, value in pairs["metrics"].items()},
+            tags={key: str(value) for key, value in pairs["tags"].items()},
+            url=f"{self.description.removeprefix('at ')}/#/experiments/{place}/runs/{run_id}",
+        )
+
+    def steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
+        for key in run.summary:
+            asked = {"run_id": run.id, "metric_key": key}
+            for one in self._pages("metrics/get-history", "metrics", asked, get=True):
+                with reading(f"metric {key} of run {run.name}"):
+                    yield key, _number(one["value"]), int(one.get("step") or 0)
+
+    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:  # noqa: ARG002 # the server knows
+        folders, found, asked = [""], list[Kept](), 0
+        while folders and asked < _MOST_FOLDERS:
+            folder, asked = folders.pop(), asked + 1
+            values = {"run_id": run.id, **({"path": folder} if folder else {})}
+            for one in self._pages("artifacts/list", "files", values, get=True):
+                path = str(one["path"])
+                if not one.get("is_dir"):
+                    found.append(Kept(path, int(one.get("file_size") or 0)))
+                elif path.startswith(folder) and path != folder:
+                    folders.append(path)
+        return sorted(found, key=lambda kept: kept.path)
+
+    def download(self, run_id: str, kept: Kept) -> LocalFile:
+        """A copy of a file, kept as long as this process; of other size it is not taken."""
+        local = private_cache().named_file_path(self._base, run_id, kept.logged)
+        if local.is_file():
+            return local
+        try:
+            asked = {"run_uuid": run_id, "path": kept.logged}
+            answer = self._response("GET", "/get-artifact", stream=True, params=asked)
+            answer.raw.decode_content = True
+            local.parent.mkdir(parents=True, exist_ok=True)
+            part = local.with_suffix(".part")
+            with part.open("wb") as file:
+                for piece in chunks(answer.raw):
+                    file.write(piece)
+        except (SourceError, OSError) as error:
+            return SkippedFile(kept.path, first_line(error))
+        if part.stat().st_size != kept.size:
+            size = f"{part.stat().st_size:,} bytes came of {kept.size:,}"
+            return SkippedFile(kept.path, size, changed=True)
+        part.replace(local)
+        return local

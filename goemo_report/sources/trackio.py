@@ -1,0 +1,251 @@
+"""Runs of trackio: its SQLite databases, or the Parquet files that it writes of them. Read only.
+
+trackio itself is not needed. A project is `NAME.db` in its directory, or `NAME.parquet` with
+`NAME_configs.parquet` and so on, as in a data set on the hub; Parquet needs `goemo[tables]`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from goemo_report.contract import artifact_role
+from goemo_report.errors import SourceError, reading, require_extra
+from goemo_report.formats.files import chunks, user_path
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.local_tracker import Database, Kept, TrackedSource, role_of_path
+from goemo_report.sources.model import (
+    ArtifactRef,
+    History,
+    LocalFile,
+    RunQuery,
+    RunRecord,
+    SkippedFile,
+    SkippedRun,
+)
+from goemo_report.sources.newest import split_role
+
+_SIDECARS: Final = (
+    "_configs", "_system", "_traces", "_artifacts", "_artifact_versions", "_artifact_aliases",
+    "_run_artifact_links", "_external_run_artifact_links",
+)  # fmt: skip
+_OWN: Final = frozenset({"id", "run_id", "timestamp", "run_name", "step", "log_id", "space_id",
+                         "created_at"})  # fmt: skip
+"""Columns of trackio's tables; the others of a Parquet file are what was logged."""
+_Row = Mapping[str, Any]
+
+
+def open_source(choice: SourceChoice) -> TrackioSource:
+    """The source of `trackio:PLACE`, a directory or a project's file; without a place TRACKIO_DIR,
+    or where trackio keeps its projects."""
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    place = choice.where or os.environ.get("TRACKIO_DIR") or f"{home}/trackio"
+    return TrackioSource(user_path(place), choice.project)
+
+
+class TrackioSource(TrackedSource):
+    """Runs of all projects in a directory, or of one."""
+
+    def __init__(self, path: Path, project: str | None = None) -> None:
+        super().__init__()
+        self._folder = path if path.is_dir() else path.parent
+        named = None if path.is_dir() else path
+        found = [named] if named else [*path.glob("*.db"), *path.glob("*.parquet")]
+        files = {one.stem: one for one in reversed(found) if one.is_file()}  # the database first
+        for name in list(files):
+            if any(name.endswith(end) and name[: -len(end)] in files for end in _SIDECARS):
+                del files[name]
+        if not files:
+            raise SourceError(
+                f"there are no trackio projects in {path}", "Give trackio's directory"
+            )
+        self._projects = {
+            name: file for name, file in sorted(files.items()) if project in {None, name}
+        }
+        self._path, self._project = path, project
+        self.table = cache(self._table)
+
+    @property
+    def description(self) -> str:
+        """The directory."""
+        within = f", project {self._project}" if self._project else ""
+        return f"trackio in {self._path}{within}"
+
+    def _table(self, project: str, table: str) -> list[dict[str, Any]]:
+        """The rows of a table of a project; none where it has no such table."""
+        file = self._projects[project]
+        if file.suffix == ".db":
+            database = Database(file)
+            known = {name for (name,) in database.rows("select name from sqlite_master")}
+            if table not in known:
+                return []
+            names = [row[1] for row in database.rows(f"pragma table_info({table})")]
+            rows = database.rows(f"select * from {table} order by rowid")  # noqa: S608 # names are here
+            return [dict(zip(names, row, strict=True)) for row in rows]
+        own = file if table == "metrics" else file.with_name(f"{file.stem}_{table}.parquet")
+        if not own.is_file():
+            return []
+        require_extra("reading Parquet", "pyarrow", extra="tables")
+        import pyarrow.parquet
+
+        with reading(str(own)):
+            rows_of: list[dict[str, Any]] = pyarrow.parquet.read_table(own).to_pylist()
+            return rows_of
+
+    def _logged(self, project: str) -> dict[str, list[_Row]]:
+        """The rows of metrics of each run, by its id, in the order logged."""
+        found: dict[str, list[_Row]] = defaultdict(list)
+        for row in self.table(project, "metrics"):
+            found[_run_id(row)].append(row)
+        return found
+
+    def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:  # noqa: ARG002 # all are read
+        """Runs of the projects from the newest on."""
+        found: list[RunRecord] = []
+        for project, file in self._projects.items():
+            with reading(str(file)):
+                configs = {_run_id(row): row for row in self.table(project, "configs")}
+                logged = self._logged(project)
+                found += [
+                    _record(project, run_id, configs.get(run_id, {}), logged.get(run_id, []))
+                    for run_id in dict.fromkeys((*configs, *logged))
+                ]
+        yield from sorted(
+            found, key=lambda run: run.created_at.timestamp() if run.created_at else 0, reverse=True
+        )
+
+    def history_of(self, run: RunRecord) -> History:
+        """Every step with all that was logged at it."""
+        steps: dict[int, dict[str, Any]] = defaultdict(dict)
+        with reading(f"the history of run {run.name}"):
+            for row in self._logged(run.project).get(run.id, []):
+                steps[int(row["step"])].update(_values(row, "metrics"))
+        return tuple({"_step": step, **steps[step]} for step in sorted(steps))
+
+    def logged_files(self, run: RunRecord) -> Iterable[tuple[ArtifactRef, Sequence[Kept]]]:
+        """The artifacts that the run logged."""
+        links = self.table(run.project, "run_artifact_links")
+        versions = {row["id"]: row for row in self.table(run.project, "artifact_versions")}
+        artifacts = {row["id"]: row for row in self.table(run.project, "artifacts")}
+        aliases = self.table(run.project, "artifact_aliases")
+        with reading(f"the artifacts of run {run.name}"):
+            own = [
+                row["artifact_version_id"]
+                for row in links
+                if _run_id(row) == run.id and row["direction"] == "output"
+            ]
+            for number in sorted(set(own)):
+                version = versions[number]
+                about = artifacts[version["artifact_id"]]
+                files = json.loads(version["manifest"])
+                kept = [self._kept(run.project, one) for one in files]
+                role = artifact_role(about["name"], run.id) or artifact_role(about["name"])
+                if role is None and any(one.path.endswith("config.json") for one in kept):
+                    role = "checkpoint"
+                if role is None and len(kept) == 1:
+                    role = role_of_path(kept[0].path)
+                if role is None and "prediction" in about["name"]:
+                    role = split_role(about["name"])
+                yield (
+                    ArtifactRef(
+                        id=f"{run.project}/{number}",
+                        name=str(about["name"]).replace("/", "-"),
+                        type=str(about["type"]),
+                        version=f"v{version['version']}",
+                        digest=str(version["manifest_digest"]),
+                        size=int(version["size_bytes"]),
+                        role=role,
+                        run_id=run.id,
+                        metadata=_mapping(version["metadata"]),
+                        aliases=tuple(
+                            str(row["alias"])
+                            for row in aliases
+                            if row["artifact_version_id"] == number
+                        ),
+                        description=str(about["description"] or ""),
+                        is_offline=True,
+                    ),
+                    kept,
+                )
+
+    def _kept(self, project: str, entry: Mapping[str, Any]) -> Kept:
+        """A file of a manifest; its bytes lie under their SHA-256, which is checked on reading."""
+        digest = str(entry.get("digest") or "")
+        local = None
+        if len(digest) == 64 and digest.isalnum():
+            blobs = self._folder / "artifacts" / project / "blobs" / "sha256"
+            local = blobs / digest[:2] / digest
+        return Kept(str(entry["path"]), int(entry.get("size") or 0), local, digest)
+
+    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
+        """The file where trackio keeps it, if its bytes are those that were logged."""
+        local = super().local_copy(artifact, kept)
+        if isinstance(local, Path):
+            hasher = hashlib.sha256()
+            with local.open("rb") as file:
+                for piece in chunks(file):
+                    hasher.update(piece)
+            if hasher.hexdigest() != kept.logged:
+                return SkippedFile(kept.path, "its bytes are not those logged", changed=True)
+        return local
+
+
+def _run_id(row: _Row) -> str:
+    """The id of a row's run; its name in databases from before runs had ids."""
+    return str(row.get("run_id") or row.get("run_name") or "")
+
+
+def _record(project: str, run_id: str, config: _Row, logged: Sequence[_Row]) -> RunRecord:
+    settings = _values(config, "config")
+    summary: dict[str, Any] = {}
+    for row in sorted(logged, key=lambda row: int(row["step"])):
+        summary |= {
+            key: value for key, value in _values(row, "metrics").items() if value is not None
+        }
+    started = settings.get("_Created") or config.get("created_at")
+    started = started or (logged[0]["timestamp"] if logged else None)
+    tags = settings.get("tags")
+    named = next((row["run_name"] for row in (config, *logged) if row.get("run_name")), run_id)
+    return RunRecord(
+        id=run_id,
+        name=str(named),
+        entity=None,
+        project=project,
+        url=None,
+        state="finished",  # trackio notes no other
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else (),
+        created_at=_moment(started),
+        config={key: value for key, value in settings.items() if not key.startswith("_")},
+        summary=summary,
+        origin=f"{project}/{run_id}",
+        group=str(settings["_Group"]) if settings.get("_Group") else None,
+        step_count=len(logged),
+    )
+
+
+def _values(row: _Row, column: str) -> dict[str, Any]:
+    """What a row logged: JSON in one column of a database, a column each in a Parquet file."""
+    if column in row:
+        return _mapping(row[column])
+    return {key: value for key, value in row.items() if key not in _OWN and value is not None}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    found = json.loads(value) if value else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone()
+    except ValueError:
+        return None

@@ -1,0 +1,230 @@
+"""Runs that the real MLflow and trackio logged: what is read of them, and commands on them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import goemo_report as gr
+from goemo_report.cli import goemo_report
+from goemo_report.contract import SPLITS
+from goemo_report.errors import ArgumentError
+from goemo_report.sources.local_tracker import Kept, grouped
+from tests.conftest import MakeOnce
+from tests.offline_runs import REPOSITORY, epoch_metrics, predictions, run_config
+from tests.sources.scripted_server import scripted_server, status
+from tests.sources.tracked_runs import EXPERIMENT, RUNS
+from tests.synthetic import run_result
+
+
+def made(*arguments: object, cwd: Path) -> None:
+    line = [sys.executable, "-m", "tests.sources.tracked_runs", *map(str, arguments)]
+    quiet = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY), "HOME": str(cwd)}
+    quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    done = subprocess.run(
+        line, cwd=cwd, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def tracked(make_once: MakeOnce) -> Path:
+    """`mlruns`, of MLflow's file store, and `trackio`, with its Parquet files. Read only."""
+
+    def fill(root: Path) -> None:
+        root.mkdir()
+        made("mlflow", f"file:{root / 'mlruns'}", root / "mlflow-files", cwd=root)
+        made("trackio", root / "trackio", cwd=root)
+
+    return make_once("tracked-runs", fill)
+
+
+@pytest.fixture
+def parquet(tracked: Path, tmp_path: Path) -> Path:
+    """trackio's directory without its databases, as in a data set on the hub."""
+    return Path(
+        shutil.copytree(
+            tracked / "trackio", tmp_path / "parquet", ignore=shutil.ignore_patterns("*.db*")
+        )
+    )
+
+
+def invoke(*words: object, code: int = 0) -> Result:
+    done = CliRunner().invoke(goemo_report, list(map(str, words)))
+    assert done.exit_code == code, done.output
+    return done
+
+
+def state_of(root: Path) -> dict[str, str]:
+    """Every file with a digest."""
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def holds_what_was_logged(source: str) -> None:
+    """Config, history, predictions and files of both runs."""
+    found = gr.runs(source=source, state="finished")
+    assert [run.name for run in found] == [run.model for run in RUNS]
+    for run, wanted in zip(found, RUNS, strict=True):
+        config = run_config(wanted)
+        held = {key: value for key, value in run.config.items() if key != "tags"}
+        assert held == config
+        assert run.record.created_at is not None
+        history = run.history()
+        for epoch in range(1, wanted.epochs + 1):
+            for key, value in epoch_metrics(wanted, epoch).items():
+                assert history.loc[epoch, key] == pytest.approx(value), key
+        for split in SPLITS:
+            texts, truth, probabilities = predictions(wanted, split)
+            read = run.predictions(split)
+            assert list(read.texts) == texts
+            assert (read.truth == truth).all()
+            assert np.allclose(read.probabilities, probabilities, atol=1e-6)
+        paths = set(run.artifacts()["path"])
+        assert {"config.json", "model.safetensors", "test_predictions.csv"} <= paths
+
+
+def test_mlflow_folders_hold_what_was_logged(tracked: Path) -> None:
+    before = state_of(tracked / "mlruns")
+    source = f"mlflow:{tracked / 'mlruns'}"
+    holds_what_was_logged(source)
+    every = gr.runs(source=source, everything=True)
+    assert [(run.name, run.record.state) for run in every][-1] == ("broken", "failed")
+    assert set(every[0].tags) == {"checked", "roberta-large", "training", "status=final"}
+    assert every[0].summary["odd"] == float("inf")
+    assert {run.record.project for run in every} == {EXPERIMENT}
+    assert len(gr.runs(source=source, tag="status=final", limit=1)) == 1
+    assert gr.run(f"{EXPERIMENT}/{RUNS[0].model}", source=source).id == every[0].id
+    assert state_of(tracked / "mlruns") == before  # nothing is written to a source
+
+
+@pytest.mark.parametrize("kind", ["database", "parquet"])
+def test_trackio_holds_what_was_logged(kind: str, tracked: Path, parquet: Path) -> None:
+    place = parquet if kind == "parquet" else tracked / "trackio"
+    before = state_of(place)
+    holds_what_was_logged(f"trackio:{place}")
+    (first, _) = gr.runs(source=f"trackio:{place}", tag="final", group="g")
+    assert first.record.project == EXPERIMENT
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("kind", ["mlflow", "trackio"])
+def test_commands_read_any_source(kind: str, tracked: Path, tmp_path: Path) -> None:
+    place = tracked / ("mlruns" if kind == "mlflow" else "trackio")
+    source = ("--source", f"{kind}:{place}")
+    best, other = RUNS[0].model, RUNS[1].model
+    report = tmp_path / "report"
+    invoke("compare", *source, "--state", "finished", "--format", "json", "-o", report,
+           "--name", "r", "--resamples", "100")  # fmt: skip
+    document = (report / "r.json").read_text()
+    assert best in document
+    assert other in document
+    wanted = run_result(RUNS[0]).splits["test"].scores.overall["macro_f1"]
+    shown = json.loads(invoke("metrics", best, *source, "--format", "json").stdout)
+    assert shown["overall"]["macro_f1"] == pytest.approx(wanted)
+    assert best in invoke("runs", *source).stdout
+    history = json.loads(invoke("show", best, *source, "--format", "json").stdout)["history"]
+    assert len(history) >= RUNS[0].epochs
+    invoke("check", best, *source, "--fail-under", "macro_f1=0.01")
+    assert "macro_f1" in invoke("check", other, *source, "--fail-under", "macro_f1=0.99",
+                                code=3).stdout  # fmt: skip
+    invoke("audit", best, *source, code=3)  # neither keeps the guide's names
+    invoke("download", best, *source, "--only", "test-predictions", "--root", tmp_path / "a")
+    (file,) = (tmp_path / "a").rglob("test_predictions.csv")
+    assert file.stat().st_size > 0
+
+
+def test_what_cannot_be_read_is_one_line(tracked: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "mlflow.db"
+    broken.write_bytes(b"no database" * 100)
+    (tmp_path / "empty").mkdir()
+    for place, said in (
+        (f"mlflow:{broken}", "cannot be read"),
+        (f"trackio:{broken}", "cannot be read"),
+        (f"mlflow:{tmp_path / 'empty'}", "no MLflow runs"),
+        (f"trackio:{tmp_path / 'empty'}", "no trackio projects"),
+        ("mlflow:postgresql://host/db", "mlflow server"),
+        ("mlflow:http://127.0.0.1:9", "cannot be reached"),
+    ):
+        done = invoke("runs", "--source", place, code=1)
+        assert len(done.stderr.splitlines()) == 1
+        assert said in done.stderr
+    assert "Sources: wandb" in invoke("runs", "--source", "nope:x", code=2).stderr
+    invoke("runs", "--source", "mlflow:x", "--wandb-dir", "y", code=2)
+    with pytest.raises(ArgumentError):
+        gr.runs(source="wandb_api:x")
+
+    copy = shutil.copytree(tracked / "mlruns", tmp_path / "mlruns")
+    damaged = next(path for path in copy.glob("*/*/meta.yaml"))
+    damaged.write_text("!!python/object/apply:os.system ['touch /tmp/never']")
+    done = invoke("runs", "--source", f"mlflow:{copy}")
+    assert damaged.parent.name in done.stderr
+
+
+def test_bytes_that_changed_are_not_read(tracked: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tracked / "trackio", tmp_path / "trackio")
+    for blob in (copy / "artifacts").rglob("*"):
+        if blob.is_file():
+            blob.write_bytes(blob.read_bytes() + b" ")
+    done = invoke("metrics", RUNS[0].model, "--source", f"trackio:{copy}", code=1)
+    assert "bytes are not those logged" in done.stderr
+
+
+def test_files_are_put_together_by_what_they_are() -> None:
+    run = run_result(RUNS[0]).run
+    paths = ("a/test_predictions.csv.gz", "a/b/config.json", "a/b/vocab.txt", "x.txt", "a/c.png")
+    found = grouped(run, [Kept(path, 1) for path in paths])
+    assert {(one.name, one.role): [kept.path for kept in files] for one, files in found} == {
+        ("a-test_predictions.csv.gz", "test-predictions"): ["test_predictions.csv.gz"],
+        ("a-b", "checkpoint"): ["config.json", "vocab.txt"],
+        ("x.txt", None): ["x.txt"],
+        ("a", None): ["c.png"],
+    }
+
+
+@pytest.mark.slow
+def test_mlflow_database_holds_what_was_logged(tmp_path: Path) -> None:
+    made("mlflow", f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "files", cwd=tmp_path)
+    before = state_of(tmp_path)
+    holds_what_was_logged(f"mlflow:{tmp_path}")
+    holds_what_was_logged(f"mlflow:sqlite:///{tmp_path / 'mlflow.db'}")
+    every = gr.runs(source=f"mlflow:{tmp_path}", everything=True)
+    assert every[0].summary["odd"] == float("inf")
+    assert [run.name for run in every][-1] == "broken"
+    assert state_of(tmp_path) == before
+    with sqlite3.connect(tmp_path / "mlflow.db") as base:  # moved with its artifacts
+        base.execute("update runs set artifact_uri = replace(artifact_uri, ?, '/elsewhere')",
+                     (str(tmp_path),))  # fmt: skip
+    base.close()
+    holds_what_was_logged(f"mlflow:{tmp_path}")
+
+
+def test_a_server_that_refuses_gets_no_key_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct-horse")
+    with scripted_server() as server:
+        server.otherwise = status(401)
+        done = invoke("runs", "--source", f"mlflow:{server.url}", code=1)
+        server.otherwise = status(200, b"[1]")
+        odd = invoke("runs", "--source", f"mlflow:{server.url}", code=1)
+        server.otherwise = status(404)
+        other = invoke("runs", "--source", f"mlflow:{server.url}", code=1)
+    assert "MLFLOW_TRACKING_USERNAME" in done.stderr
+    assert "no JSON object" in odd.stderr
+    assert "answers 404" in other.stderr
+    assert "correct-horse" not in done.output + odd.output + other.output
+    assert "Basic " in server.headers[0]["Authorization"]
