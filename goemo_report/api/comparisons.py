@@ -46,12 +46,15 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from goemo_report.report.document import Heatmap, Plot, Report
+    from goemo_report.report.render import Extent
     from goemo_report.sources.wandb_api.publishing import Published
 
 P = ParamSpec("P")
 T = TypeVar("T")
 PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
-_FORMATS: Final = {".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv"}
+_FORMATS: Final = {
+    ".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv", ".pdf": "pdf",
+}  # fmt: skip
 _FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-emotions-figure"}
 _LOGGED_ONLY: Final = "No run has predictions: these are the figures that the runs logged"
 _BOUNDS: Final = ("value", "low", "high")
@@ -317,26 +320,32 @@ class ComparisonResult:
         found: dict[str, Any] = json.loads(render(self.report(), "json"))
         return found
 
-    def save(self, path: Place, *, sections: Names = ()) -> Path:
-        """Write the report; the ending says how: .html, .md, .json, .tex or .csv.
+    def save(self, path: Place, *, sections: Names = (), extent: Extent | None = None) -> Path:
+        """Write the report; the ending says how: .html, .md, .json, .tex, .csv or .pdf.
 
-        The file appears whole or not at all. Raises DataError for another ending.
+        The file appears whole or not at all; Markdown has its figures in a directory of its name
+        beside it. Raises DataError for another ending, NotFoundError where no browser prints PDF.
 
         Args:
             path: the file to write; folders are made where missing.
             sections: ids of the only sections to write; all without it.
+            extent: `short`, two pages; `usual`; or `full`, with the appendix in PDF and every
+                chapter in LaTeX, which is what `sections` are written with.
 
         """
-        from goemo_report.report.render import render
+        from goemo_report.report.render import render_files
 
         target = Path(path)
         form = _FORMATS.get(target.suffix.lower())
         if form is None:
             known = ", ".join(_FORMATS)
             raise DataError(f"{target} has no ending of a report", f"Endings: {known}")
-        data = render(self.report(sections=sections), form).encode()
+        extent = extent or ("full" if each(sections) else "usual")
+        files = render_files(self.report(sections=sections), form, target.stem, extent)
+        document, *_ = files
         try:
-            write_whole(target, data)
+            for name, data in files.items():
+                write_whole(target if name == document else target.parent / name, data)
         except OSError as error:
             what = f"{target} cannot be written: {error.strerror}"
             raise DataError(what, "Choose another place") from error

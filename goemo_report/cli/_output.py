@@ -30,7 +30,7 @@ STDOUT = Path("-")
 """The output file that means standard output."""
 
 
-def write(text: str, output: Path = STDOUT, *, quiet: bool = False) -> None:
+def write(text: str, output: Path = STDOUT) -> None:
     """Write a document as UTF-8, to standard output or whole into a file, and say so.
 
     A lone surrogate, which UTF-8 cannot hold, becomes its backslash escape. On a terminal
@@ -38,7 +38,13 @@ def write(text: str, output: Path = STDOUT, *, quiet: bool = False) -> None:
     """
     if output.is_char_device() or (output == STDOUT and sys.stdout.isatty()):
         text = visible(text, lines=True)
-    data = text.encode("utf-8", "backslashreplace")
+    write_bytes(text.encode("utf-8", "backslashreplace"), output)
+    if output != STDOUT:
+        note(f"wrote {output}")
+
+
+def write_bytes(data: bytes, output: Path = STDOUT) -> None:
+    """Write a document as it is, to standard output or whole into a file."""
     sys.stdout.flush()
     if output == STDOUT:
         sys.stdout.buffer.write(data)
@@ -48,8 +54,6 @@ def write(text: str, output: Path = STDOUT, *, quiet: bool = False) -> None:
         write_output(output, data)
     except OSError as error:  # it would name the part file beside the target
         raise OSError(error.errno, error.strerror, os.fspath(output)) from error
-    if not quiet:
-        note(f"wrote {output}")
 
 
 def write_json(document: Any, output: Path = STDOUT) -> None:

@@ -34,12 +34,14 @@ from goemo_report.cli._output import (
     say,
     spinner,
     write,
+    write_bytes,
     write_json,
 )
 from goemo_report.cli._report import DEFAULT_FORMATS, build, check_sections, write_all
 from goemo_report.contract import Split
 from goemo_report.formats.wording import plural
-from goemo_report.report.render import FORMATS, render_summary
+from goemo_report.report.render import WRITTEN, Extent, render_summary
+from goemo_report.report.render.pdf import BROWSER_VARIABLE, find_chromium
 
 ORDER = 30
 _SHORT = ("summary", "leaderboard", "differences", "emotions")
@@ -59,7 +61,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(FORMATS),
+    type=click.Choice(WRITTEN),
     default=DEFAULT_FORMATS,
     show_default=True,
     help="Format to write; repeatable: --format html --format md.",
@@ -107,7 +109,20 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     "--short",
     "is_short",
     is_flag=True,
-    help="Only the answer and where the runs differ.",
+    help="Only the answer and where the runs differ, on two pages.",
+)
+@click.option(
+    "--full",
+    "is_full",
+    is_flag=True,
+    help="All of it: the appendix in PDF, every chapter in LaTeX, Markdown unfolded.",
+)
+@click.option(
+    "--chromium",
+    metavar="FILE",
+    envvar=BROWSER_VARIABLE,
+    show_envvar=True,
+    help="Browser that prints --format pdf.  [default: found on PATH]",
 )
 @click.option(
     "--table",
@@ -172,6 +187,8 @@ def command(
     margin: float,
     sections: tuple[str, ...],
     is_short: bool,
+    is_full: bool,
+    chromium: str | None,
     table: str | None,
     resamples: int,
     seed: int,
@@ -201,9 +218,17 @@ def command(
         if ctx.get_parameter_source("formats") is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError("--output - prints one document: give --format once")
         formats = formats[:1]
+    if is_short and is_full:
+        raise click.UsageError("--short and --full exclude each other")
+    if to_stdout and "plotly" in formats:
+        raise click.UsageError("--format plotly has a file beside it: give --output a directory")
+    if table is not None and not {"pdf", "plotly"}.isdisjoint(formats):
+        raise click.UsageError("--table has no --format pdf or plotly")
+    extent: Extent = "full" if is_full or sections else "short" if is_short else "usual"
     if is_short:
         sections = tuple(dict.fromkeys((*_SHORT, *sections)))
     check_sections(sections)
+    browser = find_chromium(chromium) if "pdf" in formats else None
     with progress() as bar:
         comparison = gr.compare(
             gr.runs(*runs, **asked, progress=bar),
@@ -223,24 +248,41 @@ def command(
             comparison.prepare()
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))
     line = shlex.join(("goemo-report", *typed))
-    report, documents = build(comparison, formats, line, sections, table)
+    stem = name or _default_name(asked, comparison.names if runs else ())
+    report, documents = build(
+        comparison,
+        formats,
+        line,
+        sections,
+        table,
+        stem="" if to_stdout else stem,
+        extent=extent,
+        browser=browser,
+    )
     note_all(comparison.notes)
     note_skipped(comparison.skipped)
     if summary is not None:
         write(render_summary(report), summary)
     if export_thresholds is not None:
         write_json(comparison.threshold_document(), export_thresholds)
-    stem = name or _default_name(asked, comparison.names if runs else ())
     if to_stdout:
-        write(documents[formats[0]])
+        _print(formats[0], next(iter(documents[formats[0]].values())))
     else:
-        written = write_all(documents, reports, stem)
+        written = write_all(documents, reports)
         if sys.stdout.isatty():
             _tell(comparison)
     if is_published:
         _publish(comparison, stem, sections, line, asked)
     if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
+
+
+def _print(form: str, document: bytes) -> None:
+    """One document on standard output; text for a terminal is made harmless."""
+    if form == "pdf":
+        write_bytes(document)
+    else:
+        write(document.decode())
 
 
 def _tell(comparison: gr.ComparisonResult) -> None:

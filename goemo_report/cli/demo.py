@@ -61,8 +61,8 @@ def _compare(names: list[str], place: list[str], reports: Path, open_report: boo
         comparison = gr.compare(*names, wandb_dir=wandb_dir, progress=bar).prepare()
     note_skipped(comparison.skipped)
     typed = shlex.join(("goemo-report", "compare", *names, *place))
-    _, documents = build(comparison, DEFAULT_FORMATS, typed)
-    written = write_all(documents, reports, "demo")
+    _, documents = build(comparison, DEFAULT_FORMATS, typed, stem="demo")
+    written = write_all(documents, reports)
     note(f"open {written[0]} in a browser")
     note(f"compare them again with: {typed}")
     if open_report:

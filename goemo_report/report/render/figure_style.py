@@ -24,7 +24,8 @@ def standalone_style() -> str:
         text = text.replace(f"var(--{name})", value)
     runs = "".join(f".c{at}{{color:{one}}}" for at, one in enumerate(PALETTE))
     font = ".fig{font-family:Helvetica,Arial,sans-serif;background:#fff}"
-    return f"{font}{text}.cn{{color:{LIGHT['neutral']}}}{runs}{_heat_css()}"
+    heat = "".join(f".{name}{{fill:{one}}}" for name, one in heat_colours().items())
+    return f"{font}{text}.cn{{color:{LIGHT['neutral']}}}{runs}{heat}"
 
 
 FIGURE_CSS: Final = (
@@ -39,13 +40,13 @@ FIGURE_CSS: Final = (
 )
 
 
-def _heat_css() -> str:
-    """Shades of heat maps as plain colours: files of their own have no style sheet."""
-    return "".join(
-        f".h{name}{at}{{fill:{_mixed(LIGHT[low], LIGHT[high], at / SHADES)}}}"
+def heat_colours() -> dict[str, str]:
+    """Shades of heat maps by class as plain colours: files of their own have no style sheet."""
+    return {
+        f"h{name}{at}": _mixed(LIGHT[low], LIGHT[high], at / SHADES)
         for name, low, high in _HEAT
         for at in range(SHADES + 1)
-    )
+    }
 
 
 def heat_page_css() -> str:

@@ -31,6 +31,7 @@ from goemo_report.report.document import (
 )
 from goemo_report.report.render import assets
 from goemo_report.report.render.cells import TableView, table_view
+from goemo_report.report.render.extent import Extent, cut
 from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
 from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
@@ -48,10 +49,10 @@ from goemo_report.report.render.text import anchor, safe_link
 View = dict[str, Any]
 
 
-def render_html(report: Report) -> str:
-    """The whole report as a page."""
-    page = _Page()
-    report = page_sized(report)
+def render_html(report: Report, extent: Extent = "usual") -> str:
+    """The report as a page; printed, a short one takes two sheets, a full one has the appendix."""
+    page = _Page(is_short=extent == "short", is_full=extent == "full")
+    report, left_out = cut(report) if page.is_short else (page_sized(report), "")
     cover = {
         "title": visible(report.title),
         "subtitle": visible(report.subtitle),
@@ -64,7 +65,8 @@ def render_html(report: Report) -> str:
         chapters=[page.chapter(sections) for sections in chapters(report.sections)],
         signature=visible(report.signature, lines=True),
         command=visible(report.command, lines=True),
-        data=_data(report),
+        data="" if page.is_short else _data(report),
+        left_out=visible(left_out),
     )
 
 
@@ -80,7 +82,8 @@ def render_html_block(block: Block) -> str:
     title = visible(getattr(block, "title", "")) or "Report"
     section = {"id": "", "title": "", "lead": "", "method": "", "blocks": [page.block(block)]}
     alone = {"id": "", "number": 0, "title": "", "folded": False, "sections": [section]}
-    return page.render(title=title, cover=None, chapters=[alone], signature="", command="", data="")
+    empty = dict.fromkeys(("signature", "command", "data", "left_out"), "")
+    return page.render(title=title, cover=None, chapters=[alone], **empty)
 
 
 def _data(report: Report) -> Markup:
@@ -94,6 +97,8 @@ def _data(report: Report) -> Markup:
 class _Page:
     """Views of everything on one page: unique ids and running numbers."""
 
+    is_short: bool = False
+    is_full: bool = False
     ids: Counter[str] = field(default_factory=Counter)
     figures: int = 0
     tables: int = 0
@@ -111,6 +116,8 @@ class _Page:
             style=Markup(style),  # noqa: S704 # the project's own
             script=Markup(script),  # noqa: S704 # the project's own
             columns=self.columns,
+            short=self.is_short,
+            full=self.is_full,
         )
 
     def chapter(self, sections: Sequence[Section]) -> View:
@@ -122,6 +129,7 @@ class _Page:
             "number": self.chapters,
             "title": visible(first.chapter or first.title),
             "folded": first.folded,
+            "open": self.is_full,
             "sections": [self.section(section) for section in sections],
         }
 
@@ -187,7 +195,9 @@ class _Page:
             "caption": visible(block.caption),
             "small": isinstance(block, Plot) and block.shape != "wide",
             "drawings": [Markup(text) for text in _drawings(block, name)],  # noqa: S704 # escaped
-            "table": {
+            "table": None
+            if self.is_short
+            else {
                 "id": table_id,
                 "title": visible(table.title),
                 "caption": visible(table.caption),

@@ -1,13 +1,17 @@
-"""Tables -> LaTeX with booktabs, as snippets to include.
+r"""Report -> LaTeX: two pages that compile as they are, or all of it.
 
-They need T1 fonts (fontenc), textcomp, amssymb, booktabs and, for tables of more than a
-page, longtable.
+The file is a document of its own and can be taken into another with `\input`: the first lines
+see which. Tables and figures that are wider than the text are scaled down to it, so that no box
+is overfull; a long table is cut into parts that each fit on a page. Figures are TikZ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
+from goemo_report.formats.wording import plural
 from goemo_report.report.document import (
     Block,
     Callout,
@@ -19,8 +23,12 @@ from goemo_report.report.document import (
     Plot,
     Prose,
     Report,
+    Row,
+    Section,
     Table,
 )
+from goemo_report.report.render.extent import Extent, cut
+from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
     MARKS,
     NUMERIC_KINDS,
@@ -28,48 +36,108 @@ from goemo_report.report.render.numbers import (
     fact_column,
     show,
     show_cell,
+    show_date,
     show_interval,
 )
+from goemo_report.report.render.page import page_sized
+from goemo_report.report.render.svg import WIDE, svg
 from goemo_report.report.render.text import anchor, latex_text
+from goemo_report.report.render.tikz import tikz
 
-LONG_FROM: Final = 45
+_PAGE: Final = 44  # lines of a table that fit on a page
 _LONG_TEXT: Final = 36
+_LETTERS: Final = 44  # of a line in a column of long text
+_BROWSED: Final = 100  # rows of a table that is there to be searched
 _PACKAGES: Final = (
-    "% Needs \\usepackage[T1]{fontenc} and the packages textcomp, amssymb, booktabs, longtable.\n"
+    "fontenc[T1]", "textcomp", "amssymb", "booktabs", "graphicx", "tikz", "geometry[margin=2cm]",
+)  # fmt: skip
+_USED: Final = "".join(
+    f"\\usepackage{f'[{options[:-1]}]' if options else ''}{{{name}}}\n"
+    for name, _, options in (one.partition("[") for one in _PACKAGES)
 )
+_HEAD: Final = rf"""% Compile it as it is, or \input it into a document with the packages below.
+\makeatletter
+\ifx\@nodocument\relax\let\goemoend\relax\else
+\def\goemoend{{\end{{document}}}}
+\documentclass[10pt,a4paper]{{article}}
+{_USED}\IfFileExists{{lmodern.sty}}{{\usepackage{{lmodern}}}}{{}}
+\frenchspacing
+\begin{{document}}
+\fi
+\makeatother
+\ifdefined\goemobox\else\newsavebox\goemobox\fi
+\providecommand\goemofit[1]{{\sbox\goemobox{{#1}}%
+\ifdim\wd\goemobox>\linewidth\sbox\goemobox{{\resizebox{{\linewidth}}{{!}}{{\usebox\goemobox}}}}\fi
+\ifdim\dimexpr\ht\goemobox+\dp\goemobox>.85\textheight
+\resizebox*{{!}}{{.85\textheight}}{{\usebox\goemobox}}\else\usebox\goemobox\fi}}
+\providecommand\goemotype[1]{{\expandafter\def\csname @captype\endcsname{{#1}}}}
+\sloppy\emergencystretch=3em
+"""
 
 
-def render_latex(report: Report) -> str:
-    """Every table of a report, section by section."""
-    parts = [_PACKAGES]
-    for section in report.sections:
-        blocks = [_block(block) for block in section.blocks]
-        if any(blocks):
-            parts.append(f"\\section{{{latex_text(section.title)}}}\n")
-            parts += [text for text in blocks if text]
-    return "\n".join(parts)
+def render_latex(report: Report, extent: Extent = "usual") -> str:
+    """The first two chapters on two pages; all chapters where `extent` is full."""
+    whole = extent == "full"
+    report, left_out = (page_sized(report), "") if whole else cut(report)
+    under = " \\textperiodcentered{} ".join(
+        (latex_text(report.subtitle), latex_text(show_date(report.created_at)))
+    )
+    title = f"\\noindent{{\\Large\\bfseries {latex_text(report.title)}}}\\\\\n"
+    parts = [_HEAD, f"{title}{{\\small {under}}}\\par\n"]
+    for chapter, found in groupby(report.sections, key=lambda one: one.chapter or one.title):
+        parts.append(f"\\section*{{{latex_text(chapter)}}}\n")
+        for number, section in enumerate(found):
+            titled = section.chapter and (number or whole) and section.title != chapter
+            parts.append(_section(section, titled=bool(titled), whole=whole))
+    if left_out:
+        parts.append(f"{{\\footnotesize {latex_text(left_out)}\\par}}\n")
+    if report.signature:
+        parts.append(
+            f"{{\\footnotesize\\ttfamily\\raggedright {_broken(report.signature)}\\par}}\n"
+        )
+    return "\n".join([*parts, "\\goemoend\n"])
 
 
 def render_latex_block(block: Block) -> str:
     """One block alone; figures are their tables."""
-    return _PACKAGES + "\n" + _block(block)
+    table = block.table if isinstance(block, Plot | Heatmap) else block
+    return f"{_HEAD}\n{_block(table)}\n\\goemoend\n"
+
+
+def _section(section: Section, *, titled: bool, whole: bool) -> str:
+    parts = [f"\\subsection*{{{latex_text(section.title)}}}\n"] if titled else []
+    parts += [f"{latex_text(section.lead)}\n"] if section.lead else []
+    for block in section.blocks:
+        parts.append(_block(block))
+        if whole and isinstance(block, Plot | Heatmap):
+            parts.append(_table(block.table, block.table.title or block.title))
+    parts += [f"{latex_text(section.method)}\n"] if section.method else []
+    return "\n".join(part for part in parts if part)
 
 
 def _block(block: Block) -> str:
     if isinstance(block, (Plot, Heatmap)):
-        return _table(block.table, block.table.title or block.title)
+        return _figure(block)
     if isinstance(block, Table):
         return _table(block, block.title)
     if isinstance(block, Facts):
         return _facts(block)
     if isinstance(block, Callout):
-        lines = "".join(f"\\item {latex_text(item)}\n" for item in block.items)
-        items = f"\\begin{{itemize}}\n{lines}\\end{{itemize}}\n" if lines else ""
-        return f"\\paragraph{{{block.level.capitalize()}}} {latex_text(block.text)}\n{items}"
+        return _callout(block)
     if isinstance(block, Code):
-        lines = " \\\\\n".join(latex_text(line) for line in block.text.splitlines() or [""])
+        lines = " \\\\\n".join(_broken(line) for line in block.text.splitlines() or [""])
         return f"\\begin{{flushleft}}\\ttfamily\n{lines}\n\\end{{flushleft}}\n"
     return _prose(block)
+
+
+def _callout(block: Callout) -> str:
+    lines = "".join(f"\\item {latex_text(item)}\n" for item in block.items)
+    items = f"\\begin{{itemize}}\\setlength\\itemsep{{0pt}}\n{lines}\\end{{itemize}}\n"
+    head = "" if block.level == "verdict" else f"\\textbf{{{block.level.capitalize()}.}} "
+    text = latex_text(block.text)
+    if block.level == "verdict":
+        text = f"{{\\large {text}}}"
+    return f"\\par\\medskip\\noindent {head}{text}\\par\n{items if lines else ''}"
 
 
 def _prose(block: Prose) -> str:
@@ -85,26 +153,66 @@ def _facts(block: Facts) -> str:
     return _table(Table(block.id, "Key figures", columns, rows), "Key figures")
 
 
+# --- Figures and tables: boxes that keep with their caption --------------------------------
+
+
+def _boxed(kind: str, caption: str, name: str, inner: str, after: str = "") -> str:
+    label = f"\\label{{{kind[:3]}:{_label(name)}}}" if name else ""
+    return (
+        f"\\par\\medskip\\noindent\\begin{{minipage}}{{\\linewidth}}\\goemotype{{{kind}}}\\centering"
+        f"\\small\n\\caption{{{caption}}}{label}\\smallskip\n"
+        f"\\goemofit{{{inner}}}\n\\end{{minipage}}\\par\n{after}"
+    )
+
+
+def _figure(block: Plot | Heatmap) -> str:
+    drawn = svg(figure(block), "figure", block.title, block.alt, width=WIDE)
+    return _boxed("figure", _caption(block.title, block.caption), block.id, tikz(drawn))
+
+
+def _caption(*texts: str) -> str:
+    return latex_text(". ".join(text.rstrip(".") for text in texts if text))
+
+
 def _table(table: Table, title: str) -> str:
     notes: dict[str, str] = {}
-    body = "\n".join(_lines(table, notes))
+    rows, said = table.rows, table.caption
+    if table.browse and len(rows) > _BROWSED:
+        rows = rows[:_BROWSED]
+        said = f"{said} The first {_BROWSED} of {plural(len(table.rows), 'row')}.".strip()
     head = " & ".join(latex_text(column.title) for column in table.columns) + r" \\"
-    caption = ". ".join(text.rstrip(".") for text in (title, table.caption) if text)
-    named = f"\\caption{{{latex_text(caption)}}}\\label{{tab:{_label(table.id)}}}"
     shape = "".join(_alignment(table, index) for index in range(len(table.columns)))
-    told = "; ".join(f"\\textsuperscript{{{n}}} {latex_text(note)}" for note, n in notes.items())
-    after = f"\\par\\smallskip{{\\footnotesize {told}}}\n" if told else ""
-    if len(table.rows) > LONG_FROM:
-        return (
-            f"{{\\small\n\\begin{{longtable}}{{{shape}}}\n{named} \\\\\n\\toprule\n{head}\n"
-            f"\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n{body}\n\\end{{longtable}}\n"
-            f"{after}}}\n"
+    parts, heads = [], _group_heads(table)
+    for number, part in enumerate(_parts(rows, heads)):
+        body = "\n".join(line for at in part for line in _lines(table, at, heads, notes))
+        inner = (
+            f"\\begin{{tabular}}{{{shape}}}\n\\toprule\n{head}\n\\midrule\n{body}\n\\bottomrule\n"
+            "\\end{tabular}"
         )
-    return (
-        f"\\begin{{table}}[htbp]\n\\centering\\small\n{named}\n\\begin{{tabular}}{{{shape}}}\n"
-        f"\\toprule\n{head}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
-        f"{after}\\end{{table}}\n"
+        caption = _caption(f"{title} (continued)" if number else title, "" if number else said)
+        parts.append((caption, "" if number else table.id, inner))
+    told = "; ".join(f"\\textsuperscript{{{n}}} {latex_text(note)}" for note, n in notes.items())
+    after = f"{{\\footnotesize\\noindent {told}\\par}}\n" if told else ""
+    return "".join(
+        _boxed("table", *part, after if number == len(parts) else "")
+        for number, part in enumerate(parts, 1)
     )
+
+
+def _parts(rows: Sequence[Row], heads: Container[int]) -> Iterator[list[int]]:
+    """Indices of the rows of each part, as many as fit on a page."""
+    part: list[int] = []
+    used = 0
+    for at, row in enumerate(rows):
+        longest = max((len(str(as_cell(value).value)) for value in row), default=1)
+        lines = -(-longest // _LETTERS) if longest > _LONG_TEXT else 1
+        lines += 2 if at in heads else 0
+        if part and used + lines > _PAGE:
+            yield part
+            part, used = [], 0
+        part.append(at)
+        used += lines
+    yield part
 
 
 def _label(name: str) -> str:
@@ -114,33 +222,39 @@ def _label(name: str) -> str:
 def _alignment(table: Table, index: int) -> str:
     if table.columns[index].kind in NUMERIC_KINDS:
         return "r"
+    return "p{7cm}" if _is_long(table, index) else "l"
+
+
+def _is_long(table: Table, index: int) -> bool:
     values = (as_cell(row[index]).value for row in table.rows)
-    long = any(isinstance(value, str) and len(value) > _LONG_TEXT for value in values)
-    return "p{5cm}" if long else "l"
+    return any(isinstance(value, str) and len(value) > _LONG_TEXT for value in values)
 
 
-def _lines(table: Table, notes: dict[str, str]) -> list[str]:
+def _group_heads(table: Table) -> dict[int, str]:
     heads: dict[int, str] = {}
     start = 0
     for title, count in table.row_groups:
         heads[start] = title
         start += count
-    lines = []
-    for index, row in enumerate(table.rows):
-        if index in heads:
-            span = f"\\multicolumn{{{len(table.columns)}}}{{l}}"
-            lines += [r"\addlinespace"] if index else []
-            lines.append(f"{span}{{\\textit{{{latex_text(heads[index])}}}}} \\\\")
-        cells = (
-            _cell(as_cell(value), column, notes)
-            for value, column in zip(row, table.columns, strict=True)
-        )
-        lines.append(" & ".join(cells) + r" \\")
-    return lines
+    return heads
+
+
+def _lines(table: Table, at: int, heads: dict[int, str], notes: dict[str, str]) -> Iterator[str]:
+    if at in heads:
+        span = f"\\multicolumn{{{len(table.columns)}}}{{l}}"
+        if at:
+            yield r"\addlinespace"
+        yield f"{span}{{\\textit{{{latex_text(heads[at])}}}}} \\\\"
+    cells = (
+        _cell(as_cell(value), column, notes)
+        for value, column in zip(table.rows[at], table.columns, strict=True)
+    )
+    yield " & ".join(cells) + r" \\"
 
 
 def _cell(cell: Cell, column: Column, notes: dict[str, str]) -> str:
-    text = latex_text(show(cell.value, column))
+    shown = show(cell.value, column)
+    text = _broken(shown) if len(shown) > _LONG_TEXT else latex_text(shown)
     if column.kind == "code":
         text = f"\\texttt{{{text}}}"
     if cell.mark == "best":
@@ -154,3 +268,11 @@ def _cell(cell: Cell, column: Column, notes: dict[str, str]) -> str:
     if cell.note:
         text += f"\\textsuperscript{{{notes.setdefault(cell.note, str(len(notes) + 1))}}}"
     return text
+
+
+def _broken(text: str) -> str:
+    """A text whose long words may go on in the next line after every few letters."""
+    return " ".join(
+        r"\allowbreak{}".join(latex_text(word[at : at + 5]) for at in range(0, len(word), 5))
+        for word in text.split(" ")
+    )

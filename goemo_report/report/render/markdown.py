@@ -1,13 +1,15 @@
 """Report -> Markdown as GitHub renders it.
 
-Long tables fold; figures are their tables. The only HTML in it is a handful of fixed tags:
-data never gets past `markdown_text`.
+The answer and where the runs differ stand open, on about two screens, all else is folded; figures
+are SVG files beside it. The only HTML in it is a handful of fixed tags: data never gets past
+`markdown_text`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final
 from urllib.parse import quote
 
@@ -27,6 +29,8 @@ from goemo_report.report.document import (
     Section,
     Table,
 )
+from goemo_report.report.render.extent import Extent, cut
+from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
     MARKS,
     NUMERIC_KINDS,
@@ -36,6 +40,7 @@ from goemo_report.report.render.numbers import (
     show_date,
     show_interval,
 )
+from goemo_report.report.render.svg import svg
 from goemo_report.report.render.text import (
     anchor,
     html_text,
@@ -53,24 +58,29 @@ _ALERTS: Final = {"verdict": "IMPORTANT", "note": "NOTE", "warning": "WARNING"}
 _URL_SAFE: Final = "/:?#@!$&'*+,;=%-._~"
 
 
-def render_markdown(report: Report) -> str:
-    """The whole report."""
-    targets = _targets(report)
+def render_markdown(report: Report, extent: Extent = "usual", folder: str = "") -> str:
+    """The report; its first two chapters on two screens, the rest folded, unless `extent` is full.
+
+    `folder` is where the figures lie that `drawings` makes; without it figures are their tables.
+    """
+    writer = _Writer(_targets(report), folder, is_lean=extent != "full")
+    opened, left_out = (report, "") if extent == "full" else cut(report)
     parts = [f"# {markdown_text(report.title)}"]
-    if report.subtitle:
-        parts.append(f"*{markdown_text(report.subtitle)}*")
-    parts.append(f"Written {show_date(report.created_at)}.")
-    if report.palette_names:
-        parts.append(f"Runs: {'; '.join(map(markdown_text, report.palette_names))}.")
+    under = [markdown_text(text) for text in (report.subtitle, show_date(report.created_at))]
+    parts.append(f"*{' · '.join(filter(None, under))}*")
     chapter = ""
-    for section in report.sections:
+    for section in opened.sections:
         if section.chapter != chapter:
             chapter = section.chapter
-            parts.append(f"# {markdown_text(chapter)}")
-        found = _section(section, targets)
+            parts.append(f"## {markdown_text(chapter)}")
+        found = writer.section(section)
         if section.folded:
             found = [_fold(section.title, "\n\n".join(part for part in found if part))]
         parts += found
+    if extent == "usual":
+        parts += writer.rest(report, opened)
+    elif left_out:
+        parts.append(markdown_text(left_out))
     parts.append("---")
     if report.command:
         parts += ["Made with", _code(Code(report.command))]
@@ -79,9 +89,21 @@ def render_markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def drawings(report: Report) -> Iterator[tuple[str, str]]:
+    """Name and text of the SVG file of each figure that the Markdown shows."""
+    for section in report.sections:
+        for block in section.blocks:
+            if isinstance(block, Plot | Heatmap):
+                name = anchor(block.id)
+                yield (
+                    f"{name}.svg",
+                    svg(figure(block), name, block.title, block.alt, standalone=True) + "\n",
+                )
+
+
 def render_markdown_block(block: Block) -> str:
     """One block alone, never folded."""
-    parts = _block(block, frozenset(), fold=False)
+    parts = _Writer().block(block, fold=False)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -94,9 +116,9 @@ def render_summary(report: Report) -> str:
     parts = [f"## {markdown_text(report.title)}"]
     for block in report.sections[0].blocks if report.sections else ():
         if isinstance(block, Callout):
-            parts += _block(_shortened(block), frozenset())
+            parts += _Writer().block(_shortened(block))
         elif isinstance(block, Facts):
-            parts += _block(block, frozenset())
+            parts += _Writer().block(block)
     table = next((one for one in _tables(report) if not (one.browse or one.collapsed)), None)
     if table is not None:
         parts += [f"**{markdown_text(table.title)}**", *_rows(table, SUMMARY_ROWS)]
@@ -130,33 +152,106 @@ def _targets(report: Report) -> frozenset[str]:
     return frozenset(ids | {anchor(section.id) for section in report.sections})
 
 
-def _section(section: Section, targets: frozenset[str]) -> list[str]:
-    parts = [f'<a id="{anchor(section.id)}"></a>\n\n## {markdown_text(section.title)}']
-    parts.append(markdown_text(section.lead))
-    for block in section.blocks:
-        parts += _block(block, targets)
-    if section.method:
-        parts.append(_fold("How these numbers were made", markdown_text(section.method)))
-    return parts
+@dataclass(slots=True)
+class _Writer:
+    """What the parts of one document share: anchors, where figures lie, and what is there."""
+
+    targets: frozenset[str] = frozenset()
+    folder: str = ""
+    is_lean: bool = False  # tables behind figures come later
+    shown: set[str] = field(default_factory=set)
+
+    def section(self, section: Section) -> list[str]:
+        """A section under its heading, which a chapter of the same name has already."""
+        parts = [self._anchor(section.id)]
+        if section.title != section.chapter:
+            parts.append(f"{'###' if section.chapter else '##'} {markdown_text(section.title)}")
+        parts.append(markdown_text(section.lead))
+        for block in section.blocks:
+            parts += self.block(block)
+        if section.method:
+            parts.append(_fold("How these numbers were made", markdown_text(section.method)))
+        return parts
+
+    def rest(self, report: Report, opened: Report) -> Iterator[str]:
+        """Chapter by chapter, folded, what a document that shows `opened` does not."""
+        there = [block for section in opened.sections for block in section.blocks]
+        begun = {section.chapter or section.title for section in opened.sections}
+        self.is_lean = False
+        for name, found in groupby(report.sections, key=lambda one: one.chapter or one.title):
+            parts: list[str] = []
+            for section in found:
+                parts += self._left(section, there)
+            if parts:
+                more = ": the rest" if name in begun else ""
+                yield _fold(f"{name}{more}", "\n\n".join(part for part in parts if part))
+
+    def _left(self, section: Section, there: Sequence[Block]) -> list[str]:
+        blocks = [block for block in section.blocks if block not in there]
+        if anchor(section.id) not in self.shown:
+            return self.section(section)
+        parts = []
+        for block in blocks:  # a statement stands there already, without its details
+            own = isinstance(block, Callout)
+            parts += [_items(block)] if own else self.block(block)  # type: ignore[arg-type] # own
+        if self.folder:
+            parts += [self._behind(b) for b in section.blocks if b in there and _is_figure(b)]
+        if section.method:
+            parts.append(_fold("How these numbers were made", markdown_text(section.method)))
+        titled = parts and section.title != (section.chapter or section.title)
+        return [f"### {markdown_text(section.title)}", *parts] if titled else parts
+
+    def block(self, block: Block, *, fold: bool = True) -> list[str]:
+        """One block; tables that are long fold unless `fold` forbids it."""
+        if isinstance(block, Table):
+            return self._table(block, fold=fold)
+        if isinstance(block, (Plot, Heatmap)):
+            return self._figure(block, fold=fold)
+        if isinstance(block, Facts):
+            return [_facts(block, self.targets)]
+        if isinstance(block, Callout):
+            lines = [f"[!{_ALERTS[block.level]}]", markdown_text(block.text)]
+            lines += ["", *_items(block).splitlines()] if block.items else []
+            return ["\n".join(f"> {line}".rstrip() for line in lines)]
+        return [_code(block)] if isinstance(block, Code) else _prose(block)
+
+    def _figure(self, block: Plot | Heatmap, *, fold: bool) -> list[str]:
+        title = markdown_text(block.title)
+        parts = [self._anchor(block.id), f"#### {title}", markdown_text(block.caption or block.alt)]
+        if not fold:
+            return [*parts, *_rows(block.table, None, self.targets)]
+        if self.folder:
+            place = quote(f"{self.folder}/{anchor(block.id)}.svg")
+            parts.append(f"![{title}]({place})")
+        return parts if self.folder and self.is_lean else [*parts, self._behind(block)]
+
+    def _behind(self, block: Block) -> str:
+        assert isinstance(block, Plot | Heatmap)  # noqa: S101 # asked before
+        rows = "\n\n".join(_rows(block.table, None, self.targets))
+        return _fold(f"Table behind: {block.title}", rows)
+
+    def _table(self, table: Table, *, fold: bool) -> list[str]:
+        head = [self._anchor(table.id), f"#### {markdown_text(table.title)}" if table.title else ""]
+        limit = table.page_size if table.browse and fold else None
+        rows = _rows(table, limit, self.targets)
+        if fold and (table.collapsed or table.browse or len(table.rows) > FOLD_FROM):
+            rows = [_fold(f"{table.title}: {plural(len(table.rows), 'row')}", "\n\n".join(rows))]
+        return [*head, markdown_text(table.caption), *rows]
+
+    def _anchor(self, identifier: str) -> str:
+        name = anchor(identifier)
+        if name in self.shown:
+            return ""
+        self.shown.add(name)
+        return f'<a id="{name}"></a>'
 
 
-def _block(block: Block, targets: frozenset[str], *, fold: bool = True) -> list[str]:
-    if isinstance(block, Table):
-        return _table(block, targets, fold=fold)
-    if isinstance(block, (Plot, Heatmap)):
-        head = f'<a id="{anchor(block.id)}"></a>\n\n### {markdown_text(block.title)}'
-        text = [head, markdown_text(block.caption or block.alt)]
-        folded = "\n\n".join(_rows(block.table, None, targets))
-        return [*text, _fold(f"Table behind: {block.title}", folded) if fold else folded]
-    if isinstance(block, Facts):
-        return [_facts(block, targets)]
-    if isinstance(block, Callout):
-        lines = [f"[!{_ALERTS[block.level]}]", markdown_text(block.text)]
-        lines += ["", *(f"- {markdown_text(item)}" for item in block.items)] if block.items else []
-        return ["\n".join(f"> {line}".rstrip() for line in lines)]
-    if isinstance(block, Code):
-        return [_code(block)]
-    return _prose(block)
+def _is_figure(block: Block) -> bool:
+    return isinstance(block, Plot | Heatmap)
+
+
+def _items(block: Callout) -> str:
+    return "\n".join(f"- {markdown_text(item)}" for item in block.items)
 
 
 def _prose(block: Prose) -> list[str]:
@@ -183,17 +278,6 @@ def _facts(block: Facts, targets: frozenset[str]) -> str:
         told = ". ".join(part for part in (cell.note.rstrip("."), how) if part)
         lines.append(f"| {markdown_text(name)} | {shown} | {markdown_text(told)} |")
     return "\n".join(lines)
-
-
-def _table(table: Table, targets: frozenset[str], *, fold: bool) -> list[str]:
-    head = f'<a id="{anchor(table.id)}"></a>'
-    if table.title:
-        head += f"\n\n### {markdown_text(table.title)}"
-    limit = table.page_size if table.browse and fold else None
-    rows = _rows(table, limit, targets)
-    if fold and (table.collapsed or table.browse or len(table.rows) > FOLD_FROM):
-        rows = [_fold(f"{table.title}: {plural(len(table.rows), 'row')}", "\n\n".join(rows))]
-    return [head, markdown_text(table.caption), *rows]
 
 
 def _rows(table: Table, limit: int | None, targets: frozenset[str] = frozenset()) -> list[str]:

@@ -97,7 +97,7 @@ def test_the_api_says_that_there_are_only_logged_figures(logs: Path, tmp_path: P
     assert found.verdict.numbers["p"] is None
     assert found.names == ("trainer", "trainer")
     assert found.leaderboard.empty
-    assert found.save(tmp_path / "x.md").read_text().count("Logged, not recomputed") == 1
+    assert found.save(tmp_path / "x.md").read_text().count("# Logged, not recomputed") == 1
     with pytest.raises(gr.GoemoError, match="No run has predictions"):
         found.publish("x")
     with pytest.raises(gr.GoemoError, match="there is no section 'overall'"):

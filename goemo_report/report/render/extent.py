@@ -1,0 +1,103 @@
+"""How much of a report a document holds: two pages, the usual, or all of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, Literal
+
+from goemo_report.formats.wording import plural
+from goemo_report.report.document import (
+    Block,
+    Callout,
+    Facts,
+    Heatmap,
+    Plot,
+    Report,
+    Section,
+    Table,
+)
+from goemo_report.report.render.page import page_sized
+
+Extent = Literal["short", "usual", "full"]
+_CHAPTERS: Final = 2  # the answer, and where the runs differ
+_ROWS: Final = 13  # of a table
+_ITEMS: Final = 3  # of a statement's details
+_PAGE: Final = 1000  # pixels; texts above and below blocks take a little more
+_ROW: Final = 20
+_CAPTION: Final = 80
+
+
+def cut(report: Report) -> tuple[Report, str]:
+    """The first two chapters, each cut to a page, and a sentence on what was left out.
+
+    Tables to be opened or searched stay out, as does what no longer fits; tables are cut to their
+    first rows, details of warnings to their sum.
+    """
+    report = page_sized(report)
+    names = list(dict.fromkeys(one.chapter or one.id for one in report.sections))[:_CHAPTERS]
+    left: list[str] = []
+    sections = []
+    for name in names:
+        room = _PAGE
+        for section in report.sections:
+            if (section.chapter or section.id) == name:
+                fitting, room = _fitting(section, room, left)
+                sections.append(fitting)
+    kept = tuple(one for one in sections if one.blocks)
+    others = dict.fromkeys(one.chapter or one.title for one in report.sections)
+    chapters = [one for one in others if one not in {s.chapter or s.title for s in sections}]
+    said = [*left, *(f"chapter {one}" for one in chapters)]
+    sentence = f"Left out here, in the whole report: {'; '.join(said)}." if said else ""
+    return replace(report, sections=kept), sentence
+
+
+def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int]:
+    """A section with the blocks that there is room for, the others named in `left`."""
+    kept: list[Block] = []
+    for block in map(_shorter, section.blocks):
+        needed = _height(block)
+        if needed <= room and not (isinstance(block, Table) and (block.browse or block.collapsed)):
+            kept.append(block)
+            room -= needed
+        elif isinstance(block, Table | Plot | Heatmap):
+            left.append(block.title)
+    return replace(section, blocks=tuple(kept), method=""), room
+
+
+def _shorter(block: Block) -> Block:
+    if isinstance(block, Callout) and block.level != "verdict" and block.items:
+        return replace(block, items=())
+    return _first_rows(block) if isinstance(block, Table) and not block.collapsed else block
+
+
+def _first_rows(table: Table) -> Table:
+    if any(table.nested):
+        rows = tuple(row for row, below in zip(table.rows, table.nested, strict=True) if not below)
+        table = replace(table, rows=rows, nested=())
+    if len(table.rows) <= _ROWS:
+        return table
+    said = f"The first {_ROWS} of {plural(len(table.rows), 'row')}."
+    groups, left = [], _ROWS
+    for title, count in table.row_groups:
+        groups.append((title, min(count, left)))
+        left -= groups[-1][1]
+    return replace(
+        table,
+        rows=table.rows[:_ROWS],
+        nested=table.nested[:_ROWS],
+        row_groups=tuple(group for group in groups if group[1]),
+        caption=" ".join(filter(None, (table.caption, said))),
+    )
+
+
+def _height(block: Block) -> int:
+    """Pixels that a block takes, about."""
+    if isinstance(block, Plot | Heatmap):
+        from goemo_report.report.render.figures import figure
+
+        return int(figure(block)["layout"]["height"]) + _CAPTION
+    if isinstance(block, Table):
+        return _ROW * (len(block.rows) + len(block.row_groups)) + _CAPTION
+    if isinstance(block, Callout):
+        return 25 * (1 + len(block.items)) + 40
+    return 120 if isinstance(block, Facts) else 60
