@@ -223,7 +223,6 @@ def test_files_are_judged_and_the_report_is_commented(job: Job, github: GitHub) 
     inputs = {
         "runs": f"1.csv\n  {HOSTILE}=2.csv\r\n\n",
         "fail_under": "macro_f1=0.1\nf1_joy=0.999",
-        "audit": "false",
         "title": "$(touch owned) `touch owned` @team",
     }
     done = job.step("Judge", **inputs)
@@ -235,7 +234,7 @@ def test_files_are_judged_and_the_report_is_commented(job: Job, github: GitHub) 
     assert marker.startswith("<!-- goemo-report: -touch")
     assert heading.endswith("found something")
     assert "Quality gate: 1 of 4 failed" in rest
-    assert "is best on" in rest
+    assert "is best with macro F1" in rest
     for word in ("@octocat", "@team", "<img", "[a](", " #1 ", " -->"):
         assert word not in body.removeprefix(marker)
     assert not list(job.folder.rglob("owned"))
@@ -267,5 +266,5 @@ def test_it_installs_itself(job: Job) -> None:
     assert done.returncode == 0, done.stderr
     make = ["-c", "from goemo_report import demo; import pathlib; demo.make_up(pathlib.Path())"]
     subprocess.run([job.folder / "temp/goemo/bin/python", *make], cwd=job.folder, check=True)
-    job.step("Judge", runs="made-up-a\nmade-up-c", audit="false", baseline="made-up-a")
+    job.step("Judge", runs="made-up-a\nmade-up-c", baseline="made-up-a")
     assert job.step("Result").returncode == 0

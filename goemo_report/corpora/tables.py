@@ -254,7 +254,9 @@ def _feature_names(path: Path, column: str) -> tuple[str, ...]:
 
 
 def _features(path: Path) -> Iterator[Any]:
-    if path.suffix == ".parquet":
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"  # and read already, so that pyarrow is there
+    if is_parquet:
         import pyarrow.parquet
 
         noted = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface")

@@ -308,3 +308,11 @@ def test_known_labels_come_in_their_own_order_and_no_id_is_below_nought() -> Non
     splits["val"] = [("a", (1,)), ("b", (-1,))]
     with pytest.raises(DataError, match="row 2: the label id is below 0"):
         corpus_of(Found(splits, names, "1"), "mine")
+
+
+def test_a_table_is_what_it_holds_not_what_it_is_called(tmp_path: Path) -> None:
+    for split in ("train", "validation", "test"):
+        rows = "".join(f"{split} {row},{row % 2}\n" for row in range(4))
+        (tmp_path / f"{split}.parquet").write_text(f"text,label\n{rows}")
+    with pytest.raises(DataError, match="nothing says what they mean"):
+        read_directory(tmp_path)
