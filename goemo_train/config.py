@@ -65,6 +65,7 @@ class TrainConfig:
     loss: Annotated[LossName, "what is minimised"] = "bce"
     teacher: Annotated[tuple[str, ...], "learn what this checkpoint directory or prediction "
                        "file says of the training texts; of several, the mean"] = ()  # fmt: skip
+    soft_labels: Annotated[bool, "learn the share of raters who chose a label, of ratings"] = False
     label_smoothing: Annotated[float, "targets are 1 - N/2 and N/2", (0, 0.9)] = 0.0
     layer_decay: Annotated[float, "learning rate times N a layer below the head", (0.1, 1)] = 1.0
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01

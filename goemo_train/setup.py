@@ -13,7 +13,7 @@ from torch import nn
 
 from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora.corpus import Corpus
-from goemo_report.errors import GoemoError, first_line
+from goemo_report.errors import GoemoError, SettingsError, first_line
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
@@ -73,7 +73,9 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     splits = {"train": corpus.train, "val": corpus.val, "test": corpus.test}
     tokens = {k: data.tokenise(s, tokenizer, config.max_seq_length) for k, s in splits.items()}
     train, sample = tokens["train"], tokens["train"].head(TRAIN_AUC_SAMPLE, config.random_seed)
-    if config.teacher:  # the sample keeps the true labels
+    if config.soft_labels:  # the sample keeps the true labels, as with a teacher
+        train = replace(train, truth=_shares(config, corpus))
+    if config.teacher:
         soft = soft_labels(config, corpus, device, progress) if distributed.main else None
         train = replace(train, truth=distributed.share(soft))
     torch.manual_seed(config.random_seed + distributed.rank)  # each process its own dropout
@@ -115,6 +117,15 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         network, optimiser, choose_loss(config, corpus.train.truth, device), steps, measured,
         warnings,
     )  # fmt: skip
+
+
+def _shares(config: TrainConfig, corpus: Corpus) -> npt.NDArray[np.float32]:
+    if config.teacher:
+        raise SettingsError("--soft-labels and --teacher both set the targets", "Give one")
+    if corpus.train.shares is None:
+        what = f"--soft-labels: {config.dataset} does not tell what each rater chose"
+        raise SettingsError(what, "Give a directory of tables with a column rater_id")
+    return corpus.train.shares.astype(np.float32)
 
 
 def _settled(config: TrainConfig, distributed: Distributed) -> TrainConfig:

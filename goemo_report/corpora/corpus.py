@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
@@ -13,15 +14,17 @@ from goemo_report.corpora.tsv import LabelledTexts
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL, SPLIT_SAMPLES, known_set
-from goemo_report.metrics.arrays import BoolArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Texts and their (n, k) boolean truth."""
+    """Texts and their (n, k) boolean truth; of raw ratings also the shares, (n, k), of the raters
+    that chose each label."""
 
     texts: list[str]
     truth: BoolArray
+    shares: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ def corpus_of(
     labels = tuple(group for group in groups if not (exclude_neutral and group == NEUTRAL))
     if exclude_neutral and len(labels) == len(groups):
         raise DataError(f"{name} has no label {NEUTRAL!r}", "Leave out --exclude-neutral")
+    columns = [[found.labels.index(one) for one in groups[label]] for label in labels]
     parts = {
-        split: _arrays(rows, found.labels, [groups[label] for label in labels], limit)
+        split: _arrays(rows, len(found.labels), columns, limit, split == "train" and found.chosen)
         for split, rows in found.splits.items()
     }
     for split, part in parts.items():
@@ -109,16 +113,29 @@ def _groups(labels: tuple[str, ...], taxonomy: str | None) -> dict[str, tuple[st
 
 
 def _arrays(
-    rows: LabelledTexts, names: Sequence[str], groups: Sequence[Sequence[str]], limit: int
-) -> Split:
-    counts = [len(ids) for _, ids in rows]
-    held = np.zeros((len(rows), len(names)), np.bool_)
-    flat = np.fromiter(chain.from_iterable(ids for _, ids in rows), np.int64, sum(counts))
+    rows: LabelledTexts, labels: int, columns: Sequence[Sequence[int]], limit: int,
+    chosen: Sequence[Sequence[tuple[int, ...]]] | Literal[False],
+) -> Split:  # fmt: skip
+    held = _marks([ids for _, ids in rows], labels)
+    truth = np.stack([held[:, own].any(1) for own in columns], axis=1)
+    kept = np.flatnonzero(truth.any(1) | ~held.any(1))[: limit or None]
+    shares = None
+    if chosen and kept.size:
+        raters = [len(chosen[row]) for row in kept]
+        marks = _marks([ids for row in kept for ids in chosen[row]], labels)
+        grouped = np.stack([marks[:, own].any(1) for own in columns], axis=1)
+        starts = np.concatenate(([0], np.cumsum(raters)[:-1]))
+        shares = np.add.reduceat(grouped, starts, dtype=np.float64) / np.array(raters)[:, None]
+    return Split([rows[row][0] for row in kept], truth[kept], shares)
+
+
+def _marks(rows: Sequence[tuple[int, ...]], labels: int) -> BoolArray:
+    """(n, labels), where the ids of each row are marked."""
+    held = np.zeros((len(rows), labels), np.bool_)
+    counts = list(map(len, rows))
+    flat = np.fromiter(chain.from_iterable(rows), np.int64, sum(counts))
     if flat.size and flat.min() < 0:  # as `datasets` writes a text that nobody labelled
-        row = next(row for row, (_, ids) in enumerate(rows, 1) if min(ids, default=0) < 0)
+        row = next(row for row, ids in enumerate(rows, 1) if min(ids, default=0) < 0)
         raise DataError(f"row {row}: the label id is below 0", "Leave out texts without labels")
     held[np.repeat(np.arange(len(rows)), counts), flat] = True
-    columns = [held[:, [names.index(one) for one in group]].any(1) for group in groups]
-    truth = np.stack(columns, axis=1)
-    kept = np.flatnonzero(truth.any(1) | ~held.any(1))[: limit or None]
-    return Split([rows[row][0] for row in kept], truth[kept])
+    return held

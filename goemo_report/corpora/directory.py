@@ -30,12 +30,14 @@ _LABELS: Final = "labels.txt"
 @dataclass(frozen=True, slots=True)
 class Found:
     """The splits of a data set, with ids of `labels`; a version that follows from its bytes, and
-    what is to be said of how it was read."""
+    what is to be said of how it was read. `chosen`, of raw ratings: for each training text the ids
+    that each rater chose."""
 
     splits: Mapping[str, LabelledTexts]
     labels: tuple[str, ...]
     version: str
     notes: tuple[str, ...] = ()
+    chosen: Sequence[Sequence[tuple[int, ...]]] = ()
 
 
 def read_directory(directory: Path, columns: Columns | None = None) -> Found:
@@ -76,8 +78,8 @@ def read_directory(directory: Path, columns: Columns | None = None) -> Found:
         with path.open("rb") as file:
             for part in chunks(file):
                 digest.update(part)
-    splits, labels = _with_ids(raw, names, directory)
-    return Found(splits, labels, f"sha256:{digest.hexdigest()[:16]}", tuple(notes))
+    splits, labels, chosen = _with_ids(raw, names, directory)
+    return Found(splits, labels, f"sha256:{digest.hexdigest()[:16]}", tuple(notes), chosen)
 
 
 def _files(directory: Path) -> dict[str, list[Path]]:
@@ -131,7 +133,12 @@ def _split_by_key(part: RawSplit) -> dict[str, RawSplit]:
         tenth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 10
         rows[{0: "test", 1: "val"}.get(tenth, "train")].append(row)
     return {
-        split: RawSplit([part.texts[r] for r in own], [part.labels[r] for r in own], part.names)
+        split: RawSplit(
+            [part.texts[r] for r in own],
+            [part.labels[r] for r in own],
+            part.names,
+            chosen=[part.chosen[r] for r in own],
+        )
         for split, own in rows.items()
     }
 
@@ -141,10 +148,14 @@ def _split_by_key(part: RawSplit) -> dict[str, RawSplit]:
 
 def _with_ids(
     raw: Mapping[str, RawSplit], names: Sequence[str], directory: Path
-) -> tuple[dict[str, LabelledTexts], tuple[str, ...]]:
-    """The splits with ids, and the labels in canonical order, or that of the data set."""
+) -> tuple[dict[str, LabelledTexts], tuple[str, ...], Sequence[Sequence[tuple[int, ...]]]]:
+    """The splits with ids, the labels in canonical order or that of the data set, and the ids that
+    each rater of the training texts chose."""
     held = dict.fromkeys(name for part in raw.values() for row in part.labels for name in row)
     noted = tuple(names) or next((part.names for part in raw.values() if part.names), ())
+    if noted:  # what one rater alone chose is a label as well
+        choices = chain.from_iterable(chain(*part.chosen) for part in raw.values())
+        held |= dict.fromkeys(chain.from_iterable(choices))
     for split, part in raw.items() if not names else ():
         order = bool(part.names) and part.names != noted and any(map(_is_id, held))
         if order or set(part.names) not in (set(), set(noted)):
@@ -177,15 +188,19 @@ def _with_ids(
         raise DataError(f"{directory} has {len(labels)} labels", "At least two are needed")
     for label in labels:
         check_label(label, str(directory))
-    places = {label: at for at, label in enumerate(labels)}
+    place = {one: labels.index(label) for one, label in meant.items()}
     splits = {
         split: [
-            (text, tuple(sorted(places[meant[one]] for one in row)))
+            (text, tuple(sorted(place[one] for one in row)))
             for text, row in zip(part.texts, part.labels, strict=True)
         ]
         for split, part in raw.items()
     }
-    return splits, labels
+    chosen = [
+        [tuple(place[one] for one in choice if one in place) for choice in text]
+        for text in raw["train"].chosen
+    ]
+    return splits, labels, chosen
 
 
 def _order(held: Mapping[str, object]) -> tuple[str, ...]:

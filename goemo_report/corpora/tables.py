@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +45,8 @@ class RawSplit:
     """Texts, each with its labels: names, or ids of `names` where these are known.
 
     `keys` tells the texts of several files apart, `ratings` counts the rows of raters and
-    `dropped` the texts on which no two of them agree.
+    `dropped` the texts on which no two of them agree; `chosen` has what each rater chose, of each
+    text, those left out who chose nothing.
     """
 
     texts: list[str]
@@ -52,6 +55,7 @@ class RawSplit:
     keys: tuple[str, ...] = ()
     ratings: int = 0
     dropped: int = 0
+    chosen: Sequence[Sequence[tuple[str, ...]]] = ()
 
 
 def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
@@ -220,15 +224,13 @@ def items(cell: Any) -> tuple[str, ...]:
 def _agreed(rows: Sequence[tuple[str, str, tuple[str, ...]]], names: tuple[str, ...]) -> RawSplit:
     """A row for each text, with the labels that AGREEING raters chose; texts without one go."""
     texts: dict[str, str] = {}
-    votes: dict[str, dict[str, int]] = {}
+    chosen: dict[str, list[tuple[str, ...]]] = {}
     for key, text, labels in rows:
         texts.setdefault(key, text)
-        counted = votes.setdefault(key, {})
-        for label in labels:
-            counted[label] = counted.get(label, 0) + 1
+        chosen.setdefault(key, []).extend([labels] if labels else [])
     agreed = {
-        key: tuple(name for name, count in counted.items() if count >= AGREEING)
-        for key, counted in votes.items()
+        key: tuple(name for name, n in Counter(chain(*one)).items() if n >= AGREEING)
+        for key, one in chosen.items()
     }
     kept = [key for key, labels in agreed.items() if labels]
     return RawSplit(
@@ -238,6 +240,7 @@ def _agreed(rows: Sequence[tuple[str, str, tuple[str, ...]]], names: tuple[str, 
         tuple(kept),
         len(rows),
         len(texts) - len(kept),
+        [chosen[key] for key in kept],
     )
 
 

@@ -179,6 +179,25 @@ def test_raters_of_which_two_agree(tmp_path: Path) -> None:
     assert "1 texts without one are dropped" in found.notes[0]
 
 
+@pytest.mark.parametrize("taxonomy", ["", "sentiment"])
+def test_shares_of_raters_who_chose_a_label(tmp_path: Path, taxonomy: str) -> None:
+    """A rater who chose two labels of a group chose the group once; who chose none has no say."""
+    for split in SPLITS:
+        (tmp_path / f"{split}.csv").write_text(raters())
+    found = corpus_of(read_directory(tmp_path), "raw", taxonomy=taxonomy)
+    assert found.train.shares is not None
+    assert found.val.shares is None
+    place = {label: at for at, label in enumerate(found.labels)}
+    wanted = (
+        {"joy": 2 / 3, "love": 1 / 3, "anger": 1 / 3}
+        if not taxonomy
+        else {"positive": 2 / 3, "negative": 1 / 3}
+    )
+    a, c = found.train.shares
+    assert {label: a[at] for label, at in place.items() if a[at]} == pytest.approx(wanted)
+    assert {label: c[at] for label, at in place.items() if c[at]} == {"neutral": 1.0}
+
+
 def test_raw_files_that_are_not_split_are_split_by_their_ids(tmp_path: Path) -> None:
     header = "text,id,rater_id,joy,neutral"
     for part in (1, 2):

@@ -27,8 +27,8 @@ CPU = torch.device("cpu")
 
 def run(output: Path, **settings: Any) -> Run:
     given = {"model": "tiny-roberta", "limit": 64, "num_epochs": 1, **settings}
-    given = {"wandb_mode": "disabled", **given}
-    config = TrainConfig(model_name=given["model"], dataset="demo", output=str(output), **given)
+    given = {"wandb_mode": "disabled", "dataset": "demo", **given}
+    config = TrainConfig(model_name=given["model"], output=str(output), **given)
     found = train(config, Progress(quiet=True))
     assert found is not None
     return found
@@ -297,6 +297,18 @@ class TestTeachers:
         write_predictions(tmp_path / "p.csv", corpus.train.texts, truth, p, 0.5, labels)
         found = run(tmp_path, teacher=(str(tmp_path / "p.csv"),))
         assert np.array_equal(found.setup.tokens.truth, p[:, :-1][:, ::-1])
+
+    def test_the_shares_of_raters_may_be_learned(self, tmp_path: Path) -> None:
+        header, data = "text,id,rater_id,joy,anger", tmp_path / "data"
+        data.mkdir()
+        rows = [f"text {n},{n},{r},1,{int(r == 2)}" for n in range(8) for r in range(4)]
+        for split in ("train", "val", "test"):
+            (data / f"{split}.csv").write_text("\n".join([header, *rows]))
+        found = run(tmp_path, dataset=str(data), soft_labels=True).setup
+        assert np.allclose(found.tokens.truth, [1, 0.25])
+        assert np.array_equal(found.sample.truth, [[1, 0]] * 8)
+        with pytest.raises(GoemoError, match="demo does not tell what each rater chose"):
+            run(tmp_path, soft_labels=True)
 
     @pytest.mark.parametrize(
         ("name", "told"),
