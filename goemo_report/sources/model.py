@@ -210,6 +210,24 @@ class RunQuery:
             and all(condition.holds(run) for condition in self.where)
         )
 
+    @property
+    def newest(self) -> int | None:
+        """How many of the newest runs are asked for; None where all have to be looked at."""
+        by_time = self.sort is None or self.sort == Order.of("-created_at")
+        return self.limit if by_time else None
+
+    def is_settled(self, matching: Sequence[RunRecord], at: datetime | None) -> bool:
+        """Whether none of the newest runs asked for started at `at` or before, for as many of
+        those that match started later. Reports do not count: they may be left out yet."""
+        if self.newest is None or at is None or len(matching) < self.newest:
+            return False
+        later = (
+            run.created_at is not None and run.created_at > at
+            for run in matching
+            if not run.is_report
+        )
+        return sum(later) >= self.newest
+
     def arranged(self, listing: Listing) -> Listing:
         """Runs that match, sorted and as many as were asked for."""
         runs = listing.runs if self.sort is None else self.sort.sort(listing.runs)

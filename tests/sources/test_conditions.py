@@ -194,6 +194,27 @@ def test_order_and_number(
     assert "".join(run.id for run in find_runs(sources[where], (), query).runs) == ids
 
 
+@pytest.mark.parametrize("where", ["online", "offline"])
+def test_a_limit_alone_reads_no_more_runs_than_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Twelve runs, of which two are wanted: the older nine are neither asked for nor read."""
+    ids = [f"r{number:02}" for number in range(12)]
+    run: dict[str, Any] = {"fields": {"display_name": "n"}, "config": {}, "summary": {"x": 1}}
+    with WandbServer() as server:
+        point_at(monkeypatch, server, tmp_path / "home")
+        server.seed([SeedRun(i, i, created_at=created(n)) for n, i in enumerate(ids)])
+        for number, run_id in enumerate(ids):
+            write_run(tmp_path / "logs", run_id, _records(number, run_id, run, "finished"))
+        source = open_api() if where == "online" else LogSource(tmp_path / "logs")
+        for query in (RunQuery(limit=2), RunQuery(sort=Order.of("-created_at"), limit=2)):
+            assert len(source.list_runs(query).runs) <= 4
+            found = find_runs(source, (), query).runs
+            assert sorted(run.id for run in found) == ["r10", "r11"]
+        assert len(source.list_runs(RunQuery()).runs) == 12
+        assert source.list_runs(RunQuery(limit=20, where=[Condition.of("id == r00")])).runs
+
+
 def test_what_a_server_can_do_is_asked_of_it() -> None:
     def sent(text: str) -> Any:
         return queries.run_filters(RunQuery(where=[Condition.of(text)])).get("$and")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from goemo_report.errors import SourceError, reading
+from goemo_report.errors import GoemoError, SourceError, reading
 from goemo_report.formats.json_text import DEEPEST, parsed
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, Row
@@ -23,6 +24,7 @@ KeyPath = tuple[str, ...]
 Updates = dict[KeyPath, Json | None]
 """Changes to a mapping in the order in which they hold, by path of keys; None removes."""
 
+_BEGINNING: Final = 1 << 16  # bytes
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -100,6 +102,18 @@ def read_run_log(path: Path, label: str) -> RunLog:
                 raise DamagedLogError(label, offset, "the record is none of W&B's") from None
             _apply(log, record)
     return log
+
+
+def peek(path: Path) -> tuple[str, datetime | None]:
+    """The id and the start of a run from the beginning of its log; None where that has no start."""
+    log = RunLog(path, path.name, log_run_id(path))
+    with suppress(GoemoError, DecodeError, OSError, ValueError), path.open("rb") as file:
+        for payload in read_log(file.read(_BEGINNING), path.name).payloads:
+            record = Record.FromString(payload)
+            if record.WhichOneof("kind") == "run":
+                _apply_run(log, record.run)
+                break
+    return log.id, log.started
 
 
 def _apply(log: RunLog, record: Any) -> None:

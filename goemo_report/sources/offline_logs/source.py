@@ -33,7 +33,7 @@ from goemo_report.sources.offline_logs.folders import (
     scan,
 )
 from goemo_report.sources.offline_logs.offline_run import OfflineRun, by_run
-from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, read_run_log
+from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, peek, read_run_log
 from goemo_report.sources.offline_logs.staging import LINK, Reader, StagedFiles, fetch_elsewhere
 from goemo_report.sources.references import (
     ArtifactReference,
@@ -46,6 +46,7 @@ from goemo_report.sources.store import file_digest
 
 _MOSTLINKS: Final = 8
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+_AFTER_ALL: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class LogSource(RunSource):
@@ -77,9 +78,13 @@ class LogSource(RunSource):
     def list_runs(self, query: RunQuery) -> Listing:
         """Runs that match, ordered by start, then id. Damaged ones are left out, and say so.
 
+        Of a limited number of newest ones no older logs are read than it takes.
         Raises SourceError where the directory does not exist.
         """
-        self._load()
+        if query.newest is None:
+            self._load()
+        else:
+            self._load_newest(query)
         return Listing(
             tuple(run.record for run in self._runs if query.matches(run.record)),
             tuple(self._skipped),
@@ -176,17 +181,40 @@ class LogSource(RunSource):
 
     # --- Reading ----------------------------------------------------------------------
 
-    def _load(self) -> None:
+    def _load_newest(self, query: RunQuery) -> None:
+        """Read logs, those of the newest runs first, until the query is settled."""
         if self._scanned:
             return
+        found = self._folders()
+        self._read(replace(found, logs=[]))
+        logs: dict[str, list[Path]] = defaultdict(list)
+        starts: dict[str, datetime] = {}
+        for path in found.logs:
+            run_id, start = peek(path)
+            logs[run_id].append(path)
+            starts[run_id] = max(start or _AFTER_ALL, starts.get(run_id, _BEFORE_ALL))
+        waiting = sorted(starts, key=starts.__getitem__)
+        while waiting:
+            matching = [run.record for run in self._runs if query.matches(run.record)]
+            if query.is_settled(matching, starts[waiting[-1]]):
+                return
+            more = [waiting.pop() for _ in range(min(len(waiting), query.newest or 1))]
+            self._read(replace(found, logs=[path for run_id in more for path in logs[run_id]]))
+        self._scanned = True
+
+    def _load(self) -> None:
+        if not self._scanned:
+            self._read(self._folders())
+            self._scanned = True
+
+    def _folders(self) -> Folders:
         if not self.root.exists():
             raise SourceError(
                 f"there is no directory {self._given}", f"Check {argument('wandb_dir')}"
             )
         if self.root.is_file() and not self.root.match(LOG_PATTERN):
             raise SourceError(f"{self._given} is no run log", "Give a directory, or a run-*.wandb")
-        self._read(scan(self.root))
-        self._scanned = True
+        return scan(self.root)
 
     def _read(self, folders: Folders) -> None:
         """Read the logs that are not known yet, and join all by run."""
@@ -274,7 +302,8 @@ class LogSource(RunSource):
                 raise log
 
     def _known(self, run: RunRecord) -> OfflineRun:
-        self._load()
+        if (run.project, run.id) not in self._by_path:
+            self._load()
         known = self._by_path.get((run.project, run.id))
         if known is None:
             raise NotFoundError(f"no run {run.id} in {self.description}", "Give its id")

@@ -88,10 +88,12 @@ class Project:
         for page in self._pages(queries.TAGS, queries.TAGS_PER_PAGE, {}):
             yield from decode.edges(page.get("runs"))
 
-    def _pages(self, document: str, size: int, filters: Mapping[str, Any]) -> Iterator[decode.Node]:
+    def _pages(
+        self, document: str, size: int, filters: Mapping[str, Any], order: str = queries.ORDER
+    ) -> Iterator[decode.Node]:
         variables: dict[str, Any] = {
             "filters": json.dumps(filters),
-            "order": queries.ORDER,
+            "order": order,
             "perPage": size,
             "cursor": None,
         }
@@ -124,12 +126,11 @@ class Project:
             answer = self.ask(*more(run_id, page["endCursor"]))
             connection = (answer.get("run") or {}).get(field) or {}
 
-    def newest_nodes(self, count: int) -> list[decode.Node]:
-        """The runs that started last, newest first."""
-        page = self.ask(
-            queries.RUNS, {"filters": "{}", "order": queries.NEWEST_FIRST, "perPage": count}
-        )
-        return list(decode.edges(page.get("runs")))
+    def newest_nodes(self, filters: Mapping[str, Any], size: int) -> Iterator[decode.Node]:
+        """The runs that fit a filter, the last created first, in pages of at most `size`."""
+        size = min(size, queries.RUNS_PER_PAGE)
+        for page in self._pages(queries.RUNS, size, filters, queries.NEWEST_FIRST):
+            yield from decode.edges(page.get("runs"))
 
     def count_runs(self) -> int:
         """How many runs the project has."""

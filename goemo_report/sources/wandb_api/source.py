@@ -11,7 +11,8 @@ import copy
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from goemo_report.contract import PROJECT
@@ -107,11 +108,21 @@ class ApiSource(RunSource):
         return self.transport.graphql(queries.VIEWER, {}).get("viewer") or {}
 
     def list_runs(self, query: RunQuery) -> Listing:
-        """Runs of the project that match, ordered by creation, then id."""
-        project = self.project()
+        """Runs of the project that match, ordered by creation, then id.
+
+        Of a limited number of newest ones no older runs are asked for than it takes.
+        """
+        project, filters = self.project(), queries.run_filters(query)
         runs: list[RunRecord] = []
         skipped: list[SkippedRun] = []
-        for node in project.run_nodes(queries.run_filters(query)):
+        nodes: Iterable[decode.Node] = (
+            project.newest_nodes(filters, query.newest + 1)
+            if query.newest
+            else project.run_nodes(filters)
+        )
+        for node in nodes:
+            if query.is_settled(runs, decode.moment(node.get("createdAt"))):
+                break  # a run starts before it is created
             name = str(node.get("displayName") or node["name"])
             try:
                 with reading(f"run {name}", "Look at its page on W&B"):
@@ -127,7 +138,9 @@ class ApiSource(RunSource):
     def newest_runs(self, count: int) -> list[RunRecord]:
         """The runs of the project that started last, newest first."""
         project = self.project()
-        return [self._record(node, project) for node in project.newest_nodes(count)]
+        return [
+            self._record(node, project) for node in islice(project.newest_nodes({}, count), count)
+        ]
 
     def runs_by_id(self, project_name: str, ids: Sequence[str]) -> list[RunRecord]:
         """Those of some runs that a project has.
