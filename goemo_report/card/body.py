@@ -25,7 +25,7 @@ INTENDED_USE: Final = (
     "decisions about single people: the labels are readers' judgements, not writers' feelings."
 )
 OTHER_USE: Final = (
-    "Labelling texts like those that it was trained on with these {nouns}: {names}. A text may "
+    "Labelling texts like those {of} with these {nouns}: {names}. A text may "
     "carry several, or none. It is not made for decisions about single people."
 )
 DATA: Final = (
@@ -93,10 +93,11 @@ def _body(card: Card) -> Iterator[str]:
     )
     yield "## Intended use"
     names = markdown_text(listed(card.label_set.labels, 12))
-    yield INTENDED_USE if card.data else OTHER_USE.format(nouns=nouns, names=names)
+    of = "that it was trained on" if card.is_trained else "of its data"
+    yield INTENDED_USE if card.data else OTHER_USE.format(of=of, nouns=nouns, names=names)
     yield "## Data"
     yield from _data(card)
-    yield "## Training configuration"
+    yield "## Training configuration" if card.is_trained else "## Configuration"
     yield _mapping("configuration", _configuration(card))
     yield "## Results"
     yield f"On {plural(card.scores.rows, 'text')} of the {_split_name(card)}. {note}"
@@ -120,7 +121,10 @@ def _body(card: Card) -> Iterator[str]:
 def _reproduce(card: Card) -> Iterator[str]:
     run = card.result.run
     if not card.is_trained:
-        yield "The card is of a file of predictions, which does not say how they were made."
+        yield (
+            "Nothing says how the predictions were made: there is neither a checkpoint nor a "
+            "training setting."
+        )
         return
     if not by_goemo_train(run):
         yield "Another trainer made this run; this is what its logged config says:"
@@ -150,7 +154,7 @@ def _data(card: Card) -> Iterator[str]:
         version = card.config.get("dataset_version")
         said = f" Version {markdown_code(str(version), in_table=False)}." if version else ""
         yield f"Texts: {', '.join(known)}.{said}"
-    if card.data and card.label_set == WITHOUT_NEUTRAL:
+    if card.data and card.label_set == WITHOUT_NEUTRAL and card.is_trained:
         yield "`neutral` is left out: texts with no other label were not seen in training."
 
 
@@ -259,4 +263,7 @@ def _thresholds(card: Card) -> Iterator[str]:
     length = as_number(card.config.get("max_seq_length"))
     code = THRESHOLD_CODE.replace("LENGTH", "128" if length is None else f"{length:.0f}")
     pairs = json.dumps(dict(values))  # to the last digit: some are a text's own probability
+    if not card.is_transformers:
+        yield render_block(Code(pairs, "json"), "md")
+        return
     yield render_block(Code(code.replace("THRESHOLDS", pairs), "python"), "md")

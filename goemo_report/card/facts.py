@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from goemo_report.card.replicate import base_model
+from goemo_report.card.replicate import base_model, by_goemo_train
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.wording import plural
 from goemo_report.labels import DataSet, LabelSet
@@ -104,9 +104,18 @@ class Card:
 
     @property
     def is_trained(self) -> bool:
-        """Whether a training is known: a run, or a file whose base model is named."""
-        kinds = {one.kind for one in self.result.artifacts}
-        return kinds != {"file"} or self.base is not None
+        """Whether a training is known: by a checkpoint, by the config, or by a base model named."""
+        return self.is_transformers or any(key in self.config for key in _TRAINING)
+
+    @property
+    def is_transformers(self) -> bool:
+        """Whether transformers loads the model, as far as its files or its config tell."""
+        return (
+            self.base is not None
+            or any(one.role == "checkpoint" for one in self.result.artifacts)
+            or any(self.config.get(key) for key in ("transformers_version", "_name_or_path"))
+            or by_goemo_train(self.result.run)
+        )
 
     @property
     def rule(self) -> str:
@@ -158,6 +167,13 @@ class Card:
 # --- What the numbers say against a model ---------------------------------------------
 
 
+_TRAINING: Final = (
+    "learning_rate",
+    "num_epochs",
+    "num_train_epochs",
+    "weight_decay",
+    "warmup_steps",
+)
 _RARE: Final = 50
 _WEAK: Final = 0.3
 
@@ -218,9 +234,8 @@ def _about_training(card: Card) -> Iterator[str]:
         yield f"It was trained on {seen:,.0f} of the data set's {whole:,} texts."
     known = card.label_set.own_data
     if known is not None and card.data is None:
-        yield (
-            f"It was not trained on {known.title}: its numbers do not compare with published ones."
-        )
+        what = "It was not trained on" if card.is_trained else "Its texts are not those of"
+        yield f"{what} {known.title}: its numbers do not compare with published ones."
     if card.part:
         yield f"It was evaluated on {card.part}: its numbers do not compare with those on all."
     cut, length = as_number(card.config.get("truncated_texts")), card.config.get("max_seq_length")

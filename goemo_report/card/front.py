@@ -30,7 +30,7 @@ def front_matter(card: Card) -> dict[str, Any]:
     front: dict[str, Any] = {
         **({"language": ["en"]} if card.data else {}),
         "license": card.license,
-        **({"library_name": "transformers"} if card.is_trained else {}),
+        **({"library_name": "transformers"} if card.is_transformers else {}),
         "pipeline_tag": "text-classification",
     }
     if card.base_model:

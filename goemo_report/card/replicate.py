@@ -49,7 +49,8 @@ def by_goemo_train(run: RunRecord) -> bool:
 
 def base_model(run: RunRecord) -> str | None:
     """The hub name of the model that was fine-tuned, None where it is none or not known."""
-    stated = str(run.config.get("model") or run.model_name)
+    known = (run.config.get(key) for key in ("model", "model_name", "_name_or_path"))
+    stated = str(next(filter(None, known), ""))
     named = HUB_NAMES.get(stated, stated)
     return named if _HUB_NAME.fullmatch(named) else None
 

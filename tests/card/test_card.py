@@ -244,3 +244,17 @@ def test_the_card_of_labels_alone_claims_no_training_and_no_threshold(tmp_path: 
         "seed",
     ):
         assert claim not in shown.stdout
+
+
+def test_the_card_of_a_run_claims_no_more_than_its_config_and_files_show(result: RunResult) -> None:
+    files = tuple(one for one in result.artifacts if one.role != "checkpoint")
+    other = replace(result.run, config={"prompt": "few-shot", "random_seed": 1}, name="org/llm-1")
+    text = render_card(Card(replace(result, run=other, artifacts=files)))
+    for claim in ("transformers", "fine-tuned", "base_model", "trained", "goemo-train", "one seed"):
+        assert claim not in text.replace("not trained on", ""), claim
+    assert "neither a checkpoint nor a training setting" in text
+    trained = replace(other, config={"learning_rate": 1e-5, "_name_or_path": "org/encoder"})
+    text = render_card(Card(replace(result, run=trained, artifacts=files)))
+    assert 'library_name: "transformers"' in text
+    assert '"org/encoder"' in text
+    assert "fine-tuned" in text
