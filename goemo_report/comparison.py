@@ -340,15 +340,16 @@ class Comparison:
     def decision(self) -> Decision | None:
         """What best run minus runner-up comes to, and what would decide it.
 
-        None if they are not paired, and where runs are reported by another figure than macro F1
-        at 0.5, of which there is no such judgement.
+        The margin is one of macro F1, at 0.5 or tuned: None where runs are reported by their AUC,
+        and where they are not paired.
         """
-        if self.criterion.key != RANKING_METRIC:
+        other, macro, key = self.runner_up, self.lead, self.criterion.key
+        if other is None or macro is None or key not in (RANKING_METRIC, TUNED_F1):
             return None
-        other, found = self.runner_up, self.best_vs_runner_up
-        macro = found["macro_f1"] if found else None
-        pair = self.statistics.pair(self.best.result, other.result) if other else None
-        if pair is None or macro is None or other is None:
+        tuned = key == TUNED_F1
+        of_two = self.statistics.tuned_pair if tuned else self.statistics.pair
+        pair = of_two(self.best.result, other.result)
+        if pair is None:
             return None
         common = self.best.aligned(other)
         return decide(
@@ -387,7 +388,8 @@ class Comparison:
     def tuned_best_vs_runner_up(self) -> PairedDifferences | None:
         """Best run minus runner-up at thresholds tuned on validation; None where not paired."""
         other = self.runner_up
-        return self.statistics.tuned_difference(self.best.result, other.result) if other else None
+        found = self.statistics.tuned_pair(self.best.result, other.result) if other else None
+        return found.differences if found else None
 
     @property
     def lead(self) -> Difference | None:

@@ -237,6 +237,22 @@ def test_runs_with_other_losses_are_chosen_at_cross_fitted_thresholds() -> None:
     assert not same  # other validation texts
 
 
+def test_single_runs_are_judged_against_the_margin_at_tuned_thresholds_too() -> None:
+    pair = (FOUR[0], replace(FOUR[1], run=replace(FOUR[1].run, config={"loss": "focal"})))
+    comparison = compare(pair, options=Options(margin=0.03))
+    assert comparison.criterion.key == TUNED_F1
+    found, lead = comparison.standing.decision, comparison.lead
+    assert found is not None
+    assert lead is not None
+    assert (found.value, found.margin) == (lead.value, 0.03)
+    assert found.answer == "undecided" if lead.verdict == "tie" else "better"
+    drawn = comparison.statistics.tuned_replicates
+    over_both_splits = float(np.std(drawn[pair[0].id] - drawn[pair[1].id]))
+    assert found.detectable >= 2.8 * over_both_splits
+    assert len(found.carriers) == 3
+    assert compare(pair, options=Options(margin=0.9)).standing.decision.answer == "equivalent"  # type: ignore[union-attr]
+
+
 def test_the_best_of_several_runs_had_luck() -> None:
     luck = compare(FOUR).luck
     assert luck is not None

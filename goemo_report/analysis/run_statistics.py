@@ -26,7 +26,6 @@ from goemo_report.sources.base import Progress, silent
 from goemo_report.statistics.differences import (
     Paired,
     PairedDifferences,
-    paired,
     paired_with_swaps,
     widened,
 )
@@ -156,12 +155,12 @@ class RunStatistics:
         found = self.pair(run, other)
         return found.differences if found else None
 
-    def tuned_difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
+    def tuned_pair(self, run: RunResult, other: RunResult) -> Paired | None:
         """The same at each run's own thresholds per class, tuned on its validation split.
 
-        For macro F1 the thresholds are tuned anew on resamples of validation, where both runs
-        were judged on all texts of the baseline; else, and for the other metrics, they count as
-        given.
+        For macro F1 and its error the thresholds are tuned anew on resamples of validation, where
+        both runs were judged on all texts of the baseline; else, and for the other metrics, they
+        count as given.
         """
         choice, others = self.protocol(run, "per-class"), self.protocol(other, "per-class")
         if choice is None or others is None:
@@ -174,18 +173,20 @@ class RunStatistics:
             judged = self._judged(one)
             return self._analyse(judged.take(*at), found.choice.predicted(judged)[np.ix_(*at)])
 
-        def computed() -> PairedDifferences:
-            return paired(
+        def computed() -> Paired:
+            return paired_with_swaps(
                 tuned(run, choice, common.rows, common.columns),
                 tuned(other, others, common.other_rows, common.other_columns),
             )
 
-        found = dict(self._cached("tuned differences", [run, other], computed))
+        found = self._cached("tuned differences", [run, other], computed)
         drawn = [self.tuned_replicates[one.id] for one in (run, other)]
-        macro = found["macro_f1"]
-        if macro is not None and all(len(one) for one in drawn):
-            found["macro_f1"] = widened(macro, float(np.std(drawn[0] - drawn[1])))
-        return found
+        macro = found.differences["macro_f1"]
+        if macro is None or not all(len(one) for one in drawn):
+            return found
+        error = float(np.std(drawn[0] - drawn[1]))
+        differences = {**found.differences, "macro_f1": widened(macro, error)}
+        return found._replace(differences=differences, error=max(error, found.error))
 
     @cached_property
     def tuned_replicates(self) -> Mapping[str, FloatArray]:
