@@ -29,6 +29,7 @@ from goemo_report.metrics.table import OVERALL
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.statistics.differences import RANDOMISATIONS, paired, widened
 from goemo_report.statistics.intervals import analyse
+from goemo_report.statistics.randomisation import max_t, p_value, swapped
 from goemo_report.statistics.resampling import bootstrap_weights
 from goemo_report.statistics.seeds import seed_difference
 from goemo_report.thresholds.resampled import tuned_macro_f1
@@ -236,6 +237,29 @@ def recipe_level(times: float, samples: int, ahead: float = 0.0) -> tuple[float,
     return float(both), float(alone)
 
 
+def many_runs_level(population: Population, samples: int, texts: int, runs: int = 20) -> FloatArray:
+    """How often reports of equal runs say "more than noise" of macro F1, by the swaps.
+
+    Of any run against the baseline without adjustment and with it, and of the best of them against
+    the baseline and against the next best.
+    """
+    generator, told = np.random.default_rng(0), np.zeros(4)
+    for number in range(samples):
+        drawn = population.drawn(generator.integers(len(population.truth), size=texts))
+        dealt = [drawn.dealt(generator).ours >= 0.5 for _ in range(runs)]
+        base, *rest = (analyse(wrap(drawn.truth, one.astype(np.float64)), resamples=1, seed=number)
+                       for one in dealt)  # fmt: skip
+        found = np.array([one.point.overall["macro_f1"][0] for one in (base, *rest)])
+        swaps = np.stack([swapped(one, base, 400).overall["macro_f1"] for one in rest])
+        plain, adjusted = p_value(swaps.T, found[1:] - found[0]), max_t(found[1:] - found[0], swaps)
+        first, second = np.argsort(-found)[:2]
+        pair = (base, *rest)[first], (base, *rest)[second]
+        lead = p_value(swapped(*pair, 400).overall["macro_f1"], found[first] - found[second])
+        against_base = adjusted[first - 1] if first else 1.0
+        told += np.array([plain.min(), adjusted.min(), against_base, lead]) < 0.05
+    return told / samples
+
+
 def coverage_rows(
     populations: dict[str, Population], samples: int, sizes: Sequence[int]
 ) -> Iterator[tuple[str, ...]]:
@@ -259,6 +283,11 @@ def level_rows(populations: dict[str, Population], samples: int) -> Iterator[tup
         about = f"recipes, text error {times:g} times the seed error"
         notes = f"seeds alone {100 * alone:.1f}; power at 2.8 standard errors {100 * power:.0f}"
         yield about, f"{100 * both:.1f}", notes
+    name, population = next(iter(populations.items()))
+    plain, adjusted, best, lead = 100 * many_runs_level(population, 2 * samples, 500)
+    notes = f"without adjustment {plain:.1f}; the best against the baseline {best:.1f}, "
+    notes += f"against the next best {lead:.1f}"
+    yield f"any of 20 runs with the baseline, {name}, 500 texts", f"{adjusted:.1f}", notes
     for name, population in populations.items():
         level = tuned_level(population, samples, 1500)
         yield f"tuned macro F1, {name}, 1,500 texts each", f"{100 * level:.1f}", ""
