@@ -155,19 +155,19 @@ class Judge:
             return _Found(reason=common.note)
         ours = ours.take(common.rows, common.columns)
         theirs = theirs.take(common.other_rows, common.other_columns)
-        if self.confidence:
-            differences = paired(self._analyse(ours), self._analyse(theirs))
-            return {
-                key: _Found(found.value, found.low, found.high)
-                for key, found in differences.items()
-                if found is not None
-            }
         scores = [one.score_at() for one in (ours, theirs)]
         found = {}
         for key in (*OVERALL_KEYS, *class_keys(ours.labels)):
             first, second = (_value(one, key)[0] for one in scores)
             if first is not None and second is not None:
                 found[key] = _Found(first - second)
+        if self.confidence:
+            differences = paired(self._analyse(ours), self._analyse(theirs))
+            found |= {
+                key: _Found(one.value, one.low, one.high)
+                for key, one in differences.items()
+                if one is not None
+            }
         return found
 
     def _condition(

@@ -59,6 +59,10 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
     "macro": (
         f"difference of macro {_COUNTED}: outcomes of both runs estimated together, as for one run"
     ),
+    "precision": (
+        "difference of macro and weighted precision: none where a run never predicts a class, as "
+        "its precision is 0 by convention and not by measurement"
+    ),
     "class": (
         f"difference of {_COUNTED} of a class: margins of both runs combined "
         "with their bootstrap correlation (MOVER)"
@@ -91,8 +95,8 @@ class Difference:
     low <= value <= high, no further from 0 than the metric's range is wide. `p_adjusted` is `p`
     for overall metrics, but for macro F1 where several runs are compared with one baseline; `p`
     is never 0, and 1 where too few positives allow no test. `at_most`: no swap was as extreme,
-    and with more of them both p could be smaller. A metric that is undefined for either run has
-    no Difference.
+    and with more of them both p could be smaller. A metric that is undefined for either run, or
+    not measured, has no Difference.
     """
 
     value: float
@@ -146,8 +150,12 @@ def paired_with_swaps(
     by_chance = swapped(run, baseline, randomisations)
     parts = _counts_parts(run, baseline, by_chance) | _influence_parts(run, baseline)
     found: dict[str, Difference | None] = {}
+    never = bool(((run.counts.predicted == 0) | (baseline.counts.predicted == 0)).any())
+    never &= not np.array_equal(run.predicted, baseline.predicted)
     for key, one in OVERALL.items():
-        value, low, high, p = (float(np.squeeze(part)) for part in parts.get(key, _UNDEFINED))
+        unknown = never and one.over_classes and one.metric.needs_predictions
+        part = _UNDEFINED if unknown else parts.get(key, _UNDEFINED)
+        value, low, high, p = (float(np.squeeze(number)) for number in part)
         by_swaps = one.metric.counts is not None and key != "exact_match"
         at_most = by_swaps and p <= 1.0 / (1 + randomisations)
         found[key] = _difference(one.metric, (value, low, high, p, p), at_most, alpha)

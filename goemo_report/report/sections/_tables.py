@@ -57,11 +57,19 @@ def with_interval(value: float | None, interval: Interval | None, mark: Mark | N
 def metric_cell(run: ComparedRun, key: str, mark: Mark | None = None) -> Cell:
     """An overall metric with its interval, or the reason why it has none."""
     value, interval = run.value(key), run.interval(key)
-    if value is not None and interval is None and run.found.scores.never_predicted:
-        number = plural(len(run.found.scores.never_predicted), run.label_set.noun)
-        reason = f"no interval: {number} never predicted, with precision 0 by convention"
-        return Cell(value, mark=mark, note=reason)
+    if value is not None and interval is None:
+        return Cell(value, mark=mark, note=no_interval(key, run))
     return with_interval(value, interval, mark)
+
+
+def no_interval(key: str, *runs: ComparedRun) -> str:
+    """Why an overall metric of a run, or the difference of two, has no interval; or nothing."""
+    one = OVERALL.get(key)
+    never = {label for run in runs for label in run.found.scores.never_predicted}
+    if one is None or not (never and one.over_classes and one.metric.needs_predictions):
+        return ""
+    number = plural(len(never), runs[0].label_set.noun)
+    return f"no interval: {number} never predicted, with precision 0 by convention"
 
 
 def class_cell(run: ComparedRun, metric: str, label: str, mark: Mark | None = None) -> Cell:

@@ -19,6 +19,7 @@ from goemo_report.report.sections._tables import (
     difference_cell,
     label_table,
     metric_column,
+    no_interval,
     number,
     run_columns,
     run_table,
@@ -185,7 +186,8 @@ def _pair(
     def row(key: str) -> Row:
         ours, theirs, one = best.value(key), other.value(key), differences[key]
         gap = None if ours is None or theirs is None else ours - theirs
-        cell = difference_cell(one, chance) if one else Cell(gap, mark="muted", note="no interval")
+        none = no_interval(key, best, other) or "no interval"
+        cell = difference_cell(one, chance) if one else Cell(gap, mark="muted", note=none)
         cell = cell if cell.low is None else replace(cell, note="")  # p has a column of its own
         return (
             METRIC_TITLES[key],
@@ -238,10 +240,12 @@ def _overall(comparison: Comparison) -> Table:
 
 def _cell(comparison: Comparison, run: ComparedRun, key: str) -> Cell:
     """The paired difference of a metric; the plain one of the values without it."""
-    if run.differences is not None and key in run.differences:
-        return difference_cell(run.difference(key), chance(comparison, run))
+    found = run.difference(key)
+    if found is not None:
+        return difference_cell(found, chance(comparison, run))
     value, base = run.value(key), comparison.baseline.value(key)
-    return Cell(None if value is None or base is None else value - base, mark="muted")
+    gap = None if value is None or base is None else value - base
+    return Cell(gap, mark="muted", note=no_interval(key, run, comparison.baseline))
 
 
 def _class_cell(comparison: Comparison, run: ComparedRun, label: str) -> Cell:
