@@ -24,6 +24,7 @@ COPIED = {
     "LICENSE": "LICENSE.txt",
     "CITATION.cff": "CITATION.cff",
 }
+_CONSOLE = re.compile(r"^```console\n.*?^```", re.MULTILINE | re.DOTALL)
 MOVED = {**COPIED, "reports/example.md": "example.md"}
 EXAMPLE = """\
 # An example report
@@ -53,7 +54,10 @@ def as_page(text: str) -> str:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Lead what a page of docs/ links above it to its page."""
+    """Lead links that leave docs/ to their page, and leave prompts out of what is copied."""
+    markdown = _CONSOLE.sub(
+        lambda block: block[0].replace("console", "bash", 1).replace("\n$ ", "\n"), markdown
+    )
     return re.sub(r"\]\(\.\./([^)#]+)", lambda link: f"]({MOVED.get(link[1], link[0])}", markdown)
 
 

@@ -6,6 +6,7 @@ Its command lines are run in `tests/test_documented_lines.py`.
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,13 @@ def test_the_inputs_of_the_action_are_described() -> None:
     described = re.findall(r"`([\w-]+)`", " ".join(first_cells))
     inputs = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["inputs"]
     assert sorted(described) == sorted(inputs)
+
+
+def test_every_extra_is_described_and_part_of_all() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    (everything,) = extras.pop("all")
+    wanted = {name for name, packages in extras.items() if packages} - {"dev", "docs"}
+    described = set(re.findall(r"goemo\[(\w+)\]", (DOCS / "start.md").read_text("utf-8")))
+    assert described == {*wanted, "all"}
+    assert set(re.findall(r"\w+", everything)) >= wanted

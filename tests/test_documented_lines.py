@@ -151,7 +151,8 @@ def folder(
     work = tmp_path / "work"
     shutil.copytree(five_runs, work / "runs", symlinks=True)
     (work / "wandb").symlink_to(work / "runs" / "wandb")
-    shutil.copy(finished.directory / "test_predictions.csv", work)
+    for name in ("test_predictions.csv", "a.csv", "b.csv"):
+        shutil.copy(finished.directory / "test_predictions.csv", work / name)
     shutil.copy(finished.directory / "checkpoint" / "thresholds.json", work)
     (work / "texts.txt").write_text("Thank you!\nWhat a day.\n")
     browser = tmp_path / "bin" / "xdg-open"
@@ -246,7 +247,7 @@ def test_a_command_within_a_sentence_exists(page: str, line: str) -> None:
     elif program == "python":
         assert (ROOT / words[0]).is_file()
     elif program == "wandb":
-        assert words[0] in {"sync", "sweep", "agent"}
+        assert words[0] in {"login", "sync", "sweep", "agent"}
     else:
         assert words[-1] == "goemo_train"
 
