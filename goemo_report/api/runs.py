@@ -250,6 +250,7 @@ def runs(
     predictions: Names = (),
     alias: str | None = None,
     everything: bool = False,
+    reports: bool = False,
     source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
@@ -278,7 +279,9 @@ def runs(
             val=ARTIFACT for those of validation.
         alias: of predictions that were logged several times the version with this alias, as
             `best`; without it the newest.
-        everything: also runs that are reports, and those that cannot be read whole.
+        everything: also runs that cannot be read whole.
+        reports: also runs that are published reports; those named, and those that a condition asks
+            for and nothing else, are there without it.
         source: where runs come from: `wandb`, `offline:DIR` (as `wandb_dir`), `mlflow:PLACE` (a
             tracking directory, its mlflow.db, or a server's address) or `trackio:DIR`.
         wandb_dir: read offline run logs below this directory, and nothing of W&B.
@@ -314,7 +317,8 @@ def runs(
     names = [os.fspath(one) for one in references]
     if everything:
         opened = open_source(choice)
-        listing = find_runs(opened, [opened.find_run(name) for name in names], query)
+        named = [opened.find_run(name) for name in names]
+        listing = find_runs(opened, named, query, reports=reports)
     else:
         opened, listing = gather(choice, names, query)
     key = query.sort.key if query.sort else None

@@ -92,7 +92,27 @@ class Command(click.Command):
             name, given, inline = option.partition("=")
             if name in takes and (inline if given else value) == "":
                 raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        self._check_folders(ctx)
+        return rest
+
+    def _check_folders(self, ctx: click.Context) -> None:
+        """Refuse files in a folder that is neither there nor made by another option.
+
+        A mistyped path would become a tree of folders.
+        """
+        made = {
+            Path(ctx.params[one.name or ""]).resolve()
+            for one in self.params
+            if isinstance(one.type, OutputDirectory) and ctx.params.get(one.name or "")
+        }
+        for one in self.params:
+            path = ctx.params.get(one.name or "")
+            if not isinstance(one.type, OutputFile) or path is None or path.parent.is_dir():
+                continue
+            if path.parent.resolve() not in made:
+                what = f"there is no directory {path.parent} for {path.name}"
+                raise click.BadParameter(what, ctx, one)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then the shared ones."""
@@ -296,20 +316,19 @@ def prediction_options(command: _Command) -> _Command:
 
 
 class OutputFile(click.Path):
-    """A file to write, `-` for standard output; its directory is there before work begins.
-
-    It is not made: a mistyped path would become a tree of folders.
-    """
+    """A file to write, `-` for standard output; its directory is there before work begins, or is
+    one that another option names to write to."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, dir_okay=False, readable=False, allow_dash=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path; usage error where no directory can take it."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if not path.parent.is_dir():
-            self.fail(f"there is no directory {path.parent} for {path.name}", param, ctx)
-        return path
+        """The path; whether a directory can take it is known when all options are."""
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+class OutputDirectory(click.Path):
+    """A directory to write to, made where it is missing."""
 
 
 def file_option(*names: str, meaning: str, **more: Any) -> Callable[[_Command], _Command]:
@@ -335,7 +354,7 @@ def directory_option(
     allow_dash: bool = False,
 ) -> Callable[[_Command], _Command]:
     """An option that names a directory to write to."""
-    kind = click.Path(path_type=Path, file_okay=False, allow_dash=allow_dash)
+    kind = OutputDirectory(path_type=Path, file_okay=False, allow_dash=allow_dash)
     return click.option(
         *names, metavar="DIR", type=kind, default=default, show_default=True, help=meaning
     )

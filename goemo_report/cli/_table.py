@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     from goemo_report.report.document import Column, Table
 
 _GAP = "  "
+_LEAST = 8  # columns of a text that is cut
 _FOLDED = 16  # a text column is folded to this width before others are left out
 _Item = TypeVar("_Item")
 
 
 def write_answer(
-    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = ()
+    found: Any,
+    form: str,
+    output: Path = STDOUT,
+    *,
+    spare: Sequence[str] = (),
+    folds: bool = True,
 ) -> None:
     """Write what a function of the API gave: as JSON, for people, or as text of another format.
 
-    `spare` are columns that a narrow terminal can do without, the first one first.
+    `spare` are columns that a narrow terminal can do without, the first one first. What is still
+    too wide goes on in the next line, or is cut where it does not fold.
     """
     if form == "json":
         write_json(found.document(), output)
@@ -38,16 +45,18 @@ def write_answer(
     elif hasattr(found, "lines"):
         write_lines(found.lines(), output)
     else:
-        write_blocks(found.tables(), output, spare)
+        write_blocks(found.tables(), output, spare, folds=folds)
 
 
 def write_blocks(
-    blocks: Iterable[str | Table], output: Path = STDOUT, spare: Sequence[str] = ()
+    blocks: Iterable[str | Table],
+    output: Path = STDOUT,
+    spare: Sequence[str] = (),
+    *,
+    folds: bool = True,
 ) -> None:
-    """Printable texts and tables, a blank line between: in full, or fitted to a terminal.
-
-    `spare` are keys of columns that a narrow terminal can do without, the first one first.
-    """
+    """Printable texts and tables, a blank line between: in full, or fitted to a terminal, as
+    `write_answer` says."""
     if output != STDOUT or not sys.stdout.isatty():
         texts = [block if isinstance(block, str) else plain(block) for block in blocks]
         write_plain("\n\n".join(texts) + "\n", output)
@@ -58,21 +67,22 @@ def write_blocks(
         if isinstance(block, str):
             click.echo(block)
         else:
-            _print_table(block, spare)
+            _print_table(block, spare, folds=folds)
 
 
-def _print_table(table: Table, spare: Sequence[str]) -> None:
+def _print_table(table: Table, spare: Sequence[str], *, folds: bool) -> None:
     from rich.console import Console
 
     console = Console(color_system="auto" if is_rich(sys.stdout) else None)
-    _render(narrowed(table, console.width, spare), console)
+    table = narrowed(table, console.width, spare, folds=folds)
+    _render(table if folds else cut(table, console.width), console)
 
 
-def narrowed(table: Table, width: int, spare: Sequence[str]) -> Table:
+def narrowed(table: Table, width: int, spare: Sequence[str], *, folds: bool = True) -> Table:
     """The table without as many spare columns as keep it from fitting, and a word on them."""
     dropped: list[str] = []
     for key in spare:
-        if _least_width(table) <= width:
+        if _least_width(table, folds=folds) <= width:
             break
         index = next((i for i, column in enumerate(table.columns) if column.key == key), None)
         if index is None:
@@ -83,24 +93,61 @@ def narrowed(table: Table, width: int, spare: Sequence[str]) -> Table:
             columns=_without(table.columns, index),
             rows=tuple(_without(row, index) for row in table.rows),
         )
-    if not dropped:
+    return (
+        _captioned(table, f"Not shown at this width: {', '.join(dropped)}.") if dropped else table
+    )
+
+
+def _captioned(table: Table, line: str) -> Table:
+    return replace(table, caption=f"{table.caption}\n{line}" if table.caption else line)
+
+
+def cut(table: Table, width: int) -> Table:
+    """The table with its longest texts cut so that no line is too wide, and a word on that."""
+    from goemo_report.report.document import Cell
+
+    texts = _texts(table)
+    widths = [
+        max((_width(text) for text in (column.title, *(row[index] for row in texts))), default=0)
+        for index, column in enumerate(table.columns)
+    ]
+    room = width - len(_GAP) * (len(widths) - 1)
+    if sum(widths) <= room:
         return table
-    hint = f"Not shown at this width: {', '.join(dropped)}."
-    return replace(table, caption=f"{table.caption}\n{hint}" if table.caption else hint)
+    while sum(widths) > room and max(widths) > _LEAST:
+        widths[widths.index(max(widths))] -= 1
+    rows = tuple(
+        tuple(
+            Cell(_shortened(text, most)) if _width(text) > most else value
+            for value, text, most in zip(row, shown, widths, strict=True)
+        )
+        for row, shown in zip(table.rows, texts, strict=True)
+    )
+    line = "Cut at this width (\u2026): --format json has all."
+    return _captioned(replace(table, rows=rows), line)
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text of at most so many columns: its beginning and, of one word, its end as well."""
+    kept = 0 if " " in text.strip() else (most - 1) // 2
+    end = text[len(text) - kept :]
+    while _width(text) + 1 + _width(end) > most:
+        text = text[:-1]
+    return f"{text}\u2026{end}"
 
 
 def _without(items: tuple[_Item, ...], index: int) -> tuple[_Item, ...]:
     return items[:index] + items[index + 1 :]
 
 
-def _least_width(table: Table) -> int:
+def _least_width(table: Table, *, folds: bool = True) -> int:
     """Columns that a table needs on a terminal when every text that can be folded is."""
     texts = _texts(table)
     total = len(_GAP) * (len(table.columns) - 1)
     for index, column in enumerate(table.columns):
         longest = max((_width(row[index]) for row in texts), default=0)
-        folds = column.kind == "text" and index != table.row_header
-        total += max(_width(column.title), min(longest, _FOLDED) if folds else longest)
+        folded = folds and column.kind == "text" and index != table.row_header
+        total += max(_width(column.title), min(longest, _FOLDED) if folded else longest)
     return total
 
 

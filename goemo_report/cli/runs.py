@@ -32,16 +32,19 @@ _SPARE: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "di
     metavar="KEY,...",
     help="Show these keys of --where, beside the name and the id, in the table and in CSV.",
 )
+@click.option("--with-reports", is_flag=True, help="Also the reports that --publish made runs of.")
 @format_option("table", "json", "csv")
 @output_option
-def command(asked: dict[str, Any], columns: str | None, form: str, output: Path) -> None:
+def command(
+    asked: dict[str, Any], columns: str | None, with_reports: bool, form: str, output: Path
+) -> None:
     """List runs with their tags, states and headline metrics as logged.
 
     The newest run comes last, unless --sort says otherwise. Where runs share a name, a column
     says by which config they differ. JSON and CSV hold the whole config and summary of each run;
     values that JSON cannot hold are the strings "NaN", "Infinity" and "-Infinity".
     """
-    found = gr.runs(everything=True, **asked)
+    found = gr.runs(everything=True, reports=with_reports, **asked)
     if columns:
         found = found.showing(columns.split(","))
     note_skipped(found.skipped)
@@ -49,4 +52,4 @@ def command(asked: dict[str, Any], columns: str | None, form: str, output: Path)
     typed = click.get_current_context().get_parameter_source("form")
     if output.suffix in {".csv", ".json"} and typed is ParameterSource.DEFAULT:
         form = output.suffix[1:]
-    write_answer(found, form, output, spare=() if columns else _SPARE)
+    write_answer(found, form, output, spare=() if columns else _SPARE, folds=False)

@@ -61,4 +61,4 @@ def command(run: str, replicate: bool, asked: dict[str, Any], form: str, output:
         note_all(line.notes)
         write(f"{line}\n", output)
     else:
-        write_answer(found, form, output, spare=_SPARE)
+        write_answer(found, form, output, spare=_SPARE, folds=False)

@@ -117,8 +117,9 @@ def about_table(run: RunRecord) -> Table:
 
 
 def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
-    """Keys and values, nested values as JSON."""
-    rows = tuple((str(key), _shown(value)) for key, value in sorted(values.items()))
+    """Keys and values, nested values as JSON; what W&B's client keeps for itself is left out."""
+    own = sorted(item for item in values.items() if item[0] != "_wandb")
+    rows = tuple((str(key), _shown(value)) for key, value in own)
     return Table(title, title, (Column("key", "key"), Column("value", "value")), rows)
 
 

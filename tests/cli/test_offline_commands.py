@@ -223,7 +223,7 @@ class TestShow:
 
 
 class TestCompare:
-    def test_writes_the_three_formats_and_prints_their_paths(
+    def test_writes_the_three_formats_with_figures_beside_and_prints_their_paths(
         self, offline_root: Path, tmp_path: Path
     ) -> None:
         result = invoke("compare", "--tag", "final", "--wandb-dir", offline_root)
@@ -232,7 +232,7 @@ class TestCompare:
             f"reports/final.{ending}" for ending in ("html", "md", "json")
         ]
         assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
-            *("final.html", "final.json", "final.md")
+            *("final", "final.html", "final.json", "final.md")
         ]
         document = json.loads((tmp_path / "reports" / "final.json").read_text("utf-8"))
         assert "schema_version" in document

@@ -7,6 +7,7 @@ report a third smaller.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,9 +33,11 @@ _SHORT_TEXT: Final = 22
 _LONG_TEXT: Final = 40
 _LONG_HEADER: Final = 22
 _STACK_FROM: Final = 3
+_CARDS_FROM: Final = 5  # columns: a row is a card on a phone
 _DENSE_FROM: Final = 11  # columns: small type on paper
 _WIDE_FROM: Final = 14  # columns: a landscape page of its own
 _TALL_FROM: Final = 12  # rows that are worth a page
+_CSS_MARKS: Final = re.compile(r"[\\']")
 _SORT_BY_VALUE: Final = frozenset({"duration", "bytes"})
 
 
@@ -55,15 +58,17 @@ class _Writer:
     table: Table
     footnotes: dict[str, str] = field(default_factory=dict)
     ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
+    spans: dict[int, tuple[float, float]] = field(default_factory=dict)
     row_ids: Counter[str] = field(default_factory=Counter)
 
 
 def table_view(table: Table, table_id: str) -> TableView:
     """HTML of a table; rows are anchors `{table_id}-{row header}` unless it is browsed."""
     rows = [tuple(as_cell(value) for value in row) for row in table.rows]
-    writer = _Writer(table, _footnotes(rows), _ranges(table, rows))
+    writer = _Writer(table, _footnotes(rows), _ranges(table, rows), _spans(table, rows))
+    classes = _classes(table, rows)
     parts = [
-        f"<table class={_quoted(_classes(table, rows))}>",
+        f"<table class={_quoted(classes)}{_labels(table) if 'cards' in classes else ''}>",
         f'<caption class="sr">{html_text(table.title)}</caption>',
         "<thead><tr>",
         *(f"<th scope=col>{html_text(column.title)}" for column in table.columns),
@@ -98,6 +103,10 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
         names.append("fill")
     if with_interval >= (1 if filled else _STACK_FROM):  # long text leaves no room beside a number
         names.append("stack")
+    if len(table.columns) >= _CARDS_FROM:
+        names.append("cards")
+        kinds = {index for index, column in enumerate(table.columns) if column.kind == "integer"}
+        names += [f"o{index + 1}" for index in sorted(kinds - {table.row_header})]
     if len(table.columns) >= _DENSE_FROM:
         names.append("dense")
     if len(table.columns) >= _WIDE_FROM and len(rows) >= _TALL_FROM:
@@ -107,6 +116,15 @@ def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
     ):
         names.append("long")
     return " ".join(names) or "t"
+
+
+def _labels(table: Table) -> str:
+    """Titles of the columns as strings of the style sheet, which cards show beside their values."""
+    told = ";".join(
+        f"--t{index}:'{_CSS_MARKS.sub(lambda found: chr(92) + found[0], visible(column.title))}'"
+        for index, column in enumerate(table.columns, 1)
+    )
+    return f' style="{html_text(told)}"'
 
 
 def _width(longest: int) -> str:
@@ -147,7 +165,7 @@ def _row(writer: _Writer, row: tuple[Cell, ...], table_id: str) -> str:
     for index, (cell, column) in enumerate(zip(row, table.columns, strict=True)):
         tag = "th scope=row" if index == table.row_header else "td"
         parts.append(f"<{tag}{_attributes(writer, index, cell, column)}>")
-        parts.append(_content(writer, cell, column))
+        parts.append(_content(writer, index, cell, column))
     return "".join(parts)
 
 
@@ -178,7 +196,7 @@ def _attributes(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
     return result
 
 
-def _content(writer: _Writer, cell: Cell, column: Column) -> str:
+def _content(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
     if column.kind == "strip":
         return _strip(str(cell.value))
     text = str(html_text(show(cell.value, column)))
@@ -195,15 +213,25 @@ def _content(writer: _Writer, cell: Cell, column: Column) -> str:
     letter = writer.footnotes.get(cell.note)
     footnote = f"<sup>{letter}</sup>" if letter else ""
     if interval := show_interval(cell, column):
-        return f"{text} <i>{interval}{footnote}</i>"  # last, where it has room beside the column
+        bar = _bar(cell, writer.spans[index]) if writer.spans else ""
+        return f"{text} <i{bar}>{interval}{footnote}</i>"  # last, where it has room
     return text + footnote
+
+
+def _bar(cell: Cell, span: tuple[float, float]) -> str:
+    """Where an interval begins and ends between those of its column, in percent."""
+    low, high = span
+    if cell.low is None or cell.high is None or high <= low:
+        return ""
+    begins, ends = (round(100 * (end - low) / (high - low)) for end in (cell.low, cell.high))
+    return f" style=--a:{begins};--b:{ends}"
 
 
 def _strip(values: str) -> str:
     """Probabilities as small bars, one a run; the numbers are said and shown on hover."""
     levels = (min(7, int(8 * float(value))) for value in values.split())
     bars = "".join(chr(0x2581 + level) for level in levels)
-    return f'<span class=st role=img aria-label="{values}" title="{values}">{bars}</span>'
+    return f'<span class=st role=img title="{values}">{bars}</span>'
 
 
 def _footnotes(rows: Sequence[tuple[Cell, ...]]) -> dict[str, str]:
@@ -229,6 +257,18 @@ def _ranges(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[f
         for index, column in shaded.items()
         if values[column.kind]
     }
+
+
+def _spans(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[float, float]]:
+    """Of each column with intervals, where they all begin and end; empty without cards."""
+    if len(table.columns) < _CARDS_FROM:
+        return {}
+    found = {}
+    for index in range(len(table.columns)):
+        ends = [end for row in rows for end in (row[index].low, row[index].high) if end is not None]
+        finite = [end for end in ends if math.isfinite(end)]
+        found[index] = (min(finite, default=0.0), max(finite, default=0.0))
+    return found
 
 
 def _shade(value: Value, bounds: tuple[float, float], *, diverging: bool) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -42,6 +43,19 @@ Figure = dict[str, Any]
 def figure(block: Plot | Heatmap) -> Figure:
     """One figure: `data` and `layout` for Plotly."""
     return _heatmap(block) if isinstance(block, Heatmap) else _plot(block)
+
+
+def transposed(block: Heatmap) -> Heatmap:
+    """A heat map with its columns as rows."""
+    return replace(
+        block,
+        rows=block.columns,
+        columns=block.rows,
+        values=tuple(zip(*block.values, strict=True)),
+        row_title=block.column_title,
+        column_title=block.row_title,
+        hatched=frozenset((column, row) for row, column in block.hatched),
+    )
 
 
 def symbol(colour: int | None) -> str:

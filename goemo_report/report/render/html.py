@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup
 
@@ -33,7 +33,7 @@ from goemo_report.report.render import assets
 from goemo_report.report.render.cells import TableView, table_view
 from goemo_report.report.render.extent import Extent, cut
 from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
-from goemo_report.report.render.figures import figure
+from goemo_report.report.render.figures import figure, transposed
 from goemo_report.report.render.numbers import (
     MARKS,
     as_cell,
@@ -47,6 +47,7 @@ from goemo_report.report.render.svg import SMALL, WIDE, svg
 from goemo_report.report.render.text import anchor, safe_link
 
 View = dict[str, Any]
+_FEW_ROWS: Final = 12  # of a heat map, which fit beside each other on a phone
 
 
 def render_html(report: Report, extent: Extent = "usual") -> str:
@@ -254,12 +255,15 @@ def _rows(blocks: Sequence[View]) -> Iterator[View]:
 
 
 def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
-    """The figure; of a wide one with rows, another for a phone."""
+    """The figure; of a wide one with rows, another for a phone, where many columns are rows."""
     drawing = figure(block)
     wide = isinstance(block, Heatmap) or block.shape == "wide"
     yield svg(drawing, name, block.title, block.alt, width=WIDE if wide else SMALL)
     if isinstance(block, Plot) and wide:
         yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
+    elif isinstance(block, Heatmap) and len(block.rows) <= _FEW_ROWS < len(block.columns):
+        turned = figure(transposed(block))
+        yield svg(turned, f"{name}-phone", block.title, block.alt, width=SMALL)
 
 
 def _policy(hashes: list[str]) -> str:

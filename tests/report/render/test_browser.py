@@ -337,3 +337,20 @@ def test_wide_tables_take_the_window_before_they_scroll(browser: Browser, folder
     for width, wanted, right in boxes:
         assert wanted <= width or right > 1600
     opened.page.context.close()
+
+
+def test_a_phone_shows_every_cell_of_a_wide_table(browser: Browser, folder: Path) -> None:
+    """Rows are cards with the titles of their columns, intervals are bars."""
+    opened = _open(browser, folder / "three.html", viewport={"width": 390, "height": 800})
+    page = opened.page
+    cells = page.locator("table.cards:visible tr:visible > td:visible")
+    boxes = [cells.nth(at).bounding_box() for at in range(min(60, cells.count()))]
+    assert len(boxes) > 20
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    row = page.locator("#leaderboard tbody tr").first
+    label = "cell => getComputedStyle(cell, '::before').content"
+    assert "Macro F1" in row.locator("td").first.evaluate(label)
+    bar = row.locator("i[style]").first.bounding_box()
+    assert bar is not None
+    assert bar["height"] == pytest.approx(4.0)
+    opened.page.context.close()
