@@ -37,7 +37,7 @@ class Api:
         """What GitHub answers, as JSON. Raises OSError (HTTPError is one) or ValueError."""
         headers = {
             "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {os.environ.get('GOEMO_TOKEN', '')}",
+            "Authorization": f"Bearer {os.environ.get('GOEMO_TOKEN', '').strip()}",
             "Content-Type": "application/json",
             "User-Agent": "goemo-report",
             "X-GitHub-Api-Version": "2022-11-28",
