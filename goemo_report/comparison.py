@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Final
 
 from goemo_report.analysis.alignment import align
+from goemo_report.analysis.clusters import clustered
 from goemo_report.analysis.common_labels import on_common_labels, told_alike
 from goemo_report.analysis.compared_runs import (
     RANKING_METRIC,
@@ -34,6 +35,7 @@ from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
+from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.differences import ALPHA, Difference, PairedDifferences
 from goemo_report.statistics.equivalence import MARGIN, Decision, decide
 from goemo_report.statistics.intervals import RESAMPLES
@@ -61,6 +63,8 @@ class Options:
     """Where the best run is chosen; None is validation, if all runs have its predictions."""
     margin: float = MARGIN
     """Differences of macro F1 up to this do not matter."""
+    cluster: str = ""
+    """The column that says which texts belong together; empty: each stands for itself."""
 
     def __post_init__(self) -> None:
         for name, least in (("max_errors", 0), ("resamples", 1), ("seed", 0)):
@@ -313,6 +317,12 @@ class Comparison:
         return self.best.minus(other)
 
     @cached_property
+    def clusters(self) -> Clusters:
+        """Which of the baseline's texts belong together."""
+        judged = self.baseline.predictions
+        return Clusters.of(judged.clusters, len(judged))
+
+    @cached_property
     def luck(self) -> float | None:
         """By how much the best run would lead the mean of all by the choice of texts alone, were
         they equally good: macro F1 at 0.5. None for a single run and runs on other texts."""
@@ -522,6 +532,10 @@ def compare(
     usable = told_alike(on_common_labels(usable, split), split)
     chosen, rule = _choose_baseline(usable, baseline, absent)
     options = options or Options()
+    if options.cluster:
+        place = usable.index(chosen)
+        usable = clustered(usable, split, options.cluster, ratings)
+        chosen = usable[place]
     reference = chosen.splits[split].predictions
     statistics = RunStatistics(
         usable,

@@ -46,7 +46,8 @@ class Predictions:
     not where the file has none. `source` names the file in messages; `change` says what became
     of its labels since it was read, `notes` how columns that are not the guide's were understood.
     `texts` tell rows apart; where the file has none they are its ids or row numbers, as
-    `told_by` says. `ids` has those of a file that has texts as well.
+    `told_by` says. `ids` has those of a file that has texts as well,
+    `clusters` the cells of the column that says which texts belong together, if one was named.
     """
 
     texts: tuple[str, ...]
@@ -60,6 +61,7 @@ class Predictions:
     has_probabilities: bool = True
     told_by: Literal["text", "id", "row"] = "text"
     ids: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ class Predictions:
             predicted=self.predicted[grid],
             label_set=self.label_set.only(self.labels[column] for column in columns.tolist()),
             ids=tuple(self.ids[row] for row in chosen) if self.ids else (),
+            clusters=tuple(self.clusters[row] for row in chosen) if self.clusters else (),
         )
 
     def on_labels(self, labels: Sequence[str]) -> Predictions:
@@ -196,6 +199,7 @@ def read_predictions(
     label_set, order = found.label_set, found.order
     texts: list[str] = []
     ids: list[str] = []
+    clusters: list[str] = []
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
     for block in blocks:
         truth = cells.labels(block, *found.truth, label_set, order)
@@ -210,6 +214,7 @@ def read_predictions(
         parts.append((truth, likely, predicted))
         texts += cells.texts(block, found.text, len(texts))
         ids += cells.texts(block, found.id, 0) if found.id is not None else ()
+        clusters += cells.texts(block, found.cluster, 0) if found.cluster is not None else ()
     truth, likely, predicted = map(np.concatenate, zip(*parts, strict=True))
     return Predictions(
         tuple(texts if found.text is not None else ids or texts),
@@ -218,6 +223,7 @@ def read_predictions(
         has_probabilities=found.probabilities is not None,
         told_by="text" if found.text is not None else "id" if ids else "row",
         ids=tuple(ids) if found.text is not None else (),
+        clusters=tuple(clusters),
     )
 
 

@@ -115,7 +115,7 @@ class SplitResult:
     def label_digest(self) -> str:
         """What tells it from the same file with other labels: their order, and what was done."""
         held = self.predictions
-        hasher = sha256(repr((held.labels, held.notes)).encode())
+        hasher = sha256(repr((held.labels, held.notes, held.clusters)).encode())
         if self.original is None:
             return hasher.hexdigest()
         for array in (held.truth, held.predicted, held.probabilities):

@@ -21,9 +21,10 @@ from goemo_report.labels import NEUTRAL, Grouping, LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.table import CLASS_METRICS, ratio
 from goemo_report.predictions import Predictions
+from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.distributions import normal_quantile, wilson
 from goemo_report.statistics.intervals import Interval, percentiles
-from goemo_report.statistics.resampling import WeightArray, bootstrap_weights, weighted_sums
+from goemo_report.statistics.resampling import WeightArray, weighted_sums
 
 _SURE: Final = float(np.finfo(np.float64).eps)
 RATERS_METHOD: Final = (
@@ -109,7 +110,8 @@ def beside_raters(
             "The agreement of raters takes three ratings of a text or more",
         )
     wanted, found = wanted[units[rows]], predicted[rows].astype(np.float64)
-    weights = bootstrap_weights(len(rows), resamples, seed)
+    clusters = [predictions.clusters[row] for row in rows] if predictions.clusters else []
+    weights = Clusters.of(clusters, len(rows)).weights(resamples, seed)
     rater, drawn = _agreement(hits[units[rows]], chosen[units[rows]], wanted, weights)
     run, others = _agreement(found * wanted, found, wanted, weights)
     shares = (votes / np.maximum(raters, 1)[:, None])[units[rated]]
@@ -125,9 +127,7 @@ def beside_raters(
         run.macro_f1 - rater.macro_f1,
         Interval(*(float(end[0]) for end in percentiles((others - drawn)[:, None]))),
         float(entropy.mean()),
-        _soft(predictions.probabilities[rated], shares, entropy)
-        if predictions.has_probabilities
-        else None,
+        _soft(predictions, rated, shares, entropy) if predictions.has_probabilities else None,
         float(agreed.all(axis=1).mean()),
     )
 
@@ -188,12 +188,23 @@ def _cross_entropy(shares: FloatArray, probabilities: FloatArray) -> FloatArray:
     return found
 
 
-def _soft(probabilities: FloatArray, shares: FloatArray, entropy: FloatArray) -> SoftScore:
-    texts = _cross_entropy(shares, probabilities)
+def _soft(
+    predictions: Predictions, rated: IntArray, shares: FloatArray, entropy: FloatArray
+) -> SoftScore:
+    texts = _cross_entropy(shares, predictions.probabilities[rated])
     above = texts - entropy
-    error = float(above.std(ddof=1)) / len(above) ** 0.5 if len(above) > 1 else 0.0
-    mean, margin = float(above.mean()), normal_quantile() * error
+    cells = [predictions.clusters[row] for row in rated] if predictions.clusters else []
+    clusters = Clusters.of(cells, len(rated))
+    mean, margin = float(above.mean()), normal_quantile() * clusters.error_of_mean(above)
     return SoftScore(float(texts.mean()), mean, Interval(mean - margin, mean + margin))
+
+
+def keys_of(predictions: Predictions, ratings: Ratings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What tells the texts of rows and those of ratings: ids where both share some, else words."""
+    ids = predictions.texts if predictions.told_by == "id" else predictions.ids
+    if set(ids) & set(ratings.ids):
+        return ids, ratings.ids
+    return tuple(map(str.strip, predictions.texts)), ratings.texts
 
 
 def _units(ratings: Ratings, predictions: Predictions) -> tuple[IntArray, IntArray]:
@@ -201,10 +212,7 @@ def _units(ratings: Ratings, predictions: Predictions) -> tuple[IntArray, IntArr
 
     By ids where the rows have ids that ratings know, else by the words of the text.
     """
-    ids = predictions.texts if predictions.told_by == "id" else predictions.ids
-    keys, rated = ids, ratings.ids
-    if not set(ids) & set(ratings.ids):
-        keys, rated = tuple(map(str.strip, predictions.texts)), ratings.texts
+    keys, rated = keys_of(predictions, ratings)
     wanted = set(keys)
     numbers: dict[str, int] = {}
     of_rating = [numbers.setdefault(key, len(numbers)) if key in wanted else -1 for key in rated]

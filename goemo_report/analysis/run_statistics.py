@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
@@ -23,6 +23,7 @@ from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
+from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.differences import (
     Paired,
     PairedDifferences,
@@ -37,7 +38,6 @@ from goemo_report.statistics.intervals import (
     analyse,
 )
 from goemo_report.statistics.many_runs import adjusted_over_runs
-from goemo_report.statistics.resampling import bootstrap_weights
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
 from goemo_report.thresholds.recalibration import Calibration, calibration
 from goemo_report.thresholds.resampled import tuned_macro_f1
@@ -203,10 +203,12 @@ class RunStatistics:
             judged, validation = self._judged(run), run.splits["val"].predictions
             columns = np.arange(len(judged.labels))
             by_text = np.array(sorted(range(len(validation)), key=validation.texts.__getitem__))
-            drawn = bootstrap_weights(len(validation), TUNED_RESAMPLES, self.seed + 1)
-            judged_drawn = bootstrap_weights(len(judged), TUNED_RESAMPLES, self.seed)
             splits = validation.take(by_text, columns), judged.take(order, columns)
-            return tuned_macro_f1(*splits, drawn, judged_drawn)
+            drawn = (
+                Clusters.of(one.clusters, len(one)).weights(TUNED_RESAMPLES, self.seed + first)
+                for one, first in zip(splits, (1, 0), strict=True)
+            )
+            return tuned_macro_f1(*splits, *drawn)
 
         return self._each(
             "resamples at tuned thresholds",
@@ -304,10 +306,10 @@ class RunStatistics:
             ours, theirs = self._judged(run), self._judged(other)
             if common.complete and common.same_labels and common.in_order:
                 return paired_with_swaps(*(whole or map(self._analyse, (ours, theirs))))
-            return paired_with_swaps(
-                self._analyse(ours.take(common.rows, common.columns)),
-                self._analyse(theirs.take(common.other_rows, common.other_columns)),
-            )
+            ours = ours.take(common.rows, common.columns)
+            theirs = theirs.take(common.other_rows, common.other_columns)
+            theirs = replace(theirs, clusters=ours.clusters)  # texts that are there twice
+            return paired_with_swaps(self._analyse(ours), self._analyse(theirs))
 
         return self._cached("differences", [run, other], computed)
 

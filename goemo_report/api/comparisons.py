@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, wraps
 from pathlib import Path
@@ -486,6 +486,7 @@ def compare(
     texts: bool = True,
     max_errors: int = 20,
     raters: Place | Sequence[Place] = (),
+    cluster: str | None = None,
     source: str | None = None,
     wandb_dir: Place | None = None,
     entity: str | None = None,
@@ -513,6 +514,8 @@ def compare(
         max_errors: texts that the report shows for each label and kind of error.
         raters: files of GoEmotions' raw ratings, a row for each rater and text, that show how well
             a held-out rater agrees with the others.
+        cluster: a column of the prediction files or the raw ratings that says which texts belong
+            together, as `link_id` or `author`: resamples draw and swaps flip them as wholes.
         source: as in `runs`, for RUN names.
         wandb_dir: likewise.
         entity: as in `runs`.
@@ -534,7 +537,8 @@ def compare(
     choice = chosen_labels(labels, map_to)
     where = settled(wandb_dir, entity, project, source=source)
     rated = [raters] if isinstance(raters, str | os.PathLike) else list(raters)
-    ratings = read_ratings([Path(one) for one in rated]) if rated else None
+    ratings = read_ratings([Path(one) for one in rated], cluster or "") if rated else None
+    choice = replace(choice, reading=replace(choice.reading, cluster=cluster or ""))
     with Bar(progress) as bar:
         groups = list(grouped(wanted, where))
         if baseline is not None and isinstance(runs, Runs):
@@ -545,7 +549,7 @@ def compare(
             split=split,
             skipped=skipped,
             source=" and ".join(dict.fromkeys(group.place for group in groups)),
-            options=Options(texts, max_errors, resamples, seed, rank_on, margin),
+            options=Options(texts, max_errors, resamples, seed, rank_on, margin, cluster or ""),
             progress=bar,
             cache=cache_directory(),
             ratings=ratings,

@@ -53,6 +53,7 @@ class _Data(NamedTuple):
     truth: BoolArray
     told_by: Literal["text", "id", "row"]
     ids: tuple[str, ...]
+    clusters: tuple[str, ...]
 
 
 class _Entry(NamedTuple):
@@ -124,7 +125,10 @@ def cached_scores(
     if is_digest(digest):
         cache, other = Cache(root), scored.as_logged is not scored.scores
         if shared is None or not cache.holds("texts", [data]):  # else it was whole a moment ago
-            held = _Data(predictions.texts, predictions.truth, predictions.told_by, predictions.ids)
+            held = _Data(
+                *(predictions.texts, predictions.truth, predictions.told_by, predictions.ids),
+                predictions.clusters,
+            )
             cache.put("texts", [data], held, _DATA)
         entry = _Entry(
             data,
@@ -174,6 +178,7 @@ def known_scores(
         has_probabilities=entry.has_probabilities,
         told_by=data.told_by,
         ids=data.ids,
+        clusters=data.clusters,
     )
     _SHARED[entry.data] = predictions
     return ScoredPredictions(predictions, entry.scores, entry.as_logged or entry.scores)
@@ -184,10 +189,11 @@ def _identity(digest: str, threshold: float, reading: Sequence[object] = ()) -> 
 
 
 def _name_of_data(predictions: Predictions) -> str:
-    """A digest of labels, texts, ids and true labels."""
+    """A digest of labels, texts, ids, clusters and true labels."""
     hasher = hashlib.sha256(np.packbits(predictions.truth).tobytes())
-    hasher.update(json.dumps([predictions.labels, predictions.told_by]).encode())
-    for names in (predictions.texts, predictions.ids):
+    kinds = [predictions.labels, predictions.told_by, len(predictions.clusters)]
+    hasher.update(json.dumps(kinds).encode())
+    for names in (predictions.texts, predictions.ids, predictions.clusters):
         for start in range(0, len(names), _TEXTS_AT_ONCE):
             hasher.update(json.dumps(names[start : start + _TEXTS_AT_ONCE]).encode())
     return hasher.hexdigest()

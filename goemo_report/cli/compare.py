@@ -146,6 +146,12 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     metavar="FILE",
     help="Raw ratings, a row a rater and text, for the human ceiling; repeatable.",
 )
+@click.option(
+    "--cluster",
+    metavar="COLUMN",
+    help="Column of the prediction files or raw ratings that says which texts belong together, as "
+    "link_id or author: they are resampled and swapped as wholes.",
+)
 @click.option("--no-text", is_flag=True, help="Leave all texts of the data set out.")
 @click.option(
     "--max-errors",
@@ -193,6 +199,7 @@ def command(
     resamples: int,
     seed: int,
     raters: tuple[Path, ...],
+    cluster: str | None,
     no_text: bool,
     max_errors: int,
     summary: Path | None,
@@ -242,6 +249,7 @@ def command(
             texts=not no_text,
             max_errors=max_errors,
             raters=raters,
+            cluster=cluster,
             progress=bar,
         )
         if not sections:

@@ -75,6 +75,7 @@ class Reading:
     A file must have the labels of one of the `expected` sets, and they are in that one's order.
     `true`, `pred` and `prob` name columns, or with `{label}` a column for each label. Those that
     `settings` lists are of [tool.goemo.columns], and hold for the files that have these columns.
+    `cluster` names the column that says which texts belong together, where a file has it.
     """
 
     expected: tuple[LabelSet, ...] = ()
@@ -82,12 +83,14 @@ class Reading:
     pred: str = ""
     prob: str = ""
     settings: tuple[str, ...] = ()
+    cluster: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells it from others, for keys of caches; empty where nothing is said."""
         said = (*(one.labels for one in self.expected), self.true, self.pred, self.prob)
-        return (*said, self.settings) if any(said) else ()
+        held = (*said, self.settings) if any(said) else ()
+        return (*held, "cluster", self.cluster) if self.cluster else held
 
 
 AS_FOUND: Final = Reading()
@@ -121,6 +124,7 @@ class Columns:
     predicted: Labels | None
     probabilities: Numbers | None
     notes: tuple[str, ...]
+    cluster: int | None = None
 
 
 def understand(table: Table, reading: Reading) -> tuple[Columns, Iterator[Block]]:
@@ -192,6 +196,9 @@ class _Header:
                 places=_placed(probabilities.places, probabilities.named, label_set)
             ),
             tuple(self.notes),
+            self.header.index(cluster)
+            if (cluster := self.reading.cluster) in self.header
+            else None,
         )
 
     # --- Which columns there are ----------------------------------------------------------

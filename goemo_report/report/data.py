@@ -37,6 +37,8 @@ def signature(comparison: Comparison) -> str:
         "test": f"randomisation:{RANDOMISATIONS}",
         "seed": comparison.options.seed,
     }
+    if comparison.options.cluster:
+        parts["clusters"] = f"{comparison.options.cluster}:{comparison.clusters.number}"
     return "|".join(f"{key}:{value}" for key, value in parts.items())
 
 

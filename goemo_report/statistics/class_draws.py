@@ -56,10 +56,16 @@ class ClassDraws:
 
     `predicted` are the (n, k) labels of one run or of two. Every kind of outcome that a text may
     have is one cell; a text without the class that no run predicts to carry it is as many others.
+    Clusters of texts leave as many times fewer of them as their design `effects` say, (k,).
     """
 
     def __init__(
-        self, truth: BoolArray, *predicted: BoolArray, number: int, seed: list[int]
+        self,
+        truth: BoolArray,
+        *predicted: BoolArray,
+        number: int,
+        seed: list[int],
+        effects: FloatArray | float = 1.0,
     ) -> None:
         code = truth.astype(np.int8)
         for one in predicted:
@@ -68,6 +74,7 @@ class ClassDraws:
         cells = np.array(
             [np.count_nonzero(code == kind, axis=0) for kind in range(1, kinds)], np.float64
         )
+        cells, size = cells / effects, len(truth) / effects
         self._same = len(predicted) > 1 and np.array_equal(predicted[0], predicted[1])
         self._never = [~one.any(axis=0) for one in predicted]
         generator, texts = np.random.default_rng(seed), cells.sum(axis=0)
@@ -77,7 +84,7 @@ class ClassDraws:
             expected = estimate * (texts / (texts + prior))
             found = generator.poisson(expected, (number, *cells.shape)).astype(np.float64)
             drawn = np.concatenate([estimate[None], found + prior * _average(found)])
-            rest = np.maximum(len(truth) - drawn.sum(axis=1, keepdims=True), 0.0)
+            rest = np.maximum(size - drawn.sum(axis=1, keepdims=True), 0.0)
             self._drawn.append(np.concatenate([rest, drawn], axis=1))
 
     def counts(self, drawn: FloatArray, run: int = 0) -> ClassCounts:

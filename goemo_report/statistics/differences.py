@@ -204,6 +204,8 @@ def _check_aligned(run: Analysis, baseline: Analysis) -> None:
     ours, theirs = run.predictions, baseline.predictions
     if ours.labels != theirs.labels or ours.texts != theirs.texts:
         raise ValueError("the runs do not have the same texts and labels in the same order")
+    if not np.array_equal(run.clusters.codes, baseline.clusters.codes):
+        raise ValueError("the runs do not have the same clusters of texts")
     if not np.array_equal(ours.truth, theirs.truth):
         raise ValueError("the runs do not agree on the true labels")
     if (run.resamples, run.seed, run.confidence) != (
@@ -252,7 +254,11 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
     sign = -1.0 if point.overall[HEADLINE][0] < 0.0 else 1.0
     pair = [run.predicted, baseline.predicted][:: int(sign)]
     seed = [run.seed, len(run), 4]
-    draws = ClassDraws(run.predictions.truth, *pair, number=run.resamples, seed=seed)
+    f1 = CLASS_METRICS["f1"]
+    effects = run.clusters.effects(run.linearised(f1) - baseline.linearised(f1))
+    draws = ClassDraws(
+        run.predictions.truth, *pair, number=run.resamples, seed=seed, effects=effects
+    )
     keys = list(point.overall)
     values = np.array([point.overall[key][0] for key in keys])
     stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
@@ -263,7 +269,8 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
         for key, value, p in zip(keys, values, by_resamples, strict=True)
     }
     exact = run.exact.astype(int) - baseline.exact
-    p_values["exact_match"] = sign_test(exact)
+    if run.clusters.alone:
+        p_values["exact_match"] = sign_test(exact)
     bounds = dict(zip(keys, np.transpose(percentiles(stacked, run.confidence)), strict=True))
     parts: _Parts = {}
     for name, (classes,) in point.per_class.items():

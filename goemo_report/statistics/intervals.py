@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -28,10 +28,11 @@ from goemo_report.metrics.counts import ClassCounts, CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.class_draws import ClassDraws, widest
+from goemo_report.statistics.clusters import Clusters, linearised
 from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence, influences
 from goemo_report.statistics.once import Once
-from goemo_report.statistics.resampling import Outcomes, bootstrap_weights, weighted_sums
+from goemo_report.statistics.resampling import Outcomes, WeightArray, weighted_sums
 
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -136,9 +137,26 @@ class Analysis:
     @Once
     def resampled(self) -> CountMetrics:
         """Counts-based metrics of each bootstrap resample: (resamples,) and (resamples, k)."""
+        return self.outcomes.resampled(self._weights())
+
+    def _weights(self) -> WeightArray:
         with _DRAWING:
-            weights = bootstrap_weights(len(self), self.resamples, self.seed)
-        return self.outcomes.resampled(weights)
+            return self.clusters.weights(self.resamples, self.seed)
+
+    @Once
+    def clusters(self) -> Clusters:
+        """Which texts belong together."""
+        return Clusters.of(self.predictions.clusters, len(self))
+
+    def linearised(self, metric: Metric) -> FloatArray:
+        """How far each text moves a metric of each class, (n, k); nothing without clusters."""
+        if self.clusters.alone:
+            return np.zeros((len(self), len(self.labels)))
+        return linearised(metric, self.predictions.truth, self.predicted)
+
+    def _effects(self, metric: Metric) -> FloatArray:
+        """By how much clusters raise the variance of a metric of each class, (k,)."""
+        return self.clusters.effects(self.linearised(metric))
 
     @property
     def exact(self) -> BoolArray:
@@ -164,13 +182,14 @@ class Analysis:
         """
         share = None if one.average == "samples" else one.metric.share
         if share is None:
-            return Share(trials=lambda _: len(self)), float(len(self))
-        return share, float(share.trials(self.counts.pooled)[0, 0])
+            return Share(trials=lambda _: len(self)), float(self.clusters.number)
+        clusters = self.clusters.number / len(self)
+        return share, float(share.trials(self.counts.pooled)[0, 0]) * clusters
 
     def _bounds_of_same(self, one: OverallMetric, value: float) -> list[Any]:
         """Interval of an overall metric that is the same in all resamples: 0 or 1, often."""
         if one.metric.share is None and one.average != "samples":
-            return [ends[0] for ends in self._simulated(one.metric, self.counts.pooled)]
+            return [ends[0] for ends in self._simulated(one.metric, self.counts.pooled, np.ones(1))]
         share, trials = self.share_of(one)
         ends = wilson(np.array(share.inverse(value)), np.array(trials), self.confidence)
         return [share.value(end) for end in ends]
@@ -184,16 +203,19 @@ class Analysis:
         bounds: dict[str, Bounds] = {}
         for key, point in self.point.per_class.items():
             metric = CLASS_METRICS[key]
+            effects = self._effects(metric)
             if metric.share is None:
-                low, high = self._simulated(metric, self.counts)
+                low, high = self._simulated(metric, self.counts, effects)
             else:
                 trials = metric.share.trials(self.counts)[0]
                 share = self.counts.tp[0] / np.maximum(trials, 1.0)
-                low, high = map(metric.share.value, wilson(share, trials, self.confidence))
+                low, high = map(
+                    metric.share.value, wilson(share, trials / effects, self.confidence)
+                )
             bounds[key] = np.minimum(low, point[0]), np.maximum(high, point[0])
         return bounds
 
-    def _simulated(self, metric: Metric, counts: ClassCounts) -> Bounds:
+    def _simulated(self, metric: Metric, counts: ClassCounts, effects: FloatArray) -> Bounds:
         """Interval of a metric of (1, k) counts, (k,) each: Jeffreys' for their proportions.
 
         Its values for proportions drawn from the Dirichlet distribution that they and half a
@@ -202,12 +224,30 @@ class Analysis:
         draw = np.random.default_rng([self.seed, len(self), 2]).standard_gamma
         size = (self.resamples, counts.tp.shape[1])
         kinds = (counts.tp, counts.fp, counts.fn, counts.tn)
-        drawn = ClassCounts(*(draw(kind[0] + 0.5, size) for kind in kinds))
+        drawn = ClassCounts(*(draw(kind[0] / effects + 0.5, size) for kind in kinds))
         return percentiles(drawn.of_metric(metric), self.confidence)
 
     @Once
     def influences(self) -> Mapping[str, Influence]:
-        """Metrics that need probabilities: of classes and, by overall key, averages."""
+        """Metrics that need probabilities: of classes and, by overall key, averages.
+
+        With clusters, values are sums over each, scaled so that their mean over clusters is that
+        over texts, and the variance for few positives is raised as the other is.
+        """
+        if self.clusters.alone:
+            return self._influences
+        scale = self.clusters.number / len(self)
+        return {
+            key: replace(
+                one,
+                values=scale * self.clusters.summed(one.values),
+                extra=one.extra * self.clusters.effects(one.values),
+            )
+            for key, one in self._influences.items()
+        }
+
+    @Once
+    def _influences(self) -> Mapping[str, Influence]:
         if not self.predictions.has_probabilities:
             return {}
         return influences(self.predictions.truth, self.predictions.probabilities)
@@ -219,13 +259,11 @@ class Analysis:
         Those that need probabilities are taken as linear: each text's influence, as often as it
         was drawn.
         """
-        if not self.influences:
+        if not self._influences:
             return self.resampled.overall
-        with _DRAWING:
-            weights = bootstrap_weights(len(self), self.resamples, self.seed)
-        averages = {key: one for key, one in self.influences.items() if key in OVERALL}
+        averages = {key: one for key, one in self._influences.items() if key in OVERALL}
         values = np.concatenate([one.values for one in averages.values()], axis=1) / len(self)
-        linear = weighted_sums(weights, values.astype(np.float32)).T
+        linear = weighted_sums(self._weights(), values.astype(np.float32)).T
         linear += np.array([[one.estimates[0]] for one in averages.values()])
         return self.resampled.overall | dict(zip(averages, linear, strict=True))
 
@@ -280,7 +318,12 @@ class Analysis:
     def draws(self) -> ClassDraws:
         """Counts of each class that those of these texts leave open."""
         seed = [self.seed, len(self), 3]
-        return ClassDraws(self.predictions.truth, self.predicted, number=self.resamples, seed=seed)
+        return ClassDraws(
+            *(self.predictions.truth, self.predicted),
+            number=self.resamples,
+            seed=seed,
+            effects=self._effects(CLASS_METRICS["f1"]),
+        )
 
 
 def analyse(

@@ -28,7 +28,8 @@ def swapped(run: Analysis, baseline: Analysis, randomisations: int) -> CountMetr
     """
     k = len(run.labels)
     apart = np.flatnonzero((run.predicted != baseline.predicted).any(axis=1))
-    swaps = _coin_flips(randomisations, len(run), run.seed, apart)
+    clusters = run.clusters
+    swaps = _coin_flips(randomisations, clusters.number, run.seed, clusters.codes[apart])
     moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
     shifts = weighted_sums(swaps, moved)
     tp, predicted = shifts[:, :k], shifts[:, k:]
@@ -45,9 +46,9 @@ def swapped(run: Analysis, baseline: Analysis, randomisations: int) -> CountMetr
 
 
 def _coin_flips(repeats: int, number: int, seed: int, chosen: IntArray) -> npt.NDArray[np.uint8]:
-    """Zeros and ones, (repeats, c), for the chosen ones of `number` texts.
+    """Zeros and ones, (repeats, c), for the chosen ones of `number` clusters of texts.
 
-    A text has the same coins whichever runs are compared, so that pairs can be tested together.
+    A cluster has the same coins whichever runs are compared, so that pairs can be tested together.
     """
     size = (number + 7) // 8
     drawn = np.random.default_rng([seed, number, 1]).bytes(repeats * size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from goemo_report.metrics.counts import count
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.calibration import Floor, reliability
+from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.selective import RiskCoverage, risk_coverage
 from goemo_report.thresholds.tune import tuned_thresholds
@@ -77,7 +78,7 @@ def calibration(
     truth, before = judged.truth, judged.probabilities
     found = [_judged("as predicted", truth, before, tuned_macro_f1)]
     if validation is not None:
-        losses = _losses(truth, before)
+        losses = _losses(truth, before), Clusters.of(judged.clusters, len(judged))
         temperature = fit_temperature(validation.truth, validation.probabilities)
         cooled = with_temperature(before, temperature)
         found.append(_judged("temperature", truth, cooled, tuned_macro_f1, losses, temperature))
@@ -98,12 +99,13 @@ def _by_label(validation: Predictions, before: FloatArray) -> tuple[FloatArray, 
     return after, tuned_thresholds(validation.truth, fitted).thresholds
 
 
-_Losses = tuple[FloatArray, FloatArray]
+_Losses: TypeAlias = tuple[FloatArray, FloatArray]
+_Before: TypeAlias = tuple[_Losses, Clusters]
 
 
 def _judged(
     method: Method, truth: BoolArray, probabilities: FloatArray, tuned_macro_f1: float | None,
-    before: _Losses | None = None, temperature: float | None = None,
+    before: _Before | None = None, temperature: float | None = None,
 ) -> Calibrated:  # fmt: skip
     found = reliability(truth, probabilities)
     log_loss, brier = _losses(truth, probabilities)
@@ -116,8 +118,8 @@ def _judged(
         float(brier.mean()),
         _macro_f1(truth, probabilities >= DEFAULT_THRESHOLD),
         tuned_macro_f1,
-        _gain(before[0] - log_loss) if before else None,
-        _gain(before[1] - brier) if before else None,
+        _gain(before[0][0] - log_loss, before[1]) if before else None,
+        _gain(before[0][1] - brier, before[1]) if before else None,
         temperature,
     )
 
@@ -130,11 +132,9 @@ def _losses(truth: BoolArray, probabilities: FloatArray) -> _Losses:
     return log_loss, brier
 
 
-def _gain(texts: FloatArray) -> Gain:
+def _gain(texts: FloatArray, clusters: Clusters) -> Gain:
     """The mean over texts with its normal interval: a paired difference of means."""
-    mean = float(texts.mean())
-    error = float(texts.std(ddof=1)) / len(texts) ** 0.5 if len(texts) > 1 else 0.0
-    margin = normal_quantile() * error
+    mean, margin = float(texts.mean()), normal_quantile() * clusters.error_of_mean(texts)
     return Gain(mean, mean - margin, mean + margin)
 
 

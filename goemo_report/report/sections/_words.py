@@ -41,7 +41,8 @@ def resampling_text(comparison: Comparison) -> str:
     """How often was resampled and swapped: `1,000 resamples, 2,000 random swaps, seed 0`."""
     options = comparison.options
     resamples = plural(options.resamples, "resample")
-    return f"{resamples}, {RANDOMISATIONS:,} random swaps, seed {options.seed}"
+    found = f"{resamples}, {RANDOMISATIONS:,} random swaps, seed {options.seed}"
+    return f"{found}, of whole clusters by {options.cluster}" if options.cluster else found
 
 
 def side(run: ComparedRun) -> str:

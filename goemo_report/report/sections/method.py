@@ -51,7 +51,18 @@ def build(comparison: Comparison) -> Section:
         f"Paired differences: {'; '.join(DIFFERENCE_METHODS.values())} "
         f"({RANDOMISATIONS:,} random swaps: {SMALLEST_P}). Verdict: {VERDICT_RULE}. {SEED_METHOD}."
     )
-    paragraphs = (reading, averaging, ranking, pairing, intervals, differences)
+    paragraphs = [reading, averaging, ranking, pairing, intervals, differences]
+    if options.cluster:
+        alone = sum(not cell for cell in comparison.baseline.predictions.clusters)
+        paragraphs.append(
+            f"Texts are clustered by {options.cluster}: {comparison.clusters.number:,} clusters of "
+            f"{found.rows:,} texts"
+            + (f", {plural(alone, 'text')} without one counted as clusters" if alone else "")
+            + ". Resamples draw whole clusters (cluster bootstrap), swaps flip the outputs of "
+            "whole clusters, influences are summed over clusters, and intervals from counts are "
+            "as wide as their design effects ask for (Rao and Scott). Exact match is tested by "
+            "swaps too."
+        )
     text = "\n\n".join(paragraphs)
     return Section(
         "method",
