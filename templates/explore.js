@@ -13,6 +13,8 @@
   const asked = { a: "", b: "", t: "", own: new Map(), see: "", who: "", emotion: "", find: "" };
   const WORDS = ["a", "b", "t", "see", "who", "emotion", "find"];
   const watchers = [];
+  const slow = [];
+  let painted = false;
   let data = null;
 
   const written = () => {
@@ -37,7 +39,7 @@
       if (label >= 0 && threshold(text) !== null) asked.own.set(label, threshold(text));
     }
   };
-  const tell = () => watchers.forEach((watch) => watch());
+  const tell = () => [...watchers, ...(painted ? slow : [])].forEach((watch) => watch());
 
   /* A choice is a step that "back" undoes; what is dragged or typed at one `place` is one step. */
   let before = "";
@@ -116,13 +118,14 @@
   /* The recipes of A and B stand out in figures; their rows in tables. */
   const startHighlight = () => {
     const groups = $$("main .fig > g[class]").filter((group) => /^c\d$/.test(group.classList[0]));
-    const rows = $$("main .table tbody tr").filter((row) => !row.closest("[data-page]"));
     const names = new Map(data.runs.flatMap((run) => [[run.name, run], [run.short, run], [run.key, run]]));
-    const runOf = new Map(rows.map((row) => [row, names.get(text(row.cells[0]))]));
+    let runOf = null;
     watchers.push(() => {
       const chosen = [a(), b()].filter(Boolean);
       const colours = new Set(chosen.flatMap((side) => side.runs.map((run) => `c${run.colour}`)));
       const own = Boolean(asked.a || asked.b);
+      if (!own && !runOf) return;
+      runOf ??= new Map($$("main .table:not([data-page]) tbody tr").map((row) => [row, names.get(text(row.cells[0]))]));
       for (const group of groups) group.classList.toggle("dim", own && !colours.has(group.classList[0]));
       for (const [row, run] of runOf) {
         row.classList.toggle("is-a", own && Boolean(run) && chosen[0].runs.includes(run));
@@ -216,9 +219,12 @@
     const rowsOf = { run: null, update: null };
     const show_ = () => {
       const run = counted(a());
-      const box = $("#threshold-slider");
-      box.hidden = !run;
-      if (!run) return;
+      for (const part of [tools, results, fold]) part.hidden = !run;
+      if (!run) {
+        head.textContent = `Thresholds of ${a().title}`;
+        note.textContent = "The page has the counts of the runs of the best recipes alone; goemo-report thresholds tunes every run.";
+        return;
+      }
       head.textContent = `Thresholds of ${run.short}`;
       const thresholds = currentThresholds(run);
       const alike = thresholds.every((one) => one === thresholds[0]);
@@ -273,7 +279,7 @@
   };
 
   Object.assign(goemo, {
-    asked, ask, watchers, a, b, counted, close, half, table, title, block, show, signed, percent,
+    asked, ask, watchers, slow, a, b, counted, close, half, table, title, block, show, signed, percent,
     currentThresholds, thresholdsDocument, parts: [startBar, startThresholds, startHighlight],
   });
 
@@ -284,6 +290,13 @@
     startAddress();
     for (const start of goemo.parts) start();
     tell();
-    goemo.reveal();
+    goemo.reveal(true);
+    const there = scrollY;
+    requestAnimationFrame(() => setTimeout(() => {
+      painted = true;
+      slow.forEach((watch) => watch());
+      if (scrollY === there) goemo.reveal(true);
+      document.documentElement.dataset.explored = "";
+    }));
   });
 })();

@@ -1,7 +1,7 @@
 /* From A to B: differences per label, what changed in the config, and the texts that B gets right
    where A does not, and the reverse. Intervals are those that were computed with the report. */
 (() => {
-  const { $, $$, make, watchers, ask, show, signed, title, block, table, HALF } = goemo;
+  const { $, $$, make, slow, ask, show, signed, title, block, table, HALF } = goemo;
   const WIDE = 720;
   const NARROW = 350;
   const EXAMPLES = 3;
@@ -92,7 +92,8 @@
       const name = key.replace("_", " ").replace("f1", "F1");
       return `${name} ${show(ours)} against ${show(theirs)}, A minus B ${signed(ours - theirs)} (${tested(known?.metric(key))})`;
     });
-    return `At ${HALF}: ${parts.join("; ")}.${known?.chance ? ` Not told apart: ${known.chance}.` : ""}`;
+    const dots = known && !isOwn(a, b) ? ` Filled dots: more than noise over all ${goemo.data.nouns}.` : "";
+    return `At ${HALF}: ${parts.join("; ")}.${known?.chance ? ` Not told apart: ${known.chance}.` : ""}${dots}`;
   };
   const settings = (a, b) => {
     const [ours, theirs] = [a.runs[0].config, b.runs[0].config];
@@ -170,7 +171,7 @@
     };
     fold.addEventListener("toggle", update);
     matchMedia("(max-width: 62rem)").addEventListener("change", update);
-    watchers.push(update);
+    slow.push(update);
   };
 
   Object.assign(goemo, { draw, px, isNarrow, differences, overall });

@@ -73,7 +73,7 @@
   };
 
   /* A link may point into a folded part or to a row on another page of a table. */
-  const reveal = () => {
+  const reveal = (always) => {
     let target = null;
     try { target = document.getElementById(decodeURIComponent(location.hash.slice(1).split("?")[0])); } catch { return; }
     if (!target) return;
@@ -84,7 +84,7 @@
       $("button.open", top).click();
     }
     const folded = target.tagName === "DETAILS" || target.closest("details");
-    if (folded || location.hash.includes("?")) target.scrollIntoView({ behavior: "instant" });
+    if (always === true || folded || location.hash.includes("?")) target.scrollIntoView({ behavior: "instant" });
   };
 
   /* --- Tables: sort, filter, pages, copy --- */

@@ -321,8 +321,8 @@
     return count === 1 ? `only ${first} wrong` : `${first} wrong, ${other} right`;
   };
   const strip = (values) => {
-    const bars = values.map((value) => String.fromCharCode(0x2581 + Math.min(7, Math.floor(8 * value)))).join("");
-    const said = values.map((value) => show(value, 2)).join(" ");
+    const bars = values.map(([, value]) => String.fromCharCode(0x2581 + Math.min(7, Math.floor(8 * value)))).join("");
+    const said = values.map(([key, value]) => `${key} ${show(value, 2)}`).join(", ");
     const made = make("span", { className: "st", title: said, textContent: bars, ariaLabel: said });
     made.setAttribute("role", "img");
     return made;
@@ -334,6 +334,7 @@
     if (!box || !data.listed.length) return;
     const one = $("table", box);
     const body = one.tBodies[0];
+    const about = $("figcaption p", box.closest("figure"));
     const template = body.rows[0].cloneNode(true);
     const hasText = template.cells.length > 8;
     const size = Number(box.dataset.page);
@@ -370,11 +371,16 @@
         entry.words = [data.textOf.get(entry.row), names(data.labelsAt(entry.row, data.isTrue)), name(entry.label), entry.who].join(" ").toLowerCase();
       }
       entries.sort((a, b) => b.sure - a.sure || a.row - b.row);
+      const sides = all.slice(0, hasB ? 2 : 1).map(([key, run]) => `${key} is ${run.short}`).join(", ");
+      if (about) about.textContent = `${sides}. ${plural(entries.length, "text")}, the surest mistake of each; by confidence.`;
     };
     const rowOf = (entry) => {
       const all = runs();
       const row = template.cloneNode(true);
-      const values = all.map(([, run]) => data.probability(run, entry.row, entry.label)).map((p_) => (p_.low + p_.high) / 2);
+      const values = all.map(([key, run]) => {
+        const { low, high } = data.probability(run, entry.row, entry.label);
+        return [key, (low + high) / 2];
+      });
       const contents = [
         ...(hasText ? [data.textOf.get(entry.row)] : []),
         names(data.labelsAt(entry.row, data.isTrue)),
@@ -411,7 +417,7 @@
         + (found.length < entries.length ? `, filtered from ${whole(entries.length)}` : "");
     };
     let before = null;
-    watchers.push(() => {
+    goemo.slow.push(() => {
       const now = [asked.a, asked.b, asked.who, asked.emotion, asked.find].join("\n");
       if (now === before) return;
       before = now;

@@ -86,6 +86,8 @@ class Table:
     page_size: int = 25
     scripted: bool = False
     """Whether the script of a page writes the rows anew, from the data of the page."""
+    cut: str = ""
+    """What a page says of rows that it leaves out."""
     collapsed: bool = False
 
     def __post_init__(self) -> None:

@@ -180,6 +180,7 @@ class _Page:
             "browse": table.browse,
             "page_size": table.page_size,
             "scripted": table.scripted,
+            "cut": table.cut,
             "rows": len(table.rows),
             "view": self._table_view(table, table_id),
         }
@@ -205,6 +206,7 @@ class _Page:
                 "browse": table.browse,
                 "page_size": table.page_size,
                 "scripted": table.scripted,
+                "cut": table.cut,
                 "rows": len(table.rows),
                 "view": self._table_view(table, table_id),
             },

@@ -28,12 +28,12 @@ def _block(featured: frozenset[int], block: Block) -> Block:
 
 def _table(featured: frozenset[int], table: Table) -> Table:
     kept = [at for at, one in enumerate(table.columns) if _is_shown(featured, one.run)]
-    rows, said = table.rows, [table.caption]
+    rows, said, cut = table.rows, [table.caption], ""
     if len(kept) < len(table.columns):
         rows = tuple(tuple(row[at] for at in kept) for row in rows)
         said.append(_runs(featured))
     if len(rows) > PAGE_ROWS and (table.scripted or not table.browse):
-        said.append(f"The first {PAGE_ROWS} of {len(rows):,} rows; JSON and CSV have all.")
+        cut = f"The first {PAGE_ROWS} of {len(rows):,} rows; JSON and CSV have all."
         rows = rows[:PAGE_ROWS]
     left, groups = len(rows), []
     for title, number in table.row_groups:
@@ -45,7 +45,8 @@ def _table(featured: frozenset[int], table: Table) -> Table:
         rows=rows,
         row_groups=tuple(group for group in groups if group[1]),
         nested=table.nested[: len(rows)],
-        caption=" ".join(filter(None, said)),
+        caption=" ".join(filter(None, [*said, "" if table.scripted else cut])),
+        cut=cut if table.scripted else "",
         collapsed=table.collapsed or (len(rows) < len(table.rows) and not table.scripted),
     )
 

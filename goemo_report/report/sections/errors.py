@@ -140,7 +140,7 @@ def _texts(comparison: Comparison, limit: int) -> Table:
     keys = listed(f"{run.key}" for run in shown)
     return Table(
         id="errors-texts",
-        title=f"Texts that {best.short} gets wrong, or its rival",
+        title="Texts that A or B gets wrong" if other else f"Texts that {best.short} gets wrong",
         columns=(
             *_text_columns(comparison),
             Column("true", "true"),

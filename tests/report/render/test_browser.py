@@ -77,7 +77,14 @@ def _open(browser: Browser, path: Path, hash_: str = "", **options: Any) -> Open
     opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
     opened.page.on("request", lambda request: opened.requests.append(request.url))
     opened.page.goto(opened.url + hash_, wait_until="load")
+    wait_until_explored(opened.page)
     return opened
+
+
+def wait_until_explored(page: Page) -> None:
+    """Wait for what the script adds after the first paint, where it adds anything."""
+    if page.locator("html.js #page-data").count():
+        page.locator("html[data-explored]").wait_for()
 
 
 @pytest.fixture

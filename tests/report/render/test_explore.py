@@ -19,7 +19,7 @@ from goemo_report.report.render import render
 from goemo_report.report.sections import build_report
 from goemo_report.thresholds.protocols import export_thresholds
 from tests.offline_runs import OfflineRun
-from tests.report.render.test_browser import CHROMIUM, Opened, _open, browser
+from tests.report.render.test_browser import CHROMIUM, Opened, _open, browser, wait_until_explored
 from tests.synthetic import run_result
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def test_the_slider_works_by_keyboard_and_stays_in_the_address(opened: Opened) -
     changed = row.inner_text()
     assert changed != shown
     page.reload()
+    wait_until_explored(page)
     assert page.locator("#threshold-slider tbody tr").first.inner_text() == changed
     page.go_back()
     assert page.locator("#threshold-slider tbody tr").first.inner_text() == shown
@@ -214,6 +215,7 @@ def test_an_emotion_opens_from_its_row_and_its_dot_by_keyboard(
     page.go_back()
     assert dialog.get_by_role("heading", level=2).inner_text() == label
     page.reload()
+    wait_until_explored(page)
     assert dialog.get_by_role("heading", level=2).inner_text() == label
     dialog.get_by_role("button", name="Close").click()
     page.locator("#threshold-slider").get_by_text("Threshold of each emotion").first.click()
@@ -248,6 +250,7 @@ def test_errors_are_chosen_by_who_is_wrong_and_searched(
     box.get_by_role("searchbox", name="Search").fill(found[0][0][:30])
     assert "filtered from" in status.inner_text()
     page.reload()
+    wait_until_explored(page)
     assert "filtered from" in status.inner_text()
 
 
@@ -257,7 +260,7 @@ def test_without_javascript_a_hundred_errors_are_in_the_page(
     found = _open(browser, page_file, java_script_enabled=False)
     assert found.page.locator("#errors-texts tbody tr").count() == 100
     assert found.page.locator("#errors-texts tbody tr").last.is_visible()
-    assert "The first 100 of" in found.page.locator("#errors-texts figcaption").inner_text()
+    assert "The first 100 of" in found.page.locator("#errors-texts .cut").inner_text()
     assert not found.page.locator(".pick, .explore, .chips").count()
     found.page.context.close()
 
