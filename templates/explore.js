@@ -8,10 +8,17 @@
   const signed = (value) => (value > 0 ? "+" : "") + show(value);
   const percent = (value) => (value === null ? "\u2013" : `${show(100 * value, 1)}%`);
 
+  const button = (words, action, properties = {}) => {
+    const made = make("button", { type: "button", textContent: words, ...properties });
+    made.addEventListener("click", action);
+    return made;
+  };
+
   /* --- What is asked: A and B, the thresholds, what is open --- */
 
-  const asked = { a: "", b: "", t: "", own: new Map(), see: "", who: "", emotion: "", find: "" };
-  const WORDS = ["a", "b", "t", "see", "who", "emotion", "find"];
+  const NOTHING = { a: "", b: "", t: "", see: "", who: "", emotion: "", find: "" };
+  const WORDS = Object.keys(NOTHING);
+  const asked = { ...NOTHING, own: new Map() };
   const watchers = [];
   const slow = [];
   let painted = false;
@@ -102,16 +109,15 @@
       watchers.push(() => { select.value = (word === "a" ? a() : b()).key; });
       return make("label", {}, make("b", { textContent: word.toUpperCase() }), select);
     };
-    const link = make("button", { type: "button", textContent: "Copy link" });
-    link.addEventListener("click", () => copy(location.href, link));
+    const link = button("Copy link", () => copy(location.href, link));
     const bar = make("div", { className: "pick", ariaLabel: "Runs to compare" }, choice("a", data.a));
     bar.setAttribute("role", "group");
     if (data.b !== null) {
-      const swap = make("button", { type: "button", textContent: "Swap" });
-      swap.addEventListener("click", () => ask({ a: b().key, b: a().key }));
-      bar.append(choice("b", data.b), swap);
+      bar.append(choice("b", data.b), button("Swap", () => ask({ a: b().key, b: a().key })));
     }
-    bar.append(link);
+    const reset = button("Reset", () => ask({ ...NOTHING, own: new Map() }));
+    watchers.push(() => { reset.hidden = !Object.keys(NOTHING).some((word) => asked[word]) && !asked.own.size; });
+    bar.append(link, reset);
     $(".bar").insertBefore(bar, $(".themes"));
   };
 
@@ -199,16 +205,12 @@
     const head = title("");
     const all = slider("Threshold for all", (value, place) => ask({ t: String(value), own: new Map() }, place));
     const said = make("output", {});
-    const button = (text, t) => {
-      const made = make("button", { type: "button", textContent: text });
-      made.addEventListener("click", () => ask({ t, own: new Map() }));
-      return made;
-    };
-    const tuned = [button("One, tuned", "one"), button(`One per ${data.noun}, tuned`, "tuned")];
-    const json = make("button", { type: "button", className: "push", textContent: "Copy thresholds as JSON" });
-    json.addEventListener("click", () => copy(`${JSON.stringify(thresholdsDocument(counted(a())), null, 2)}\n`, json));
+    const choose = (words, t) => button(words, () => ask({ t, own: new Map() }));
+    const tuned = [choose("One, tuned", "one"), choose(`One per ${data.noun}, tuned`, "tuned")];
+    const json = button("Copy thresholds as JSON", () =>
+      copy(`${JSON.stringify(thresholdsDocument(counted(a())), null, 2)}\n`, json), { className: "push" });
     const tools = make("div", { className: "tools" },
-      make("label", {}, "Threshold for all", all), said, button("0.5", ""), ...tuned, json);
+      make("label", {}, "Threshold for all", all), said, choose("0.5", ""), ...tuned, json);
     const results = make("div", {});
     const each = make("div", {});
     const note = make("p", { className: "caption" });
@@ -279,7 +281,7 @@
   };
 
   Object.assign(goemo, {
-    asked, ask, watchers, slow, a, b, counted, close, half, table, title, block, show, signed, percent,
+    asked, ask, watchers, slow, button, a, b, counted, close, half, table, title, block, show, signed, percent,
     currentThresholds, thresholdsDocument, parts: [startBar, startThresholds, startHighlight],
   });
 

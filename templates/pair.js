@@ -1,10 +1,11 @@
 /* From A to B: differences per label, what changed in the config, and the texts that B gets right
    where A does not, and the reverse. Intervals are those that were computed with the report. */
 (() => {
-  const { $, $$, make, slow, ask, show, signed, title, block, table, HALF } = goemo;
+  const { $, $$, make, button, slow, ask, show, signed, title, block, table, HALF } = goemo;
   const WIDE = 720;
   const NARROW = 350;
   const EXAMPLES = 3;
+  const METRICS = ["macro_f1", "micro_f1"];
 
   /* --- Drawing --- */
 
@@ -56,20 +57,25 @@
     const found = goemo.data.pairs[`${first}-${second}`] ?? goemo.data.pairs[`${second}-${first}`];
     if (!found) return null;
     const turned = !goemo.data.pairs[`${first}-${second}`];
-    const turn = (one) => one && {
-      low: turned ? -one[1] : one[0], high: turned ? -one[0] : one[1], p: one[2], clear: one[3] && !found.chance,
+    const value = (at) => {
+      const known = found.values?.[at] ?? null;
+      return known === null || !turned ? known : -known;
+    };
+    const turn = (one, at) => one && {
+      value: value(at), low: turned ? -one[1] : one[0], high: turned ? -one[0] : one[1], p: one[2], clear: one[3] && !found.chance,
     };
     return {
       chance: found.chance,
-      label: (label) => turn(found.labels[label]),
-      metric: (key) => turn(found.metrics[key]),
+      label: (label) => turn(found.labels[label], METRICS.length + label),
+      metric: (key) => turn(found.metrics[key], METRICS.indexOf(key)),
     };
   };
   const differences = (a, b) => {
     const [ours, theirs, tested] = [goemo.half(a), goemo.half(b), computed(a, b)];
     const rows = [...ours.keys()].filter((label) => theirs.has(label)).map((label) => {
-      const value = ours.get(label) - theirs.get(label);
-      const { low = null, high = null, p = null, clear = false } = tested?.label(label) ?? {};
+      const known = tested?.label(label);
+      const value = known?.value ?? ours.get(label) - theirs.get(label);
+      const { low = null, high = null, p = null, clear = false } = known ?? {};
       const ahead = value >= 0 ? a : b;
       return { label, a: ours.get(label), b: theirs.get(label), value, low, high, p, clear, colour: ahead.runs[0].colour };
     });
@@ -87,13 +93,15 @@
 
   const sentence = (a, b) => {
     const known = computed(a, b);
-    const parts = ["macro_f1", "micro_f1"].map((key) => {
+    const parts = METRICS.map((key) => {
       const [ours, theirs] = [overall(a, key), overall(b, key)];
       const name = key.replace("_", " ").replace("f1", "F1");
-      return `${name} ${show(ours)} against ${show(theirs)}, A minus B ${signed(ours - theirs)} (${tested(known?.metric(key))})`;
+      return `${name} ${show(ours)} against ${show(theirs)}, A minus B ${signed(known?.metric(key)?.value ?? ours - theirs)} (${tested(known?.metric(key))})`;
     });
+    const texts = new Set([...a.runs, ...b.runs].map((run) => run.texts));
+    const apart = texts.size > 1 ? ` Not the same texts: each on its own${known ? ", the differences on the common ones" : ""}.` : "";
     const dots = known && !isOwn(a, b) ? ` Filled dots: more than noise over all ${goemo.data.nouns}.` : "";
-    return `At ${HALF}: ${parts.join("; ")}.${known?.chance ? ` Not told apart: ${known.chance}.` : ""}${dots}`;
+    return `At ${HALF}: ${parts.join("; ")}.${known?.chance ? ` Not told apart: ${known.chance}.` : ""}${apart}${dots}`;
   };
   const settings = (a, b) => {
     const [ours, theirs] = [a.runs[0].config, b.runs[0].config];
@@ -131,8 +139,7 @@
     const parts = [["fixed", "B is right, A is not"], ["broken", "A is right, B is not"]].map(([kind, words]) => {
       const all = changed[kind];
       const rows = new Set(all.map((one) => one.row)).size;
-      const more = make("button", { type: "button", textContent: "Show texts" });
-      more.addEventListener("click", () => ask({ see: kind }));
+      const more = button("Show texts", () => ask({ see: kind }));
       const head = make("p", {}, make("b", { textContent: kind[0].toUpperCase() + kind.slice(1) }),
         `: ${all.length.toLocaleString("en")} decisions on ${rows.toLocaleString("en")} texts (${words}) `, more);
       return make("div", {}, head, ...(goemo.examples?.(all, [from, to], EXAMPLES) ?? []));

@@ -1,7 +1,7 @@
 /* A page of each label, the texts behind a figure, and the error browser: one row a text. Texts are
    put in as text, never as markup. */
 (() => {
-  const { $, $$, make, watchers, ask, asked, show, percent, table, draw, px, HALF, CUTS } = goemo;
+  const { $, $$, make, button, watchers, ask, asked, show, percent, table, draw, px, HALF, CUTS } = goemo;
   const FIRST = 20;
   const TENTH = 10;
 
@@ -10,11 +10,6 @@
   const name = (label) => goemo.data.labels[label];
   const names = (labels) => labels.map(name).join(", ") || "(none)";
   const see = (...parts) => parts.join(".");
-  const button = (text, action, properties = {}) => {
-    const made = make("button", { type: "button", textContent: text, ...properties });
-    made.addEventListener("click", action);
-    return made;
-  };
   const caption = (text) => make("p", { className: "caption", textContent: text });
   const compared = () => [["A", goemo.close(goemo.a())], ["B", goemo.data.b === null ? null : goemo.close(goemo.b())]]
     .filter(([, run]) => run);

@@ -46,6 +46,9 @@ def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[
     close = shown_runs(comparison)
     differing = config_differences([run.record for run in counted]) if len(counted) > 1 else {}
     runs = [_run(comparison, run) for run in comparison.runs]
+    texts: dict[tuple[str, ...], int] = {}
+    for run in comparison.runs:
+        runs[run.colour]["texts"] = texts.setdefault(run.predictions.texts, len(texts))
     for run in counted:
         runs[run.colour] |= _counts_of(run)
     for at, run in enumerate(counted):
@@ -224,6 +227,7 @@ def _pairs(comparison: Comparison) -> dict[str, Any]:
     return {
         f"{run.colour}-{other.colour}": {
             "chance": same_recipe(run, other),
+            **_on_common_texts(comparison, run, other, differences),
             "metrics": {
                 key: _difference(differences, key) for key in _METRICS if differences.get(key)
             },
@@ -232,6 +236,17 @@ def _pairs(comparison: Comparison) -> dict[str, Any]:
         for (run, other), differences in found.items()
         if differences
     }
+
+
+def _on_common_texts(
+    comparison: Comparison, run: ComparedRun, other: ComparedRun, found: PairedDifferences
+) -> dict[str, Any]:
+    """The differences themselves, where they do not follow from the counts of all texts."""
+    if run.aligned(other).complete:
+        return {}
+    keys = (*_METRICS, *(f"f1_{label}" for label in comparison.labels))
+    values = [one.value if (one := found.get(key)) else None for key in keys]
+    return {"values": values}
 
 
 def _difference(found: PairedDifferences, key: str) -> list[Any] | None:
