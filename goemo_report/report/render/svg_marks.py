@@ -87,13 +87,14 @@ def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
         if x is not None and y is not None:
             symbol = symbols if isinstance(symbols, str) else symbols[at]
             size = 4.4 if said else 2.6
-            yield symbol_at(symbol, x, y, size, _told(trace, at) if said else "")
+            yield symbol_at(symbol, x, y, size, _told(canvas, trace, at) if said else "")
 
 
-def _told(trace: Trace, at: int) -> str:
-    """What a point says of itself."""
+def _told(canvas: Canvas, trace: Trace, at: int) -> str:
+    """What a point says of itself; a place on an axis with names of its own is no value."""
     notes = trace.get("hovertext")
-    words = (name_of(trace), trace["x"][at], trace["y"][at], notes[at] if notes else "")
+    places = [trace[key][at] for key in "xy" if "ticktext" not in canvas.layout[f"{key}axis"]]
+    words = (name_of(trace), *places, notes[at] if notes else "")
     return ", ".join(
         plain(f"{w:.4g}" if isinstance(w, float) else w) for w in words if w not in ("", None)
     )
@@ -139,7 +140,7 @@ def _bars(canvas: Canvas, trace: Trace) -> Iterator[str]:
         x, y = (first, middle + shift) if along else (middle + shift, first)
         w, h = (length, thick) if along else (thick, length)
         box = f'x="{px(x)}" y="{px(y)}" width="{px(w)}" height="{px(h)}"'
-        yield f'<rect class="p" {box}>{_title(_told(trace, at))}</rect>'
+        yield f'<rect class="p" {box}>{_title(_told(canvas, trace, at))}</rect>'
 
 
 def _heatmap(canvas: Canvas, trace: Trace) -> str:

@@ -138,6 +138,7 @@ def _sweep(
         if name == "macro_f1"
         else "",
         shape="small",
+        legend=name == "macro_f1",  # those beside it have the same lines
     )
 
 
