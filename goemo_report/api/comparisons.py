@@ -23,7 +23,15 @@ from goemo_report.api.arguments import (
     each,
     settled,
 )
-from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
+from goemo_report.api.mixture import (
+    TOP,
+    Comparable,
+    best_logged,
+    grouped,
+    items,
+    load,
+    with_baseline,
+)
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
@@ -37,7 +45,8 @@ from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import complete
 from goemo_report.settings import creation_time
-from goemo_report.sources.model import SkippedRun
+from goemo_report.sources.base import readable
+from goemo_report.sources.model import Listing, SkippedRun
 from goemo_report.sources.store import cache_directory
 from goemo_report.statistics.equivalence import MARGIN
 
@@ -485,6 +494,7 @@ def compare(
     map_to: str | None = None,
     texts: bool = True,
     max_errors: int = 20,
+    top: int = TOP,
     raters: Place | Sequence[Place] = (),
     cluster: str | None = None,
     source: str | None = None,
@@ -512,6 +522,8 @@ def compare(
         map_to: as in `Run.predictions`.
         texts: whether the report may show texts of the data set.
         max_errors: texts that the report shows for each label and kind of error.
+        top: with more runs than this those with the best logged figures alone, and the baseline;
+            a note says so.
         raters: files of GoEmotions' raw ratings, a row for each rater and text, that show how well
             a held-out rater agrees with the others.
         cluster: a column of the prediction files or the raw ratings that says which texts belong
@@ -532,8 +544,14 @@ def compare(
 
     """
     check_split(split)
+    skipped, cut = (runs.skipped, "") if isinstance(runs, Runs) else ((), "")
+    if isinstance(runs, Runs):
+        records, cut = best_logged(runs.records, top)
+        if cut:
+            kept = readable(runs.source, Listing(records, runs.skipped))
+            records, skipped = kept.runs, kept.skipped
+        runs = replace(runs, records=records)
     wanted = list(items(runs, others))
-    skipped = runs.skipped if isinstance(runs, Runs) else ()
     choice = chosen_labels(labels, map_to)
     where = settled(wandb_dir, entity, project, source=source)
     rated = [raters] if isinstance(raters, str | os.PathLike) else list(raters)
@@ -543,12 +561,16 @@ def compare(
         groups = list(grouped(wanted, where))
         if baseline is not None and isinstance(runs, Runs):
             baseline = with_baseline(groups, runs, baseline)
+        loaded = load(groups, split, choice, bar, figures=True)
+        if cut:
+            loaded = replace(loaded, notes=(cut, *loaded.notes))
         found = compare_results(
-            load(groups, split, choice, bar, figures=True),
+            loaded,
             baseline=baseline,
             split=split,
             skipped=skipped,
-            source=" and ".join(dict.fromkeys(group.place for group in groups)),
+            source=" and ".join(dict.fromkeys(group.place for group in groups))
+            + (f"; {cut}" if cut else ""),
             options=Options(texts, max_errors, resamples, seed, rank_on, margin, cluster or ""),
             progress=bar,
             cache=cache_directory(),

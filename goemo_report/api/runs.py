@@ -37,6 +37,7 @@ from goemo_report.sources.resolve import find_one, find_runs, gather, lacking, o
 if TYPE_CHECKING:
     import pandas as pd
 
+    from goemo_report.api.exporting import ExportedTables
     from goemo_report.api.judged import Audits, Gate, Limits
     from goemo_report.audit.limits import Kind
     from goemo_report.contract import Split
@@ -53,6 +54,7 @@ class Runs(Sequence[Run]):
     progress: Shown = field(default=False, repr=False)
     columns: tuple[Key, ...] | None = field(default=None, repr=False)
     sorted_by: Key | None = field(default=None, repr=False)
+    limit: int | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of runs."""
@@ -123,10 +125,16 @@ class Runs(Sequence[Run]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Keys shown or sorted by that none of the runs has."""
+        """Keys shown or sorted by that none of the runs has, and that a limit cut the runs off."""
         shown = (*(self.columns or ()), *((self.sorted_by,) if self.sorted_by else ()))
         none = [key for key in shown if all(key.value(run) is None for run in self.records)]
-        return tuple(lacking(key, self.records) for key in none)
+        first = f"first {self.limit:,} by {self.sorted_by}" if self.sorted_by else ""
+        cut = (
+            (f"the {first or f'newest {self.limit:,}'} of the runs that match; there may be more",)
+            if self.limit is not None and len(self.records) >= self.limit
+            else ()
+        )
+        return (*(lacking(key, self.records) for key in none), *cut)
 
     def document(self) -> Mapping[str, Any]:
         """All of them as one JSON value, with whole configs and summaries."""
@@ -155,6 +163,36 @@ class Runs(Sequence[Run]):
         """
         with Bar(self.progress) as bar:
             return list(download_each(self.source, self.records, roles(only), Path(root), bar))
+
+    def export(
+        self,
+        path: Place,
+        *,
+        baseline: str | None = None,
+        split: Split = "test",
+        top: int = 100,
+        labels: Labels = None,
+    ) -> ExportedTables:
+        """Write Parquet tables of them, for DuckDB, pandas and the like; needs `goemo[tables]`.
+
+        Args:
+            path: `NAME.parquet`, a row a run with its config and recomputed overall metrics. Beside
+                it come `NAME-labels.parquet`, a row a run and label, and
+                `NAME-differences.parquet`, a row a run, metric and label.
+            baseline: as in `compare`.
+            split: as in `compare`.
+            top: as in `compare`; other runs have values, without intervals and differences.
+            labels: as in `Run.predictions`.
+
+        Returns:
+            `files`, pairs of path and number of rows, and `notes`.
+
+        """
+        from goemo_report.api.exporting import export_tables
+
+        return export_tables(
+            self, Path(path), baseline=baseline, split=split, top=top, labels=labels
+        )
 
     def audit(self, *, strict: bool = False, labels: Labels = None) -> Audits:
         """Check them against the guide, rule by rule, and their logged numbers against their
@@ -322,7 +360,7 @@ def runs(
     else:
         opened, listing = gather(choice, names, query)
     key = query.sort.key if query.sort else None
-    return Runs(listing.runs, opened, choice, listing.skipped, progress, sorted_by=key)
+    return Runs(listing.runs, opened, choice, listing.skipped, progress, sorted_by=key, limit=limit)
 
 
 def run(

@@ -56,16 +56,21 @@ FILTERS: dict[str, tuple[str, str, str, Any]] = {
               click.IntRange(min=1)),
 }  # fmt: skip
 """Option, placeholder, help and type of what chooses runs, by the name of `runs`'s argument."""
-_FILTER_OPTIONS = tuple(
-    click.option(
-        *(option, name),
-        metavar=metavar,
-        multiple=name not in {"sort", "limit"},
-        type=kind,
-        help=meaning,
+
+
+def _filter_options(meanings: Mapping[str, str]) -> tuple[Callable[[_Command], _Command], ...]:
+    return tuple(
+        click.option(
+            *(option, name),
+            metavar=metavar,
+            multiple=name not in {"sort", "limit"},
+            type=kind,
+            help=meanings.get(name, meaning),
+        )
+        for name, (option, metavar, meaning, kind) in FILTERS.items()
     )
-    for name, (option, metavar, meaning, kind) in FILTERS.items()
-)
+
+
 _HEADINGS = {
     "Where runs come from": ("entity", "project", "wandb_dir", "source"),
     "Which runs": tuple(FILTERS),
@@ -167,9 +172,12 @@ def artifact_options(command: _Command) -> _Command:
     )(wrapped)
 
 
-def asks(*, filters: bool, trackers: bool = True) -> Callable[[_Command], _Command]:
+def asks(
+    *, filters: bool, trackers: bool = True, meanings: Mapping[str, str] = {}
+) -> Callable[[_Command], _Command]:
     """Options of a command that reads runs, given to it as `asked`: arguments of `runs`, or of
-    `run` without the filters. `trackers`: whether runs may come from other trackers than W&B.
+    `run` without the filters. `trackers`: whether runs may come from other trackers than W&B;
+    `meanings`: help texts of filters that mean more in this command.
 
     Options that were not typed take their value from `[tool.goemo]` where it has one.
     """
@@ -195,7 +203,7 @@ def asks(*, filters: bool, trackers: bool = True) -> Callable[[_Command], _Comma
                 raise
 
         tracker = (_TRACKER_OPTION,) if trackers else ()
-        options = (*_SOURCE_OPTIONS, *tracker, *(_FILTER_OPTIONS if filters else ()))
+        options = (*_SOURCE_OPTIONS, *tracker, *(_filter_options(meanings) if filters else ()))
         wrapped: Any = debug_option(settled)
         for option in reversed(options):
             wrapped = option(wrapped)

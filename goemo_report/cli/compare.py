@@ -161,6 +161,14 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     metavar="N",
     help="Texts per emotion and kind of error.",
 )
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Of more runs, those with the best N logged figures, and the baseline.",
+)
 @file_option(
     "--summary",
     meaning="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
@@ -202,6 +210,7 @@ def command(
     cluster: str | None,
     no_text: bool,
     max_errors: int,
+    top: int,
     summary: Path | None,
     export_thresholds: Path | None,
     is_published: bool,
@@ -237,8 +246,9 @@ def command(
     check_sections(sections)
     browser = find_chromium(chromium) if "pdf" in formats else None
     with progress() as bar:
+        chosen = gr.runs(*runs, **asked, progress=bar)
         comparison = gr.compare(
-            gr.runs(*runs, **asked, progress=bar),
+            chosen,
             baseline=baseline,
             split=split,
             resamples=resamples,
@@ -248,6 +258,7 @@ def command(
             **labels,
             texts=not no_text,
             max_errors=max_errors,
+            top=top,
             raters=raters,
             cluster=cluster,
             progress=bar,
@@ -267,7 +278,7 @@ def command(
         extent=extent,
         browser=browser,
     )
-    note_all(comparison.notes)
+    note_all((*chosen.notes, *comparison.notes))
     note_skipped(comparison.skipped)
     if summary is not None:
         write(render_summary(report), summary)

@@ -1,4 +1,4 @@
-"""`goemo-report export`: a run's checkpoint in a form that other programs load."""
+"""`goemo-report export`: runs as Parquet tables, or a run's checkpoint as an ONNX model."""
 
 from __future__ import annotations
 
@@ -9,56 +9,96 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import asks, directory_option, report_command, split_option
-from goemo_report.cli._output import progress, write_lines
+from goemo_report.cli._options import FILTERS, asks, report_command, split_option
+from goemo_report.cli._output import note_all, note_skipped, progress, write_lines
 from goemo_report.contract import Split
 
 ORDER = 73
+_TEXTS = 500
+_LIMIT = (
+    "Parquet: the first N runs of --sort, without it the newest N. ONNX: check on the first N "
+    "texts.  [default: 500]"
+)
 
 
 @report_command(
-    "Write a run's checkpoint as an ONNX model.",
+    "Write runs as Parquet tables, or a checkpoint as ONNX.",
+    "goemo-report export --tag final -o runs.parquet",
+    "goemo-report export --wandb-dir runs --baseline RUN_A -o runs.parquet",
     "goemo-report export abc123 --wandb-dir runs -o onnx",
     "goemo-report export abc123 --wandb-dir runs --int8 --limit 100",
 )
-@run_argument()
+@run_argument("[RUN]...", nargs=-1)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("onnx",)),
-    default="onnx",
-    show_default=True,
-    help="What to write.",
+    type=click.Choice(("parquet", "onnx")),
+    help="What to write.  [default: parquet where -o ends so, else onnx]",
 )
-@click.option("--int8", is_flag=True, help="Also quantise to 8 bits, and say what that costs.")
-@split_option("Whose texts it is checked on.")
 @click.option(
-    "--limit",
+    "--int8", is_flag=True, help="ONNX: also quantise to 8 bits, and say what that costs."
+)
+@click.option("--baseline", metavar="RUN", help="Parquet: the run of the differences.")
+@click.option(
+    "--top",
     type=click.IntRange(min=1),
-    default=500,
+    default=100,
     show_default=True,
     metavar="N",
-    help="The first N texts of them.",
+    help="Parquet: intervals and differences of the N best runs.",
 )
-@directory_option("--output", "-o", default="onnx", meaning="Directory to write to.")
-@asks(filters=False)
+@split_option("Whose predictions are scored, or whose texts ONNX is checked on.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="NAME.parquet, the first of three tables; for ONNX a directory.  [default: onnx]",
+)
+@asks(filters=True, meanings={"limit": _LIMIT})
+@click.pass_context
 def command(
-    run: str,
-    form: str,  # noqa: ARG001 - there is one
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    form: str | None,
     int8: bool,
+    baseline: str | None,
+    top: int,
     split: Split,
-    limit: int,
-    output: Path,
+    output: Path | None,
     asked: dict[str, Any],
 ) -> None:
-    """Write a run's checkpoint as model.onnx, beside its tokenizer.
+    """Write runs as Parquet tables, or one run's checkpoint as an ONNX model.
 
-    It takes input_ids and attention_mask of any shape (texts, tokens) and gives logits and
-    probabilities, in the order of the labels that its metadata name with their thresholds. It is
-    written once it predicts texts of the run as PyTorch does. Macro F1 and speed on CPU are shown
-    for each form. Needs the extra goemo[onnx].
+    Parquet: NAME.parquet has a row a run with its config and recomputed overall metrics,
+    NAME-labels.parquet a row a run and label, NAME-differences.parquet a row a run, metric and
+    label, against the baseline. Needs the extra goemo[tables].
+
+    ONNX: model.onnx, beside its tokenizer, takes input_ids and attention_mask of any shape (texts,
+    tokens) and gives logits and probabilities, in the order of the labels that its metadata name
+    with their thresholds. It is written once it predicts texts of the run as PyTorch does. Macro F1
+    and speed on CPU are shown for each form. Needs the extra goemo[onnx].
     """
+    is_table = output is not None and output.suffix == ".parquet"
+    form = form or ("parquet" if is_table else "onnx")
+    if form == "onnx":
+        chosen = [FILTERS[name][0] for name in FILTERS if name != "limit" and asked.pop(name)]
+        limit = asked.pop("limit") or _TEXTS
+        if chosen or len(runs) != 1 or is_table:
+            what = f"not by {chosen[0]}" if chosen else f"not {len(runs)}"
+            raise click.UsageError(
+                f"ONNX is made of one RUN, {what}: name it, or give -o NAME.parquet for tables", ctx
+            )
+        with progress() as bar:
+            run = gr.run(runs[0], **asked, progress=bar)
+            found = run.export(output or "onnx", int8=int8, split=split, limit=limit)
+        write_lines(found.lines())
+        return
+    if not is_table or output is None or int8:
+        raise click.UsageError("Parquet is written to -o NAME.parquet, without --int8", ctx)
     with progress() as bar:
-        chosen = gr.run(run, **asked, progress=bar)
-        found = chosen.export(output, int8=int8, split=split, limit=limit)
-    write_lines(found.lines())
+        several = gr.runs(*runs, **asked, progress=bar)
+        tables = several.export(output, baseline=baseline, split=split, top=top)
+    note_skipped(several.skipped)
+    note_all((*several.notes, *tables.notes))
+    write_lines(tables.lines())

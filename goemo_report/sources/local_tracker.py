@@ -75,7 +75,7 @@ class TrackedSource(RunSource):
         """Runs that match, ordered by creation, then id; read no further than the limit asks."""
         found: list[RunRecord] = []
         skipped: list[SkippedRun] = []
-        most = query.limit if query.sort is None else None
+        most = query.newest
         for run in self.newest_first(query):
             if isinstance(run, SkippedRun):
                 skipped.append(run)

@@ -44,6 +44,9 @@ SOURCES: Final = {
 """The module of each source by its name in `--source NAME:PLACE`; its `open_source` takes the
 choice."""
 
+CHECKED_AT_ONCE: Final = 500
+"""Most runs whose artifacts and history are looked at when they are listed."""
+
 _MOST_TAGS_NAMED: Final = 20
 _MOST_VALUES_NAMED: Final = 8
 
@@ -108,7 +111,7 @@ def gather(
     """Every run that was named, in that order, or matches, from whatever source has it.
 
     Runs that publishing made are left out unless they are named, as are those that cannot be
-    read whole.
+    read whole, unless there are more than CHECKED_AT_ONCE.
     """
     claimed = _claim_all(choice, references)
     others = {reference: asked for reference, (own, asked) in claimed.items() if own is None}
@@ -136,6 +139,8 @@ def gather(
     if query.sort is not None:
         listing = replace(listing, runs=query.sort.sort(listing.runs))
     source = _chosen(choice, source)
+    if len(listing.runs) > CHECKED_AT_ONCE:  # whoever reads some of them checks those
+        return source, listing
     return source, readable(source, listing)
 
 
