@@ -23,15 +23,8 @@ from goemo_report.api.arguments import (
     each,
     settled,
 )
-from goemo_report.api.mixture import (
-    TOP,
-    Comparable,
-    best_logged,
-    grouped,
-    items,
-    load,
-    with_baseline,
-)
+from goemo_report.api.best import TOP, best_logged
+from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing

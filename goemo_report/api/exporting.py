@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.analysis.compared_runs import ComparedRun
 from goemo_report.api.arguments import Labels, check_split, chosen_labels
-from goemo_report.api.comparisons import compare
+from goemo_report.api.best import best_logged
 from goemo_report.api.progress import Bar
-from goemo_report.api.runs import Runs
 from goemo_report.comparison import Comparison
+from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
 from goemo_report.errors import (
     ArgumentError,
@@ -29,13 +29,18 @@ from goemo_report.errors import (
 from goemo_report.formats.files import whole_file
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
+from goemo_report.predictions import understood
 from goemo_report.results import RunResult, load_results
 from goemo_report.sources.base import readable
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Listing, RunRecord
+from goemo_report.sources.resolve import with_run
+from goemo_report.sources.store import cache_directory
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from goemo_report.api.runs import Runs
 
 _BATCH: Final = 25
 """Runs whose predictions are in memory at once."""
@@ -80,16 +85,30 @@ def export_tables(
     if not len(runs):
         raise NotFoundError("there are no runs to export", "Ask for other runs")
     choice = chosen_labels(labels)
-    compared = compare(
-        runs, baseline=baseline, split=split, labels=choice, top=top, progress=runs.progress
-    )
-    judged = {run.id: run for run in compared.comparison.runs}
+    records, cut = best_logged(runs.records, top)
+    source, listing = runs.source, readable(runs.source, Listing(records))
+    if baseline is not None:
+        source, listing, run = with_run(runs.choice, source, listing, baseline)
+        baseline = run.id
+    with Bar(runs.progress) as bar:
+        best = load_results(source, listing.runs, progress=bar, reading=choice.reading)
+        compared = compare_results(
+            [one.changed(choice.on) for one in best],
+            baseline=baseline,
+            split=split,
+            progress=bar,
+            cache=cache_directory(),
+        )
+    judged = {run.id: run for run in compared.runs}
     keys = _config_keys(runs.records)
     columns = {
         "": _run_columns(keys), "-labels": _label_columns(), "-differences": _difference_columns()
     }  # fmt: skip
     names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in columns}
-    notes, done = list(compared.notes), 0
+    notes, done = (
+        [*([cut] if cut else []), *understood(one for run in best for one in run.files)],
+        0,
+    )
     with Bar(runs.progress) as bar, ExitStack() as stack:
         tables = {end: stack.enter_context(_table(names[end], columns[end])) for end in columns}
         for start in range(0, len(runs), _BATCH):
@@ -108,7 +127,7 @@ def export_tables(
             tables["-labels"].write(
                 [row for one in results.values() for row in _label_rows(one, judged, split)]
             )
-        tables["-differences"].write(list(_difference_rows(compared.comparison)))
+        tables["-differences"].write(list(_difference_rows(compared)))
         bar("scoring", len(runs), len(runs))
         files = tuple((name, tables[end].rows) for end, name in names.items())
     if done < len(runs):

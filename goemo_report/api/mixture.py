@@ -6,19 +6,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from goemo_report.api.arguments import Place
 from goemo_report.api.one_run import Run
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, NotFoundError, argument
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.predictions import Predictions
 from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 from goemo_report.sources.resolve import gather, with_run
 
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from goemo_report.analysis.label_choice import LabelChoice
 
 Comparable: TypeAlias = Run | Predictions | Place
-TOP: Final = 100
-"""Runs compared at most, unless more are asked for: the predictions of each are in memory."""
-_CHOSEN_BY: Final = (
-    "val/macro_f1", "val/f1_macro", "val/auc", "test/macro_f1", "test/f1_macro", "test/auc",
-)  # fmt: skip
-"""Logged figures by which runs are chosen where there are too many, those of validation first."""
 
 
 class Group(NamedTuple):
@@ -56,37 +49,6 @@ def items(
     else:
         yield None, _checked(runs)
     yield from ((None, _checked(item)) for item in others)
-
-
-def best_logged(records: Sequence[RunRecord], top: int) -> tuple[tuple[RunRecord, ...], str]:
-    """The `top` runs with the best logged figure and the first tagged baseline, in their order, and
-    what is to be said of it; all of them, and nothing, where there are no more."""
-    if top < 1:
-        raise ArgumentError(f"top is {top}", "Give a number from 1 up")
-    if len(records) <= top:
-        return tuple(records), ""
-
-    def figures(key: str) -> list[float | None]:
-        found = (as_number(run.summary.get(key)) for run in records)
-        return [None if value is None or value != value else value for value in found]
-
-    by_key = {key: figures(key) for key in _CHOSEN_BY}
-    told = {key: sum(value is not None for value in values) for key, values in by_key.items()}
-    most = max(told.values())
-    key = next((key for key in _CHOSEN_BY if told[key] and 2 * told[key] >= most), None)
-    if key is None:
-        kept = set(range(len(records) - top, len(records)))
-        chosen = "the newest, as none logged figures"
-    else:
-        values = by_key[key]
-        ranked = sorted(
-            range(len(records)), key=lambda at: (values[at] is None, -(values[at] or 0))
-        )
-        kept, chosen = set(ranked[:top]), f"those with the best logged {key}"
-    kept |= set([at for at, run in enumerate(records) if "baseline" in run.tags][:1])
-    note = f"statistics are of {len(kept):,} of {len(records):,} runs, {chosen}"
-    own = tuple(run for at, run in enumerate(records) if at in kept)
-    return own, f"{note} ({argument('top')} takes more)"
 
 
 def grouped(

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import goemo_report as gr
 from goemo_report import errors
-from goemo_report.api.mixture import best_logged
+from goemo_report.api.best import best_logged
 from goemo_report.cli import goemo_report
 from goemo_report.errors import ArgumentError
 from tests.synthetic import run_result
