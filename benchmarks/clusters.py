@@ -23,6 +23,8 @@ from goemo_report.statistics.intervals import analyse
 
 LABELS = tuple(f"l{number}" for number in range(8))
 RATES = np.array([0.30, 0.15, 0.10, 0.08, 0.06, 0.04, 0.03, 0.02])
+CASES = ((1000, 1, 2.0), (200, 5, 2.0), (60, 20, 2.0), (200, 5, 0.0))
+"""Clusters, texts of each, and how far they are apart."""
 KEYS = ("macro_f1", "micro_f1")
 
 
@@ -40,7 +42,7 @@ def drawn(seed: int, clusters: int, size: int, spread: float) -> tuple[Predictio
         found.append(
             Predictions(
                 tuple(map(str, range(texts))), truth, probabilities, probabilities >= 0.5,
-                LabelSet.of(LABELS), "made up", clusters=names,
+                LabelSet.of(LABELS), "made up", has_probabilities=False, clusters=names,
             )
         )  # fmt: skip
     return found[0], found[1]
@@ -53,17 +55,17 @@ def main() -> None:
     options = parser.parse_args()
     print("| clusters x texts | spread | metric | covers: texts | clusters | p: texts | clusters |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: |")
-    for clusters, size, spread in ((200, 1, 2.0), (200, 5, 0.0), (200, 5, 2.0), (60, 20, 2.0)):
-        truth = analyse(drawn(0, 20_000, 5, spread)[0], resamples=100).point.overall
+    for clusters, size, spread in CASES:
+        truth = analyse(drawn(0, 8_000, 5, spread)[0], resamples=100).point.overall
         held: Counter[tuple[str, bool, str]] = Counter()
         for seed in range(1, options.samples + 1):
             both = drawn(seed, clusters, size, spread)
             for together in (False, True):
                 one, other = (
-                    analyse(run if together else replace(run, clusters=()), resamples=400)
+                    analyse(run if together else replace(run, clusters=()), resamples=300)
                     for run in both
                 )
-                differences = paired(one, other, randomisations=400)
+                differences = paired(one, other, randomisations=300)
                 for key in KEYS:
                     interval, difference = one.intervals[key], differences[key]
                     assert interval is not None

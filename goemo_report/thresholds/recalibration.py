@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -76,15 +76,19 @@ def calibration(
     that tuned thresholds reach.
     """
     truth, before = judged.truth, judged.probabilities
-    found = [_judged("as predicted", truth, before, tuned_macro_f1)]
+    start = _Losses.of(truth, before)
+    found = [_judged("as predicted", truth, before, start, tuned_macro_f1)]
     if validation is not None:
-        losses = _losses(truth, before), Clusters.of(judged.clusters, len(judged))
+        clusters = Clusters.of(judged.clusters, len(judged))
         temperature = fit_temperature(validation.truth, validation.probabilities)
         cooled = with_temperature(before, temperature)
-        found.append(_judged("temperature", truth, cooled, tuned_macro_f1, losses, temperature))
+        losses = _Losses.of(truth, cooled)
+        one = _judged("temperature", truth, cooled, losses, tuned_macro_f1)
+        found.append(replace(one, temperature=temperature, **start.gains(losses, clusters)))
         after, cuts = _by_label(validation, before)
-        tuned = _macro_f1(truth, after >= cuts)
-        found.append(_judged("isotonic", truth, after, tuned, losses))
+        losses = _Losses.of(truth, after)
+        one = _judged("isotonic", truth, after, losses, _macro_f1(truth, after >= cuts))
+        found.append(replace(one, **start.gains(losses, clusters)))
     return Calibration(tuple(found), risk_coverage(truth, before))
 
 
@@ -99,37 +103,41 @@ def _by_label(validation: Predictions, before: FloatArray) -> tuple[FloatArray, 
     return after, tuned_thresholds(validation.truth, fitted).thresholds
 
 
-_Losses: TypeAlias = tuple[FloatArray, FloatArray]
-_Before: TypeAlias = tuple[_Losses, Clusters]
+class _Losses(NamedTuple):
+    """Log loss and Brier score of each text, (n,), means over its labels."""
+
+    log_loss: FloatArray
+    brier: FloatArray
+
+    @classmethod
+    def of(cls, truth: BoolArray, probabilities: FloatArray) -> _Losses:
+        likely = np.where(truth, probabilities, 1.0 - probabilities)
+        log_loss = -np.log(np.clip(likely, _SURE, 1.0 - _SURE)).mean(axis=1)
+        return cls(log_loss, ((1.0 - likely) ** 2).mean(axis=1))
+
+    def gains(self, after: _Losses, clusters: Clusters) -> dict[str, Any]:
+        """The gains of Calibrated, by name, over these losses."""
+        return {
+            "log_loss_gain": _gain(self.log_loss - after.log_loss, clusters),
+            "brier_gain": _gain(self.brier - after.brier, clusters),
+        }
 
 
 def _judged(
-    method: Method, truth: BoolArray, probabilities: FloatArray, tuned_macro_f1: float | None,
-    before: _Before | None = None, temperature: float | None = None,
+    method: Method, truth: BoolArray, probabilities: FloatArray, losses: _Losses,
+    tuned_macro_f1: float | None,
 ) -> Calibrated:  # fmt: skip
     found = reliability(truth, probabilities)
-    log_loss, brier = _losses(truth, probabilities)
     return Calibrated(
         method,
         found.ece,
         found.floor,
         found.debiased,
-        float(log_loss.mean()),
-        float(brier.mean()),
+        float(losses.log_loss.mean()),
+        float(losses.brier.mean()),
         _macro_f1(truth, probabilities >= DEFAULT_THRESHOLD),
         tuned_macro_f1,
-        _gain(before[0][0] - log_loss, before[1]) if before else None,
-        _gain(before[0][1] - brier, before[1]) if before else None,
-        temperature,
     )
-
-
-def _losses(truth: BoolArray, probabilities: FloatArray) -> _Losses:
-    """Log loss and Brier score of each text, (n,), means over its labels."""
-    likely = np.where(truth, probabilities, 1.0 - probabilities)
-    log_loss: FloatArray = -np.log(np.clip(likely, _SURE, 1.0 - _SURE)).mean(axis=1)
-    brier: FloatArray = ((1.0 - likely) ** 2).mean(axis=1)
-    return log_loss, brier
 
 
 def _gain(texts: FloatArray, clusters: Clusters) -> Gain:
