@@ -302,6 +302,9 @@ def test_print_is_light_drawn_and_without_controls(browser: Browser, folder: Pat
     opened.page.emulate_media(media="print", color_scheme="light")
     assert not opened.page.locator(".tools, .behind").first.is_visible()
     assert opened.page.locator("main svg:visible").count() >= 8
+    boxes = "buttons => buttons.map(one => getComputedStyle(one).display)"
+    heads = opened.page.locator("thead button")
+    assert set(heads.evaluate_all(boxes)) == {"contents"}  # else heads are not repeated
     opened.page.context.close()
 
 
