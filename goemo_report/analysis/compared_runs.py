@@ -69,6 +69,8 @@ class Recipe:
     def interval(self, key: str = RANKING_METRIC) -> Interval | None:
         """95% interval of the mean, for other seeds and other texts; of one seed, for other texts.
 
+        Of metrics that lie between 0 and 1, within which it is kept.
+
         None where a run has no interval. Of runs that have no resamples in common, the whole error
         of the texts counts, as if they took all seeds alike: it is no narrower.
         """
@@ -88,7 +90,7 @@ class Recipe:
         over = seed_mean(self.values(key), texts)
         if over.low is None or over.high is None:
             return Interval(low, high)
-        return Interval(over.low, over.high)
+        return Interval(max(over.low, 0.0), min(over.high, 1.0))
 
     def minus(self, other: Recipe, key: str = RANKING_METRIC) -> SeedDifference:
         """Mean over seeds minus that of another recipe, for other seeds and other texts.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
-from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import (
@@ -134,11 +135,13 @@ def run_table(
     runs: Iterable[ComparedRun],
     columns: Iterable[Column],
     cells: Callable[[ComparedRun], Cells],
+    metrics: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Table:
     """One row a run: its key, its name and `cells` under `columns`.
 
-    Above the runs of a recipe with several seeds stands a row with their means.
+    Above the runs of a recipe with several seeds stands a row with their means; columns that
+    `metrics` gives a metric by their key have its interval over seeds and texts.
     """
     shown, given = tuple(columns), tuple(runs)
     rows: list[Row] = []
@@ -153,7 +156,9 @@ def run_table(
                 f"{len(counted)} seeds",
                 Cell(recipe.title.rpartition(" (")[0] or recipe.title),
             )
-            rows.append((*heads, *_means(shown, [row[2:] for row in counted])))
+            means = _means(shown, [row[2:] for row in counted])
+            over = ((metrics or {}).get(column.key) for column in shown)
+            rows.append((*heads, *map(partial(_over_seeds, recipe), means, over)))
         rows += found.values()
         nested += [False] * several + [several] * len(own)
     return Table(
@@ -165,6 +170,13 @@ def run_table(
         nested=tuple(nested) if any(nested) else (),
         **options,
     )
+
+
+def _over_seeds(recipe: Recipe, mean: Value | Cell, key: str | None) -> Value | Cell:
+    """The mean of a recipe with its interval, where it has one."""
+    if key is None or not isinstance(mean, Cell) or not isinstance(mean.value, float):
+        return mean
+    return with_interval(mean.value, recipe.interval(key))
 
 
 def _means(columns: Sequence[Column], rows: Sequence[tuple[Value | Cell, ...]]) -> Cells:

@@ -27,7 +27,7 @@ def build(comparison: Comparison) -> Section:
         _leaderboard(comparison),
         method=f"{sample(comparison)}, {AT_HALF}. {INTERVALS} Differences and verdicts: paired on "
         f"the same texts, macro F1 {comparison.at}. The interval of the tuned column holds the "
-        "uncertainty of the thresholds.",
+        "uncertainty of the thresholds; that of a recipe's mean is for other seeds as well.",
     )
 
 
@@ -76,6 +76,7 @@ def _leaderboard(comparison: Comparison) -> Table:
             *map(metric_column, ("micro_auc", "macro_auc")),
         ),
         cells,
+        {"tuned": TUNED_F1} | {key: key for key in ("macro_f1", *_REST)},
         browse=len(comparison.runs) > PAGE_ROWS,
         caption="The runs were not judged on the same texts: each value is about the run's own "
         "texts."
