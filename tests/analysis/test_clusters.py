@@ -70,7 +70,14 @@ def test_raw_ratings_say_which_texts_belong_together(tmp_path: Path) -> None:
     raw.write_text("\n".join((f"{HEADER},author", *rows)) + "\n", encoding="utf-8")
     c = gr.compare(one, raters=raw, cluster="author", resamples=100)
     assert c.comparison.clusters.number == 5 + 10  # ten texts have no rater: each on its own
-    assert "10 texts without one" in str(c.document())
+    shown = c.document()
+    assert "10 texts without one" in str(shown)
+    assert c.raters["run"].tolist() == ["held-out rater", "one"]
+    assert c.raters["macro_f1"].tolist()[0] == 0.5  # joy is right, love is never chosen
+    [found] = shown["data"]["raters"].values()
+    assert found["rater"]["f1"]["joy"]["value"] == 1.0
+    assert (found["unrated"], found["gap"]["value"]) == (10, c.raters["difference"].tolist()[1])
+    assert gr.compare(one, resamples=100).raters.empty
 
 
 @pytest.mark.parametrize(

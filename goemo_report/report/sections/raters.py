@@ -86,7 +86,9 @@ def _table(runs: list[tuple[ComparedRun, RunBesideRaters]]) -> Table:
         ),
         rows=tuple(rows),
         caption=f"No cross-entropy is below {runs[0][1].floor:.4f}, the entropy of the shares of "
-        "raters.",
+        "raters."
+        if any(found.soft for _, found in runs)
+        else "",
     )
 
 
