@@ -39,7 +39,12 @@ def read_template(name: str) -> str:
 
 def script() -> str:
     """What a page runs: the tables' part, and what computes from the page's data."""
-    return "\n".join(map(read_template, SCRIPTS))
+    return packed("\n".join(map(read_template, SCRIPTS)))
+
+
+def packed(text: str) -> str:
+    """A style sheet or script without indentation and empty lines, which a page need not carry."""
+    return "\n".join(filter(None, map(str.strip, text.splitlines())))
 
 
 def source_hash(text: bytes) -> str:

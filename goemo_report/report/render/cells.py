@@ -124,7 +124,9 @@ def _labels(table: Table) -> str:
         f"--t{index}:'{_CSS_MARKS.sub(lambda found: chr(92) + found[0], visible(column.title))}'"
         for index, column in enumerate(table.columns, 1)
     )
-    return f' style="{html_text(told)}"'
+    return (
+        f' style="{str(html_text(told)).replace("&#39;", chr(39))}"'  # a string within an attribute
+    )
 
 
 def _width(longest: int) -> str:
@@ -260,8 +262,8 @@ def _ranges(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[f
 
 
 def _spans(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[float, float]]:
-    """Of each column with intervals, where they all begin and end; empty without cards."""
-    if len(table.columns) < _CARDS_FROM:
+    """Of each column with intervals, where they all begin and end; empty without open cards."""
+    if table.collapsed or len(table.columns) < _CARDS_FROM:
         return {}
     found = {}
     for index in range(len(table.columns)):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from dataclasses import replace
@@ -204,3 +205,14 @@ def test_a_page_of_many_runs_has_the_featured_ones_and_says_so() -> None:
     data = json.loads(render(report, "json"))["sections"][0]["blocks"]
     assert (len(data[0]["columns"]), len(data[1]["rows"])) == (41, 400)
     assert page_sized(replace(report, featured=frozenset())).sections[0].blocks[0] == table
+
+
+def test_titles_of_columns_cannot_leave_the_style_of_their_table() -> None:
+    hostile = 'a\'; --x:url(y)\\" onload="z</style><b>'
+    columns = (Column("a", hostile), *(Column(name, name, "number") for name in "bcde"))
+    text = render_block(Table("t", "T", columns, (("x", 1, 2, 3, 4),)), "html")
+    (style,) = re.findall(r'<table class="[^"]*" style="([^"]*)"', text)
+    told = html.unescape(style)
+    strings = re.findall(r"--t(\d):'((?:[^'\\]|\\.)*)'(?:;|$)", told)
+    assert [number for number, _ in strings] == ["1", "2", "3", "4", "5"]
+    assert re.sub(r"\\(.)", r"\1", strings[0][1]) == hostile
