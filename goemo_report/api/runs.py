@@ -128,12 +128,11 @@ class Runs(Sequence[Run]):
         """Keys shown or sorted by that none of the runs has, and that a limit cut the runs off."""
         shown = (*(self.columns or ()), *((self.sorted_by,) if self.sorted_by else ()))
         none = [key for key in shown if all(key.value(run) is None for run in self.records)]
-        first = f"first {self.limit:,} by {self.sorted_by}" if self.sorted_by else ""
-        cut = (
-            (f"the {first or f'newest {self.limit:,}'} of the runs that match; there may be more",)
-            if self.limit is not None and len(self.records) >= self.limit
-            else ()
-        )
+        cut: tuple[str, ...] = ()
+        if self.limit is not None and len(self.records) >= self.limit:
+            by = f" by {self.sorted_by}" if self.sorted_by else ""
+            first = f"{'first' if by else 'newest'} {self.limit:,}{by}"
+            cut = (f"the {first} of the runs that match; there may be more",)
         return (*(lacking(key, self.records) for key in none), *cut)
 
     def document(self) -> Mapping[str, Any]:

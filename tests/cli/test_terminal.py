@@ -87,3 +87,15 @@ def test_a_file_may_lie_in_the_directory_that_is_made(
     for output, summary in ((("-o", "handin"), "./handin/s.md"), ((), "reports/s.md")):
         assert invoke(*line, summary, *output).exit_code == 0
         assert Path(summary).is_file()
+
+
+def test_runs_are_sorted_with_and_without_a_limit(offline_root: Path) -> None:
+    line = ("runs", "--wandb-dir", offline_root, "--sort", "-summary.test/macro_f1", "--format")
+    whole = invoke(*line, "json")
+    assert whole.exit_code == 0, whole.stderr
+    values = [run["summary"]["test/macro_f1"] for run in json.loads(whole.stdout)["runs"]]
+    assert values == sorted(values, reverse=True)
+    assert "may be more" not in whole.stderr
+    two = invoke(*line, "json", "--limit", "2")
+    assert [run["summary"]["test/macro_f1"] for run in json.loads(two.stdout)["runs"]] == values[:2]
+    assert "the first 2 by summary.test/macro_f1 of the runs" in two.stderr
