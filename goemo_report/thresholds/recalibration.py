@@ -94,12 +94,16 @@ def calibration(
 
 def _by_label(validation: Predictions, before: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Probabilities (n, k) after isotonic regression, and the thresholds tuned on validation."""
-    fitted, after = np.empty(validation.truth.shape), np.empty(before.shape)
-    for j, column in enumerate(validation.probabilities.T):
-        fit = isotonic(column, validation.truth[:, j])
-        fitted[:, j], after[:, j] = fit(column), fit(before[:, j])
+    columns = (np.ascontiguousarray(one.T) for one in (validation.probabilities, before))
+    fits = [
+        (fit.fitted, fit(asked))
+        for column, asked, true in zip(*columns, validation.truth.T, strict=True)
+        for fit in (isotonic(column, true),)
+    ]
     least = 1.0 / (len(validation) + 2)  # a share of 0 or 1 among n texts is no certainty: Laplace
-    fitted, after = (np.clip(one, least, 1.0 - least) for one in (fitted, after))
+    fitted, after = (
+        np.clip(np.stack(one, axis=1), least, 1.0 - least) for one in zip(*fits, strict=True)
+    )
     return after, tuned_thresholds(validation.truth, fitted).thresholds
 
 
@@ -193,10 +197,14 @@ def fit_temperature(truth: BoolArray, probabilities: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Isotonic:
-    """A rising function through the points (x, y), (m,) each; straight between, flat beyond."""
+    """A rising function through the points (x, y), (m,) each; straight between, flat beyond.
+
+    `fitted` (n,) are its values at the scores that it was fitted to.
+    """
 
     x: FloatArray
     y: FloatArray
+    fitted: FloatArray
 
     def __call__(self, scores: FloatArray) -> FloatArray:
         """Its values."""
@@ -229,4 +237,6 @@ def isotonic(scores: FloatArray, outcomes: BoolArray | FloatArray) -> Isotonic:
     ends = np.append(starts[1:], len(x)) - 1
     corners = np.unique(np.concatenate([starts, ends]))
     block = np.searchsorted(starts, corners, side="right") - 1
-    return Isotonic(x[corners], means[block])
+    fitted = np.empty(len(scores))
+    fitted[order] = np.repeat(means, sizes.astype(np.int64))
+    return Isotonic(x[corners], means[block], fitted)

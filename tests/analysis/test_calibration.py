@@ -121,6 +121,7 @@ def test_isotonic_regression_agrees_with_scikit_learn(digits: int) -> None:
         expected = IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes)
         found = isotonic(scores, outcomes)
         assert np.abs(found(asked) - expected.predict(asked)).max() < 1e-12
+        assert np.abs(found.fitted - expected.predict(scores)).max() < 1e-12
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.4, 0.7]), st.booleans()), min_size=1))
