@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from goemo_report.comparison import Options, compare
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.metrics.counts import averages
+from goemo_report.report.data import report_data
+from goemo_report.report.sections._verdict import in_one_sentence
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.sources.model import SkippedRun
 from goemo_report.thresholds.tune import tuned_thresholds
@@ -250,6 +253,10 @@ def test_single_runs_are_judged_against_the_margin_at_tuned_thresholds_too() -> 
     over_both_splits = float(np.std(drawn[pair[0].id] - drawn[pair[1].id]))
     assert found.detectable >= 2.8 * over_both_splits
     assert len(found.carriers) == 3
+    what = f"Undecided: here a difference of {found.detectable:.3f} is found with 80% power"
+    assert (what in in_one_sentence(comparison)) == (found.answer == "undecided")
+    told = report_data(comparison, created_at=datetime.now(UTC), command="")["standing"]
+    assert told["decision"]["detectable"] == found.detectable
     assert compare(pair, options=Options(margin=0.9)).standing.decision.answer == "equivalent"  # type: ignore[union-attr]
 
 

@@ -58,6 +58,7 @@ def report_data(
         "labels": list(comparison.labels),
         "baseline": {"id": comparison.baseline.id, "chosen": comparison.baseline_rule},
         "best": comparison.best.id,
+        "standing": asdict(comparison.standing) if statistics else {},
         "runs": [_run(run) | (_statistics(run) if statistics else {}) for run in comparison.runs],
         "raters": _raters(comparison) if statistics else {},
         "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],

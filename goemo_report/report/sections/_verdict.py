@@ -50,7 +50,8 @@ def verdict(comparison: Comparison) -> Callout:
 
 
 def in_one_sentence(comparison: Comparison) -> str:
-    """The verdict with the names of both sides, and whether they differ by more than noise."""
+    """The verdict with the names of both sides, whether they differ by more than noise, and what
+    would decide it."""
     found, text = comparison.standing, verdict(comparison).text
     if found.other is None:
         return text
@@ -61,7 +62,8 @@ def in_one_sentence(comparison: Comparison) -> str:
     if found.p is not None:
         sure = f", {'which may be' if found.verdict == 'tie' else 'more than'} noise"
         sure += f" ({p_text(found.p)})"
-    return f"{text} {found.best} against {found.other}: {gap}{sure}."
+    sides = f"{text} {found.best} against {found.other}: {gap}{sure}."
+    return " ".join([sides, *_decision(comparison, found.decision)])
 
 
 def _where(comparison: Comparison) -> str:
@@ -114,7 +116,7 @@ def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
         chosen = [labels.index(label) for label in found.carriers]
         number = int(comparison.best.predictions.truth[:, chosen].any(axis=1).sum())
         who = f"{listed(found.carriers)}, {plural(number, 'text')},"
-        text += f" {who} carry {found.carried:.0%} of the variance."
+        text += f" {who} carry {min(found.carried, 1.0):.0%} of the variance."
     return [text]
 
 
