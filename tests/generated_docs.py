@@ -130,10 +130,11 @@ validation predictions to fit on, with `ece`, `floor` (the ECE of a perfectly ca
 gains in log loss and Brier score (`value`, `low`, `high`) and the `temperature`; and `selective`:
 `error` (1 minus micro F1) and `hamming` over `coverage`, with their areas `error_aurc` and `aurc`.
 
-`data.standing` is the verdict as numbers: `best` against `other` in `metric`, `difference` with `low`,
-`high`, `p` and `verdict`, and `decision` against the margin (null where runs are not paired): `answer`
-(`better`, `worse`, `equivalent`, `undecided`), `p_equivalence`, `detectable`, the `texts` and `seeds`
-that would find a difference of `margin`, and the `carriers` of the variance with what is `carried`.
+`data.standing` is the verdict as numbers: `best` against `other` in `metric`, `difference` with
+`low`, `high`, `p` and `verdict`, and `decision` against the margin (null where runs are not
+paired): `answer` (`better`, `worse`, `equivalent`, `undecided`), `p_equivalence`, `detectable`, the
+`texts` and `seeds` that would find a difference of `margin`, and the `carriers` of the variance
+with what is `carried`.
 
 With `--raters` it has `data.raters`, by run id (else empty): `rater` and `run`, each with
 `macro_f1`, `micro_f1` and `f1` of each label against the labels that the other raters chose
