@@ -42,12 +42,14 @@ __all__ = ["finished", "tracked", "wandb_server"]
 LINES = whole_lines()
 TRAIN = [line for line in LINES if "goemo-train " in line or "goemo_train " in line]
 
+REPORT_TOO = "goemo-report compare --tag final --publish report"
 PUSH = "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --license mit"
 ELSEWHERE = {
     "make demo": "installs goemo and starts `goemo-report demo`",
     "pip install .": "tests/test_wheel.py installs it",
     "goemo-report demo": "tests/test_demo.py runs it and looks at the report",
     "wandb login": "asks for a key on a terminal",
+    REPORT_TOO: "tests/report/test_publish.py does, where the client serves one server only",
     PUSH: "tests/test_hub.py pushes to a stand-in for the hub",
 }
 REPORT = [x for x in LINES if x.startswith("goemo-report ") and x not in ELSEWHERE]

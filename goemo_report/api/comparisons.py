@@ -382,6 +382,7 @@ class ComparisonResult:
         self,
         name: str,
         *,
+        native: bool = False,
         sections: Names = (),
         command: str = "goemo_report.compare(...)",
         wandb_dir: Place | None = None,
@@ -392,6 +393,8 @@ class ComparisonResult:
 
         Args:
             name: of the report.
+            native: whether to make a W&B Report of it too, with run set, verdict, leaderboard and
+                links to the rest; needs `goemo[reports]`, and runs that were read from W&B.
             sections: as in `save`.
             command: as in `report`.
             wandb_dir: as in `runs`; likewise `entity` and `project`, which without them are those
@@ -417,6 +420,7 @@ class ComparisonResult:
             stem=name,
             created_at=creation_time(os.environ, datetime.now(UTC)),
             command=command,
+            native=native,
         )
 
     def _judged(self, run: ComparedRun, key: str) -> tuple[object, ...]:

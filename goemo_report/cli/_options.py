@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -97,9 +97,25 @@ class Command(click.Command):
             name, given, inline = option.partition("=")
             if name in takes and (inline if given else value) == "":
                 raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
-        rest = super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, list(self._with_values(args)))
         self._check_folders(ctx)
         return rest
+
+    def _with_values(self, args: list[str]) -> Iterator[str]:
+        """The arguments, an option that may stand alone with its value: what follows it may be
+        a RUN."""
+        alone = {
+            name: (str(one.flag_value), one.type.choices)
+            for one in self.params
+            if isinstance(one, click.Option)
+            and not one.is_flag
+            and isinstance(one.flag_value, str)
+            and isinstance(one.type, click.Choice)
+            for name in one.opts
+        }
+        for word, following in pairwise([*args, ""]):
+            value, choices = alone.get(word, ("", ()))
+            yield f"{word}={value}" if value and following not in choices else word
 
     def _check_folders(self, ctx: click.Context) -> None:
         """Refuse files in a folder that is neither there nor made by another option.

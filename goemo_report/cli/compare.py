@@ -55,6 +55,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     "goemo-report compare --tag final --section emotions --format csv -o -",
     "goemo-report compare --tag final --table differences-emotions --format csv -o -",
     "goemo-report compare --tag final --publish",
+    "goemo-report compare --tag final --publish report",
 )
 @run_argument("[RUN]...", nargs=-1)
 @click.option(
@@ -179,9 +180,12 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
 )
 @click.option(
     "--publish",
-    "is_published",
-    is_flag=True,
-    help="Also log the report to W&B as a run; to an offline run where runs are read offline.",
+    "published",
+    type=click.Choice(("run", "report")),
+    is_flag=False,
+    flag_value="run",
+    help="Also log the report to W&B as a run; to an offline run where runs are read offline. "
+    "--publish report makes a native W&B Report as well.",
 )
 @open_option
 @asks(filters=True)
@@ -213,7 +217,7 @@ def command(
     top: int,
     summary: Path | None,
     export_thresholds: Path | None,
-    is_published: bool,
+    published: str | None,
     open_report: bool,
     asked: dict[str, Any],
     labels: dict[str, Any],
@@ -290,8 +294,8 @@ def command(
         written = write_all(documents, reports)
         if sys.stdout.isatty():
             _tell(comparison)
-    if is_published:
-        _publish(comparison, stem, sections, line, asked)
+    if published:
+        _publish(comparison, stem, sections, line, asked, native=published == "report")
     if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
 
@@ -325,17 +329,21 @@ def _publish(
     sections: Sequence[str],
     command: str,
     asked: Mapping[str, Any],
+    *,
+    native: bool,
 ) -> None:
     place = {name: asked[name] for name in ("wandb_dir", "entity", "project")}
     with spinner() as moving:
         moving("publishing the report")
-        done = comparison.publish(stem, sections=sections, command=command, **place)
+        done = comparison.publish(stem, native=native, sections=sections, command=command, **place)
     note_all(done.problems)
     if done.is_offline:
         note(f"published offline as {done.artifact}: {done.where} (`goemo-report sync` uploads it)")
     else:
         inputs = plural(done.inputs, "artifact")
         note(f"published as {done.artifact}, made from {inputs}: {done.where}")
+    if done.report:
+        note(f"W&B report: {done.report}")
 
 
 def _without_login(word: str) -> str:

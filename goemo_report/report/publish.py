@@ -19,14 +19,18 @@ from goemo_report.comparison import Comparison
 from goemo_report.formats.files import user_path
 from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.report.document import Report, Table
-from goemo_report.report.render import render
+from goemo_report.report.render import render, render_block
 from goemo_report.report.render.csv_tables import wide_rows
+from goemo_report.report.render.text import markdown_text
 from goemo_report.report.sections import build_report
+from goemo_report.sources.wandb_api.native_reports import NativeReport
 from goemo_report.sources.wandb_api.publishing import Publication, Published, publish
 
 _UNDATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST: Final = 100
+_IN_NATIVE: Final = ("leaderboard", "differences")
+"""Sections whose first table a W&B Report shows; it links to the rest."""
 
 
 def date_of(comparison: Comparison) -> datetime:
@@ -44,10 +48,11 @@ def publication(
     stem: str,
     created_at: datetime,
     command: str,
+    native: bool = False,
 ) -> Publication:
     """What to send of a report that was built with `date_of` and without its command.
 
-    `documents` holds its html and its json.
+    `documents` holds its html and its json; `native` makes a W&B Report of it too.
     """
     name = _NOT_NAME.sub("-", stem).strip("-.")[:_LONGEST] or "comparison"
     columns, rows = _leaderboard(report)
@@ -67,7 +72,31 @@ def publication(
         columns=columns,
         rows=rows,
         inputs=tuple(_inputs(comparison)),
+        native=_native(comparison, report, name) if native else None,
     )
+
+
+def _native(comparison: Comparison, report: Report, name: str) -> NativeReport:
+    """The verdict, the leaderboard and the differences as Markdown, and the runs of W&B."""
+    from goemo_report.report.sections._verdict import in_one_sentence
+
+    parts = [("", markdown_text(in_one_sentence(comparison)))]
+    for section in report.sections:
+        if section.id in _IN_NATIVE:
+            tables = [block for block in section.blocks if isinstance(block, Table)]
+            parts += [(section.title, _plain(render_block(one, "md"))) for one in tables[:1]]
+    records = [run.record for run in comparison.runs]
+    return NativeReport(
+        name,
+        parts,
+        [(run.entity, run.project, run.id) for run in records if run.entity],
+        frozenset(key for run in records for key in run.summary),
+    )
+
+
+def _plain(markdown: str) -> str:
+    """Markdown of ours without its HTML, which W&B's editor shows as it stands."""
+    return re.sub(r"</?su[bp]>", "", re.sub(r'<a id="[^"]*"></a>\s*', "", markdown))
 
 
 def _inputs(comparison: Comparison) -> Iterator[str]:
@@ -110,6 +139,7 @@ def publish_comparison(
     stem: str,
     created_at: datetime,
     command: str,
+    native: bool = False,
 ) -> Published:
     """Log the report of a comparison to W&B; with the `directory` that its runs were read below,
     to an offline run beside them. Raises SourceError where it cannot be sent."""
@@ -118,8 +148,9 @@ def publish_comparison(
     )
     documents = {form: render(report, form) for form in ("html", "json")}
     wanted = publication(
-        comparison, report, documents, stem=stem, created_at=created_at, command=command
-    )
+        comparison, report, documents, stem=stem, created_at=created_at, command=command,
+        native=native,
+    )  # fmt: skip
     return publish(
         wanted,
         entity=entity or comparison.baseline.record.entity,

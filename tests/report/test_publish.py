@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def online(wandb_server: WandbServer, offline_root: Path, tmp_path: Path) -> dic
                 }
                 artifacts.append(SeedArtifact(artifact.name, artifact.type, content))
         seeds.append(
-            SeedRun(run_id, name=run.name, tags=run.tags, config=run.config, artifacts=artifacts)
+            SeedRun(run_id, run.name, run.tags, run.config, run.summary, artifacts=artifacts)
         )
     wandb_server.seed(seeds, project=PROJECT)
     return wandb_server.env(tmp_path / "home")
@@ -141,3 +142,59 @@ def test_offline_it_goes_beside_the_runs(
         assert all(isinstance(path, Path) for path in source.fetch([(found[0], f) for f in files]))
     assert len(set(digests)) == 1
     assert wandb_server.count() == 0
+
+
+def test_a_native_report_points_at_runs_artifact_and_page(
+    online: dict[str, str], wandb_server: WandbServer, tmp_path: Path
+) -> None:
+    line = ("compare", "--publish", "report", "--name", "all", "--resamples", "100")
+    done = goemo_report(online, tmp_path, *line)
+    assert done.returncode == 0, done.stderr
+    assert "published as report-all:v0, made from 4 artifacts: http" in done.stderr
+    (view,) = wandb_server.store.views.values()
+    assert f"W&B report: {wandb_server.url}" in done.stderr
+    assert view["id"] in done.stderr
+    assert (view["displayName"], view["type"]) == ("all", "runs")
+    assert view["project"].name == PROJECT
+    runs = wandb_server.store.need_project(None, PROJECT).runs
+    (own,) = (name for name in runs if name not in IDS)
+    blocks = json.loads(view["spec"])["blocks"]
+    grids = [block for block in blocks if block["type"] == "panel-grid"]
+    compared, page = (
+        json.dumps([one["filters"] for one in block["metadata"]["runSets"]]) for block in grids
+    )
+    assert all(run_id in compared for run_id in IDS)
+    assert own not in compared
+    assert own in page
+    markdown = [block["content"] for block in blocks if block["type"] == "markdown-block"]
+    (verdict, leaderboard, _) = markdown
+    said = re.search(r"macro F1 (0\.\d+)", verdict)
+    assert said is not None
+    assert said[1] in leaderboard
+    assert "| macro F1" in leaderboard
+    assert "<" not in leaderboard
+    text = json.dumps(blocks)
+    assert '["test/macro_f1"]' in text  # a bar for each run
+    assert '"val": "report-all"' in text  # the artifact
+    assert '"mediaKeys": ["report"]' in text  # the page with its figures
+    assert f"runs/{own}" in text
+
+
+@pytest.mark.slow
+def test_what_keeps_a_native_report_away_is_one_line(
+    online: dict[str, str], wandb_server: WandbServer, offline_root: Path, tmp_path: Path
+) -> None:
+    name = next(iter(IDS))
+    wandb_server.faults.add(operation="upsertView", times=100, status=403)
+    done = goemo_report(online, tmp_path, "compare", "--publish", "report", name, "--name", "one")
+    assert done.returncode == 1
+    assert "error: published as report-one:v0, but not as a W&B report: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert wandb_server.store.views == {}
+    offline = goemo_report(
+        online, tmp_path, "compare", "--publish", "report", "--wandb-dir", str(offline_root)
+    )
+    assert offline.returncode == 1
+    assert "read offline" in offline.stderr
+    first = goemo_report(online, tmp_path, "compare", "--publish", name, "--name", "two")
+    assert first.returncode == 0, first.stderr  # what follows a bare --publish is a RUN

@@ -214,6 +214,7 @@ class Store:
         self.manifests: dict[str, Manifest] = {}
         self.client_ids: dict[str, str] = {}  # artifact ids by the client's own
         self.agents: dict[str, tuple[Sweep, Agent]] = {}
+        self.views: dict[str, dict[str, Any]] = {}  # reports, by id
         self._numbers = itertools.count(1)
 
     def number(self) -> int:

@@ -6,13 +6,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import SourceError, first_line
 from goemo_report.formats.files import write_whole
+from goemo_report.sources.wandb_api import native_reports
 from goemo_report.sources.wandb_api.credentials import require_client
+from goemo_report.sources.wandb_api.native_reports import NativeReport
 from goemo_report.sources.wandb_api.network import find_network
 
 JOB_TYPE: Final = "report"
@@ -37,6 +39,8 @@ class Publication:
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     inputs: Sequence[str] = ()
+    native: NativeReport | None = None
+    """A W&B Report to make beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Published:
     inputs: int
     is_offline: bool
     problems: tuple[str, ...] = ()
+    report: str = ""
+    """The address of the W&B Report, where one was made."""
 
 
 def publish(
@@ -59,6 +65,13 @@ def publish(
     sent; nothing of the comparison is lost then.
     """
     require_client("publish")
+    if publication.native is not None:
+        native_reports.require_library()
+        if offline is not None:
+            raise SourceError(
+                "a W&B report is made on the server, and these runs are read offline",
+                "Publish without it, sync the runs, and compare them there",
+            )
     import wandb
 
     try:
@@ -83,6 +96,9 @@ def publish(
                 run.finish(exit_code=1)
                 raise
             run.finish()
+            if publication.native is not None:
+                made = native_reports.save(publication.native, run, published.artifact)
+                published = replace(published, report=made)
     except (wandb.Error, TimeoutError, ValueError) as error:
         raise SourceError(
             f"the report cannot be published: {first_line(error)}",

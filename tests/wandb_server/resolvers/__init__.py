@@ -9,6 +9,7 @@ from tests.wandb_server.resolvers import (
     run_writes,
     runs,
     sweeps,
+    views,
 )
 
 MODULES = (
@@ -20,4 +21,5 @@ MODULES = (
     run_writes,
     runs,
     sweeps,
+    views,
 )
