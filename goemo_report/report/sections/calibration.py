@@ -215,7 +215,7 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
     )
     return Plot(
         id="reliability",
-        title=f"Reliability of pairs with p \u2265 {LIKELY:g}",
+        title=f"Reliability, p \u2265 {LIKELY:g}",
         alt="Share of true pairs against mean probability in bins of equal mass, one line a "
         "recipe; the diagonal is perfect calibration.",
         x=Axis("mean probability", low=0, high=1),
@@ -227,8 +227,7 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
         table=table,
         diagonal=True,
         shape="square",
-        caption="Above the diagonal a run is too careful, below it too bold; the band is the 95% "
-        "interval of the best run\u2019s bins.",
+        caption="Above the diagonal a run is too careful; band: 95%, best run.",
     )
 
 
