@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from shlex import quote
 from typing import Final, Literal
 
 
@@ -47,7 +48,7 @@ def argument(name: str, value: object = None) -> str:
     if not _typed:
         return given
     flag = f"--{_FLAGS.get(given, _FLAGS.get(name, name)).replace('_', '-')}"
-    return flag if value is None or isinstance(value, bool) else f"{flag} {value}"
+    return flag if value is None or isinstance(value, bool) else f"{flag} {quote(str(value))}"
 
 
 def sentences(what: str, remedy: str) -> str:

@@ -32,6 +32,7 @@ from goemo_report.errors import (
 )
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.json_text import SCHEMA_VERSION, parsed, to_json
+from goemo_report.formats.notebook import Told
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural, size
 from goemo_report.predictions import Predictions, understood, write_predictions
@@ -60,8 +61,8 @@ _REMEDIES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+@dataclass(frozen=True, repr=False, slots=True)
+class Pushed(Told):
     """What went, or with `dry_run` would go, to a repository: (path, bytes) of each file.
 
     `removed` are files of an earlier push that the new one does not have. `commit` is empty where

@@ -26,6 +26,7 @@ from goemo_report.contract import (
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import quoted, read_table
 from goemo_report.formats.files import write_whole
+from goemo_report.formats.text import visible
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import Grouping, LabelSet, check_label
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
@@ -98,7 +99,18 @@ class Predictions:
 
     def __repr__(self) -> str:
         """One line: where from, how many texts and labels."""
-        return f"<Predictions of {self.source}: {len(self):,} texts x {len(self.labels)} labels>"
+        grid = f"{len(self):,} texts x {len(self.labels)} labels"
+        return f"<Predictions of {visible(self.source)}: {grid}>"
+
+    def _repr_html_(self) -> str:
+        from goemo_report.formats import notebook
+
+        head = self.take(np.arange(min(len(self), notebook.MOST_ROWS)), np.arange(len(self.labels)))
+        marks = (head.truth.tolist(), head.predicted.tolist())
+        names = ([", ".join(compress(self.labels, row)) for row in rows] for rows in marks)
+        rows = [*zip(head.texts, *names, strict=True)]
+        shown = notebook.table((self.told_by, "true", "predicted"), rows, len(self))
+        return notebook.page(repr(self), shown)
 
     def __len__(self) -> int:
         """Number of texts."""

@@ -14,7 +14,7 @@ from goemo_report.errors import DataError, GoemoError, argument, command_line
 
 PACKAGE = Path(goemo_report.__file__).parent
 COMMAND = re.compile(r"`[^`]*`|pip install --\w+")
-FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+FLAG = re.compile(r"(?<![\w-])--[a-z?][\w?-]*")
 
 
 def test_a_refusal_is_one_line_whatever_it_repeats() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.api import html
 from goemo_report.api.arguments import (
     Labels,
     Names,
@@ -32,6 +31,7 @@ from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
 from goemo_report.corpora.ratings import read_ratings
 from goemo_report.errors import DataError, NotFoundError, RunError
+from goemo_report.formats import notebook
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
@@ -457,18 +457,14 @@ class ComparisonResult:
             if (judged := self._judged(run, "macro_f1"))
         ]
         shown = self._drawn() if rows else ""
-        return html.page(str(self.verdict), html.table(columns, rows), shown)
+        return notebook.page(str(self.verdict), notebook.table(columns, rows), shown)
 
     def _drawn(self) -> str:
         """The figure that heads the report, empty where there is none."""
-        from goemo_report.report.render.figures import figure
-        from goemo_report.report.render.svg import svg
+        from goemo_report.report.render.interactive import still
 
         block = next(_figures(self.report(sections="summary")), None)
-        if block is None:
-            return ""
-        drawn = svg(figure(block), "figure", block.title, block.alt, standalone=True)
-        return html.picture(drawn, block.alt)
+        return "" if block is None else notebook.picture(*still(block))
 
 
 def check_sections(wanted: Names) -> None:
@@ -489,6 +485,9 @@ def compare(
     margin: float = MARGIN,
     labels: Labels = None,
     map_to: str | None = None,
+    true: str | None = None,
+    pred: str | None = None,
+    prob: str | None = None,
     texts: bool = True,
     max_errors: int = 20,
     top: int = TOP,
@@ -517,6 +516,9 @@ def compare(
         margin: differences of macro F1 up to this do not matter.
         labels: as in `Run.predictions`.
         map_to: as in `Run.predictions`.
+        true: columns of files, as in `read_predictions`; likewise `pred` and `prob`.
+        pred: see `true`.
+        prob: see `true`.
         texts: whether the report may show texts of the data set.
         max_errors: texts that the report shows for each label and kind of error.
         top: with more runs than this those with the best logged figures alone, and the baseline;
@@ -549,7 +551,7 @@ def compare(
             records, skipped = kept.runs, kept.skipped
         runs = replace(runs, records=records)
     wanted = list(items(runs, others))
-    choice = chosen_labels(labels, map_to)
+    choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
     where = settled(wandb_dir, entity, project, source=source)
     rated = [raters] if isinstance(raters, str | os.PathLike) else list(raters)
     ratings = read_ratings([Path(one) for one in rated], cluster or "") if rated else None

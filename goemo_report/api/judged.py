@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.api import html
 from goemo_report.api.arguments import Labels, Names, chosen_labels, each, waivers
 from goemo_report.api.progress import Bar
 from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError
+from goemo_report.formats import notebook
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
 from goemo_report.predictions import understood
@@ -97,7 +97,9 @@ class Audits(Sequence["Audit"]):
 
     def _repr_html_(self) -> str:
         rows = ((row[0], *row[2:5]) for row in self._rows())
-        return html.page(repr(self), html.table(("run", "severity", "rule", "finding"), rows))
+        return notebook.page(
+            repr(self), notebook.table(("run", "severity", "rule", "finding"), rows)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,9 @@ class Gate:
 
     def _repr_html_(self) -> str:
         rows = ((_outcome(c.passed), c.run.name, c.condition, c.detail) for c in self.conditions)
-        return html.page(repr(self), html.table(("result", "run", "condition", "found"), rows))
+        return notebook.page(
+            repr(self), notebook.table(("result", "run", "condition", "found"), rows)
+        )
 
 
 def _outcome(passed: bool) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from goemo_report.api import html
 from goemo_report.api.arguments import Labels, Only, Place, Shown, check_split, chosen_labels, roles
 from goemo_report.api.progress import Bar
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
+from goemo_report.formats import notebook
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.downloads import Downloads, download
@@ -62,6 +62,11 @@ class Thresholds(dict[str, float]):
         self.description: str = entry["description"]
         self.fallback: tuple[str, ...] = tuple(entry["fallback"])
         self.notes = tuple(notes)
+
+    def _repr_html_(self) -> str:
+        rows = ((name, cut, "yes" if name in self.fallback else "") for name, cut in self.items())
+        shown = notebook.table(("label", "threshold", "that of all labels"), rows)
+        return notebook.page(f"Thresholds: {self.description}", shown)
 
     def document(self) -> Mapping[str, Any]:
         """What `goemo-report thresholds` prints, as one JSON value."""
@@ -146,7 +151,14 @@ class Run:
             return download(self.source, self.record, roles(only), Path(root), bar)
 
     def predictions(
-        self, split: Split = "test", *, labels: Labels = None, map_to: str | None = None
+        self,
+        split: Split = "test",
+        *,
+        labels: Labels = None,
+        map_to: str | None = None,
+        true: str | None = None,
+        pred: str | None = None,
+        prob: str | None = None,
     ) -> Predictions:
         """Its predictions on a split, every cell checked.
 
@@ -155,12 +167,15 @@ class Run:
             labels: the labels that they must have: `goemotions`, `ekman`, `sentiment`, a file of
                 names, or the names.
             map_to: roll labels up first: `ekman`, `sentiment`, or one of `[tool.goemo.groups]`.
+            true: columns of its file, as in `read_predictions`; likewise `pred` and `prob`.
+            pred: see `true`.
+            prob: see `true`.
 
         Raises:
             NotFoundError: it logged none that can be used, with the reason.
 
         """
-        choice = chosen_labels(labels, map_to)
+        choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
         return choice.on(self._result([split], choice.reading).splits[split].predictions)
 
     def thresholds(
@@ -461,5 +476,5 @@ class Run:
             ("created", record.created_at),
         )
         summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
-        parts = html.table(("", ""), facts), html.table(("summary", "value"), summary)
-        return html.page(f"Run {record.name}", *parts)
+        parts = notebook.table(("", ""), facts), notebook.table(("summary", "value"), summary)
+        return notebook.page(f"Run {record.name}", *parts)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from goemo_report import contract
-from goemo_report.api.scores import Evaluation, arrays, score
+from goemo_report.api.arrays import arrays
+from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.csv_table import to_csv
@@ -124,7 +125,7 @@ def predictions_of(
         DataError: what `score` refuses, and another number of texts than of rows.
 
     """
-    truth, probabilities, _, names = arrays(y_true, y_prob, None, labels)
+    truth, probabilities, _, names, _ = arrays(y_true, y_prob, None, labels)
     if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
         raise ArgumentError(f"threshold is {threshold!r}", "Give a number from 0 to 1")
     if probabilities is None or len(names) < 2:

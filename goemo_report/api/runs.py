@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from goemo_report.api import html
 from goemo_report.api.arguments import (
     Labels,
     Names,
@@ -24,6 +23,8 @@ from goemo_report.api.arguments import (
 from goemo_report.api.one_run import Run
 from goemo_report.api.progress import Bar
 from goemo_report.errors import NotFoundError
+from goemo_report.formats import notebook
+from goemo_report.formats.text import visible
 from goemo_report.report import tables
 from goemo_report.report.document import Table
 from goemo_report.report.render import render_block
@@ -264,11 +265,13 @@ class Runs(Sequence[Run]):
 
     def __repr__(self) -> str:
         """One line: how many, from where."""
-        return f"<{len(self)} runs from {self.source.description}>"
+        return f"<{len(self)} runs from {visible(self.source.description)}>"
 
     def _repr_html_(self) -> str:
         rows = [(r.name, r.id, r.state, ", ".join(r.tags), r.model_name) for r in self.records]
-        return html.page(repr(self), html.table(("name", "id", "state", "tags", "model"), rows))
+        return notebook.page(
+            repr(self), notebook.table(("name", "id", "state", "tags", "model"), rows)
+        )
 
 
 def runs(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from goemo_report.api import html
 from goemo_report.api.arguments import Labels, Names, Place, Shown, chosen_labels, settled
+from goemo_report.api.arrays import Threshold, arrays, thresholds_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
+from goemo_report.formats import notebook
 from goemo_report.formats.files import named_path, user_path
-from goemo_report.formats.text import shown
-from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import (
     Scores,
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
     from goemo_report.report.document import Table
     from goemo_report.settings import SourceChoice
 
-Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, float] | None"
-_SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
 _COUNTS: Final = ("support", "tp", "fp", "fn", "tn", "predicted")
 
 
@@ -108,15 +103,17 @@ class Evaluation:
     def __repr__(self) -> str:
         """One line with the headline metrics."""
         found = self.scores.overall
-        parts = (f"{key}={html.text(found[key])}" for key in ("macro_f1", "micro_f1", "macro_auc"))
+        parts = (
+            f"{key}={notebook.text(found[key])}" for key in ("macro_f1", "micro_f1", "macro_auc")
+        )
         return f"<Evaluation of {self.scores.rows:,} texts: {', '.join(parts)}>"
 
     def _repr_html_(self) -> str:
         scores = self.scores
-        overall = html.table(("metric", "value"), scores.overall.items())
+        overall = notebook.table(("metric", "value"), scores.overall.items())
         keys = ("emotion", "f1_score", "precision", "recall", "support")
         rows = ([row[key] for key in keys] for row in per_class_rows(scores))
-        return html.page(repr(self), overall, html.table(keys, rows))
+        return notebook.page(repr(self), overall, notebook.table(keys, rows))
 
 
 def read_predictions(
@@ -163,6 +160,9 @@ def score(
     threshold: Threshold = None,
     split: Split = "test",
     map_to: str | None = None,
+    true: str | None = None,
+    pred: str | None = None,
+    prob: str | None = None,
     artifact: Names = (),
     alias: str | None = None,
     source: str | None = None,
@@ -185,6 +185,9 @@ def score(
             0.5 for arrays where nothing else is given.
         split: which predictions of a run.
         map_to: of predictions, a file or a run: as in `Run.predictions`.
+        true: of a file or a run: columns, as in `read_predictions`; likewise `pred` and `prob`.
+        pred: see `true`.
+        prob: see `true`.
         artifact: of a run, where its predictions have another name: as `predictions` of `runs`.
         alias: of a run: as in `runs`.
         source: as in `runs`, for what names a run; likewise the following three.
@@ -205,56 +208,34 @@ def score(
         0.333
 
     """
-    if predictions is not None:
-        if y_true is not None or y_prob is not None or y_pred is not None:
-            raise DataError("predictions and arrays were given", "Give one of the two")
-        choice = chosen_labels(labels, map_to)
-        if isinstance(predictions, Predictions):
-            if choice.reading.expected and all(
-                set(one.labels) != set(predictions.labels) for one in choice.reading.expected
-            ):
-                raise DataError(f"{predictions!r} has other labels", "Leave labels out")
-            held = choice.on(predictions)
-        else:
-            where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
-            held = _read(predictions, split, where, choice, progress)
-        predicted = held.predicted if threshold is None else None
-        if threshold is not None and not held.has_probabilities:
-            raise DataError(
-                f"{held.source} has no probabilities, only labels", "Leave the threshold out"
-            )
-        found = _evaluated(held.truth, held.y_prob, predicted, held.labels, threshold)
-        return replace(found, held=held)
-    if y_true is None or (y_prob is None and y_pred is None):
-        raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
-    truth, probabilities, predicted, names = arrays(y_true, y_prob, y_pred, labels)
-    given = _names(labels, y_true, y_prob, y_pred)
-    if isinstance(threshold, Sequence | np.ndarray) and len(threshold) == len(given):
-        threshold = dict(zip(given, threshold, strict=True))
-    return _evaluated(truth, probabilities, predicted, names, threshold)
-
-
-def arrays(
-    y_true: Any, y_prob: Any, y_pred: Any, labels: Labels
-) -> tuple[BoolArray, FloatArray | None, BoolArray | None, tuple[str, ...]]:
-    """Checked arrays (n, k) with the names of their columns, known sets in canonical order."""
-    given = _names(labels, y_true, y_prob, y_pred)
-    truth = _labels(y_true, "y_true", given)
-    given = given or tuple(f"label_{i}" for i in range(truth.shape[1]))
-    probabilities = None if y_prob is None else _probabilities(y_prob, given)
-    predicted = None if y_pred is None else _labels(y_pred, "y_pred", given)
-    for what, array in (("y_prob", probabilities), ("y_pred", predicted)):
-        if array is not None and array.shape != truth.shape:
-            raise DataError(f"y_true is {truth.shape}, {what} is {array.shape}", "Align them")
-    if len(given) != truth.shape[1]:
-        raise DataError(f"{len(given)} labels for {truth.shape[1]} columns", "Name each column")
-    names = set_of(given).labels
-    if names != given:
-        order = [given.index(name) for name in names]
-        truth = truth[:, order]
-        probabilities = None if probabilities is None else probabilities[:, order]
-        predicted = None if predicted is None else predicted[:, order]
-    return truth, probabilities, predicted, names
+    if predictions is None:
+        if y_true is None or (y_prob is None and y_pred is None):
+            raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
+        found = arrays(y_true, y_prob, y_pred, labels)
+        cut = None if threshold is None else thresholds_of(threshold, found.labels, found.given)
+        return _evaluated(found.truth, found.probabilities, found.predicted, found.labels, cut)
+    if y_true is not None or y_prob is not None or y_pred is not None:
+        raise DataError("predictions and arrays were given", "Give one of the two")
+    choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
+    if isinstance(predictions, Predictions):
+        if choice.reading.expected and all(
+            set(one.labels) != set(predictions.labels) for one in choice.reading.expected
+        ):
+            raise DataError(f"{predictions!r} has other labels", "Leave labels out")
+        held = choice.on(predictions)
+    else:
+        where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
+        held = _read(predictions, split, where, choice, progress)
+    if threshold is None:
+        predicted, cut = held.predicted, None
+    elif held.has_probabilities:
+        predicted, cut = None, thresholds_of(threshold, held.labels, held.labels)
+    else:
+        raise DataError(
+            f"{held.source} has no probabilities, only labels", "Leave the threshold out"
+        )
+    scored = _evaluated(held.truth, held.y_prob, predicted, held.labels, cut)
+    return replace(scored, held=held)
 
 
 def _read(
@@ -304,100 +285,12 @@ def _evaluated(
     probabilities: FloatArray | None,
     predicted: BoolArray | None,
     labels: tuple[str, ...],
-    threshold: Threshold,
+    threshold: float | FloatArray | None,
 ) -> Evaluation:
     if predicted is not None and threshold is None:
         return Evaluation(partial(score_predicted, truth, probabilities, predicted, labels))
     if probabilities is None:
         raise DataError("a threshold needs probabilities", "Give y_prob, or leave it out")
-    cut = _threshold(threshold, labels)
+    cut = DEFAULT_THRESHOLD if threshold is None else threshold
     predicted = probabilities >= cut
     return Evaluation(partial(score_predicted, truth, probabilities, predicted, labels, cut))
-
-
-def _threshold(threshold: Threshold, labels: tuple[str, ...]) -> float | FloatArray:
-    if threshold is None:
-        return DEFAULT_THRESHOLD
-    if isinstance(threshold, Mapping):
-        missing = [label for label in labels if label not in threshold]
-        if missing:
-            raise DataError(f"there is no threshold for {missing[0]}", "Give one a label")
-        threshold = [threshold[label] for label in labels]
-    try:
-        found = np.asarray(threshold, np.float64)
-    except (TypeError, ValueError):
-        found = np.array(np.nan)
-    if not ((found >= 0) & (found <= 1)).all():
-        raise DataError("a threshold is not a number from 0 to 1", "Give 0.5, or one a label")
-    if found.ndim == 0:
-        return float(found)
-    if found.shape != (len(labels),):
-        raise DataError(f"{found.shape} thresholds for {len(labels)} labels", "Give one a label")
-    return found
-
-
-def _names(labels: Labels, *arrays: Any) -> tuple[str, ...]:
-    if labels is None:
-        named = (_columns(array) for array in arrays)
-        found = next((names for names in named if names), ())
-    elif isinstance(labels, str | os.PathLike):
-        found = chosen_labels(labels).reading.expected[0].labels
-    else:
-        found = tuple(map(str, labels))  # type: ignore[arg-type] # a LabelChoice names none
-    for name in found:
-        check_label(name, "labels")
-    twice = next((name for name in found if found.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"the label {twice} is there twice", "Name each column once")
-    return found
-
-
-def _columns(value: Any) -> tuple[str, ...]:
-    """Names of the columns of a DataFrame or a `datasets.Dataset`; none of anything else."""
-    found = getattr(value, "columns", getattr(value, "column_names", None))
-    return () if found is None else tuple(map(str, found))
-
-
-def _array(value: Any, what: str, names: Sequence[str]) -> Any:
-    """(n, k) numbers from whatever holds them; of named columns those of the labels, in order."""
-    columns = _columns(value)
-    if columns:
-        lacking = [name for name in names if name not in columns]
-        if lacking:
-            raise DataError(f"{what} has no column {shown(lacking[0])}", "Name columns alike")
-    if hasattr(value, "column_names"):  # datasets.Dataset
-        value = np.stack([np.asarray(value[name]) for name in names], axis=1)
-    elif columns:
-        value = np.asarray(value)[:, [columns.index(name) for name in names]]
-        value = value.astype(np.float64) if value.dtype == object and _numeric(value) else value
-    elif hasattr(value, "detach"):  # a torch tensor, maybe of a device and in half precision
-        value = value.detach().cpu()
-        value = (value.double() if value.is_floating_point() else value).numpy()
-    try:
-        found = np.asarray(value)
-    except ValueError:
-        raise DataError(f"{what} has rows of several lengths", _SHAPE) from None
-    if found.ndim != 2 or 0 in found.shape or found.dtype.kind not in "bifu":
-        raise DataError(f"{what} is {found.dtype} of shape {found.shape}", _SHAPE)
-    return found
-
-
-def _numeric(value: Any) -> bool:
-    """Whether the cells of mixed columns are numbers: a table may hold text beside them."""
-    return all(isinstance(one, int | float | np.number | np.bool_) for one in value.ravel())
-
-
-def _labels(value: Any, what: str, names: Sequence[str] = ()) -> BoolArray:
-    found = _array(value, what, names)
-    if found.dtype != np.bool_ and not ((found == 0) | (found == 1)).all():
-        raise DataError(f"{what} holds other values than 0 and 1", "Give labels, not scores")
-    return np.asarray(found, np.bool_)
-
-
-def _probabilities(value: Any, names: Sequence[str] = ()) -> FloatArray:
-    found = np.asarray(_array(value, "y_prob", names), np.float64)
-    if not ((found >= 0) & (found <= 1)).all():
-        raise DataError(
-            "y_prob holds values that are not from 0 to 1", "Give sigmoid outputs, not logits"
-        )
-    return found

@@ -166,4 +166,6 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
     hint = f"Similar: {', '.join(names)}"
     if statistic and not difflib.get_close_matches(label, labels.labels, 1):
         hint = f"The {labels.nouns} are {', '.join(labels.labels)}"
-    raise UnknownMetricError(f"--{limit.kind}: there is no metric {limit.metric!r}", hint)
+    raise UnknownMetricError(
+        f"{argument(limit.kind.replace('-', '_'))}: there is no metric {limit.metric!r}", hint
+    )

@@ -29,6 +29,7 @@ from goemo_report.checkpoints.verify import TOLERANCES
 from goemo_report.contract import Split
 from goemo_report.errors import DataError, GoemoError, first_line, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
+from goemo_report.formats.notebook import Told
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
@@ -57,8 +58,8 @@ class Variant:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+@dataclass(frozen=True, repr=False, slots=True)
+class Exported(Told):
     """The files that were written, and how each form of the model did on so many `texts`."""
 
     run: RunRecord

@@ -16,6 +16,7 @@ from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS
 from goemo_report.errors import DataError, NotFoundError, argument, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
+from goemo_report.formats.notebook import Told
 from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
@@ -43,8 +44,8 @@ class Thresholds:
     run: str = ""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Labelling:
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Labelling(Told):
     """Texts with their probabilities (n, k), and what makes labels of them."""
 
     run: RunRecord

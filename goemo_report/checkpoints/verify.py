@@ -15,6 +15,7 @@ from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
+from goemo_report.formats.notebook import Told
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
@@ -43,8 +44,8 @@ class Options:
     tolerance: float | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Verification:
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Verification(Told):
     """How the probabilities of a file and of the checkpoint compare.
 
     `flips` are labels on another side of `threshold`, by emotion; `metrics` holds (file,
@@ -164,8 +165,8 @@ class Verification:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+@dataclass(frozen=True, repr=False, slots=True)
+class Changed(Told):
     """A file of the checkpoint is not what was logged: nothing was predicted."""
 
     run: RunRecord

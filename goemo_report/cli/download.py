@@ -65,9 +65,8 @@ def command(
             place = {name: asked[name] for name in ("source", "wandb_dir", "entity", "project")}
             done = [setup.download_named(run, only=only, root=root, progress=bar, **place)]
     for one in done:
-        for item in one.artifacts:
-            if item.summary:
-                say(f"{item.directory}  ({item.summary})")
+        for line in one.lines():
+            say(line)
         for problem in one.problems:
             note(f"error: {problem}")
     if not all(one.complete for one in done):

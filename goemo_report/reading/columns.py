@@ -281,18 +281,12 @@ class _Header:
 
     def _no_column(self, column: str, option: str) -> DataError:
         what = f"{self.source} has no column{'s' if _LABEL in column else ''} {shown(column)}"
-        return DataError(f"{what}; it has {seen(self.header)}", f"Correct --{option}")
+        return DataError(f"{what}; it has {seen(self.header)}", f"Correct {argument(option)}")
 
     def _ambiguous(self, what: str, found: Sequence[str], option: str) -> DataError:
         columns = in_words(map(shown, found), 4)
-        example = (
-            f"--{option} {found[0]!r}"
-            if " " in found[0] or "{" in found[0]
-            else (f"--{option} {found[0]}")
-        )
-        return DataError(
-            f"{self.source}: {columns} may all hold the {what}", f"Say which, such as {example}"
-        )
+        remedy = f"Say which, such as {argument(option, found[0])}"
+        return DataError(f"{self.source}: {columns} may all hold the {what}", remedy)
 
     def _cells(self, place: int) -> Sequence[object]:
         return self.sample.columns[place]

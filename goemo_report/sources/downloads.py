@@ -16,6 +16,7 @@ from goemo_report.contract import Role, artifact_role
 from goemo_report.errors import GoemoError, NotFoundError, argument
 from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import SCHEMA_VERSION, to_json
+from goemo_report.formats.notebook import Told
 from goemo_report.formats.wording import listed, plural, size
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord, SkippedFile
@@ -81,8 +82,8 @@ class Download:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Downloads:
+@dataclass(frozen=True, repr=False, slots=True)
+class Downloads(Told):
     """What was downloaded of a run; `missing` roles were asked for and never logged.
 
     `failed` says why nothing could be had of one run among several.
@@ -104,6 +105,10 @@ class Downloads:
         """One line: what came, and whether that is all."""
         how = "complete" if self.complete else "incomplete"
         return f"<Downloads of {self.run.name}: {plural(len(self.artifacts), 'artifact')}, {how}>"
+
+    def lines(self) -> Iterator[str]:
+        """A line a directory, with what was written and what was there."""
+        yield from (f"{one.directory}  ({one.summary})" for one in self.artifacts if one.summary)
 
     @property
     def problems(self) -> list[str]:

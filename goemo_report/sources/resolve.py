@@ -352,15 +352,15 @@ def lacking(key: Key, runs: Sequence[RunRecord]) -> str:
 def _conditions(query: RunQuery) -> str:
     named = (
         ("tag", query.tags),
-        ("any-tag", query.any_tags),
-        ("not-tag", query.not_tags),
+        ("any_tag", query.any_tags),
+        ("not_tag", query.not_tags),
         ("state", query.states),
         ("model", query.models),
         ("sweep", query.sweeps),
         ("group", query.groups),
-        ("where", [repr(condition.text) for condition in query.where]),
+        ("where", [condition.text for condition in query.where]),
     )
-    return " ".join(f"--{option} {value}" for option, values in named for value in values)
+    return " ".join(argument(option, value) for option, values in named for value in values)
 
 
 def _meant(wanted: str, tags: Counter[str]) -> str:

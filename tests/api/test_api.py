@@ -7,14 +7,19 @@ import doctest
 import html
 import importlib
 import json
+import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
 import pytest
 import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
@@ -28,6 +33,7 @@ from tests.api.made import made
 from tests.offline_runs import STANDARD_RUNS, OfflineRun, make_runs
 from tests.synthetic import run_result
 
+SHUFFLED = pd.DataFrame({"joy": [1, 0], "fear": [0, 0]}).astype("Int64")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -121,6 +127,20 @@ class TestScore:
         found = gr.score(**back, labels=EMOTIONS[::-1], threshold=cuts[::-1])
         assert found.per_label.equals(expected.per_label)
 
+    def test_thresholds_go_to_their_labels_in_any_order(self) -> None:
+        truth, probabilities = made(1, labels=("joy", "anger", "fear"))
+        named = {0: "joy", 1: "anger", 2: "fear"}
+        given: dict[str, Any] = {"y_true": truth, "y_prob": probabilities, "labels": named}
+        cuts = pd.Series({"fear": 0.2, "joy": 0.6, "anger": 0.4})
+        wanted = gr.score(**given, threshold=cuts.to_dict()).per_label
+        same: Any
+        for same in (cuts, torch.tensor([0.6, 0.4, 0.2]), [0.6, 0.4, 0.2]):
+            pd.testing.assert_frame_equal(
+                gr.score(**given, threshold=same).per_label, wanted, rtol=1e-6
+            )
+        with pytest.raises(gr.ArgumentError, match="no order"):
+            gr.score(**given | {"labels": {"joy", "anger", "fear"}})
+
     def test_predictions_are_scored_as_they_were_predicted(self, files: tuple[str, str]) -> None:
         held = gr.read_predictions(files[0])
         assert (
@@ -137,9 +157,9 @@ class TestScore:
     @pytest.mark.parametrize(
         ("arrays", "said"),
         [
-            ({"y_true": [[1, 0]], "y_prob": [[2.0, 0.1]]}, "not from 0 to 1"),
-            ({"y_true": [[1, 0]], "y_prob": [[np.nan, 0.1]]}, "not from 0 to 1"),
-            ({"y_true": [[1, 2]], "y_prob": [[0.1, 0.1]]}, "other values than 0 and 1"),
+            ({"y_true": [[1, 0]], "y_prob": [[2.0, 0.1]]}, "row 0, 'label_0', is 2"),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1, np.nan]]}, "'label_1', is nan.*missing"),
+            ({"y_true": [[1, 2]], "y_prob": [[0.1, 0.1]]}, "is 2. Give labels, 0 and 1"),
             ({"y_true": [1, 0], "y_prob": [0.1, 0.1]}, "of shape"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1]]}, "y_prob is"),
             ({"y_true": [["a", "b"]], "y_prob": [[0.1, 0.1]]}, "Give numbers"),
@@ -148,13 +168,16 @@ class TestScore:
             ({"y_true": [[1, 0], [1]], "y_prob": [[0.1, 0.2]]}, "several lengths"),
             (
                 {"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a", "a"]},
-                "a is there twice",
+                "'a' is there twice",
             ),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a", ""]}, "is no name"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": 2}, "from 0 to 1"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": "x"}, "from 0 to 1"),
             ({"y_true": [[1, 0]], "y_pred": [[1, 0]], "threshold": 0.5}, "needs probabilities"),
+            ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": True}, "from 0 to 1"),
             ({"predictions": 3}, "is no predictions"),
+            ({"y_true": SHUFFLED, "y_prob": SHUFFLED[::-1]}, "same index in another order"),
+            ({"y_true": SHUFFLED.mask(SHUFFLED > 0), "y_prob": SHUFFLED}, "'joy', is nan"),
         ],
     )
     def test_what_cannot_be_scored_says_why(self, arrays: dict[str, Any], said: str) -> None:
@@ -227,9 +250,27 @@ class TestCompare:
 
     def test_figures_are_plotlys(self, files: tuple[str, str]) -> None:
         c = gr.compare(*files)
-        assert type(c.figure("per-label")).__name__ == "Figure"
+        figure = c.figure("per-label")
+        assert isinstance(figure, go.Figure)
+        shown = pickle.loads(pickle.dumps(figure))._repr_mimebundle_()
+        assert shown == go.Figure(figure)._repr_mimebundle_()
         with pytest.raises(gr.NotFoundError, match="Figures: per-label"):
             c.figure("nothing")
+
+    def test_a_figure_shows_where_plotly_does_not_run(
+        self, files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        figure = gr.compare(*files).figure("per-label").update_layout(title="mine")
+        monkeypatch.setattr(plotly.io.renderers, "default", "plotly_mimetype")
+        shown = figure._repr_mimebundle_()
+        assert set(shown) == {"application/vnd.plotly.v1+json", "image/svg+xml"}
+        assert "admiration" in shown["image/svg+xml"]
+        monkeypatch.setattr(plotly.io.renderers, "default", "notebook_connected")
+        page = figure._repr_mimebundle_()["text/html"]
+        still = base64.b64encode(shown["image/svg+xml"].encode()).decode()
+        assert page.index(still) < page.index("Plotly.newPlot")
+        figure.data[0].z = [[0.0] * 28] * 2  # another figure than was drawn
+        assert "image/svg+xml" not in figure._repr_mimebundle_()
 
     def test_a_comparison_shows_verdict_leaderboard_and_one_figure(
         self, files: tuple[str, str]
@@ -244,7 +285,13 @@ class TestCompare:
 
     def test_what_a_notebook_shows_is_escaped_and_small(self, files: tuple[str, str]) -> None:
         c = gr.compare({HOSTILE: files[0], "b": files[1]})
-        for shown in (c, gr.score(gr.read_predictions(files[0])), gr.runs(*files), gr.run("a.csv")):
+        held, runs = gr.read_predictions(files[0]), gr.runs(*files)
+        gate = runs.check(fail_under="macro_f1=0.1")
+        named = gr.predictions_of([HOSTILE] * 2, [[1, 0]] * 2, [[0.5, 0.1]] * 2, [HOSTILE, "b"])
+        for shown in (
+            *(c, held, gr.score(held), runs, gr.run("a.csv"), runs.audit(), gate, named),
+            *(gr.run("a.csv").thresholds("fixed"), gr.score(named)),
+        ):
             page = shown._repr_html_()
             assert "<script" not in page
             assert len(page) < 200_000
@@ -417,3 +464,25 @@ def test_a_run_whose_statistics_fail_is_left_out_and_the_others_go_on() -> None:
     chosen = compare([broken, *runs[1:]], baseline=broken.id, options=Options(resamples=100))
     with pytest.raises(gr.SettingsError, match=r"the baseline .* cannot be used: no intervals"):
         ComparisonResult(chosen).prepare()
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: gr.read_predictions("odd.csv"), "true=, pred= and prob='PATTERN_{label}'"),
+        (lambda: gr.score("odd.csv", true="gold_{label}"), "Correct true="),
+        (lambda: gr.compare("a.csv", "b.csv", rank_on="val"), "rank_on='test'"),
+        (lambda: gr.compare("a.csv", "b.csv", labels="nowhere.txt"), "labels='nowhere.txt'"),
+        (lambda: gr.runs("a.csv", val="c.csv"), "val="),
+        (lambda: gr.runs(wandb_dir="nowhere"), "wandb_dir="),
+        (lambda: gr.runs("a.csv").check(max_drop="0.1"), "max_drop= needs baseline="),
+    ],
+)
+def test_errors_name_the_argument(
+    files: tuple[str, str], call: Callable[[], object], named: str
+) -> None:
+    Path("odd.csv").write_text("words,one,two\nhello,1,2\n", encoding="utf-8")
+    with pytest.raises(gr.GoemoError) as caught:
+        call()
+    assert named in str(caught.value)
+    assert "--" not in str(caught.value)

@@ -8,6 +8,7 @@ from goemo_report.errors import require_extra
 from goemo_report.report.document import Heatmap, Plot
 from goemo_report.report.render.figure_style import LIGHT, PALETTE
 from goemo_report.report.render.figures import figure
+from goemo_report.report.render.svg import svg
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -18,11 +19,18 @@ _SCALES: Final = {"sequential": "Blues", "diverging": "RdBu"}
 def plotly_figure(block: Plot | Heatmap) -> go.Figure:
     """A figure with the colours of a light page; needs the extra `goemo[figures]`."""
     require_extra("a figure for notebooks", "plotly", extra="figures")
-    import plotly.graph_objects as go
+    from goemo_report.report.render.notebook_figure import NotebookFigure
 
     found = figure(block)
     layout = {**found["layout"], "title": {"text": block.title}, "template": "plotly_white"}
-    return go.Figure({"data": [_painted(trace) for trace in found["data"]], "layout": layout})
+    made = NotebookFigure({"data": [_painted(trace) for trace in found["data"]], "layout": layout})
+    made.drawn_as(*still(block))
+    return made
+
+
+def still(block: Plot | Heatmap) -> tuple[str, str]:
+    """The same as an SVG with a style of its own, and in words."""
+    return svg(figure(block), "figure", block.title, block.alt, standalone=True), block.alt
 
 
 def _painted(trace: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from goemo_report.formats.text import shortened, visible
 
 MOST_ROWS: Final = 30
+_MOST_LINES: Final = 200
 _LONGEST: Final = 80
 _LONGEST_TITLE: Final = 1000
 _STYLE: Final = (
@@ -29,6 +31,26 @@ def picture(svg: str, alt: str) -> str:
     return f'<p><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}"></p>'
 
 
+class Told:
+    """What is told in lines, those of a run: so it shows in a notebook; as text it is one line."""
+
+    __slots__ = ()
+    run: Any
+
+    def lines(self) -> Iterable[str]:
+        """All of it for people, a line a fact."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """What it is, of which run."""
+        return f"<{type(self).__name__} of {visible(self.run.name)}>"
+
+    def _repr_html_(self) -> str:
+        every = [text(line, _LONGEST_TITLE) for line in islice(self.lines(), _MOST_LINES)]
+        body = "\n".join(every)
+        return page(repr(self), f'<pre style="color:inherit;background:none">{body}</pre>')
+
+
 def text(value: object, longest: int = _LONGEST) -> str:
     """A value as HTML text, cut to a sane length; numbers with three digits."""
     if value is None or value != value:  # nan
@@ -38,12 +60,14 @@ def text(value: object, longest: int = _LONGEST) -> str:
     return escape(shortened(visible(str(value)), longest))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table with at most MOST_ROWS rows; one line says how many are left out."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], count: int | None = None
+) -> str:
+    """A table with at most MOST_ROWS rows; one line says how many, of `count`, are left out."""
     every = list(rows)
     head = "".join(f'<th style="{_CELL.format("left")}">{text(name)}</th>' for name in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in every[:MOST_ROWS])
-    left = len(every) - MOST_ROWS
+    left = (count or len(every)) - MOST_ROWS
     more = f"<p>… and {left:,} more rows; to_frame() has them all</p>" if left > 0 else ""
     return f'<table style="{_STYLE}"><tr>{head}</tr>{body}</table>{more}'
 

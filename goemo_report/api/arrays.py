@@ -1,0 +1,210 @@
+"""Arrays of any model as checked arrays: NumPy, torch, pandas, SciPy's sparse, `datasets`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+
+from goemo_report.api.arguments import Labels, chosen_labels
+from goemo_report.contract import DEFAULT_THRESHOLD
+from goemo_report.errors import ArgumentError, DataError
+from goemo_report.formats.text import shown
+from goemo_report.labels import check_label, set_of
+from goemo_report.metrics.arrays import BoolArray, FloatArray
+
+Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, float] | None"
+_SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
+
+
+class Arrays(NamedTuple):
+    """Checked arrays (n, k) whose columns are `labels`, those of a known set in canonical order.
+
+    `given` has the labels in the order in which they were given.
+    """
+
+    truth: BoolArray
+    probabilities: FloatArray | None
+    predicted: BoolArray | None
+    labels: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+def arrays(y_true: Any, y_prob: Any, y_pred: Any, labels: Labels) -> Arrays:
+    """What was given as arrays. Raises DataError for what is not (n, k) or holds wrong values."""
+    _require_same_rows(y_true=y_true, y_prob=y_prob, y_pred=y_pred)
+    given = _names(labels, y_true, y_prob, y_pred)
+    truth = _labels(y_true, "y_true", given)
+    given = given or tuple(f"label_{i}" for i in range(truth.shape[1]))
+    if len(given) != truth.shape[1]:
+        raise DataError(f"{len(given)} labels for {truth.shape[1]} columns", "Name each column")
+    probabilities = None if y_prob is None else _probabilities(y_prob, given)
+    predicted = None if y_pred is None else _labels(y_pred, "y_pred", given)
+    for what, array in (("y_prob", probabilities), ("y_pred", predicted)):
+        if array is not None and array.shape != truth.shape:
+            raise DataError(f"y_true is {truth.shape}, {what} is {array.shape}", "Align them")
+    names = set_of(given).labels
+    if names != given:
+        order = [given.index(name) for name in names]
+        truth = truth[:, order]
+        probabilities = None if probabilities is None else probabilities[:, order]
+        predicted = None if predicted is None else predicted[:, order]
+    return Arrays(truth, probabilities, predicted, names, given)
+
+
+def thresholds_of(
+    threshold: Threshold, labels: tuple[str, ...], given: tuple[str, ...]
+) -> float | FloatArray:
+    """One threshold for all labels, or one a label (k,) in their order.
+
+    A sequence has them in the order of `given`. Raises DataError for what is no threshold.
+    """
+    if threshold is None:
+        return DEFAULT_THRESHOLD
+    if hasattr(threshold, "to_dict"):  # a Series, whose index names the labels
+        threshold = {str(name): cut for name, cut in threshold.to_dict().items()}
+    named = isinstance(threshold, Mapping)
+    if isinstance(threshold, Mapping):
+        missing = [label for label in labels if label not in threshold]
+        if missing:
+            raise DataError(f"there is no threshold for {missing[0]}", "Give one a label")
+        threshold = [threshold[label] for label in labels]
+    try:
+        found = np.asarray(threshold)
+        found = np.array(np.nan) if found.dtype.kind not in "iuf" else found.astype(np.float64)
+    except (TypeError, ValueError):
+        found = np.array(np.nan)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise DataError("a threshold is not a number from 0 to 1", "Give 0.5, or one a label")
+    if found.ndim == 0:
+        return float(found)
+    if found.shape != (len(labels),):
+        raise DataError(f"{found.shape} thresholds for {len(labels)} labels", "Give one a label")
+    return found if named else found[[given.index(label) for label in labels]]
+
+
+# --- Rows and columns ----------------------------------------------------------------------
+
+
+def _require_same_rows(**tables: Any) -> None:
+    """Refuse DataFrames whose rows are named alike and stand in another order."""
+    indexes = {
+        name: one.index
+        for name, one in tables.items()
+        if hasattr(one, "columns") and hasattr(one, "index")
+    }
+    first, *others = indexes or ("",)
+    for other in others:
+        rows, ours = indexes[other], indexes[first]
+        if rows.equals(ours) or len(rows) != len(ours) or not (rows.is_unique and ours.is_unique):
+            continue
+        if set(rows) == set(ours):
+            raise DataError(
+                f"{first} and {other} have the same index in another order",
+                "Reindex one of them; if their rows do belong together, give it as .to_numpy()",
+            )
+
+
+def _names(labels: Labels | Mapping[Any, Any], *tables: Any) -> tuple[str, ...]:
+    if labels is None:
+        named = (_columns(table) for table in tables)
+        found = next((names for names in named if names), ())
+    elif isinstance(labels, str | os.PathLike):
+        found = chosen_labels(labels).reading.expected[0].labels
+    elif isinstance(labels, Set) and not isinstance(labels, Sequence):
+        raise ArgumentError("labels is a set, which has no order", "Give them as a list")
+    elif isinstance(labels, Mapping):  # id2label or label2id
+        pairs = [(one, key) if isinstance(one, int) else (key, one) for key, one in labels.items()]
+        found = tuple(str(name) for _, name in sorted(pairs, key=lambda pair: int(pair[0])))
+    else:
+        found = tuple(map(str, labels))  # type: ignore[arg-type]  # a LabelChoice names none
+    for name in found:
+        check_label(name, "labels")
+    _require_different(found, "the label")
+    return found
+
+
+def _require_different(names: Sequence[str], what: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{what} {shown(twice)} is there twice", "Name each column once")
+
+
+def _columns(value: Any) -> tuple[str, ...]:
+    """Names of the columns of a DataFrame or a `datasets.Dataset`; none of anything else."""
+    found = getattr(value, "columns", getattr(value, "column_names", None))
+    if found is None or list(found) == list(range(len(found))):  # pandas numbers what has no names
+        return ()
+    return tuple(map(str, found))
+
+
+def _array(value: Any, what: str, names: Sequence[str]) -> Any:
+    """(n, k) numbers from whatever holds them; of named columns those of the labels, in order."""
+    columns = _columns(value)
+    if columns:
+        _require_different(columns, f"{what}: the column")
+        lacking = [name for name in names if name not in columns]
+        if lacking:
+            raise DataError(f"{what} has no column {shown(lacking[0])}", "Name columns alike")
+    if hasattr(value, "column_names"):  # datasets.Dataset
+        value = np.stack([np.asarray(value[name]) for name in names], axis=1)
+    elif columns:
+        value = np.asarray(value)[:, [columns.index(name) for name in names]]
+    elif hasattr(value, "toarray"):  # a sparse matrix
+        value = value.toarray()
+    elif hasattr(value, "detach"):  # a torch tensor, maybe of a device and in half precision
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
+    try:
+        found = np.asarray(value)
+    except ValueError:
+        raise DataError(f"{what} has rows of several lengths", _SHAPE) from None
+    if found.dtype == object and found.ndim == 2:
+        found = _numbers(found, what, names)
+    if found.ndim != 2 or 0 in found.shape or found.dtype.kind not in "bifu":
+        raise DataError(f"{what} is {found.dtype} of shape {found.shape}", _SHAPE)
+    return found
+
+
+def _numbers(value: Any, what: str, names: Sequence[str]) -> FloatArray:
+    """Cells of mixed columns as numbers, nan where one is missing."""
+    found = np.full(value.shape, np.nan)
+    for place, one in np.ndenumerate(value):
+        if isinstance(one, int | float | np.number | np.bool_):
+            found[place] = one
+        elif str(one) not in {"None", "<NA>"}:
+            raise DataError(f"{_at(what, names, place)} is {shown(one)}", "Give numbers")
+    return found
+
+
+def _require(right: BoolArray, found: Any, what: str, names: Sequence[str], remedy: str) -> None:
+    """DataError that names the first value that is not right."""
+    if not right.all():
+        row, column = np.argwhere(~right)[0].tolist()
+        value = found[row, column]
+        missing = value != value  # nan
+        remedy = "Leave out rows with missing values, or fill them" if missing else remedy
+        raise DataError(f"{_at(what, names, (row, column))} is {value:g}", remedy)
+
+
+def _at(what: str, names: Sequence[str], place: tuple[int, ...]) -> str:
+    row, column = place
+    name = shown(names[column]) if column < len(names) else f"column {column}"
+    return f"{what} in row {row}, {name},"
+
+
+def _labels(value: Any, what: str, names: Sequence[str] = ()) -> BoolArray:
+    found = _array(value, what, names)
+    if found.dtype != np.bool_:
+        right = (found == 0) | (found == 1)
+        _require(right, found, what, names, "Give labels, 0 and 1, not scores")
+    return np.asarray(found, np.bool_)
+
+
+def _probabilities(value: Any, names: Sequence[str] = ()) -> FloatArray:
+    found = np.asarray(_array(value, "y_prob", names), np.float64)
+    right = (found >= 0) & (found <= 1)
+    _require(right, found, "y_prob", names, "Give probabilities from 0 to 1, not logits")
+    return found
