@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
-
-import plotly.graph_objects as go
 
 from goemo_report.formats.notebook import picture
 
@@ -19,10 +18,11 @@ _GIVES_WAY: Final = """<script>(function wait(tries) {
 """The picture goes once plotly.js has drawn the figure beside it."""
 
 
-class NotebookFigure(go.Figure):  # type: ignore[misc]  # plotly has no types
-    """A plotly Figure with a picture of itself, which is shown as well until its data change."""
+class _Still:
+    """What a plotly Figure has besides: a picture of itself, shown until its data change."""
 
     _still: tuple[str, str, str] | None = None
+    to_json: Callable[[], str]
 
     def drawn_as(self, svg: str, alt: str) -> None:
         """Show this SVG where plotly.js does not run."""
@@ -32,7 +32,8 @@ class NotebookFigure(go.Figure):  # type: ignore[misc]  # plotly has no types
         return json.dumps(json.loads(self.to_json())["data"])
 
     def _repr_mimebundle_(self, *args: Any, **options: Any) -> dict[str, Any]:
-        bundle: dict[str, Any] = super()._repr_mimebundle_(*args, **options)
+        figure: Any = super()
+        bundle: dict[str, Any] = figure._repr_mimebundle_(*args, **options)
         if not bundle or self._still is None or self._values() != self._still[2]:
             return bundle
         svg, alt, _ = self._still
@@ -43,11 +44,19 @@ class NotebookFigure(go.Figure):  # type: ignore[misc]  # plotly has no types
             bundle["text/html"] = image + _GIVES_WAY.replace("ID", name) + bundle["text/html"]
         return bundle
 
-    def _ipython_display_(self) -> None:
-        bundle = self._repr_mimebundle_()
-        if not bundle:  # shown outside, or as text
-            super()._ipython_display_()
-            return
-        from IPython.display import display  # it calls this method
+    @property
+    def _ipython_display_(self) -> Any:
+        """Plotly's way to show, which takes precedence, where it shows outside or as text."""
+        figure: Any = super()
+        return None if self._repr_mimebundle_() else figure._ipython_display_
 
-        display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+def __getattr__(name: str) -> Any:
+    """The class `NotebookFigure`, made when it is first asked for: plotly loads slowly."""
+    if name != "NotebookFigure":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import plotly.graph_objects as go
+
+    body = {"__module__": __name__, "__qualname__": name, "__doc__": __doc__}
+    globals()[name] = made = type(name, (_Still, go.Figure), body)
+    return made
