@@ -23,6 +23,7 @@ class _Still:
 
     _still: tuple[str, str, str] | None = None
     to_json: Callable[[], str]
+    _repr_html_ = None  # it would be shown in place of the picture, and needs the network
 
     def drawn_as(self, svg: str, alt: str) -> None:
         """Show this SVG where plotly.js does not run."""
