@@ -9,7 +9,7 @@ from goemo_report.analysis.alignment import align
 from goemo_report.analysis.raters import keys_of
 from goemo_report.contract import SPLITS, Split
 from goemo_report.corpora.ratings import Ratings
-from goemo_report.errors import DataError
+from goemo_report.errors import DataError, argument
 from goemo_report.formats.text import shown
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
@@ -36,7 +36,10 @@ def clustered(
         if not any(judged.clusters):
             place = f" and {ratings.source}" if ratings else ""
             what = f"{judged.source}{place}: no column {shown(column)} for any of the texts"
-            raise DataError(what, "Check --cluster; raw ratings given with --raters may have it")
+            raise DataError(
+                what,
+                f"Check {argument('cluster')}; raw ratings given with {argument('raters')} may have it",
+            )
         if len(set(judged.clusters)) == 1 and judged.clusters[0]:
             what = f"all texts of {judged.source} are of one {column}: {shown(judged.clusters[0])}"
             raise DataError(what, "Clusters are resampled as wholes: there must be many")
