@@ -38,7 +38,7 @@ def clustered(
             what = f"{judged.source}{place}: no column {shown(column)} for any of the texts"
             raise DataError(
                 what,
-                f"Check {argument('cluster')}; raw ratings given with {argument('raters')} may have it",
+                f"Check {argument('cluster')}; raw ratings as {argument('raters')} may have it",
             )
         if len(set(judged.clusters)) == 1 and judged.clusters[0]:
             what = f"all texts of {judged.source} are of one {column}: {shown(judged.clusters[0])}"
