@@ -21,10 +21,13 @@ from goemo_report.report.render.page import page_sized
 Extent = Literal["short", "usual", "full"]
 _CHAPTERS: Final = 2  # the answer, and where the runs differ
 _ROWS: Final = 13  # of a table
-_ITEMS: Final = 3  # of a statement's details
-_PAGE: Final = 1000  # pixels; texts above and below blocks take a little more
+_PAGE: Final = 1090  # pixels
+_TALLEST: Final = 600  # a figure that is taller is drawn smaller
+_NAMES: Final = 100  # below or above a heat map
 _ROW: Final = 20
-_CAPTION: Final = 80
+_CAPTION: Final = 50
+_LINE: Final = 20
+_LETTERS: Final = 70  # of a line
 
 
 def cut(report: Report) -> tuple[Report, str]:
@@ -54,6 +57,7 @@ def cut(report: Report) -> tuple[Report, str]:
 def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int]:
     """A section with the blocks that there is room for, the others named in `left`."""
     kept: list[Block] = []
+    room -= _of_text(section.lead)
     for block in map(_shorter, section.blocks):
         needed = _height(block)
         if needed <= room and not (isinstance(block, Table) and (block.browse or block.collapsed)):
@@ -95,9 +99,17 @@ def _height(block: Block) -> int:
     if isinstance(block, Plot | Heatmap):
         from goemo_report.report.render.figures import figure
 
-        return int(figure(block)["layout"]["height"]) + _CAPTION
+        names = 0 if isinstance(block, Plot) else _NAMES
+        drawn = int(figure(block)["layout"]["height"]) + names
+        return min(drawn, _TALLEST) + _CAPTION + _of_text(block.title, block.caption)
     if isinstance(block, Table):
-        return _ROW * (len(block.rows) + len(block.row_groups)) + _CAPTION
+        rows = len(block.rows) + len(block.row_groups)
+        return _ROW * rows + _CAPTION + _of_text(block.title, block.caption)
     if isinstance(block, Callout):
-        return 25 * (1 + len(block.items)) + 40
+        return _of_text(block.text, *block.items) + 40
     return 120 if isinstance(block, Facts) else 60
+
+
+def _of_text(*texts: str) -> int:
+    """Pixels of paragraphs."""
+    return sum(_LINE * (1 + len(text) // _LETTERS) for text in texts if text)

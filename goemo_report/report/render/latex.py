@@ -46,6 +46,7 @@ from goemo_report.report.render.tikz import tikz
 
 _PAGE: Final = 44  # lines of a table that fit on a page
 _LONG_TEXT: Final = 36
+_LONG_WORD: Final = 16
 _LETTERS: Final = 44  # of a line in a column of long text
 _BROWSED: Final = 100  # rows of a table that is there to be searched
 _PACKAGES: Final = (
@@ -66,10 +67,10 @@ _HEAD: Final = rf"""% Compile it as it is, or \input it into a document with the
 \fi
 \makeatother
 \ifdefined\goemobox\else\newsavebox\goemobox\fi
-\providecommand\goemofit[1]{{\sbox\goemobox{{#1}}%
+\providecommand\goemofit[2][.85]{{\sbox\goemobox{{#2}}%
 \ifdim\wd\goemobox>\linewidth\sbox\goemobox{{\resizebox{{\linewidth}}{{!}}{{\usebox\goemobox}}}}\fi
-\ifdim\dimexpr\ht\goemobox+\dp\goemobox>.85\textheight
-\resizebox*{{!}}{{.85\textheight}}{{\usebox\goemobox}}\else\usebox\goemobox\fi}}
+\ifdim\dimexpr\ht\goemobox+\dp\goemobox>#1\textheight
+\resizebox*{{!}}{{#1\textheight}}{{\usebox\goemobox}}\else\usebox\goemobox\fi}}
 \providecommand\goemotype[1]{{\expandafter\def\csname @captype\endcsname{{#1}}}}
 \sloppy\emergencystretch=3em
 """
@@ -80,17 +81,17 @@ def render_latex(report: Report, extent: Extent = "usual") -> str:
     whole = extent == "full"
     report, left_out = (page_sized(report), "") if whole else cut(report)
     under = " \\textperiodcentered{} ".join(
-        (latex_text(report.subtitle), latex_text(show_date(report.created_at)))
+        (_broken(report.subtitle), latex_text(show_date(report.created_at)))
     )
-    title = f"\\noindent{{\\Large\\bfseries {latex_text(report.title)}}}\\\\\n"
+    title = f"\\noindent{{\\Large\\bfseries {_broken(report.title)}}}\\\\\n"
     parts = [_HEAD, f"{title}{{\\small {under}}}\\par\n"]
     for chapter, found in groupby(report.sections, key=lambda one: one.chapter or one.title):
-        parts.append(f"\\section*{{{latex_text(chapter)}}}\n")
+        parts.append(f"\\section*{{{_broken(chapter)}}}\n")
         for number, section in enumerate(found):
             titled = section.chapter and (number or whole) and section.title != chapter
             parts.append(_section(section, titled=bool(titled), whole=whole))
     if left_out:
-        parts.append(f"{{\\footnotesize {latex_text(left_out)}\\par}}\n")
+        parts.append(f"{{\\footnotesize {_broken(left_out)}\\par}}\n")
     if report.signature:
         parts.append(
             f"{{\\footnotesize\\ttfamily\\raggedright {_broken(report.signature)}\\par}}\n"
@@ -105,13 +106,13 @@ def render_latex_block(block: Block) -> str:
 
 
 def _section(section: Section, *, titled: bool, whole: bool) -> str:
-    parts = [f"\\subsection*{{{latex_text(section.title)}}}\n"] if titled else []
-    parts += [f"{latex_text(section.lead)}\n"] if section.lead else []
+    parts = [f"\\subsection*{{{_broken(section.title)}}}\n"] if titled else []
+    parts += [f"{_broken(section.lead)}\n"] if section.lead else []
     for block in section.blocks:
         parts.append(_block(block))
         if whole and isinstance(block, Plot | Heatmap):
             parts.append(_table(block.table, block.table.title or block.title))
-    parts += [f"{latex_text(section.method)}\n"] if section.method else []
+    parts += [f"{_broken(section.method)}\n"] if section.method else []
     return "\n".join(part for part in parts if part)
 
 
@@ -131,17 +132,17 @@ def _block(block: Block) -> str:
 
 
 def _callout(block: Callout) -> str:
-    lines = "".join(f"\\item {latex_text(item)}\n" for item in block.items)
+    lines = "".join(f"\\item {_broken(item)}\n" for item in block.items)
     items = f"\\begin{{itemize}}\\setlength\\itemsep{{0pt}}\n{lines}\\end{{itemize}}\n"
     head = "" if block.level == "verdict" else f"\\textbf{{{block.level.capitalize()}.}} "
-    text = latex_text(block.text)
+    text = _broken(block.text)
     if block.level == "verdict":
         text = f"{{\\large {text}}}"
     return f"\\par\\medskip\\noindent {head}{text}\\par\n{items if lines else ''}"
 
 
 def _prose(block: Prose) -> str:
-    return "\n\n".join(latex_text(paragraph) for paragraph in block.paragraphs) + "\n"
+    return "\n\n".join(_broken(paragraph) for paragraph in block.paragraphs) + "\n"
 
 
 def _facts(block: Facts) -> str:
@@ -158,10 +159,11 @@ def _facts(block: Facts) -> str:
 
 def _boxed(kind: str, caption: str, name: str, inner: str, after: str = "") -> str:
     label = f"\\label{{{kind[:3]}:{_label(name)}}}" if name else ""
+    most = "[.55]" if kind == "figure" else ""  # of the height of a page
     return (
         f"\\par\\medskip\\noindent\\begin{{minipage}}{{\\linewidth}}\\goemotype{{{kind}}}\\centering"
         f"\\small\n\\caption{{{caption}}}{label}\\smallskip\n"
-        f"\\goemofit{{{inner}}}\n\\end{{minipage}}\\par\n{after}"
+        f"\\goemofit{most}{{{inner}}}\n\\end{{minipage}}\\par\n{after}"
     )
 
 
@@ -171,7 +173,7 @@ def _figure(block: Plot | Heatmap) -> str:
 
 
 def _caption(*texts: str) -> str:
-    return latex_text(". ".join(text.rstrip(".") for text in texts if text))
+    return _broken(". ".join(text.rstrip(".") for text in texts if text))
 
 
 def _table(table: Table, title: str) -> str:
@@ -191,7 +193,7 @@ def _table(table: Table, title: str) -> str:
         )
         caption = _caption(f"{title} (continued)" if number else title, "" if number else said)
         parts.append((caption, "" if number else table.id, inner))
-    told = "; ".join(f"\\textsuperscript{{{n}}} {latex_text(note)}" for note, n in notes.items())
+    told = "; ".join(f"\\textsuperscript{{{n}}} {_broken(note)}" for note, n in notes.items())
     after = f"{{\\footnotesize\\noindent {told}\\par}}\n" if told else ""
     return "".join(
         _boxed("table", *part, after if number == len(parts) else "")
@@ -271,8 +273,10 @@ def _cell(cell: Cell, column: Column, notes: dict[str, str]) -> str:
 
 
 def _broken(text: str) -> str:
-    """A text whose long words may go on in the next line after every few letters."""
+    """A text whose long words, such as names of runs, may go on in the next line."""
     return " ".join(
         r"\allowbreak{}".join(latex_text(word[at : at + 5]) for at in range(0, len(word), 5))
+        if len(word) > _LONG_WORD
+        else latex_text(word)
         for word in text.split(" ")
     )

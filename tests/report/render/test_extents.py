@@ -89,6 +89,27 @@ def test_latex_is_two_pages_that_compile(report: Report, tmp_path: Path) -> None
 
 
 @needs_latex
+def test_long_names_and_many_labels_stay_within_two_pages(tmp_path: Path) -> None:
+    name = "run_with_a_very_long_name_indeed_that_goes_on_and_on_test_predictions"
+    labels = tuple(f"a rather long label name number {at}" for at in range(60))
+    runs = [
+        run_result(
+            OfflineRun(
+                model=f"{name}_{at}", run_id=f"r{at}", quality=0.6, texts=90, own_labels=labels
+            ),
+            number=at,
+        )
+        for at in (1, 2)
+    ]
+    day = runs[0].run.created_at
+    assert day is not None
+    whole = build_report(compare(runs, options=Options(resamples=100)), created_at=day, command="x")
+    text = render(whole, "latex")
+    assert text.count("\\begin{tikzpicture}") >= 2  # tall figures are drawn smaller, not left out
+    assert compiled(tmp_path, text) == (2, [])
+
+
+@needs_latex
 def test_latex_can_be_taken_into_another_document(report: Report, tmp_path: Path) -> None:
     (tmp_path / "report.tex").write_text(render(report, "latex"), encoding="utf-8")
     _, overfull = compiled(tmp_path, WRAPPED)
