@@ -87,6 +87,15 @@ class SourceChoice:
     alias: str = ""
     """The alias or version of predictions that is meant; empty: the newest."""
 
+    def check_files(self) -> None:
+        """Raise ArgumentError where predictions of runs are named, but only files are read."""
+        asked = "predictions" if self.predictions else "alias" if self.alias else ""
+        if asked:
+            raise ArgumentError(
+                f"{argument(asked)} names an artifact of a run, and there are only files",
+                "Leave it out",
+            )
+
     @property
     def directory(self) -> Path | None:
         """The directory of offline run logs that is read, None for another source."""

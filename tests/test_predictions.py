@@ -267,11 +267,11 @@ def test_headers_that_do_not_fit(path: Path, header: list[str], words: str) -> N
     [
         (b"", "is empty"),
         (b"\n \n", "lacks"),
-        (b"{}", "lacks"),
+        (b"{}", "JSON without a record"),
         (b"\xef\xbb\xbf", "is empty"),
         (",".join(HEADER).encode(), "a header but no rows"),
         (b"text\n\xe9t\xe9\n", "line 2: byte 0xe9 is not UTF-8"),
-        ("text,true_labels\n".encode("utf-16"), "is UTF-16"),
+        ("text,true_labels\n".encode("utf-16")[:-1], "is UTF-16 that is cut off"),
         (gzip.compress(b"text\n" * 1000, mtime=0)[:-20], "not a whole gzip file"),
         (b"\x1f\x8bnonsense", "not a whole gzip file"),
         (b"\x00\x01\x02PNG", "lacks"),

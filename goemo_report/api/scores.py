@@ -225,6 +225,8 @@ def score(
         held = choice.on(predictions)
     else:
         where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
+        if (artifact or alias) and _file(predictions) is not None:
+            where().check_files()
         held = _read(predictions, split, where, choice, progress)
     if threshold is None:
         predicted, cut = held.predicted, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from goemo_report.errors import DataError
 from goemo_report.formats import readers
 from goemo_report.formats.json_text import jsonable
-from goemo_report.formats.sniff import HEAD, sniff
+from goemo_report.formats.sniff import HEAD, separator, sniff
 from goemo_report.formats.text import escape_workflow_commands
 from goemo_report.formats.wording import plural
 
@@ -52,6 +53,9 @@ def read_table(path: Path, source: str, numbers: tuple[str, ...] = ()) -> Table:
         if found.key in readers.PACKED:
             data = readers.unpacked(data, found.key, source)
             found = sniff(data[:HEAD])
+    if found.key == "utf-16" and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        data = readers.of_utf_16(data, source)
+        found = sniff(data[:HEAD])
     if re.match(_MARK_LINE, data):  # spreadsheets say so how fields are separated
         data = re.sub(_MARK_LINE, rb"\n", data, count=1)
         found = sniff(data.lstrip()[:HEAD])
@@ -96,6 +100,7 @@ class Table:
     def of(cls, data: bytes, source: str, mark: str = ",", numbers: tuple[str, ...] = ()) -> Table:
         """The CSV that bytes hold, its fields separated by `mark`; `numbers` as in `read_table`."""
         for [header] in cls([], source, data, mark)._parsed():
+            header[0] = header[0].lstrip("\ufeff")  # tools that write a mark before that there is
             return cls(header, source, data, mark, numbers=numbers)
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
 
@@ -124,6 +129,10 @@ class Table:
                 row = next(i for i, cells in enumerate(rows) if len(cells) != width)
                 what = f"{plural(len(rows[row]), 'field')} where the header has {width}"
                 remedy = "Quote texts that hold commas, quotes or new lines"
+                other = separator(",".join(rows[row]), width)
+                if len(rows[row]) == 1 and other:
+                    what = f"separated by {other}, unlike the header"
+                    remedy = "Write header and rows alike"
                 raise self.refusal(first + row, "", what, remedy)
             yield Block(self, first, tuple(zip(*rows, strict=True)))
             first += len(rows)

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from goemo_report.errors import DataError, first_line
 from goemo_report.formats.sniff import has_table_ending
-from goemo_report.formats.text import printable
+from goemo_report.formats.text import printable, shown
 from goemo_report.formats.wording import listed, plural
 
 # A small file may unpack to gigabytes of nothing, up to 1,032 times its size. Predictions are
@@ -46,6 +46,15 @@ def unpacked(data: bytes, key: str, source: str) -> bytes:
         what = f"{source} unpacks to more than {limit >> 20:,} MiB from {len(data):,} bytes"
         raise DataError(what, "Unpack it, if it is what it should be, and read the plain CSV")
     return found
+
+
+def of_utf_16(data: bytes, source: str) -> bytes:
+    """UTF-16 with a byte order mark, as spreadsheets write "Unicode text", in UTF-8."""
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeError as error:
+        what = f"{source} is UTF-16 that is cut off or damaged"
+        raise DataError(what, "Save it as CSV in UTF-8") from error
 
 
 def _opened(data: bytes, key: str, source: str) -> IO[bytes]:
@@ -179,13 +188,23 @@ def _json(data: bytes, source: str) -> Grid:
     records = [v for v in document.values() if isinstance(v, list) and v and _are_objects(v)]
     if len(records) == 1:  # {"data": [...]}, {"schema": ..., "data": [...]}
         return _records(records[0], source)
+    if not document:
+        return _records([], source)
     held = list(document.values())
+    if any(not isinstance(one, list | dict) for one in held) and isinstance(
+        document.get("text", ""), str
+    ):
+        return _records([document], source)
     if held and _are_objects(held) and all(key.isdecimal() for key in document):
         return _records(held, source)
     columns = [list(one.values()) if isinstance(one, dict) else one for one in held]
-    lengths = {len(one) if isinstance(one, list) else 0 for one in columns}
-    if columns and (len(lengths) > 1 or lengths == {0}):
-        what = f"{source} is JSON, but not a list of objects, nor columns of one length"
+    lengths = {
+        shown(name): len(one) if isinstance(one, list) else 0
+        for name, one in zip(document, columns, strict=True)
+    }
+    if len(set(lengths.values())) > 1 or not any(lengths.values()):
+        found = listed((f"{name} {n or 'no list'}" for name, n in lengths.items()), 4)
+        what = f"{source} is JSON, but neither a list of objects nor columns of one length: {found}"
         raise DataError(what, "Write one object a text")
     return Grid(list(document), columns)
 
@@ -210,6 +229,8 @@ def _json_lines(data: bytes, source: str) -> Grid:
 def _records(records: Any, source: str) -> Grid:
     if not isinstance(records, list) or not all(isinstance(one, Mapping) for one in records):
         raise DataError(f"{source} is JSON, but not a list of objects", "Write one object a text")
+    if not records:
+        raise DataError(f"{source} is JSON without a record", "Write one object a text")
     header = list(dict.fromkeys(name for record in records for name in record))
     for number, record in enumerate(records, 1):
         if len(record) != len(header):

@@ -123,7 +123,7 @@ def _sniff_text(text: str) -> Format:
     if re.match(r"<(!doctype html|html)", text, re.IGNORECASE):
         return _HTML
     lines = text.splitlines() or [""]
-    if re.match(r'\{\s*"|\[\s*[\[{"\d]', text):
+    if re.match(r'\{\s*["}]|\[\s*[\[{"\d\]]', text):
         return _JSON_LINES if len(lines) > 1 and _is_object(lines[0]) else _JSON
     return _separated(lines)
 
@@ -133,6 +133,12 @@ def _is_object(line: str) -> bool:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def separator(row: str, fields: int) -> str:
+    """What separates a row into so many fields, in a word; empty where nothing does."""
+    plain = re.sub(r'"[^"]*"', "", row)
+    return next((word for mark, word in _SEPARATORS.items() if plain.count(mark) == fields - 1), "")
 
 
 def _separated(lines: list[str]) -> Format:

@@ -261,6 +261,9 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> _
     if meant:
         what = f"{shown(name)} is no {noun}, but {' and '.join(meant)} are"
         return _CellError(what, "Write it as the columns do")
+    if _number(name) is not None and not any(_number(label) is not None for label in labels):
+        what = f"{shown(name)} is no id of the {len(labels)} {label_set.nouns}"
+        return _CellError(what, f"Write ids from 0 to {len(labels) - 1}, or names")
     column = shown(probability_column(name))
     what = f"{shown(name)} is no {noun}: the file has no column {column}"
     return _CellError(what, f"{remedy}, and a column for each")

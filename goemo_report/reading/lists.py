@@ -23,7 +23,10 @@ _BRACKETS: Final = ("[]", "()", "{}")
 _NOTHING: Final = frozenset({"", "nan", "none", "null", "<na>", "n/a", "na", "nat"})
 _NAMES: Final = ("label", "name", "class", "emotion")
 _VALUES: Final = ("score", "probability", "prob", "value")
-_MARKS: Final = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+_MARKS: Final = {
+    "1": True, "1.0": True, "true": True, "yes": True,
+    "0": False, "0.0": False, "false": False, "no": False,
+}  # fmt: skip
 
 
 def is_nothing(value: Any) -> bool:

@@ -70,6 +70,8 @@ def check_source(choice: SourceChoice) -> None:
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
     """The one run that a RUN argument names, and its source."""
     own, asked = _claim_all(choice, [reference])[reference]
+    if isinstance(own, files.FileSource):
+        choice.check_files()
     source = own or open_source(choice)
     try:
         return _chosen(choice, source), source.find_run(asked)
@@ -132,6 +134,8 @@ def gather(
             except GoemoError as error:
                 raise _about_paths([reference], choice, error) or error from None
             parts.append((own, Listing((named[reference],))))
+    if all(isinstance(part, files.FileSource) for part, _ in parts):
+        choice.check_files()
     source, listing = _joined(parts)
     places = {named[reference].id: place for place, reference in enumerate(claimed)}
     in_order = sorted(listing.runs, key=lambda run: places.get(run.id, len(places)))
