@@ -80,7 +80,7 @@ def separated_plain(mark: str) -> bytes:
         (separated(",").decode().encode("utf-16")[:-1], "is UTF-16 that is cut off or damaged"),
         (
             b'{"text": ["a", "b"], "n": [1]}',
-            "is JSON, but neither a list of objects nor columns of",
+            "is JSON, but neither a list of objects nor",
         ),
         (b"[]", "is JSON without a record"),
         (separated(",").decode().encode("utf-16-le"), "is UTF-16, not UTF-8"),
