@@ -25,13 +25,19 @@ from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 def signature(comparison: Comparison) -> str:
     """How the numbers were made, in one line of `key:value` pairs."""
     sizes = sorted({run.found.rows for run in comparison.runs})
+    given = len(comparison.with_probabilities) < len(comparison.runs)
     parts = {
         "goemo": __version__,
         "metrics": METRICS_VERSION,
         "split": comparison.split,
         "n": "-".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
         "labels": len(comparison.labels),
-        "threshold": "0.5,p>=t",
+        "threshold": ",".join(
+            (
+                *(("0.5", "p>=t") if comparison.with_probabilities else ()),
+                *(("as_predicted",) if given else ()),
+            )
+        ),
         "zero_division": 0,
         "ci": f"95%,bootstrap:{comparison.options.resamples}",
         "test": f"randomisation:{RANDOMISATIONS}",

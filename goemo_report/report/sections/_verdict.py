@@ -35,6 +35,8 @@ def verdict(comparison: Comparison) -> Callout:
         return Callout("verdict", text, (*tuned, _criterion(comparison), *_luck(comparison)))
     metric, *where = comparison.criterion.title.split(" at ")
     at = "".join(f" at {one}" for one in where).replace("at 0.5", "at threshold 0.5")
+    if at == " at threshold 0.5" and best not in comparison.with_probabilities:
+        at = ", labels as predicted"
     if metric.endswith(" as predicted"):
         metric, at = metric.removesuffix(" as predicted"), " as predicted"
     value = f"{metric} {comparison.score(best):.3f}{at}"

@@ -31,6 +31,32 @@ def sample(comparison: Comparison) -> str:
     return f"{comparison.split.capitalize()} split, n = {texts_range(comparison)} texts"
 
 
+def rule(comparison: Comparison, run: ComparedRun | None = None) -> str:
+    """How labels are predicted of all runs, or of one."""
+    runs = comparison.runs if run is None else (run,)
+    given = [one for one in runs if one not in comparison.with_probabilities]
+    if len(given) == len(runs):
+        return "labels as predicted"
+    return f"{AT_HALF}, labels without probabilities as predicted" if given else AT_HALF
+
+
+def rule_in_full(comparison: Comparison) -> str:
+    """The same as sentences."""
+    given = "Labels without probabilities are taken as predicted."
+    if not comparison.with_probabilities:
+        return given
+    at = (
+        "A label is predicted where its probability is at least the threshold; where nothing else "
+        "is said, that is 0.5."
+    )
+    return at if len(comparison.with_probabilities) == len(comparison.runs) else f"{at} {given}"
+
+
+def measured(comparison: Comparison, run: ComparedRun | None = None) -> str:
+    """What was measured, and how labels are predicted."""
+    return f"{sample(comparison)}, {rule(comparison, run)}"
+
+
 def texts_range(comparison: Comparison) -> str:
     """How many texts the runs were judged on: `5,427`, or `1,500 to 5,427`."""
     sizes = sorted({run.found.rows for run in comparison.runs})

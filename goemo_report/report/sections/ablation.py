@@ -10,7 +10,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.report.document import Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout, difference_cell, run_cell
-from goemo_report.report.sections._words import AT_HALF, METRIC_TITLES, sample
+from goemo_report.report.sections._words import METRIC_TITLES, measured
 from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
 
 ORDER = 55
@@ -57,7 +57,7 @@ def build(comparison: Comparison) -> Section | None:
         callout("note", "How to read them:", notes),
         lead="Runs tagged ablation, each against the run whose config is nearest, with the change "
         "between them.",
-        method=f"{sample(comparison)}, {AT_HALF}; paired as in Differences. Verdict: "
+        method=f"{measured(comparison)}; paired as in Differences. Verdict: "
         f"{VERDICT_RULE}. One seed each, where nothing else is said: a difference holds for these "
         "two runs, and another seed may move it. Seeds and environment are not counted as "
         "changes, nor are keys that follow from another (number of labels, parameters, samples).",

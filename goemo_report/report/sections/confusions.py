@@ -10,7 +10,7 @@ from goemo_report.analysis.multilabel import confusion, cooccurrence
 from goemo_report.comparison import Comparison
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.report.document import Column, Heatmap, Section, Table
-from goemo_report.report.sections._words import AT_HALF, sample
+from goemo_report.report.sections._words import measured
 from goemo_report.results import SplitResult
 
 ORDER = 85
@@ -31,7 +31,7 @@ def build(comparison: Comparison) -> Section:
         "Confusions",
         _instead(best.found, predicted),
         _lift(best.found, predicted),
-        method=f"{best.name}. {sample(comparison)}, {AT_HALF}. Instead of: a text that misses "
+        method=f"{best.name}. {measured(comparison, best)}. Instead of: a text that misses "
         "label A and wrongly gets B counts for (A, B), by 1/m where it wrongly gets m labels. "
         "Lift: how much more often two labels stand together than if they knew nothing of each "
         "other, as log2, with half a text added; shown is that of the predictions minus that of "

@@ -26,13 +26,12 @@ from goemo_report.report.sections._tables import (
 )
 from goemo_report.report.sections._verdict import gains
 from goemo_report.report.sections._words import (
-    AT_HALF,
     METRIC_TITLES,
     SMALLEST_P,
     chance,
+    measured,
     resampling_text,
     same_recipe,
-    sample,
     side,
     verdict_word,
 )
@@ -46,6 +45,11 @@ from goemo_report.statistics.differences import (
 ORDER = 30
 CHAPTER = "Where it differs"
 SHOWN: Final = tuple(one.key for one in READING_ORDER if one.average in one.metric.narrow)
+
+
+_TUNED: Final = (
+    " At tuned thresholds each run has its own; for macro F1 validation is resampled too."
+)
 
 
 def build(comparison: Comparison) -> Section | None:
@@ -77,10 +81,9 @@ def build(comparison: Comparison) -> Section | None:
         _per_class(comparison) if chosen else None,
         lead=f"A is {side(best)}, B is {whose} {side(other)}{one_of_each}. "
         + " ".join(gains(comparison)),
-        method=f"{sample(comparison)}, {AT_HALF}. {methods}. p-values of {comparison.nouns} are "
+        method=f"{measured(comparison)}. {methods}. p-values of {comparison.nouns} are "
         f"adjusted over all of them (Holm). {resampling_text(comparison)}; {SMALLEST_P}. Verdict: "
-        f"{VERDICT_RULE}. At tuned thresholds each run has its own; for macro F1 "
-        "validation is resampled too.",
+        f"{VERDICT_RULE}." + (_TUNED if comparison.with_probabilities else ""),
     )
 
 

@@ -17,7 +17,7 @@ from goemo_report.report.sections._tables import (
     label_table,
     run_columns,
 )
-from goemo_report.report.sections._words import AT_HALF, INTERVALS, sample
+from goemo_report.report.sections._words import INTERVALS, measured
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 40
@@ -39,7 +39,7 @@ def build(comparison: Comparison) -> Section:
         _never(comparison),
         _detail(best),
         *(_across(comparison, key) for key in ("precision", "recall") if several and few),
-        method=f"{sample(comparison)}, {AT_HALF}. {INTERVALS} Support: texts "
+        method=f"{measured(comparison)}. {INTERVALS} Support: texts "
         f"that carry the {labels.noun}. Intervals: {METHODS['class']}; {METHODS['auc']}; "
         f"{METHODS['average_precision']}. With little support intervals are wide: believe them.",
     )

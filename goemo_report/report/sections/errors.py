@@ -16,7 +16,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.report.document import Callout, Column, Row, Section, Table, Value
 from goemo_report.report.sections._recipes import drawn
 from goemo_report.report.sections._tables import label_column
-from goemo_report.report.sections._words import AT_HALF, sample, side
+from goemo_report.report.sections._words import measured, side
 
 ORDER = 80
 CHAPTER = "Errors"
@@ -38,7 +38,7 @@ def build(comparison: Comparison) -> Section | None:
         None if comparison.options.texts else without,
         _texts(comparison, limit),
         _suspects(comparison, limit),
-        method=f"{sample(comparison)}, {AT_HALF}. At most {limit} texts per {comparison.noun} and "
+        method=f"{measured(comparison)}. At most {limit} texts per {comparison.noun} and "
         "kind of mistake of A, and the texts on which A and B part most. Confidence: p for a false "
         "positive, 1 \u2212 p for a false negative. "
         "Suspected label errors: the runs' mean p is above the mean p of texts that carry the "

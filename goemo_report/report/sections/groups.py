@@ -11,7 +11,7 @@ from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import best_marks, run_columns
-from goemo_report.report.sections._words import AT_HALF, sample
+from goemo_report.report.sections._words import measured
 from goemo_report.statistics.intervals import analyse
 
 ORDER = 50
@@ -45,7 +45,7 @@ def build(comparison: Comparison) -> Section | None:
             rows=tuple(rows),
             row_groups=tuple(spans),
         ),
-        method=f"{sample(comparison)}, {AT_HALF}. A text has a group if it has any of its "
+        method=f"{measured(comparison)}. A text has a group if it has any of its "
         f"{comparison.label_set.nouns}, and is predicted to have one if any is predicted; the "
         f"group's probability is the largest of its members'. Groups as in {', '.join(sources)}. "
         "No model was trained on the groups.",

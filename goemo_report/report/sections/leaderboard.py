@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.report.document import PAGE_ROWS, Cell, Column, Section, Table
@@ -12,11 +15,11 @@ from goemo_report.report.sections._tables import (
     metric_column,
     run_table,
 )
-from goemo_report.report.sections._words import AT_HALF, INTERVALS, chance, sample, verdict_word
+from goemo_report.report.sections._words import INTERVALS, chance, measured, verdict_word
 
 ORDER = 20
 CHAPTER = "Answer"
-_REST = ("micro_f1", "micro_auc", "macro_auc")
+_AUC: Final = ("micro_auc", "macro_auc")
 
 
 def build(comparison: Comparison) -> Section:
@@ -25,9 +28,14 @@ def build(comparison: Comparison) -> Section:
         "leaderboard",
         "Leaderboard",
         _leaderboard(comparison),
-        method=f"{sample(comparison)}, {AT_HALF}. {INTERVALS} Differences and verdicts: paired on "
-        f"the same texts, macro F1 {comparison.at}. The interval of the tuned column holds the "
-        "uncertainty of the thresholds; that of a recipe's mean is for other seeds as well.",
+        method=f"{measured(comparison)}. {INTERVALS} Differences and verdicts: paired on "
+        f"the same texts, macro F1 {comparison.at}."
+        + (
+            " The interval of the tuned column holds the uncertainty of the thresholds; that of a "
+            "recipe's mean is for other seeds as well."
+            if comparison.with_probabilities
+            else " The interval of a recipe's mean is for other seeds as well."
+        ),
     )
 
 
@@ -36,23 +44,26 @@ def _leaderboard(comparison: Comparison) -> Table:
     differ = len(sizes) > 1 or not comparison.same_texts
     chosen = comparison.baseline_is_chosen
 
+    some = bool(comparison.with_probabilities)
+
+    def at_half(run: ComparedRun, key: str) -> Cell:
+        cell = metric_cell(run, key)
+        as_given = some and not run.predictions.has_probabilities
+        return replace(cell, note="labels as predicted") if as_given else cell
+
     def cells(run: ComparedRun) -> Cells:
         yield from (run.found.rows,) if differ else ()
-        yield (
-            metric_cell(run, TUNED_F1)
-            if run.tuned
-            else Cell(
-                None,
-                note="no validation predictions"
-                if run.predictions.has_probabilities
-                else "labels without probabilities",
-            )
-        )
-        yield metric_cell(run, "macro_f1")
+        why = "no validation predictions"
+        if not run.predictions.has_probabilities:
+            why = "labels without probabilities"
+        if some:
+            yield metric_cell(run, TUNED_F1) if run.tuned else Cell(None, note=why)
+        yield at_half(run, "macro_f1")
         if chosen:
             yield difference_cell(run.difference("macro_f1"), chance(comparison, run))
             yield verdict_word(comparison, run)
-        yield from (metric_cell(run, key) for key in _REST)
+        yield at_half(run, "micro_f1")
+        yield from (metric_cell(run, key) for key in _AUC if some)
 
     against = (
         Column("difference", f"to the baseline, {comparison.at}", "delta"),
@@ -69,14 +80,14 @@ def _leaderboard(comparison: Comparison) -> Table:
         ],
         (
             *((Column("texts", "texts", "integer"),) if differ else ()),
-            Column("tuned", "macro F1, tuned on validation", "number"),
+            *((Column("tuned", "macro F1, tuned on validation", "number"),) if some else ()),
             Column("macro_f1", f"macro F1 {comparison.at}", "number"),
             *(against if chosen else ()),
             Column("micro_f1", f"micro F1 {comparison.at}", "number"),
-            *map(metric_column, ("micro_auc", "macro_auc")),
+            *(map(metric_column, _AUC) if some else ()),
         ),
         cells,
-        {"tuned": TUNED_F1} | {key: key for key in ("macro_f1", *_REST)},
+        {"tuned": TUNED_F1} | {key: key for key in ("macro_f1", "micro_f1", *_AUC)},
         browse=len(comparison.runs) > PAGE_ROWS,
         caption="The runs were not judged on the same texts: each value is about the run's own "
         "texts."

@@ -8,7 +8,7 @@ from goemo_report.comparison import Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import METRICS_VERSION, ZERO_DIVISION_RULE
 from goemo_report.report.document import Section
-from goemo_report.report.sections._words import SMALLEST_P
+from goemo_report.report.sections._words import SMALLEST_P, rule_in_full
 from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.statistics.intervals import METHODS
 from goemo_report.statistics.seeds import SEED_METHOD
@@ -24,8 +24,7 @@ def build(comparison: Comparison) -> Section:
     sizes = listed(str(size) for size in sorted(labels))
     reading = (
         f"Every metric is recomputed from the prediction files of the {comparison.split} split "
-        f"({found.rows:,} texts in the baseline's file, {sizes} labels). A label is predicted "
-        "where its probability is at least the threshold; where nothing else is said, that is 0.5."
+        f"({found.rows:,} texts in the baseline's file, {sizes} labels). {rule_in_full(comparison)}"
     )
     averaging = (
         f"Macro is the plain mean over {nouns}, micro counts all text x {comparison.noun} pairs "

@@ -23,7 +23,7 @@ from goemo_report.report.sections._tables import (
     metric_column,
     run_table,
 )
-from goemo_report.report.sections._words import AT_HALF, sample
+from goemo_report.report.sections._words import measured
 
 ORDER = 125
 CHAPTER = "Appendix"
@@ -40,7 +40,7 @@ def build(comparison: Comparison) -> Section:
         _by_length(comparison),
         _behaviour(comparison),
         _combinations(comparison.best),
-        method=f"{sample(comparison)}, {AT_HALF}. Exact match: all "
+        method=f"{measured(comparison)}. Exact match: all "
         "labels right. Jaccard: shared over united labels, mean over texts. Hamming loss: share "
         "of wrong pairs. Words are split at white space.",
     )

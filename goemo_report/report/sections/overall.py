@@ -19,7 +19,7 @@ from goemo_report.report.sections._tables import (
     metric_column,
     run_table,
 )
-from goemo_report.report.sections._words import AT_HALF, INTERVALS, sample
+from goemo_report.report.sections._words import INTERVALS, measured
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 120
@@ -46,7 +46,7 @@ def build(comparison: Comparison) -> Section:
         _without_probabilities(comparison),
         _without_auc(comparison),
         lead=f"Recomputed from the predictions; the best value of each is marked. {INTERVALS}",
-        method=f"{sample(comparison)}, {AT_HALF}; AUC and AP "
+        method=f"{measured(comparison)}; AUC and AP "
         f"(average precision) need no threshold. {ZERO_DIVISION_RULE} Intervals: {methods}; "
         f"{plural(options.resamples, 'resample')}, seed {options.seed}.",
     )

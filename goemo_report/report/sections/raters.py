@@ -7,7 +7,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import Cells, label_table, run_columns
-from goemo_report.report.sections._words import AT_HALF, HELD_OUT, sample
+from goemo_report.report.sections._words import HELD_OUT, measured
 from goemo_report.statistics.intervals import Interval
 
 ORDER = 45
@@ -26,7 +26,7 @@ def build(comparison: Comparison) -> Section | None:
         _left_out(runs[0][1]),
         _labels(comparison, runs),
         lead=_lead(*runs[0]),
-        method=f"{sample(comparison)}, {AT_HALF}; {RATERS_METHOD}. Of {comparison.ratings.source}: "
+        method=f"{measured(comparison)}; {RATERS_METHOD}. Of {comparison.ratings.source}: "
         f"{plural(len(comparison.ratings), 'rating')}"
         f"{_words(comparison.ratings.unclear, 'left out that call the text too unclear')}"
         f"{_words(comparison.ratings.repeated, 'left out that repeat a rater and text')}. "

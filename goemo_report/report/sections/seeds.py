@@ -10,7 +10,7 @@ from goemo_report.comparison import Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout
-from goemo_report.report.sections._words import METRIC_TITLES, p_text, sample
+from goemo_report.report.sections._words import METRIC_TITLES, measured, p_text
 from goemo_report.statistics.seeds import (
     SEED_METHOD,
     SeedDifference,
@@ -41,8 +41,14 @@ def build(comparison: Comparison) -> Section | None:
         Callout("note", f"{single} {whose}") if single else None,
         lead="Runs whose config differs only in the random seed. Differences between "
         "groups hold for other seeds and other texts; the intervals elsewhere are about the texts.",
-        method=f"{sample(comparison)}, threshold 0.5; tuned: each run's own thresholds per "
-        f"{comparison.noun}, from its validation split, which is resampled too. {SEED_METHOD}. "
+        method=f"{measured(comparison)}"
+        + (
+            f"; tuned: each run's own thresholds per {comparison.noun}, from its validation split, "
+            "which is resampled too. "
+            if comparison.with_probabilities
+            else ". "
+        )
+        + f"{SEED_METHOD}. "
         "p-values are not adjusted for the number of metrics. The range is the smallest and the "
         "largest value, not an interval.",
     )

@@ -24,7 +24,7 @@ from goemo_report.report.document import (
 from goemo_report.report.sections._recipes import colour, drawn, name
 from goemo_report.report.sections._tables import number, with_interval
 from goemo_report.report.sections._verdict import verdict
-from goemo_report.report.sections._words import SMALLEST_P, resampling_text
+from goemo_report.report.sections._words import SMALLEST_P, resampling_text, rule
 
 ORDER = 10
 CHAPTER = "Answer"
@@ -42,14 +42,15 @@ class Warned(NamedTuple):
 
 def build(comparison: Comparison) -> Section:
     """The verdict, the recipes as a forest plot, and one line of warnings."""
+    at = "predicted at p \u2265 threshold; " if comparison.with_probabilities else ""
     return Section.of(
         "summary",
         "Answer",
         verdict(comparison),
         _forest(comparison),
         _warnings(comparison),
-        method=f"Judged on the {comparison.split} split by {comparison.criterion.title}; predicted "
-        "at p \u2265 threshold; paired on the same texts: interval and p from a randomisation test "
+        method=f"Judged on the {comparison.split} split by {comparison.criterion.title}; {at}"
+        "paired on the same texts: interval and p from a randomisation test "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "
         "excludes zero and p < 0.05. That is about the texts. Over seeds: Student's t with "
         "the variance over seeds and over texts, see Seeds.",
@@ -70,7 +71,8 @@ def _forest(comparison: Comparison) -> Plot:
     ]
     left_out = len(comparison.recipes) - len(recipes)
     tuned = any(recipe.values(TUNED_F1) for recipe in recipes)
-    caption = "Threshold 0.5."
+    how = rule(comparison)
+    caption = f"{how[0].upper()}{how[1:]}."
     if tuned:
         caption = "Upper, filled: thresholds tuned on validation. Lower, hollow: 0.5."
     several = any(len(recipe.values(key)) > 1 for recipe in recipes for key, *_ in _THRESHOLDS)
