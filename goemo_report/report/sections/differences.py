@@ -138,7 +138,7 @@ def _per_label(
         alt=f"Difference in F1 of each {comparison.noun} with its 95% interval, the largest gain "
         f"on top: {sum(clear[one] for one in labels if gaps[one] > 0)} better and "
         f"{sum(clear[one] for one in labels if gaps[one] < 0)} worse by more than noise.",
-        x=Axis("F1 of A minus F1 of B, at 0.5"),
+        x=Axis(f"F1 of A minus F1 of B, {comparison.at}"),
         y=Axis("", "category", categories=tuple(labels)),
         series=tuple(one for one in series if one.x),
         table=table,

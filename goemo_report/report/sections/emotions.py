@@ -152,7 +152,7 @@ def _never(comparison: Comparison) -> Heatmap | None:
     more = f" {len(found) - len(shown)} more runs: JSON." if len(found) > len(shown) else ""
     return Heatmap(
         id="emotions-never",
-        title=f"{comparison.nouns.capitalize()} that a run never predicts at 0.5",
+        title=f"{comparison.nouns.capitalize()} that a run never predicts {comparison.at}",
         alt=f"A dot where a run (row) never predicts {comparison.label_set.a_noun} (column): "
         + "; ".join(f"{run.short} {listed(never, 4)}" for run, never in shown.items())
         + ".",

@@ -30,7 +30,7 @@ ORDER = 10
 CHAPTER = "Answer"
 _MOST_KINDS: Final = 6
 _OFFSET: Final = 0.17
-_THRESHOLDS: Final = ((TUNED_F1, "tuned", -_OFFSET), ("macro_f1", "at 0.5", _OFFSET))
+_THRESHOLDS: Final = ((TUNED_F1, -_OFFSET), ("macro_f1", _OFFSET))
 
 
 class Warned(NamedTuple):
@@ -66,8 +66,8 @@ def _forest(comparison: Comparison) -> Plot:
     series = [
         one
         for row, recipe in enumerate(recipes)
-        for key, words, shift in _THRESHOLDS
-        for one in _points(comparison, recipe, key, words, row + shift)
+        for key, shift in _THRESHOLDS
+        for one in _points(comparison, recipe, key, row + shift)
     ]
     left_out = len(comparison.recipes) - len(recipes)
     tuned = any(recipe.values(TUNED_F1) for recipe in recipes)
@@ -86,7 +86,7 @@ def _forest(comparison: Comparison) -> Plot:
         id="summary-forest",
         title=f"Macro F1 of each recipe, {comparison.split} split",
         alt=f"Macro F1 of {plural(len(recipes), 'recipe')}, best first, with 95% intervals: "
-        + "; ".join(f"{name(one)} {_told(one)}" for one in recipes)
+        + "; ".join(f"{name(one)} {_told(comparison, one)}" for one in recipes)
         + ".",
         x=Axis("macro F1"),
         y=Axis("", ticks=tuple((float(row), name(one)) for row, one in enumerate(recipes))),
@@ -99,20 +99,25 @@ def _forest(comparison: Comparison) -> Plot:
     )
 
 
-def _told(recipe: Recipe) -> str:
-    known = ((key, words) for key, words, _ in _THRESHOLDS if recipe.values(key))
-    return ", ".join(f"{recipe.mean(key):.3f} {words}" for key, words in known)
+def _how(comparison: Comparison, recipe: Recipe, key: str) -> str:
+    if key == TUNED_F1:
+        return "tuned"
+    given = all(one not in comparison.with_probabilities for one in recipe.runs)
+    return "as predicted" if given else "at 0.5"
 
 
-def _points(
-    comparison: Comparison, recipe: Recipe, key: str, words: str, row: float
-) -> Iterator[Series]:
+def _told(comparison: Comparison, recipe: Recipe) -> str:
+    known = (key for key, _ in _THRESHOLDS if recipe.values(key))
+    return ", ".join(f"{recipe.mean(key):.3f} {_how(comparison, recipe, key)}" for key in known)
+
+
+def _points(comparison: Comparison, recipe: Recipe, key: str, row: float) -> Iterator[Series]:
     values, tint = recipe.values(key), colour(comparison, recipe)
     if not values:
         return
     found, mean = recipe.interval(key), recipe.mean(key)
     yield Series(
-        f"{name(recipe)}, {words}",
+        f"{name(recipe)}, {_how(comparison, recipe, key)}",
         (mean,),
         (row,),
         "points",
@@ -126,13 +131,15 @@ def _points(
 
 
 def _table(comparison: Comparison) -> Table:
+    keys = (TUNED_F1, "macro_f1") if comparison.with_probabilities else ("macro_f1",)
+
     def row(recipe: Recipe) -> Row:
         means = (
             with_interval(
                 number(recipe.mean(key)) if recipe.values(key) else None,
                 recipe.interval(key),
             )
-            for key, *_ in _THRESHOLDS
+            for key in keys
         )
         return (name(recipe), len(recipe.group.by_seed) or None, *means)
 
@@ -142,7 +149,7 @@ def _table(comparison: Comparison) -> Table:
         columns=(
             Column("recipe", "recipe"),
             Column("seeds", "seeds", "integer"),
-            Column("tuned", "macro F1, tuned", "number"),
+            *((Column("tuned", "macro F1, tuned", "number"),) if len(keys) > 1 else ()),
             Column("macro_f1", f"macro F1 {comparison.at}", "number"),
         ),
         rows=tuple(map(row, comparison.ranked_recipes)),
