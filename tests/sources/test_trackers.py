@@ -9,7 +9,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -211,6 +215,78 @@ def test_mlflow_database_holds_what_was_logged(tmp_path: Path) -> None:
                      (str(tmp_path),))  # fmt: skip
     base.close()
     holds_what_was_logged(f"mlflow:{tmp_path}")
+
+
+class _Rest(BaseHTTPRequestHandler):
+    """MLflow's REST API over its own store: the answers are its messages, a page at a time."""
+
+    client: Any
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("experiments/search"):
+            found, key = self.client.search_experiments(), "experiments"
+        else:
+            found, key = self.client.search_runs(
+                asked["experiment_ids"], asked.get("filter", ""), max_results=1,
+                order_by=asked["order_by"], page_token=asked.get("page_token"),
+            ), "runs"  # fmt: skip
+        token = found.token.decode() if isinstance(found.token, bytes) else found.token or ""
+        self.reply({key: list(map(as_json, found)), "next_page_token": token})
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        if path == "/get-artifact":
+            run = self.client.get_run(asked["run_uuid"])
+            self.send((Path(urlsplit(run.info.artifact_uri).path) / asked["path"]).read_bytes())
+        elif path.endswith("artifacts/list"):
+            found = self.client.list_artifacts(asked["run_id"], asked.get("path"))
+            self.reply({"files": list(map(as_json, found))})
+        else:
+            found = self.client.get_metric_history(asked["run_id"], asked["metric_key"])
+            self.reply({"metrics": list(map(as_json, found))})
+
+    def reply(self, value: Any) -> None:
+        self.send(json.dumps(value).encode())
+
+    def send(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def as_json(entity: Any) -> Any:
+    from mlflow.utils.proto_json_utils import message_to_json
+
+    return json.loads(message_to_json(entity.to_proto()))
+
+
+@pytest.mark.slow
+def test_an_mlflow_server_holds_what_was_logged(
+    tracked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"file:{tracked / 'mlruns'}")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (_Rest,), {"client": client}))
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    source = f"mlflow:http://127.0.0.1:{server.server_address[1]}"
+    try:
+        holds_what_was_logged(source)
+        every = gr.runs(source=source, everything=True)
+        assert [run.name for run in every] == [*(run.model for run in RUNS), "broken"]
+        assert every[0].summary["odd"] == float("inf")
+        assert [run.name for run in gr.runs(source=source, limit=1, everything=True)] == ["broken"]
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_server_that_refuses_gets_no_key_printed(monkeypatch: pytest.MonkeyPatch) -> None:
