@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
+_INDENTATION: Final = re.compile("^ +", re.MULTILINE)
 _IN_WHEEL: Final = _PACKAGE / "templates"
 _IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
 
@@ -31,10 +33,10 @@ def environment() -> Environment:
 
 
 def read_template(name: str) -> str:
-    """A style sheet or script as it is."""
+    """A style sheet or script, without its indentation: a report carries it each time."""
     loader = environment().loader
     assert loader is not None  # noqa: S101 # set in environment()
-    return loader.get_source(environment(), name)[0]
+    return _INDENTATION.sub("", loader.get_source(environment(), name)[0])
 
 
 def script() -> str:

@@ -30,7 +30,7 @@ MOST_COUNTED: Final = 24
 """Runs whose counts a page holds; of others it has those at 0.5."""
 _LIKELY: Final = 10
 """The cut from which the page knows the labels of each text, higher where these were too many."""
-_LIKELY_LABELS: Final = 2.5
+_LIKELY_LABELS: Final = 2
 _SECTIONS: Final = frozenset({"differences", "emotions", "thresholds", "errors"})
 _METRICS: Final = ("macro_f1", "micro_f1")
 _LONGEST: Final = 80

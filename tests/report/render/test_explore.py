@@ -76,7 +76,7 @@ def test_metrics_at_any_cut_are_those_of_python(opened: Opened, comparison: Comp
     for run in comparison.runs:
         truth, p = run.predictions.truth, run.predictions.probabilities
         k = truth.shape[1]
-        for cuts in (np.full(k, 0), np.full(k, 50), np.full(k, 100), random.integers(30, 90, k)):
+        for cuts in (np.full(k, 0), np.full(k, 50), np.full(k, 100), random.integers(50, 90, k)):
             predicted = p >= cuts / 100
             found = _judged(opened, run.colour, (cuts / 100).tolist())
             expected = averages(truth, predicted)
@@ -282,3 +282,14 @@ def test_axe_finds_no_violation_in_what_the_script_makes(
             for node in one["nodes"][:3]
         ] == []
         page.context.close()
+
+
+def test_the_page_of_three_runs_is_below_700_kb() -> None:
+    wanted = [
+        OfflineRun(model=f"model-{n}", run_id=f"m{n}", quality=0.6 + 0.04 * n, seed=n, texts=5427)
+        for n in range(3)
+    ]
+    results = [run_result(run, number=number) for number, run in enumerate(wanted)]
+    found = compare(results, options=Options(resamples=20))
+    report = build_report(found, created_at=datetime(2026, 3, 14, tzinfo=UTC), command="")
+    assert len(render(report, "html").encode()) <= 700_000
