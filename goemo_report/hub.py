@@ -36,7 +36,7 @@ from goemo_report.formats.notebook import Told
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural, size
 from goemo_report.predictions import Predictions, understood, write_predictions
-from goemo_report.reading.columns import AS_FOUND, Reading
+from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.report.publish import date_of
 from goemo_report.report.render import render
 from goemo_report.report.sections import build_report

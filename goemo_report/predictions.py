@@ -32,7 +32,9 @@ from goemo_report.labels import Grouping, LabelSet, check_label
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.reading import cells
-from goemo_report.reading.columns import AS_FOUND, Reading, understand
+from goemo_report.reading.columns import understand
+from goemo_report.reading.likely import probabilities
+from goemo_report.reading.names import AS_FOUND, Reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +218,7 @@ def read_predictions(
     for block in blocks:
         truth = cells.labels(block, *found.truth, label_set, order)
         if found.probabilities:
-            likely = cells.probabilities(block, *found.probabilities, label_set.labels, order)
+            likely = probabilities(block, *found.probabilities, label_set.labels, order)
         if found.predicted:
             predicted = cells.labels(block, *found.predicted, label_set, order)
         else:

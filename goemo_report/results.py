@@ -35,7 +35,7 @@ from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import Predictions
-from goemo_report.reading.columns import AS_FOUND, Reading
+from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import (

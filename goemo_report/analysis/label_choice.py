@@ -24,7 +24,7 @@ from goemo_report.labels import (
     check_label,
 )
 from goemo_report.predictions import Predictions
-from goemo_report.reading.columns import AS_FOUND, Reading
+from goemo_report.reading.names import AS_FOUND, Reading
 
 KNOWN: Final[Mapping[str, tuple[LabelSet, ...]]] = {
     "goemotions": (GOEMOTIONS, WITHOUT_NEUTRAL),

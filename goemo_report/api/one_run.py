@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from goemo_report.checkpoints.verify import Changed, Verification
     from goemo_report.hub import Pushed
     from goemo_report.predictions import Predictions
-    from goemo_report.reading.columns import Reading
+    from goemo_report.reading.names import Reading
     from goemo_report.report.document import Table
     from goemo_report.results import RunResult
     from goemo_report.sources.model import ArtifactFile, ArtifactRef, History

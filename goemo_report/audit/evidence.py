@@ -20,7 +20,7 @@ from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, S
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
-from goemo_report.reading.columns import AS_FOUND, Reading
+from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.results import (
     PREDICTION_ROLES,
     LoggedArtifact,

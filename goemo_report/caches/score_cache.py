@@ -27,7 +27,7 @@ from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.reading.columns import AS_FOUND, Reading
+from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 
 FORMAT: Final = 4

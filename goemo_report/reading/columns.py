@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Final, NamedTuple
 
 from goemo_report.contract import PROBABILITY_PREFIX, PROBABILITY_PREFIXES
 from goemo_report.errors import DataError, argument
@@ -32,99 +30,22 @@ from goemo_report.labels import (
 )
 from goemo_report.reading import cells
 from goemo_report.reading.lists import is_nothing, listed
-
-TEXTS: Final = (
-    "text", "texts", "sentence", "sentences", "comment_text", "comment", "content", "tweet",
-    "input", "input_text", "document", "utterance", "message", "review",
-)  # fmt: skip
-IDS: Final = (
-    "id", "ids", "comment_id", "text_id", "example_id", "sample_id", "tweet_id", "row_id", "uid",
-    "guid", "idx", "index",
-)  # fmt: skip
-_TRUE: Final = (
-    "true_labels", "true_label", "true", "y_true", "labels", "label", "gold", "gold_labels",
-    "gold_label", "target", "targets", "actual", "ground_truth", "true_emotions", "emotions",
-    "emotion", "labels_true", "reference", "references",
-)  # fmt: skip
-_PREDICTED: Final = (
-    "pred_labels", "pred_label", "pred", "preds", "y_pred", "predicted", "predicted_labels",
-    "predicted_label", "prediction", "predictions", "pred_emotions", "labels_pred",
-    "predicted_emotions", "predicted_emotion", "prediction_labels",
-)  # fmt: skip
-_LISTS: Final = (
-    "pred_probs", "pred_prob", "probs", "prob", "proba", "probability", "probabilities",
-    "pred_probabilities", "y_prob", "y_probs", "y_proba", "y_score", "y_scores", "score", "scores",
-    "p", "confidence", "confidences",
-)  # fmt: skip
-_STEMS: Final = {
-    **dict.fromkeys(_LISTS, "prob"),
-    **dict.fromkeys((*_PREDICTED[:11], "predictions"), "pred"),
-    **dict.fromkeys(_TRUE[:13], "true"),
-}
-_STEM: Final = "|".join(sorted(_STEMS, key=len, reverse=True))
-_BEFORE: Final = re.compile(rf"(?:.*\.)?({_STEM})[_.\s:/-]+(.+)", re.IGNORECASE)
-_AFTER: Final = re.compile(rf"(.+?)[_.\s:/-]+({_STEM})", re.IGNORECASE)
-_GUIDES: Final = ("text", "true_labels", "pred_labels")
-_LABEL: Final = "{label}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a user says of prediction files, empty where nothing.
-
-    A file must have the labels of one of the `expected` sets, and they are in that one's order.
-    `true`, `pred` and `prob` name columns, or with `{label}` a column for each label. Those that
-    `settings` lists are of [tool.goemo.columns], and hold for the files that have these columns.
-    `cluster` names the column that says which texts belong together, where a file has it.
-    """
-
-    expected: tuple[LabelSet, ...] = ()
-    true: str = ""
-    pred: str = ""
-    prob: str = ""
-    settings: tuple[str, ...] = ()
-    cluster: str = ""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What tells it from others, for keys of caches; empty where nothing is said."""
-        said = (*(one.labels for one in self.expected), self.true, self.pred, self.prob)
-        held = (*said, self.settings) if any(said) else ()
-        return (*held, "cluster", self.cluster) if self.cluster else held
-
-
-AS_FOUND: Final = Reading()
-"""Nothing is said of the files."""
-
-
-class Labels(NamedTuple):
-    """Where true or predicted labels are: in one column, or in one of 0 and 1 for each label."""
-
-    places: tuple[int, ...]
-    kind: cells.Kind
-    named: tuple[str, ...] = ()
-
-
-class Numbers(NamedTuple):
-    """Where probabilities are: in a column for each label, or lists of them in one."""
-
-    places: tuple[int, ...]
-    named: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where the columns of a table are. `order` has the labels as lists in cells have them."""
-
-    label_set: LabelSet
-    order: tuple[str, ...]
-    text: int | None
-    id: int | None
-    truth: Labels
-    predicted: Labels | None
-    probabilities: Numbers | None
-    notes: tuple[str, ...]
-    cluster: int | None = None
+from goemo_report.reading.names import (
+    AFTER,
+    BEFORE,
+    GUIDES,
+    IDS,
+    LABEL,
+    LISTS,
+    PREDICTED,
+    STEMS,
+    TEXTS,
+    TRUE,
+    Columns,
+    Labels,
+    Numbers,
+    Reading,
+)
 
 
 def understand(table: Table, reading: Reading) -> tuple[Columns, Iterator[Block]]:
@@ -146,7 +67,7 @@ def seen(header: Sequence[str]) -> str:
     alike: dict[str, list[str]] = {}
     for name in header:
         stem, mark, _ = name.partition("_")
-        alike.setdefault(stem + mark if mark and name not in _GUIDES else name, []).append(name)
+        alike.setdefault(stem + mark if mark and name not in GUIDES else name, []).append(name)
     parts = [
         shown(names[0]) if len(names) == 1 else f"{len(names)} columns such as {shown(names[0])}"
         for names in alike.values()
@@ -221,15 +142,15 @@ class _Header:
         """Columns for each label, by what they hold and the form of their names."""
         found: dict[tuple[str, str], dict[str, int]] = {}
         for place, name in enumerate(self.header):
-            if self.plain[place] in {*_TRUE, *_PREDICTED, *_LISTS, *TEXTS, *IDS}:
+            if self.plain[place] in {*TRUE, *PREDICTED, *LISTS, *TEXTS, *IDS}:
                 continue
-            before, after = _BEFORE.fullmatch(name), _AFTER.fullmatch(name)
+            before, after = BEFORE.fullmatch(name), AFTER.fullmatch(name)
             if before:
-                form = f"{name[: before.start(2)]}{_LABEL}"
-                found.setdefault((_STEMS[before[1].lower()], form), {})[before[2]] = place
+                form = f"{name[: before.start(2)]}{LABEL}"
+                found.setdefault((STEMS[before[1].lower()], form), {})[before[2]] = place
             if after and not before:
-                form = f"{_LABEL}{name[after.end(1) :]}"
-                found.setdefault((_STEMS[after[2].lower()], form), {})[after[1]] = place
+                form = f"{LABEL}{name[after.end(1) :]}"
+                found.setdefault((STEMS[after[2].lower()], form), {})[after[1]] = place
         return {key: group for key, group in found.items() if len(group) >= 2}
 
     @cached_property
@@ -250,7 +171,7 @@ class _Header:
         asked: str = getattr(self.reading, kind)
         if not asked or kind not in self.reading.settings:
             return asked
-        if asked in self.header or (_LABEL in asked and len(self._matches(asked)) > 1):
+        if asked in self.header or (LABEL in asked and len(self._matches(asked)) > 1):
             return asked
         self.absent.append(f"tool.goemo.columns.{kind} names {shown(asked)}, which is not there")
         guides = f"{kind}_labels" in self.header if kind != "prob" else len(self.guides) > 1
@@ -265,7 +186,7 @@ class _Header:
         return found
 
     def _matches(self, pattern: str) -> dict[str, int]:
-        before, _, after = pattern.partition(_LABEL)
+        before, _, after = pattern.partition(LABEL)
         form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
         matched = ((form.fullmatch(name), place) for place, name in enumerate(self.header))
         found = {one[1]: place for one, place in matched if one}
@@ -280,7 +201,7 @@ class _Header:
         return self.header.index(column)
 
     def _no_column(self, column: str, option: str) -> DataError:
-        what = f"{self.source} has no column{'s' if _LABEL in column else ''} {shown(column)}"
+        what = f"{self.source} has no column{'s' if LABEL in column else ''} {shown(column)}"
         return DataError(f"{what}; it has {seen(self.header)}", f"Correct {argument(option)}")
 
     def _ambiguous(self, what: str, found: Sequence[str], option: str) -> DataError:
@@ -303,7 +224,7 @@ class _Header:
 
     def _probabilities(self) -> Numbers | None:
         asked = self._asked("prob")
-        if asked and _LABEL not in asked:
+        if asked and LABEL not in asked:
             return Numbers((self._named(asked, "prob"),))
         if asked:
             return self._one_each(self._matching(asked, "prob"))
@@ -319,7 +240,7 @@ class _Header:
             fractions = kind == "pred" and not self._are_marks(group)
             if kind == "prob" or fractions:
                 yield form, self._one_each(group)
-        for name in (*_LISTS, *_PREDICTED):
+        for name in (*LISTS, *PREDICTED):
             place = self.plain.index(name) if name in self.plain else None
             if place is None or not len(self._cells(place)):
                 continue
@@ -330,7 +251,7 @@ class _Header:
                 yield self.header[place], Numbers((place,))
         bare = self._bare()
         if bare and not self._are_marks(bare):
-            yield _LABEL, self._one_each(bare)
+            yield LABEL, self._one_each(bare)
 
     def _one_each(self, group: Mapping[str, int]) -> Numbers:
         return Numbers(tuple(group.values()), tuple(group))
@@ -353,14 +274,14 @@ class _Header:
 
     def _labels(self, kind: str, probabilities: Numbers | None) -> Labels | None:
         asked = self._asked(kind)
-        if asked and _LABEL in asked:
+        if asked and LABEL in asked:
             group = self._matching(asked, kind)
             if probabilities and probabilities.named:
                 self._paired(group, probabilities, asked=True)
             return _columns_of(group)
         if asked:
             return self._one_column(self._named(asked, kind))
-        names = _TRUE if kind == "true" else _PREDICTED
+        names = TRUE if kind == "true" else PREDICTED
         guides = self._first(names[:1])
         if guides is not None:
             return self._one_column(guides)
@@ -383,7 +304,7 @@ class _Header:
         if kind == "true":
             bare = self._bare(labels)
             if bare and not used & set(bare.values()):
-                found[_LABEL] = _columns_of(bare)
+                found[LABEL] = _columns_of(bare)
         if len(found) > 1:
             what = "true labels" if kind == "true" else "predicted labels"
             raise self._ambiguous(what, list(found), kind)
@@ -433,7 +354,7 @@ class _Header:
         """Raises DataError where the columns do not make predictions."""
         missing = [] if truth else ["true_labels"]
         if not probabilities:
-            each = f"{PROBABILITY_PREFIX}{_LABEL}"
+            each = f"{PROBABILITY_PREFIX}{LABEL}"
             if self.guides:
                 missing.append(f"{each} of a second label")
             elif not predicted:
@@ -455,13 +376,13 @@ class _Header:
                 return what, "Remove the spaces around the names of columns"
             if (count := self.header.count(name)) > 1:
                 return f"{count} columns are named {shown(name)}", "Give each a name of its own"
-        matched = [_BEFORE.fullmatch(name) or _AFTER.fullmatch(name) for name in self.header]
+        matched = [BEFORE.fullmatch(name) or AFTER.fullmatch(name) for name in self.header]
         named = [
-            next(part for part in one.groups() if part.lower() not in _STEMS)
+            next(part for part in one.groups() if part.lower() not in STEMS)
             for name, one in zip(self.plain, matched, strict=True)
             if one
-            and name not in {*_TRUE, *_PREDICTED, *_LISTS, *TEXTS, *IDS}
-            and any(part.lower() not in _STEMS for part in one.groups())
+            and name not in {*TRUE, *PREDICTED, *LISTS, *TEXTS, *IDS}
+            and any(part.lower() not in STEMS for part in one.groups())
         ]
         if len(named) > 1 and len(set(named)) == 1:
             what = f"only one label, {shown(named[0])}, has columns"

@@ -23,7 +23,7 @@ from goemo_report.errors import DataError, GoemoError, SettingsError
 from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, SENTIMENT, LabelSet
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
-from goemo_report.reading.columns import Reading
+from goemo_report.reading.names import Reading
 from goemo_report.results import RunResult
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result

@@ -15,7 +15,7 @@ from goemo_report.cli import goemo_report
 from goemo_report.labels import EMOTIONS
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.predictions import read_predictions
-from goemo_report.reading.columns import Reading
+from goemo_report.reading.names import Reading
 
 DOCS = Path(__file__).parents[2] / "docs" / "files.md"
 GENERATOR = np.random.default_rng(3)

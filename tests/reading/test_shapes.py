@@ -19,7 +19,7 @@ import pytest
 from goemo_report.errors import DataError
 from goemo_report.labels import EKMAN, EMOTIONS, WITHOUT_NEUTRAL, set_of
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
-from goemo_report.reading.columns import Reading
+from goemo_report.reading.names import Reading
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 ROWS = 30

@@ -1,0 +1,103 @@
+"""How columns of prediction tables are named, what a user says of them, and where they are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from goemo_report.labels import LabelSet
+from goemo_report.reading import cells
+
+TEXTS: Final = (
+    "text", "texts", "sentence", "sentences", "comment_text", "comment", "content", "tweet",
+    "input", "input_text", "document", "utterance", "message", "review",
+)  # fmt: skip
+IDS: Final = (
+    "id", "ids", "comment_id", "text_id", "example_id", "sample_id", "tweet_id", "row_id", "uid",
+    "guid", "idx", "index",
+)  # fmt: skip
+TRUE: Final = (
+    "true_labels", "true_label", "true", "y_true", "labels", "label", "gold", "gold_labels",
+    "gold_label", "target", "targets", "actual", "ground_truth", "true_emotions", "emotions",
+    "emotion", "labels_true", "reference", "references",
+)  # fmt: skip
+PREDICTED: Final = (
+    "pred_labels", "pred_label", "pred", "preds", "y_pred", "predicted", "predicted_labels",
+    "predicted_label", "prediction", "predictions", "pred_emotions", "labels_pred",
+    "predicted_emotions", "predicted_emotion", "prediction_labels",
+)  # fmt: skip
+LISTS: Final = (
+    "pred_probs", "pred_prob", "probs", "prob", "proba", "probability", "probabilities",
+    "pred_probabilities", "y_prob", "y_probs", "y_proba", "y_score", "y_scores", "score", "scores",
+    "p", "confidence", "confidences",
+)  # fmt: skip
+STEMS: Final = {
+    **dict.fromkeys(LISTS, "prob"),
+    **dict.fromkeys((*PREDICTED[:11], "predictions"), "pred"),
+    **dict.fromkeys(TRUE[:13], "true"),
+}
+STEM: Final = "|".join(sorted(STEMS, key=len, reverse=True))
+BEFORE: Final = re.compile(rf"(?:.*\.)?({STEM})[_.\s:/-]+(.+)", re.IGNORECASE)
+AFTER: Final = re.compile(rf"(.+?)[_.\s:/-]+({STEM})", re.IGNORECASE)
+GUIDES: Final = ("text", "true_labels", "pred_labels")
+LABEL: Final = "{label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user says of prediction files, empty where nothing.
+
+    A file must have the labels of one of the `expected` sets, and they are in that one's order.
+    `true`, `pred` and `prob` name columns, or with `{label}` a column for each label. Those that
+    `settings` lists are of [tool.goemo.columns], and hold for the files that have these columns.
+    `cluster` names the column that says which texts belong together, where a file has it.
+    """
+
+    expected: tuple[LabelSet, ...] = ()
+    true: str = ""
+    pred: str = ""
+    prob: str = ""
+    settings: tuple[str, ...] = ()
+    cluster: str = ""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others, for keys of caches; empty where nothing is said."""
+        said = (*(one.labels for one in self.expected), self.true, self.pred, self.prob)
+        held = (*said, self.settings) if any(said) else ()
+        return (*held, "cluster", self.cluster) if self.cluster else held
+
+
+AS_FOUND: Final = Reading()
+"""Nothing is said of the files."""
+
+
+class Labels(NamedTuple):
+    """Where true or predicted labels are: in one column, or in one of 0 and 1 for each label."""
+
+    places: tuple[int, ...]
+    kind: cells.Kind
+    named: tuple[str, ...] = ()
+
+
+class Numbers(NamedTuple):
+    """Where probabilities are: in a column for each label, or lists of them in one."""
+
+    places: tuple[int, ...]
+    named: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the columns of a table are. `order` has the labels as lists in cells have them."""
+
+    label_set: LabelSet
+    order: tuple[str, ...]
+    text: int | None
+    id: int | None
+    truth: Labels
+    predicted: Labels | None
+    probabilities: Numbers | None
+    notes: tuple[str, ...]
+    cluster: int | None = None
