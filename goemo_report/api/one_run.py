@@ -357,7 +357,7 @@ class Run:
         result = read.changed(choice.on)
         card = Card(result, license_id, base_model, name)
         notes = understood(read.files)
-        notes += [f"no {split} predictions: {why}" for split, why in result.problems.items()]
+        notes += [_about(split, why) for split, why in result.problems.items()]
         if license_id == UNKNOWN_LICENSE:
             notes.append(f"the card names no licence; give {argument('license_id')}")
         if card.base_model is None:
@@ -478,3 +478,9 @@ class Run:
         summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
         parts = notebook.table(("", ""), facts), notebook.table(("summary", "value"), summary)
         return notebook.page(f"Run {record.name}", *parts)
+
+
+def _about(split: str, why: str) -> str:
+    """Why a split is not there; a reason that says no more than that says it alone."""
+    missing = f"no {split} predictions"
+    return missing if why == f"has {missing}" else f"{missing}: {why}"
