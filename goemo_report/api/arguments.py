@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -86,8 +87,8 @@ def conditions(
     from goemo_report.sources.conditions import Condition, Order
     from goemo_report.sources.model import RunQuery
 
-    if limit is not None and limit < 1:
-        raise ArgumentError(f"limit is {limit}", "Give a number from 1 up")
+    if limit is not None and (not isinstance(limit, Integral) or limit < 1):
+        raise ArgumentError(f"limit is {limit!r}", "Give a whole number from 1 up")
     return RunQuery(
         **{f"{name}s": each(value) for name, value in names.items()},
         where=tuple(map(Condition.of, each(where))),
@@ -119,6 +120,8 @@ def chosen_labels(
     if labels is None or isinstance(labels, str | os.PathLike):
         named = os.fspath(labels or "")
         return label_choice(named, map_to or "", file.get("groups"), columns)
+    if not isinstance(labels, Iterable):
+        raise ArgumentError(f"labels is {labels!r}", "Give names, a file of them, or a set's name")
     found = label_choice("", map_to or "", file.get("groups"), columns)
     own = LabelSet.of(map(str, labels))
     return replace(found, reading=replace(found.reading, expected=(own,)))
@@ -150,4 +153,8 @@ def roles(only: Only) -> tuple[Role, ...]:
 
 def each(value: Names) -> tuple[str, ...]:
     """One name or several."""
-    return (value,) if isinstance(value, str) else tuple(value)
+    found = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    wrong = next((one for one in found if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise ArgumentError(f"{wrong!r} is no text", "Give one text, or several")
+    return found

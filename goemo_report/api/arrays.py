@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,6 +16,7 @@ from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.text import shown
 from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.predictions import Predictions, read_predictions
 
 Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, float] | None"
 _SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
@@ -83,6 +86,14 @@ def thresholds_of(
     if found.shape != (len(labels),):
         raise DataError(f"{found.shape} thresholds for {len(labels)} labels", "Give one a label")
     return found if named else found[[given.index(label) for label in labels]]
+
+
+def of_frame(frame: Any) -> Predictions:
+    """Predictions of a DataFrame, with the columns of a prediction file."""
+    with TemporaryDirectory(prefix="goemo-") as folder:
+        path = Path(folder, "frame.csv")
+        frame.to_csv(path, index=False)
+        return read_predictions(path, name="the DataFrame")
 
 
 # --- Rows and columns ----------------------------------------------------------------------

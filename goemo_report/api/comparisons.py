@@ -85,6 +85,10 @@ class Verdict(str):
         found.numbers = numbers
         return found
 
+    def __getnewargs__(self) -> Any:
+        """What a copy is made of."""
+        return str(self), self.numbers
+
 
 def _of_sound_runs(
     method: Callable[Concatenate[ComparisonResult, P], T],
@@ -502,7 +506,8 @@ def compare(
     """Compare runs, prediction files and predictions in memory, in any mixture.
 
     Args:
-        runs: what `runs` gives; one or several runs, predictions, RUN names or paths; or a
+        runs: what `runs` gives; one or several runs, predictions (or a DataFrame with the
+            columns of a prediction file), RUN names or paths; or a
             mapping from the names to use to any of these.
         others: more of them.
         baseline: id, name or path of the run that the others are held against; without it the

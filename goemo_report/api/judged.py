@@ -268,7 +268,7 @@ def _limits(kind: Kind, wanted: Limits) -> list[Limit]:
     from goemo_report.audit.limits import parse_limit
 
     if isinstance(wanted, Mapping):
-        wanted = [f"{metric}={float(value)!r}" for metric, value in wanted.items()]
+        wanted = [f"{metric}={value}" for metric, value in wanted.items()]
     return [parse_limit(kind, text) for text in each(wanted)]
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from goemo_report.api.arguments import Place
+from goemo_report.api.arrays import of_frame
 from goemo_report.api.one_run import Run
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
@@ -44,7 +45,7 @@ def items(
     """Each one that was asked for, with the name that it was given; what is no run is refused."""
     if isinstance(runs, Mapping):
         yield from ((str(name), _checked(item)) for name, item in runs.items())
-    elif isinstance(runs, Sequence) and not isinstance(runs, str):
+    elif isinstance(runs, Sequence | Iterator) and not isinstance(runs, str):
         yield from ((None, _checked(item)) for item in runs)
     else:
         yield None, _checked(runs)
@@ -81,6 +82,8 @@ def _found(name: str | None, places: Sequence[str], where: SourceChoice) -> Grou
 
 
 def _checked(item: Comparable) -> Comparable:
+    if hasattr(item, "to_csv"):  # a DataFrame
+        return of_frame(item)
     if not isinstance(item, Run | Predictions | str | os.PathLike):
         kind = type(item).__name__
         raise ArgumentError(f"a {kind} is no run", "Give runs, predictions, names or files")

@@ -9,8 +9,16 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.api.arguments import Labels, Names, Place, Shown, chosen_labels, settled
-from goemo_report.api.arrays import Threshold, arrays, thresholds_of
+from goemo_report.api.arguments import (
+    Labels,
+    Names,
+    Place,
+    Shown,
+    check_split,
+    chosen_labels,
+    settled,
+)
+from goemo_report.api.arrays import Threshold, arrays, of_frame, thresholds_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import DataError
 from goemo_report.formats import notebook
@@ -216,7 +224,10 @@ def score(
         return _evaluated(found.truth, found.probabilities, found.predicted, found.labels, cut)
     if y_true is not None or y_prob is not None or y_pred is not None:
         raise DataError("predictions and arrays were given", "Give one of the two")
+    check_split(split)
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
+    if hasattr(predictions, "to_csv"):  # a DataFrame
+        predictions = of_frame(predictions)
     if isinstance(predictions, Predictions):
         if choice.reading.expected and all(
             set(one.labels) != set(predictions.labels) for one in choice.reading.expected

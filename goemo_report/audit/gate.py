@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
@@ -265,7 +266,9 @@ def _audited(found: Audit, kind: str, text: str) -> Condition:
 
 def check_confidence(confidence: float | None) -> None:
     """Raise ArgumentError for a confidence that intervals cannot have."""
-    if confidence is not None and not 0.5 < confidence <= HIGHEST_CONFIDENCE:
+    if confidence is None:
+        return
+    if not isinstance(confidence, Real) or not 0.5 < confidence <= HIGHEST_CONFIDENCE:
         wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}"
         raise ArgumentError(f"{argument('confidence', confidence)} is not {wanted}", "Give 0.95")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import doctest
 import html
 import importlib
@@ -486,3 +487,34 @@ def test_errors_name_the_argument(
         call()
     assert named in str(caught.value)
     assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gr.runs("a.csv", limit="3"),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv", limit=2.5),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv", tag=3),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv").check(fail_under={"macro_f1": "high"}),  # type: ignore[dict-item]
+        lambda: gr.runs("a.csv").check(fail_under=0.4),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv").check(fail_under="macro_f1=0", confidence="0.9"),  # type: ignore[arg-type]
+        lambda: gr.read_predictions("a.csv", labels=3),  # type: ignore[arg-type]
+        lambda: gr.score("a.csv", split="dev"),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_one_line(
+    files: tuple[str, str], call: Callable[[], object]
+) -> None:
+    with pytest.raises(gr.ArgumentError):
+        call()
+
+
+def test_tables_in_memory_are_compared_and_results_are_copied(files: tuple[str, str]) -> None:
+    frame = gr.read_predictions("a.csv").to_frame()
+    c = gr.compare({"frame": frame, "file": "a.csv", "b": "b.csv"}, resamples=100)
+    values = c.leaderboard.set_index("run")["value"]
+    assert values["frame"] == values["file"] == gr.score(frame).overall["macro_f1"]
+    for copied in (pickle.loads(pickle.dumps(c)), copy.deepcopy(c)):
+        assert copied.verdict == c.verdict
+        assert copied.verdict.numbers == c.verdict.numbers
+    assert gr.compare((name for name in files), resamples=100).names == ("a", "b")  # type: ignore[arg-type]
