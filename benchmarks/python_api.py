@@ -77,7 +77,7 @@ def main() -> None:
         1 / (1 + np.exp(2 - 2.5 * truth - generator.normal(size=truth.shape))) for _ in range(2)
     ]
     prob = probs[0]
-    ours = best(lambda: gr.score(y_true=truth, y_prob=prob, labels=EMOTIONS))
+    ours = best(lambda: gr.score(y_true=truth, y_prob=prob, labels=EMOTIONS).scores)
     theirs = best(lambda: with_sklearn(truth, prob, prob >= 0.5))
     same = gr.score(y_true=truth, y_prob=prob, labels=EMOTIONS).overall
     expected = with_sklearn(truth, prob, prob >= 0.5)
