@@ -1,7 +1,7 @@
 """The action's step Judge: audits, checks and compares, and writes what is commented.
 
-`judge.py DIRECTORY` reads GOEMO_... from the environment. It ends with 0 whatever it found, so that
-the comment is written; the exit code to end with is the output `code`.
+`judge.py PLACE` reads GOEMO_... from the environment and writes to a new directory in PLACE. It
+ends with 0 whatever it found, so that the comment is written; the output `code` is the exit code.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 from goemo_report.report.render.text import markdown_text
 
@@ -105,9 +106,9 @@ def comment(found: Judgement, title: str) -> str:
     return text + "\n"
 
 
-def main(directory: Path) -> None:
+def main(place: Path) -> None:
     """Write the files, the step's outputs and the job's summary."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = Path(mkdtemp(prefix="goemo-report-", dir=place))
     found = judge(directory)
     text = comment(found, os.environ.get("GOEMO_TITLE", "Runs"))
     (directory / "comment.md").write_text(text, "utf-8")

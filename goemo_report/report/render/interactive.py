@@ -18,7 +18,7 @@ _SCALES: Final = {"sequential": "Blues", "diverging": "RdBu"}
 
 def plotly_figure(block: Plot | Heatmap) -> go.Figure:
     """A figure with the colours of a light page; needs the extra `goemo[figures]`."""
-    require_extra("a figure for notebooks", "plotly", extra="figures")
+    require_extra("an interactive figure", "plotly", extra="figures")
     from goemo_report.report.render.notebook_figure import NotebookFigure
 
     found = figure(block)
