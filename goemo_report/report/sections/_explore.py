@@ -54,7 +54,8 @@ def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[
     for at, run in enumerate(counted):
         own = {key: values[at] for key, values in differing.items() if values[at] is not None}
         runs[run.colour]["config"] = {
-            visible(key): shortened(visible(str(value)), _LONGEST) for key, value in own.items()
+            visible(key): shortened(visible(_setting(value)), _LONGEST)
+            for key, value in own.items()
         }
     for run in close:
         runs[run.colour]["likely"] = _likely(run)
@@ -188,6 +189,11 @@ def _rows_of(predictions: Predictions) -> Iterator[int]:
         rows = np.flatnonzero(column)
         yield len(rows)
         yield from (np.diff(rows, prepend=-1) - 1).tolist()
+
+
+def _setting(value: Any) -> str:
+    """A value of a config; of a number the digits that were meant, not those of binary."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _likely(run: ComparedRun) -> dict[str, Any]:

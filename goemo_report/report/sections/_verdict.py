@@ -189,10 +189,10 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
     role = "the baseline's" if chosen else "the next"
     key, title = comparison.criterion.key, comparison.criterion.title
     mean, others = comparison.standing.value or 0.0, comparison.standing.other_value or 0.0
-    over = f"(n = {len(best.seeds)})"
-    text = (
-        f"{best.title} is the best recipe{_where(comparison)} a mean {title} of {mean:.3f} {over}."
-    )
+    over = f"a mean {title} of {mean:.3f} (n = {len(best.seeds)})"
+    if len(best.seeds) == 1:
+        over = f"{title} of {mean:.3f} (one run)"
+    text = f"{best.title} is the best recipe{_where(comparison)} {over}."
     against = (
         f"{signed(mean - others)} against {role}, {other.title}, with {others:.3f} "
         f"(n = {len(other.seeds)}){_over(best, other, key)}"
