@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +31,17 @@ def private_cache(
 ) -> None:
     """Every test has a cache of its own: no score or file comes from another test or from home."""
     monkeypatch.setenv("GOEMO_CACHE_DIR", str(tmp_path_factory.mktemp("goemo-cache")))
+
+
+@pytest.fixture(autouse=True)
+def own_client() -> Iterator[None]:
+    """A client that ran in a test's own process serves no later test, nor what that starts."""
+    yield
+    if "WANDB_SERVICE" in os.environ:
+        import wandb
+
+        wandb.teardown()
+        os.environ.pop("WANDB_SERVICE", None)
 
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]

@@ -57,7 +57,7 @@ PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
 _FORMATS: Final = {
     ".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv", ".pdf": "pdf",
 }  # fmt: skip
-_FIGURES: Final = {"per-label": "emotions-heatmap", "differences": "differences-emotions-figure"}
+_FIGURES: Final = {"per-label": "labels-heatmap", "differences": "differences-figure"}
 _LOGGED_ONLY: Final = "No run has predictions: these are the figures that the runs logged"
 _BOUNDS: Final = ("value", "low", "high")
 _TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict")

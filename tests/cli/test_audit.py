@@ -157,10 +157,10 @@ def test_the_runs_that_publishing_made_are_not_audited(finished: Finished, tmp_p
     done = subprocess.run(report, env={**os.environ, **offline}, capture_output=True, text=True,
                           check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    listed = CliRunner().invoke(
-        goemo_report, ["runs", "--wandb-dir", str(copied), "--format", "json"]
-    )
-    assert len(json.loads(listed.stdout)["runs"]) == 2
+    for more, number in (((), 1), (("--with-reports",), 2)):
+        line = ["runs", "--wandb-dir", str(copied), "--format", "json", *more]
+        listed = CliRunner().invoke(goemo_report, line)
+        assert len(json.loads(listed.stdout)["runs"]) == number
     assert invoke("--wandb-dir", copied).exit_code == 0
     gate = ("check", "--wandb-dir", str(copied), "--fail-under", "macro_f1=0")
     assert CliRunner().invoke(goemo_report, gate).exit_code == 0

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import goemo_report as gr
 from goemo_report import demo, errors
-from goemo_report.cli.demo import command
+from goemo_report.cli import goemo_report
 from goemo_report.demo import Finished, Started, plan, train
 from goemo_report.errors import GoemoError
 
@@ -86,7 +86,7 @@ def test_without_the_trainer_made_up_predictions_are_compared(
 ) -> None:
     without_torch(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(command, [])
+    done = CliRunner().invoke(goemo_report, ["demo"])
     assert done.exit_code == 0, done.output
     assert done.stderr.startswith("these predictions are made up: goemo[train]")
     assert done.stdout.splitlines()[0] == "reports/demo.html"

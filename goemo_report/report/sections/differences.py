@@ -133,7 +133,7 @@ def _per_label(
         for run, gains in ((best, True), (other, False))
     )
     return Plot(
-        id="differences-emotions-figure",
+        id="differences-figure",
         title=f"F1 per {comparison.noun}: {side(best)} minus {side(other)}",
         alt=f"Difference in F1 of each {comparison.noun} with its 95% interval, the largest gain "
         f"on top: {sum(clear[one] for one in labels if gaps[one] > 0)} better and "

@@ -124,7 +124,7 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
     some = f" The best {len(shown)} of {len(comparison.runs)} runs." if left else ""
     f1_of = {run: [run.of_class("f1", label) for label in ordered] for run in shown}
     return Heatmap(
-        id="emotions-heatmap",
+        id="labels-heatmap",
         title=f"F1 of each {labels.noun} in each run",
         alt=f"Heatmap of F1: one row a run, one column {labels.a_noun}, ordered by {by}F1.",
         rows=tuple(run.short for run in shown),
@@ -151,7 +151,7 @@ def _never(comparison: Comparison) -> Heatmap | None:
     shown = dict(list(found.items())[:_MOST_ROWS])
     more = f" {len(found) - len(shown)} more runs: JSON." if len(found) > len(shown) else ""
     return Heatmap(
-        id="emotions-never",
+        id="labels-never",
         title=f"{comparison.nouns.capitalize()} that a run never predicts {comparison.at}",
         alt=f"A dot where a run (row) never predicts {comparison.label_set.a_noun} (column): "
         + "; ".join(f"{run.short} {listed(never, 4)}" for run, never in shown.items())

@@ -145,7 +145,7 @@ def test_another_pair_is_compared_with_the_intervals_that_are_known(
     page.get_by_label("A", exact=True).select_option(baseline.key)
     page.get_by_label("B", exact=True).select_option(other.key)
     assert f"a={baseline.key}" in page.url
-    assert not page.locator("#differences-emotions-figure").is_visible()
+    assert not page.locator("#differences-figure").is_visible()
     found = page.evaluate("() => goemo.differences(goemo.a(), goemo.b())")
     assert len(found) == len(comparison.labels)
     for row in found:
@@ -158,7 +158,7 @@ def test_another_pair_is_compared_with_the_intervals_that_are_known(
     assert page.locator("#a-to-b svg circle").count() == len(comparison.labels)
     while "a=" in page.url:
         page.go_back()
-    assert page.locator("#differences-emotions-figure").is_visible()
+    assert page.locator("#differences-figure").is_visible()
 
 
 def test_a_pair_that_was_not_tested_has_no_interval(browser: Browser, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_an_emotion_opens_from_its_row_and_its_dot_by_keyboard(
 ) -> None:
     page, best = opened.page, comparison.best
     dialog = page.get_by_role("dialog")
-    dot = page.locator("#differences-emotions-figure .opens:visible").first
+    dot = page.locator("#differences-figure .opens:visible").first
     label = str(dot.get_attribute("aria-label")).split(", ")[-1]
     dot.focus()
     page.keyboard.press("Enter")
