@@ -118,6 +118,7 @@ def test_the_trainer_gets_the_guides_metrics(folder: Path) -> None:
     assert 0 <= float(run(folder, "\n".join([TRAINER, *first, f"print({last})"]))) <= 1
 
 
+@pytest.mark.slow
 def test_a_typed_caller_passes_mypy(tmp_path: Path) -> None:
     """Strictly, as somebody's own code would be checked."""
     script = """
