@@ -161,9 +161,10 @@ class Table:
             fields = len(self.header) - len(names)
             yield from plain_rows(self.data, len(line) + 1, fields, len(names), _ROWS_AT_ONCE)
 
-    def _reader(self, at: int = 0) -> _Reader:
+    def _reader(self, at: int = 0, errors: str = "strict") -> _Reader:
         encoding = "utf-8" if at else "utf-8-sig"
-        text = io.TextIOWrapper(io.BytesIO(self.data[at:]), encoding=encoding, newline="")
+        data = io.BytesIO(self.data[at:])
+        text = io.TextIOWrapper(data, encoding=encoding, errors=errors, newline="")
         return csv.reader(text, delimiter=self.mark, strict=True)
 
     def _parsed(self, at: int = 0) -> Iterator[list[list[str]]]:
@@ -181,7 +182,7 @@ class Table:
 
     def _line(self, row: int | None) -> int:
         """Line on which a row starts (the header is row 0), or that which cannot be read."""
-        reader, count, before = self._reader(), 0, 0
+        reader, count, before = self._reader(errors="replace"), 0, 0  # others may follow the row
         with _any_length(), suppress(csv.Error):
             for cells in reader:
                 if cells and count == row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,9 @@ def test_parquet_is_read_without_pandas(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "p.parquet")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(probabilities.tolist())
+
+
+def test_a_row_is_refused_by_its_line_though_what_follows_cannot_be_read() -> None:
+    table = Table.of((HEADER + "\na,joy,0.5,0.5\nb,woe,0.5,0.5\n").encode(), "p.csv")
+    damaged = replace(table, data=table.data + b"\xff,joy,x,0.5\n")
+    assert "p.csv, line 3 (row 2), column" in str(damaged.refusal(1, "true_labels", "no", "Mend"))
