@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -32,6 +33,8 @@ from tests.synthetic import run_result
 
 
 def made(*arguments: object, cwd: Path) -> None:
+    if missing := [name for name in ("mlflow", "trackio") if find_spec(name) is None]:
+        pytest.skip(f"needs {' and '.join(missing)}, as beside the oldest wandb client")
     line = [sys.executable, "-m", "tests.sources.tracked_runs", *map(str, arguments)]
     quiet = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY), "HOME": str(cwd)}
     quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
