@@ -272,6 +272,7 @@ def _as_checkpoint(loaded: Checkpoint, path: Path) -> Checkpoint:
     import onnxruntime
     import torch
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -25,6 +25,8 @@ from tests.checkpoints.conftest import Tampered
 from tests.memory_source import MemorySource
 from tests.train.conftest import Finished
 
+onnxruntime.disable_telemetry_events()
+
 
 @pytest.fixture(scope="module")
 def exported(

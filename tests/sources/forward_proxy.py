@@ -42,8 +42,11 @@ def forward_proxy() -> Iterator[ForwardProxy]:
         do_GET = do_POST = forward  # noqa: N815 - http.server's names
 
         def do_CONNECT(self) -> None:
-            self.note()
             host, _, port = self.path.rpartition(":")
+            if host not in {"127.0.0.1", "localhost"}:  # telemetry of a library in this process
+                self.send_error(403)
+                return
+            self.note()
             with socket.create_connection((host, int(port))) as far, suppress(OSError):
                 self.send_response(200)
                 self.end_headers()
