@@ -44,7 +44,7 @@ class Api:
         }
         data = None if body is None else json.dumps({"body": body}).encode()
         request = Request(address, data, headers, method=method)  # noqa: S310 - GitHub's own
-        with urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
             return json.load(answer)
 
     def comments(self) -> Iterator[dict[str, Any]]:

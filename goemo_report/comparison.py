@@ -516,7 +516,7 @@ def compare(
             logged += [result] if result.logged else []
     if loaded.logged and not usable:
         return Comparison(
-            (), split, None, FIRST_RUN, (), None, tuple(absent), source,  # type: ignore[arg-type]  # see there
+            (), split, None, FIRST_RUN, (), None, tuple(absent), source,  # type: ignore[arg-type]  # no baseline
             options or Options(), tuple(sorted(logged, key=_creation)), loaded.notes,
         )  # fmt: skip
     if not usable:

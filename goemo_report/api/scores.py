@@ -20,7 +20,7 @@ from goemo_report.api.arguments import (
 )
 from goemo_report.api.arrays import Threshold, arrays, of_frame, thresholds_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
-from goemo_report.errors import DataError
+from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats import notebook
 from goemo_report.formats.files import named_path, user_path
 from goemo_report.metrics.arrays import BoolArray, FloatArray
@@ -152,8 +152,11 @@ def read_predictions(
 
     Raises:
         DataError: what cannot be read, naming file, line and column.
+        ArgumentError: `path` is no path.
 
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"path is of type {type(path).__name__}", "Give the path of a file")
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
     return choice.on(_read_file(path, name=name, reading=choice.reading))
 

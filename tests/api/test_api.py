@@ -498,6 +498,7 @@ def test_errors_name_the_argument(
         lambda: gr.runs("a.csv").check(fail_under=0.4),  # type: ignore[arg-type]
         lambda: gr.runs("a.csv").check(fail_under="macro_f1=0", confidence="0.9"),  # type: ignore[arg-type]
         lambda: gr.read_predictions("a.csv", labels=3),  # type: ignore[arg-type]
+        lambda: gr.read_predictions(None),  # type: ignore[arg-type]
         lambda: gr.score("a.csv", split="dev"),  # type: ignore[arg-type]
     ],
 )
