@@ -177,6 +177,8 @@ class Heatmap:
     column_title: str = ""
     bound: float | None = None
     """Where the scale ends; values beyond are drawn like it."""
+    ends: tuple[str, str] = ("", "")
+    """What the two ends of the scale mean, where their values do not say it."""
     hatched: frozenset[tuple[int, int]] = frozenset()
     """Cells (row, column) that rest on too little to be read."""
     dots: bool = False

@@ -244,7 +244,7 @@ def _heatmap(block: Heatmap) -> Figure:
         "ygap": 1,
         "hoverongaps": False,
         "hovertemplate": f"%{{y}}<br>%{{x}}<br><b>%{{z:.{block.digits + 1}f}}</b><extra></extra>",
-        "meta": {"scale": block.scale, "digits": block.digits},
+        "meta": {"scale": block.scale, "digits": block.digits, "ends": list(block.ends)},
     }
     bound = block.bound or max(finite, default=0.0) or 1.0
     if block.scale == "diverging":

@@ -19,11 +19,13 @@ from goemo_report.report.render.svg_marks import (
     Trace,
     colour_class,
     dashes,
+    heat_ends,
     is_band,
     mark,
     name_of,
     path_through,
     px,
+    shade_of,
     symbol_at,
     symbol_of,
     text_at,
@@ -34,6 +36,8 @@ WIDE: Final = 720
 SMALL: Final = 350
 """Pixels across a figure of each shape; a phone has as many as a small one needs."""
 _ROW: Final = 18  # of a legend
+_KEY: Final = 12  # of a step of a heat map's scale
+_STEPS: Final = 11
 _END_LABELS: Final = 8  # lines of a wide figure that are named at their ends
 
 
@@ -50,7 +54,7 @@ def svg(
         f'{html_text(title)}</title><desc id="{identifier}-d">{html_text(alt)}</desc>'
     )
     style = f"<style>{standalone_style()}</style>" if standalone else ""
-    parts = (_frame(canvas), *(mark(canvas, trace) for trace in canvas.traces))
+    parts = (_frame(canvas), *(mark(canvas, trace) for trace in canvas.traces), _key(canvas))
     return "".join([head, style, *parts, _names(canvas), "</svg>"])
 
 
@@ -67,7 +71,7 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
     x_axis, y_axis = layout["xaxis"], layout["yaxis"]
     probe = scale(y_axis, ys, 0, 1)
     left = _left(probe, y_axis, width)
-    right = 14.0
+    right = 16.0
     if ends:
         right = min(0.3 * width, 16 + LETTER * max(len(name_of(t)) for t in named))
     top = 10.0 if ends else 10 + _ROW * len(list(_legend_rows(named, width)))
@@ -78,6 +82,9 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
     if x_axis.get("side") == "top":
         top += slanted
         bottom = 24.0
+        right = max(right, 0.64 * LETTER * max(map(len, _last_name(x_axis, xs)), default=0))
+    elif _has_key(traces):
+        top += _ROW
     height = top + inner + bottom
     x = scale(x_axis, xs, left, width - right)
     y = scale(y_axis, ys, top + inner, top)
@@ -98,10 +105,45 @@ def _drawn(traces: Sequence[Trace], key: str) -> Iterator[Any]:
             yield 0
 
 
+def _last_name(axis: dict[str, Any], values: Sequence[Any]) -> tuple[str, ...]:
+    """The name of the last category, which leans out of the frame."""
+    return scale(axis, values, 0, 1).categories[-1:]
+
+
+def _has_key(traces: Sequence[Trace]) -> bool:
+    """Whether a heat map needs its scale told: the values do not stand in its cells."""
+    return any(t["type"] == "heatmap" and "texttemplate" not in t for t in traces)
+
+
+def _key(canvas: Canvas) -> str:
+    """The scale of a heat map: its colours between what its two ends mean."""
+    if not _has_key(canvas.traces):
+        return ""
+    trace = canvas.traces[0]
+    meta, ends = trace["meta"], heat_ends(trace)
+    first, last = (
+        word or f"{value:.{meta['digits']}f}".replace("-", "\u2212")
+        for word, value in zip(meta["ends"], ends, strict=True)
+    )
+    above = canvas.layout["xaxis"].get("side") != "top"
+    y = 4.0 if above else canvas.height - 16
+    x = canvas.x.start + LETTER * len(first) + 6
+    shades = (
+        shade_of(ends[0] + (ends[1] - ends[0]) * at / (_STEPS - 1), ends, meta["scale"])
+        for at in range(_STEPS)
+    )
+    boxes = (
+        f'<path class="{shade}" d="M{px(x + _KEY * at)} {px(y)}h{_KEY}v10h-{_KEY}z"/>'
+        for at, shade in enumerate(shades)
+    )
+    right = text_at(x + _KEY * _STEPS + 6, y + 9, last, "")
+    return "".join([text_at(x - 6, y + 9, first, ' class="e"'), *boxes, right])
+
+
 def _left(y: Scale, axis: dict[str, Any], width: float) -> float:
     longest = max((len(text) for _, text in y.ticks), default=1)
     title = 16 if axis["title"]["text"] else 0
-    return min(0.42 * width, 12 + LETTER * longest + title)
+    return min(0.42 * width, 14 + LETTER * longest + title)
 
 
 def _bottom(x: Scale, axis: dict[str, Any], room: float) -> tuple[float, float]:
@@ -109,7 +151,7 @@ def _bottom(x: Scale, axis: dict[str, Any], room: float) -> tuple[float, float]:
     title = 18 if axis["title"]["text"] else 0
     longest = max((len(text) for _, text in x.ticks), default=1)
     if x.categories and longest * LETTER > room / max(1, len(x.categories)):
-        slanted = min(110.0, longest * 5.0) + 8
+        slanted = min(110.0, longest * 5.0) + 14
         return slanted + title, slanted + title
     return 22 + title, 24.0
 

@@ -145,10 +145,7 @@ def _bars(canvas: Canvas, trace: Trace) -> Iterator[str]:
 
 def _heatmap(canvas: Canvas, trace: Trace) -> str:
     x, y, meta = canvas.x, canvas.y, trace["meta"]
-    known = [v for row in trace["z"] for v in row if v is not None]
-    low = trace.get("zmin", min(known, default=0.0))
-    high = trace.get("zmax", max(known, default=1.0))
-    cells: dict[str, list[str]] = {}
+    ends, cells = heat_ends(trace), dict[str, list[str]]()
     texts, hatched = [], []
     unread = {tuple(one) for one in meta.get("hatched", ())}
     for i, (row, values) in enumerate(zip(trace["y"], trace["z"], strict=True)):
@@ -163,7 +160,7 @@ def _heatmap(canvas: Canvas, trace: Trace) -> str:
                     f"M{px(left)} {px(top + y.step - 1)}l{px(x.step - 1)} {px(1 - y.step)}"
                 )
             elif value is not None:
-                name = _shade(value, low, high, diverging=meta["scale"] == "diverging")
+                name = shade_of(value, ends, meta["scale"])
                 cells.setdefault(name, []).append(box)
                 if "texttemplate" in trace or x.step >= 34:
                     light = name[2:] and int(name[2:]) >= SHADES // 2 + 1
@@ -184,9 +181,20 @@ def _heatmap(canvas: Canvas, trace: Trace) -> str:
     return "".join([*parts, *texts])
 
 
-def _shade(value: float, low: float, high: float, *, diverging: bool) -> str:
+def heat_ends(trace: Trace) -> tuple[float, float]:
+    """The values at the two ends of a heat map's scale."""
+    known = [value for row in trace["z"] for value in row if value is not None]
+    low, high = trace.get("zmin"), trace.get("zmax")
+    return (
+        min(known, default=0.0) if low is None else low,
+        max(known, default=1.0) if high is None else high,
+    )
+
+
+def shade_of(value: float, ends: tuple[float, float], scale: str) -> str:
     """Class of a cell: `hs0` to `hs10`, or `hp` above zero and `hq` below."""
-    if diverging:
+    low, high = ends
+    if scale == "diverging":
         bound = max(abs(low), abs(high)) or 1.0
         return f"h{'p' if value >= 0 else 'q'}{round(SHADES * min(1.0, abs(value) / bound))}"
     share = (value - low) / ((high - low) or 1.0)

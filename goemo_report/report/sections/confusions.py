@@ -110,8 +110,8 @@ def _lift(found: SplitResult, predicted: BoolArray) -> Heatmap | None:
             browse=True,
             page_size=15,
         ),
-        caption="Darker towards one side: predicted together too often; towards the other: too "
-        f"rarely. The scale ends at eight times. Hatched: fewer than {_FEW} texts.",
+        caption=f"How much more or less often than in the truth. Hatched: fewer than {_FEW} texts.",
+        ends=("8 times too rarely", "8 times too often"),
         scale="diverging",
         bound=_MOST,
         hatched=frozenset(hatched),
