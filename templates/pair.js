@@ -170,9 +170,9 @@
       const rows = differences(a, b);
       for (const element of own) element.hidden = !isOwn(a, b);
       head.textContent = `From A to B: ${a.title} to ${b.title}`;
-      line.textContent = sentence(a, b);
+      line.textContent = isOwn(a, b) ? "" : sentence(a, b); // above stands what Python says of them
       figure.replaceChildren(...(isOwn(a, b) ? [] : [drawDifferences(rows, [a.title, b.title])]));
-      rest.replaceChildren(gains(rows), settings(a, b), ...texts(a, b));
+      rest.replaceChildren(...(isOwn(a, b) ? [] : [gains(rows)]), settings(a, b), ...texts(a, b));
       const known = goemo.close(a) && goemo.close(b);
       if (fold.open) each.replaceChildren(perLabel(rows, known && goemo.data.changes(goemo.close(a), goemo.close(b))));
     };

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
-from goemo_report.report.document import Axis, Callout, Cell, Column, Mark, Plot, Row, Table
+from goemo_report.report.document import Axis, Callout, Cell, Column, Mark, Plot, Table
 from goemo_report.report.sections._recipes import lines
-from goemo_report.report.sections._tables import run_table
+from goemo_report.report.sections._tables import Cells, run_table
 from goemo_report.thresholds.recalibration import Calibration, Gain
 
 _KEPT: Final = (1.0, 0.8, 0.5)
-_ROWS: Final = 14
 
 
 def ranked(comparison: Comparison) -> list[ComparedRun]:
@@ -36,7 +34,7 @@ def risk_plot(comparison: Comparison) -> Plot:
     )
     return Plot(
         id="risk-coverage",
-        title="Risk and coverage",
+        title="Errors when the least sure are left out",
         alt="1 minus micro F1 of the texts kept, over the share that is kept when the least sure "
         "are left out first; one line a recipe.",
         x=Axis("share of texts kept", low=0, high=1, percent=True),
@@ -45,7 +43,7 @@ def risk_plot(comparison: Comparison) -> Plot:
             lines(comparison, {run: (one.coverage, one.error) for run, one in found.items()})
         ),
         table=table,
-        shape="square",
+        shape="small",
         legend=False,
     )
 
@@ -59,44 +57,40 @@ def calibration_of(run: ComparedRun) -> Calibration:
 
 def recalibration_table(comparison: Comparison) -> Table | None:
     """What each run would gain; None where no run has validation predictions."""
-    rows = [row for run in ranked(comparison) for row in _method_rows(run, comparison.noun)]
-    if not rows:
+    fitted = [run for run in ranked(comparison) if len(calibration_of(run).methods) > 1]
+    if not fitted:
         return None
-    return Table(
-        id="recalibration",
-        title="Calibrated on validation",
-        columns=(
-            Column("run", "run"),
-            Column("method", "fitted"),
-            Column("ece", "ECE", "number", digits=4),
+    return run_table(
+        "recalibration",
+        "Calibrated on validation",
+        fitted,
+        (
+            Column("temperature", "temperature", "number", digits=2),
+            Column("ece", "ECE with it", "number", digits=4),
             Column("log_loss_gain", "log loss less by", "number", digits=4),
             Column("brier_gain", "Brier less by", "number", digits=4),
-            Column("macro_f1", "macro F1 at 0.5", "number"),
-            Column("macro_f1_gain", "gain", "delta"),
-            Column("tuned_macro_f1_gain", "gain, tuned", "delta"),
+            Column("isotonic_ece", "isotonic: ECE", "number", digits=4),
+            Column("isotonic_log_loss_gain", "isotonic: log loss less by", "number", digits=4),
+            Column("isotonic_brier_gain", "isotonic: Brier less by", "number", digits=4),
+            Column("isotonic_macro_f1_gain", "isotonic: macro F1 at 0.5", "delta"),
+            Column("isotonic_tuned_macro_f1_gain", "isotonic: macro F1, tuned", "delta"),
         ),
-        rows=tuple(rows),
-        browse=len(rows) > _ROWS,
-        page_size=_ROWS,
+        _gains,
+        caption="A temperature moves no decision, neither at 0.5 nor tuned; isotonic regression "
+        f"per {comparison.noun} does.",
     )
 
 
-def _method_rows(run: ComparedRun, noun: str) -> Iterator[Row]:
+def _gains(run: ComparedRun) -> Cells:
+    """Temperature, which moves no decision, then isotonic regression."""
     before, *fitted = calibration_of(run).methods
     for one in fitted:
-        title = f"isotonic, per {noun}"
         if one.temperature is not None:
-            title = f"temperature {one.temperature:.2f}"
-        yield (
-            Cell(run.short, link=run.record.url),
-            title,
-            one.ece,
-            _gain_cell(one.log_loss_gain),
-            _gain_cell(one.brier_gain),
-            one.macro_f1,
-            one.macro_f1 - before.macro_f1,
-            (one.tuned_macro_f1 or 0.0) - (before.tuned_macro_f1 or 0.0),
-        )
+            yield one.temperature
+        yield from (one.ece, _gain_cell(one.log_loss_gain), _gain_cell(one.brier_gain))
+        if one.temperature is None:
+            yield one.macro_f1 - before.macro_f1
+            yield (one.tuned_macro_f1 or 0.0) - (before.tuned_macro_f1 or 0.0)
 
 
 def _gain_cell(gain: Gain | None) -> Cell:

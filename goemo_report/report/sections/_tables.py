@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -136,12 +137,14 @@ def run_table(
     columns: Iterable[Column],
     cells: Callable[[ComparedRun], Cells],
     metrics: Mapping[str, str] | None = None,
+    totals: Collection[str] = (),
     **options: Any,
 ) -> Table:
     """One row a run: its key, its name and `cells` under `columns`.
 
-    Above the runs of a recipe with several seeds stands a row with their means; columns that
-    `metrics` gives a metric by their key have its interval over seeds and texts.
+    Above the runs of a recipe with several seeds stands a row with their means, with the sums of
+    the columns `totals`, and with what all have alike; columns that `metrics` gives a metric by
+    their key have its interval over seeds and texts.
     """
     shown, given = tuple(columns), tuple(runs)
     rows: list[Row] = []
@@ -156,7 +159,7 @@ def run_table(
                 f"{len(counted)} seeds",
                 Cell(recipe.title.rpartition(" (")[0] or recipe.title),
             )
-            means = _means(shown, [row[2:] for row in counted])
+            means = _means(shown, [row[2:] for row in counted], totals)
             over = ((metrics or {}).get(column.key) for column in shown)
             rows.append((*heads, *map(partial(_over_seeds, recipe), means, over)))
         rows += found.values()
@@ -176,16 +179,24 @@ def _over_seeds(recipe: Recipe, mean: Value | Cell, key: str | None) -> Value | 
     """The mean of a recipe with its interval, where it has one."""
     if key is None or not isinstance(mean, Cell) or not isinstance(mean.value, float):
         return mean
-    return with_interval(mean.value, recipe.interval(key))
+    return replace(with_interval(mean.value, recipe.interval(key)), note=mean.note)
 
 
-def _means(columns: Sequence[Column], rows: Sequence[tuple[Value | Cell, ...]]) -> Cells:
-    """The mean of each column of measures; what is no measure, or missing in a row, is empty."""
+def _means(
+    columns: Sequence[Column], rows: Sequence[tuple[Value | Cell, ...]], totals: Collection[str]
+) -> Cells:
+    """The mean or sum of each column of measures; of others what all rows have alike."""
     for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
         values = [cell.value if isinstance(cell, Cell) else cell for cell in cells]
         known = [value for value in values if isinstance(value, int | float)]
-        measure = column.kind in {"number", "percent", "duration"} and len(known) == len(values)
-        yield Cell(math.fsum(known) / len(known)) if measure and known else Cell(None)
+        measure = column.kind in {"number", "delta", "percent", "duration"} or column.key in totals
+        if measure and known and len(known) == len(values):
+            total = math.fsum(known)
+            notes = {cell.note for cell in cells if isinstance(cell, Cell)}
+            note = notes.pop() if len(notes) == 1 else ""
+            yield Cell(int(total) if column.key in totals else total / len(known), note=note)
+        else:
+            yield cells[0] if len(set(cells)) == 1 else Cell(None)
 
 
 def label_table(

@@ -25,7 +25,6 @@ from goemo_report.report.sections._recalibration import (
     calibration_of,
     ranked,
     recalibration_table,
-    risk_plot,
     unfitted,
 )
 from goemo_report.report.sections._recipes import colour, drawn, lines, name
@@ -65,7 +64,6 @@ def build(comparison: Comparison) -> Section:
         _plot(comparison, upper),
         _curve_plot(comparison, rankings, "precision-recall"),
         _curve_plot(comparison, rankings, "roc"),
-        risk_plot(comparison),
         _table(comparison, upper),
         recalibration_table(comparison),
         unfitted(comparison),
@@ -80,9 +78,7 @@ def build(comparison: Comparison) -> Section:
         "Brier: mean squared error of the probability. Temperature divides all logits by one "
         "number (Guo et al. 2017), isotonic regression maps the probabilities of each "
         f"{comparison.noun} (pool adjacent violators); both are fitted on validation alone, and "
-        "gains are paired over texts. Risk: a text is the surer the smaller the sum of "
-        "min(p, 1 \u2212 p) over its labels; AURC is the mean Hamming loss over all shares of "
-        "texts that are kept (Geifman and El-Yaniv 2017). Curves: every distinct probability is a "
+        "gains are paired over texts. Curves: every distinct probability is a "
         f"threshold; at most {POINTS} points are drawn, equally spaced along the curve; AP and AUC "
         "come from all points. With rare labels the ROC curve flatters: read the precision-recall "
         "curve.",

@@ -63,11 +63,8 @@ def build(comparison: Comparison) -> Section:
             "swaps too."
         )
     text = "\n\n".join(paragraphs)
-    return Section(
+    return Section.of(
         "method",
         "Method",
-        (),
-        lead="Every number is recomputed from the prediction files; what the runs logged stands "
-        "beside it.",
         method=f"{text}\n\ngoemo {__version__}, metrics version {METRICS_VERSION}.",
     )

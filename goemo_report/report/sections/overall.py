@@ -20,6 +20,7 @@ from goemo_report.report.sections._tables import (
     run_table,
 )
 from goemo_report.report.sections._words import INTERVALS, measured
+from goemo_report.report.sections.thresholds import sweep_plot, sweeps
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 120
@@ -45,6 +46,9 @@ def build(comparison: Comparison) -> Section:
         *(_table(comparison, group) for group in _TABLES),
         _without_probabilities(comparison),
         _without_auc(comparison),
+        sweep_plot(comparison, sweeps(comparison), "micro_f1")
+        if comparison.with_probabilities
+        else None,
         lead=f"Recomputed from the predictions; the best value of each is marked. {INTERVALS}",
         method=f"{measured(comparison)}; AUC and AP "
         f"(average precision) need no threshold. {ZERO_DIVISION_RULE} Intervals: {methods}; "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from goemo_report.analysis.curves import GRID, sweep
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Table
+from goemo_report.report.sections._recalibration import risk_plot
 from goemo_report.report.sections._recipes import lines
 from goemo_report.report.sections._tables import (
     Cells,
@@ -31,11 +33,12 @@ _PROTOCOLS: Final[tuple[tuple[Protocol, str], ...]] = (
     ("per-class", "per class, tuned on validation"),
     ("oracle", "bound: tuned on these texts"),
 )
-_SWEEPS: Final = (
-    ("macro_f1", "Macro F1 at one threshold for all", ""),
-    ("micro_f1", "Micro F1 at one threshold for all", ""),
-    ("coverage", "Texts with a predicted label", ""),
-)
+_TITLES: Final = {
+    "macro_f1": "Macro F1 at one threshold",
+    "micro_f1": "Micro F1 at one threshold",
+    "coverage": "Texts with a predicted label",
+}
+_FOUND: Final = WeakKeyDictionary[ComparedRun, dict[str, FloatArray]]()
 _SHOWN: Final = slice(4, 95, 3)
 """Every third threshold from 0.05 to 0.95, for figures."""
 _TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
@@ -43,14 +46,13 @@ _TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
 
 def build(comparison: Comparison) -> Section:
     """Protocols side by side, sweeps, tuned thresholds."""
-    found = {
-        run: sweep(run.predictions.truth, run.predictions.probabilities)
-        for run in comparison.with_probabilities
-    }
+    found = sweeps(comparison)
     return Section.of(
         "thresholds",
         "Thresholds",
-        *(_sweep(comparison, found, *figure) for figure in _SWEEPS),
+        sweep_plot(comparison, found, "macro_f1"),
+        sweep_plot(comparison, found, "coverage"),
+        risk_plot(comparison),
         _protocols(comparison, "macro_f1", "Macro F1"),
         _untuned(comparison),
         _protocols(comparison, "micro_f1", "Micro F1"),
@@ -61,7 +63,9 @@ def build(comparison: Comparison) -> Section:
         f"{MINIMUM_SUPPORT} positives in validation keeps the global one). The last column is "
         "tuned on the very texts it is judged on: an unreachable bound, not a result. Intervals "
         "of macro F1 at one threshold per class hold the uncertainty of the thresholds; others "
-        "take them as given.",
+        "take them as given. Least sure: a text is the surer the smaller the sum of "
+        "min(p, 1 \u2212 p) over its labels; AURC is the mean Hamming loss over all shares of "
+        "texts that are kept (Geifman and El-Yaniv 2017).",
     )
 
 
@@ -107,14 +111,19 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
     )
 
 
-def _sweep(
-    comparison: Comparison,
-    found: dict[ComparedRun, dict[str, FloatArray]],
-    name: str,
-    title: str,
-    axis: str,
+def sweeps(comparison: Comparison) -> dict[ComparedRun, dict[str, FloatArray]]:
+    """F1 and coverage of each run over the thresholds of GRID; kept as long as the runs are."""
+    for run in comparison.with_probabilities:
+        if run not in _FOUND:
+            _FOUND[run] = sweep(run.predictions.truth, run.predictions.probabilities)
+    return {run: _FOUND[run] for run in comparison.with_probabilities}
+
+
+def sweep_plot(
+    comparison: Comparison, found: dict[ComparedRun, dict[str, FloatArray]], name: str
 ) -> Plot:
-    identifier = f"sweep-{name.replace('_', '-')}"
+    """One measure of `sweeps`, a line a recipe."""
+    identifier, title = f"sweep-{name.replace('_', '-')}", _TITLES[name]
     grid = GRID[_SHOWN]
     table = run_table(
         f"{identifier}-values",
@@ -129,7 +138,7 @@ def _sweep(
         title=title,
         alt=f"{title}: one line a recipe over thresholds from 0.05 to 0.95.",
         x=Axis("threshold", low=0, high=1),
-        y=Axis(axis, low=0, percent=name == "coverage"),
+        y=Axis("", low=0, percent=name == "coverage"),
         series=tuple(
             lines(comparison, {run: (grid, one[name][_SHOWN]) for run, one in found.items()})
         ),
@@ -138,7 +147,7 @@ def _sweep(
         if name == "macro_f1"
         else "",
         shape="small",
-        legend=name == "macro_f1",  # those beside it have the same lines
+        legend=name != "coverage",  # it stands beside another with the same lines
     )
 
 

@@ -168,7 +168,8 @@ def _counts(checks: _Checks) -> Table:
         Column("largest", "largest difference", "number", digits=4),
         *(Column(f"{s}_texts", f"{s} texts, config / file", "text") for s in SPLITS),
     )
-    return run_table("truth-counts", "Figures confirmed", checks, columns, cells)
+    totals = ("checked", "agree", "differ")
+    return run_table("truth-counts", "Figures confirmed", checks, columns, cells, totals=totals)
 
 
 def _samples(run: ComparedRun, split: str) -> Cell:

@@ -35,6 +35,7 @@ from goemo_report.report.sections import (
     thresholds,
     truth,
 )
+from goemo_report.report.sections._recalibration import calibration_of
 from goemo_report.results import RunResult
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import callouts, cells, column, table, texts
@@ -482,7 +483,7 @@ def test_no_ablation_tag_no_section(comparison: Comparison) -> None:
 def test_curves_are_thin_and_one_bold_line_a_recipe(comparison: Comparison) -> None:
     section = calibration.build(comparison)
     plots = [block for block in section.blocks if isinstance(block, Plot)]
-    assert [plot.shape for plot in plots] == ["square"] * 4
+    assert [plot.shape for plot in plots] == ["square"] * 3
     for plot in plots:
         assert all(len(series.x) <= 200 for series in plot.series)
         lines = [series for series in plot.series if series.style == "line"]
@@ -500,10 +501,15 @@ def test_calibration_lists_every_run(comparison: Comparison) -> None:
 
 def test_what_validation_mends_is_listed_or_said_to_be_unknown(comparison: Comparison) -> None:
     section = calibration.build(comparison)
-    assert [row[1] for row in table(section, "recalibration").rows[:2]] == [
-        column(table(section, "recalibration"), "method")[0],
-        "isotonic, per emotion",
-    ]
+    found = table(section, "recalibration")
+    for run, *gained in zip(
+        comparison.ranked,
+        *(column(found, key) for key in ("temperature", "log_loss_gain", "isotonic_ece")),
+        strict=True,
+    ):
+        _, cooled, isotonic = calibration_of(run).methods
+        assert cooled.log_loss_gain is not None
+        assert gained == [cooled.temperature, cooled.log_loss_gain.value, isotonic.ece]
     assert "not known" not in callouts(section)
     without = calibration.build(compare([run_result(splits=("test",))]))
     assert "there are no validation predictions" in callouts(without)
