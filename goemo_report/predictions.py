@@ -24,7 +24,7 @@ from goemo_report.contract import (
     probability_column,
 )
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import quoted, read_table
+from goemo_report.formats.csv_table import Table, quoted, read_table
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import listed, plural
@@ -207,8 +207,12 @@ def read_predictions(
     column.
     """
     path = Path(path)
-    source = name or path.name
-    table = read_table(path, source, (*PROBABILITY_PREFIXES, "prob_"))
+    source = name or path.name or str(path)
+    return of_table(read_table(path, source, (*PROBABILITY_PREFIXES, "prob_")), reading)
+
+
+def of_table(table: Table, reading: Reading = AS_FOUND) -> Predictions:
+    """The predictions that a table holds, as `read_predictions` understands those of a file."""
     found, blocks = understand(table, reading)
     label_set, order = found.label_set, found.order
     texts: list[str] = []
@@ -232,7 +236,7 @@ def read_predictions(
     truth, likely, predicted = map(np.concatenate, zip(*parts, strict=True))
     return Predictions(
         tuple(texts if found.text is not None else ids or texts),
-        *(truth, likely, predicted, label_set, source),
+        *(truth, likely, predicted, label_set, table.source),
         notes=found.notes,
         has_probabilities=found.probabilities is not None,
         told_by="text" if found.text is not None else "id" if ids else "row",

@@ -69,6 +69,21 @@ class LabelChoice:
             f"Groupings: {names}" if names else "Write one in [tool.goemo.groups]",
         )
 
+    def expected(self, predictions: Predictions) -> Predictions:
+        """Predictions in memory, in the order of the labels that were asked for.
+
+        Raises DataError where they have others, as reading a file does.
+        """
+        wanted = self.reading.expected
+        fits = (one for one in wanted if set(one.labels) == set(predictions.labels))
+        found = next(fits, None)
+        if wanted and found is None:
+            raise DataError(
+                f"{predictions.source} has other labels: {listed(predictions.labels, 4)}",
+                f"Leave {argument('labels')} out, or name its own",
+            )
+        return predictions if found is None else predictions.on_labels(found.labels)
+
     def _named(self, name: str) -> list[Grouping]:
         return [g for g in (*GOEMOTIONS.groupings, *self.groupings) if g.name == name]
 

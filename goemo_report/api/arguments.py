@@ -52,7 +52,8 @@ def settled(
     """
     from goemo_report.sources.chosen import NamedPredictions
 
-    directory = None if wandb_dir is None else Path(wandb_dir)
+    check_texts(entity=entity, project=project, alias=alias, source=source)
+    directory = None if wandb_dir is None else Path(place(wandb_dir, "wandb_dir"))
     found = load_settings(
         entity=entity,
         project=project,
@@ -65,12 +66,12 @@ def settled(
         from goemo_report.sources.resolve import check_source
 
         check_source(found)
-    several = [val] if isinstance(val, str | os.PathLike) else val
+    several = [val] if isinstance(val, str | os.PathLike) or not isinstance(val, Iterable) else val
     for name in each(predictions):
         NamedPredictions.of(name)
     return replace(
         found,
-        validation=tuple(named_path(os.fspath(one)) for one in several),
+        validation=tuple(named_path(place(one, "val")) for one in several if one is not None),
         predictions=each(predictions),
         alias=alias or "",
     )
@@ -87,6 +88,7 @@ def conditions(
     from goemo_report.sources.conditions import Condition, Order
     from goemo_report.sources.model import RunQuery
 
+    check_texts(sort=sort)
     if limit is not None and (not isinstance(limit, Integral) or limit < 1):
         raise ArgumentError(f"limit is {limit!r}", "Give a whole number from 1 up")
     return RunQuery(
@@ -112,6 +114,7 @@ def chosen_labels(
 
     if isinstance(labels, LabelChoice):
         return labels
+    check_texts(map_to=map_to, true=true, pred=pred, prob=prob)
     file = read_project_file(Path()).values
     given = {"true": true, "pred": pred, "prob": prob}
     set_ones = file.get("columns", {})
@@ -151,10 +154,26 @@ def roles(only: Only) -> tuple[Role, ...]:
     return tuple(role for role in ROLES if role in words)
 
 
-def each(value: Names) -> tuple[str, ...]:
-    """One name or several."""
+def each(value: Names | None) -> tuple[str, ...]:
+    """One name or several; none of None."""
+    if value is None:
+        return ()
     found = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-    wrong = next((one for one in found if not isinstance(one, str)), None)
-    if wrong is not None:
+    for wrong in (one for one in found if not isinstance(one, str)):
         raise ArgumentError(f"{wrong!r} is no text", "Give one text, or several")
     return found
+
+
+def place(value: Place, name: str) -> str:
+    """A path, or what names a run, as text. Raises ArgumentError for what is neither."""
+    found = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(found, str):
+        raise ArgumentError(f"{name} is of type {type(value).__name__}", "Give a path or a name")
+    return found
+
+
+def check_texts(**given: object) -> None:
+    """Raise ArgumentError for an argument that is neither a text nor None."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise ArgumentError(f"{name} is {value!r}", "Give a text")

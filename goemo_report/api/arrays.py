@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence, Set
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,10 +12,13 @@ import numpy as np
 from goemo_report.api.arguments import Labels, chosen_labels
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import ArgumentError, DataError
+from goemo_report.formats.csv_table import Table
+from goemo_report.formats.readers import Grid
 from goemo_report.formats.text import shown
 from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.predictions import Predictions, read_predictions
+from goemo_report.predictions import Predictions, of_table
+from goemo_report.reading.names import Reading
 
 Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, float] | None"
 _SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
@@ -88,12 +90,24 @@ def thresholds_of(
     return found if named else found[[given.index(label) for label in labels]]
 
 
-def of_frame(frame: Any) -> Predictions:
-    """Predictions of a DataFrame, with the columns of a prediction file."""
-    with TemporaryDirectory(prefix="goemo-") as folder:
-        path = Path(folder, "frame.csv")
-        frame.to_csv(path, index=False)
-        return read_predictions(path, name="the DataFrame")
+def of_frame(frame: Any, reading: Reading) -> Predictions:
+    """Predictions of a DataFrame or a `datasets.Dataset`, with the columns of a prediction file."""
+    if not hasattr(frame, "iloc"):
+        frame = frame.to_pandas()
+    frame = frame.to_frame() if frame.ndim == 1 else frame
+    columns = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
+    grid = Grid(list(map(str, frame.columns)), columns).flat()
+    return of_table(Table(grid.header, "the DataFrame", columns=grid.columns), reading)
+
+
+def _cells(column: Any) -> Sequence[Any]:
+    """The cells of a column as a file gives them: numbers as they are, None for what is missing."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        numbers: Sequence[Any] = column.to_numpy()
+        return numbers
+    lost = column.isna().tolist()
+    cells = (None if no else one for one, no in zip(column.tolist(), lost, strict=True))
+    return [one.tolist() if isinstance(one, np.ndarray) else one for one in cells]
 
 
 # --- Rows and columns ----------------------------------------------------------------------
@@ -127,10 +141,17 @@ def _names(labels: Labels | Mapping[Any, Any], *tables: Any) -> tuple[str, ...]:
     elif isinstance(labels, Set) and not isinstance(labels, Sequence):
         raise ArgumentError("labels is a set, which has no order", "Give them as a list")
     elif isinstance(labels, Mapping):  # id2label or label2id
-        pairs = [(one, key) if isinstance(one, int) else (key, one) for key, one in labels.items()]
-        found = tuple(str(name) for _, name in sorted(pairs, key=lambda pair: int(pair[0])))
+        pairs = [
+            (one, key) if isinstance(one, Integral) else (key, one) for key, one in labels.items()
+        ]
+        try:
+            found = tuple(str(name) for _, name in sorted(pairs, key=lambda pair: int(pair[0])))
+        except (TypeError, ValueError):
+            raise ArgumentError("labels is a mapping without ids", "Give id2label") from None
+    elif not isinstance(labels, Iterable):
+        raise ArgumentError(f"labels is {labels!r}", "Give one name a column")
     else:
-        found = tuple(map(str, labels))  # type: ignore[arg-type]  # a LabelChoice names none
+        found = tuple(map(str, labels))
     for name in found:
         check_label(name, "labels")
     _require_different(found, "the label")
@@ -211,11 +232,11 @@ def _labels(value: Any, what: str, names: Sequence[str] = ()) -> BoolArray:
     if found.dtype != np.bool_:
         right = (found == 0) | (found == 1)
         _require(right, found, what, names, "Give labels, 0 and 1, not scores")
-    return np.asarray(found, np.bool_)
+    return np.array(found, np.bool_)  # a copy: the caller may go on writing to its own
 
 
 def _probabilities(value: Any, names: Sequence[str] = ()) -> FloatArray:
-    found = np.asarray(_array(value, "y_prob", names), np.float64)
+    found = np.array(_array(value, "y_prob", names), np.float64)  # a copy, see above
     right = (found >= 0) & (found <= 1)
     _require(right, found, "y_prob", names, "Give probabilities from 0 to 1, not logits")
     return found

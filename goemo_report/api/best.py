@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Final
 
 from goemo_report.errors import ArgumentError, argument
@@ -20,8 +21,8 @@ _CHOSEN_BY: Final = (
 def best_logged(records: Sequence[RunRecord], top: int) -> tuple[tuple[RunRecord, ...], str]:
     """The `top` runs with the best logged figure and the first tagged baseline, in their order, and
     what is to be said of it; all of them, and nothing, where there are no more."""
-    if top < 1:
-        raise ArgumentError(f"top is {top}", "Give a number from 1 up")
+    if not isinstance(top, Integral) or top < 1:
+        raise ArgumentError(f"top is {top!r}", "Give a number from 1 up")
     if len(records) <= top:
         return tuple(records), ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, wraps
@@ -18,8 +18,10 @@ from goemo_report.api.arguments import (
     Place,
     Shown,
     check_split,
+    check_texts,
     chosen_labels,
     each,
+    place,
     settled,
 )
 from goemo_report.api.best import TOP, best_logged
@@ -341,7 +343,7 @@ class ComparisonResult:
         """
         from goemo_report.report.render import render_files
 
-        target = Path(path)
+        target = Path(place(path, "path"))
         form = _FORMATS.get(target.suffix.lower())
         if form is None:
             known = ", ".join(_FORMATS)
@@ -555,12 +557,14 @@ def compare(
             kept = readable(runs.source, Listing(records, runs.skipped))
             records, skipped = kept.runs, kept.skipped
         runs = replace(runs, records=records)
-    wanted = list(items(runs, others))
+    check_texts(baseline=baseline, cluster=cluster)
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
-    where = settled(wandb_dir, entity, project, source=source)
-    rated = [raters] if isinstance(raters, str | os.PathLike) else list(raters)
-    ratings = read_ratings([Path(one) for one in rated], cluster or "") if rated else None
     choice = replace(choice, reading=replace(choice.reading, cluster=cluster or ""))
+    wanted = list(items(runs, others, choice.reading))
+    where = settled(wandb_dir, entity, project, source=source)
+    several = raters if isinstance(raters, Iterable) and not isinstance(raters, str) else [raters]
+    rated = [Path(place(one, "raters")) for one in several if one is not None]
+    ratings = read_ratings(rated, cluster or "") if rated else None
     with Bar(progress) as bar:
         groups = list(grouped(wanted, where))
         if baseline is not None and isinstance(runs, Runs):

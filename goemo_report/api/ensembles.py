@@ -7,7 +7,7 @@ from pathlib import Path
 
 from goemo_report.analysis.ensemble import Ensemble
 from goemo_report.analysis.ensemble import ensemble as average_runs
-from goemo_report.api.arguments import Place, Shown, chosen_labels, settled
+from goemo_report.api.arguments import Place, Shown, check_split, chosen_labels, place, settled
 from goemo_report.api.mixture import Comparable, grouped, items, load
 from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
@@ -48,10 +48,11 @@ def ensemble(
         DataError: other texts, labels or true labels, with the counts; fewer than two runs.
 
     """
+    check_split(split)
     where = settled(wandb_dir, entity, project, source=source)
     found = averaged(runs, *others, split=split, where=where, progress=progress)
     if output is not None:
-        found.write(Path(output))
+        found.write(Path(place(output, "output")))
     if split not in found.splits:
         raise DataError("; ".join(found.notes), "Average the other split, or other runs")
     return found.splits[split]
@@ -65,6 +66,8 @@ def averaged(
     progress: Shown = False,
 ) -> Ensemble:
     """The averaged predictions of both splits, and what goes with them."""
-    groups = list(grouped(list(items(runs, others)), where or SourceChoice()))
+    choice = chosen_labels()
+    wanted = list(items(runs, others, choice.reading))
+    groups = list(grouped(wanted, where or SourceChoice()))
     with Bar(progress) as bar:
-        return average_runs(load(groups, split, chosen_labels(None, None), bar))
+        return average_runs(load(groups, split, choice, bar))

@@ -16,6 +16,7 @@ from goemo_report.api.runs import Runs
 from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.predictions import Predictions
+from goemo_report.reading.names import Reading
 from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
@@ -41,15 +42,16 @@ class Group(NamedTuple):
 def items(
     runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
     others: Sequence[Comparable],
+    reading: Reading,
 ) -> Iterator[tuple[str | None, Comparable]]:
     """Each one that was asked for, with the name that it was given; what is no run is refused."""
     if isinstance(runs, Mapping):
-        yield from ((str(name), _checked(item)) for name, item in runs.items())
+        yield from ((str(name), _checked(item, reading)) for name, item in runs.items())
     elif isinstance(runs, Sequence | Iterator) and not isinstance(runs, str):
-        yield from ((None, _checked(item)) for item in runs)
+        yield from ((None, _checked(item, reading)) for item in runs)
     else:
-        yield None, _checked(runs)
-    yield from ((None, _checked(item)) for item in others)
+        yield None, _checked(runs, reading)
+    yield from ((None, _checked(item, reading)) for item in others)
 
 
 def grouped(
@@ -81,9 +83,9 @@ def _found(name: str | None, places: Sequence[str], where: SourceChoice) -> Grou
     return Group(source.description, source, [(name, record) for record in listing.runs], [])
 
 
-def _checked(item: Comparable) -> Comparable:
+def _checked(item: Comparable, reading: Reading) -> Comparable:
     if hasattr(item, "to_csv"):  # a DataFrame
-        return of_frame(item)
+        return of_frame(item, reading)
     if not isinstance(item, Run | Predictions | str | os.PathLike):
         kind = type(item).__name__
         raise ArgumentError(f"a {kind} is no run", "Give runs, predictions, names or files")
@@ -127,7 +129,8 @@ def load(
     more: list[LoadedRuns] = []
     for group in groups:
         for name, held in group.held:
-            one = result_of(labels.on(held), split, name or f"predictions {len(found) + 1}")
+            held = labels.on(labels.expected(held))
+            one = result_of(held, split, name or f"predictions {len(found) + 1}")
             found.append(_distinct(one, found))
         if group.source is None:
             continue

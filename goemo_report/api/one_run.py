@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from goemo_report.api.arguments import Labels, Only, Place, Shown, check_split, chosen_labels, roles
+from goemo_report.api.arguments import (
+    Labels,
+    Only,
+    Place,
+    Shown,
+    check_split,
+    chosen_labels,
+    place,
+    roles,
+)
 from goemo_report.api.progress import Bar
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
@@ -85,6 +94,17 @@ class Run:
     choice: SourceChoice = field(default_factory=SourceChoice, repr=False)
     progress: Shown = field(default=False, repr=False)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same run of the same source."""
+        return isinstance(other, Run) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return self.record.path, self.id, id(self.source)
+
     @property
     def id(self) -> str:
         """Its id, unique within its project."""
@@ -148,7 +168,7 @@ class Run:
 
         """
         with Bar(self.progress) as bar:
-            return download(self.source, self.record, roles(only), Path(root), bar)
+            return download(self.source, self.record, roles(only), Path(place(root, "root")), bar)
 
     def predictions(
         self,
@@ -248,7 +268,7 @@ class Run:
                 self.record,
                 texts,
                 protocol=protocol,
-                thresholds=None if thresholds is None else Path(thresholds),
+                thresholds=None if thresholds is None else Path(place(thresholds, "thresholds")),
                 batch_size=batch_size,
                 device=device,
                 max_length=max_seq_length,
@@ -286,7 +306,7 @@ class Run:
             return export_onnx(
                 self.source,
                 self.record,
-                Path(directory),
+                Path(place(directory, "directory")),
                 int8=int8,
                 split=split,
                 limit=limit,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -17,12 +16,13 @@ from goemo_report.api.arguments import (
     Shown,
     conditions,
     each,
+    place,
     roles,
     settled,
 )
 from goemo_report.api.one_run import Run
 from goemo_report.api.progress import Bar
-from goemo_report.errors import NotFoundError
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats import notebook
 from goemo_report.formats.text import visible
 from goemo_report.report import tables
@@ -61,6 +61,12 @@ class Runs(Sequence[Run]):
         """Number of runs."""
         return len(self.records)
 
+    def __contains__(self, one: object) -> bool:
+        """Whether a run is among them, or one that an id, a path or a name says."""
+        if isinstance(one, str):
+            return any(one in {run.id, run.path, run.name} for run in self.records)
+        return super().__contains__(one)
+
     def __iter__(self) -> Iterator[Run]:
         """Each run, in order."""
         return (self[index] for index in range(len(self)))
@@ -78,6 +84,8 @@ class Runs(Sequence[Run]):
             return replace(self, records=self.records[key])
         if isinstance(key, SupportsIndex):
             return self._one(self.records[key])
+        if not isinstance(key, str):
+            raise ArgumentError(f"{key!r} is no run", "Give a position, a slice, an id or a name")
         fitting = [run for run in self.records if key in {run.id, run.path}]
         fitting = fitting or [run for run in self.records if run.name == key]
         if len(fitting) != 1:
@@ -162,7 +170,8 @@ class Runs(Sequence[Run]):
 
         """
         with Bar(self.progress) as bar:
-            return list(download_each(self.source, self.records, roles(only), Path(root), bar))
+            folder = Path(place(root, "root"))
+            return list(download_each(self.source, self.records, roles(only), folder, bar))
 
     def export(
         self,
@@ -191,7 +200,7 @@ class Runs(Sequence[Run]):
         from goemo_report.api.exporting import export_tables
 
         return export_tables(
-            self, Path(path), baseline=baseline, split=split, top=top, labels=labels
+            self, Path(place(path, "path")), baseline=baseline, split=split, top=top, labels=labels
         )
 
     def audit(self, *, strict: bool = False, labels: Labels = None) -> Audits:
@@ -354,7 +363,7 @@ def runs(
         limit=limit,
     )
     choice = settled(wandb_dir, entity, project, val, predictions, alias, source)
-    names = [os.fspath(one) for one in references]
+    names = [place(one, "a reference") for one in references]
     if everything:
         opened = open_source(choice)
         named = [opened.find_run(name) for name in names]
@@ -396,7 +405,7 @@ def run(
 
     """
     choice = settled(wandb_dir, entity, project, val, predictions, alias, source)
-    opened, record = find_one(choice, os.fspath(reference))
+    opened, record = find_one(choice, place(reference, "reference"))
     return Run(record, opened, choice, progress)
 
 

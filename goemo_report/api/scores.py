@@ -16,6 +16,7 @@ from goemo_report.api.arguments import (
     Shown,
     check_split,
     chosen_labels,
+    place,
     settled,
 )
 from goemo_report.api.arrays import Threshold, arrays, of_frame, thresholds_of
@@ -155,8 +156,7 @@ def read_predictions(
         ArgumentError: `path` is no path.
 
     """
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentError(f"path is of type {type(path).__name__}", "Give the path of a file")
+    path = place(path, "path")
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
     return choice.on(_read_file(path, name=name, reading=choice.reading))
 
@@ -219,24 +219,28 @@ def score(
         0.333
 
     """
+    check_split(split)
     if predictions is None:
         if y_true is None or (y_prob is None and y_pred is None):
             raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
+        for name, given in (
+            *(("map_to", map_to), ("true", true), ("pred", pred), ("prob", prob)),
+            *(("artifact", artifact), ("alias", alias), ("source", source)),
+        ):
+            if given:
+                raise ArgumentError(f"{name}= is about a file or a run", "Leave it out with arrays")
+        if not any(one is None for one in (y_prob, y_pred, threshold)):
+            raise ArgumentError("y_pred and a threshold were given", "Give one of the two")
         found = arrays(y_true, y_prob, y_pred, labels)
         cut = None if threshold is None else thresholds_of(threshold, found.labels, found.given)
         return _evaluated(found.truth, found.probabilities, found.predicted, found.labels, cut)
     if y_true is not None or y_prob is not None or y_pred is not None:
         raise DataError("predictions and arrays were given", "Give one of the two")
-    check_split(split)
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
     if hasattr(predictions, "to_csv"):  # a DataFrame
-        predictions = of_frame(predictions)
+        predictions = of_frame(predictions, choice.reading)
     if isinstance(predictions, Predictions):
-        if choice.reading.expected and all(
-            set(one.labels) != set(predictions.labels) for one in choice.reading.expected
-        ):
-            raise DataError(f"{predictions!r} has other labels", "Leave labels out")
-        held = choice.on(predictions)
+        held = choice.on(choice.expected(predictions))
     else:
         where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
         if (artifact or alias) and _file(predictions) is not None:

@@ -72,7 +72,7 @@ def seen(header: Sequence[str]) -> str:
         shown(names[0]) if len(names) == 1 else f"{len(names)} columns such as {shown(names[0])}"
         for names in alike.values()
     ]
-    return in_words(parts, 4)
+    return in_words(parts, 4) or "no columns"
 
 
 class _Header:

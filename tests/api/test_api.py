@@ -83,6 +83,16 @@ class TestSurface:
             _ = gr.scores
 
 
+def test_a_run_is_among_runs(files: tuple[str, str]) -> None:
+    found = gr.runs(*files, tag=None, where=None)  # type: ignore[arg-type]  # as if not given
+    assert found[0] in found
+    assert found.index(found[1]) == 1
+    assert len({found[0], found[0], found[1]}) == 2
+    assert "a" in found
+    assert "c" not in found
+    assert gr.run(files[0]) != found[0]  # of another source
+
+
 class TestScore:
     def test_agrees_with_scikit_learn(self) -> None:
         truth, probabilities = made(1)
@@ -119,6 +129,47 @@ class TestScore:
         assert found.overall.equals(expected)
         with pytest.raises(gr.DataError, match="y_prob has no column 'text'"):
             gr.score(y_true=frame.assign(text=0), y_prob=other)
+
+    def test_the_callers_arrays_may_be_written_to_afterwards(self) -> None:
+        truth, probabilities = made(1, labels=("a", "b"))
+        wanted = gr.score(y_true=truth.copy(), y_prob=probabilities.copy()).overall
+        found = gr.score(y_true=truth, y_prob=probabilities)
+        held = gr.predictions_of(["t"] * len(truth), truth, probabilities, ["a", "b"])
+        probabilities[:], truth[:] = 0.5, False
+        assert found.overall.equals(wanted)
+        assert gr.score(held).overall["macro_auc"] == wanted["macro_auc"]
+
+    def test_a_frame_is_read_as_its_columns_are_named(self) -> None:
+        frame = pd.DataFrame({"text": ["a\rb", None, "c"], "who": ["x", "x", "y"]})
+        truth, likely = np.array([[1, 0], [0, 1], [1, 1]]), np.array([[0.9, 0.2], [0.1, 0.8]] * 2)
+        for j, label in enumerate(("joy", "fear")):
+            frame[f"gold_{label}"] = truth[:, j].astype(bool)
+            frame[f"p_{label}"] = 0.5
+            frame[f"q_{label}"] = likely[:3, j]
+        named: dict[str, Any] = {"true": "gold_{label}", "prob": "q_{label}"}
+        held = gr.score(frame, **named).held
+        assert held is not None
+        assert held.texts == ("a\rb", "", "c")
+        assert held.probabilities.tolist() == likely[:3].tolist()
+        assert held.truth.tolist() == truth.astype(bool).tolist()
+        assert gr.compare(frame, frame, cluster="who", **named).comparison.clusters.number == 2
+        lists = frame[["text"]].assign(labels=[["joy"], [], ["fear"]], probs=list(likely[:3]))
+        both = gr.score(lists, labels=["joy", "fear"])
+        assert both.held is not None
+        assert both.held.probabilities.tolist() == likely[:3].tolist()
+
+    def test_what_arrays_cannot_have_is_refused(self) -> None:
+        truth, probabilities = made(1, labels=("a", "b"))
+        given: dict[str, Any] = {"y_true": truth, "y_prob": probabilities}
+        wrong: dict[str, Any]
+        for wrong in (
+            {"split": "train"}, {"map_to": "ekman"}, {"prob": "p_{label}"}, {"alias": "best"},
+            {"y_pred": truth, "threshold": 0.3}, {"labels": 3}, {"labels": {"a": "b", "c": "d"}},
+        ):  # fmt: skip
+            with pytest.raises(gr.ArgumentError):
+                gr.score(**given, **wrong)
+        ids = {"b": np.int64(1), "a": np.int64(0)}
+        assert gr.score(**given, labels=ids).scores.labels == ("a", "b")  # type: ignore[arg-type]
 
     def test_known_labels_come_in_their_order_with_their_columns_and_thresholds(self) -> None:
         truth, probabilities = made(1)
@@ -500,6 +551,17 @@ def test_errors_name_the_argument(
         lambda: gr.read_predictions("a.csv", labels=3),  # type: ignore[arg-type]
         lambda: gr.read_predictions(None),  # type: ignore[arg-type]
         lambda: gr.score("a.csv", split="dev"),  # type: ignore[arg-type]
+        lambda: gr.runs(["a.csv"]),  # type: ignore[arg-type]
+        lambda: gr.run(b"a.csv"),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv", sort=3),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv", source=3),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv", val=3),  # type: ignore[arg-type]
+        lambda: gr.runs("a.csv")[["a"]],  # type: ignore[call-overload]
+        lambda: gr.compare("a.csv", raters=3),  # type: ignore[arg-type]
+        lambda: gr.compare("a.csv", map_to=3),  # type: ignore[arg-type]
+        lambda: gr.compare(gr.runs("a.csv"), top="x"),  # type: ignore[arg-type]
+        lambda: gr.ensemble("a.csv", "b.csv", split="dev"),  # type: ignore[arg-type]
+        lambda: gr.run("a.csv").download(root=None),  # type: ignore[arg-type]
     ],
 )
 def test_arguments_of_another_type_are_refused_in_one_line(
