@@ -186,7 +186,8 @@ $ goemo-report audit --tag final --format github
 ## Severity
 
 {severities}
-Errors make the exit code 3; with `--strict` warnings do as well. A run of `goemo-train` has no
+Errors make the exit code 3; with `--strict` warnings do as well. A run that may be meant and
+cannot be read is an error, `run-readable`. A run of `goemo-train` has no
 finding at all.
 
 ## Waivers

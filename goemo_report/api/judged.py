@@ -6,10 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.api.arguments import Labels, Names, chosen_labels, each, waivers
+from goemo_report.api.arguments import (
+    Labels,
+    Names,
+    check_split,
+    chosen_labels,
+    each,
+    waivers,
+)
 from goemo_report.api.progress import Bar
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats import notebook
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
@@ -195,13 +202,15 @@ def _numbers(one: Condition) -> tuple[float | None, ...]:
 
 def audited(runs: Runs, strict: bool, labels: Labels) -> Audits:
     """Runs held against every rule."""
-    from goemo_report.audit import audit, unused_waivers
+    from goemo_report.audit import audit, unread, unused_waivers
     from goemo_report.audit.evidence import collect
 
+    _require_any(runs)
     waived, reading = waivers(), chosen_labels(labels).reading
     with Bar(runs.progress) as bar:
         collected = collect(runs.source, runs.records, bar, reading=reading)
         found = tuple(audit(one, waived) for one in collected)
+    found += tuple(map(unread, runs.skipped))
     notes = understood(file for one in collected for file in one.result.files)
     notes += (f"every run keeps the waived rule {one}" for one in unused_waivers(found, waived))
     return Audits(found, strict, tuple(notes))
@@ -226,6 +235,8 @@ def judged(
     from goemo_report.sources.model import Listing
     from goemo_report.sources.resolve import with_run
 
+    _require_any(runs)
+    check_split(split)
     if not any(limits.values()) and not (require_artifacts or require_audit):
         raise ArgumentError("there is no condition", 'Give one, as fail_under={"macro_f1": 0.45}')
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
@@ -256,12 +267,18 @@ def judged(
             one
             for held, conditions in zip(own, met, strict=True)
             for one in (*conditions, *(require(held, waived) for require in required))
-        ),
+        )
+        + tuple(map(gate.unreadable, runs.skipped)),
         split,
         confidence,
         beside,
         tuple(understood(file for one in collected for file in one.result.files)),
     )
+
+
+def _require_any(runs: Runs) -> None:
+    if not runs.records:
+        raise NotFoundError("there are no runs to judge", "Ask for other runs")
 
 
 def _limits(kind: Kind, wanted: Limits) -> list[Limit]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from goemo_report.audit.artifact_rules import ARTIFACT
@@ -19,7 +19,7 @@ from goemo_report.audit.run_rules import CONFIG, RUN
 from goemo_report.audit.truth_rules import TRUTH
 from goemo_report.errors import SettingsError, unexpected
 from goemo_report.formats.text import shown
-from goemo_report.sources.model import RunRecord
+from goemo_report.sources.model import RunRecord, SkippedRun
 
 RULES: Final[tuple[Rule, ...]] = (
     *RUN.rules,
@@ -86,6 +86,19 @@ def audit(
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
     return Audit(evidence.run, tuple(found), len(rules))
+
+
+def unread(skipped: SkippedRun) -> Audit:
+    """What is found about a run that cannot be read, of which nothing is known but its name."""
+    unknown = RunRecord(skipped.name, skipped.name, None, "", None, "", (), None, {}, {}, "")
+    rule = replace(_READABLE, remedy=skipped.remedy or _READABLE.remedy)
+    return Audit(unknown, (Finding(rule, skipped.reason),), 1)
+
+
+_READABLE: Final = Rule(
+    *("run-readable", "run", "error", "The run can be read whole."),
+    *("Mend it, or choose the runs without it", lambda _: ()),
+)
 
 
 def _details(rule: Rule, evidence: Evidence) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels, told_alike
-from goemo_report.audit import RULES, Audit, audit
+from goemo_report.audit import RULES, Audit, audit, unread
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
@@ -26,12 +26,13 @@ from goemo_report.metrics.table import OVERALL, OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Table
 from goemo_report.results import RunResult
-from goemo_report.sources.model import RunRecord
+from goemo_report.sources.model import RunRecord, SkippedRun
 from goemo_report.statistics.differences import paired
 from goemo_report.statistics.distributions import CONFIDENCE
 from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE, Analysis, analyse, percent
 
 _SLACK: Final = 1e-9  # 0.46 - 0.45 is a little more than 0.01
+_NO_INTERVAL: Final = "no interval, as a class is never predicted"
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,19 @@ class Judge:
             return self._drop(result, limit, metric)
         under = limit.kind == "fail-under"
         found = self._figure(result, metric)
-        judged = (found.low if under else found.high) if self.confidence else found.value
-        judged = found.value if judged is None else judged
+        judged = found.value
+        if self._by_bounds(metric):
+            judged = found.low if under else found.high
         passed = judged is not None and (
             judged >= limit.value - _SLACK if under else judged <= limit.value + _SLACK
         )
         text = f"{metric.name} at {'least' if under else 'most'} {limit.value:g}"
         return self._condition(result, limit, metric, text, passed, found)
+
+    def _by_bounds(self, metric: Figure) -> bool:
+        """Whether an interval is judged: logged figures and counts have none."""
+        counted = metric.split is None or metric.key.startswith("support_")
+        return bool(self.confidence) and not counted
 
     def _figure(self, result: RunResult, metric: Figure) -> _Found:
         if metric.split is None:
@@ -102,10 +109,12 @@ class Judge:
         if split is None:
             return _Found(reason=_lacks(result, metric.split))
         value, reason = _value(split.scores, metric.key)
-        if value is None or not self.confidence or metric.key.startswith("support_"):
+        if value is None or not self._by_bounds(metric):
             return _Found(value, reason=reason)
         bounds = self._analysis(split.predictions).intervals[metric.key]
-        return _Found(value) if bounds is None else _Found(value, bounds.low, bounds.high)
+        if bounds is None:
+            return _Found(value, reason=_NO_INTERVAL)
+        return _Found(value, bounds.low, bounds.high)
 
     def _analyse(self, predictions: Predictions) -> Analysis:
         predicted = predictions.probabilities >= DEFAULT_THRESHOLD
@@ -130,7 +139,7 @@ class Judge:
             undefined = _Found(reason=f"{metric.name} is not defined for both runs")
             found = known if isinstance(known, _Found) else known.get(metric.key, undefined)
         worst = found.value
-        if self.confidence and found.low is not None and found.high is not None:
+        if self._by_bounds(metric) and result.id != baseline.id:
             worst = found.high if better else found.low
         passed = worst is not None and (-worst if better else worst) >= -limit.value - _SLACK
         return self._condition(result, limit, metric, text, passed, found)
@@ -161,7 +170,7 @@ class Judge:
         for key in (*OVERALL_KEYS, *class_keys(ours.labels)):
             first, second = (_value(one, key)[0] for one in scores)
             if first is not None and second is not None:
-                found[key] = _Found(first - second)
+                found[key] = _Found(first - second, reason=_NO_INTERVAL if self.confidence else "")
         if self.confidence:
             differences = paired(self._analyse(ours), self._analyse(theirs))
             found |= {
@@ -262,6 +271,12 @@ def _audited(found: Audit, kind: str, text: str) -> Condition:
     broken = list(dict.fromkeys(finding.rule.id for finding in found.of("error")))
     detail = f"errors: {', '.join(broken)}" if broken else "no error"
     return Condition(found.run, kind, text, not broken, detail)
+
+
+def unreadable(skipped: SkippedRun) -> Condition:
+    """The condition that a run breaks that may be meant and cannot be read."""
+    found = unread(skipped)
+    return Condition(found.run, "readable", "the run can be read", False, skipped.reason)
 
 
 def check_confidence(confidence: float | None) -> None:

@@ -371,3 +371,20 @@ def test_the_document_says_how_it_was_judged() -> None:
     assert (
         document(conditions()[:1], split="test", confidence=None, baseline=None)["passed"] is True
     )
+
+
+def test_a_metric_without_an_interval_is_not_judged_by_its_value() -> None:
+    """Of 28 emotions joy alone is predicted, so that macro precision has no interval."""
+    found = joyful(10, 0, 0)
+    assert judge(found, "fail-under", "macro_precision", 0.01).passed
+    for one in (
+        judge(found, "fail-under", "macro_precision", 0.01, confidence=0.95),
+        judge(
+            joyful(9, 1, 0, name="other"),
+            *("max-drop", "macro_precision", 0.5),
+            confidence=0.95,
+            baseline=found,
+        ),
+    ):
+        assert not one.passed
+        assert "no interval" in one.detail

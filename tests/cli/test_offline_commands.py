@@ -147,6 +147,14 @@ class TestRuns:
         assert result.exit_code == 0, result.stderr
         assert [run["id"] for run in json.loads(result.stdout)["runs"]] == [IDS[1]]
         assert "skipped" in result.stderr
+        gate = "check", "--wandb-dir", logs, "--fail-under", "macro_f1=0"
+        judged = invoke(*gate)
+        assert judged.exit_code == 3
+        assert f"failed  {IDS[0]} ({IDS[0]}): the run can be read: " in judged.stdout
+        assert invoke(*gate, IDS[1]).exit_code == 0
+        audited = invoke("audit", "--wandb-dir", logs, "--format", "json")
+        assert audited.exit_code == 3
+        assert "run-readable" in audited.stdout
 
 
 class TestShow:
