@@ -13,7 +13,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import goemo_report as gr
-from goemo_report import demo
+from goemo_report.api import demo
 from goemo_report.report.render.svg import svg
 
 ROOT = Path(__file__).parent.parent

@@ -264,7 +264,7 @@ def test_it_installs_itself(job: Job) -> None:
     (job.folder / "temp/goemo/bin/python").unlink()
     done = job.step("Install", python=sys.executable)
     assert done.returncode == 0, done.stderr
-    make = ["-c", "from goemo_report import demo; import pathlib; demo.make_up(pathlib.Path())"]
+    make = ["-c", "from goemo_report.api import demo; import pathlib; demo.make_up(pathlib.Path())"]
     subprocess.run([job.folder / "temp/goemo/bin/python", *make], cwd=job.folder, check=True)
     job.step("Judge", runs="made-up-a\nmade-up-c", baseline="made-up-a")
     assert job.step("Result").returncode == 0

@@ -78,11 +78,7 @@ def settled(
 
 
 def conditions(
-    *,
-    where: Names = (),
-    sort: str | None = None,
-    limit: int | None = None,
-    **names: Names,
+    *, where: Names = (), sort: str | None = None, limit: int | None = None, **names: Names
 ) -> RunQuery:
     """Which runs are meant; `names` are the arguments `tag` to `group` of `runs`."""
     from goemo_report.sources.conditions import Condition, Order

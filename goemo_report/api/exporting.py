@@ -19,13 +19,7 @@ from goemo_report.api.progress import Bar
 from goemo_report.comparison import Comparison
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
-from goemo_report.errors import (
-    ArgumentError,
-    DataError,
-    NotFoundError,
-    SourceError,
-    require_extra,
-)
+from goemo_report.errors import ArgumentError, DataError, NotFoundError, SourceError, require_extra
 from goemo_report.formats.files import whole_file
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS

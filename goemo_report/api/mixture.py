@@ -117,12 +117,7 @@ def with_baseline(groups: list[Group], runs: Runs, baseline: str) -> str:
 
 
 def load(
-    groups: Sequence[Group],
-    split: Split,
-    labels: LabelChoice,
-    bar: Bar,
-    *,
-    figures: bool = False,
+    groups: Sequence[Group], split: Split, labels: LabelChoice, bar: Bar, *, figures: bool = False
 ) -> LoadedRuns:
     """Results in the order asked, with the names asked for; `figures` as in load_results."""
     found: list[RunResult] = []

@@ -199,11 +199,7 @@ class Run:
         return choice.on(self._result([split], choice.reading).splits[split].predictions)
 
     def thresholds(
-        self,
-        protocol: Protocol = "per-class",
-        *,
-        labels: Labels = None,
-        map_to: str | None = None,
+        self, protocol: Protocol = "per-class", *, labels: Labels = None, map_to: str | None = None
     ) -> Thresholds:
         """Thresholds by label, to apply elsewhere at `p >= threshold`.
 
@@ -276,12 +272,7 @@ class Run:
             )
 
     def export(
-        self,
-        directory: Place,
-        *,
-        int8: bool = False,
-        split: Split = "test",
-        limit: int = 500,
+        self, directory: Place, *, int8: bool = False, split: Split = "test", limit: int = 500
     ) -> Exported:
         """Write its checkpoint as an ONNX model with labels and thresholds inside; needs the extra
         `goemo[onnx]`.

@@ -25,12 +25,7 @@ from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats import notebook
 from goemo_report.formats.files import named_path, user_path
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.scores import (
-    Scores,
-    metrics_document,
-    per_class_rows,
-    score_predicted,
-)
+from goemo_report.metrics.scores import Scores, metrics_document, per_class_rows, score_predicted
 from goemo_report.predictions import Predictions, understood
 from goemo_report.predictions import read_predictions as _read_file
 

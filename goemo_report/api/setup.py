@@ -1,9 +1,9 @@
-"""What the command line does besides reading runs: diagnosis, sync, the demo, completion."""
+"""What the command line does besides reading runs: diagnosis, sync, completion."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from goemo_report.errors import ArgumentError, argument
 from goemo_report.sources.model import SkippedRun
 
 if TYPE_CHECKING:
-    from goemo_report.demo import DemoRun, Finished, Started
     from goemo_report.sources.doctor import Diagnosis
     from goemo_report.sources.downloads import Downloads
     from goemo_report.syncing.arrival import Arrival
@@ -105,12 +104,7 @@ def sync(
 
 
 def download_named(
-    reference: str,
-    *,
-    only: Only,
-    root: Place,
-    progress: Shown,
-    **place: Any,
+    reference: str, *, only: Only, root: Place, progress: Shown, **place: Any
 ) -> Downloads:
     """Download the artifacts of the run that a text names, or the one artifact `NAME:VERSION`.
 
@@ -129,27 +123,6 @@ def download_named(
         raise ArgumentError(f"{argument('only')} chooses among the artifacts of a run")
     with Bar(progress) as bar:
         return download_artifact(*found, Path(root), bar)
-
-
-def demo_runs(directory: Path) -> list[DemoRun]:
-    """The runs that the demo trains. Raises GoemoError where the trainer is not installed."""
-    from goemo_report import demo
-
-    return demo.plan(directory)
-
-
-def made_up_predictions(directory: Path) -> list[Path] | None:
-    """Folders of made-up prediction files to compare, or None where runs can be trained."""
-    from goemo_report import demo
-
-    return None if demo.trainable() else demo.make_up(directory)
-
-
-def train_demo(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:
-    """Train the runs of the demo, telling of each that it starts and ends."""
-    from goemo_report.demo import train
-
-    yield from train(runs, directory)
 
 
 def offline_ids(wandb_dir: Place | None) -> list[str]:

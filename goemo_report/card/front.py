@@ -64,10 +64,7 @@ def _model_index(card: Card) -> dict[str, Any]:
     result: dict[str, Any] = {
         "task": {"type": "text-classification", "name": card.label_set.task.capitalize()},
         "dataset": data,
-        "metrics": [
-            *_hub_metrics(card.scores, card.rule),
-            *_hub_metrics(card.tuned, _TUNED),
-        ],
+        "metrics": [*_hub_metrics(card.scores, card.rule), *_hub_metrics(card.tuned, _TUNED)],
     }
     if card.result.run.url:
         result["source"] = {"name": "Weights & Biases", "url": card.result.run.url}

@@ -115,10 +115,7 @@ def choose(predictions: Predictions, protocol: Protocol) -> Choice:
 
 
 def validation_of(
-    source: RunSource,
-    run: RunRecord,
-    progress: Progress = silent,
-    reading: Reading = AS_FOUND,
+    source: RunSource, run: RunRecord, progress: Progress = silent, reading: Reading = AS_FOUND
 ) -> Predictions:
     """The validation predictions that thresholds of a run are tuned on. Raises GoemoError.
 

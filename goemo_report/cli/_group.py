@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,103 @@ from goemo_report.errors import ArgumentError, command_line
 
 ARGUMENTS = "goemo.arguments"
 """Key in a context's `meta`: the arguments as they were typed."""
+
+
+class SharedOption(click.Option):
+    """An option that help shows under a heading."""
+
+    def __init__(self, *args: Any, heading: str, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.heading = heading
+
+
+class OutputFile(click.Path):
+    """A file to write, `-` for standard output; its directory is there before work begins, or is
+    one that another option names to write to."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False, readable=False, allow_dash=True)
+
+
+class OutputDirectory(click.Path):
+    """A directory to write to, made where it is missing."""
+
+
+class Command(click.Command):
+    """A command whose help lists shared options under headings of their own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse null characters, which no path or name has, and options with an empty value.
+
+        An unset variable would mean this directory.
+        """
+        if any("\0" in word for word in args):
+            raise click.UsageError("An argument holds a null character: leave it out", ctx)
+        takes = {
+            name
+            for one in self.params
+            if isinstance(one, click.Option) and not one.is_flag
+            for name in one.opts
+        }
+        for option, value in pairwise([*args, "-"]):
+            name, given, inline = option.partition("=")
+            if name in takes and (inline if given else value) == "":
+                raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
+        rest = super().parse_args(ctx, list(self._with_values(args)))
+        self._check_folders(ctx)
+        return rest
+
+    def _with_values(self, args: list[str]) -> Iterator[str]:
+        """The arguments, an option that may stand alone with its value: what follows it may be
+        a RUN."""
+        alone = {
+            name: (str(one.flag_value), one.type.choices)
+            for one in self.params
+            if isinstance(one, click.Option)
+            and not one.is_flag
+            and isinstance(one.flag_value, str)
+            and isinstance(one.type, click.Choice)
+            for name in one.opts
+        }
+        for word, following in pairwise([*args, ""]):
+            value, choices = alone.get(word, ("", ()))
+            yield f"{word}={value}" if value and following not in choices else word
+
+    def _check_folders(self, ctx: click.Context) -> None:
+        """Refuse files in a folder that is neither there nor made by another option.
+
+        A mistyped path would become a tree of folders.
+        """
+        made = {
+            Path(ctx.params[one.name or ""]).resolve()
+            for one in self.params
+            if isinstance(one.type, OutputDirectory) and ctx.params.get(one.name or "")
+        }
+        for one in self.params:
+            path = ctx.params.get(one.name or "")
+            if not isinstance(one.type, OutputFile) or path is None or path.parent.is_dir():
+                continue
+            if path.parent.resolve() not in made:
+                what = f"there is no directory {path.parent} for {path.name}"
+                raise click.BadParameter(what, ctx, one)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first, then the shared ones."""
+        blocks: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for one in self.get_params(ctx):
+            record = one.get_help_record(ctx)
+            if record is not None and isinstance(one, click.Option):
+                blocks.setdefault(getattr(one, "heading", "Options"), []).append(record)
+        for title, records in blocks.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
+    """A command of `goemo-report`, with examples at the end of its help."""
+    shown = "".join(f"  {example}\n" for example in examples)
+    return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
 
 
 class LazyGroup(click.Group):

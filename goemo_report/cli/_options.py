@@ -1,41 +1,45 @@
-"""Options that commands share, each declared once."""
+"""Arguments and options that commands share, each declared once."""
 
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from goemo_report.cli._errors import debug_option
+from goemo_report.cli._group import OutputDirectory, OutputFile, SharedOption
 from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS
 from goemo_report.errors import GoemoError
 from goemo_report.settings import read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+Option = Callable[[_Command], _Command]
 
-_TRACKER_OPTION = click.option(
-    "--source",
-    metavar="NAME[:PLACE]",
-    help="Read runs of wandb, offline:DIR, mlflow:PLACE (a tracking directory, an mlflow.db or a "
-    "server) or trackio:DIR.",
+_PLACE: Final = functools.partial(
+    click.option, cls=SharedOption, heading="Where runs come from", metavar="NAME"
 )
 _SOURCE_OPTIONS = (
-    click.option("--entity", metavar="NAME", help="W&B user or team.  [env: WANDB_ENTITY]"),
-    click.option("--project", metavar="NAME", help="W&B project.  [env: WANDB_PROJECT]"),
-    click.option(
+    _PLACE("--entity", help="W&B user or team.  [env: WANDB_ENTITY]"),
+    _PLACE("--project", help="W&B project.  [env: WANDB_PROJECT]"),
+    _PLACE(
         "--wandb-dir",
         metavar="DIR",
         type=click.Path(path_type=Path),
         help="Read the offline runs below DIR instead of W&B.  [env: WANDB_MODE=offline]",
     ),
+)
+_TRACKER_OPTION = _PLACE(
+    "--source",
+    metavar="NAME[:PLACE]",
+    help="Read runs of wandb, offline:DIR, mlflow:PLACE (a tracking directory, an mlflow.db or a "
+    "server) or trackio:DIR.",
 )
 FILTERS: dict[str, tuple[str, str, str, Any]] = {
     "tag": ("--tag", "TAG", "Runs with this tag; all, if repeated.", str),
@@ -58,10 +62,12 @@ FILTERS: dict[str, tuple[str, str, str, Any]] = {
 """Option, placeholder, help and type of what chooses runs, by the name of `runs`'s argument."""
 
 
-def _filter_options(meanings: Mapping[str, str]) -> tuple[Callable[[_Command], _Command], ...]:
+def _filters(meanings: Mapping[str, str]) -> tuple[Option[Any], ...]:
     return tuple(
         click.option(
             *(option, name),
+            cls=SharedOption,
+            heading="Options" if name in meanings else "Which runs",
             metavar=metavar,
             multiple=name not in {"sort", "limit"},
             type=kind,
@@ -71,124 +77,37 @@ def _filter_options(meanings: Mapping[str, str]) -> tuple[Callable[[_Command], _
     )
 
 
-_HEADINGS = {
-    "Where runs come from": ("entity", "project", "wandb_dir", "source"),
-    "Which runs": tuple(FILTERS),
-}
+def each(*options: Option[Any]) -> Callable[[_Command], _Command]:
+    """Several options as one decorator, in their order."""
+    return lambda command: functools.reduce(
+        lambda wrapped, option: option(wrapped), options[::-1], command
+    )
 
 
-class Command(click.Command):
-    """A command whose help lists shared options under headings of their own."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse null characters, which no path or name has, and options with an empty value.
-
-        An unset variable would mean this directory.
-        """
-        if any("\0" in word for word in args):
-            raise click.UsageError("An argument holds a null character: leave it out", ctx)
-        takes = {
-            name
-            for one in self.params
-            if isinstance(one, click.Option) and not one.is_flag
-            for name in one.opts
-        }
-        for option, value in pairwise([*args, "-"]):
-            name, given, inline = option.partition("=")
-            if name in takes and (inline if given else value) == "":
-                raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
-        rest = super().parse_args(ctx, list(self._with_values(args)))
-        self._check_folders(ctx)
-        return rest
-
-    def _with_values(self, args: list[str]) -> Iterator[str]:
-        """The arguments, an option that may stand alone with its value: what follows it may be
-        a RUN."""
-        alone = {
-            name: (str(one.flag_value), one.type.choices)
-            for one in self.params
-            if isinstance(one, click.Option)
-            and not one.is_flag
-            and isinstance(one.flag_value, str)
-            and isinstance(one.type, click.Choice)
-            for name in one.opts
-        }
-        for word, following in pairwise([*args, ""]):
-            value, choices = alone.get(word, ("", ()))
-            yield f"{word}={value}" if value and following not in choices else word
-
-    def _check_folders(self, ctx: click.Context) -> None:
-        """Refuse files in a folder that is neither there nor made by another option.
-
-        A mistyped path would become a tree of folders.
-        """
-        made = {
-            Path(ctx.params[one.name or ""]).resolve()
-            for one in self.params
-            if isinstance(one.type, OutputDirectory) and ctx.params.get(one.name or "")
-        }
-        for one in self.params:
-            path = ctx.params.get(one.name or "")
-            if not isinstance(one.type, OutputFile) or path is None or path.parent.is_dir():
-                continue
-            if path.parent.resolve() not in made:
-                what = f"there is no directory {path.parent} for {path.name}"
-                raise click.BadParameter(what, ctx, one)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first, then the shared ones."""
-        headed = {name: title for title, names in _HEADINGS.items() for name in names}
-        blocks: dict[str, list[tuple[str, str]]] = {"Options": [], **{t: [] for t in _HEADINGS}}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                name = parameter.name or ""
-                own = name in FILTERS and parameter.help != FILTERS[name][2]
-                blocks["Options" if own else headed.get(name, "Options")].append(record)
-        for title, records in blocks.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+# --- Which runs -----------------------------------------------------------------------------
 
 
-def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
-    """A command of `goemo-report`, with examples at the end of its help."""
-    shown = "".join(f"  {example}\n" for example in examples)
-    return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
+def run(metavar: str = "RUN", **options: Any) -> Callable[[_Command], _Command]:
+    """The argument that names a run, or several with `nargs=-1`."""
+    name = "runs" if options.get("nargs") == -1 else "run"
+    return click.argument(name, metavar=metavar, shell_complete=complete_runs, **options)
 
 
-_OPTIONAL: Final = ("val", "predictions", "alias")
-"""What only some commands ask for beside the source."""
+def complete_runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Paths, and ids below the directory of offline runs, from file names alone, that may stand in
+    a command line as they are; W&B is not asked."""
+    from goemo_report.api.setup import offline_ids
+
+    found = [CompletionItem(typed, type="file")]
+    try:
+        ids = offline_ids(ctx.params.get("wandb_dir"))
+    except Exception:  # noqa: BLE001 - a completion that fails would print into the line typed
+        return found
+    fitting = (one for one in ids if one.startswith(typed) and re.fullmatch(r"[\w.-]+", one))
+    return [*found, *map(CompletionItem, fitting)]
 
 
-def validation_option(command: _Command) -> _Command:
-    """`--val`, which goes with what a command asks for."""
-    return click.option(
-        "--val",
-        metavar="[NAME=]FILE",
-        multiple=True,
-        help="Validation predictions of the run that is the file NAME; repeatable.",
-    )(command)
-
-
-def artifact_options(command: _Command) -> _Command:
-    """`--predictions` and `--alias`, which go with what a command asks for."""
-    wrapped = click.option(
-        "--alias",
-        metavar="NAME",
-        help="Of predictions logged several times, the version with this alias, as best.  "
-        "[default: the newest]",
-    )(command)
-    return click.option(
-        "--predictions",
-        metavar="ARTIFACT[:ALIAS][/FILE]",
-        multiple=True,
-        help="The artifact that holds the predictions, where it has another name than the guide's, "
-        "without the run's id at its end or with *; val=ARTIFACT for validation.",
-    )(wrapped)
-
-
-def asks(
+def source(
     *, filters: bool, trackers: bool = True, meanings: Mapping[str, str] = {}
 ) -> Callable[[_Command], _Command]:
     """Options of a command that reads runs, given to it as `asked`: arguments of `runs`, or of
@@ -198,16 +117,12 @@ def asks(
     Options that were not typed take their value from `[tool.goemo]` where it has one.
     """
     place = ("entity", "project", "wandb_dir", *(("source",) if trackers else ()))
-    names = (*place, *(FILTERS if filters else ()), *_OPTIONAL)
+    names = (*place, *(FILTERS if filters else ()), "val", "predictions", "alias")
 
     def decorate(command: _Command) -> _Command:
         @functools.wraps(command)
         def settled(**values: Any) -> Any:
-            asked = {
-                name: values.pop(name)
-                for name in (*names, "val", "predictions", "alias")
-                if name in values
-            }
+            asked = {name: values.pop(name) for name in names if name in values}
             file = read_project_file(Path.cwd()).values
             values |= _from_file(click.get_current_context(), file, values)
             try:
@@ -219,50 +134,8 @@ def asks(
                 raise
 
         tracker = (_TRACKER_OPTION,) if trackers else ()
-        options = (*_SOURCE_OPTIONS, *tracker, *(_filter_options(meanings) if filters else ()))
-        wrapped: Any = debug_option(settled)
-        for option in reversed(options):
-            wrapped = option(wrapped)
-        return wrapped  # type: ignore[no-any-return] # click's decorators keep the function
-
-    return decorate
-
-
-_COLUMN_OPTIONS = {
-    "true": ("COL", "Column of the true labels in files; COL_{label} for one of 0 and 1 a label."),
-    "pred": ("COL", "Column of the predicted labels, likewise."),
-    "prob": ("PATTERN", "Columns of the probabilities, as prob_{label}, or one column of lists."),
-}
-
-
-def label_options(*, rolls_up: bool) -> Callable[[_Command], _Command]:
-    """`--labels`, the columns of files and, if asked, `--map-to`, given as `labels`: arguments of
-    the API."""
-
-    def decorate(command: _Command) -> _Command:
-        @functools.wraps(command)
-        def chosen(labels: str | None, map_to: str | None = None, **values: Any) -> Any:
-            from goemo_report.api.arguments import chosen_labels
-
-            columns = {name: values.pop(name) for name in _COLUMN_OPTIONS}
-            found = {"labels": chosen_labels(labels, map_to, **columns)}
-            return command(labels=found, **values)
-
-        wrapped: Any = chosen
-        for name, (metavar, meaning) in reversed(_COLUMN_OPTIONS.items()):
-            wrapped = click.option(f"--{name}", metavar=metavar, help=meaning)(wrapped)
-        if rolls_up:
-            wrapped = click.option(
-                "--map-to",
-                metavar="GROUPING",
-                help="Roll labels up first: ekman, sentiment, or one of [tool.goemo.groups].",
-            )(wrapped)
-        return click.option(  # type: ignore[no-any-return] # click's decorators keep the function
-            "--labels",
-            metavar="SET",
-            help="The labels that files must have: goemotions, ekman, sentiment, or a file of "
-            "names, one a line.",
-        )(wrapped)
+        options = (*_SOURCE_OPTIONS, *tracker, *(_filters(meanings) if filters else ()))
+        return each(*options)(debug_option(settled))  # type: ignore[return-value] # wrapped
 
     return decorate
 
@@ -292,7 +165,126 @@ def _from_file(
     return found
 
 
-def format_option(*choices: str) -> Callable[[_Command], _Command]:
+# --- Which predictions ----------------------------------------------------------------------
+
+validation = click.option(
+    "--val",
+    metavar="[NAME=]FILE",
+    multiple=True,
+    help="Validation predictions of the run that is the file NAME; repeatable.",
+)
+"""`--val`, which goes with what a command asks for."""
+
+artifact = each(
+    click.option(
+        "--predictions",
+        metavar="ARTIFACT[:ALIAS][/FILE]",
+        multiple=True,
+        help="The artifact that holds the predictions, where it has another name than the guide's, "
+        "without the run's id at its end or with *; val=ARTIFACT for validation.",
+    ),
+    click.option(
+        "--alias",
+        metavar="NAME",
+        help="Of predictions logged several times, the version with this alias, as best.  "
+        "[default: the newest]",
+    ),
+)
+"""`--predictions` and `--alias`, which go with what a command asks for."""
+
+_COLUMNS: Final = {
+    "true": ("COL", "Column of the true labels in files; COL_{label} for one of 0 and 1 a label."),
+    "pred": ("COL", "Column of the predicted labels, likewise."),
+    "prob": ("PATTERN", "Columns of the probabilities, as prob_{label}, or one column of lists."),
+}
+_LABELS: Final = click.option(
+    "--labels",
+    metavar="SET",
+    help="The labels that files must have: goemotions, ekman, sentiment, or a file of names, one "
+    "a line.",
+)
+_MAP_TO: Final = click.option(
+    "--map-to",
+    metavar="GROUPING",
+    help="Roll labels up first: ekman, sentiment, or one of [tool.goemo.groups].",
+)
+
+
+def labels(*, rolls_up: bool) -> Callable[[_Command], _Command]:
+    """`--labels`, the columns of files and, if asked, `--map-to`, all of it given as `labels`."""
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def chosen(labels: str | None, map_to: str | None = None, **values: Any) -> Any:
+            from goemo_report.api.arguments import chosen_labels
+
+            columns = {name: values.pop(name) for name in _COLUMNS}
+            return command(labels=chosen_labels(labels, map_to, **columns), **values)
+
+        columns = (click.option(f"--{k}", metavar=m, help=h) for k, (m, h) in _COLUMNS.items())
+        options = (_LABELS, *((_MAP_TO,) if rolls_up else ()), *columns)
+        return each(*options)(chosen)  # type: ignore[return-value] # as the command, wrapped
+
+    return decorate
+
+
+def split(meaning: str) -> Callable[[_Command], _Command]:
+    """`--split`, test where it is not given."""
+    return click.option(
+        "--split", type=click.Choice(SPLITS), default="test", show_default=True, help=meaning
+    )
+
+
+protocol = functools.partial(
+    click.option,
+    "--protocol",
+    type=click.Choice(("per-class", "global", "fixed")),
+    default="per-class",
+    show_default=True,
+)
+"""`--protocol`: how thresholds are tuned."""
+
+
+# --- Numbers and flags ----------------------------------------------------------------------
+
+
+def number(
+    name: str, meaning: str, default: float | None = None, *, least: int = 1, **more: Any
+) -> Callable[[_Command], _Command]:
+    """An option that takes a whole number, `least` or more."""
+    given = {"metavar": "N", "type": click.IntRange(min=least), **more}
+    return click.option(
+        name, default=default, show_default=default is not None, help=meaning, **given
+    )
+
+
+def no(option: str, name: str, meaning: str) -> Callable[[_Command], _Command]:
+    """A flag that makes `name`, which is true without it, false."""
+    return click.option(option, name, flag_value=False, default=True, help=meaning)
+
+
+predicting = each(
+    number("--batch-size", "Texts at once.", 32),
+    click.option(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
+    ),
+    number(
+        "--max-seq-length",
+        "Cut texts after N tokens.  [default: as the run's config says]",
+        least=3,
+    ),
+)
+"""Options of a command that predicts with a checkpoint."""
+
+
+# --- What is written ------------------------------------------------------------------------
+
+
+def form(*choices: str) -> Callable[[_Command], _Command]:
     """`--format` for a command that prints one document; the first choice is the default."""
     return click.option(
         "--format",
@@ -304,78 +296,13 @@ def format_option(*choices: str) -> Callable[[_Command], _Command]:
     )
 
 
-def split_option(meaning: str) -> Callable[[_Command], _Command]:
-    """`--split`, test where it is not given."""
-    return click.option(
-        "--split", type=click.Choice(SPLITS), default="test", show_default=True, help=meaning
-    )
-
-
-def prediction_options(command: _Command) -> _Command:
-    """Options of a command that predicts with a checkpoint."""
-    options = (
-        click.option(
-            "--batch-size",
-            type=click.IntRange(min=1),
-            default=32,
-            show_default=True,
-            metavar="N",
-            help="Texts at once.",
-        ),
-        click.option(
-            "--device",
-            metavar="NAME",
-            default="auto",
-            show_default=True,
-            help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
-        ),
-        click.option(
-            "--max-seq-length",
-            type=click.IntRange(min=3),
-            metavar="N",
-            help="Cut texts after N tokens.  [default: as the run's config says]",
-        ),
-    )
-    return functools.reduce(lambda wrapped, option: option(wrapped), options[::-1], command)
-
-
-class OutputFile(click.Path):
-    """A file to write, `-` for standard output; its directory is there before work begins, or is
-    one that another option names to write to."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path, dir_okay=False, readable=False, allow_dash=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path; whether a directory can take it is known when all options are."""
-        return Path(os.fsdecode(super().convert(value, param, ctx)))
-
-
-class OutputDirectory(click.Path):
-    """A directory to write to, made where it is missing."""
-
-
-def file_option(*names: str, meaning: str, **more: Any) -> Callable[[_Command], _Command]:
+def file(*names: str, meaning: str, **more: Any) -> Callable[[_Command], _Command]:
     """An option that names a file to write."""
     return click.option(*names, metavar="FILE", type=OutputFile(), help=meaning, **more)
 
 
-output_option = file_option(
-    "--output", "-o", default="-", meaning="Write to FILE instead of standard output."
-)
-"""`--output`, for a command that prints one document."""
-
-open_option = click.option(
-    "--open", "open_report", is_flag=True, help="Open the report when it is written."
-)
-"""`--open`, for a command that writes a report."""
-
-
-def directory_option(
-    *names: str,
-    default: str,
-    meaning: str,
-    allow_dash: bool = False,
+def directory(
+    *names: str, default: str, meaning: str, allow_dash: bool = False
 ) -> Callable[[_Command], _Command]:
     """An option that names a directory to write to."""
     kind = OutputDirectory(path_type=Path, file_okay=False, allow_dash=allow_dash)
@@ -384,8 +311,10 @@ def directory_option(
     )
 
 
-def file_name(value: str) -> str:
-    """A bare file name, of a file in a directory chosen elsewhere; usage error for a path."""
-    if not re.fullmatch(r"[^/\\\x00-\x1f]{1,200}", value) or value.startswith("."):
-        raise click.BadParameter(f"{value!r} is not a plain file name")
-    return value
+output = file("--output", "-o", default="-", meaning="Write to FILE instead of standard output.")
+"""`--output`, for a command that prints one document."""
+
+open_report = click.option(
+    "--open", "open_report", is_flag=True, help="Open the report when it is written."
+)
+"""`--open`, for a command that writes a report."""

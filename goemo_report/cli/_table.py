@@ -26,12 +26,7 @@ _Item = TypeVar("_Item")
 
 
 def write_answer(
-    found: Any,
-    form: str,
-    output: Path = STDOUT,
-    *,
-    spare: Sequence[str] = (),
-    folds: bool = True,
+    found: Any, form: str, output: Path = STDOUT, *, spare: Sequence[str] = (), folds: bool = True
 ) -> None:
     """Write what a function of the API gave: as JSON, for people, or as text of another format.
 

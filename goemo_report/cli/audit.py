@@ -8,15 +8,9 @@ from typing import Any
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
+from goemo_report.cli import _options as takes
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import (
-    asks,
-    format_option,
-    label_options,
-    output_option,
-    report_command,
-)
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, note_skipped, progress
 from goemo_report.cli._table import write_answer
 
@@ -29,21 +23,14 @@ ORDER = 60
     "goemo-report audit --tag final --wandb-dir wandb --strict",
     "goemo-report audit --tag final --format github",
 )
-@run_argument("[RUN]...", nargs=-1)
+@takes.run("[RUN]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings are findings too.")
-@asks(filters=True)
-@label_options(rolls_up=False)
-@format_option("table", "json", "md", "github")
-@output_option
-@click.pass_context
+@takes.source(filters=True)
+@takes.labels(rolls_up=False)
+@takes.form("table", "json", "md", "github")
+@takes.output
 def command(
-    ctx: click.Context,
-    runs: tuple[str, ...],
-    strict: bool,
-    asked: dict[str, Any],
-    labels: dict[str, Any],
-    form: str,
-    output: Path,
+    runs: tuple[str, ...], asked: dict[str, Any], form: str, output: Path, **options: Any
 ) -> None:
     """Check runs against the guide, rule by rule.
 
@@ -56,8 +43,8 @@ def command(
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)
         note_skipped(chosen.skipped)
-        found = chosen.audit(strict=strict, **labels)
+        found = chosen.audit(**options)
     write_answer(found, form, output, spare=("remedy",))
     note_all(found.notes)
     if not found.passed:
-        ctx.exit(FOUND_SOMETHING)
+        raise click.exceptions.Exit(FOUND_SOMETHING)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import (
-    artifact_options,
-    asks,
-    label_options,
-    output_option,
-    report_command,
-    validation_option,
-)
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, progress, write
 
 ORDER = 66
@@ -32,27 +23,25 @@ def hub_name(value: str) -> str:
     return value
 
 
-def card_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What a card says beside the run."""
-    options = (
-        click.option(
-            "--license",
-            "license_id",
-            type=hub_name,
-            default="unknown",
-            show_default=True,
-            metavar="ID",
-            help="Licence of the model, as the hub names it: mit, apache-2.0, ...",
-        ),
-        click.option(
-            "--base-model",
-            type=hub_name,
-            metavar="NAME",
-            help="Hub name of the base model.  [default: as the run's config says]",
-        ),
-        click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]"),
-    )
-    return functools.reduce(lambda wrapped, option: option(wrapped), options[::-1], command)
+card_options = takes.each(
+    click.option(
+        "--license",
+        "license_id",
+        type=hub_name,
+        default="unknown",
+        show_default=True,
+        metavar="ID",
+        help="Licence of the model, as the hub names it: mit, apache-2.0, ...",
+    ),
+    click.option(
+        "--base-model",
+        type=hub_name,
+        metavar="NAME",
+        help="Hub name of the base model.  [default: as the run's config says]",
+    ),
+    click.option("--name", metavar="NAME", help="Name of the model.  [default: MODEL-DATASET]"),
+)
+"""What a card says beside the run."""
 
 
 @report_command(
@@ -60,22 +49,14 @@ def card_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "goemo-report card roberta-large-20241210-143022 --license mit -o README.md",
     "goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large",
 )
-@run_argument()
+@takes.run()
 @card_options
-@asks(filters=False)
-@artifact_options
-@validation_option
-@label_options(rolls_up=True)
-@output_option
-def command(
-    run: str,
-    license_id: str,
-    base_model: str | None,
-    name: str | None,
-    asked: dict[str, Any],
-    labels: dict[str, Any],
-    output: Path,
-) -> None:
+@takes.source(filters=False)
+@takes.artifact
+@takes.validation
+@takes.labels(rolls_up=True)
+@takes.output
+def command(run: str, asked: dict[str, Any], output: Path, **options: Any) -> None:
     """Write a model card: front matter with results that the hub reads, and a body.
 
     Numbers with 95% intervals are recomputed from the run's predictions, thresholds are tuned
@@ -83,8 +64,6 @@ def command(
     model's repository.
     """
     with progress() as bar:
-        found = gr.run(run, **asked, progress=bar).card(
-            license_id=license_id, base_model=base_model, name=name, **labels
-        )
+        found = gr.run(run, **asked, progress=bar).card(**options)
     write(found, output)
     note_all(found.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,28 +10,18 @@ import click
 from click.core import ParameterSource
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
+from goemo_report.cli import _options as takes
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import (
-    artifact_options,
-    asks,
-    file_option,
-    format_option,
-    label_options,
-    output_option,
-    report_command,
-    split_option,
-    validation_option,
-)
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note, note_all, note_skipped, progress, write
 from goemo_report.cli._table import write_answer
-from goemo_report.contract import Split
 
 ORDER = 70
 _CONDITIONS: Final = (
     *("fail_under", "fail_over", "max_drop"),
     *("require_artifacts", "require_audit"),
 )
+_limit = partial(click.option, metavar="METRIC=VALUE", multiple=True)
 
 
 @report_command(
@@ -39,24 +30,14 @@ _CONDITIONS: Final = (
     "goemo-report check RUN_B --baseline RUN_A --max-drop macro_f1=0.01 --confidence 0.95",
     "goemo-report check --tag final --require-artifacts --require-audit --junit gate.xml",
 )
-@run_argument("[RUN]...", nargs=-1)
-@click.option(
-    "--fail-under",
-    metavar="METRIC=VALUE",
-    multiple=True,
-    help="Fail where a metric is lower; repeatable.",
-)
-@click.option(
-    "--fail-over",
-    metavar="METRIC=VALUE",
-    multiple=True,
-    help="Fail where a metric is higher, as a loss or a time may be; repeatable.",
+@takes.run("[RUN]...", nargs=-1)
+@_limit("--fail-under", help="Fail where a metric is lower; repeatable.")
+@_limit(
+    "--fail-over", help="Fail where a metric is higher, as a loss or a time may be; repeatable."
 )
 @click.option("--baseline", metavar="RUN", help="Run that --max-drop compares with.")
-@click.option(
+@_limit(
     "--max-drop",
-    metavar="METRIC=VALUE",
-    multiple=True,
     help="Fail where a metric is worse than the baseline's by more; repeatable. VALUE alone is "
     "that of macro_f1.",
 )
@@ -69,31 +50,21 @@ _CONDITIONS: Final = (
 )
 @click.option("--require-artifacts", is_flag=True, help="Fail where the four are not complete.")
 @click.option("--require-audit", is_flag=True, help="Fail where `audit` finds an error.")
-@split_option("Split of metrics without a prefix test/ or val/.")
-@file_option("--junit", meaning="Also write the conditions as JUnit XML.")
-@asks(filters=True)
-@artifact_options
-@validation_option
-@label_options(rolls_up=True)
-@format_option("table", "json", "md")
-@output_option
-@click.pass_context
+@takes.split("Split of metrics without a prefix test/ or val/.")
+@takes.file("--junit", meaning="Also write the conditions as JUnit XML.")
+@takes.source(filters=True)
+@takes.artifact
+@takes.validation
+@takes.labels(rolls_up=True)
+@takes.form("table", "json", "md")
+@takes.output
 def command(
-    ctx: click.Context,
     runs: tuple[str, ...],
-    fail_under: tuple[str, ...],
-    fail_over: tuple[str, ...],
-    baseline: str | None,
-    max_drop: tuple[str, ...],
-    confidence: float | None,
-    require_artifacts: bool,
-    require_audit: bool,
-    split: Split,
     junit: Path | None,
     asked: dict[str, Any],
-    labels: dict[str, Any],
     form: str,
     output: Path,
+    **options: Any,
 ) -> None:
     """Judge runs by conditions; the exit code is 3 when one fails.
 
@@ -104,31 +75,21 @@ def command(
     VALUE, and --max-drop when the paired difference's does. Every run that is named or matches
     must pass every condition.
     """
-    _check_usage(ctx)
+    _check_usage(click.get_current_context())
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)
         note_skipped(chosen.skipped)
-        found = chosen.check(
-            fail_under=fail_under,
-            fail_over=fail_over,
-            max_drop=max_drop,
-            baseline=baseline,
-            split=split,
-            confidence=confidence,
-            require_artifacts=require_artifacts,
-            require_audit=require_audit,
-            **labels,
-        )
+        found = chosen.check(**options)
     if junit is not None:
         write(found.render("junit"), junit)
     write_answer(found, form, output)
     note_all(found.columns)
-    if confidence is not None and form == "table":
+    if found.confidence is not None and form == "table":
         note_all([found.rule])
     for text in found.notes:
         note(text)
     if not found.passed:
-        ctx.exit(FOUND_SOMETHING)
+        raise click.exceptions.Exit(FOUND_SOMETHING)
 
 
 def _check_usage(ctx: click.Context) -> None:

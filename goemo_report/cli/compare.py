@@ -12,20 +12,8 @@ from typing import Any
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._group import ARGUMENTS
-from goemo_report.cli._options import (
-    artifact_options,
-    asks,
-    directory_option,
-    file_name,
-    file_option,
-    label_options,
-    open_option,
-    report_command,
-    split_option,
-    validation_option,
-)
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import ARGUMENTS, report_command
 from goemo_report.cli._output import (
     note,
     note_all,
@@ -38,12 +26,20 @@ from goemo_report.cli._output import (
     write_json,
 )
 from goemo_report.cli._report import DEFAULT_FORMATS, build, check_sections, write_all
-from goemo_report.contract import Split
 from goemo_report.formats.wording import plural
 from goemo_report.report.render import WRITTEN, Extent, render_summary
 from goemo_report.report.render.pdf import BROWSER_VARIABLE, find_chromium
 
 ORDER = 30
+
+
+def _file_name(value: str) -> str:
+    """A bare file name, of a file in a directory chosen elsewhere; usage error for a path."""
+    if not re.fullmatch(r"[^/\\\x00-\x1f]{1,200}", value) or value.startswith("."):
+        raise click.BadParameter(f"{value!r} is not a plain file name")
+    return value
+
+
 _SHORT = ("summary", "leaderboard", "differences", "emotions")
 
 
@@ -57,7 +53,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     "goemo-report compare --tag final --publish",
     "goemo-report compare --tag final --publish report",
 )
-@run_argument("[RUN]...", nargs=-1)
+@takes.run("[RUN]...", nargs=-1)
 @click.option(
     "--format",
     "formats",
@@ -67,7 +63,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     show_default=True,
     help="Format to write; repeatable: --format html --format md.",
 )
-@directory_option(
+@takes.directory(
     "--output",
     "-o",
     "reports",
@@ -77,11 +73,11 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
 )
 @click.option(
     "--name",
-    type=file_name,
+    type=_file_name,
     metavar="NAME",
     help="Name of the files, without ending.  [default: from tags or runs]",
 )
-@split_option("Split that is reported.")
+@takes.split("Split that is reported.")
 @click.option(
     "--baseline",
     metavar="RUN",
@@ -130,16 +126,8 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     metavar="ID",
     help="Only this table, as wide as it is. A wrong ID lists those of the sections chosen.",
 )
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=100),
-    default=1000,
-    show_default=True,
-    help="Bootstrap resamples.",
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampling."
-)
+@takes.number("--resamples", "Bootstrap resamples.", 1000, least=100)
+@takes.number("--seed", "Of the resampling.", 0, least=0)
 @click.option(
     "--raters",
     multiple=True,
@@ -153,28 +141,11 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     help="Column of the prediction files or raw ratings that says which texts belong together, as "
     "link_id or author: they are resampled and swapped as wholes.",
 )
-@click.option("--no-text", is_flag=True, help="Leave all texts of the data set out.")
-@click.option(
-    "--max-errors",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Texts per emotion and kind of error.",
-)
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Of more runs, those with the best N logged figures, and the baseline.",
-)
-@file_option(
-    "--summary",
-    meaning="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.",
-)
-@file_option(
+@takes.no("--no-text", "texts", "Leave all texts of the data set out.")
+@takes.number("--max-errors", "Texts per emotion and kind of error.", 20, least=0)
+@takes.number("--top", "Of more runs, those with the best N logged figures, and the baseline.", 100)
+@takes.file("--summary", meaning="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.")
+@takes.file(
     "--export-thresholds",
     meaning="Also write the thresholds of each run, tuned on validation, as JSON.",
 )
@@ -187,40 +158,27 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     help="Also log the report to W&B as a run; to an offline run where runs are read offline. "
     "--publish report makes a native W&B Report as well.",
 )
-@open_option
-@asks(filters=True)
-@artifact_options
-@validation_option
-@label_options(rolls_up=True)
-@click.pass_context
+@takes.open_report
+@takes.source(filters=True)
+@takes.artifact
+@takes.validation
+@takes.labels(rolls_up=True)
 def command(
-    ctx: click.Context,
     runs: tuple[str, ...],
     formats: tuple[str, ...],
     reports: Path,
     name: str | None,
-    split: Split,
-    baseline: str | None,
-    rank_on: Split | None,
-    margin: float,
     sections: tuple[str, ...],
     is_short: bool,
     is_full: bool,
     chromium: str | None,
     table: str | None,
-    resamples: int,
-    seed: int,
-    raters: tuple[Path, ...],
-    cluster: str | None,
-    no_text: bool,
-    max_errors: int,
-    top: int,
     summary: Path | None,
     export_thresholds: Path | None,
     published: str | None,
     open_report: bool,
     asked: dict[str, Any],
-    labels: dict[str, Any],
+    **options: Any,
 ) -> None:
     """Compare runs and write the report.
 
@@ -232,6 +190,7 @@ def command(
     CSV of several tables is one long table with a line a value: section, table, group, row,
     name, column, value, low, high. A --section with one table is that table, as wide as it is.
     """
+    ctx = click.get_current_context()
     formats = tuple(dict.fromkeys(formats))
     to_stdout = reports == Path("-")
     if to_stdout and len(formats) > 1:
@@ -251,22 +210,7 @@ def command(
     browser = find_chromium(chromium) if "pdf" in formats else None
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)
-        comparison = gr.compare(
-            chosen,
-            baseline=baseline,
-            split=split,
-            resamples=resamples,
-            seed=seed,
-            rank_on=rank_on,
-            margin=margin,
-            **labels,
-            texts=not no_text,
-            max_errors=max_errors,
-            top=top,
-            raters=raters,
-            cluster=cluster,
-            progress=bar,
-        )
+        comparison = gr.compare(chosen, **options, progress=bar)
         if not sections:
             comparison.prepare()
     typed = tuple(map(_without_login, ctx.find_root().meta.get(ARGUMENTS, ())))

@@ -6,19 +6,16 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 import goemo_report as gr
-from goemo_report.api import setup
+from goemo_report.api import demo
+from goemo_report.cli import _options as takes
 from goemo_report.cli._errors import debug_option
-from goemo_report.cli._options import directory_option, open_option, report_command
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note, note_skipped, progress, spinner
 from goemo_report.cli._report import DEFAULT_FORMATS, build, write_all
-
-if TYPE_CHECKING:
-    from goemo_report.demo import DemoRun
 
 ORDER = 120
 
@@ -28,11 +25,11 @@ ORDER = 120
     "goemo-report demo",
     "goemo-report demo --runs-dir scratch/runs --output scratch --open",
 )
-@directory_option("--runs-dir", default="runs/demo", meaning="Where the runs are written.")
-@directory_option(
+@takes.directory("--runs-dir", default="runs/demo", meaning="Where the runs are written.")
+@takes.directory(
     "--output", "-o", "reports", default="reports", meaning="Where the report is written."
 )
-@open_option
+@takes.open_report
 @debug_option
 def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     """Train four small runs offline and compare them.
@@ -42,11 +39,11 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     made-up predictions of the same corpus.
     """
     began = time.monotonic()
-    if (folders := setup.made_up_predictions(runs_dir)) is not None:
+    if not demo.trainable():
         note("these predictions are made up: goemo[train], which trains models, is not installed")
-        _compare(list(map(str, folders)), [], reports, open_report)
+        _compare(list(map(str, demo.make_up(runs_dir))), [], reports, open_report)
     else:
-        runs = setup.demo_runs(runs_dir)
+        runs = demo.plan(runs_dir)
         note(f"training {len(runs)} small runs offline into {runs_dir} (no account, no network)")
         _follow(runs, runs_dir)
         note(f"all trained in {time.monotonic() - began:.0f} s; comparing them")
@@ -69,11 +66,11 @@ def _compare(names: list[str], place: list[str], reports: Path, open_report: boo
         click.launch(written[0].resolve().as_uri())
 
 
-def _follow(runs: Sequence[DemoRun], directory: Path) -> None:
+def _follow(runs: Sequence[demo.DemoRun], directory: Path) -> None:
     """Say run by run what is trained, on a terminal with a line that moves."""
     done = 0
     with spinner() as moving:
-        for event in setup.train_demo(runs, directory):
+        for event in demo.train(runs, directory):
             run = event.run
             title = f"run {run.number} of {len(runs)}: {run.model}, seed {run.seed}"
             if event.seconds is not None:

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from goemo_report.api import setup
+from goemo_report.cli import _options as takes
 from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._options import asks, format_option, output_option, report_command
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note
 from goemo_report.cli._table import write_answer
 
@@ -22,11 +23,10 @@ ORDER = 100
     "goemo-report doctor --entity my-team --format json",
     "goemo-report doctor --wandb-dir wandb",
 )
-@asks(filters=False)
-@format_option("table", "json")
-@output_option
-@click.pass_context
-def command(ctx: click.Context, asked: dict[str, Any], form: str, output: Path) -> None:
+@takes.source(filters=False)
+@takes.form("table", "json")
+@takes.output
+def command(asked: dict[str, Any], form: str, output: Path) -> None:
     """Check whether W&B is set up, and say what to do where it is not.
 
     Key, host, entity, project, runs by tag, an artifact download, versions, cache and disk
@@ -36,4 +36,4 @@ def command(ctx: click.Context, asked: dict[str, Any], form: str, output: Path) 
     found = setup.diagnose(notify=note, **asked)
     write_answer(found, form, output)
     if found.failed:
-        ctx.exit(FOUND_SOMETHING)
+        raise click.exceptions.Exit(FOUND_SOMETHING)

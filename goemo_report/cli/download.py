@@ -10,8 +10,9 @@ import click
 import goemo_report as gr
 from goemo_report.api import setup
 from goemo_report.api.arguments import ONLY
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import FILTERS, asks, directory_option, report_command
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
+from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note, note_skipped, progress, say
 
 ORDER = 40
@@ -25,25 +26,18 @@ ORDER = 40
     "goemo-report download --tag final --only predictions",
     "goemo-report download roberta-large-checkpoint-abc123:v0",
 )
-@run_argument("[RUN|ARTIFACT:VERSION]", required=False)
+@takes.run("[RUN|ARTIFACT:VERSION]", required=False)
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice(ONLY),
     help="Only this artifact; repeatable. `predictions` means those of both splits.",
 )
-@directory_option(
+@takes.directory(
     "--root", default="artifacts", meaning="Each artifact gets a directory of its own name in DIR."
 )
-@asks(filters=True)
-@click.pass_context
-def command(
-    ctx: click.Context,
-    run: str | None,
-    only: tuple[str, ...],
-    root: Path,
-    asked: dict[str, Any],
-) -> None:
+@takes.source(filters=True)
+def command(run: str | None, only: tuple[str, ...], root: Path, asked: dict[str, Any]) -> None:
     """Download the artifacts of a run, each file verified by its digest.
 
     ARTIFACT:VERSION is one artifact by itself, as name:v3, name:best or
@@ -55,7 +49,7 @@ def command(
     chosen = any(asked[name] for name in FILTERS if name != "sort")
     if (run is None) != chosen:
         what = "both a RUN and conditions" if run else "neither a RUN nor a condition"
-        raise click.UsageError(f"There is {what}: give a RUN, or choose runs as with --tag", ctx)
+        raise click.UsageError(f"There is {what}: give a RUN, or choose runs as with --tag")
     with progress() as bar:
         if run is None:
             runs = gr.runs(**asked, progress=bar)
@@ -70,4 +64,4 @@ def command(
         for problem in one.problems:
             note(f"error: {problem}")
     if not all(one.complete for one in done):
-        ctx.exit(1)
+        raise click.exceptions.Exit(1)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import FILTERS, artifact_options, asks, report_command
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
+from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note, note_all, note_skipped, progress, say
 
 ORDER = 72
@@ -21,7 +22,7 @@ ORDER = 72
     "goemo-report ensemble RUN_A RUN_B -o ensemble",
     "goemo-report ensemble --tag final --model roberta-large --wandb-dir wandb -o ensemble",
 )
-@run_argument("[RUN]...", nargs=-1)
+@takes.run("[RUN]...", nargs=-1)
 @click.option(
     "--output",
     "-o",
@@ -30,8 +31,8 @@ ORDER = 72
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory to write; it is the RUN of other commands.",
 )
-@asks(filters=True)
-@artifact_options
+@takes.source(filters=True)
+@takes.artifact
 def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
     """Average the probabilities of runs that predict the same texts, test and validation, and
     write them as a run that every command takes: compare DIR RUN..., metrics DIR.

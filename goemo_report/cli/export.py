@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import FILTERS, asks, report_command, split_option
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
+from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note_all, note_skipped, progress, write_lines
 from goemo_report.contract import Split
 
@@ -28,7 +29,7 @@ _LIMIT = (
     "goemo-report export abc123 --wandb-dir runs -o onnx",
     "goemo-report export abc123 --wandb-dir runs --int8 --limit 100",
 )
-@run_argument("[RUN]...", nargs=-1)
+@takes.run("[RUN]...", nargs=-1)
 @click.option(
     "--format",
     "form",
@@ -39,15 +40,8 @@ _LIMIT = (
     "--int8", is_flag=True, help="ONNX: also quantise to 8 bits, and say what that costs."
 )
 @click.option("--baseline", metavar="RUN", help="Parquet: the run of the differences.")
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Parquet: intervals and differences of the N best runs.",
-)
-@split_option("Whose predictions are scored, or whose texts ONNX is checked on.")
+@takes.number("--top", "Parquet: intervals and differences of the N best runs.", 100)
+@takes.split("Whose predictions are scored, or whose texts ONNX is checked on.")
 @click.option(
     "--output",
     "-o",
@@ -55,18 +49,15 @@ _LIMIT = (
     type=click.Path(path_type=Path),
     help="NAME.parquet, the first of three tables; for ONNX a directory.  [default: onnx]",
 )
-@asks(filters=True, meanings={"limit": _LIMIT})
-@click.pass_context
+@takes.source(filters=True, meanings={"limit": _LIMIT})
 def command(
-    ctx: click.Context,
     runs: tuple[str, ...],
     form: str | None,
     int8: bool,
-    baseline: str | None,
-    top: int,
     split: Split,
     output: Path | None,
     asked: dict[str, Any],
+    **options: Any,
 ) -> None:
     """Write runs as Parquet tables, or one run's checkpoint as an ONNX model.
 
@@ -87,7 +78,7 @@ def command(
         if chosen or len(runs) != 1 or is_table:
             what = f"not by {chosen[0]}" if chosen else f"not {len(runs)}"
             raise click.UsageError(
-                f"ONNX is made of one RUN, {what}: name it, or give -o NAME.parquet for tables", ctx
+                f"ONNX is made of one RUN, {what}: name it, or give -o NAME.parquet for tables"
             )
         with progress() as bar:
             run = gr.run(runs[0], **asked, progress=bar)
@@ -95,10 +86,10 @@ def command(
         write_lines(found.lines())
         return
     if not is_table or output is None or int8:
-        raise click.UsageError("Parquet is written to -o NAME.parquet, without --int8", ctx)
+        raise click.UsageError("Parquet is written to -o NAME.parquet, without --int8")
     with progress() as bar:
         several = gr.runs(*runs, **asked, progress=bar)
-        tables = several.export(output, baseline=baseline, split=split, top=top)
+        tables = several.export(output, split=split, **options)
     note_skipped(several.skipped)
     note_all((*several.notes, *tables.notes))
     write_lines(tables.lines())

@@ -8,19 +8,11 @@ from typing import Any
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import (
-    artifact_options,
-    asks,
-    format_option,
-    label_options,
-    output_option,
-    report_command,
-    split_option,
-)
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, progress
 from goemo_report.cli._table import write_answer
-from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.contract import DEFAULT_THRESHOLD
 
 ORDER = 50
 _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
@@ -32,27 +24,26 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
     "goemo-report metrics roberta-large-20241210-143022 --split val --threshold 0.3",
     "goemo-report metrics abc123 --wandb-dir wandb --format csv -o per_class.csv",
 )
-@run_argument("RUN|FILE.csv")
-@split_option("Which predictions of a run.")
+@takes.run("RUN|FILE.csv")
+@takes.split("Which predictions of a run.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     show_default=str(DEFAULT_THRESHOLD),
     help="A label is predicted from this probability on.",
 )
-@asks(filters=False)
-@artifact_options
-@label_options(rolls_up=True)
-@format_option("table", "json", "csv", "md")
-@output_option
+@takes.source(filters=False)
+@takes.artifact
+@takes.labels(rolls_up=True)
+@takes.form("table", "json", "csv", "md")
+@takes.output
 def command(
     run: str,
-    split: Split,
     threshold: float | None,
     asked: dict[str, Any],
-    labels: dict[str, Any],
     form: str,
     output: Path,
+    **options: Any,
 ) -> None:
     """Per-class and overall metrics, recomputed from predictions.
 
@@ -62,14 +53,7 @@ def command(
     """
     asked["artifact"] = asked.pop("predictions")
     with progress() as bar:
-        found = gr.score(
-            run,
-            threshold=threshold,
-            split=split,
-            **labels,
-            progress=bar,
-            **asked,
-        )
+        found = gr.score(run, threshold=threshold, **options, **asked, progress=bar)
     if threshold is None and found.held is not None and found.held.has_probabilities:
         found = gr.score(found.held, threshold=DEFAULT_THRESHOLD)
     write_answer(found, form, output, spare=_SPARE)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import (
-    asks,
-    format_option,
-    output_option,
-    prediction_options,
-    report_command,
-)
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note, note_all, progress
 from goemo_report.cli._table import write_answer
-
-if TYPE_CHECKING:
-    from goemo_report.api.one_run import Protocol
 
 ORDER = 70
 
@@ -32,36 +23,21 @@ ORDER = 70
     "goemo-report predict abc123 --wandb-dir runs --format json < texts.txt",
     'goemo-report predict abc123 --thresholds thresholds.json "What a day."',
 )
-@run_argument()
+@takes.run()
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
-@click.option(
-    "--protocol",
-    type=click.Choice(("per-class", "global", "fixed")),
-    default="per-class",
-    show_default=True,
-    help="How thresholds are tuned on validation; fixed is 0.5.",
-)
+@takes.protocol(help="How thresholds are tuned on validation; fixed is 0.5.")
 @click.option(
     "--thresholds",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Take the thresholds that `goemo-report thresholds` wrote.",
 )
-@prediction_options
-@asks(filters=False)
-@format_option("text", "json")
-@output_option
+@takes.predicting
+@takes.source(filters=False)
+@takes.form("text", "json")
+@takes.output
 def command(
-    run: str,
-    texts: tuple[str, ...],
-    protocol: Protocol,
-    thresholds: Path | None,
-    batch_size: int,
-    device: str,
-    max_seq_length: int | None,
-    asked: dict[str, Any],
-    form: str,
-    output: Path,
+    run: str, texts: tuple[str, ...], asked: dict[str, Any], form: str, output: Path, **options: Any
 ) -> None:
     """Predict the emotions of texts with a run's checkpoint; without TEXT, of the lines of
     standard input, blank ones left out.
@@ -75,14 +51,7 @@ def command(
             raise click.UsageError(f"TEXT {number} is empty: give texts with something in them")
     texts = texts or _from_standard_input()
     with progress() as bar:
-        found = gr.run(run, **asked, progress=bar).predict(
-            texts,
-            protocol=protocol,
-            thresholds=thresholds,
-            batch_size=batch_size,
-            device=device,
-            max_seq_length=max_seq_length,
-        )
+        found = gr.run(run, **asked, progress=bar).predict(texts, **options)
     note_all(found.notes)
     if form != "json":
         note(f"thresholds: {found.thresholds.description}")

@@ -7,15 +7,8 @@ from typing import Any
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import (
-    artifact_options,
-    asks,
-    format_option,
-    label_options,
-    report_command,
-    validation_option,
-)
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, progress
 from goemo_report.cli._table import write_answer
 from goemo_report.cli.card import card_options
@@ -28,34 +21,21 @@ ORDER = 67
     "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --dry-run",
     "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --license mit",
 )
-@run_argument()
+@takes.run()
 @click.argument("repo")
 @click.option("--dry-run", is_flag=True, help="List files and sizes, and send nothing.")
-@click.option("--public", "is_public", is_flag=True, help="Make, or push to, a public repository.")
+@takes.no("--public", "private", "Make, or push to, a public repository.")
 @click.option(
     "--force", is_flag=True, help="Push to a repository that holds other files, which stay."
 )
-@click.option("--no-text", is_flag=True, help="Leave predictions and all texts of reports out.")
+@takes.no("--no-text", "texts", "Leave predictions and all texts of reports out.")
 @card_options
-@format_option("text", "json")
-@asks(filters=False)
-@artifact_options
-@validation_option
-@label_options(rolls_up=False)
-def command(
-    run: str,
-    repo: str,
-    dry_run: bool,
-    is_public: bool,
-    force: bool,
-    no_text: bool,
-    license_id: str,
-    base_model: str | None,
-    name: str | None,
-    form: str,
-    asked: dict[str, Any],
-    labels: dict[str, Any],
-) -> None:
+@takes.form("text", "json")
+@takes.source(filters=False)
+@takes.artifact
+@takes.validation
+@takes.labels(rolls_up=False)
+def command(run: str, repo: str, form: str, asked: dict[str, Any], **options: Any) -> None:
     """Send a run's checkpoint, thresholds, model card, predictions and report to the model
     repository REPO on the Hugging Face hub, all of it as one commit or none of it.
 
@@ -66,16 +46,6 @@ def command(
     Needs the extra goemo[hub].
     """
     with progress() as bar:
-        found = gr.run(run, **asked, progress=bar).push(
-            repo,
-            private=not is_public,
-            dry_run=dry_run,
-            force=force,
-            texts=not no_text,
-            license_id=license_id,
-            base_model=base_model,
-            name=name,
-            **labels,
-        )
+        found = gr.run(run, **asked, progress=bar).push(repo, **options)
     write_answer(found, form)
     note_all(found.notes)

@@ -9,7 +9,8 @@ import click
 from click.core import ParameterSource
 
 import goemo_report as gr
-from goemo_report.cli._options import asks, format_option, output_option, report_command
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, note_skipped
 from goemo_report.cli._table import write_answer
 
@@ -26,15 +27,15 @@ _SPARE: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "di
     "--limit 5",
     "goemo-report runs --columns config.random_seed,summary.test/macro_f1",
 )
-@asks(filters=True)
+@takes.source(filters=True)
 @click.option(
     "--columns",
     metavar="KEY,...",
     help="Show these keys of --where, beside the name and the id, in the table and in CSV.",
 )
 @click.option("--with-reports", is_flag=True, help="Also the reports that --publish made runs of.")
-@format_option("table", "json", "csv")
-@output_option
+@takes.form("table", "json", "csv")
+@takes.output
 def command(
     asked: dict[str, Any], columns: str | None, with_reports: bool, form: str, output: Path
 ) -> None:

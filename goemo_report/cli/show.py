@@ -8,14 +8,8 @@ from typing import Any, Final
 import click
 
 import goemo_report as gr
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import (
-    asks,
-    format_option,
-    output_option,
-    report_command,
-    validation_option,
-)
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, write
 from goemo_report.cli._table import write_answer
 
@@ -39,16 +33,16 @@ _SPARE: Final = (
     "goemo-report show abc123 --wandb-dir wandb --format json -o abc123.json",
     "goemo-report show abc123 --wandb-dir wandb --replicate",
 )
-@run_argument()
+@takes.run()
 @click.option(
     "--replicate",
     is_flag=True,
     help="Print only the goemo-train command that trains the run again.",
 )
-@asks(filters=False)
-@validation_option
-@format_option("table", "json")
-@output_option
+@takes.source(filters=False)
+@takes.validation
+@takes.form("table", "json")
+@takes.output
 def command(run: str, replicate: bool, asked: dict[str, Any], form: str, output: Path) -> None:
     """Show one run: config, summary, history, and artifacts with their digests.
 

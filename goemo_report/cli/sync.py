@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from goemo_report.api import setup
-from goemo_report.cli._complete import run_argument
-from goemo_report.cli._options import FILTERS, asks, format_option, output_option, report_command
+from goemo_report.cli import _options as takes
+from goemo_report.cli._group import report_command
+from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note, note_skipped
 from goemo_report.cli._table import write_answer
 from goemo_report.formats.wording import plural
@@ -23,24 +24,18 @@ ORDER = 90
     "goemo-report sync wandb",
     "goemo-report sync --tag final --wandb-dir wandb --entity my-team",
 )
-@run_argument("[RUN|DIR]...", nargs=-1)
+@takes.run("[RUN|DIR]...", nargs=-1)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
     help="Stop an upload after so long.  [default: by its size, at least 120]",
 )
-@asks(filters=True, trackers=False)
-@format_option("table", "json")
-@output_option
-@click.pass_context
+@takes.source(filters=True, trackers=False)
+@takes.form("table", "json")
+@takes.output
 def command(
-    ctx: click.Context,
-    runs: tuple[str, ...],
-    timeout: float | None,
-    asked: dict[str, Any],
-    form: str,
-    output: Path,
+    runs: tuple[str, ...], asked: dict[str, Any], form: str, output: Path, **options: Any
 ) -> None:
     """Upload offline runs with `wandb sync`, then read back what arrived.
 
@@ -53,13 +48,12 @@ def command(
     if not (runs or any(asked[name] for name in FILTERS) or asked["wandb_dir"]):
         raise click.UsageError(
             "Name runs or directories, choose runs with --tag, "
-            "or give --wandb-dir DIR for all runs below DIR.",
-            ctx,
+            "or give --wandb-dir DIR for all runs below DIR."
         )
-    found = setup.sync(*runs, timeout=timeout, notify=note, **asked)
+    found = setup.sync(*runs, **options, **asked, notify=note)
     note_skipped(found.skipped)
     write_answer(found, form, output)
     if found.missing:
         of = plural(len(found.arrivals), "run")
         note(f"error: not whole on the server: {found.missing} of {of}")
-        ctx.exit(1)
+        raise click.exceptions.Exit(1)

@@ -19,11 +19,7 @@ from goemo_report.reading.lists import is_nothing, listed, mark
 Kind = Literal["names", "ids", "marks", "numbers"]
 """What a column of labels holds: names, ids, a 0 or 1 for each label, or other numbers."""
 
-_OTHER_MARKS: Final = {
-    "/": "slashes",
-    "\t": "tabs",
-    " ": "spaces",
-}
+_OTHER_MARKS: Final = {"/": "slashes", "\t": "tabs", " ": "spaces"}
 _MOST_LOOKED_AT: Final = 2000
 
 

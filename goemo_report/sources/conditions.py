@@ -285,8 +285,7 @@ def _operand(text: str, operator: str) -> tuple[Scalar, str]:
     if (joint := _JOINT.search(text)) is not None:
         if joint[1].lower() in {"and", "&&"}:
             raise ArgumentError(
-                "two conditions in one",
-                f"Give each its own {argument('where')}: all must hold",
+                "two conditions in one", f"Give each its own {argument('where')}: all must hold"
             )
         raise ArgumentError(f"{joint[1]} is not an operator", "Use in, as 'group in [a, b]'")
     if text.startswith(("[", "(")):

@@ -120,12 +120,7 @@ def diagnose_offline(
         found = [
             Check("offline runs", "ok", f"{len(runs)} {where}")
             if runs
-            else Check(
-                "offline runs",
-                "failed",
-                f"none {where}",
-                f"Check {argument('wandb_dir')}",
-            )
+            else Check("offline runs", "failed", f"none {where}", f"Check {argument('wandb_dir')}")
         ]
         found += [
             Check("offline runs", "warning", f"{item.name}: {item.reason}", "Copy it again")

@@ -9,13 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Final
 
-from goemo_report.errors import (
-    ArgumentError,
-    GoemoError,
-    NotFoundError,
-    SettingsError,
-    argument,
-)
+from goemo_report.errors import ArgumentError, GoemoError, NotFoundError, SettingsError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed

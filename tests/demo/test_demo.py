@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 import goemo_report as gr
-from goemo_report import demo, errors
+from goemo_report import errors
+from goemo_report.api import demo
+from goemo_report.api.demo import Finished, Started, plan, train
 from goemo_report.cli import goemo_report
-from goemo_report.demo import Finished, Started, plan, train
 from goemo_report.errors import GoemoError
 
 
