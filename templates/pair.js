@@ -141,7 +141,7 @@
       const rows = new Set(all.map((one) => one.row)).size;
       const more = button("Show texts", () => ask({ see: kind }));
       const head = make("p", {}, make("b", { textContent: kind[0].toUpperCase() + kind.slice(1) }),
-        `: ${all.length.toLocaleString("en")} decisions on ${rows.toLocaleString("en")} texts (${words}) `, more);
+        `: ${all.length.toLocaleString("en")} decisions on ${rows.toLocaleString("en")} texts (${words}) `, ...(rows ? [more] : []));
       return make("div", {}, head, ...(goemo.examples?.(all, [from, to], EXAMPLES) ?? []));
     });
     return [make("div", { className: "two" }, ...parts)];

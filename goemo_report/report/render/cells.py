@@ -31,7 +31,7 @@ MAX_FOOTNOTES: Final = 12
 SHADES: Final = 6
 _SHORT_TEXT: Final = 22
 _LONG_TEXT: Final = 40
-_LONG_HEADER: Final = 22
+_LONG_HEADER: Final = 32
 _STACK_FROM: Final = 3
 _CARDS_FROM: Final = 5  # columns: a row is a card on a phone
 _DENSE_FROM: Final = 11  # columns: small type on paper
@@ -231,9 +231,9 @@ def _bar(cell: Cell, span: tuple[float, float]) -> str:
 
 def _strip(values: str) -> str:
     """Probabilities as small bars, one a run; the numbers are said and shown on hover."""
-    levels = (min(7, int(8 * float(value))) for value in values.split())
-    bars = "".join(chr(0x2581 + level) for level in levels)
-    return f'<span class=st role=img title="{values}">{bars}</span>'
+    found = (float(value) for value in values.split())
+    bars = "".join(" " if math.isnan(p) else chr(0x2581 + min(7, int(8 * p))) for p in found)
+    return f'<span class=st role=img title="{html_text(values)}">{bars}</span>'
 
 
 def _footnotes(rows: Sequence[tuple[Cell, ...]]) -> dict[str, str]:

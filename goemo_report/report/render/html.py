@@ -47,7 +47,8 @@ from goemo_report.report.render.svg import SMALL, WIDE, svg
 from goemo_report.report.render.text import anchor, safe_link
 
 View = dict[str, Any]
-_FEW_ROWS: Final = 12  # of a heat map, which fit beside each other on a phone
+_FEW_ROWS: Final = 20  # of a heat map, which fit beside each other on a phone
+_NARROW: Final = 12  # columns that do
 
 
 def render_html(report: Report, extent: Extent = "usual") -> str:
@@ -261,9 +262,10 @@ def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
     drawing = figure(block)
     wide = isinstance(block, Heatmap) or block.shape == "wide"
     yield svg(drawing, name, block.title, block.alt, width=WIDE if wide else SMALL)
-    if isinstance(block, Plot) and wide:
-        yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
-    elif isinstance(block, Heatmap) and len(block.rows) <= _FEW_ROWS < len(block.columns):
+    if isinstance(block, Plot):
+        if wide:
+            yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
+    elif len(block.columns) > _NARROW and len(block.rows) <= _FEW_ROWS:
         turned = figure(transposed(block))
         yield svg(turned, f"{name}-phone", block.title, block.alt, width=SMALL)
 

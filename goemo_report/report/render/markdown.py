@@ -43,7 +43,7 @@ from goemo_report.report.render.numbers import (
 from goemo_report.report.render.svg import svg
 from goemo_report.report.render.text import (
     anchor,
-    html_text,
+    github_html,
     markdown_code,
     markdown_text,
     safe_link,
@@ -129,7 +129,7 @@ def render_summary(report: Report) -> str:
         if isinstance(block, Callout) and block.level == "warning"
     ]
     parts += ["\n".join(warnings)]
-    parts.append(f"<sub>{html_text(report.signature)}</sub>" if report.signature else "")
+    parts.append(f"<sub>{github_html(report.signature)}</sub>" if report.signature else "")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -267,7 +267,7 @@ def _code(block: Code) -> str:
 
 
 def _fold(title: str, text: str) -> str:
-    return f"<details><summary>{html_text(title)}</summary>\n\n{text}\n\n</details>"
+    return f"<details><summary>{github_html(title)}</summary>\n\n{text}\n\n</details>"
 
 
 def _facts(block: Facts, targets: frozenset[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from goemo_report.formats.wording import plural
 from goemo_report.report.document import PAGE_ROWS, Block, Heatmap, Plot, Report, Table
 
 
@@ -56,4 +57,4 @@ def _is_shown(featured: frozenset[int], run: int | None) -> bool:
 
 
 def _runs(featured: frozenset[int]) -> str:
-    return f"The {len(featured)} best runs; JSON and CSV have all."
+    return f"The best run of each of {plural(len(featured), 'recipe')}; JSON and CSV have all."

@@ -73,6 +73,16 @@ def html_text(text: str) -> Markup:
     return escape(visible(text))
 
 
+def github_html(text: str) -> str:
+    """Text for HTML in Markdown, where GitHub reads mentions and references too."""
+    return _unreferred(html_text(text))
+
+
+def _unreferred(text: str) -> str:
+    text = text.replace("@", f"@{_MARKDOWN_BREAK}")
+    return re.sub(r"#(?=\d)(?<!&#)", f"#{_MARKDOWN_BREAK}", text)
+
+
 def plotly_text(text: str, limit: int = 44) -> str:
     """Text for a figure: Plotly reads a few tags and entities in it, so both are escaped.
 
@@ -91,9 +101,12 @@ def markdown_text(text: str) -> str:
     """
     text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _MARKDOWN_SPECIAL.sub(r"\\\1", text)
-    text = text.replace("@", f"@{_MARKDOWN_BREAK}")
-    text = re.sub(r"#(?=\d)", f"#{_MARKDOWN_BREAK}", text)
-    text = text.replace("://", "&#58;//").replace("www.", "www&#46;").replace("|", "&#124;")
+    text = (
+        _unreferred(text)
+        .replace("://", "&#58;//")
+        .replace("www.", "www&#46;")
+        .replace("|", "&#124;")
+    )
     text = text.strip()
     if text.startswith("::"):
         text = f"&#58;{text[1:]}"

@@ -23,12 +23,13 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.data import logged_data, report_data, signature
 from goemo_report.report.document import Report, Section
 from goemo_report.report.sections._explore import explored
+from goemo_report.report.sections._recipes import drawn, first_of
 from goemo_report.report.sections._words import texts_range
 
 APPENDIX: Final = "Appendix"
 """The chapter that a page folds."""
 MOST_RUNS: Final = 10
-"""A page with more runs has lines and columns of the best ones alone."""
+"""A page with more runs has columns of the best one of each recipe that figures show."""
 
 
 class SectionModule(Protocol):
@@ -134,9 +135,10 @@ def logged_report(comparison: Comparison, *, created_at: datetime, command: str)
 
 
 def _featured(comparison: Comparison) -> frozenset[int]:
-    """The best runs, and the baseline that was chosen, where there are too many for a page."""
+    """The best run of each recipe that figures show, and the baseline that was chosen, where there
+    are too many for a page."""
     if len(comparison.runs) <= MOST_RUNS:
         return frozenset()
-    first = (comparison.baseline,) if comparison.baseline_is_chosen else ()
-    best = dict.fromkeys((*first, *comparison.ranked))
-    return frozenset(run.colour for run in tuple(best)[:MOST_RUNS])
+    own = {comparison.baseline.recipe} if comparison.baseline_is_chosen else set()
+    firsts = [first_of(comparison, one) for one in drawn(comparison) if one not in own]
+    return frozenset(run.colour for run in (*firsts, *(comparison.baseline for _ in own)))

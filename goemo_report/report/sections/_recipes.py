@@ -34,12 +34,21 @@ def colour(comparison: Comparison, recipe: Recipe) -> int | None:
     return found.index(recipe) if recipe in found else None
 
 
+def first_of(comparison: Comparison, recipe: Recipe) -> ComparedRun:
+    """The best run of a recipe."""
+    return next(run for run in comparison.ranked if run.recipe is recipe)
+
+
+def words(recipe: Recipe) -> str:
+    """What a line calls it: `R3 minilm-wbce`, or `minilm-wbce` where it has several runs."""
+    alone = len(recipe.runs) == 1
+    return recipe.runs[0].short if alone else recipe.title.rpartition(" (")[0] or recipe.title
+
+
 def name(recipe: Recipe) -> str:
-    """What a figure calls it: `R3 minilm-wbce`, or `minilm-wbce, 3 seeds`."""
-    if len(recipe.runs) == 1:
-        return recipe.runs[0].short
-    words = recipe.title.rpartition(" (")[0] or recipe.title
-    return f"{words}, {plural(len(recipe.runs), 'run')}"
+    """The same with the number of its runs: `minilm-wbce, 3 runs`."""
+    several = len(recipe.runs) > 1
+    return words(recipe) + (f", {plural(len(recipe.runs), 'run')}" if several else "")
 
 
 def lines(
@@ -54,7 +63,7 @@ def lines(
         own = [curves[run] for run in recipe.counted if run in curves]
         if not own:
             continue
-        tint, title = colour(comparison, recipe), f"{name(recipe)}{label}"
+        tint, title = colour(comparison, recipe), f"{words(recipe)}{label}"
         if len(own) > 1:
             for x, y in own:
                 yield Series(title, _plain(x), _plain(y), "thin", colour=tint)

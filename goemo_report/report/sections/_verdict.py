@@ -32,7 +32,8 @@ def verdict(comparison: Comparison) -> Callout:
         return _of_one_recipe(comparison)
     if comparison.recipes_lead:
         text, *tuned = _recipes(comparison, *comparison.recipes_lead)
-        return Callout("verdict", text, (*tuned, _criterion(comparison), *_luck(comparison)))
+        ahead, *more = tuned
+        return Callout("verdict", text, (ahead, _criterion(comparison), *more, *_luck(comparison)))
     metric, *where = comparison.criterion.title.split(" at ")
     at = "".join(f" at {one}" for one in where).replace("at 0.5", "at threshold 0.5")
     if at == " at threshold 0.5" and best not in comparison.with_probabilities:
@@ -47,8 +48,9 @@ def verdict(comparison: Comparison) -> Callout:
         text = f"No run beats the baseline {best.short}{on} ({value})."
     else:
         text = f"{best.short} is best{_where(comparison)} {value}."
-    lines = [_ahead(comparison, other), *_decision(comparison, comparison.standing.decision)]
-    return Callout("verdict", text, (*lines, _criterion(comparison), *_luck(comparison)))
+    lines = [_ahead(comparison, other), _criterion(comparison)]
+    lines += [*_decision(comparison, comparison.standing.decision), *_luck(comparison)]
+    return Callout("verdict", text, tuple(lines))
 
 
 def in_one_sentence(comparison: Comparison) -> str:
@@ -57,6 +59,9 @@ def in_one_sentence(comparison: Comparison) -> str:
     found, text = comparison.standing, verdict(comparison).text
     if found.other is None:
         return text
+    other = comparison.runner_up
+    if other and not comparison.recipes_lead and identical(comparison.best, other):
+        return f"{text} Level with {found.other}: identical predictions."
     gap, sure = "not tested", ""
     if found.difference is not None:
         gap = f"{signed(found.difference)} {comparison.criterion.title}"

@@ -14,7 +14,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Callout, Column, Row, Section, Table, Value
-from goemo_report.report.sections._recipes import drawn
+from goemo_report.report.sections._recipes import drawn, first_of
 from goemo_report.report.sections._tables import label_column
 from goemo_report.report.sections._words import measured, side
 
@@ -106,10 +106,7 @@ def _surest(judged: Predictions, place: int, row: int, labels: tuple[str, ...]) 
 def shown_runs(comparison: Comparison) -> list[ComparedRun]:
     """A, B and the best run of the other recipes that figures show, on the same texts as A."""
     best, other = comparison.best, comparison.runner_up
-    firsts = [
-        next(run for run in comparison.ranked if run.recipe is recipe)
-        for recipe in drawn(comparison)
-    ]
+    firsts = [first_of(comparison, recipe) for recipe in drawn(comparison)]
     runs = dict.fromkeys(run for run in (best, other, *firsts) if run is not None)
     same = best.predictions.texts, best.labels
     return [run for run in runs if (run.predictions.texts, run.labels) == same]

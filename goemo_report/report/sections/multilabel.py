@@ -17,7 +17,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._recipes import colour, drawn
+from goemo_report.report.sections._recipes import colour, drawn, first_of
 from goemo_report.report.sections._tables import (
     Cells,
     metric_column,
@@ -48,8 +48,7 @@ def build(comparison: Comparison) -> Section:
 
 def _shown(comparison: Comparison) -> list[ComparedRun]:
     """The best run of each recipe that figures show."""
-    recipes = drawn(comparison)
-    return [next(run for run in comparison.ranked if run.recipe is one) for one in recipes]
+    return [first_of(comparison, recipe) for recipe in drawn(comparison)]
 
 
 def _behaviour(comparison: Comparison) -> Table:

@@ -200,7 +200,7 @@ def test_a_page_of_many_runs_has_the_featured_ones_and_says_so() -> None:
     )
     assert browsed == whole
     page = Page(render(report, "html"))
-    assert "The 3 best runs; JSON and CSV have all." in page.text
+    assert "The best run of each of 3 recipes; JSON and CSV have all." in page.text
     assert "The first 100 of 400 rows; JSON and CSV have all." in page.text
     data = json.loads(render(report, "json"))["sections"][0]["blocks"]
     assert (len(data[0]["columns"]), len(data[1]["rows"])) == (41, 400)

@@ -10,6 +10,7 @@ from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.text import escape_workflow_commands, visible
 from goemo_report.report.render.text import (
     anchor,
+    github_html,
     html_text,
     latex_text,
     markdown_code,
@@ -172,3 +173,7 @@ def test_anchors_need_no_escape(text: str) -> None:
     name = anchor(text)
     assert name
     assert not re.search(r"[\s\"'<>&#%]", name)
+
+
+def test_html_in_markdown_mentions_nobody_and_refers_to_nothing() -> None:
+    assert github_html("@octocat #1 'x' <b>") == "@\u200boctocat #\u200b1 &#39;x&#39; &lt;b&gt;"
