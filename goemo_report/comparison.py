@@ -37,6 +37,7 @@ from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
 from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.differences import ALPHA, Difference, PairedDifferences
+from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.equivalence import MARGIN, Decision, decide
 from goemo_report.statistics.intervals import RESAMPLES
 from goemo_report.statistics.many_runs import luck_of_the_best
@@ -351,10 +352,12 @@ class Comparison:
         """What best run minus runner-up comes to, and what would decide it.
 
         The margin is one of macro F1, at 0.5 or tuned: None where runs are reported by their AUC,
-        and where they are not paired.
+        where they are not paired, and where they are the same on every text.
         """
         other, macro, key = self.runner_up, self.lead, self.criterion.key
         if other is None or macro is None or key not in (RANKING_METRIC, TUNED_F1):
+            return None
+        if macro.same:  # no text shows how often they may differ on others
             return None
         tuned = key == TUNED_F1
         of_two = self.statistics.tuned_pair if tuned else self.statistics.pair
@@ -365,7 +368,8 @@ class Comparison:
         return decide(
             macro.value,
             significant=macro.verdict != "tie",
-            text_error=pair.error,
+            text_error=(macro.high - macro.low) / (2.0 * normal_quantile()),
+            bounds=(macro.low, macro.high),
             texts=common.matched,
             margin=self.options.margin,
             labels=common.labels,

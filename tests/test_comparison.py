@@ -260,6 +260,20 @@ def test_single_runs_are_judged_against_the_margin_at_tuned_thresholds_too() -> 
     assert compare(pair, options=Options(margin=0.9)).standing.decision.answer == "equivalent"  # type: ignore[union-attr]
 
 
+def test_runs_that_predict_the_same_labels_are_not_called_equivalent() -> None:
+    """Agreement on all of these texts shows no error, and so no bound on that of others."""
+    one = replace(FOUR[0], splits={"test": FOUR[0].splits["test"]})
+    made = one.splits["test"].predictions
+    surer = replace(made, probabilities=np.where(made.probabilities >= 0.5, 0.9, 0.1))
+    found = replace(one.splits["test"], predictions=surer)
+    other = replace(
+        one, run=replace(FOUR[1].run, config={"learning_rate": 1}), splits={"test": found}
+    )
+    comparison = compare([one, other])
+    assert comparison.standing.decision is None
+    assert "+0.000 macro F1 at 0.5, the same on every text" in in_one_sentence(comparison)
+
+
 def test_the_best_of_several_runs_had_luck() -> None:
     luck = compare(FOUR).luck
     assert luck is not None

@@ -185,8 +185,7 @@ class RunStatistics:
         if macro is None or not all(len(one) for one in drawn):
             return found
         error = float(np.std(drawn[0] - drawn[1]))
-        differences = {**found.differences, "macro_f1": widened(macro, error)}
-        return found._replace(differences=differences, error=max(error, found.error))
+        return found._replace(differences={**found.differences, "macro_f1": widened(macro, error)})
 
     @cached_property
     def tuned_replicates(self) -> Mapping[str, FloatArray]:

@@ -49,6 +49,7 @@ class Reliability:
         No finite sample of a calibrated model has an ECE of 0 (consistency resampling: Broecker
         and Smith 2007). In closed form instead of by resampling: de Moivre's mean absolute
         deviation of the binomial (Diaconis and Zabell 1991), scaled to the spread of the bin.
+        Labels of a text that exclude each other have up to a tenth less noise.
         """
         mean = np.array([_deviation(*one) for one in zip(*self._bins, strict=True)])
         total = float(self.size.sum())
@@ -64,7 +65,10 @@ class Reliability:
         Twice the ECE, minus its mean where frequencies vary once more about those seen by their
         own normal error: the correction of Kumar, Liang and Ma (NeurIPS 2019) for absolute
         errors as their library makes it, in closed form. Of the noise of a calibrated model it
-        leaves more than half, of that of errors beyond the noise little.
+        leaves 2 - sqrt(2), 59%, of that of errors beyond the noise next to nothing. |x| has no
+        unbiased estimate where it has a kink (Cai and Low 2011); squared errors have one (Broecker
+        2012, Ferro and Fricker 2012), but their root has not. ECE - floor would be too low for
+        models that are off.
         """
         gap = np.abs(self.frequency - self.confidence)
         error = np.sqrt(self.frequency * (1.0 - self.frequency) / self.size)

@@ -57,7 +57,8 @@ DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
         "them are alike"
     ),
     "macro": (
-        f"difference of macro {_COUNTED}: outcomes of both runs estimated together, as for one run"
+        f"difference of macro {_COUNTED}: outcomes of both runs estimated together, as for one "
+        "run, and the bootstrap's standard error; the interval that holds all"
     ),
     "precision": (
         "difference of macro and weighted precision: none where a run never predicts a class, as "
@@ -120,13 +121,12 @@ PairedDifferences: TypeAlias = Mapping[str, Difference | None]
 class Paired(NamedTuple):
     """Differences of two runs, and what else is known of that of macro F1.
 
-    `swaps` (m,) are those that swaps of the outputs gave, `error` is its standard error over texts,
-    and `shares` (k,) are those of the classes in its variance.
+    `swaps` (m,) are those that swaps of the outputs gave, `shares` (k,) those of the classes in its
+    variance over texts.
     """
 
     differences: PairedDifferences
     swaps: FloatArray
-    error: float
     shares: FloatArray
 
 
@@ -181,9 +181,8 @@ def paired_with_swaps(
             at_most = metric.counts is not None and column[3] <= floors[key]
             numbers = tuple(map(float, column))
             found[f"{key}_{label}"] = _difference(metric, numbers, at_most, alpha)
-    drawn = (run.resampled - baseline.resampled).per_class["f1"]
-    error, shares = float(drawn.mean(axis=1).std()), variance_shares(drawn)
-    return Paired(found, by_chance.overall[HEADLINE], error, shares)
+    shares = variance_shares((run.resampled - baseline.resampled).per_class["f1"])
+    return Paired(found, by_chance.overall[HEADLINE], shares)
 
 
 def _family(run: Analysis, baseline: Analysis, key: str, parts: _Parts) -> FloatArray:
@@ -279,12 +278,15 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
         key = f"macro_{name}"
         if key not in bounds:
             continue
-        value = point.overall[key][0]
+        value, error = point.overall[key][0], float(replicates.overall[key].std())
         found = draws.macro(CLASS_METRICS[name], replicates.per_class[name])
-        bounds[key] = sign * np.array(widest(found, run.confidence))
+        margin = normal_quantile(run.confidence) * error
+        bounds[key] = np.array([*(sign * np.array(widest(found, run.confidence))),
+                                value - margin, value + margin])  # fmt: skip
         one_side = all(one.estimate * sign * value > 0.0 for one in found)
         by_draws = max(one.p for one in found) if one_side else 1.0
-        p_values[key] = np.maximum(p_value(by_chance.overall[key], value), by_draws)
+        by_error = _normal_p(value, error) if value else 1.0
+        p_values[key] = np.max([p_value(by_chance.overall[key], value), by_draws, by_error])
     differ, alpha = (run.predicted != baseline.predicted).any(), round(1 - run.confidence, 12)
     for key, value in zip(keys, values, strict=True):
         ends = list(bounds[key])

@@ -57,15 +57,20 @@ def decide(
     df: float = math.inf,
     labels: Sequence[str] = (),
     shares: Sequence[float] = (),
+    bounds: tuple[float, float] | None = None,
 ) -> Decision:
     """Judge a difference with its standard errors over `texts` texts and `seeds` seeds.
 
     `significant` says whether its own test tells it from zero. Equivalence is by two one-sided
     tests (Schuirmann 1987); power by the normal approximation (Cohen 1988), with Student's
-    quantiles for `df`. `shares` are those of each of `labels` in the variance over texts.
+    quantiles for `df`. `shares` are those of each of `labels` in the variance over texts. A 95%
+    interval with the `bounds` says by itself how large the error is to each side.
     """
     error = math.hypot(text_error, seed_error)
-    p = max(_upper_tail(margin + value, error, df), _upper_tail(margin - value, error, df))
+    below = above = error
+    if bounds is not None:
+        below, above = (abs(end - value) / student_quantile(df) for end in bounds)
+    p = max(_upper_tail(margin + value, below, df), _upper_tail(margin - value, above, df))
     answer: Answer = "undecided"
     if significant:
         answer = "better" if value > 0.0 else "worse"

@@ -132,7 +132,7 @@ def wins(values: Sequence[float], others: Sequence[float]) -> int:
 
 
 def sweep_chance(n: int, others: int) -> Fraction:
-    """How often one of two equal groups of seeds wins every pairing by chance alone.
+    """How often one of two groups of seeds, equal on the texts, wins every pairing by chance alone.
 
     Of all orders of the n + m runs, which are equally likely then, two have one group on top:
     the smallest two-sided p of a rank test (Wilcoxon, 1945).

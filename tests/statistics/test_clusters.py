@@ -77,7 +77,10 @@ def test_clusters_of_one_text_change_nothing() -> None:
     assert np.array_equal(own[0].replicates["micro_auc"], plain[0].replicates["micro_auc"])
     ours, theirs = paired_with_swaps(*own), paired_with_swaps(*plain)
     assert ours.differences == theirs.differences
-    assert (ours.error, ours.swaps.tolist()) == (theirs.error, theirs.swaps.tolist())
+    assert (ours.shares.tolist(), ours.swaps.tolist()) == (
+        theirs.shares.tolist(),
+        theirs.swaps.tolist(),
+    )
     assert calibration(replace(run, clusters=names), baseline, 0.3).methods == (
         calibration(run, baseline, 0.3).methods
     )

@@ -28,6 +28,8 @@ def test_every_answer() -> None:
     assert answer(0.001, 0.006) == "undecided"
     assert answer(0.03, 0.006, significant=True) == "better"
     assert answer(-0.03, 0.006, significant=True) == "worse"
+    skewed = decide(0.0, significant=False, text_error=0.001, texts=100, bounds=(-0.002, 0.012))
+    assert skewed.p_equivalence == pytest.approx(norm.sf(1.96 * 10 / 12), rel=1e-4)
     small = decide(0.004, significant=True, text_error=0.001, texts=100)
     assert small.answer == "better"
     assert small.within

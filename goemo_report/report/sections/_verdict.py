@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Final
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
@@ -20,6 +21,8 @@ from goemo_report.report.sections._words import (
 from goemo_report.statistics.differences import ALPHA, Difference
 from goemo_report.statistics.equivalence import Decision
 from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
+
+_SAME: Final = "the same on every text: there is nothing to test"
 
 
 def verdict(comparison: Comparison) -> Callout:
@@ -66,7 +69,9 @@ def in_one_sentence(comparison: Comparison) -> str:
     if found.difference is not None:
         gap = f"{signed(found.difference)} {comparison.criterion.title}"
         sure = ", not tested"
-    if found.p is not None:
+    if found.p is not None and found.low == found.high == 0.0:
+        sure = f", {_SAME}"
+    elif found.p is not None:
         sure = f", {'which may be' if found.verdict == 'tie' else 'more than'} noise"
         sure += f" ({p_text(found.p)})"
     sides = f"{text} {found.best} against {found.other}: {gap}{sure}."
@@ -141,6 +146,8 @@ def noise(found: Difference | None) -> str:
     """Whether a difference is more than noise, in words."""
     if found is None:
         return "not paired, so nothing is said about noise"
+    if found.same:
+        return _SAME
     bounds = f"[{signed(found.low)}, {signed(found.high)}], {p_of(found)}"
     if found.verdict == "tie":
         excludes = found.low > 0 or found.high < 0
@@ -237,7 +244,8 @@ def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[fl
     if 0 < won < n * m:
         return f"{beats}, which may be chance {test}."
     chance = sweep_chance(n, m)
-    equal = f"one of two equal recipes would do so in {chance.numerator} of {chance.denominator}"
+    equal = "one of two recipes that are equal on these texts would do so in "
+    equal += f"{chance.numerator} of {chance.denominator}"
     if chance < ALPHA:
         return f"{beats}; {equal} comparisons, but seeds and texts leave room for chance {test}."
     seeds = f"{n} seeds each" if n == m else f"{n} and {m} seeds"

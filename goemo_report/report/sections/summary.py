@@ -50,7 +50,7 @@ def build(comparison: Comparison) -> Section:
         _forest(comparison),
         _warnings(comparison),
         method=f"Judged on the {comparison.split} split by {comparison.criterion.title}; {at}"
-        "paired on the same texts: interval and p from a randomisation test "
+        "paired on the same texts: p from swaps of the outputs and from the interval "
         f"({resampling_text(comparison)}; {SMALLEST_P}). More than noise: the 95% interval "
         "excludes zero and p < 0.05. That is about the texts. Over seeds: Student's t with "
         "the variance over seeds and over texts, see Seeds.",
