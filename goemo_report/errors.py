@@ -132,6 +132,7 @@ def reading(what: str, remedy: str = "Copy it again, or move it away") -> Iterat
     except Exception as error:
         why = {RecursionError: "it is nested too deeply", MemoryError: "it is too large"}
         said = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        said = f"it has no {said}" if isinstance(error, KeyError) else said
         reason = why.get(type(error)) or said or type(error).__name__
         if isinstance(error, OSError):
             remedy = "Check the file and its permissions"

@@ -88,7 +88,10 @@ class TrackedSource(RunSource):
 
     def find_run(self, reference: str) -> RunRecord:
         """The one run that an id, a name, project/id or project/name names."""
-        return choose(parse_reference(reference), self.list_runs(RunQuery()).runs, self.description)
+        found = self.list_runs(RunQuery())
+        for lost in (one for one in found.skipped if one.name == reference.rpartition("/")[2]):
+            raise SourceError(lost.reason, lost.remedy)
+        return choose(parse_reference(reference), found.runs, self.description)
 
     def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # see below
         """None: what cannot be read is met when it is read."""

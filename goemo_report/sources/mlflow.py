@@ -12,12 +12,13 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
-from goemo_report.errors import SourceError, argument, first_line, reading
-from goemo_report.formats.files import chunks, user_path
+from goemo_report.errors import ChangedFileError, SourceError, argument, first_line, reading
+from goemo_report.formats.files import chunks, user_path, whole_file
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.local_tracker import (
     Database,
@@ -169,7 +170,9 @@ class MlflowSource(TrackedSource):
         """The files that the run logged, put together as artifacts."""
         if run.id not in self._places:
             self.find_run(run.path)
-        return grouped(run, self._store.files(run, self._places[run.id]))
+        with reading(f"the artifacts of run {run.name}"):
+            files = self._store.files(run, self._places[run.id])
+        return grouped(run, files)
 
     def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
         """The file, or a copy of what the server has."""
@@ -222,17 +225,23 @@ class _Folders:
     def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
         found: list[_Run] = []
         for meta in sorted(self._root.glob("*/meta.yaml")):
-            name = str(self._yaml(meta).get("name") or meta.parent.name)
+            try:
+                name = str(self._yaml(meta).get("name") or meta.parent.name)
+            except SourceError as error:
+                yield SkippedRun(meta.parent.name, first_line(error))
+                continue
             if experiment not in {None, name, meta.parent.name}:
                 continue
             for own in sorted(meta.parent.glob("*/meta.yaml")):
                 try:
                     about = self._yaml(own)
                     if about.get("lifecycle_stage", "active") == "active" and "run_id" in about:
-                        found.append(self._run(about, own.parent, name))
-                except (SourceError, OSError, ValueError) as error:
+                        with reading(f"run {own.parent.name}"):
+                            found.append(self._run(about, own.parent, name))
+                except SourceError as error:
                     yield SkippedRun(own.parent.name, first_line(error))
-        yield from sorted(found, key=lambda run: -float(run.start or 0))
+        never = datetime.min.replace(tzinfo=UTC)
+        yield from sorted(found, key=lambda run: moment(run.start) or never, reverse=True)
 
     def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> _Run:
         self._homes[str(about["run_id"])] = home
@@ -430,7 +439,8 @@ class _Server:
 
     def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
         every = self._pages("experiments/search", "experiments", {"max_results": 1000}, get=False)
-        names = {str(one["experiment_id"]): str(one["name"]) for one in every}
+        with reading(f"an experiment of MLflow {self.description}", ""):
+            names = {str(one["experiment_id"]): str(one["name"]) for one in every}
         if experiment is not None:
             names = {key: name for key, name in names.items() if experiment in {key, name}}
         if not names:
@@ -490,6 +500,8 @@ class _Server:
 
     def download(self, run_id: str, kept: Kept) -> LocalFile:
         """A copy of a file, kept as long as this process; of other size it is not taken."""
+        from urllib3.exceptions import HTTPError
+
         local = private_cache().named_file_path(self._base, run_id, kept.logged)
         if local.is_file():
             return local
@@ -498,14 +510,18 @@ class _Server:
             answer = self._response("GET", "/get-artifact", stream=True, params=asked)
             answer.raw.decode_content = True
             local.parent.mkdir(parents=True, exist_ok=True)
-            part = local.with_suffix(".part")
-            with part.open("wb") as file:
-                for piece in chunks(answer.raw):
-                    file.write(piece)
-        except (SourceError, OSError) as error:
+            _write(answer.raw, local, kept.size)
+        except ChangedFileError as error:
+            return SkippedFile(kept.path, error.what, changed=True)
+        except (SourceError, OSError, HTTPError) as error:
             return SkippedFile(kept.path, first_line(error))
-        if part.stat().st_size != kept.size:
-            size = f"{part.stat().st_size:,} bytes came of {kept.size:,}"
-            return SkippedFile(kept.path, size, changed=True)
-        part.replace(local)
         return local
+
+
+def _write(stream: IO[bytes], target: Path, size: int) -> None:
+    """A file of so many bytes, whole or not at all. Raises ChangedFileError for another size."""
+    with whole_file(target) as file:
+        for piece in chunks(stream):
+            file.write(piece)
+        if file.tell() != size:
+            raise ChangedFileError(f"{file.tell():,} bytes came of {size:,}")

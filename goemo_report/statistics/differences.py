@@ -21,7 +21,7 @@ from goemo_report.statistics.distributions import (
     wilson,
 )
 from goemo_report.statistics.equivalence import variance_shares
-from goemo_report.statistics.influence import Influence
+from goemo_report.statistics.influence import NO_SPREAD, Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
 from goemo_report.statistics.randomisation import (
     TIED,
@@ -300,11 +300,8 @@ def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) ->
 
 def _share_bounds(run: Analysis, baseline: Analysis, one: OverallMetric, value: float) -> Bounds:
     """Wilson interval of a difference, where no resample and no swap shows another."""
-    trials = np.array(min(run.share_of(one)[1], baseline.share_of(one)[1]))
-    low, high = wilson(np.minimum(abs(value), 1.0), trials, run.confidence)
-    if abs(value) <= TIED:
-        return -high, high
-    return (low, high) if value > 0.0 else (-high, -low)
+    trials = min(run.share_of(one)[1], baseline.share_of(one)[1])
+    return _signed_wilson(np.array(value), trials, run.confidence)
 
 
 def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatArray, FloatArray]:
@@ -336,16 +333,18 @@ def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatAr
 
 def _influence_parts(run: Analysis, baseline: Analysis) -> _Parts:
     parts: _Parts = {}
+    ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
+    same, confidence = (ours == theirs).all(axis=0), run.confidence
     for key in run.influences.keys() & baseline.influences.keys() & CLASS_METRICS.keys():
         classes = run.influences[key] - baseline.influences[key]
-        parts[key] = _normal_part(classes, run.confidence)
+        parts[key] = _normal_part(classes, same, confidence)
         if CLASS_METRICS[key].ranking is not None:
             parts[key] = _without_few(run, baseline, key, parts[key])
-        parts[f"macro_{key}"] = _normal_part(classes.mean(), run.confidence)
+        parts[f"macro_{key}"] = _normal_part(classes.mean(), same.all(keepdims=True), confidence)
         micro = f"micro_{key}"
         if micro in run.influences:
             difference = run.influences[micro] - baseline.influences[micro]
-            parts[micro] = _normal_part(difference, run.confidence)
+            parts[micro] = _normal_part(difference, same.all(keepdims=True), confidence)
     return parts
 
 
@@ -378,15 +377,37 @@ def _few(run: Analysis) -> BoolArray:
     return few
 
 
-def _normal_part(difference: Influence, confidence: float) -> _Part:
-    centre = difference.estimates - difference.bias
-    errors = difference.standard_errors
-    p_values = [
-        float("nan") if np.isnan(c) else 1.0 if c == 0.0 else _normal_p(c, e)
-        for c, e in zip(centre, errors, strict=True)
-    ]
+def _normal_part(difference: Influence, same: BoolArray, confidence: float) -> _Part:
+    """From the influence of each text, (n, c); `same` (c,) are alike on every text.
+
+    Where all texts move a difference alike its interval is Wilson's, for so many texts. No p is
+    below that of the swaps of n texts, 2 in 2**n.
+    """
+    values, errors, texts = difference.estimates, difference.standard_errors, len(difference.values)
+    centre = values - difference.bias
+    least = 2.0 ** (1 - texts)
+    p_values = np.array(
+        [
+            float("nan") if np.isnan(c) else 1.0 if c == 0.0 else max(_normal_p(c, e), least)
+            for c, e in zip(centre, errors, strict=True)
+        ]
+    )
     margin = normal_quantile(confidence) * errors
-    return difference.estimates, centre - margin, centre + margin, np.array(p_values)
+    alike = (errors <= NO_SPREAD) & ~same
+    ends = zip(
+        (centre - margin, centre + margin), _signed_wilson(values, texts, confidence), strict=True
+    )
+    low, high = (np.where(alike, wide, end) for end, wide in ends)
+    untold = p_values >= round(1 - confidence, 12)
+    low[untold], high[untold] = np.minimum(low, 0.0)[untold], np.maximum(high, 0.0)[untold]
+    return values, low, high, p_values
+
+
+def _signed_wilson(values: FloatArray, trials: float, confidence: float) -> Bounds:
+    """Wilson intervals of differences, read as shares of so many trials with a sign."""
+    low, high = wilson(np.minimum(np.abs(values), 1.0), np.array(trials), confidence)
+    low = np.where(np.abs(values) <= TIED, -high, low)
+    return np.where(values < 0.0, -high, low), np.where(values < 0.0, -low, high)
 
 
 def _normal_p(centre: float, error: float) -> float:

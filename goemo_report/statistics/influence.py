@@ -28,6 +28,8 @@ PRIOR_POSITIVES = 10
 """Weight of the variance that a model of the scores gives beside the one seen, in positives."""
 LOST_POSITIVES = 5
 """The jackknife variance of average precision is taken for one with so many positives fewer."""
+NO_SPREAD: Final = 1e-12
+"""A standard error that is none but for rounding."""
 
 _EDGE = 1e-9  # keeps a proportion off 0 and 1, where it has no variance
 
@@ -86,17 +88,17 @@ class Influence:
         The estimate itself is always inside.
 
         Wilson's interval around the estimate less its bias, with the number of trials that
-        would give the same standard error (Korn and Graubard 1998).
+        would give the same standard error (Korn and Graubard 1998); with that of texts where none
+        moves the metric.
         """
         centre = self.estimates - self.bias
         errors = self.standard_errors
         with np.errstate(divide="ignore", invalid="ignore"):
             trials = centre * (1.0 - centre) / np.square(errors)
-        exact = errors == 0.0
-        low, high = wilson(centre, np.where(exact, 1.0, trials), confidence)
+        trials = np.where(errors <= NO_SPREAD, len(self.values), trials)
+        low, high = wilson(np.clip(centre, 0.0, 1.0), trials, confidence)
         undefined = np.isnan(self.estimates)
-        low = np.where(undefined, np.nan, np.where(exact, centre, low))
-        high = np.where(undefined, np.nan, np.where(exact, centre, high))
+        low, high = np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
         # the correction for bias may move the interval off what was seen
         return np.minimum(low, self.estimates), np.maximum(high, self.estimates)
 

@@ -27,7 +27,7 @@ from goemo_report.errors import ArgumentError
 from goemo_report.sources.local_tracker import Kept, grouped
 from tests.conftest import MakeOnce
 from tests.offline_runs import REPOSITORY, epoch_metrics, predictions, run_config
-from tests.sources.scripted_server import scripted_server, status
+from tests.sources.scripted_server import Answer, scripted_server, status
 from tests.sources.tracked_runs import EXPERIMENT, RUNS
 from tests.synthetic import run_result
 
@@ -307,3 +307,77 @@ def test_a_server_that_refuses_gets_no_key_printed(monkeypatch: pytest.MonkeyPat
     assert "answers 404" in other.stderr
     assert "correct-horse" not in done.output + odd.output + other.output
     assert "Basic " in server.headers[0]["Authorization"]
+
+
+HELD = b"text,true_labels,pred_labels\na,joy,joy\nb,fear,fear\n"
+
+
+def cut(request: BaseHTTPRequestHandler) -> None:
+    """Promise the whole file, and close after ten bytes."""
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(HELD)))
+    request.end_headers()
+    request.wfile.write(HELD[:10])
+    request.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("path", "broken", "said"),
+    [
+        ("get-artifact", status(200, HELD), ""),
+        ("get-artifact", status(200, HELD + b"c,,\n"), "bytes came of"),
+        ("get-artifact", cut, "IncompleteRead"),
+        ("get-artifact", status(200, HELD, Content_Encoding="gzip"), "gzip"),
+        ("artifacts/list", status(200, b'{"files": [{"path": "a", "file_size": "big"}]}'), "big"),
+        ("artifacts/list", status(200, b'{"files": [{}]}'), "it has no 'path'"),
+        ("experiments/search", status(200, b'{"experiments": ["x"]}'), "cannot be read"),
+    ],
+)
+def test_broken_answers_of_a_server_are_one_line(path: str, broken: Answer, said: str) -> None:
+    listed = {"path": "test_predictions.csv", "file_size": len(HELD)}
+    good = {
+        "experiments/search": {"experiments": [{"experiment_id": 1, "name": "E"}]},
+        "runs/search": {"runs": [{"info": {"experiment_id": 1, "run_id": "r"}}]},
+        "artifacts/list": {"files": [listed]},
+    }
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if path in request.path:
+            broken(request)
+        else:
+            found = next(value for name, value in good.items() if name in request.path)
+            status(200, json.dumps(found).encode())(request)
+
+    with scripted_server() as server:
+        server.otherwise = answer
+        try:
+            (run,) = gr.runs(source=f"mlflow:{server.url}")
+            held = run.predictions(labels=["joy", "fear"])
+        except gr.GoemoError as error:
+            assert said and said in str(error)  # noqa: PT018, PT017 # one of many
+        else:
+            assert not said
+            assert held.texts == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("meta.yaml", "run_id: r\nstart_time: [then]\n", ""),
+        ("meta.yaml", "run_id: r\nartifact_uri: 'file://['\n", "artifacts of run r"),
+        ("metrics/f1", "1\n", "run r cannot be read"),
+        ("../meta.yaml", "[1", "cannot be read"),
+    ],
+)
+def test_broken_folders_of_mlflow_are_one_line(
+    tmp_path: Path, file: str, text: str, said: str
+) -> None:
+    run = tmp_path / "1" / "r"
+    (run / "metrics").mkdir(parents=True)
+    for name in ("../meta.yaml", "meta.yaml"):
+        (run / name).write_text("name: E\nrun_id: r\n")
+    (run / file).write_text(text)
+    command = ("runs",) if file.startswith("..") else ("show", "r")
+    done = invoke(*command, "--source", f"mlflow:{tmp_path}", code=int(bool(said)))
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == int(bool(said))

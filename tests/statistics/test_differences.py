@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
@@ -81,6 +82,40 @@ def test_a_run_ties_with_itself() -> None:
         assert difference is not None
         assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
         assert (difference.p, difference.verdict) == (1.0, "tie")
+
+
+@pytest.mark.parametrize(
+    ("texts", "p", "verdict"), [(1, 1.0, "tie"), (4, 1 / 8, "tie"), (6, 1 / 32, "loss")]
+)
+def test_no_spread_is_no_certainty(texts: int, p: float, verdict: str) -> None:
+    """All texts move the Brier score by 0.05; swaps of n texts give no p below 2 in 2**n."""
+    truth = np.eye(4, dtype=bool)[np.arange(texts) % 4]
+    names = tuple(map(str, range(texts)))
+
+    def of(margin: float) -> Predictions:
+        likely = np.where(truth, 1 - margin, margin)
+        labels = LabelSet.of(["a", "b", "c", "d"])
+        return Predictions(names, truth, likely, likely >= 0.5, labels, "made")
+
+    worse, better = analyse(of(0.3), resamples=50), analyse(of(0.2), resamples=50)
+    found = paired(worse, better)
+    brier, ranked = found["macro_brier"], found["micro_auc"]
+    assert brier is not None
+    assert ranked is not None
+    assert brier.p == pytest.approx(p)
+    assert brier.verdict == verdict
+    assert brier.low <= brier.value < brier.high
+    assert (brier.low == 0.0) == (p > 0.05)
+    assert ranked.value == 0.0  # both are perfect, but not alike
+    assert ranked.low == -ranked.high < 0.0
+    interval = worse.intervals["micro_auc"]
+    assert interval is not None
+    assert interval.low == pytest.approx(proportion_confint(texts, texts))
+
+
+def proportion_confint(hits: int, texts: int) -> float:
+    """The lower end of Wilson's interval, by SciPy."""
+    return float(binomtest(hits, texts).proportion_ci(method="wilson").low)
 
 
 def test_intervals_are_paired() -> None:
