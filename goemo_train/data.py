@@ -22,9 +22,8 @@ import torch
 from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora import demo
 from goemo_report.corpora.corpus import Corpus, Split, corpus_of
-from goemo_report.corpora.directory import SPLIT_NAMES, Found, read_directory
+from goemo_report.corpora.directory import SPLIT_NAMES, Found, LabelledTexts, read_directory
 from goemo_report.corpora.tables import LABEL_COLUMNS, TEXT_COLUMNS, Columns
-from goemo_report.corpora.tsv import LabelledTexts
 from goemo_report.errors import DataError
 from goemo_report.labels import GOEMOTIONS, LabelSet, known_set
 from goemo_report.sources.store import Cache, Codec

@@ -15,6 +15,9 @@ import goemo_report as gr
 from goemo_report.cli import _options as takes
 from goemo_report.cli._group import ARGUMENTS, report_command
 from goemo_report.cli._output import (
+    DEFAULT_FORMATS,
+    build,
+    check_sections,
     note,
     note_all,
     note_skipped,
@@ -22,10 +25,10 @@ from goemo_report.cli._output import (
     say,
     spinner,
     write,
+    write_all,
     write_bytes,
     write_json,
 )
-from goemo_report.cli._report import DEFAULT_FORMATS, build, check_sections, write_all
 from goemo_report.formats.wording import plural
 from goemo_report.report.render import WRITTEN, Extent, render_summary
 from goemo_report.report.render.pdf import BROWSER_VARIABLE, find_chromium

@@ -14,8 +14,15 @@ from goemo_report.api import demo
 from goemo_report.cli import _options as takes
 from goemo_report.cli._errors import debug_option
 from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note, note_skipped, progress, spinner
-from goemo_report.cli._report import DEFAULT_FORMATS, build, write_all
+from goemo_report.cli._output import (
+    DEFAULT_FORMATS,
+    build,
+    note,
+    note_skipped,
+    progress,
+    spinner,
+    write_all,
+)
 
 ORDER = 120
 

@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from goemo_report.corpora.directory import Found
-from goemo_report.corpora.tsv import LabelledTexts
+from goemo_report.corpora.directory import Found, LabelledTexts
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL, SPLIT_SAMPLES, known_set

@@ -15,10 +15,9 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.settings import SourceChoice
 from goemo_report.sources import files, offline_logs
-from goemo_report.sources.base import RunSource, readable
+from goemo_report.sources.base import JoinedSource, RunSource, readable
 from goemo_report.sources.chosen import ChosenSource, NamedPredictions
 from goemo_report.sources.conditions import Key
-from goemo_report.sources.joined import JoinedSource
 from goemo_report.sources.model import ArtifactRef, Listing, RunQuery, RunRecord
 from goemo_report.sources.references import parse_artifact
 

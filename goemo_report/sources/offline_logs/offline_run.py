@@ -20,6 +20,7 @@ from goemo_report.formats.json_text import parsed
 from goemo_report.sources.model import ArtifactRef, History, RunRecord
 from goemo_report.sources.newest import run_file_reference
 from goemo_report.sources.offline_logs.folders import (
+    StagedFiles,
     TrainerRecord,
     prediction_files,
     record_beside,
@@ -36,7 +37,6 @@ from goemo_report.sources.offline_logs.run_log import (
     mapping,
     update,
 )
-from goemo_report.sources.offline_logs.staging import StagedFiles
 from goemo_report.sources.store import md5_of
 
 _DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")

@@ -26,15 +26,18 @@ from goemo_report.sources.model import (
     SkippedRun,
 )
 from goemo_report.sources.offline_logs.folders import (
+    LINK,
     LOG_PATTERN,
     Folders,
+    Reader,
+    StagedFiles,
+    fetch_elsewhere,
     log_run_id,
     on_disk,
     scan,
 )
 from goemo_report.sources.offline_logs.offline_run import OfflineRun, by_run
 from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, peek, read_run_log
-from goemo_report.sources.offline_logs.staging import LINK, Reader, StagedFiles, fetch_elsewhere
 from goemo_report.sources.references import (
     ArtifactReference,
     RunReference,

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from goemo_report.errors import SourceError, first_line
 from goemo_report.formats.files import write_whole
-from goemo_report.sources.wandb_api import native_reports
 from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.native_reports import NativeReport
 from goemo_report.sources.wandb_api.network import find_network
@@ -66,7 +65,7 @@ def publish(
     """
     require_client("publish")
     if publication.native is not None:
-        native_reports.require_library()
+        require_library()
         if offline is not None:
             raise SourceError(
                 "a W&B report is made on the server, and these runs are read offline",
@@ -97,7 +96,7 @@ def publish(
                 raise
             run.finish()
             if publication.native is not None:
-                made = native_reports.save(publication.native, run, published.artifact)
+                made = save(publication.native, run, published.artifact)
                 published = replace(published, report=made)
     except (wandb.Error, TimeoutError, ValueError) as error:
         raise SourceError(

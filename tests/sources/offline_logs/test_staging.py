@@ -190,7 +190,7 @@ class TestMoved:
     def test_the_place_in_the_cache_is_wandbs_own(self, no_cache: Path) -> None:
         from wandb.sdk.artifacts.artifact_file_cache import ArtifactFileCache
 
-        from goemo_report.sources.offline_logs.staging import _in_wandb_cache
+        from goemo_report.sources.offline_logs.folders import _in_wandb_cache
 
         digest = base64.b64encode(md5(b"content").digest()).decode()
         cache = ArtifactFileCache(no_cache / "artifacts")
