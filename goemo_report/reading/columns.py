@@ -88,38 +88,30 @@ class _Header:
     def columns(self) -> Columns:
         """Everything that is understood."""
         text, key = self._first(TEXTS), self._first(IDS)
-        probabilities = self._probabilities()
-        truth = self._labels("true", probabilities)
-        predicted = self._labels("pred", probabilities)
-        self._require(
-            truth, predicted, probabilities, has_texts=text is not None or key is not None
-        )
+        probabilities, truth, predicted = self.probabilities, self.truth, self.predicted
+        self._require(has_texts=text is not None or key is not None)
         assert truth is not None  # noqa: S101 # it is required
-        label_set, order = self._label_set(truth, predicted, probabilities)
+        label_set, order = self._label_set()
         if text is None:
             how = f"column {self.header[key]}" if key is not None else "their number"
             self.notes.insert(0, f"no texts: rows are told by {how}")
-        self._say(truth, predicted, probabilities, order)
-        held = [truth] if predicted is None else [truth, predicted]
-        kinds = [self._kind(one, order) for one in held]
+        self._say(order)
+        kinds = [self._kind(one, order) for one in (truth, predicted) if one is not None]
+
+        def placed(found: Labels | Numbers) -> tuple[int, ...]:
+            """Places of columns in the order of the labels."""
+            places, named = found.places, found.named
+            return tuple(places[named.index(one)] for one in label_set.labels) if named else places
+
+        kind = kinds[-1] or kinds[0] or "names"
+        cluster = self.reading.cluster
         return Columns(
             *(label_set, order, text, key),
-            truth._replace(
-                places=_placed(truth.places, truth.named, label_set), kind=kinds[0] or "names"
-            ),
-            predicted
-            and predicted._replace(
-                places=_placed(predicted.places, predicted.named, label_set),
-                kind=kinds[-1] or kinds[0] or "names",
-            ),
-            probabilities
-            and probabilities._replace(
-                places=_placed(probabilities.places, probabilities.named, label_set)
-            ),
+            truth._replace(places=placed(truth), kind=kinds[0] or "names"),
+            predicted and predicted._replace(places=placed(predicted), kind=kind),
+            probabilities and probabilities._replace(places=placed(probabilities)),
             tuple(self.notes),
-            self.header.index(cluster)
-            if (cluster := self.reading.cluster) in self.header
-            else None,
+            self.header.index(cluster) if cluster in self.header else None,
         )
 
     # --- Which columns there are ----------------------------------------------------------
@@ -222,7 +214,9 @@ class _Header:
 
     # --- Probabilities ----------------------------------------------------------------------
 
-    def _probabilities(self) -> Numbers | None:
+    @cached_property
+    def probabilities(self) -> Numbers | None:
+        """Where probabilities are."""
         asked = self._asked("prob")
         if asked and LABEL not in asked:
             return Numbers((self._named(asked, "prob"),))
@@ -272,7 +266,18 @@ class _Header:
 
     # --- Labels -----------------------------------------------------------------------------
 
-    def _labels(self, kind: str, probabilities: Numbers | None) -> Labels | None:
+    @cached_property
+    def truth(self) -> Labels | None:
+        """Where true labels are."""
+        return self._labels("true")
+
+    @cached_property
+    def predicted(self) -> Labels | None:
+        """Where predicted labels are."""
+        return self._labels("pred")
+
+    def _labels(self, kind: str) -> Labels | None:
+        probabilities = self.probabilities
         asked = self._asked(kind)
         if asked and LABEL in asked:
             group = self._matching(asked, kind)
@@ -280,14 +285,14 @@ class _Header:
                 self._paired(group, probabilities, asked=True)
             return _columns_of(group)
         if asked:
-            return self._one_column(self._named(asked, kind))
+            return Labels((self._named(asked, kind),), "names")
         names = TRUE if kind == "true" else PREDICTED
         guides = self._first(names[:1])
         if guides is not None:
-            return self._one_column(guides)
+            return Labels((guides,), "names")
         used = set(probabilities.places) if probabilities else set()
         found = {
-            self.header[place]: self._one_column(place)
+            self.header[place]: Labels((place,), "names")
             for place, name in enumerate(self.plain)
             if name in names and place not in used
         }
@@ -340,28 +345,18 @@ class _Header:
                 f"Give every label a column of labels and one of probabilities, or {remedy}",
             )
 
-    def _one_column(self, place: int) -> Labels:
-        return Labels((place,), "names")
-
-    def _require(
-        self,
-        truth: Labels | None,
-        predicted: Labels | None,
-        probabilities: Numbers | None,
-        *,
-        has_texts: bool,
-    ) -> None:
+    def _require(self, *, has_texts: bool) -> None:
         """Raises DataError where the columns do not make predictions."""
-        missing = [] if truth else ["true_labels"]
-        if not probabilities:
+        missing = [] if self.truth else ["true_labels"]
+        if not self.probabilities:
             each = f"{PROBABILITY_PREFIX}{LABEL}"
             if self.guides:
                 missing.append(f"{each} of a second label")
-            elif not predicted:
+            elif not self.predicted:
                 missing.append(f"either pred_labels or {each} of two labels or more")
         if not missing:
             return
-        if not (has_texts or truth):
+        if not (has_texts or self.truth):
             missing.insert(0, "text")
         what = f"{self.source} lacks {plural(len(missing), 'column')}: {in_words(missing, 4)}"
         cause, remedy = self._cause()
@@ -395,11 +390,10 @@ class _Header:
 
     # --- Which labels -----------------------------------------------------------------------
 
-    def _label_set(
-        self, truth: Labels, predicted: Labels | None, probabilities: Numbers | None
-    ) -> tuple[LabelSet, tuple[str, ...]]:
+    def _label_set(self) -> tuple[LabelSet, tuple[str, ...]]:
         """The labels, and their order in lists."""
-        parts = (probabilities, truth, predicted)
+        probabilities = self.probabilities
+        parts = (probabilities, self.truth, self.predicted)
         named = next((one.named for one in parts if one is not None and one.named), ())
         if not named and probabilities:
             found = listed(next(iter(self._cells(probabilities.places[0])), None))
@@ -411,7 +405,7 @@ class _Header:
             if self.reading.expected and label_set not in self.reading.expected:
                 raise self._other_labels(label_set.labels)
             return label_set, label_set.labels if self.reading.expected else tuple(named)
-        label_set = self._unnamed(truth, predicted, probabilities)
+        label_set = self._unnamed()
         self.notes.append(f"labels: {label_set.name} ({', '.join(label_set.labels[:3])}, ...)")
         return label_set, label_set.labels
 
@@ -427,11 +421,10 @@ class _Header:
             f"Leave {argument('labels')} out, or name the set that the file has",
         )
 
-    def _unnamed(
-        self, truth: Labels, predicted: Labels | None, probabilities: Numbers | None
-    ) -> LabelSet:
+    def _unnamed(self) -> LabelSet:
         """The labels where no column names them: those of a known set that fits for certain."""
-        places = [one.places[0] for one in (truth, predicted) if one is not None]
+        probabilities = self.probabilities
+        places = [one.places[0] for one in (self.truth, self.predicted) if one is not None]
         held = [self._cells(place) for place in places]
         count = cells.list_length(self._cells(probabilities.places[0])) if probabilities else 0
         kinds = {cells.kind_of(one, (), count) for one in held} - {None}
@@ -471,13 +464,8 @@ class _Header:
 
     # --- What is said -----------------------------------------------------------------------
 
-    def _say(
-        self,
-        truth: Labels,
-        predicted: Labels | None,
-        probabilities: Numbers | None,
-        order: Sequence[str],
-    ) -> None:
+    def _say(self, order: Sequence[str]) -> None:
+        probabilities = self.probabilities
         first = f"{', '.join(order[:3])}, ..."
         if probabilities and probabilities.named and probabilities.named != tuple(self.guides):
             self.notes.append(f"probabilities: columns {self.header[probabilities.places[0]]}, ...")
@@ -485,8 +473,9 @@ class _Header:
             name = self.header[probabilities.places[0]]
             self.notes.append(f"column {name}: probabilities of {first}")
         for kind, found, guides in (
-            ("true", truth, "true_labels"), ("predicted", predicted, "pred_labels"),
-        ):  # fmt: skip
+            ("true", self.truth, "true_labels"),
+            ("predicted", self.predicted, "pred_labels"),
+        ):
             if found is None:
                 self.notes.append("predicted labels: probability of at least 0.5")
                 continue
@@ -507,10 +496,3 @@ class _Header:
 
 def _columns_of(group: Mapping[str, int]) -> Labels:
     return Labels(tuple(group.values()), "marks", tuple(group))
-
-
-def _placed(
-    places: tuple[int, ...], named: tuple[str, ...], label_set: LabelSet
-) -> tuple[int, ...]:
-    """Places of columns in the order of the labels."""
-    return tuple(places[named.index(label)] for label in label_set.labels) if named else places

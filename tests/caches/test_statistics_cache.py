@@ -78,7 +78,7 @@ def test_a_report_from_kept_statistics_has_the_same_bytes(
 
 
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.randoms(use_true_random=False))
 def test_damaged_entries_are_computed_again(fresh: str, cache: Path, random: Random) -> None:

@@ -216,7 +216,7 @@ def test_scikit_learn_agrees_on_one_threshold_a_class() -> None:
     assert_agreement(made.truth, made.probabilities, np.linspace(0.1, 0.9, 28))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.integers(2, 12), st.integers(2, 4), st.integers(0, 10**6), st.integers(0, 2))
 def test_scikit_learn_agrees_on_small_and_odd_data(
     rows: int, classes: int, seed: int, decimals: int

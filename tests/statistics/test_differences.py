@@ -238,7 +238,7 @@ def rare(npos: list[int], generator: np.random.Generator, rows: int, signal: flo
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(6, 60), st.sampled_from([1, 5]))
 def test_every_difference_and_interval_holds_what_was_seen(
     seed: int, rows: int, digits: int

@@ -140,8 +140,8 @@ def test_a_batch_in_parts_trains_the_same(tmp_path: Path, forks: Forks) -> None:
     for size in (0, 7):
         output = tmp_path / str(size)
         code, said = forks.run(
-            *("--dataset=demo", "--model=tiny-bert", "--limit=200", "--dropout=0"),
-            *("--num-epochs=2", "--wandb-mode=disabled", f"--micro-batch-size={size}"),
+            *("--dataset=demo", "--model=tiny-bert", "--limit=100", "--dropout=0"),
+            *("--num-epochs=1", "--wandb-mode=disabled", f"--micro-batch-size={size}"),
             f"--output={output}",
         )
         assert code == 0, said
