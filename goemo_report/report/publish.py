@@ -23,8 +23,7 @@ from goemo_report.report.render import render, render_block
 from goemo_report.report.render.csv_tables import wide_rows
 from goemo_report.report.render.text import markdown_text
 from goemo_report.report.sections import build_report
-from goemo_report.sources.wandb_api.native_reports import NativeReport
-from goemo_report.sources.wandb_api.publishing import Publication, Published, publish
+from goemo_report.sources.wandb_api.publishing import NativeReport, Publication, Published, publish
 
 _UNDATED: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NOT_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
