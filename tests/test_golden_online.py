@@ -30,14 +30,15 @@ def report(
     arguments: list[str], environment: Mapping[str, str], folder: Path, notes: int = 0
 ) -> Any:
     done = subprocess.run(
-        [COMMAND, "compare", "--tag", "final", "--format", "json", "--output", folder, *arguments],
+        [COMMAND, "compare", "--tag", "final", "--format", "json", "--resamples", "100",
+         "--output", folder, *arguments],
         env=dict(environment),
         cwd=folder.parent,
         check=False,
         capture_output=True,
         text=True,
         timeout=120,
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("note: nothing can be kept in the cache") == notes
     [path] = folder.glob("*.json")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goemo_report.comparison import compare
@@ -52,6 +52,7 @@ def run(**changes: Any) -> RunRecord:
     return RunRecord(**{**fields, **changes})
 
 
+@settings(max_examples=50)
 @given(ANYTHING)
 def test_every_logged_value_becomes_strict_json(value: Any) -> None:
     text = to_json({"value": value})

@@ -140,18 +140,26 @@ def test_launchers_start_one_run(tmp_path: Path, launcher: tuple[str, ...]) -> N
     assert_as_one(tmp_path / "one", tmp_path / "two")
 
 
-def test_two_processes_are_as_one(tmp_path: Path, forks: Forks) -> None:
-    finish([forks.start(*AS_ONE, f"--output={tmp_path / 'one'}")])
-    finish(start(forks, tmp_path / "two", *AS_ONE))
-    assert_as_one(tmp_path / "one", tmp_path / "two")
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Path:
+    """The run of one process."""
+    output = tmp_path_factory.mktemp("alone")
+    finish([forks.start(*AS_ONE, f"--output={output}")])
+    return output
 
 
-def test_micro_batches_are_of_each_process_and_change_nothing(tmp_path: Path, forks: Forks) -> None:
-    finish([forks.start(*AS_ONE, f"--output={tmp_path / 'one'}")])
+def test_two_processes_are_as_one(tmp_path: Path, forks: Forks, alone: Path) -> None:
+    finish(start(forks, tmp_path, *AS_ONE))
+    assert_as_one(alone, tmp_path)
+
+
+def test_micro_batches_are_of_each_process_and_change_nothing(
+    tmp_path: Path, forks: Forks, alone: Path
+) -> None:
     prepared = {"PREPARE": f"{__name__}:say_sizes"}
-    group = start(forks, tmp_path / "two", *AS_ONE, "--micro-batch-size=5", extra=prepared)
+    group = start(forks, tmp_path, *AS_ONE, "--micro-batch-size=5", extra=prepared)
     finish(group)
-    assert_as_one(tmp_path / "one", tmp_path / "two")
+    assert_as_one(alone, tmp_path)
     # Of 25 texts three parts, of 9, 8 and 8.
     assert [max(sizes(process)) for process in group] == [5, 4]
 
@@ -166,10 +174,9 @@ def test_all_processes_halve_where_one_runs_out_of_memory(tmp_path: Path, forks:
 
 
 @pytest.mark.slow
-def test_three_processes_are_as_one(tmp_path: Path, forks: Forks) -> None:
-    finish([forks.start(*AS_ONE, f"--output={tmp_path / 'one'}")])
-    finish(start(forks, tmp_path / "three", *AS_ONE, size=3))
-    assert_as_one(tmp_path / "one", tmp_path / "three")
+def test_three_processes_are_as_one(tmp_path: Path, forks: Forks, alone: Path) -> None:
+    finish(start(forks, tmp_path, *AS_ONE, size=3))
+    assert_as_one(alone, tmp_path)
 
 
 def xlnet(directory: Path) -> Path:

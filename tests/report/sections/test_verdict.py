@@ -102,8 +102,9 @@ def test_different_losses_are_warned_of() -> None:
         return callouts(summary.build(compare(runs)))
 
     warning = "different losses (R1, R3 bce; R2 focal)"
-    assert warning in text("bce", "focal", "bce")
-    assert "the ranking is by macro F1 at tuned thresholds" in text("bce", "focal", "bce")
+    found = text("bce", "focal", "bce")
+    assert warning in found
+    assert "the ranking is by macro F1 at tuned thresholds" in found
     assert warning in text(None, "focal", "bce")  # a run that logged none had the usual loss
     assert "losses" not in text("focal", "focal")
     assert "losses" not in text("bce", None)
