@@ -57,9 +57,10 @@ class Api:
                 break
 
     def is_own(self, comment: dict[str, Any]) -> bool:
-        """Whether this token's user wrote it: others could copy the marker into theirs."""
+        """Whether a bot wrote it, as the token of a job is one, or this token's user: other people
+        could copy the marker into theirs."""
         user = comment.get("user") or {}
-        if user.get("type", "Bot") == "Bot":
+        if user.get("type") == "Bot":
             return True
         try:
             return bool(self.ask("GET", self.user)["login"] == user.get("login"))

@@ -173,6 +173,8 @@ def test_one_comment_is_written_and_updated_in_place(job: Job, github: GitHub) -
 
 def test_a_copied_marker_is_left_alone_and_a_person_keeps_her_own(job: Job, github: GitHub) -> None:
     github.add("<!-- goemo-report: Runs -->\nmine", "User", "mallory")
+    github.add("<!-- goemo-report: Runs -->\nof a user who is gone")
+    github.comments[1]["user"] = None
     assert job.comment("first").endswith("written")
     assert github.comments[0]["body"].endswith("mine")
     github.login = "mallory"
@@ -249,7 +251,7 @@ def test_runs_are_audited_and_what_cannot_be_read_is_said(job: Job, offline_root
     assert "::warning" in judged.stdout
     assert "<summary>Audit</summary>" in (job.folder / "summary.md").read_text()
     assert job.step("Result").returncode == 3
-    job.step("Judge", runs="gone<b>.csv", audit="false")
+    job.step("Judge", runs=f"gone<b>.csv\n{'long' * 100}")
     assert job.step("Result").returncode == 1
     said = (job.folder / "summary.md").read_text().rpartition("## Runs")[2]
     assert "Audit" not in said

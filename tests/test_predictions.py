@@ -476,6 +476,15 @@ def test_one_threshold_a_class_is_found() -> None:
     assert np.array_equal(made.probabilities >= np.array(found.per_class, float), predicted)
 
 
+@pytest.mark.parametrize(("texts", "rule"), [(1, "inconsistent"), (2, "per-class")])
+def test_a_threshold_of_a_class_explains_more_than_one_text(texts: int, rule: str) -> None:
+    """Joy is not predicted at 0.6, where fear is at 0.55: by its own threshold, or by mistake."""
+    odd, usual = [[0.6, 0.1]] * texts, [[0.1, 0.55], [0.9, 0.1], [0.1, 0.1]] * 3
+    probabilities = np.array([*odd, *usual])
+    predicted = probabilities >= [0.65, 0.5]
+    assert infer_from_arrays(probabilities, predicted).rule == rule
+
+
 def test_the_most_probable_label_as_fallback() -> None:
     made = make_predictions(1000, threshold=0.4)
     predicted = made.predicted.copy()

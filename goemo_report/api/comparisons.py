@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, get_args
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.api.arguments import (
@@ -32,7 +32,7 @@ from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
 from goemo_report.corpora.ratings import read_ratings
-from goemo_report.errors import DataError, NotFoundError, RunError
+from goemo_report.errors import ArgumentError, DataError, NotFoundError, RunError
 from goemo_report.formats import notebook
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
@@ -341,7 +341,7 @@ class ComparisonResult:
                 chapter in LaTeX, which is what `sections` are written with.
 
         """
-        from goemo_report.report.render import render_files
+        from goemo_report.report.render import Extent, render_files
 
         target = Path(place(path, "path"))
         form = _FORMATS.get(target.suffix.lower())
@@ -349,6 +349,8 @@ class ComparisonResult:
             known = ", ".join(_FORMATS)
             raise DataError(f"{target} has no ending of a report", f"Endings: {known}")
         extent = extent or ("full" if each(sections) else "usual")
+        if extent not in get_args(Extent):
+            raise ArgumentError(f"there is no extent {extent!r}", "Give short, usual or full")
         files = render_files(self.report(sections=sections), form, target.stem, extent)
         document, *_ = files
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
 from goemo_report.api.arguments import (
     Labels,
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from goemo_report.api.judged import Audits, Gate, Limits
     from goemo_report.audit.limits import Kind
     from goemo_report.contract import Split
+
+
+_ABOUT: Final = ("id", "name", "state", "tags", "created_at", "entity", "project", "url")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,22 +110,15 @@ class Runs(Sequence[Run]):
 
         rows = [
             {
-                "id": run.id,
-                "name": run.name,
-                "state": run.state,
+                **{name: getattr(run, name) for name in _ABOUT},
                 "tags": list(run.tags),
-                "created_at": run.created_at,
-                "entity": run.entity,
-                "project": run.project,
-                "url": run.url,
                 **_dotted("config", run.config),
                 **_dotted("summary", run.summary),
             }
             for run in self.records
         ]
-        frame = pd.DataFrame(rows)
-        if "created_at" in frame:
-            frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
+        frame = pd.DataFrame(rows, columns=None if rows else list(_ABOUT))
+        frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
         return frame
 
     def showing(self, keys: Names) -> Runs:

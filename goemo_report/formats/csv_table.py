@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_LAYERS = 2
 _MARK_LINE = rb"(\xef\xbb\xbf)?sep=.\r?\n"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
 _ROWS_AT_ONCE = 1 << 13

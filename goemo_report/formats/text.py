@@ -6,13 +6,15 @@ Run names, artifact names and data-set texts may hold anything. What is for peop
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
-# Controls, direction overrides and isolates, line separators, lone surrogates, specials.
+# Controls, direction overrides and isolates, line separators, lone surrogates, specials, and the
+# invisible tags and variation selectors of plane 14, which can carry any text.
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _SPACES: Final = re.compile(r"[\t\n\r]+")
 _LINE_COMMAND: Final = re.compile(r"^(\s*)::", re.MULTILINE)
@@ -45,7 +47,7 @@ def _code(found: re.Match[str]) -> str:
 
 def escape_hidden_json(text: str) -> str:
     """A JSON document with hidden characters and `##[` escaped: it reads back as the same."""
-    text = _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = _HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
     return text.replace("##[", "\\u0023#[")
 
 

@@ -99,6 +99,9 @@ def test_the_floor_of_one_bin_counted_by_hand() -> None:
     """Two pairs at 0.5: both, one or none is true, so that the error is 0.5, 0, 0, 0.5."""
     found = reliability(np.array([True, False]), np.full(2, 0.5), bins=1)
     assert found.floor.value == pytest.approx(0.25)
+    # half at 0.1, half at 0.9: the variance of the sum of 2,000 is 180, of a binomial 500
+    mixed = reliability(np.ones(2000, bool), np.tile([0.1, 0.9], 1000), bins=1)
+    assert mixed.floor.value == pytest.approx(np.sqrt(180 * 2 / np.pi) / 2000, rel=0.01)
     certain = reliability(np.array([True, False]), np.array([1.0, 0.0]), bins=2)
     assert certain.floor == (0.0, 0.0, 0.0)
 

@@ -90,6 +90,9 @@ def test_a_run_is_among_runs(files: tuple[str, str]) -> None:
     assert len({found[0], found[0], found[1]}) == 2
     assert "a" in found
     assert "c" not in found
+    assert list(found[:0].to_frame()) == list(found.to_frame().columns[:8])
+    with pytest.raises(gr.NotFoundError, match="no runs to judge"):
+        found[:0].check(fail_under="macro_f1=0.9")
     assert gr.run(files[0]) != found[0]  # of another source
 
 
@@ -559,6 +562,7 @@ def test_errors_name_the_argument(
         lambda: gr.runs("a.csv")[["a"]],  # type: ignore[call-overload]
         lambda: gr.compare("a.csv", raters=3),  # type: ignore[arg-type]
         lambda: gr.compare("a.csv", map_to=3),  # type: ignore[arg-type]
+        lambda: gr.compare("a.csv").save("a.md", extent="long"),  # type: ignore[arg-type]
         lambda: gr.compare(gr.runs("a.csv"), top="x"),  # type: ignore[arg-type]
         lambda: gr.ensemble("a.csv", "b.csv", split="dev"),  # type: ignore[arg-type]
         lambda: gr.run("a.csv").download(root=None),  # type: ignore[arg-type]

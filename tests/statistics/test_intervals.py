@@ -14,6 +14,7 @@ from goemo_report.metrics.rankings import micro_roc_auc, rank_classes, roc_auc
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
+from goemo_report.statistics.class_draws import ClassDraws
 from goemo_report.statistics.distributions import (
     holm,
     normal_p,
@@ -367,3 +368,13 @@ def test_a_figure_of_zero_or_one_has_another_end() -> None:
     ):
         assert everything[key] == pytest.approx((low, 1.0), abs=1e-6), key
     assert everything["hamming_loss"] == pytest.approx((0.0, square / (400 + square)), abs=1e-6)
+
+
+def test_classes_that_vary_together_stretch_the_errors_of_a_macro_average() -> None:
+    """Nine classes that move as one have three times the error of nine that move alone."""
+    made = make_predictions(300)
+    draws = ClassDraws(made.truth[:, :9], made.predicted[:, :9], number=50, seed=[0])
+    alone = np.random.default_rng(0).normal(size=(20_000, 9))
+    together = np.repeat(alone[:, :1], 9, axis=1)
+    spread = [draws.macro(CLASS_METRICS["f1"], one)[0].errors.std() for one in (alone, together)]
+    assert spread[1] / spread[0] == pytest.approx(3.0, rel=0.03)

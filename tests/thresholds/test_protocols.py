@@ -51,10 +51,11 @@ def test_the_midpoint_nearest_to_one_half() -> None:
     truth = np.array([[True], [True], [False], [False]])
     scores = np.array([[0.9], [0.7], [0.2], [0.1]])
     assert best_per_class(truth, scores)[0] == pytest.approx(0.45)
-    # one hit of two either way: the cuts 0.8 and 0.3 are as good, 0.3 is nearer to 0.5
-    truth = np.array([[True], [False], [True]])
-    scores = np.array([[0.9], [0.7], [0.1]])
-    assert best_global(truth, scores) == pytest.approx(0.05)
+    # one hit of one, or two of four: F1 is 2/3 at the cuts 0.8 and 0.3, and 0.3 is nearer to 0.5
+    truth = np.array([[True], [False], [False], [True], [False]])
+    scores = np.array([[0.9], [0.7], [0.5], [0.4], [0.2]])
+    assert best_per_class(truth, scores)[0] == pytest.approx(0.3)
+    assert best_global(truth, scores) == pytest.approx(0.3)
 
 
 def test_neighbouring_numbers_are_cut_between() -> None:

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from goemo_report.formats.csv_table import to_csv
+from goemo_report.formats.json_text import to_json
 from goemo_report.formats.text import escape_workflow_commands, visible
 from goemo_report.report.render.text import (
     anchor,
@@ -36,6 +38,9 @@ def test_nothing_invisible_is_obeyed(text: str) -> None:
 
 def test_direction_overrides_are_shown() -> None:
     assert visible("abc\u202egnp.exe") == "abc\\u202egnp.exe"
+    assert visible("joy\U000e0041\U000e0100") == "joy\\U000e0041\\U000e0100"
+    assert json.loads(to_json("\U000e0041\u202e")) == "\U000e0041\u202e"
+    assert to_json("\U000e0041\u202e").isascii()
     assert visible("two\r\nlines\tand a tab") == "two lines and a tab"
     assert visible("a\nb", lines=True) == "a\nb"
     assert visible("\U0001f469\u200d\U0001f680 \u05e9\u05dc\u05d5\u05dd") == (
@@ -133,10 +138,12 @@ def test_code_spans_hold_their_text(text: str) -> None:
 @example('@SUM(A1)"\n,')
 @example("+x")
 @example("-x")
+@example("\uff1dx")
+@example("\n=x")
 def test_csv_cells_come_back_and_never_start_a_formula(text: str) -> None:
     ((safe, other),) = csv.reader(io.StringIO(to_csv([[text, "next"]]), newline=""))
     assert other == "next"
-    assert not safe.startswith(("=", "+", "-", "@", "\t", "\r")) or safe == "-Infinity"
+    assert not safe.startswith(tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")) or safe == "-Infinity"
     held = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "")
     assert safe.removeprefix("'") == escape_workflow_commands(held).removeprefix("'")
 
