@@ -53,6 +53,7 @@ from goemo_report.sources.newest import (
     holds_no,
     may_be_predictions,
     newest,
+    split_role,
 )
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.thresholds.infer import InferredThreshold, given_labels, infer_threshold
@@ -514,9 +515,15 @@ def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
         for item in own
         if not (item.role or artifact_role(item.name, run.id) or item.type in INTERNAL_TYPES)
     )
-    likely = sorted(names, key=lambda name: ("pred" not in name, split not in name))
+    role = PREDICTION_ROLES[split]
+    fits = {name: split_role(name) in {None, role} for name in names}
+    likely = sorted(names, key=lambda name: (not fits[name], "pred" not in name, split not in name))
     if likely:
-        return f"{text} under the guide's name, but {listed(likely, 3)}"
+        first = likely[0].removesuffix(f"-{run.id}")
+        option = argument("predictions", first if split == "test" else f"{split}={first}")
+        reads = f" ({option} reads {'it' if len(likely) == 1 else 'the first'})"
+        there = f"{text} under the guide's name, but {listed(likely, 3)}"
+        return there + (reads if fits[likely[0]] else "")
     others = dict.fromkeys(one.name for one in own if one.type not in INTERNAL_TYPES)
     return f"{text}, but {listed(others, 3)}" if others else text
 

@@ -18,7 +18,7 @@ from click import UsageError
 from click.exceptions import Exit
 
 from goemo_report.contract import DATASET_NAME
-from goemo_report.errors import GoemoError, SettingsError, require_extra
+from goemo_report.errors import GoemoError, SettingsError, command_line, require_extra
 from goemo_train.config import HUB_NAME, REQUEUE, TrainConfig, check_model, parse, settle
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(configs) > 1:
             _note(f"run {number} of {len(configs)}: {_what(config)}")
         try:
-            codes.append(_run(config, flags, done, last=number == len(configs)))
+            with command_line():
+                codes.append(_run(config, flags, done, last=number == len(configs)))
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,15 @@ import torch
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Precision
 from goemo_report.corpora.corpus import Corpus
-from goemo_report.errors import DataError
+from goemo_report.errors import DataError, argument
 from goemo_report.predictions import read_predictions
 from goemo_report.sources.store import Cache, Codec, md5_of
 from goemo_train.config import TrainConfig
 from goemo_train.data import MOST_KEPT
 from goemo_train.tracking import Progress
 
+_OF_COLUMNS: Final = ("labels", "true", "pred", "prob")
+"""Arguments of the reporter's that say what columns mean, which the trainer does not take."""
 Targets = npt.NDArray[np.float32]
 TARGETS = Codec[Targets](
     lambda array: [array.astype("<f4").tobytes()],
@@ -69,7 +72,13 @@ def _predicted(teacher: Path, config: TrainConfig, corpus: Corpus, device: torch
 
 def _read(teacher: Path, corpus: Corpus) -> Targets:
     """By a file of predictions for the training texts, in any order and with others besides."""
-    held = read_predictions(teacher, name=str(teacher))
+    try:
+        held = read_predictions(teacher, name=str(teacher))
+    except DataError as fault:
+        if not any(argument(name) in fault.remedy for name in _OF_COLUMNS):
+            raise
+        columns = "text, true_labels, pred_labels and pred_probs_LABEL for each label"
+        raise DataError(fault.what, f"A teacher's file has the columns {columns}") from fault
     if not held.has_probabilities:
         raise DataError(f"{teacher} has no probabilities", "A teacher gives one for every label")
     columns = _columns(str(teacher), held.labels, corpus.labels)

@@ -136,7 +136,8 @@ def test_predictions_under_another_name_or_in_another_format_are_named() -> None
     source.add(record("two"), (reference("two", "test"), {"a.csv": None, "b.csv": None}))
     with pytest.raises(NotFoundError) as caught:
         load_results(source, source.runs, ["test"])
-    assert "logged no test predictions under the guide's name, but my-preds;" in str(caught.value)
+    told = "no test predictions under the guide's name, but my-preds (predictions='my-preds' reads"
+    assert told in str(caught.value)
     assert "holds no table, only metrics.json and notes.md" in str(caught.value)
     assert "holds 2 tables and none is named for test: a.csv and b.csv" in str(caught.value)
 

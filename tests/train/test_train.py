@@ -315,6 +315,7 @@ class TestTeachers:
         [
             ("few.csv", "few.csv has no predictions for 4 of 64 training texts"),
             ("labels.csv", "labels.csv has 2 labels and lacks 26 of the 28 of the data"),
+            ("odd.csv", "A teacher's file has the columns text, true_labels, pred_labels and pred_"),
             ("nothing", "nothing does not exist"),
             ("empty", "empty holds no config.json"),
             ("part", "part are not those of its model: 1 missing"),
@@ -327,6 +328,7 @@ class TestTeachers:
         write_predictions(tmp_path / "few.csv", texts[4:], truth[4:], p[4:], 0.5, labels)
         columns = truth[:, :2], p[:, :2], 0.5, labels[:2]
         write_predictions(tmp_path / "labels.csv", texts, *columns)
+        (tmp_path / "odd.csv").write_text("text,y,scores\nx,1,'0.1 0.9'\n")
         (tmp_path / "empty").mkdir()
         teacher, tokenizer = model.load(TrainConfig(model="tiny-bert"), corpus.labels)
         model.save_checkpoint(teacher, tokenizer, tmp_path / "part")
