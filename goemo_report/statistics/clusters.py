@@ -35,8 +35,10 @@ class Clusters:
     @classmethod
     def of(cls, cells: Sequence[str], texts: int) -> Clusters:
         """From a cell for each text; an empty one, or none at all, is a cluster of its own."""
+        if not any(cells):
+            return cls(np.arange(texts), texts)
         names: dict[str | int, int] = {}
-        keys = (cell or row for row, cell in enumerate(cells)) if cells else range(texts)
+        keys = (cell or row for row, cell in enumerate(cells))
         codes = np.array([names.setdefault(key, len(names)) for key in keys], np.int64)
         return cls(codes, len(names))
 

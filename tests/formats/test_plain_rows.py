@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, quoted
+from goemo_report.formats.plain_rows import decimals
 
 HEADER = "text,true_labels,pred_probs_joy,pred_probs_fear"
 
@@ -41,6 +44,19 @@ def test_rows_of_all_kinds_read_as_the_csv_module_reads_them(end: str) -> None:
             rows.insert(chosen.randint(0, len(rows)), chosen.choice(odd))
         data = end.join([HEADER, *rows, ""] if chosen.random() < 0.8 else [HEADER, *rows]).encode()
         assert _columns(data, ("pred_probs_",)) == _columns(data, ())
+
+
+def test_decimals_are_read_as_float_reads_them() -> None:
+    chosen, found = random.Random(5), np.random.default_rng(5)
+    numbers = [*map(str, found.random(4000)), *map(str, found.random(4000).astype(np.float32) ** 9)]
+    for one in found.random(2000).tolist():  # next to midway between two numbers
+        middle = (Decimal(one) + Decimal(math.nextafter(one, 2))) / 2
+        numbers.append(format(middle, "f")[: chosen.randint(2, 24)])
+    numbers += ["0", "1", "1.0", "0.", ".5", "0." + "9" * 17, "0." + "9" * 19, "0." + "3" * 20]
+    assert decimals(",".join(numbers).encode()).tolist() == [float(one) for one in numbers]
+    for wrong in ("", "0.5.1", "0.1/2", "0.12345678:", "0.1234567a", "0.5e", "x", "0.1 2"):
+        with pytest.raises(ValueError, match="could not convert"):
+            decimals(f"0.25,{wrong},0.5".encode())
 
 
 @pytest.mark.parametrize(
