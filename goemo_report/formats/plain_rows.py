@@ -49,7 +49,7 @@ def plain_rows(
         *texts, tails = zip(*found, strict=True)
         try:
             values = decimals(b",".join(tails))
-            columns: list[Sequence[Any]] = [list(map(_text, column)) for column in texts]
+            columns: list[Sequence[Any]] = list(map(_texts, texts))
         except ValueError:  # no number, or not UTF-8
             return
         whole = all(tail.count(b",") == numbers - 1 for tail in tails)
@@ -103,7 +103,11 @@ def _plain_decimals(
     return exact.astype(np.float64), np.flatnonzero(odd | (wrong != 0) | midway)
 
 
-def _text(field: bytes) -> str:
-    if field[:1] == b'"':
-        field = field[1:-1].replace(b'""', b'"')
-    return field.decode()
+def _texts(fields: Sequence[bytes]) -> list[str]:
+    """Fields as text, without the quotes around them."""
+    joined = b"\0".join(fields)
+    if joined.count(b"\0") >= len(fields):  # one is in a text
+        whole = [field.decode() for field in fields]
+    else:
+        whole = joined.decode().split("\0")
+    return [one[1:-1].replace('""', '"') if one[:1] == '"' else one for one in whole]

@@ -56,7 +56,7 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
     """What cells of labels hold, None where they are empty; `count` labels are known, or none."""
     known, lengths, repeated, numbers = set(labels), set(), False, False
     whole = on = True
-    for cell in list(_distinct(cells))[:_MOST_LOOKED_AT]:
+    for cell in list(distinct(cells))[:_MOST_LOOKED_AT]:
         try:
             items = _items(cell, known)
         except _CellError:
@@ -87,7 +87,7 @@ def list_length(cells: Sequence[Any]) -> int:
 def names_in(cells: Sequence[Any]) -> dict[str, None]:
     """Every name that occurs in cells of names, in order."""
     found: dict[str, None] = {}
-    for cell in _distinct(cells):
+    for cell in distinct(cells):
         with suppress(_CellError):  # refused with its row when it is read
             found |= {str(name).strip(): None for name in _items(cell, ())}
     found.pop("", None)
@@ -110,24 +110,27 @@ def labels(
         return np.stack([_marks(block, place) for place in places], axis=1)
     (place,) = places
     cells = block.columns[place]
-    codes = _distinct(cells)
-    distinct = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
+    codes = distinct(cells)
+    matrices = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
     index = {label: position for position, label in enumerate(label_set.labels)}
     for code, cell in enumerate(codes.values()):
         try:
-            distinct[code, _positions(cell, kind, label_set, index, order)] = True
+            matrices[code, _positions(cell, kind, label_set, index, order)] = True
         except _CellError as fault:
             row = next(row for row, one in enumerate(cells) if _key(one) == _key(cell))
             raise block.refusal(row, place, fault.what, fault.remedy) from None
     numbers = {key: code for code, key in enumerate(codes)}
-    found = np.fromiter((numbers[_key(cell)] for cell in cells), np.intp, len(cells))
-    matrix: BoolArray = distinct[found]
+    try:
+        found = np.fromiter(map(numbers.__getitem__, cells), np.intp, len(cells))
+    except TypeError:  # lists
+        found = np.fromiter((numbers[_key(cell)] for cell in cells), np.intp, len(cells))
+    matrix: BoolArray = matrices[found]
     return matrix
 
 
 def are_marks(cells: Sequence[Any]) -> bool:
     """Whether every cell is 0 or 1."""
-    return all(mark(cell) is not None for cell in _distinct(cells).values())
+    return all(mark(cell) is not None for cell in distinct(cells).values())
 
 
 def _marks(block: Block, place: int) -> BoolArray:
@@ -138,7 +141,7 @@ def _marks(block: Block, place: int) -> BoolArray:
         and np.isin(cells, (0, 1)).all()
     ):
         return cells.astype(np.bool_)
-    marks = {key: mark(cell) for key, cell in _distinct(cells).items()}
+    marks = {key: mark(cell) for key, cell in distinct(cells).items()}
     if None in marks.values():
         row = next(row for row, cell in enumerate(cells) if marks[_key(cell)] is None)
         what = f"{_shown(cells[row])} is neither 0 nor 1"
@@ -151,7 +154,7 @@ def _key(cell: Any) -> Any:
     return repr(cell) if isinstance(cell, list | dict | np.ndarray) else cell
 
 
-def _distinct(cells: Sequence[Any]) -> dict[Any, Any]:
+def distinct(cells: Sequence[Any]) -> dict[Any, Any]:
     """Different cells by what tells them apart, in order."""
     try:
         return {cell: cell for cell in cells}

@@ -487,7 +487,8 @@ class _Header:
             by = {"ids": f"ids in the order {first}", "marks": f"0 or 1 in the order {first}"}
             if how in by or name != guides:
                 self.notes.append(f"column {name}: {by.get(how, f'{kind} labels')}")
-            nothing = {str(cell) for cell in held if is_nothing(cell)} - {""} - set(order)
+            different = cells.distinct(held).values()
+            nothing = {str(cell) for cell in different if is_nothing(cell)} - {""} - set(order)
             if nothing:
                 self.notes.append(f"column {name}: {shown(min(nothing))} is no label")
         if not probabilities:
