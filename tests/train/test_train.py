@@ -315,7 +315,7 @@ class TestTeachers:
         [
             ("few.csv", "few.csv has no predictions for 4 of 64 training texts"),
             ("labels.csv", "labels.csv has 2 labels and lacks 26 of the 28 of the data"),
-            ("odd.csv", "A teacher's file has the columns text, true_labels, pred_labels and pred_"),
+            ("odd.csv", "A teacher's file has the columns text, true_labels, pred_labels"),
             ("nothing", "nothing does not exist"),
             ("empty", "empty holds no config.json"),
             ("part", "part are not those of its model: 1 missing"),
