@@ -77,8 +77,8 @@ def _read(teacher: Path, corpus: Corpus) -> Targets:
     except DataError as fault:
         if not any(argument(name) in fault.remedy for name in _OF_COLUMNS):
             raise
-        columns = "text, true_labels, pred_labels and pred_probs_LABEL for each label"
-        raise DataError(fault.what, f"A teacher's file has the columns {columns}") from fault
+        guides = "text, true_labels, pred_labels and pred_probs_LABEL for each label"
+        raise DataError(fault.what, f"A teacher's file has the columns {guides}") from fault
     if not held.has_probabilities:
         raise DataError(f"{teacher} has no probabilities", "A teacher gives one for every label")
     columns = _columns(str(teacher), held.labels, corpus.labels)

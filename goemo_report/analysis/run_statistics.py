@@ -196,18 +196,19 @@ class RunStatistics:
         """
 
         def computed(run: RunResult) -> FloatArray:
-            order = self._order(run)
-            if order is None or self.protocol(run, "per-class") is None:
+            order, tuned = self._order(run), self.protocol(run, "global")
+            if order is None or tuned is None or tuned.choice.thresholds is None:
                 return np.zeros(0)
             judged, validation = self._judged(run), run.splits["val"].predictions
             columns = np.arange(len(judged.labels))
             by_text = np.array(sorted(range(len(validation)), key=validation.texts.__getitem__))
             splits = validation.take(by_text, columns), judged.take(order, columns)
-            drawn = (
+            drawn, of_judged = (
                 Clusters.of(one.clusters, len(one)).weights(TUNED_RESAMPLES, self.seed + first)
                 for one, first in zip(splits, (1, 0), strict=True)
             )
-            return tuned_macro_f1(*splits, *drawn)
+            overall = float(tuned.choice.thresholds[0])
+            return tuned_macro_f1(*splits, drawn, of_judged, overall)
 
         return self._each(
             "resamples at tuned thresholds",

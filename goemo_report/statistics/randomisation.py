@@ -53,9 +53,9 @@ def _coin_flips(repeats: int, number: int, seed: int, chosen: IntArray) -> npt.N
     size = (number + 7) // 8
     drawn = np.random.default_rng([seed, number, 1]).bytes(repeats * size)
     bits = np.frombuffer(drawn, np.uint8).reshape(repeats, size)
-    flips = np.empty((repeats, len(chosen)), np.uint8)
-    for row, packed in zip(flips, bits, strict=True):
-        np.take(np.unpackbits(packed, count=number), chosen, out=row)
+    flips = np.take(bits, chosen >> 3, axis=1)  # each bit from its byte, the highest one first
+    flips >>= (7 - (chosen & 7)).astype(np.uint8)
+    flips &= 1
     return flips
 
 

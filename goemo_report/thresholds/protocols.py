@@ -15,9 +15,11 @@ from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
+from goemo_report.metrics.rankings import rank_classes
 from goemo_report.predictions import Predictions
 from goemo_report.thresholds.tune import (
     MINIMUM_SUPPORT,
+    Rankings,
     best_global,
     best_per_class,
     tuned_thresholds,
@@ -102,9 +104,11 @@ def as_logged(labels: tuple[str, ...]) -> ThresholdChoice:
     return ThresholdChoice("as-logged", labels, None)
 
 
-def tuned_globally(predictions: Predictions, tuned_on: Split = "val") -> ThresholdChoice:
+def tuned_globally(
+    predictions: Predictions, tuned_on: Split = "val", *, rankings: Rankings | None = None
+) -> ThresholdChoice:
     """One threshold for all classes, with the best macro F1 on these predictions."""
-    best = best_global(predictions.truth, predictions.probabilities)
+    best = best_global(predictions.truth, predictions.probabilities, rankings)
     thresholds = np.full(len(predictions.labels), best)
     return ThresholdChoice("global", predictions.labels, thresholds, tuned_on, len(predictions))
 
@@ -115,6 +119,7 @@ def tuned_per_class(
     *,
     minimum_support: int = MINIMUM_SUPPORT,
     overall: ThresholdChoice | None = None,
+    rankings: Rankings | None = None,
 ) -> ThresholdChoice:
     """One threshold a class, each with the class's best F1 on these predictions.
 
@@ -127,6 +132,7 @@ def tuned_per_class(
         predictions.probabilities,
         minimum_support=minimum_support,
         overall=None if kept is None else float(kept[0]),
+        rankings=rankings,
     )
     return ThresholdChoice(
         "per-class",
@@ -159,8 +165,9 @@ def choices(
         validation = None
     found = [fixed(judged.labels), as_logged(judged.labels)]
     if split != "val" and validation is not None and validation.labels == judged.labels:
-        overall = tuned_globally(validation)
-        found += [overall, tuned_per_class(validation, overall=overall)]
+        rankings = rank_classes(validation.truth, validation.probabilities)
+        overall = tuned_globally(validation, rankings=rankings)
+        found += [overall, tuned_per_class(validation, overall=overall, rankings=rankings)]
     return (*found, oracle(judged, split))
 
 

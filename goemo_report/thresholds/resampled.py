@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
+from goemo_report.metrics.rankings import rank_classes
 from goemo_report.metrics.table import ratio
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.resampling import WeightArray
@@ -86,11 +87,14 @@ class _Tuner:
     candidates: FloatArray
 
     @classmethod
-    def of(cls, truth: BoolArray, probabilities: FloatArray) -> _Tuner:
-        """For (n, k) validation texts."""
-        candidates = _around(best_global(truth, probabilities), probabilities)
+    def of(cls, truth: BoolArray, probabilities: FloatArray, overall: float | None) -> _Tuner:
+        """For (n, k) validation texts, whose best threshold for all classes may be known."""
+        rankings = rank_classes(truth, probabilities)
+        if overall is None:
+            overall = best_global(truth, probabilities, rankings)
+        candidates = _around(overall, probabilities)
         classes, own = [], []
-        for j, best in enumerate(best_per_class(truth, probabilities)):
+        for j, best in enumerate(best_per_class(truth, probabilities, rankings)):
             column, true = probabilities[:, j], truth[:, j]
             predicted, support = column >= best, np.count_nonzero(true)
             f1 = 2.0 * np.count_nonzero(predicted & true) / max(predicted.sum() + support, 1)
@@ -131,13 +135,15 @@ def tuned_macro_f1(
     judged: Predictions,
     drawn: WeightArray,
     judged_drawn: WeightArray,
+    overall: float | None = None,
 ) -> FloatArray:
     """Macro F1 of each resample at thresholds tuned on a resample of validation, (b,).
 
     `drawn` and `judged_drawn` are the bootstrap weights of both, (b, n) each; runs that are
-    compared have the same ones.
+    compared have the same ones. `overall` is the threshold for all classes that is best on
+    validation, where it is known already.
     """
-    tuner = _Tuner.of(validation.truth, validation.probabilities)
+    tuner = _Tuner.of(validation.truth, validation.probabilities, overall)
     step = max(_AT_ONCE // max(len(validation), len(judged)), 1)
     starts = range(0, len(drawn), step)
     thresholds = np.concatenate([tuner.thresholds(drawn[s : s + step]) for s in starts])

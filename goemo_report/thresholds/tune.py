@@ -10,7 +10,8 @@ the lower one.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,6 +28,8 @@ RULE: Final = (
 )
 """How `tuned_thresholds` chooses, for files and reports."""
 _TOLERANCE: Final = 1e-12
+Rankings: TypeAlias = Sequence[Ranking]
+"""Those of each class, where they are known already."""
 
 
 class Tuned(NamedTuple):
@@ -42,15 +45,17 @@ def tuned_thresholds(
     *,
     minimum_support: int = MINIMUM_SUPPORT,
     overall: float | None = None,
+    rankings: Rankings | None = None,
 ) -> Tuned:
     """The threshold of each class by RULE, from (n, k) arrays.
 
-    `overall` is the one for all classes, where it is known already.
+    `overall` is the one for all classes, where it is known already, and so are `rankings`.
     """
     few = np.count_nonzero(truth, axis=0) < max(minimum_support, 1)
-    thresholds = best_per_class(truth, probabilities)
+    ranked = rankings or rank_classes(truth, probabilities)
+    thresholds = best_per_class(truth, probabilities, ranked)
     if few.any():
-        thresholds[few] = best_global(truth, probabilities) if overall is None else overall
+        thresholds[few] = best_global(truth, probabilities, ranked) if overall is None else overall
     return Tuned(thresholds, few)
 
 
@@ -69,26 +74,30 @@ def cross_fitted(truth: BoolArray, probabilities: FloatArray, folds: int = 5) ->
     return predicted
 
 
-def best_per_class(truth: BoolArray, probabilities: FloatArray) -> FloatArray:
+def best_per_class(
+    truth: BoolArray, probabilities: FloatArray, rankings: Rankings | None = None
+) -> FloatArray:
     """The threshold with the best F1 of each class, (k,), from (n, k) arrays.
 
     However rare the class is: the bound of what tuning can reach, see `tuned_thresholds`. A
     class without positives gets 0.5.
     """
     thresholds = np.full(truth.shape[1], DEFAULT_THRESHOLD)
-    for j, ranking in enumerate(rank_classes(truth, probabilities)):
+    for j, ranking in enumerate(rankings or rank_classes(truth, probabilities)):
         if ranking.positives:
             scores = probabilities[ranking.lowest, j]
             thresholds[j] = _best_cut(scores, _f1_at(ranking))
     return thresholds
 
 
-def best_global(truth: BoolArray, probabilities: FloatArray) -> float:
+def best_global(
+    truth: BoolArray, probabilities: FloatArray, rankings: Rankings | None = None
+) -> float:
     """The threshold with the best macro F1 over all classes; 0.5 without positives."""
     if not truth.any():
         return DEFAULT_THRESHOLD
     gained = np.zeros(truth.shape)  # what each pair adds to the sum of F1 when it is predicted
-    for j, ranking in enumerate(rank_classes(truth, probabilities)):
+    for j, ranking in enumerate(rankings or rank_classes(truth, probabilities)):
         gained[ranking.lowest, j] = np.diff(_f1_at(ranking), prepend=0.0)
     pairs = rank_pairs(truth, probabilities)
     macro = np.cumsum(gained.ravel()[pairs.order])[pairs.high - 1] / truth.shape[1]
