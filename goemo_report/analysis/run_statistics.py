@@ -208,7 +208,7 @@ class RunStatistics:
                 for one, first in zip(splits, (1, 0), strict=True)
             )
             overall = float(tuned.choice.thresholds[0])
-            return tuned_macro_f1(*splits, drawn, of_judged, overall)
+            return tuned_macro_f1(*splits, drawn, of_judged, overall=overall)
 
         return self._each(
             "resamples at tuned thresholds",

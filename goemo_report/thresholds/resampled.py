@@ -135,6 +135,7 @@ def tuned_macro_f1(
     judged: Predictions,
     drawn: WeightArray,
     judged_drawn: WeightArray,
+    *,
     overall: float | None = None,
 ) -> FloatArray:
     """Macro F1 of each resample at thresholds tuned on a resample of validation, (b,).
