@@ -8,7 +8,7 @@ import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.counts import ClassCounts, count_metrics
-from goemo_report.metrics.rankings import Ranking
+from goemo_report.metrics.rankings import Groups
 
 MAX_POINTS: Final = 200
 GRID: Final[FloatArray] = np.round(np.arange(0.01, 1.0, 0.01), 2)
@@ -22,7 +22,7 @@ class Curve(NamedTuple):
     y: FloatArray
 
 
-def precision_recall_curve(found: Ranking, points: int = MAX_POINTS) -> Curve | None:
+def precision_recall_curve(found: Groups, points: int = MAX_POINTS) -> Curve | None:
     """Precision (y) over recall (x); None without a positive.
 
     Starts at recall 0 with the precision of the first step and ends at recall 1.
@@ -34,7 +34,7 @@ def precision_recall_curve(found: Ranking, points: int = MAX_POINTS) -> Curve | 
     return _thinned(np.append(0.0, found.recall[:done]), precision, points)
 
 
-def roc_curve(found: Ranking, points: int = MAX_POINTS) -> Curve | None:
+def roc_curve(found: Groups, points: int = MAX_POINTS) -> Curve | None:
     """True positive rate (y) over false positive rate (x); None without both kinds."""
     if not found.positives or not found.negatives:
         return None

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from goemo_report.metrics.arrays import FloatArray, IntArray
 
 _ZERO, _POINT = b"0."
 _ZEROS: Final = np.uint64(0x3030303030303030)
@@ -26,6 +25,8 @@ _PAIRS: Final = [
 """How far apart the halves of pairs are, then of pairs of pairs, and what is left of them."""
 _NUMBERS_AT_ONCE: Final = 1 << 13
 _POWERS: Final = np.array([10**power for power in range(20)], np.uint64)
+_Floats: TypeAlias = npt.NDArray[np.float64]
+_Places: TypeAlias = npt.NDArray[np.int64]
 _FIELD: Final = rb'("[^"]*(?:""[^"]*)*"|[^",\r\n]*),'
 
 
@@ -59,7 +60,7 @@ def plain_rows(
         at = end
 
 
-def decimals(data: bytes) -> FloatArray:
+def decimals(data: bytes) -> _Floats:
     """The numbers between commas as float64, as `float` reads them; ValueError for what is none.
 
     Numbers `0.` and at most 19 digits are read together, eight digits at once (Lemire 2021): digits
@@ -82,8 +83,8 @@ def decimals(data: bytes) -> FloatArray:
 
 
 def _plain_decimals(
-    marks: npt.NDArray[np.uint8], starts: IntArray, ends: IntArray
-) -> tuple[FloatArray, IntArray]:
+    marks: npt.NDArray[np.uint8], starts: _Places, ends: _Places
+) -> tuple[_Floats, _Places]:
     """The numbers from byte to byte, and which of them are to be read by `float`."""
     digits = ends - starts - 2
     odd = (digits < 1) | (digits > 19) | (marks[starts] != _ZERO) | (marks[starts + 1] != _POINT)

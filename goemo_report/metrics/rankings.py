@@ -25,11 +25,15 @@ class Groups:
     hits: IntArray
 
     @classmethod
-    def counted(cls, truth: BoolArray, scores: FloatArray, ascending: FloatArray) -> Groups:
-        """Count (n,) items, n not 0, whose scores `ascending` holds sorted.
+    def counted(
+        cls, truth: BoolArray, scores: FloatArray, ascending: FloatArray | None = None
+    ) -> Groups:
+        """Count (n,) items, n not 0; `ascending` are their scores, sorted, where they are known.
 
         Nothing is said of single items, which takes a third of the time of a Ranking.
         """
+        if ascending is None:
+            ascending = np.sort(scores)
         first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
         at = np.searchsorted(ascending[first], scores[truth])
         hits = np.bincount(at, minlength=len(first))[::-1].cumsum()
@@ -44,6 +48,16 @@ class Groups:
     def negatives(self) -> int:
         """Number of other items."""
         return int(self.high[-1]) - self.positives
+
+    @property
+    def precision(self) -> FloatArray:
+        """Share of the true ones among the items down to each group, (g,)."""
+        return self.hits / self.high
+
+    @property
+    def recall(self) -> FloatArray:
+        """Share of the true items down to each group, (g,); of none 0."""
+        return self.hits / max(self.positives, 1)
 
     def auc(self) -> float:
         """Share of (positive, negative) pairs in the right order, ties counting half.
@@ -94,16 +108,6 @@ class Ranking(Groups):
         hits = np.cumsum(hit, dtype=np.int32 if len(hit) < 1 << 31 else np.int64)[last]
         high = np.flatnonzero(last) + 1
         return cls(high, hits.astype(np.int64), order, np.flatnonzero(hit))
-
-    @property
-    def precision(self) -> FloatArray:
-        """Share of the true ones among the items down to each group, (g,)."""
-        return self.hits / self.high
-
-    @property
-    def recall(self) -> FloatArray:
-        """Share of the true items down to each group, (g,); of none 0."""
-        return self.hits / max(self.positives, 1)
 
     @property
     def lowest(self) -> IntArray:
@@ -159,9 +163,10 @@ def roc_auc(truth: BoolArray, scores: FloatArray) -> FloatArray:
     The share of (positive, negative) pairs in the right order, ties counting half (the
     Mann-Whitney statistic). nan where a class has no positive or no negative.
     """
-    return np.array([ranking.auc() for ranking in rank_classes(truth, scores)], np.float64)
+    columns = zip(truth.T, scores.T, strict=True)
+    return np.array([Groups.counted(*one).auc() for one in columns], np.float64)
 
 
 def micro_roc_auc(truth: BoolArray, scores: FloatArray) -> float:
     """Area under the ROC curve over all text x label pairs; nan if all pairs are alike."""
-    return rank_pairs(truth, scores).auc()
+    return Groups.counted(truth.ravel(), scores.ravel()).auc()

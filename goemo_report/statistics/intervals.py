@@ -196,24 +196,20 @@ class Analysis:
 
     @Once
     def class_bounds(self) -> Mapping[str, Bounds]:
-        """Intervals of the metrics of classes that follow from counts, (k,) each.
+        """Intervals of the metrics of classes that follow from counts, (k,) each."""
+        return {key: self.bounds_of_classes(key) for key in self.point.per_class}
 
-        Wilson's where the metric is one of a share.
-        """
-        bounds: dict[str, Bounds] = {}
-        for key, point in self.point.per_class.items():
-            metric = CLASS_METRICS[key]
-            effects = self._effects(metric)
-            if metric.share is None:
-                low, high = self._simulated(metric, self.counts, effects)
-            else:
-                trials = metric.share.trials(self.counts)[0]
-                share = self.counts.tp[0] / np.maximum(trials, 1.0)
-                low, high = map(
-                    metric.share.value, wilson(share, trials / effects, self.confidence)
-                )
-            bounds[key] = np.minimum(low, point[0]), np.maximum(high, point[0])
-        return bounds
+    def bounds_of_classes(self, key: str) -> Bounds:
+        """Those of one metric: Wilson's where it is one of a share."""
+        metric, point = CLASS_METRICS[key], self.point.per_class[key][0]
+        effects = self._effects(metric)
+        if metric.share is None:
+            low, high = self._simulated(metric, self.counts, effects)
+        else:
+            trials = metric.share.trials(self.counts)[0]
+            share = self.counts.tp[0] / np.maximum(trials, 1.0)
+            low, high = map(metric.share.value, wilson(share, trials / effects, self.confidence))
+        return np.minimum(low, point), np.maximum(high, point)
 
     def _simulated(self, metric: Metric, counts: ClassCounts, effects: FloatArray) -> Bounds:
         """Interval of a metric of (1, k) counts, (k,) each: Jeffreys' for their proportions.

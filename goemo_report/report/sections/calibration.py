@@ -10,7 +10,7 @@ import numpy as np
 from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
-from goemo_report.metrics.rankings import Ranking
+from goemo_report.metrics.rankings import Groups
 from goemo_report.metrics.table import ratio
 from goemo_report.report.document import (
     Axis,
@@ -88,7 +88,7 @@ def build(comparison: Comparison) -> Section:
 
 
 class _Drawn(NamedTuple):
-    """What is said of a ranking, which itself would take megabytes for each run."""
+    """What is said of the groups of a run, which themselves would take megabytes for each."""
 
     curves: dict[str, Curve | None]
     precisions: list[float | None]
@@ -97,7 +97,7 @@ class _Drawn(NamedTuple):
 
 def _ranking(run: ComparedRun) -> _Drawn:
     truth = run.predictions.truth.ravel()
-    found = Ranking.of(truth, run.predictions.probabilities.ravel())
+    found = Groups.counted(truth, run.predictions.probabilities.ravel())
     predicted = run.predictions.probabilities.ravel() >= DEFAULT_THRESHOLD
     hits = int((truth & predicted).sum())
     false = int((predicted & ~truth).sum())
@@ -115,7 +115,7 @@ def _ranking(run: ComparedRun) -> _Drawn:
     )
 
 
-def _precisions(found: Ranking) -> list[float | None]:
+def _precisions(found: Groups) -> list[float | None]:
     """The best precision among thresholds that reach each recall of _RECALLS."""
     if not found.positives:
         return [None] * len(_RECALLS)

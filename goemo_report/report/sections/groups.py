@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from goemo_report.comparison import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.labels import Grouping
-from goemo_report.metrics.scores import score
+from goemo_report.metrics.scores import score_predicted
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import best_marks, run_columns
@@ -55,7 +55,10 @@ def build(comparison: Comparison) -> Section | None:
 def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
     """Each group, and the mean over all of them."""
     rolled = {run: run.predictions.rolled_up(grouping) for run in comparison.runs}
-    scores = {run: score(one.truth, one.probabilities, one.labels) for run, one in rolled.items()}
+    scores = {
+        run: score_predicted(one.truth, None, one.probabilities >= DEFAULT_THRESHOLD, one.labels)
+        for run, one in rolled.items()
+    }
     bounds = [
         dict(zip(rolled[run].labels, zip(*_bounds(rolled[run]), strict=True), strict=True))
         for run in comparison.ranked
@@ -82,5 +85,5 @@ def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
 
 def _bounds(rolled: Predictions) -> tuple[list[float], list[float]]:
     """95% interval of the F1 of each group."""
-    low, high = analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD).class_bounds["f1"]
+    low, high = analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD).bounds_of_classes("f1")
     return low.tolist(), high.tolist()
