@@ -12,7 +12,6 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-
 _ZERO, _POINT = b"0."
 _ZEROS: Final = np.uint64(0x3030303030303030)
 _HIGH: Final = np.uint64(0xF0F0F0F0F0F0F0F0)
