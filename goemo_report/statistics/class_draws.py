@@ -8,9 +8,11 @@ standard error where a run predicts little.
 So the shares of outcomes of each class are moved towards those of the average class, as if by a
 few texts more (empirical Bayes, Casella 1985). A class without texts is then taken to be like the
 others. How alike rare classes and others are does not show in few texts: the interval reaches from
-where they are taken to be hardly alike to where they are taken to be much alike, PRIOR_TEXTS. The
-errors are those of the same estimate from counts that are drawn from these shares (the parametric
-bootstrap of Laird and Louis 1987).
+where they are taken to be hardly alike to where they are taken to be much alike, PRIOR_TEXTS.
+Classes that a run never predicts are like others only as far as their texts leave open: if many of
+them have no hit, and hardly any class is predicted once, they stay unpredicted on other texts.
+The errors are those of the same estimate from counts that are drawn from these shares (the
+parametric bootstrap of Laird and Louis 1987).
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from goemo_report.statistics.distributions import CONFIDENCE, normal_p, normal_q
 
 PRIOR_TEXTS: Final = (0.25, 2.0)
 """Texts of each class that are spread like those of the average class, at least and at most."""
+GROUP_TEXTS: Final = 2.0
+"""The same of all classes together that a run never predicts."""
 
 
 class MacroDraws(NamedTuple):
@@ -80,12 +84,42 @@ class ClassDraws:
         generator, texts = np.random.default_rng(seed), cells.sum(axis=0)
         self._drawn: list[FloatArray] = []
         for prior in PRIOR_TEXTS:
-            estimate = cells + prior * _average(cells[None])[0]
-            expected = estimate * (texts / (texts + prior))
+            estimate = cells + self._added(cells[None], prior)[0]
+            expected = estimate * (texts / estimate.sum(axis=0))
             found = generator.poisson(expected, (number, *cells.shape)).astype(np.float64)
-            drawn = np.concatenate([estimate[None], found + prior * _average(found)])
+            drawn = np.concatenate([estimate[None], found + self._added(found, prior)])
             rest = np.maximum(size - drawn.sum(axis=1, keepdims=True), 0.0)
             self._drawn.append(np.concatenate([rest, drawn], axis=1))
+
+    def _added(self, cells: FloatArray, prior: float) -> FloatArray:
+        """What `prior` texts add to counts (m, kinds, k): texts like those of the average class.
+
+        The classes that a run never predicts are one class too: their texts are moved towards the
+        average as if by GROUP_TEXTS. On other texts they are predicted, together, about as often as
+        there are classes that are predicted once (Good 1953), if that is more.
+        """
+        kind = np.arange(1, cells.shape[1] + 1)
+        added = np.repeat(prior * _average(cells), cells.shape[2], axis=2)
+        positive = cells[:, kind >> self._runs == 1].sum(axis=1)
+        for run in range(self._runs):
+            called = (kind >> run) & 1 == 1
+            times = cells[:, called].sum(axis=1)
+            never, once = (
+                times == 0.0,
+                (times > 0.0) & (times < 1.5),
+            )  # clusters leave no whole ones
+            if not never.any():
+                continue
+            texts = (positive * never).sum(axis=1, keepdims=True)
+            seen = once.sum(axis=1, keepdims=True) / np.maximum(never.sum(axis=1, keepdims=True), 1)
+            left = np.maximum(
+                GROUP_TEXTS / (GROUP_TEXTS + texts), seen / added[:, called].sum(axis=1)
+            )
+            lost = added[:, called] * (never * np.maximum(1.0 - left, 0.0))[:, None]
+            added[:, called] -= lost
+            instead = kind[called] ^ (1 << run)  # a text without the class counts no more
+            added[:, instead[instead > 0] - 1] += lost[:, instead > 0]
+        return added
 
     def counts(self, drawn: FloatArray, run: int = 0) -> ClassCounts:
         """The counts of one run, (m, k), from those of each kind of outcome, (m, kinds, k)."""

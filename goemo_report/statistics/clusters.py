@@ -63,11 +63,15 @@ class Clusters:
         return found
 
     def effects(self, values: FloatArray) -> FloatArray:
-        """By how much clusters raise the variance of sums of (n, c) values, (c,), at least 1."""
+        """By how much clusters raise the variance of sums of (n, c) values, (c,), at least 1.
+
+        Where all are 0, nothing shows how alike clusters are: they count as one text each.
+        """
         if self.alone:
             return np.ones(values.shape[1])
         together, alone = np.square(self.summed(values)).sum(axis=0), np.square(values).sum(axis=0)
         found: FloatArray = np.maximum(ratio(together, alone), 1.0)
+        found[alone == 0.0] = len(values) / self.number
         return found
 
     def error_of_mean(self, values: FloatArray) -> float:

@@ -50,7 +50,8 @@ METHODS: Final[Mapping[str, str]] = {
     ),
     "macro": (
         f"macro {titles(lambda one: one.counts)}: outcomes of each class moved towards those of "
-        "the average class by a quarter of a text and by two (empirical Bayes), with errors from "
+        "the average class by a quarter of a text and by two (empirical Bayes), less for classes "
+        "that are never predicted, the more texts they have without a hit; errors from "
         "counts drawn from them, normal or by their quantiles, stretched by how classes vary "
         "together in the bootstrap; the interval that holds both"
     ),
