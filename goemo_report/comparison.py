@@ -200,17 +200,20 @@ class Comparison:
 
     @property
     def at(self) -> str:
-        """How labels are predicted: at 0.5, or as predicted where no run has probabilities."""
-        return "at 0.5" if self.with_probabilities else "as predicted"
+        """How labels are predicted: at 0.5, as predicted without probabilities, or either."""
+        if not self.with_probabilities:
+            return "as predicted"
+        all_have = len(self.with_probabilities) == len(self.runs)
+        return "at 0.5" if all_have else "at 0.5 or as predicted"
 
     @cached_property
     def criterion(self) -> Criterion:
         """The figure that is reported of runs: a loss shifts probabilities, so that 0.5 compares
         only like with like; else it is macro F1 at tuned thresholds, or the AUC where not all
         were tuned."""
-        if len(self.losses) < 2:
+        reason = self.statistics.not_at_half
+        if not reason:
             return Criterion(title=f"macro F1 {self.at}")
-        reason = "the runs were trained with different losses"
         if all(run.tuned is not None for run in self.runs):
             return Criterion(TUNED_F1, "macro F1 at tuned thresholds", reason)
         if all(run.value("macro_auc") is not None for run in self.runs):

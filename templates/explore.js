@@ -238,6 +238,10 @@
         ? `Tuned: on validation, exactly. Choose by the row of validation; ${data.split} only tells what it gives.`
         : "Without validation predictions nothing is tuned: what looks best on the texts it is judged on is a bound.";
       const splits = [[data.split, "counts"], ["validation", "validation"]].filter(([, split]) => run[split]);
+      const unknown = splits.map(([name, split]) => [name, data.uncovered(run, split, thresholds)]).filter(([, why]) => why);
+      if (!alike && unknown.length) {
+        note.textContent += ` No coverage of different thresholds: ${unknown.map(([name, why]) => `${name}, ${why}`).join("; ")}.`;
+      }
       const judged = new Map(splits.map(([, split]) => [split, data.judge(run, split, thresholds)]));
       const overall = splits.map(([name, split]) => {
         const found = judged.get(split).overall;
@@ -294,11 +298,14 @@
     tell();
     goemo.reveal(true);
     const there = scrollY;
-    requestAnimationFrame(() => setTimeout(() => {
+    /* What needs the texts comes after the first paint, one piece at a time. */
+    const rest = [...slow, () => {
       painted = true;
-      slow.forEach((watch) => watch());
+      slow.forEach((watch) => watch()); // nothing to do where nothing was asked meanwhile
       if (scrollY === there) goemo.reveal(true);
       document.documentElement.dataset.explored = "";
-    }));
+    }];
+    const next = () => { rest.shift()(); if (rest.length) setTimeout(next); };
+    requestAnimationFrame(() => setTimeout(next));
   });
 })();

@@ -6,26 +6,26 @@ const goemo = (() => {
   const CODES = new Uint8Array(128);
   for (let code = 0; code < LETTERS.length; code += 1) CODES[LETTERS.charCodeAt(code)] = code;
   const CUTS = 101;
+  const FEW = 20;
   const HALF = 0.5;
 
-  /* Whole numbers: five bits a letter, the least first, the sixth says that more follow. After a 0
-     stands how many more zeros follow it. */
-  const unpack = (text) => {
-    const found = [];
-    let value = 0;
-    let shift = 0;
-    let afterZero = false;
-    for (let at = 0; at < text.length; at += 1) {
-      const bits = CODES[text.charCodeAt(at)];
-      value += (bits & 31) << shift;
-      shift += 5;
-      if (bits & 32) continue;
-      const repeats = afterZero;
-      afterZero = !repeats && value === 0;
-      if (repeats) for (; value > 0; value -= 1) found.push(0);
-      else found.push(value);
-      value = 0;
-      shift = 0;
+  /* Whole numbers as the report packs them: see `packed` in goemo_report. */
+  const ONE = 16;
+  const ESCAPE = 24;
+  const unpack = (text, period = 1) => {
+    let at = 0;
+    const bit = () => { at += 1; return CODES[text.charCodeAt((at - 1) / 6 | 0)] >> (5 - (at - 1) % 6) & 1; };
+    const bits = (count) => { let value = 0; for (let left = count; left > 0; left -= 1) value = value << 1 | bit(); return value; };
+    const means = Array(period).fill(ONE);
+    const found = new Array(text ? bits(24) : 0);
+    for (let place = 0; place < found.length; place += 1) {
+      const mean = means[place % period];
+      const low = Math.max(0, 27 - Math.clz32(mean));
+      let high = 0;
+      while (high < ESCAPE && bit()) high += 1;
+      const value = high < ESCAPE ? high << low | bits(low) : bits(24);
+      means[place % period] += (ONE * value - mean) >> 3;
+      found[place] = value;
     }
     return found;
   };
@@ -72,20 +72,20 @@ const goemo = (() => {
     /* By label, how many texts reach each cut, all and those that carry it. */
     const countsOf = once((run) => once((split) => {
       const found = run[split];
-      const cells = unpack(found.cells);
-      const reached = (from) => {
-        const row = cells.slice(from, from + CUTS);
+      const [others, own] = [unpack(found.false), unpack(found.true)];
+      const reached = (of) => {
+        const row = Array.from({ length: CUTS }, (_, cut) => of(cut));
         for (let cut = CUTS - 2; cut >= 0; cut -= 1) row[cut] += row[cut + 1];
         return row;
       };
       const covered = unpack(found.covered);
-      for (let cut = CUTS - 2; cut >= 0; cut -= 1) covered[cut] += covered[cut + 1];
       return {
         n: found.n,
-        predicted: run.labels.map((_, at) => reached(at * CUTS)),
-        tp: run.labels.map((_, at) => reached((run.labels.length + at) * CUTS)),
+        predicted: run.labels.map((_, at) =>
+          reached((cut) => others[cut * run.labels.length + at] + own[at * CUTS + cut])),
+        tp: run.labels.map((_, at) => reached((cut) => own[at * CUTS + cut])),
         exact: unpack(found.exact),
-        covered,
+        covered: reached((cut) => covered[cut]),
         exactCovered: found.exact_covered,
       };
     }));
@@ -121,23 +121,26 @@ const goemo = (() => {
       if (thresholds.every((one) => one === first)) {
         return (first in choices ? found.exactCovered[choices[first]] : found.covered[cutOf(first)]) / found.n;
       }
-      if (split !== "counts" || !run.likely) return null;
+      if (uncovered(run, split, thresholds)) return null;
       const texts = new Uint8Array(found.n);
-      for (const [at, threshold] of thresholds.entries()) {
-        const rows = predicted(run, at, threshold);
-        if (!rows) return null;
-        for (const row of rows) texts[row] = 1;
-      }
+      thresholds.forEach((threshold, at) => predicted(run, at, threshold).forEach((row) => { texts[row] = 1; }));
       return sum([...texts]) / found.n;
+    };
+    /* Why the coverage of different thresholds is not known; empty where it is. */
+    const uncovered = (run, split, thresholds) => {
+      if (split !== "counts") return `of validation the page has counts per ${data.noun}, not per text`;
+      if (!run.likely) return "the page has the texts of the best run of the top recipes alone";
+      const low = thresholds.find((threshold, at) => valueOf(run, at, threshold) < run.likely.floor / 100);
+      return low === undefined ? "" : `of each text the page knows p from ${run.likely.floor / 100} on alone`;
     };
 
     const likely = once((run) => {
-      const numbers = unpack(run.likely.pairs);
+      const numbers = unpack(run.likely.pairs, 2);
       let next = 0;
-      return run.labels.map(() => {
+      return unpack(run.likely.sizes).map((size) => {
         const pairs = [];
         let row = -1;
-        for (let left = numbers[next++]; left > 0; left -= 1) {
+        for (let left = size; left > 0; left -= 1) {
           row += numbers[next++] + 1;
           const code = numbers[next++];
           pairs.push({ row, cut: run.likely.floor + (code >> 2), tuned: code >> 1 & 1, one: code & 1 });
@@ -181,7 +184,7 @@ const goemo = (() => {
 
     /* Metrics at 0.5 by label, of every run. */
     const half = once((run) => {
-      const numbers = unpack(run.half);
+      const numbers = unpack(run.half, 3);
       return new Map(run.labels.map((label, at) => {
         const [predictedTexts, tp, support] = numbers.slice(3 * at, 3 * at + 3);
         return [label, metrics(tp, predictedTexts, support)];
@@ -196,14 +199,16 @@ const goemo = (() => {
     };
     const shownRows = steps(data.rows);
     const textOf = new Map(shownRows.map((row, at) => [row, data.texts?.[at] ?? ""]));
-    const listed = [];
-    const exact = new Map();
-    const numbers = unpack(data.wrong ?? "");
-    for (let next = 0; next < numbers.length; next += 2 + data.close.length) {
-      listed.push(numbers[next]);
-      data.close.forEach((run, at) =>
-        exact.set(`${run}|${numbers[next]}|${numbers[next + 1]}`, numbers[next + 2 + at] / 1000));
-    }
+    const wrong = once(() => {
+      const [listed, exact] = [[], new Map()];
+      const numbers = unpack(data.wrong ?? "", 2 + data.close.length);
+      for (let next = 0; next < numbers.length; next += 2 + data.close.length) {
+        listed.push(numbers[next]);
+        data.close.forEach((run, at) =>
+          exact.set(`${run}|${numbers[next]}|${numbers[next + 1]}`, numbers[next + 2 + at] / 1000));
+      }
+      return { listed, exact };
+    });
     const cutsOf = once((run) => {
       const found = new Int8Array(n * size).fill(-1);
       run.labels.forEach((label, at) => likely(run)[at].forEach(({ row, cut }) => { found[row * size + label] = cut; }));
@@ -211,7 +216,7 @@ const goemo = (() => {
     });
     /* The p of a label: known to a thousandth, or that it is at least `low` and below `high`. */
     const probability = (run, row, label) => {
-      const known = exact.get(`${run.at}|${row}|${label}`);
+      const known = wrong().exact.get(`${run.at}|${row}|${label}`);
       if (known !== undefined) return { low: known, high: known, exact: true };
       const cut = cutsOf(run)[row * size + label];
       return cut < 0 ? { low: 0, high: run.likely.floor / 100 } : { low: cut / 100, high: Math.min(1, (cut + 1) / 100) };
@@ -257,9 +262,36 @@ const goemo = (() => {
       return found;
     });
 
+    /* How often each two labels stand together, and how much more often than by chance (log2). */
+    const together = (holds) => {
+      const found = new Float64Array(size * size);
+      for (let row = 0; row < n; row += 1) {
+        const own = labelsAt(row, holds);
+        for (const first of own) for (const second of own) found[first * size + second] += 1;
+      }
+      return found;
+    };
+    const logLift = (counts) => counts.map((count, at) => {
+      const [first, second] = [at / size | 0, at % size];
+      return Math.log2((count + 0.5) / (counts[first * size + first] * counts[second * size + second] / n + 0.5));
+    });
+    const trulyTogether = once(() => together(isTrue));
+    /* The lift of the predictions minus that of the truth; cells of labels with few texts are no number. */
+    const lift = once((run) => {
+      const [truly, given] = [trulyTogether(), together((row, label) => isPredicted(run, row, label))];
+      const [before, after] = [logLift(truly), logLift(given)];
+      const support = (label) => truly[label * size + label];
+      const values = after.map((value, at) => {
+        const [first, second] = [at / size | 0, at % size];
+        return first === second || Math.min(support(first), support(second)) < FEW ? NaN : value - before[at];
+      });
+      return { values, truly, given };
+    });
+
     return {
-      ...data, n, size, labelsOf, counts, valueOf, ofLabel, judge, likely, truth, decided, half, listed, textOf,
+      ...data, n, size, labelsOf, counts, valueOf, ofLabel, judge, uncovered, likely, truth, decided, half, textOf, lift,
       shownRows, probability, isTrue, isPredicted, isWrong, labelsAt, sure, every, changes, confusion,
+      get listed() { return wrong().listed; },
     };
   };
 

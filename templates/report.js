@@ -47,8 +47,8 @@
   const startContents = () => {
     const links = new Map($$(".toc a").map((link) => [link.hash.slice(1), link]));
     const parts = $$("main section.part");
-    if (!parts.length) return;
     const toc = $(".toc");
+    if (!toc || !parts.length) return;
     const narrow = matchMedia("(max-width: 62rem)");
     const fit = () => { toc.open = !narrow.matches; };
     fit();
@@ -69,7 +69,7 @@
     addEventListener("scroll", () => {
       if (!waiting) { waiting = true; requestAnimationFrame(mark); }
     }, { passive: true });
-    mark();
+    requestAnimationFrame(mark); // before the first paint it would only force a layout
   };
 
   /* A link may point into a folded part or to a row on another page of a table. */
@@ -77,7 +77,10 @@
     let target = null;
     try { target = document.getElementById(decodeURIComponent(location.hash.slice(1).split("?")[0])); } catch { return; }
     if (!target) return;
-    for (let up = target; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+    for (let up = target; up; up = up.parentElement) {
+      if (up.tagName === "DETAILS") up.open = true;
+    }
+    startTables();
     if (target.hidden && target.classList.contains("sub")) {
       let top = target;
       while (top.classList.contains("sub")) top = top.previousElementSibling;
@@ -230,7 +233,7 @@
     const tools = make("div", { className: "tools" });
     let shown = () => all();
     let update = () => {};
-    if (box.dataset.page && rows.length > 5) ({ shown, update } = startBrowsing(box, table, rows, all, tools));
+    if (box.dataset.page && rows.length > 5) ({ shown, update } = startBrowsing(box, table, all, tools));
     linkRows(table);
     startNested(table);
     if (rows.length > 2) startSorting(table, () => update(true));
@@ -239,12 +242,26 @@
     if (!tools.childElementCount) tools.classList.add("solo");
     tools.append(button);
     box.prepend(tools);
+    return update;
+  };
+  /* Tables are made sortable when they are first seen: those in folded parts later, if at all. */
+  const started = new Set();
+  const onTable = [];
+  const startTables = () => {
+    const own = $("#page-data") ? ".table:not([data-scripted])" : ".table";
+    for (const box of $$(own)) {
+      if (started.has(box) || box.closest("details:not([open]), .explore")) continue;
+      started.add(box);
+      startTable(box);
+      onTable.forEach((watch) => watch($("table", box)));
+    }
   };
 
-  const startBrowsing = (box, table, rows, all, tools) => {
+  const startBrowsing = (box, table, all, tools) => {
     const size = Number(box.dataset.page);
-    const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
-    const choices = facets(table, rows);
+    const known = new WeakMap();
+    const words = (row) => known.get(row) ?? known.set(row, row.textContent.toLowerCase()).get(row);
+    const choices = facets(table, all());
     const field = make("input", { type: "search", autocomplete: "off", spellcheck: false });
     tools.append(make("label", {}, "Filter", field), ...choices.map((choice) => choice.label));
     const status = make("span", { role: "status" });
@@ -255,7 +272,7 @@
     const shown = () => {
       const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       const chosen = choices.filter((choice) => choice.select.value);
-      return all().filter((row) => wanted.every((word) => words.get(row).includes(word))
+      return all().filter((row) => wanted.every((word) => words(row).includes(word))
         && chosen.every(({ column, select }) => text(row.cells[column]) === select.value));
     };
     const update = (first) => {
@@ -263,6 +280,7 @@
       const found = shown();
       page = Math.max(0, Math.min(page, Math.ceil(found.length / size) - 1));
       const visible = new Set(found.slice(page * size, (page + 1) * size));
+      const rows = all();
       for (const row of rows) row.hidden = !visible.has(row);
       for (const body of table.tBodies) {
         if (body.rows[0]?.classList.contains("g")) body.rows[0].hidden = ![...body.rows].some((row) => visible.has(row));
@@ -288,13 +306,13 @@
   });
 
   const copyTable = (table, rows, button) => copy(asCsv(table, rows), button);
-  Object.assign(goemo, { $, $$, make, text, reveal, copy, copyTable });
+  Object.assign(goemo, { $, $$, make, text, reveal, copy, copyTable, startTable, onTable });
 
   document.addEventListener("DOMContentLoaded", () => {
     startThemes();
     startContents();
-    const scripted = $("#page-data") ? ".table:not([data-scripted])" : ".table";
-    $$(scripted).forEach(startTable);
+    startTables();
+    document.addEventListener("toggle", startTables, true);
     startCode();
     addEventListener("hashchange", reveal);
     reveal();

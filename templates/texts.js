@@ -4,8 +4,9 @@
   const { $, $$, make, button, watchers, ask, asked, show, percent, table, draw, px, HALF, CUTS } = goemo;
   const FIRST = 20;
   const TENTH = 10;
+  const MOST_LIFT = 3; // eight times
 
-  const whole = (value) => value.toLocaleString("en");
+  const { format: whole } = new Intl.NumberFormat("en"); // many times as fast as toLocaleString
   const plural = (value, word) => `${whole(value)} ${word}${value === 1 ? "" : "s"}`;
   const name = (label) => goemo.data.labels[label];
   const names = (labels) => labels.map(name).join(", ") || "(none)";
@@ -31,9 +32,9 @@
   const headsOf = (one) => [...(one.tHead?.rows[0].cells ?? [])].map((cell) => cell.textContent.trim());
   const startRows = () => {
     const labels = new Map(goemo.data.labels.map((label, at) => [label, at]));
-    for (const one of $$("main table")) {
-      const column = headsOf(one).findIndex((head) => head === goemo.data.noun || head === "missed");
-      if (column < 0 || one.closest("#errors-texts")) continue;
+    const open = (one) => {
+      const column = headsOf(one).findIndex((head) => head === goemo.data.noun);
+      if (column < 0) return;
       for (const body of one.tBodies) {
         for (const row of body.rows) {
           const text = row.cells[column]?.firstChild;
@@ -41,7 +42,9 @@
           if (label !== undefined) text.replaceWith(opener(label));
         }
       }
-    }
+    };
+    for (const one of $$("main .table:not([data-scripted]) table")) if (!one.closest("details:not([open])")) open(one);
+    goemo.onTable.push(open);
   };
   const startDots = () => {
     const byLength = goemo.data.labels.map((label, at) => [`, ${label}, `, at]).sort((one, other) => other[0].length - one[0].length);
@@ -260,38 +263,114 @@
     });
   };
 
-  /* --- Cells of the matrices, numbers of the lists, bins --- */
+  /* --- Confusions of A: the list, the matrix and its table --- */
 
-  const startMatrices = () => {
-    if (!compared().length) return;
-    const labels = new Map(goemo.data.labels.map((label, at) => [label, at]));
-    const link = (id, kind, column, said) => {
-      for (const row of $$(`#${id} tbody tr`)) {
-        const [first, second] = [0, 1].map((at) => labels.get(row.cells[at]?.textContent.replace(/#$/, "").trim()));
-        const text = row.cells[column]?.firstChild;
-        if (first === undefined || second === undefined || text?.nodeType !== Node.TEXT_NODE) continue;
-        text.replaceWith(button(text.data, () => ask({ a: "", see: see(kind, first, second) }),
-          { className: "plain", ariaLabel: `${text.data}: ${said} ${name(first)}, ${name(second)}` }));
+  const rowOf = (first, ...others) => {
+    const head = make("th", { scope: "row" });
+    head.append(first);
+    return make("tr", {}, head, ...others.map((content) => make("td", {}, content)));
+  };
+  const counted = (texts, said, view) => button(texts, () => ask({ see: view }), { className: "plain", ariaLabel: `${texts}: ${said}` });
+  const confusionRows = (run) => {
+    const { data } = goemo;
+    const [found, half] = [data.confusion(run), data.half(run)];
+    const places = [...found.keys()].filter((at) => found[at]).sort((one, other) => found[other] - found[one]);
+    const digits = places.every((at) => Number.isInteger(found[at])) ? 0 : 1;
+    return places.map((at) => {
+      const [missed, given] = [at / data.size | 0, at % data.size];
+      const { support } = half.get(missed);
+      return rowOf(opener(missed), name(given), counted(show(found[at], digits), `texts of ${name(missed)}, ${name(given)}`,
+        see("miss", missed, given)), `${show(100 * found[at] / support, 1)}\u00a0%`, whole(support));
+    });
+  };
+  const pairRows = (run) => {
+    const { data } = goemo;
+    const { values, truly, given } = data.lift(run);
+    const places = [...values.keys()].filter((at) => at / data.size < at % data.size && !Number.isNaN(values[at]))
+      .sort((one, other) => Math.abs(values[other]) - Math.abs(values[one]));
+    return places.map((at) => {
+      const [first, second] = [at / data.size | 0, at % data.size];
+      return rowOf(opener(first), name(second), counted(`${values[at] > 0 ? "+" : ""}${show(values[at], 2)}`,
+        `texts with ${name(first)}, ${name(second)}`, see("both", first, second)), whole(truly[at]), whole(given[at]));
+    });
+  };
+  /* Where the names of the rows and columns of the matrix stand tells where its cells are. */
+  const readMatrix = (picture, labels) => {
+    const texts = [...picture.querySelectorAll(":scope > text")].filter((text) => labels.has(text.textContent));
+    const place = (text, key) => Number(text.getAttribute(key));
+    const isRow = (text) => text.classList.contains("e") && !text.hasAttribute("transform");
+    return {
+      rows: texts.filter(isRow).map((text) => place(text, "y") - 4),
+      columns: texts.filter((text) => !isRow(text)).map((text) => place(text, "x") - (text.hasAttribute("transform") ? 3 : 0)),
+    };
+  };
+  const drawMatrix = (picture, { rows, columns }, run) => {
+    const { data } = goemo;
+    const { values } = data.lift(run);
+    const cells = picture.querySelector(".hm");
+    const written = cells.querySelector("text") !== null;
+    const [width, height] = [columns[1] - columns[0], rows[1] - rows[0]];
+    const drawn = rows.flatMap((y, i) => columns.flatMap((x, j) => {
+      const value = values[run.labels[i] * data.size + run.labels[j]];
+      if (Number.isNaN(value)) return [];
+      const shade = Math.round(10 * Math.min(1, Math.abs(value) / MOST_LIFT));
+      const box = draw("path", { class: `h${value < 0 ? "q" : "p"}${shade}`,
+        d: `M${px(x - width / 2 + 0.5)} ${px(y - height / 2 + 0.5)}h${px(width - 1)}v${px(height - 1)}h${px(1 - width)}z` });
+      return written ? [box, draw("text", { class: `m ${shade > 5 ? "z" : "i"}`, x: px(x), y: px(y + 4) }, show(value, 2))] : [box];
+    }));
+    cells.replaceChildren(...cells.querySelectorAll(".g"), ...drawn);
+  };
+  const retitle = (id, run) => {
+    const head = $(`#${id} figcaption :is(h3, h4)`);
+    const text = [...head?.childNodes ?? []].find((node) => node.nodeType === Node.TEXT_NODE && node.data.includes(": "));
+    if (text) text.data = `${text.data.split(": ")[0]}: ${run.short}`;
+  };
+  const startConfusions = () => {
+    const { data } = goemo;
+    const best = data.runs[data.a];
+    const places = new Map();
+    const refills = new Map();
+    for (const [id, rows] of [["confusions-list", confusionRows], ["confusions-lift", pairRows]]) {
+      const box = $(`#${id} .table[data-scripted]`);
+      if (box && best.likely) places.set(box, rows);
+    }
+    for (const box of places.keys()) [...$("tbody", box).rows].slice(Number(box.dataset.page)).forEach((row) => { row.hidden = true; });
+    const picture = $("#confusions-lift .fig");
+    const matrix = picture && best.likely ? readMatrix(picture, new Set(data.labels)) : null;
+    let shown = best;
+    const current = () => goemo.close(goemo.a()) ?? best;
+    const fill = () => {
+      for (const [box, rows] of places) {
+        if (box.closest("details:not([open])") || (refills.has(box) && refills.get(box).run === shown)) continue;
+        $("tbody", box).replaceChildren(...rows(shown));
+        for (const head of $$("th[aria-sort]", box)) head.removeAttribute("aria-sort");
+        const update = refills.get(box)?.update ?? goemo.startTable(box);
+        refills.set(box, { run: shown, update });
+        update(true);
       }
     };
-    link("confusions-list", "miss", 2, "texts of");
-    link("confusions-lift-values", "both", 2, "texts with");
-    const matrix = $("#confusions-lift .fig");
-    if (matrix) {
-      const places = (selector, key) => [...matrix.querySelectorAll(selector)].map((text) => Number(text.getAttribute(key)));
-      const rows = places("text.e:not([transform])", "y");
-      const columns = places("text[transform]", "x");
-      const run = goemo.data.runs[goemo.data.a];
-      const nearest = (all, value) => all.reduce((best, one, at) => (Math.abs(one - value) < Math.abs(all[best] - value) ? at : best), 0);
-      matrix.classList.add("opens");
-      matrix.addEventListener("click", (event) => {
-        const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.getScreenCTM().inverse());
-        const [first, second] = [nearest(rows, point.y + 4), nearest(columns, point.x + 3)].map((at) => run.labels[at]);
-        if (first !== second && point.x > 60) ask({ a: "", see: see("both", first, second) });
-      });
-    }
-    const reliability = $("#reliability .plot");
-    reliability?.after(make("div", { className: "tools" }, button("Texts by probability", () => ask({ see: "bins" }))));
+    goemo.slow.push(() => {
+      const run = current();
+      if (run !== shown) {
+        shown = run;
+        for (const id of ["confusions-list", "confusions-lift"]) retitle(id, run);
+        if (matrix) drawMatrix(picture, matrix, run);
+      }
+      fill();
+    });
+    $("#confusions-lift .behind")?.addEventListener("toggle", fill);
+    if (!matrix) return;
+    const nearest = (all, value) => all.reduce((near, one, at) => (Math.abs(one - value) < Math.abs(all[near] - value) ? at : near), 0);
+    picture.classList.add("opens");
+    picture.addEventListener("click", (event) => {
+      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
+      const [first, second] = [nearest(matrix.rows, point.y), nearest(matrix.columns, point.x)].map((at) => shown.labels[at]);
+      if (first !== second && point.x > 60) ask({ see: see("both", first, second) });
+    });
+  };
+  const startBins = () => {
+    if (!compared().length) return;
+    $("#reliability .plot")?.append(make("div", { className: "tools" }, button("Texts by probability", () => ask({ see: "bins" }))));
   };
 
   /* --- Errors: one row a text --- */
@@ -326,13 +405,14 @@
   const startErrors = () => {
     const box = $("#errors-texts .table");
     const { data } = goemo;
-    if (!box || !data.listed.length) return;
+    if (!box || !data.wrong) return;
     const one = $("table", box);
     const body = one.tBodies[0];
     const about = $("figcaption p", box.closest("figure"));
     const template = body.rows[0].cloneNode(true);
     const hasText = template.cells.length > 8;
     const size = Number(box.dataset.page);
+    [...body.rows].slice(size).forEach((row) => { row.hidden = true; });
     const field = make("input", { type: "search", autocomplete: "off", spellcheck: false });
     const chips = make("div", { className: "chips", ariaLabel: "Who is wrong" });
     chips.setAttribute("role", "group");
@@ -342,7 +422,7 @@
     status.setAttribute("role", "status");
     const back = button("Previous", () => { page -= 1; update(); });
     const next = button("Next", () => { page += 1; update(); });
-    const csv = button("Copy as CSV", () => goemo.copyTable(one, found.map(rowOf), csv), { className: "push" });
+    const csv = button("Copy as CSV", () => goemo.copyTable(one, found.map(errorRow), csv), { className: "push" });
     box.prepend(chips, make("div", { className: "tools" }, make("label", {}, "Search", field),
       make("label", {}, data.noun, choice), csv));
     box.append(make("div", { className: "tools pages" }, back, next, status));
@@ -369,7 +449,7 @@
       const sides = all.slice(0, hasB ? 2 : 1).map(([key, run]) => `${key} is ${run.short}`).join(", ");
       if (about) about.textContent = `${sides}. ${plural(entries.length, "text")}, the surest mistake of each; by confidence.`;
     };
-    const rowOf = (entry) => {
+    const errorRow = (entry) => {
       const all = runs();
       const row = template.cloneNode(true);
       const values = all.map(([key, run]) => {
@@ -404,7 +484,7 @@
     const update = () => {
       page = Math.max(0, Math.min(page, Math.ceil(found.length / size) - 1));
       const shown = found.slice(page * size, (page + 1) * size);
-      body.replaceChildren(...shown.map(rowOf));
+      body.replaceChildren(...shown.map(errorRow));
       back.disabled = page === 0;
       next.disabled = (page + 1) * size >= found.length;
       const range = found.length ? `${page * size + 1}\u2013${page * size + shown.length} of ` : "";
@@ -436,5 +516,5 @@
   };
 
   Object.assign(goemo, { opener, opens, examples });
-  goemo.parts.push(startRows, startDots, startMatrices, startDialog, startErrors);
+  goemo.parts.push(startRows, startDots, startConfusions, startBins, startDialog, startErrors);
 })();

@@ -224,8 +224,18 @@ class RunStatistics:
         return {run.id: str(run.run.config.get("loss", "bce")) for run in self.runs}
 
     @cached_property
+    def not_at_half(self) -> str:
+        """Why runs are not compared at 0.5; empty where they are."""
+        if len(set(self.losses.values())) > 1:
+            return "the runs were trained with different losses"
+        found = [run.splits[self.split].scores for run in self.runs]
+        if all(one.has_probabilities and not one.overall["macro_f1"] for one in found):
+            return "at 0.5 nothing that is predicted is right"
+        return ""
+
+    @cached_property
     def validation_f1(self) -> Mapping[str, float]:
-        """Macro F1 on validation, by run id: at 0.5, or cross-fitted thresholds if losses differ.
+        """Macro F1 on validation, by run id: at 0.5, or at cross-fitted thresholds (`not_at_half`).
 
         Empty where validation is reported itself, and where not all runs have predictions of the
         same validation texts and labels.
@@ -234,7 +244,7 @@ class RunStatistics:
         texts = {(one.labels, hash(tuple(sorted(one.predictions.texts)))) for one in held if one}
         if self.split == "val" or not all(held) or len(texts) > 1:
             return {}
-        if len(set(self.losses.values())) == 1:
+        if not self.not_at_half:
             found = zip(self.runs, held, strict=True)
             return {run.id: one.scores.overall["macro_f1"] or 0.0 for run, one in found if one}
 

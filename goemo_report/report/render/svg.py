@@ -74,7 +74,9 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
     right = 16.0
     if ends:
         right = min(0.3 * width, 16 + LETTER * max(len(name_of(t)) for t in named))
-    top = 10.0 if ends else 10 + _ROW * len(list(_legend_rows(named, width)))
+    legend = 0 if ends else _ROW * len(list(_legend_rows(named, width)))
+    below = shape != "wide" and legend > 0  # plots beside each other begin at one height
+    top = 10.0 + (0 if below else legend)
     bottom, slanted = _bottom(scale(x_axis, xs, 0, 1), x_axis, width - left - right)
     inner = float(layout["height"])
     if shape == "square":
@@ -85,10 +87,10 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
         right = max(right, 0.64 * LETTER * max(map(len, _last_name(x_axis, xs)), default=0))
     elif _has_key(traces):
         top += _ROW
-    height = top + inner + bottom
+    height = top + inner + bottom + (legend + 4 if below else 0)
     x = scale(x_axis, xs, left, width - right)
     y = scale(y_axis, ys, top + inner, top)
-    return Canvas(x, y, traces, layout, width, height, named, ends)
+    return Canvas(x, y, traces, layout, width, height, named, ends, top + inner + bottom)
 
 
 def _drawn(traces: Sequence[Trace], key: str) -> Iterator[Any]:
@@ -191,7 +193,7 @@ def _x_axis(canvas: Canvas) -> Iterator[str]:
             last = at
             yield text_at(at, top - 6 if above else bottom + 15, text, ' class="m"')
     if title := plain(axis["title"]["text"]):
-        place = top - 96 if above and slanted else canvas.height - 4
+        place = top - 96 if above and slanted else canvas.foot - 4
         if not above:
             yield text_at((x.start + x.end) / 2, place, title, ' class="m"')
 
@@ -265,7 +267,8 @@ def _legend_rows(named: Sequence[Trace], width: float) -> Iterator[list[tuple[fl
 
 def _legend(canvas: Canvas) -> Iterator[str]:
     for number, row in enumerate(_legend_rows(canvas.named, canvas.width)):
-        y = 10 + _ROW * number
+        below = canvas.foot < canvas.height
+        y = (canvas.foot + 12 if below else 10) + _ROW * number
         for x, trace in row:
             sample = symbol_at(symbol_of(trace), x + 8, y)
             if trace["type"] == "bar" or is_band(trace):

@@ -27,6 +27,8 @@ class Canvas:
     height: float
     named: list[Trace]
     ends: bool
+    foot: float
+    """Where the axes end; what is below is the legend."""
 
 
 def name_of(trace: Trace) -> str:
@@ -178,7 +180,7 @@ def _heatmap(canvas: Canvas, trace: Trace) -> str:
     ]
     if hatched:
         parts.append(f'<path class="g" d="{"".join(hatched)}"/>')
-    return "".join([*parts, *texts])
+    return f'<g class="hm">{"".join([*parts, *texts])}</g>'
 
 
 def heat_ends(trace: Trace) -> tuple[float, float]:

@@ -7,7 +7,6 @@ as characters (`packed`), the texts of a row are there once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +33,8 @@ _LIKELY_LABELS: Final = 2
 _SECTIONS: Final = frozenset({"differences", "emotions", "thresholds", "errors"})
 _METRICS: Final = ("macro_f1", "micro_f1")
 _LONGEST: Final = 80
+_ONE: Final = 16
+_ESCAPE: Final = 24
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -84,29 +85,28 @@ def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[
     }
 
 
-def packed(values: Iterable[int]) -> str:
-    """Whole numbers as characters: five bits each, the least first, the sixth says that more
-    follow. After a 0 stands how many more zeros follow it."""
-    parts: list[str] = []
-    zeros = 0
-    for value in chain(values, (None,)):
-        if value == 0:
-            zeros += 1
-            continue
-        if zeros:
-            parts += (_LETTERS[0], _code(zeros - 1))
-            zeros = 0
-        if value is not None:
-            parts.append(_code(value))
-    return "".join(parts)
+def packed(values: Iterable[int], period: int = 1) -> str:
+    """Whole numbers from 0 as characters of six bits, the highest first (Rice 1979, adaptive).
 
-
-def _code(value: int) -> str:
-    letters = ""
-    while value > 31:
-        letters += _LETTERS[32 | value & 31]
-        value >>= 5
-    return letters + _LETTERS[value]
+    24 bits say how many there are. A number has `k` low bits, before them in ones and a zero what
+    stands above these; where that takes more than 24 ones, 24 bits of the number itself follow.
+    `k` follows a running mean, one for each place modulo `period`.
+    """
+    given = list(values)
+    parts = [f"{len(given):024b}"]
+    means = [_ONE] * period
+    for place, value in enumerate(given):
+        mean = means[place % period]
+        k = max(0, mean.bit_length() - 5)
+        high = value >> k
+        if high < _ESCAPE:
+            parts.append("1" * high + f"{value & (1 << k) - 1:0{k + 1}b}")  # the zero among them
+        else:
+            parts.append("1" * _ESCAPE + f"{value:024b}")
+        means[place % period] += (_ONE * value - mean) >> 3
+    bits = "".join(parts)
+    bits += "0" * (-len(bits) % 6)
+    return "".join(_LETTERS[int(bits[at : at + 6], 2)] for at in range(0, len(bits), 6))
 
 
 # --- Runs -----------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def _run(comparison: Comparison, run: ComparedRun) -> dict[str, Any]:
         "short": visible(side(run)),
         "colour": colour(comparison, run.recipe),
         "n": run.found.rows,
-        "half": packed(at_half.ravel().tolist()),
+        "half": packed(at_half.ravel().tolist(), 3),
         **({} if places == list(range(len(comparison.labels))) else {"labels": places}),
     }
 
@@ -163,7 +163,8 @@ def _cut(probabilities: FloatArray) -> IntArray:
 
 
 def _at_cuts(predictions: Predictions, choices: list[ThresholdChoice]) -> dict[str, Any]:
-    """By label and cut, how many reach this cut and not the next, all and those that are true."""
+    """By cut and label how many reach this cut and not the next without the label, by label and
+    cut those that have it."""
     cut, labels = _cut(predictions.probabilities), len(predictions.labels)
     cells = cut + np.arange(labels) * len(CUTS)
     size = labels * len(CUTS)
@@ -176,7 +177,8 @@ def _at_cuts(predictions: Predictions, choices: list[ThresholdChoice]) -> dict[s
         covered.append(int(predicted.any(axis=1).sum()))
     return {
         "n": len(predictions),
-        "cells": packed(chain(reached.tolist(), true.tolist())),
+        "false": packed((reached - true).reshape(labels, -1).T.ravel().tolist()),
+        "true": packed(true.tolist()),
         "covered": packed(np.bincount(cut.max(axis=1), minlength=len(CUTS)).tolist()),
         "exact": packed(exact),
         "exact_covered": covered,
@@ -210,14 +212,16 @@ def _likely(run: ComparedRun) -> dict[str, Any]:
         if protocol is not None and protocol.choice.thresholds is not None:
             above += worth * (p >= protocol.choice.thresholds)
 
-    def numbers() -> Iterator[int]:
-        for j in range(p.shape[1]):
-            rows = np.flatnonzero(cut[:, j] >= floor)
-            yield len(rows)
-            steps = np.diff(rows, prepend=-1) - 1
-            yield from np.stack([steps, above[rows, j]], axis=1).ravel().tolist()
-
-    return {"floor": floor, "pairs": packed(numbers())}
+    rows = [np.flatnonzero(column >= floor) for column in cut.T]
+    pairs = [
+        np.stack([np.diff(own, prepend=-1) - 1, above[own, j]], axis=1).ravel()
+        for j, own in enumerate(rows)
+    ]
+    return {
+        "floor": floor,
+        "sizes": packed(map(len, rows)),
+        "pairs": packed(np.concatenate(pairs).tolist(), 2),
+    }
 
 
 # --- Pairs that were tested ------------------------------------------------------------
@@ -279,7 +283,7 @@ def _texts(comparison: Comparison, close: list[ComparedRun]) -> dict[str, Any]:
     return {
         "rows": packed(steps.tolist()),
         "texts": [visible(texts[row]) for row in rows] if comparison.options.texts else [],
-        "wrong": packed(_decisions(wrong, close)),
+        "wrong": packed(_decisions(wrong, close), 2 + len(close)),
     }
 
 

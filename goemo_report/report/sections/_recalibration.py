@@ -71,7 +71,6 @@ def recalibration_table(comparison: Comparison) -> Table | None:
             Column("brier_gain", "Brier less by", "number", digits=4),
             Column("isotonic_ece", "isotonic: ECE", "number", digits=4),
             Column("isotonic_log_loss_gain", "isotonic: log loss less by", "number", digits=4),
-            Column("isotonic_brier_gain", "isotonic: Brier less by", "number", digits=4),
             Column("isotonic_macro_f1_gain", "isotonic: macro F1 at 0.5", "delta"),
             Column("isotonic_tuned_macro_f1_gain", "isotonic: macro F1, tuned", "delta"),
         ),
@@ -87,8 +86,10 @@ def _gains(run: ComparedRun) -> Cells:
     for one in fitted:
         if one.temperature is not None:
             yield one.temperature
-        yield from (one.ece, _gain_cell(one.log_loss_gain), _gain_cell(one.brier_gain))
-        if one.temperature is None:
+        yield from (one.ece, _gain_cell(one.log_loss_gain))
+        if one.temperature is not None:
+            yield _gain_cell(one.brier_gain)
+        else:
             yield one.macro_f1 - before.macro_f1
             yield (one.tuned_macro_f1 or 0.0) - (before.tuned_macro_f1 or 0.0)
 

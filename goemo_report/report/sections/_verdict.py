@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Final
 
@@ -22,6 +22,7 @@ from goemo_report.statistics.differences import ALPHA, Difference
 from goemo_report.statistics.equivalence import Decision
 from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
 
+_EQUAL: Final = 5e-4
 _SAME: Final = "the same on every text: there is nothing to test"
 
 
@@ -43,10 +44,19 @@ def verdict(comparison: Comparison) -> Callout:
         at = ", labels as predicted"
     if metric.endswith(" as predicted"):
         metric, at = metric.removesuffix(" as predicted"), " as predicted"
+    if at.endswith(" or as predicted"):
+        given = best not in comparison.with_probabilities
+        at = ", labels as predicted" if given else " at threshold 0.5"
     value = f"{metric} {comparison.score(best):.3f}{at}"
     if other is None:
         return Callout("verdict", f"{best.short} reaches {value}.")
-    if comparison.baseline_is_chosen and best is comparison.baseline:
+    if not best.aligned(other).paired and comparison.rank_on == comparison.split:
+        text = f"{best.short} reaches {value}, {other.short} {comparison.score(other):.3f}"
+        why = "not on the same texts and labels, so that neither is called better"
+        return Callout("verdict", f"{text}, but {why}.", tuple(_luck(comparison)))
+    if _level(comparison, lambda key: (best.value(key), other.value(key))):
+        text = f"{best.short} and {other.short} are level: both have {value}."
+    elif comparison.baseline_is_chosen and best is comparison.baseline:
         on = "" if comparison.rank_on == comparison.split else " on validation"
         text = f"No run beats the baseline {best.short}{on} ({value})."
     else:
@@ -78,6 +88,12 @@ def in_one_sentence(comparison: Comparison) -> str:
     return " ".join([sides, *_decision(comparison, found.decision)])
 
 
+def _level(comparison: Comparison, values: Callable[[str], tuple[float | None, ...]]) -> bool:
+    """Whether two sides have the same values to the digits shown, in what chooses and is shown."""
+    pairs = (values(key) for key in {comparison.rank_key, comparison.criterion.key})
+    return all(abs((ours or 0.0) - (theirs or 0.0)) < _EQUAL for ours, theirs in pairs)
+
+
 def _where(comparison: Comparison) -> str:
     """How the best one was chosen, in the middle of a sentence."""
     if comparison.rank_on == comparison.split:
@@ -91,7 +107,7 @@ def _criterion(comparison: Comparison) -> str:
     because = f", because {found.reason}" if found.reason else ""
     if comparison.rank_on == comparison.split:
         return f"Ranked by {found.title}{because}."
-    tuned = "at cross-fitted thresholds" if len(comparison.losses) > 1 else "at 0.5"
+    tuned = "at cross-fitted thresholds" if comparison.statistics.not_at_half else "at 0.5"
     return f"Ranked by macro F1 on validation {tuned}{because}, reported on {comparison.split}."
 
 
@@ -205,6 +221,8 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
     if len(best.seeds) == 1:
         over = f"{title} of {mean:.3f} (one run)"
     text = f"{best.title} is the best recipe{_where(comparison)} {over}."
+    if _level(comparison, lambda key: (best.mean(key), other.mean(key))):
+        text = f"{best.title} and {other.title} are level: both reach {over}."
     against = (
         f"{signed(mean - others)} against {role}, {other.title}, with {others:.3f} "
         f"(n = {len(other.seeds)}){_over(best, other, key)}"
@@ -276,7 +294,8 @@ def gains(comparison: Comparison) -> list[str]:
     worse = [label for delta, label, clear in deltas[::-1] if clear and delta < 0]
     if gained:
         lines.append(f"Gained most F1 against {side(base)}: {_labels(gained, better)}.")
-    lines.append(f"Lost most F1: {_labels(lost, worse)}." if lost else f"No {noun} lost F1.")
+    none = f"No {noun} {'lost F1' if gained else 'differs in F1 at 0.5'}."
+    lines.append(f"Lost most F1: {_labels(lost, worse)}." if lost else none)
     if any("*" in line for line in lines):
         lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
     return lines

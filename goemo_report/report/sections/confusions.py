@@ -7,11 +7,10 @@ from typing import Final
 import numpy as np
 
 from goemo_report.analysis.multilabel import confusion, cooccurrence
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.report.document import Column, Heatmap, Section, Table
-from goemo_report.report.sections._words import measured
-from goemo_report.results import SplitResult
+from goemo_report.report.sections._words import measured, side
 
 ORDER = 85
 CHAPTER = "Errors"
@@ -29,8 +28,8 @@ def build(comparison: Comparison) -> Section:
     return Section.of(
         "confusions",
         "Confusions",
-        _instead(best.found, predicted),
-        _lift(best.found, predicted),
+        _instead(best, predicted),
+        _lift(best, predicted),
         method=f"{best.name}. {measured(comparison, best)}. Instead of: a text that misses "
         "label A and wrongly gets B counts for (A, B), by 1/m where it wrongly gets m labels. "
         "Lift: how much more often two labels stand together than if they knew nothing of each "
@@ -39,8 +38,9 @@ def build(comparison: Comparison) -> Section:
     )
 
 
-def _instead(found: SplitResult, predicted: BoolArray) -> Table:
+def _instead(run: ComparedRun, predicted: BoolArray) -> Table:
     """The most frequent confusions."""
+    found = run.found
     confused = confusion(found.predictions.truth, predicted)
     support, noun = found.scores.counts.support, found.label_set.noun
     order = np.argsort(-confused.counts, axis=None, kind="stable")
@@ -54,7 +54,7 @@ def _instead(found: SplitResult, predicted: BoolArray) -> Table:
     whole = all(texts.is_integer() for _, _, texts, _, _ in rows)
     return Table(
         id="confusions-list",
-        title=f"Which {noun} is predicted instead of which",
+        title=f"Which {noun} is predicted instead of which: {side(run)}",
         columns=(
             Column("true", "missed"),
             Column("given", "predicted instead"),
@@ -65,12 +65,13 @@ def _instead(found: SplitResult, predicted: BoolArray) -> Table:
         rows=tuple(rows),
         browse=True,
         page_size=_TOP,
-        row_header=0,
+        scripted=found.scores.has_probabilities,
     )
 
 
-def _lift(found: SplitResult, predicted: BoolArray) -> Heatmap | None:
+def _lift(run: ComparedRun, predicted: BoolArray) -> Heatmap | None:
     """Predicted minus true lift of each pair of labels; None where all have too few texts."""
+    found = run.found
     truth, labels = found.predictions.truth, found.labels
     values = _log_lift(predicted) - _log_lift(truth)
     np.fill_diagonal(values, np.nan)
@@ -85,7 +86,7 @@ def _lift(found: SplitResult, predicted: BoolArray) -> Heatmap | None:
     hatched = {(i, j) for i, j in np.argwhere(few).tolist() if i != j}
     return Heatmap(
         id="confusions-lift",
-        title=f"{nouns.capitalize()} predicted together too often or too rarely",
+        title=f"{nouns.capitalize()} predicted together too often or too rarely: {side(run)}",
         alt=f"A matrix of {len(labels)} by {len(labels)} {nouns}: the lift of each pair in the "
         "predictions minus that in the truth, as log2, from \u22123 to 3.",
         rows=labels,
@@ -109,6 +110,7 @@ def _lift(found: SplitResult, predicted: BoolArray) -> Heatmap | None:
             ),
             browse=True,
             page_size=15,
+            scripted=found.scores.has_probabilities,
         ),
         caption=f"How much more or less often than in the truth. Hatched: fewer than {_FEW} texts.",
         ends=("8 times too rarely", "8 times too often"),

@@ -212,6 +212,9 @@ def _pair(
         ),
         rows=tuple(map(row, keys)),
         collapsed=len(keys) > 14,
+        caption="This pair of runs alone; the answer is about their recipes, over seeds."
+        if comparison.recipes_lead
+        else "",
     )
 
 

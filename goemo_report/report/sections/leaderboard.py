@@ -45,6 +45,7 @@ def _leaderboard(comparison: Comparison) -> Table:
     chosen = comparison.baseline_is_chosen
 
     some = bool(comparison.with_probabilities)
+    tuned = any(run.tuned for run in comparison.runs)
 
     def at_half(run: ComparedRun, key: str) -> Cell:
         cell = metric_cell(run, key)
@@ -56,7 +57,7 @@ def _leaderboard(comparison: Comparison) -> Table:
         why = "no validation predictions"
         if not run.predictions.has_probabilities:
             why = "labels without probabilities"
-        if some:
+        if tuned:
             yield metric_cell(run, TUNED_F1) if run.tuned else Cell(None, note=why)
         yield at_half(run, "macro_f1")
         if chosen:
@@ -80,7 +81,7 @@ def _leaderboard(comparison: Comparison) -> Table:
         ],
         (
             *((Column("texts", "texts", "integer"),) if differ else ()),
-            *((Column("tuned", "macro F1, tuned on validation", "number"),) if some else ()),
+            *((Column("tuned", "macro F1, tuned on validation", "number"),) if tuned else ()),
             Column("macro_f1", f"macro F1 {comparison.at}", "number"),
             *(against if chosen else ()),
             Column("micro_f1", f"micro F1 {comparison.at}", "number"),

@@ -162,8 +162,8 @@ def _table(comparison: Comparison) -> Table:
 
 def _warnings(comparison: Comparison) -> Callout | None:
     """One line that names the kinds of warnings, with all of them folded in it."""
-    found = [*_of_comparison(comparison)]
-    found += [one for run in comparison.runs for one in _of_run(run)]
+    of_runs = [one for run in comparison.runs for one in _of_run(run)]
+    found = [*_of_comparison(comparison), *of_runs]
     found += [
         Warned(
             f"{item.name} left out",
@@ -174,7 +174,11 @@ def _warnings(comparison: Comparison) -> Callout | None:
     if not found:
         return None
     kinds = Counter(one.kind for one in found)
-    words = [kind if count == 1 else f"{kind} ({count})" for kind, count in kinds.items()]
+    runs = {one.kind for one in of_runs}
+    words = [
+        kind if count == 1 else f"{kind} ({f'in {count} runs' if kind in runs else count})"
+        for kind, count in kinds.items()
+    ]
     if len(words) > _MOST_KINDS:
         words[_MOST_KINDS - 1 :] = [f"{len(words) - _MOST_KINDS + 1} more"]
     return Callout(

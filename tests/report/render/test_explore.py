@@ -16,7 +16,7 @@ from goemo_report.analysis.multilabel import confusion
 from goemo_report.comparison import Comparison, Options, compare
 from goemo_report.metrics.counts import averages, count
 from goemo_report.report.render import render
-from goemo_report.report.sections import build_report
+from goemo_report.report.sections import build_report, confusions
 from goemo_report.thresholds.protocols import export_thresholds
 from tests.offline_runs import OfflineRun
 from tests.report.render.test_browser import CHROMIUM, Opened, _open, browser, wait_until_explored
@@ -194,6 +194,32 @@ def test_what_is_fixed_broken_and_confused_is_counted_as_python_counts(
     assert opened.page.evaluate(script) == [fixed, broken]
     found = opened.page.evaluate("() => [...goemo.data.confusion(goemo.data.runs[0])]")
     assert found == pytest.approx(confusion(truth, ours).counts.ravel().tolist(), abs=1e-9)
+    lift = confusions._log_lift(ours) - confusions._log_lift(truth)
+    few = np.minimum.outer(truth.sum(axis=0), truth.sum(axis=0)) < 20
+    known = ~few & ~np.eye(len(lift), dtype=bool)
+    found = opened.page.evaluate("() => [...goemo.data.lift(goemo.data.runs[0]).values]")
+    assert [one for one in found if one == one] == pytest.approx(lift[known].tolist(), abs=1e-9)
+
+
+def test_confusions_are_those_of_a(opened: Opened, comparison: Comparison) -> None:
+    page = opened.page
+    other = next(run for run in comparison.runs if run is not comparison.best)
+    table, status = page.locator("#confusions-list"), page.locator("#confusions-list [role=status]")
+    matrix = page.locator("#confusions-lift .hm").first
+    before, drawn = table.locator("tbody tr").first.inner_text(), matrix.inner_html()
+    assert comparison.best.short in str(table.get_by_role("heading").text_content())
+    page.get_by_label("A", exact=True).select_option(other.key)
+    assert other.short in str(table.get_by_role("heading").text_content())
+    assert other.short in str(page.locator("#confusions-lift h4").text_content())
+    counts = confusion(other.predictions.truth, other.predictions.probabilities >= 0.5).counts
+    assert f"of {np.count_nonzero(counts)} rows" in status.inner_text()
+    missed, given = np.unravel_index(counts.argmax(), counts.shape)
+    row = table.locator("tbody tr").first.inner_text().split("\t")
+    assert row[:2] == [comparison.labels[missed], comparison.labels[given]]
+    assert float(row[2]) == pytest.approx(counts.max(), abs=0.051)
+    assert matrix.inner_html() != drawn
+    page.go_back()
+    assert table.locator("tbody tr").first.inner_text() == before
 
 
 def test_an_emotion_opens_from_its_row_and_its_dot_by_keyboard(
