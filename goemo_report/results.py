@@ -264,20 +264,21 @@ def load_results(
     reading: Reading = AS_FOUND,
     *,
     figures: bool = False,
+    histories: bool = True,
 ) -> LoadedRuns:
     """Fetch, read and score the predictions of many runs, as `reading` says.
 
     Artifact lists, manifests and files are each asked for all runs at once. A run without
     a single usable split is left out with its reason; NotFoundError when that is every run,
     unless `figures` that runs logged themselves are enough. DataError for prediction files whose
-    two splits have other labels.
+    two splits have other labels. Without `histories` those of the results are empty.
     """
     results: list[RunResult] = []
     skipped: list[SkippedRun] = []
     logged: list[RunResult] = []
     notes: list[str] = []
     roles = [PREDICTION_ROLES[split] for split in splits]
-    for loaded in load_runs(source, runs, roles, progress, reading=reading):
+    for loaded in load_runs(source, runs, roles, progress, reading=reading, histories=histories):
         require_same_labels(loaded.result)
         notes += _other_versions(loaded)
         if loaded.result.splits:
@@ -357,6 +358,7 @@ def load_runs(
     *,
     whole: bool = False,
     reading: Reading = AS_FOUND,
+    histories: bool = True,
 ) -> list[LoadedRun]:
     """Fetch the artifacts of many runs, in their order, and read and score their predictions.
 
@@ -364,7 +366,7 @@ def load_runs(
     artifacts as well. Requests are made for all runs at once. Nothing is raised for a bad run.
     """
     logged = source.artifacts(runs)
-    histories = source.histories(runs)
+    steps = source.histories(runs) if histories else {}
     found = _newest_artifacts(source, runs, logged, roles)
     wanted = [
         _Wanted(place, artifact, file, file == read)
@@ -389,7 +391,7 @@ def load_runs(
                 damaged[item.place] = (*damaged.get(item.place, ()), reason)
         for number, run in enumerate(runs):
             progress("reading files", number, len(runs))
-            own, history = tuple(logged.get(run.id, ())), histories.get(run.id, ())
+            own, history = tuple(logged.get(run.id, ())), steps.get(run.id, ())
             artifacts, read = _of_run(run, found), _of_run(run, files)
             splits, problems = _read_splits(run, roles, artifacts, read, own, reading)
             result = RunResult(run, splits, logged_metrics(run, history), history, own, problems)

@@ -21,10 +21,24 @@ _CHOSEN_BY: Final = (
 def best_logged(records: Sequence[RunRecord], top: int) -> tuple[tuple[RunRecord, ...], str]:
     """The `top` runs with the best logged figure and the first tagged baseline, in their order, and
     what is to be said of it; all of them, and nothing, where there are no more."""
-    if not isinstance(top, Integral) or top < 1:
-        raise ArgumentError(f"top is {top!r}", "Give a number from 1 up")
+    ranked, chosen = ranking(records, top)
     if len(records) <= top:
         return tuple(records), ""
+    kept = {id(run) for run in (*ranked[:top], *tagged_baseline(records))}
+    note = f"statistics are of {len(kept):,} of {len(records):,} runs, {chosen}"
+    own = tuple(run for run in records if id(run) in kept)
+    return own, f"{note} ({argument('top')} takes more)"
+
+
+def tagged_baseline(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The first run that is tagged baseline, none where none is."""
+    return [run for run in records if "baseline" in run.tags][:1]
+
+
+def ranking(records: Sequence[RunRecord], top: int) -> tuple[list[RunRecord], str]:
+    """All runs, that with the best logged figure first, and what the first `top` are."""
+    if not isinstance(top, Integral) or top < 1:
+        raise ArgumentError(f"top is {top!r}", "Give a number from 1 up")
 
     def figures(key: str) -> list[float | None]:
         found = (as_number(run.summary.get(key)) for run in records)
@@ -35,15 +49,7 @@ def best_logged(records: Sequence[RunRecord], top: int) -> tuple[tuple[RunRecord
     most = max(told.values())
     key = next((key for key in _CHOSEN_BY if told[key] and 2 * told[key] >= most), None)
     if key is None:
-        kept = set(range(len(records) - top, len(records)))
-        chosen = "the newest, as none logged figures"
-    else:
-        values = by_key[key]
-        ranked = sorted(
-            range(len(records)), key=lambda at: (values[at] is None, -(values[at] or 0))
-        )
-        kept, chosen = set(ranked[:top]), f"those with the best logged {key}"
-    kept |= set([at for at, run in enumerate(records) if "baseline" in run.tags][:1])
-    note = f"statistics are of {len(kept):,} of {len(records):,} runs, {chosen}"
-    own = tuple(run for at, run in enumerate(records) if at in kept)
-    return own, f"{note} ({argument('top')} takes more)"
+        return list(reversed(records)), "the newest, as none logged figures"
+    values = by_key[key]
+    order = sorted(range(len(records)), key=lambda at: (values[at] is None, -(values[at] or 0)))
+    return [records[at] for at in order], f"those with the best logged {key}"

@@ -13,19 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.analysis.compared_runs import ComparedRun
+from goemo_report.analysis.label_choice import LabelChoice
 from goemo_report.api.arguments import Labels, check_split, chosen_labels
-from goemo_report.api.best import best_logged
+from goemo_report.api.best import ranking, tagged_baseline
 from goemo_report.api.progress import Bar
 from goemo_report.comparison import Comparison
 from goemo_report.comparison import compare as compare_results
-from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, DataError, NotFoundError, SourceError, require_extra
+from goemo_report.contract import SPLITS, Split
+from goemo_report.errors import (
+    ArgumentError,
+    DataError,
+    NotFoundError,
+    SourceError,
+    argument,
+    require_extra,
+)
 from goemo_report.formats.files import whole_file
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import RunResult, load_results
-from goemo_report.sources.base import readable
+from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Listing, RunRecord
 from goemo_report.sources.resolve import with_run
@@ -78,44 +86,31 @@ def export_tables(
         raise DataError(f"there is no directory {path.parent} for {path.name}", "Make it first")
     if not len(runs):
         raise NotFoundError("there are no runs to export", "Ask for other runs")
-    choice = chosen_labels(labels)
-    records, cut = best_logged(runs.records, top)
-    source, listing = runs.source, readable(runs.source, Listing(records))
+    names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in _ENDS}
+    for name in names.values():
+        if name.is_dir():
+            raise DataError(f"{name} is a directory", "Choose another name")
+    choice, lost = chosen_labels(labels), dict[str, str]()
+    source, records = runs.source, runs.records
     if baseline is not None:
-        source, listing, run = with_run(runs.choice, source, listing, baseline)
-        baseline = run.id
-    with Bar(runs.progress) as bar:
-        best = load_results(source, listing.runs, progress=bar, reading=choice.reading)
-        compared = compare_results(
-            [one.changed(choice.on) for one in best],
-            baseline=baseline,
-            split=split,
-            progress=bar,
-            cache=cache_directory(),
-        )
-    judged = {run.id: run for run in compared.runs}
-    keys = _config_keys(runs.records)
+        source, listing, run = with_run(runs.choice, source, Listing(records), baseline)
+        baseline, records = run.id, listing.runs
+    keys, done = _config_keys(runs.records), 0
     columns = {
         "": _run_columns(keys), "-labels": _label_columns(), "-differences": _difference_columns()
     }  # fmt: skip
-    names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in columns}
-    notes, done = (
-        [*([cut] if cut else []), *understood(one for run in best for one in run.files)],
-        0,
-    )
     with Bar(runs.progress) as bar, ExitStack() as stack:
         tables = {end: stack.enter_context(_table(names[end], columns[end])) for end in columns}
+        best, cut = _best(_Reader(source, SPLITS, choice, lost, bar), records, baseline, split, top)
+        compared = compare_results(
+            best, baseline=baseline, split=split, progress=bar, cache=cache_directory()
+        )
+        judged = {run.id: run for run in compared.runs}
+        read = _Reader(runs.source, (split,), choice, lost)
         for start in range(0, len(runs), _BATCH):
             batch = runs.records[start : start + _BATCH]
             bar("scoring", start, len(runs))
-            results = {}
-            try:
-                kept = readable(runs.source, Listing(batch))
-                loaded = load_results(runs.source, kept.runs, [split], reading=choice.reading)
-            except (NotFoundError, SourceError):  # none of these can be read or has predictions
-                pass
-            else:
-                results = {one.id: one.changed(choice.on) for one in loaded}
+            results = {one.id: one for one in read(batch)}
             done += len(results)
             tables[""].write(_run_rows(batch, results, judged, keys, split))
             tables["-labels"].write(
@@ -124,9 +119,72 @@ def export_tables(
         tables["-differences"].write(list(_difference_rows(compared)))
         bar("scoring", len(runs), len(runs))
         files = tuple((name, tables[end].rows) for end, name in names.items())
+    notes = [cut, *understood(one for run in best for one in run.files)]
+    notes += (f"{name}: {reason}" for name, reason in lost.items())
     if done < len(runs):
         notes.append(f"{plural(len(runs) - done, 'run')} without {split} predictions: no scores")
-    return ExportedTables(files, tuple(notes))
+    return ExportedTables(files, tuple(filter(None, notes)))
+
+
+_ENDS: Final = ("", "-labels", "-differences")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads predictions of runs that are given; `lost` keeps why others cannot be read."""
+
+    source: RunSource
+    splits: tuple[Split, ...]
+    choice: LabelChoice
+    lost: dict[str, str]
+    progress: Progress = silent
+
+    def __call__(self, records: Sequence[RunRecord]) -> list[RunResult]:
+        """Those of the runs that have predictions.
+
+        Raises SourceError where none of several can be read: then it is the source that cannot.
+        """
+        reading = self.choice.reading
+        try:
+            loaded = load_results(
+                self.source, records, self.splits, self.progress, reading, histories=False
+            )
+        except NotFoundError:
+            return []
+        except SourceError:
+            faults = self.source.faults(records)
+            rest = [run for run in records if run.id not in faults]
+            if not faults or (not rest and len(records) > 1):
+                raise
+            self.lost.update({run.name: faults[run.id] for run in records if run.id in faults})
+            return self(rest) if rest else []
+        return [one.changed(self.choice.on) for one in loaded]
+
+
+def _best(
+    read: _Reader, records: Sequence[RunRecord], baseline: str | None, split: Split, top: int
+) -> tuple[list[RunResult], str]:
+    """The `top` runs with the best logged figure of those with predictions, and the baseline, in
+    their order; and what is to be said of it."""
+    ranked, chosen = ranking(records, top)
+    first = [run for run in records if run.id == baseline] or tagged_baseline(records)
+    found, at = dict[str, RunResult](), 0
+    while at < len(ranked) and len(found) < top:
+        few = top - len(found)
+        batch = ranked[at : at + (max(few, _BATCH) if at else few)]
+        with_split = [one for one in read(batch) if split in one.splits]
+        found |= {one.id: one for one in with_split[:few]}
+        at += len(batch)
+    if not found:  # which says why of some
+        some = [run for run in ranked if run.name not in read.lost][:3] or ranked[:3]
+        load_results(read.source, some, [split], reading=read.choice.reading, histories=False)
+    found |= {one.id: one for one in read([run for run in first if run.id not in found])}
+    best = [found[run.id] for run in records if run.id in found]
+    if at >= len(ranked) and len(found) < top:
+        return best, ""
+    of_those = f" among those with {split} predictions" if at > top else ""
+    note = f"statistics are of {len(best):,} of {len(records):,} runs, {chosen}{of_those}"
+    return best, f"{note} ({argument('top')} takes more)" if len(best) < len(records) else ""
 
 
 def _run_rows(
@@ -261,8 +319,10 @@ def _table(path: Path, columns: Mapping[str, str]) -> Iterator[_Table]:
     try:
         with whole_file(path) as file:
             table = _Table(file, schema)
-            yield table
-            table.writer.close()
+            try:
+                yield table
+            finally:
+                table.writer.close()
     except OSError as error:
         raise DataError(
             f"{path} cannot be written: {error.strerror}", "Choose another place"

@@ -33,7 +33,7 @@ from goemo_report.sources.base import RunSource
 from goemo_report.sources.conditions import Key
 from goemo_report.sources.downloads import Downloads, download_each
 from goemo_report.sources.model import RunRecord, SkippedRun
-from goemo_report.sources.resolve import find_one, find_runs, gather, lacking, open_source
+from goemo_report.sources.resolve import find_one, gather, lacking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -360,12 +360,7 @@ def runs(
     )
     choice = settled(wandb_dir, entity, project, val, predictions, alias, source)
     names = [place(one, "a reference") for one in references]
-    if everything:
-        opened = open_source(choice)
-        named = [opened.find_run(name) for name in names]
-        listing = find_runs(opened, named, query, reports=reports)
-    else:
-        opened, listing = gather(choice, names, query)
+    opened, listing = gather(choice, names, query, everything=everything, reports=reports)
     key = query.sort.key if query.sort else None
     return Runs(listing.runs, opened, choice, listing.skipped, progress, sorted_by=key, limit=limit)
 

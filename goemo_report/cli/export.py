@@ -88,7 +88,7 @@ def command(
     if not is_table or output is None or int8:
         raise click.UsageError("Parquet is written to -o NAME.parquet, without --int8")
     with progress() as bar:
-        several = gr.runs(*runs, **asked, progress=bar)
+        several = gr.runs(*runs, **asked, everything=True, progress=bar)
         tables = several.export(output, split=split, **options)
     note_skipped(several.skipped)
     note_all((*several.notes, *tables.notes))

@@ -101,12 +101,17 @@ def find_artifact(
 
 
 def gather(
-    choice: SourceChoice, references: Sequence[str], query: RunQuery
+    choice: SourceChoice,
+    references: Sequence[str],
+    query: RunQuery,
+    *,
+    everything: bool = False,
+    reports: bool = False,
 ) -> tuple[RunSource, Listing]:
     """Every run that was named, in that order, or matches, from whatever source has it.
 
-    Runs that publishing made are left out unless they are named, as are those that cannot be
-    read whole, unless there are more than CHECKED_AT_ONCE.
+    Runs that publishing made are left out unless they are named or `reports` is set, as are those
+    that cannot be read whole, unless `everything` is or there are more than CHECKED_AT_ONCE.
     """
     claimed = _claim_all(choice, references)
     others = {reference: asked for reference, (own, asked) in claimed.items() if own is None}
@@ -116,7 +121,8 @@ def gather(
         source = open_source(choice)
         try:
             named = {reference: source.find_run(asked) for reference, asked in others.items()}
-            listing = find_runs(source, list(named.values()), query, reports=bool(others))
+            reports = reports or bool(others)
+            listing = find_runs(source, list(named.values()), query, reports=reports)
         except GoemoError as error:
             raise _about_paths(list(others.values()), choice, error) or error from None
         parts.append((source, listing))
@@ -136,7 +142,7 @@ def gather(
     if query.sort is not None:
         listing = replace(listing, runs=query.sort.sort(listing.runs))
     source = _chosen(choice, source)
-    if len(listing.runs) > CHECKED_AT_ONCE:  # whoever reads some of them checks those
+    if everything or len(listing.runs) > CHECKED_AT_ONCE:  # whoever reads some checks those
         return source, listing
     return source, readable(source, listing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,12 @@ from click.testing import CliRunner, Result
 import goemo_report as gr
 from goemo_report import errors
 from goemo_report.api.best import best_logged
+from goemo_report.api.runs import Runs
 from goemo_report.cli import goemo_report
-from goemo_report.errors import ArgumentError
+from goemo_report.errors import ArgumentError, DataError, NotFoundError, SourceError
+from goemo_report.sources.model import ArtifactRef, History, RunRecord
+from tests.memory_source import MemorySource
+from tests.offline_runs import OfflineRun, write_prediction_file
 from tests.synthetic import run_result
 
 
@@ -78,6 +83,51 @@ def test_runs_beyond_the_top_have_values_alone(offline_root: Path, tmp_path: Pat
     table = pd.read_parquet(target)
     assert table["macro_f1"].notna().all()
     assert table["macro_f1_low"].notna().sum() == 2
+
+
+class _Unasked(MemorySource):
+    """A source whose histories are not asked for; artifacts of the run `broken` cannot be read."""
+
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        pytest.fail("no history is needed")
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        if self.faults(runs):
+            raise SourceError("damaged")
+        return super().artifacts(runs)
+
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        return {run.id: "damaged" for run in runs if run.id == "broken"}
+
+
+def test_the_top_are_of_those_with_predictions(tmp_path: Path) -> None:
+    run = OfflineRun(texts=60)
+    file = write_prediction_file(tmp_path / "test_predictions.csv", run, "test")
+    source = _Unasked()
+    for place, name in enumerate(("best", "second", "broken", "third", "fourth")):
+        logged = {"val/macro_f1": 0.9 - place / 10}
+        record = replace(run_result(run).run, id=name, name=name, summary=logged, tags=())
+        kept = ArtifactRef(name, f"{run.model}-test-predictions-{name}", "dataset", "v0", "d", 1,
+                           None, name)  # fmt: skip
+        has = name in {"third", "fourth"}
+        source.add(record, *[(kept, {"test_predictions.csv": file})] * has)
+    target = tmp_path / "out.parquet"
+    done = Runs(tuple(source.runs), source).export(target, top=1)
+    table = pd.read_parquet(target).set_index("name")
+    assert list(table.index) == [one.name for one in source.runs]
+    assert list(table.index[table["macro_f1"].notna()]) == ["third", "fourth"]
+    assert list(table.index[table["macro_f1_low"].notna()]) == ["third"]
+    said = " ".join(done.notes)
+    assert "1 of 5 runs, those with the best logged val/macro_f1 among those with test" in said
+    assert "broken: damaged" in said
+    with pytest.raises(NotFoundError, match="no run can be used"):
+        Runs(tuple(source.runs[:2]), source).export(tmp_path / "none.parquet")
+    with pytest.raises(SourceError, match="damaged"):  # all of several: the source is at fault
+        Runs((source.runs[2],) * 2, source).export(tmp_path / "none.parquet")
+    (tmp_path / "taken-labels.parquet").mkdir()
+    with pytest.raises(DataError, match=r"taken-labels\.parquet is a directory"):
+        Runs(tuple(source.runs), source).export(tmp_path / "taken.parquet")
+    assert not [*tmp_path.glob("none*"), *tmp_path.glob(".*")]
 
 
 def test_compare_says_which_runs_it_left_out(offline_root: Path, tmp_path: Path) -> None:
