@@ -100,7 +100,12 @@ def reason(error: Exception) -> str:
 
 def main(directory: Path) -> None:
     """Comment, or say in one line why not."""
-    number = pull_request()
+    try:
+        number = pull_request()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split()).replace("%", "%25")
+        sys.stdout.write(f"::warning::no comment: the event cannot be read ({said})\n")
+        return
     if number is None:
         sys.stdout.write("not started by a pull request: no comment\n")
         return

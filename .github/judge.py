@@ -17,6 +17,8 @@ from goemo_report.report.render.text import markdown_text
 LIMIT = 60_000  # characters; GitHub takes 65,536 in a comment
 HEADINGS = {0: "✅ passed", 3: "❌ found something"}
 CONDITIONS = ("fail-under", "fail-over", "max-drop")
+AUDITS = ("auto", "true", "strict", "false")
+REST = "\n\nThe rest is in the files of the job."
 
 
 def lines(name: str) -> list[str]:
@@ -75,7 +77,11 @@ def judge(directory: Path) -> Judgement:
     """Audit, check and compare as the inputs say."""
     found = Judgement(directory)
     wanted = os.environ.get("GOEMO_AUDIT", "auto")
-    if wanted != "false" and not (wanted == "auto" and only_files()):
+    if wanted not in AUDITS:
+        found.codes.append(2)
+        said = f"the input `audit` is {markdown_text(wanted)}. Give one of {', '.join(AUDITS)}"
+        found.failures.append(said)
+    elif wanted != "false" and not (wanted == "auto" and only_files()):
         strict = ["--strict"] if wanted == "strict" else []
         found.run("audit", "--format=github", *strict)
         if found.codes[-1] in HEADINGS:
@@ -95,15 +101,23 @@ def comment(found: Judgement, title: str) -> str:
     """What is commented; of what is too long, the end is left out."""
     heading = HEADINGS.get(found.code, "⚠️ could not be judged")
     parts = [f"## {markdown_text(title)}: {heading}", *(f"- {one}" for one in found.failures)]
-    parts += [found.text("check.md"), found.text("summary.md")]
+    gate, summary = found.text("check.md"), found.text("summary.md")
+    if len(gate) + len(summary) > LIMIT // 2:  # many conditions must not push the verdict out
+        gate = cut(gate, LIMIT // 4)
+    parts += [gate, summary]
     if audit := found.text("audit.md"):
         parts.append(f"<details><summary>Audit</summary>\n\n{audit}\n\n</details>")
     text = "\n\n".join(part for part in parts if part)
-    if len(text) > LIMIT:
-        text = text[:LIMIT].rpartition("\n")[0]
-        opened = text.count("<details") - text.count("</details>")
-        text += "\n\n</details>" * opened + "\n\nThe rest is in the files of the job."
-    return text + "\n"
+    return cut(text, LIMIT) + "\n"
+
+
+def cut(text: str, most: int) -> str:
+    """Whole lines of a text, up to so many characters, and that there is more."""
+    if len(text) <= most:
+        return text
+    text = text[:most].rpartition("\n")[0]
+    opened = text.count("<details") - text.count("</details>")
+    return text + "\n\n</details>" * opened + REST
 
 
 def main(place: Path) -> None:

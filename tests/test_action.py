@@ -5,6 +5,7 @@ A loopback server stands for GitHub's comments.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -153,6 +154,26 @@ def job(tmp_path: Path, github: GitHub) -> Job:
     return Job(tmp_path, github, {"pull_request": {"number": 7}})
 
 
+def test_many_conditions_do_not_push_the_verdict_out(tmp_path: Path) -> None:
+    path = ROOT / ".github" / "judge.py"
+    spec = importlib.util.spec_from_file_location("judge", path)
+    assert spec is not None
+    assert spec.loader is not None
+    judge = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(judge)
+    (tmp_path / "check.md").write_text("| ok | a run | a condition | 0.5 |\n" * 4000)
+    (tmp_path / "summary.md").write_text("the verdict\n")
+    (tmp_path / "audit.md").write_text("a finding\n" * 9000)
+    found = judge.Judgement(tmp_path)
+    found.codes.append(3)
+    text = judge.comment(found, "Runs")
+    assert len(text) < 65_536
+    assert "the verdict" in text
+    assert "a finding" in text
+    assert text.count("The rest is in the files") == 2
+    assert text.count("<details>") == text.count("</details>") == 1
+
+
 def test_no_step_holds_an_expression() -> None:
     """What others wrote would become part of the command."""
     assert [name for name, step in STEPS.items() if "${{" in step["run"]] == []
@@ -201,6 +222,18 @@ def test_a_refused_comment_is_one_line_and_fails_nothing(
 def test_an_unreachable_api_is_one_line(job: Job) -> None:
     job.environment["GITHUB_API_URL"] = "http://127.0.0.1:9"
     assert "Connection refused" in job.comment()
+
+
+@pytest.mark.parametrize("event", ["{broken 100%", '{"pull_request": 7}', "[1]", "", None])
+def test_an_event_that_cannot_be_read_is_one_line(job: Job, event: str | None) -> None:
+    place = Path(job.environment["GITHUB_EVENT_PATH"])
+    if event is None:
+        place.unlink()
+    else:
+        place.write_text(event)
+    line = job.comment()
+    assert line.startswith("::warning::no comment: the event cannot be read (")
+    assert "100%" not in line.replace("%25", "")
 
 
 @pytest.mark.parametrize(
@@ -258,6 +291,9 @@ def test_runs_are_audited_and_what_cannot_be_read_is_said(job: Job, offline_root
     assert "could not be judged" in said
     assert "- `goemo-report compare`: " in said
     assert "<b>" not in said
+    job.step("Judge", runs="gone.csv", audit="maybe")
+    assert job.step("Result").returncode == 2
+    assert "the input `audit` is maybe. Give one of" in (job.folder / "summary.md").read_text()
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ def command(run: str | None, only: tuple[str, ...], root: Path, asked: dict[str,
 
     ARTIFACT:VERSION is one artifact by itself, as name:v3, name:best or
     entity/project/name:latest. Without either, the runs that the conditions choose: each gets a
-    directory of its own in DIR. Files that are already there and right are kept. A file
+    directory of its own in DIR. Files that are already there and right are kept, and so is what
+    another run has under the same name: the run's id is added then. A file
     goemo-artifact.json in each directory says which run, artifact and version it holds. When
     something cannot be had the rest is still downloaded, and the exit code is 1.
     """

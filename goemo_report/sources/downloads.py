@@ -125,7 +125,8 @@ def download(
     root: Path = Path("artifacts"),
     progress: Progress = silent,
 ) -> Downloads:
-    """Bring the newest version of a run's artifacts to `root/<artifact name>/`.
+    """Bring the newest version of a run's artifacts to `root/<artifact name>/`, or where that holds
+    an artifact of another run to `root/<artifact name>-<run id>/`.
 
     Without roles every artifact that the run logged. Predictions that it kept as plain files
     go to `root/run-<run id>-<role>/`, at their own paths. A file that is there with the right
@@ -165,7 +166,7 @@ def download_artifact(
     progress: Progress = silent,
 ) -> Downloads:
     """Bring one version of an artifact to `root/<artifact name>/`, as `download` does."""
-    return _download(source, run, [artifact], (), root, progress)
+    return _download(source, run, [artifact], (), root, progress, by_name=True)
 
 
 def _download(
@@ -175,9 +176,14 @@ def _download(
     missing: tuple[Role, ...],
     root: Path,
     progress: Progress,
+    *,
+    by_name: bool = False,
 ) -> Downloads:
     manifests = list(zip(chosen, source.manifests(chosen), strict=True))
-    targets = [_prepare(*place, root) for place in _places(run, manifests)]
+    targets = [
+        _prepare(one, files, root, one.name if by_name else _own_name(run, one, root))
+        for one, files in _places(run, manifests)
+    ]
     wanted = [(target, item) for target in targets for item in target.wanted]
     if wanted:
         root.mkdir(parents=True, exist_ok=True)  # where it cannot be, nothing need be fetched
@@ -232,10 +238,21 @@ def _places(
     return list(places.values())
 
 
-def _prepare(artifact: ArtifactRef, files: list[_Logged], root: Path) -> Download:
+def _own_name(run: RunRecord, artifact: ArtifactRef, root: Path) -> str:
+    """Name of an artifact's directory, with the run's id where another run's has that name: not all
+    trackers have the run in the names of artifacts."""
+    try:
+        found = json.loads((root / artifact.name / DESCRIPTION).read_text(encoding="utf-8"))
+        other = found["run"]["id"] != run.id
+    except (OSError, ValueError, KeyError, TypeError):
+        other = False
+    return f"{artifact.name}-{run.id}" if other else artifact.name
+
+
+def _prepare(artifact: ArtifactRef, files: list[_Logged], root: Path, name: str) -> Download:
     """Sort the files of an artifact into wanted, kept and refused."""
-    target = Download(artifact, files, root / artifact.name)
-    refusal = _refuse_component(artifact.name)
+    target = Download(artifact, files, root / name)
+    refusal = _refuse_component(name)
     for item in files:
         path = item[1].path
         reason = f"artifact name {refusal}" if refusal else refuse_path(path)
