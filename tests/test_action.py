@@ -136,7 +136,7 @@ class Job:
         return subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
             cwd=self.folder, env=self.environment | filled,
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
     def comment(self, text: str = "the report", **inputs: str) -> str:
