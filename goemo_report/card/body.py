@@ -38,6 +38,10 @@ EVALUATION_NOTE: Final = (
     "over all text and {noun} pairs, macro averages over {nouns}. A ratio with an empty "
     "denominator counts as 0."
 )
+TUNED_NOTE: Final = (
+    "At tuned thresholds the interval of macro F1 holds the choice of the thresholds as well; the "
+    "others take them as given."
+)
 THRESHOLD_CODE: Final = """\
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -100,6 +104,8 @@ def _body(card: Card) -> Iterator[str]:
     yield "## Training configuration" if card.is_trained else "## Configuration"
     yield _mapping("configuration", _configuration(card))
     yield "## Results"
+    if card.tuned is not None:
+        note += f" {TUNED_NOTE}"
     yield f"On {plural(card.scores.rows, 'text')} of the {_split_name(card)}. {note}"
     yield _table(_overall(card))
     yield f"### Per {noun}"

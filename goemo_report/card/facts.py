@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.card.replicate import base_model, by_goemo_train
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.wording import plural
@@ -158,10 +159,13 @@ class Card:
 
     @cached_property
     def tuned_bounds(self) -> MetricIntervals | None:
-        """95% intervals at the tuned thresholds."""
+        """95% intervals at the tuned thresholds, which are taken as given; that of macro F1 is the
+        report's, which holds their choice as well."""
         if self.choice is None:
             return None
-        return analyse(self.predictions, self.choice.predicted(self.predictions)).intervals
+        one, run = RunStatistics([self.result], self.split, self.result, {}), self.result
+        found = analyse(self.predictions, self.choice.predicted(self.predictions)).intervals
+        return {**found, "macro_f1": one.tuned_intervals.get(run.id, found["macro_f1"])}
 
 
 # --- What the numbers say against a model ---------------------------------------------

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # it is public
 
+import goemo_report as gr
 from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card, limitations
 from goemo_report.cli import goemo_report
@@ -102,6 +103,16 @@ def test_the_body_has_every_emotion_its_interval_and_its_threshold(result: RunRe
     assert all(f'"{emotion}": ' in code[1] for emotion in EMOTIONS)
     assert "goemo-train --model FacebookAI/roberta-large" in text
     assert "@inproceedings{demszky" in text
+
+
+def test_the_interval_at_tuned_thresholds_is_that_of_the_report(
+    result: RunResult, offline_root: Path
+) -> None:
+    found = gr.compare(gr.runs("robertalarges1", wandb_dir=offline_root)).comparison.runs[0]
+    bounds, text = Card(result).tuned_bounds, parsed(Card(result)).text
+    assert bounds is not None
+    assert bounds["macro_f1"] == found.tuned_interval
+    assert "holds the choice of the thresholds" in text
 
 
 def test_limitations_follow_from_the_numbers(result: RunResult) -> None:
