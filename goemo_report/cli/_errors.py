@@ -79,12 +79,13 @@ def report(error: BaseException, *, debug: bool) -> int:
     return FAILED
 
 
-def report_usage(error: click.UsageError, group: click.Context) -> int:
-    """Say on standard error what was typed wrongly, and where help is; gives the exit code."""
+def report_usage(error: click.UsageError, group: click.Context, remedy: str = "") -> int:
+    """Say on standard error what was typed wrongly, the remedy and where help is; gives the exit
+    code."""
     at = (error.ctx or group).command_path
     if error.ctx in {None, group} and group.invoked_subcommand:
         at = f"{group.command_path} {group.invoked_subcommand}"
-    what = shortened(error.format_message(), _LONGEST)
+    what = sentences(shortened(error.format_message(), _LONGEST), remedy)
     _say(f"{_ERROR} {one_line(sentences(what, f'See `{at} --help`'))}")
     return error.exit_code
 

@@ -167,7 +167,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             ctx.exit(_errors.report_usage(error, ctx))
         except ArgumentError as error:
-            ctx.exit(_errors.report_usage(click.UsageError(str(error)), ctx))
+            ctx.exit(_errors.report_usage(click.UsageError(error.what), ctx, error.remedy))
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - nothing gets past here
