@@ -39,7 +39,7 @@ def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
     ):
         if rows := np.flatnonzero(odd).tolist():
             first = listed([f"{row + 1:,}" for row in rows], 5)
-            yield f"{plural(len(rows), 'row')} with {what}: {first} (below the header)"
+            yield f"{plural(len(rows), 'row')} with {what}: {first} (the first text is row 1)"
     lacking = [label for label in GOEMOTIONS.labels if label not in predictions.labels]
     more = [label for label in predictions.labels if label not in GOEMOTIONS.labels]
     if predictions.label_set.data is None and len(lacking) + len(more) <= _NEARLY:

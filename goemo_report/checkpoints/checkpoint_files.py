@@ -73,7 +73,13 @@ def fetched(source: RunSource, run: RunRecord, progress: Progress = silent) -> I
     Raises NotFoundError where the run logged none, DataError where it is not whole, and
     ChangedFileError where its files are not those that were logged.
     """
-    artifact = newest(run, source.artifacts([run]).get(run.id, ()), "checkpoint")
+    logged = source.artifacts([run]).get(run.id, ())
+    artifact = newest(run, logged, "checkpoint")
+    if artifact is None and any(one.kind == "file" for one in logged):
+        raise NotFoundError(
+            f"{run.name} is predictions alone, without a checkpoint",
+            "Name the run that they are of",
+        )
     if artifact is None:
         raise NotFoundError(
             f"run {run.name} logged no checkpoint", "`goemo-report show RUN` lists what it logged"

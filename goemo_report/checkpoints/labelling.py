@@ -72,11 +72,11 @@ class Labelling(Told):
             yield text
             emotions = self.emotions(row)
             for name, probability, threshold in emotions:
-                yield f"  {name:<15} {probability:.3f}  (threshold {threshold:.3f})"
+                yield f"  {name:<15} {probability:.3f}  (threshold {_cut(threshold)})"
             if not emotions:
                 best = int(self.probabilities[row].argmax())
                 found = f"{labels[best]}: {self.probabilities[row, best]:.3f}"
-                yield f"  none            nearest {found} (threshold {thresholds[best]:.3f})"
+                yield f"  none            nearest {found} (threshold {_cut(thresholds[best])})"
 
     def document(self) -> dict[str, Any]:
         """What `predict --format json` prints."""
@@ -105,6 +105,11 @@ class Labelling(Told):
                 for row, text in enumerate(self.texts)
             ],
         }
+
+
+def _cut(threshold: float) -> str:
+    """A threshold with three decimals, one that would show as 0.000 with two digits."""
+    return f"{threshold:.3f}" if threshold >= 0.0005 or threshold == 0 else f"{threshold:.2g}"
 
 
 def choose(predictions: Predictions, protocol: Protocol) -> Choice:

@@ -116,9 +116,23 @@ def user_path(text: str | Path, *, real: bool = False) -> Path:
 
 
 def named_path(argument: str) -> tuple[str, str]:
-    """The name and the path of `NAME=PATH`; an empty name for a path alone."""
+    """The name and the path of `NAME=PATH`; an empty name for a path alone.
+
+    A name with a slash, such as `roberta/large`, is one where no path of that name is.
+    """
     name, equals, path = argument.partition("=")
-    return (name, path) if equals and name and "/" not in name else ("", argument)
+    if not equals or not name:
+        return "", argument
+    if "/" in name and ("://" in name or _exists(argument) or not _exists(path)):
+        return "", argument
+    return name, path
+
+
+def _exists(text: str) -> bool:
+    try:
+        return user_path(text).exists()
+    except (OSError, ValueError):  # too long for a path, a null byte
+        return False
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

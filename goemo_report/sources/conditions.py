@@ -44,6 +44,8 @@ _ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
 }
+_METRIC: Final = re.compile("auc|(macro|micro|weighted|samples|f1|precision|recall|support)_.+")
+"""How the guide's metrics are called after their split."""
 _MONGO: Final = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -69,7 +71,10 @@ class Key:
         import difflib
 
         close = difflib.get_close_matches(text, [*RUN_FIELDS, "config", "summary"], n=1)
-        guess = close[0] if close else f"summary.{text}" if "/" in text else f"config.{text}"
+        logged = f"summary.{text}" if "/" in text else f"config.{text}"
+        if _METRIC.fullmatch(text):
+            logged = f"summary.test/{text}"
+        guess = close[0] if close else logged
         raise ArgumentError(f"there is no key {shown(text)}: did you mean {guess}?", _KEYS)
 
     def __str__(self) -> str:

@@ -78,6 +78,11 @@ def _files(path: Path) -> dict[Role, Path]:
     return {_STEMS.get(stem(path.name), "test-predictions"): path} if path.exists() else {}
 
 
+def tables_in(directory: Path) -> list[Path]:
+    """The files of a directory that may hold predictions, by their endings, in order."""
+    return sorted(one for one in directory.iterdir() if has_table_ending(one.name))
+
+
 def _name(path: Path) -> str:
     """What to call the run: the file's own name, or that of its directory where it says nothing."""
     if path.is_dir() or stem(path.name) in _STEMS:
@@ -113,7 +118,7 @@ class FileSource(RunSource):
                 type=ARTIFACTS[role].type,
                 version=None,
                 digest="",
-                size=0,
+                size=file.stat().st_size,
                 role=role,
                 run_id=self._run.id,
                 kind="file",

@@ -12,7 +12,7 @@ from typing import Final
 from goemo_report.errors import ArgumentError, GoemoError, NotFoundError, SettingsError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
-from goemo_report.formats.wording import listed
+from goemo_report.formats.wording import listed, plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import JoinedSource, RunSource, readable
@@ -288,6 +288,12 @@ def _about_paths(
                 f"Give {argument('wandb_dir', text)} to read them all, or name one by its directory"
             )
             return NotFoundError(f"{text} is a directory that holds {count} runs, not one", remedy)
+        if path.is_dir() and online and (held := files.tables_in(path)):
+            return NotFoundError(
+                f"{text} is a directory of {plural(len(held), 'table')}, none of them called "
+                "test_predictions.* or val_predictions.*",
+                f"Name the files: {listed([str(one) for one in held], 2)}",
+            )
         if path.is_dir() and online:
             return NotFoundError(
                 f"there is no run log in the directory {text}, and no test_predictions.* or "

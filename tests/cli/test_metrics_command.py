@@ -190,9 +190,9 @@ def test_damaged_rows_are_named(predictions: Path) -> None:
     true, predicted = rows[0].index("true_labels"), rows[0].index("pred_labels")
     rows[1][0], rows[2][true], rows[4][predicted] = "", "", "grief"
     said = notes(rows)
-    assert "note: 1 row with no true label: 2 (below the header)" in said
-    assert "note: 1 row with no text: 1 (below the header)" in said
-    assert "note: 1 row with pred_labels that contradict it: 4 (below the header)" in said
+    assert "note: 1 row with no true label: 2 (the first text is row 1)" in said
+    assert "note: 1 row with no text: 1 (the first text is row 1)" in said
+    assert "note: 1 row with pred_labels that contradict it: 4 (the first text is row 1)" in said
 
 
 @pytest.mark.parametrize("given", [["--wandb-dir", ""], ["--entity="], ["-o", ""]])

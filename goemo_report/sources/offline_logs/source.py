@@ -76,7 +76,8 @@ class LogSource(RunSource):
     @property
     def description(self) -> str:
         """The directory, as it was given."""
-        return f"offline runs below {self._given}"
+        where = "this directory" if str(self._given) in {"", "."} else self._given
+        return f"offline runs below {where}"
 
     def list_runs(self, query: RunQuery) -> Listing:
         """Runs that match, ordered by start, then id. Damaged ones are left out, and say so.
