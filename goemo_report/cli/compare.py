@@ -231,6 +231,8 @@ def command(
     )
     note_all((*chosen.notes, *comparison.notes))
     note_skipped(comparison.skipped)
+    if len(set(runs)) < len(runs):
+        note("note: a RUN that is given twice counts once")
     if summary is not None:
         write(render_summary(report), summary)
     if export_thresholds is not None:
@@ -241,6 +243,8 @@ def command(
         written = write_all(documents, reports)
         if sys.stdout.isatty():
             _tell(comparison)
+        elif not sections and table is None:
+            note(comparison.verdict)
     if published:
         _publish(comparison, stem, sections, line, asked, native=published == "report")
     if open_report and not to_stdout:
@@ -265,7 +269,10 @@ def _tell(comparison: gr.ComparisonResult) -> None:
 
 def _default_name(asked: Mapping[str, Any], runs: Sequence[str]) -> str:
     """A file name from the tags or the runs compared, safe on every system."""
-    words = (*asked["tag"], *asked["any_tag"]) or tuple(runs[:2])
+    first, rest = tuple(runs[:1]), tuple(runs[1:])
+    if len(rest) > 1:
+        rest = (f"and-{len(rest)}-more",)
+    words = (*asked["tag"], *asked["any_tag"]) or first + rest
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(words)).strip("-.")[:80]
     return slug or "comparison"
 

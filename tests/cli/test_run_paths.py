@@ -63,6 +63,30 @@ def test_a_directory_without_runs_is_called_so(tmp_path: Path) -> None:
     assert "there is no run log in the directory a/b" in invoke("show", "a/b").stderr
 
 
+def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
+    rows = "text,true_a,true_b,prob_a,prob_b\nx,1,0,0.9,0.2\ny,0,1,0.4,0.7\n"
+    Path("held").mkdir()
+    files = [Path("held") / f"{name}.csv" for name in "abc"]
+    for file in files:
+        file.write_text(rows, "utf-8")
+    result = invoke("compare", "held")
+    assert result.exit_code == 1
+    assert "held is a directory of 3 tables" in result.stderr
+    assert "Name the files: held/a.csv, held/b.csv and 1 more" in result.stderr
+    assert "reports/a-and-2-more.md\n" in invoke("compare", *files, "--format", "md").stdout
+    result = invoke("compare", "team/large=held/a.csv", *files[1:2] * 2, "--format", "md")
+    assert result.stdout == "reports/team-large-b.md\n"
+    assert "note: a RUN that is given twice counts once" in result.stderr
+    assert "team/large" in result.stderr.splitlines()[-1]  # the verdict
+    shown = invoke("show", files[0]).stdout
+    assert f"{len(rows)} B" in shown
+    assert "a is predictions alone, without a checkpoint" in invoke("verify", files[0]).stderr
+    result = invoke("compare", *files, "--table", "none")
+    assert result.exit_code == 2
+    assert all(name in result.stderr for name in ("summary-recipes", "errors-", "files-read"))
+    assert "\u2026" not in result.stderr
+
+
 def test_remedies_keep_the_directory(offline_root: Path) -> None:
     result = invoke("show", "zzzzzz", "--wandb-dir", offline_root)
     assert f"`goemo-report runs --wandb-dir {offline_root}`" in result.stderr
