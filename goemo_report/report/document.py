@@ -101,7 +101,7 @@ class Axis:
     """An axis: title, scale, fixed bounds and, for categories, their order."""
 
     title: str
-    scale: Literal["linear", "log", "category"] = "linear"
+    scale: Literal["linear", "category"] = "linear"
     low: float | None = None
     high: float | None = None
     categories: tuple[str, ...] = ()
@@ -129,15 +129,13 @@ class Series:
     notes: tuple[str, ...] = ()
     colour: int | None = None
     group: str = ""
-    hidden: bool = False
     hollow: bool | tuple[bool, ...] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Series on two axes, x across and y up. `horizontal` lays bars and dumbbells on their
-    side: y holds the categories, first on top, x the values and their intervals.
-    `connect` joins the points of all series at the same category (a dumbbell)."""
+    """Series on two axes, x across and y up. `horizontal` lays bars and points on their
+    side: y holds the categories, first on top, x the values and their intervals."""
 
     id: str
     title: str
@@ -148,7 +146,6 @@ class Plot:
     table: Table
     caption: str = ""
     horizontal: bool = False
-    connect: bool = False
     diagonal: bool = False
     shape: Literal["wide", "small", "square"] = "wide"
     """Small and square figures stand beside each other where there is room."""
@@ -173,8 +170,6 @@ class Heatmap:
     caption: str = ""
     scale: Literal["sequential", "diverging"] = "sequential"
     digits: int = 2
-    row_title: str = ""
-    column_title: str = ""
     bound: float | None = None
     """Where the scale ends; values beyond are drawn like it."""
     ends: tuple[str, str] = ("", "")
@@ -183,13 +178,6 @@ class Heatmap:
     """Cells (row, column) that rest on too little to be read."""
     dots: bool = False
     """Draw a dot for every cell that has a value, instead of a shade."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prose:
-    """Paragraphs of plain text."""
-
-    paragraphs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +190,6 @@ class Callout:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """A few named values, shown as a strip of figures or a definition list."""
-
-    id: str
-    items: tuple[tuple[str, Value | Cell, str], ...]
-    """(name, value, how it was made)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Code:
     """Text to copy as it is: a command line, a signature."""
 
@@ -218,7 +197,7 @@ class Code:
     language: str = "text"
 
 
-Block = Table | Plot | Heatmap | Prose | Callout | Facts | Code
+Block = Table | Plot | Heatmap | Callout | Code
 
 
 @dataclass(frozen=True, slots=True)

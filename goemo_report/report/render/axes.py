@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from goemo_report.report.document import Axis, Plot
@@ -15,12 +14,10 @@ def axis(one: Axis, plot: Plot) -> dict[str, Any]:
     """Title, scale, bounds and ticks of one axis of a plot."""
     result: dict[str, Any] = {"title": {"text": plotly_text(one.title, limit=80)}}
     if one.scale == "category":
-        result |= {"type": "category", "showgrid": plot.horizontal and plot.connect}
+        result |= {"type": "category", "showgrid": False}
         if one.categories:
             names = [plotly_text(name) for name in one.categories]
             result |= {"categoryorder": "array", "categoryarray": names}
-    elif one.scale == "log":
-        result |= {"type": "log", **_log_ticks(one, plot)}
     elif one.ticks:
         names = [plotly_text(name) for _, name in one.ticks]
         result |= {"tickvals": [at for at, _ in one.ticks], "ticktext": names}
@@ -29,10 +26,7 @@ def axis(one: Axis, plot: Plot) -> dict[str, Any]:
     else:
         result["exponentformat"] = "e"
     if one.scale != "category" and (one.low is not None or one.high is not None):
-        bounds = [one.low, one.high]
-        if one.scale == "log":
-            bounds = [math.log10(bound) if bound else None for bound in bounds]
-        result["range"] = bounds
+        result["range"] = [one.low, one.high]
     if one.percent:
         result["tickformat"] = ".0%"
     return result
@@ -46,21 +40,6 @@ def _integer_ticks(axis: Axis, plot: Plot) -> list[int]:
         return []
     step = -(-(whole[-1] - whole[0] + 1) // MAX_TICKS)
     return whole if len(whole) <= MAX_TICKS else list(range(whole[0], whole[-1] + 1, step))
-
-
-def _log_ticks(axis: Axis, plot: Plot) -> dict[str, Any]:
-    """Ticks at 1, 2 and 5 times the powers of ten that the values span."""
-    values = [
-        value
-        for series in plot.series
-        for value in (series.x if axis is plot.x else series.y)
-        if isinstance(value, (int, float)) and value > 0 and math.isfinite(value)
-    ]
-    if not values or max(values) > 1e6 * min(values):
-        return {}
-    low, high = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
-    ticks = [factor * 10.0**power for power in range(low, high + 1) for factor in (1, 2, 5)]
-    return {"tickvals": ticks, "ticktext": [f"{tick:,.15g}" for tick in ticks]}
 
 
 def diagonal(plot: Plot) -> dict[str, Any]:

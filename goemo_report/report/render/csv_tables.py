@@ -16,7 +16,6 @@ from goemo_report.formats.csv_table import to_csv
 from goemo_report.report.document import (
     Block,
     Cell,
-    Facts,
     Heatmap,
     Plot,
     Report,
@@ -41,7 +40,7 @@ def render_csv(report: Report) -> str:
         (section, block)
         for section in report.sections
         for block in section.blocks
-        if isinstance(block, (Table, Plot, Heatmap, Facts))
+        if isinstance(block, (Table, Plot, Heatmap))
     ]
     if len(found) == 1:
         return render_csv_block(found[0][1])
@@ -50,13 +49,11 @@ def render_csv(report: Report) -> str:
 
 
 def render_csv_block(block: Block) -> str:
-    """One table, or the table behind a figure. Raises SettingsError for prose."""
+    """One table, or the table behind a figure. Raises SettingsError for others."""
     if isinstance(block, (Plot, Heatmap)):
         block = block.table
     if isinstance(block, Table):
         return to_csv(_table(block))
-    if isinstance(block, Facts):
-        return to_csv(_facts(block))
     raise SettingsError(
         "only tables and figures can be written as CSV", "choose the format md, html or json"
     )
@@ -86,13 +83,9 @@ def wide_rows(table: Table, *, titled: bool = False) -> Iterator[Line]:
         yield [v for cell, width in zip(cells, widths, strict=True) for v in cell[:width]]
 
 
-def _long(section: Section, block: Table | Plot | Heatmap | Facts) -> Iterator[Line]:
+def _long(section: Section, block: Table | Plot | Heatmap) -> Iterator[Line]:
     """A line a value: where it stands, the value and its interval."""
     where = [section.id, block.id]
-    if isinstance(block, Facts):
-        for number, (name, value, _) in enumerate(block.items, 1):
-            yield [*where, "", number, name, "value", *_cell(as_cell(value))]
-        return
     table = block if isinstance(block, Table) else block.table
     for number, (group, row) in enumerate(zip(_groups(table), table.rows, strict=True), 1):
         cells = [_cell(as_cell(value)) for value in row]
@@ -105,12 +98,6 @@ def _groups(table: Table) -> list[Value]:
     """The title of each row's group, empty without one."""
     titles: list[Value] = [title for title, count in table.row_groups for _ in range(count)]
     return [*titles, *[""] * len(table.rows)][: len(table.rows)]
-
-
-def _facts(block: Facts) -> Iterator[Line]:
-    yield ["name", "value", "low", "high", "how"]
-    for name, value, how in block.items:
-        yield [name, *_cell(as_cell(value)), how]
 
 
 def _cell(cell: Cell) -> Line:

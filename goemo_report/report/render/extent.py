@@ -9,7 +9,6 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.document import (
     Block,
     Callout,
-    Facts,
     Heatmap,
     Plot,
     Report,
@@ -107,7 +106,7 @@ def _height(block: Block) -> int:
         return _ROW * rows + _CAPTION + _of_text(block.title, block.caption)
     if isinstance(block, Callout):
         return _of_text(block.text, *block.items) + 40
-    return 120 if isinstance(block, Facts) else 60
+    return 60
 
 
 def _of_text(*texts: str) -> int:

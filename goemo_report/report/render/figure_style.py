@@ -36,7 +36,7 @@ FIGURE_CSS: Final = (
     ".fig .l1{stroke:currentColor;fill:none;stroke-width:1;opacity:.5}.fig .w{stroke:currentColor;"
     "fill:none;stroke-width:1.5}.fig .p{fill:currentColor}.fig .o{fill:var(--paper);"
     "stroke:currentColor;stroke-width:1.5}.fig .b{fill:currentColor;opacity:.16}"
-    ".fig .h{stroke:var(--line);stroke-width:2;fill:none}.fig .z{fill:var(--paper)}"
+    ".fig .z{fill:var(--paper)}"
 )
 
 

@@ -52,8 +52,6 @@ def transposed(block: Heatmap) -> Heatmap:
         rows=block.columns,
         columns=block.rows,
         values=tuple(zip(*block.values, strict=True)),
-        row_title=block.column_title,
-        column_title=block.row_title,
         hatched=frozenset((column, row) for row, column in block.hatched),
     )
 
@@ -66,10 +64,8 @@ def symbol(colour: int | None) -> str:
 def _plot(plot: Plot) -> Figure:
     bars = any(series.style == "bars" for series in plot.series)
     traces: list[Trace] = []
-    if plot.connect:
-        traces.append(_connections(plot))
     for series in plot.series:
-        if series.style == "band" or (series.style == "line" and series.low and not plot.connect):
+        if series.style == "band" or (series.style == "line" and series.low):
             traces.append(_band(series))
         if series.style != "band":
             traces.append(_trace(series, plot))
@@ -105,7 +101,7 @@ def _trace(series: Series, plot: Plot) -> Trace:
     if series.style == "bars":
         trace["orientation"] = "h" if plot.horizontal else "v"
         trace["marker"] = {"pattern": {"shape": _pattern(colour, len(plot.series))}}
-    elif series.style in {"points", "ticks"} or plot.connect:
+    elif series.style in {"points", "ticks"}:
         trace["mode"] = "markers"
         trace["marker"] = {"symbol": _symbols(series), "size": 8}
         trace["cliponaxis"] = False
@@ -120,8 +116,6 @@ def _trace(series: Series, plot: Plot) -> Trace:
         trace["error_x" if plot.horizontal else "error_y"] = _errors(series, plot)
     if series.notes:
         trace["hovertext"] = [plotly_text(note, limit=160) for note in series.notes]
-    if series.hidden:
-        trace["visible"] = "legendonly"
     if series.group:
         trace["legendgroup"] = plotly_text(series.group)
     return trace
@@ -194,31 +188,6 @@ def _band(series: Series) -> Trace:
     }
 
 
-def _connections(plot: Plot) -> Trace:
-    """Neutral bars that join what stands at the same category: the dumbbells' handles."""
-    spans: dict[Value, tuple[float, float]] = {}
-    for series in plot.series:
-        for category, value in zip(_along(series, plot), _measured(series, plot), strict=True):
-            if isinstance(value, (int, float)) and math.isfinite(value):
-                low, high = spans.get(category, (value, value))
-                spans[category] = (min(low, value), max(high, value))
-    along: list[Any] = []
-    across: list[Any] = []
-    for category, (low, high) in spans.items():
-        along += [_value(category), _value(category), None]
-        across += [_number(low), _number(high), None]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": across if plot.horizontal else along,
-        "y": along if plot.horizontal else across,
-        "line": {"width": 2},
-        "hoverinfo": "skip",
-        "showlegend": False,
-        "meta": {"colour": None, "handle": True},
-    }
-
-
 def _categories(plot: Plot) -> set[Value]:
     return {value for series in plot.series for value in _along(series, plot)}
 
@@ -262,13 +231,13 @@ def _heatmap(block: Heatmap) -> Figure:
         "xaxis": {
             "type": "category",
             "showgrid": False,
-            "title": {"text": plotly_text(block.column_title, limit=80)},
+            "title": {"text": ""},
             "side": "top" if len(block.rows) > 20 else "bottom",
         },
         "yaxis": {
             "type": "category",
             "showgrid": False,
-            "title": {"text": plotly_text(block.row_title, limit=80)},
+            "title": {"text": ""},
             "autorange": "reversed",
         },
         "showlegend": False,

@@ -20,11 +20,8 @@ from goemo_report.formats.text import visible
 from goemo_report.report.document import (
     Block,
     Callout,
-    Code,
-    Facts,
     Heatmap,
     Plot,
-    Prose,
     Report,
     Section,
     Table,
@@ -35,16 +32,11 @@ from goemo_report.report.render.extent import Extent, cut
 from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
 from goemo_report.report.render.figures import figure, transposed
 from goemo_report.report.render.numbers import (
-    MARKS,
-    as_cell,
-    fact_column,
-    show,
     show_date,
-    show_interval,
 )
 from goemo_report.report.render.page import page_sized
 from goemo_report.report.render.svg import SMALL, WIDE, svg
-from goemo_report.report.render.text import anchor, safe_link
+from goemo_report.report.render.text import anchor
 
 View = dict[str, Any]
 _FEW_ROWS: Final = 20  # of a heat map, which fit beside each other on a phone
@@ -151,13 +143,9 @@ class _Page:
             return self._table(block)
         if isinstance(block, (Plot, Heatmap)):
             return self._figure(block)
-        if isinstance(block, Facts):
-            return self._facts(block)
         if isinstance(block, Callout):
             return self.callout(block)
-        if isinstance(block, Code):
-            return {"kind": "code", "text": visible(block.text, lines=True)}
-        return {"kind": "prose", "paragraphs": _paragraphs(block)}
+        return {"kind": "code", "text": visible(block.text, lines=True)}
 
     def callout(self, block: Callout) -> View:
         """A callout with its items."""
@@ -217,35 +205,10 @@ class _Page:
         self.columns = max(self.columns, len(table.columns))
         return table_view(table, table_id)
 
-    def _facts(self, block: Facts) -> View:
-        items = []
-        for name, value, how in block.items:
-            cell = as_cell(value)
-            column = fact_column(cell.value)
-            sign, word = MARKS[cell.mark] if cell.mark else ("", "")
-            items.append(
-                {
-                    "name": visible(name),
-                    "value": visible(show(cell.value, column)),
-                    "interval": show_interval(cell, column),
-                    "link": safe_link(cell.link),
-                    "sign": sign,
-                    "mark": cell.mark,
-                    "word": word,
-                    "note": visible(cell.note),
-                    "how": visible(how),
-                }
-            )
-        return {"kind": "facts", "id": self._id(block.id), "items": items}
-
     def _id(self, wanted: str) -> str:
         name = anchor(wanted)
         self.ids[name] += 1
         return name if self.ids[name] == 1 else f"{name}-{self.ids[name]}"
-
-
-def _paragraphs(block: Prose) -> list[str]:
-    return [visible(paragraph) for paragraph in block.paragraphs]
 
 
 def _rows(blocks: Sequence[View]) -> Iterator[View]:

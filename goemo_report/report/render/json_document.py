@@ -16,10 +16,8 @@ from goemo_report.report.document import (
     Callout,
     Cell,
     Code,
-    Facts,
     Heatmap,
     Plot,
-    Prose,
     Report,
     Section,
     Series,
@@ -34,16 +32,15 @@ _KEYS: Final[dict[type, tuple[str, str]]] = {
     Section: ("", "id title chapter lead method blocks"),
     Callout: ("callout", "level text items"),
     Code: ("code", "language text"),
-    Prose: ("prose", "paragraphs"),
     Plot: (
         "plot",
-        "id title caption alt shape x y horizontal connect diagonal zero series table",
+        "id title caption alt shape x y horizontal diagonal zero series table",
     ),
     Axis: ("", "title scale low high categories percent ticks"),
-    Series: ("", "name group style colour hidden hollow x y low high notes"),
+    Series: ("", "name group style colour hollow x y low high notes"),
     Heatmap: (
         "heatmap",
-        "id title caption alt scale bound row_title column_title rows columns values hatched table",
+        "id title caption alt scale bound rows columns values hatched table",
     ),
 }
 """Kind and keys of what is written as it is."""
@@ -78,9 +75,6 @@ def _plain(value: Any) -> Any:
         return sorted(map(list, value))
     if isinstance(value, Table):
         return _table(value)
-    if isinstance(value, Facts):
-        items = [{"name": n, **_cell(as_cell(found)), "how": how} for n, found, how in value.items]
-        return {"kind": "facts", "id": value.id, "items": items}
     if type(value) not in _KEYS:
         return defined(value)
     kind, keys = _KEYS[type(value)]

@@ -16,12 +16,9 @@ from goemo_report.report.document import (
     Block,
     Callout,
     Cell,
-    Code,
     Column,
-    Facts,
     Heatmap,
     Plot,
-    Prose,
     Report,
     Row,
     Section,
@@ -33,9 +30,7 @@ from goemo_report.report.render.numbers import (
     MARKS,
     NUMERIC_KINDS,
     as_cell,
-    fact_column,
     show,
-    show_cell,
     show_date,
     show_interval,
 )
@@ -121,14 +116,10 @@ def _block(block: Block) -> str:
         return _figure(block)
     if isinstance(block, Table):
         return _table(block, block.title)
-    if isinstance(block, Facts):
-        return _facts(block)
     if isinstance(block, Callout):
         return _callout(block)
-    if isinstance(block, Code):
-        lines = " \\\\\n".join(_broken(line) for line in block.text.splitlines() or [""])
-        return f"\\begin{{flushleft}}\\ttfamily\n{lines}\n\\end{{flushleft}}\n"
-    return _prose(block)
+    lines = " \\\\\n".join(_broken(line) for line in block.text.splitlines() or [""])
+    return f"\\begin{{flushleft}}\\ttfamily\n{lines}\n\\end{{flushleft}}\n"
 
 
 def _callout(block: Callout) -> str:
@@ -139,19 +130,6 @@ def _callout(block: Callout) -> str:
     if block.level == "verdict":
         text = f"{{\\large {text}}}"
     return f"\\par\\medskip\\noindent {head}{text}\\par\n{items if lines else ''}"
-
-
-def _prose(block: Prose) -> str:
-    return "\n\n".join(_broken(paragraph) for paragraph in block.paragraphs) + "\n"
-
-
-def _facts(block: Facts) -> str:
-    columns = (Column("name", ""), Column("value", "Value"), Column("how", "How it was made"))
-    rows = tuple(
-        (name, show_cell(as_cell(value), fact_column(as_cell(value).value)), how)
-        for name, value, how in block.items
-    )
-    return _table(Table(block.id, "Key figures", columns, rows), "Key figures")
 
 
 # --- Figures and tables: boxes that keep with their caption --------------------------------

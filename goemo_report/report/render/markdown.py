@@ -21,10 +21,8 @@ from goemo_report.report.document import (
     Cell,
     Code,
     Column,
-    Facts,
     Heatmap,
     Plot,
-    Prose,
     Report,
     Section,
     Table,
@@ -35,7 +33,6 @@ from goemo_report.report.render.numbers import (
     MARKS,
     NUMERIC_KINDS,
     as_cell,
-    fact_column,
     show,
     show_date,
     show_interval,
@@ -110,15 +107,13 @@ def render_markdown_block(block: Block) -> str:
 def render_summary(report: Report) -> str:
     """A short form for `$GITHUB_STEP_SUMMARY` and comments on pull requests.
 
-    Title, statements and facts of the first section, the report's first open table, and
+    Title and statements of the first section, the report's first open table, and
     a line for every other warning.
     """
     parts = [f"## {markdown_text(report.title)}"]
     for block in report.sections[0].blocks if report.sections else ():
         if isinstance(block, Callout):
             parts += _Writer().block(_shortened(block))
-        elif isinstance(block, Facts):
-            parts += _Writer().block(block)
     table = next((one for one in _tables(report) if not (one.browse or one.collapsed)), None)
     if table is not None:
         parts += [f"**{markdown_text(table.title)}**", *_rows(table, SUMMARY_ROWS)]
@@ -207,13 +202,11 @@ class _Writer:
             return self._table(block, fold=fold)
         if isinstance(block, (Plot, Heatmap)):
             return self._figure(block, fold=fold)
-        if isinstance(block, Facts):
-            return [_facts(block, self.targets)]
         if isinstance(block, Callout):
             lines = [f"[!{_ALERTS[block.level]}]", markdown_text(block.text)]
             lines += ["", *_items(block).splitlines()] if block.items else []
             return ["\n".join(f"> {line}".rstrip() for line in lines)]
-        return [_code(block)] if isinstance(block, Code) else _prose(block)
+        return [_code(block)]
 
     def _figure(self, block: Plot | Heatmap, *, fold: bool) -> list[str]:
         title = markdown_text(block.title)
@@ -254,10 +247,6 @@ def _items(block: Callout) -> str:
     return "\n".join(f"- {markdown_text(item)}" for item in block.items)
 
 
-def _prose(block: Prose) -> list[str]:
-    return [markdown_text(paragraph) for paragraph in block.paragraphs]
-
-
 def _code(block: Code) -> str:
     text = visible(block.text, lines=True)
     fence = "```"
@@ -268,16 +257,6 @@ def _code(block: Code) -> str:
 
 def _fold(title: str, text: str) -> str:
     return f"<details><summary>{github_html(title)}</summary>\n\n{text}\n\n</details>"
-
-
-def _facts(block: Facts, targets: frozenset[str]) -> str:
-    lines = ["| | | |", "| --- | ---: | --- |"]
-    for name, value, how in block.items:
-        cell = as_cell(value)
-        shown = _cell(cell, fact_column(cell.value), {}, targets)
-        told = ". ".join(part for part in (cell.note.rstrip("."), how) if part)
-        lines.append(f"| {markdown_text(name)} | {shown} | {markdown_text(told)} |")
-    return "\n".join(lines)
 
 
 def _rows(table: Table, limit: int | None, targets: frozenset[str] = frozenset()) -> list[str]:

@@ -39,13 +39,6 @@ def defined(value: Value) -> Value:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def fact_column(value: Value) -> Column:
-    """The column that a value without one is shown in: integers, three decimals, text."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return Column("value", "Value")
-    return Column("value", "Value", "integer" if isinstance(value, int) else "number")
-
-
 def show(value: Value, column: Column) -> str:
     """A value in its column's kind, e.g. `0.512`, `+0.010`, `51.2 %`, `<0.001`, `3 min 20 s`.
 

@@ -26,7 +26,6 @@ class Scale:
     end: float
     low: float
     high: float
-    log: bool = False
     categories: tuple[str, ...] = ()
     ticks: tuple[tuple[float, str], ...] = ()
 
@@ -56,8 +55,6 @@ class Scale:
             return float(value) if isinstance(value, int | float) else None
         if not isinstance(value, int | float) or not math.isfinite(value):
             return None
-        if self.log:
-            return math.log10(value) if value > 0 else None
         return float(value)
 
 
@@ -66,9 +63,8 @@ def scale(axis: dict[str, Any], values: Iterable[Any], start: float, end: float)
     found = list(values)
     if axis.get("type") == "category":
         return _categories(axis, found, start, end)
-    log = axis.get("type") == "log"
-    low, high = _bounds(axis, found, log=log)
-    return Scale(start, end, low, high, log, ticks=tuple(_ticks(axis, low, high, log=log)))
+    low, high = _bounds(axis, found)
+    return Scale(start, end, low, high, ticks=tuple(_ticks(axis, low, high)))
 
 
 def _categories(axis: dict[str, Any], values: Sequence[Any], start: float, end: float) -> Scale:
@@ -81,10 +77,8 @@ def _categories(axis: dict[str, Any], values: Sequence[Any], start: float, end: 
     return Scale(start, end, low, high, categories=names, ticks=ticks)
 
 
-def _bounds(axis: dict[str, Any], values: Sequence[Any], *, log: bool) -> tuple[float, float]:
+def _bounds(axis: dict[str, Any], values: Sequence[Any]) -> tuple[float, float]:
     numbers = [v for v in values if isinstance(v, int | float) and math.isfinite(v)]
-    if log:
-        numbers = [math.log10(v) for v in numbers if v > 0]
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     pad = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     given = axis.get("range") or (None, None)
@@ -94,18 +88,13 @@ def _bounds(axis: dict[str, Any], values: Sequence[Any], *, log: bool) -> tuple[
     )
 
 
-def _ticks(
-    axis: dict[str, Any], low: float, high: float, *, log: bool
-) -> Iterable[tuple[float, str]]:
+def _ticks(axis: dict[str, Any], low: float, high: float) -> Iterable[tuple[float, str]]:
     first, last = sorted((low, high))
     values = axis.get("tickvals")
-    if values is None and log:
-        values = [10.0**power for power in range(math.ceil(first), math.floor(last) + 1)]
     if values is not None:
         texts = axis.get("ticktext") or [f"{value:,.6g}" for value in values]
         for value, text in zip(values, texts, strict=True):
-            at = math.log10(value) if log else value
-            if first - 1e-9 <= at <= last + 1e-9:
+            if first - 1e-9 <= value <= last + 1e-9:
                 yield float(value), plain(text)
         return
     step = _round_step(last - first)

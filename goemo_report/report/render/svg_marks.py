@@ -72,7 +72,7 @@ def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
     meta = trace.get("meta") or {}
     if "lines" in trace["mode"]:
         stepped = trace["line"].get("shape") == "hv"
-        name = "h" if meta.get("handle") else "l1" if meta.get("thin") else "l"
+        name = "l1" if meta.get("thin") else "l"
         if path := path_through(points, stepped=stepped):
             yield f'<path class="{name}"{dashes(trace)} d="{path}"/>'
     if "markers" not in trace["mode"]:

@@ -132,7 +132,6 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
         values=tuple(tuple(f1_of[run]) for run in shown),
         table=table,
         caption=f"{labels.nouns.capitalize()}{names} by F1.{some}",
-        column_title="",
     )
 
 

@@ -9,7 +9,6 @@ from goemo_report.report.document import Cell, Column, ColumnKind, Value
 from goemo_report.report.render.numbers import (
     MISSING,
     NUMERIC_KINDS,
-    fact_column,
     show,
     show_cell,
     show_date,
@@ -73,13 +72,6 @@ def test_dates_are_utc() -> None:
     assert show(datetime(2026, 3, 14, tzinfo=UTC), Column("a", "A", "date")).startswith(
         "2026-03-14"
     )
-
-
-def test_facts_choose_a_kind_by_type() -> None:
-    assert show(5427, fact_column(5427)) == "5,427"
-    assert show(0.4321, fact_column(0.4321)) == "0.432"
-    assert show("joy", fact_column("joy")) == "joy"
-    assert show(True, fact_column(True)) == "yes"
 
 
 @given(
