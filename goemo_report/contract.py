@@ -20,6 +20,13 @@ DEFAULT_THRESHOLD: Final = 0.5
 Split = Literal["val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("val", "test")
 
+SPLIT_NAMES: Final = {
+    "train": ("train", "training"),
+    "val": ("validation", "val", "dev", "valid"),
+    "test": ("test",),
+}
+"""What files, or folders of files, of a split may be called."""
+
 PHASE_TAGS: Final[tuple[str, ...]] = ("training", "evaluation", "ablation")
 STATUS_TAGS: Final[tuple[str, ...]] = ("baseline", "experimental", "final")
 
@@ -134,11 +141,8 @@ MACRO_AUC_METRICS: Final[tuple[Key, ...]] = (
 )
 
 PER_CLASS_STATISTICS: Final[dict[str, type]] = {
-    "f1": float,
-    "precision": float,
-    "recall": float,
-    "support": int,
-}
+    "f1": float, "precision": float, "recall": float, "support": int,
+}  # fmt: skip
 
 
 def per_class_metric(statistic: str, emotion: str, split: Split = "test") -> str:
@@ -220,41 +224,33 @@ def prediction_columns(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 ARTIFACTS: Final[dict[Role, ArtifactKind]] = {
     "checkpoint": ArtifactKind(
-        role="checkpoint",
-        type="model",
-        description="Best checkpoint by validation micro AUC",
+        *("checkpoint", "model", "Best checkpoint by validation micro AUC"),
         contents=(
-            "config.json",
-            "pytorch_model.bin",
-            "tokenizer_config.json",
-            ("vocab.txt", "merges.txt"),
-            "special_tokens_map.json",
+            *("config.json", "pytorch_model.bin", "tokenizer_config.json"),
+            *(("vocab.txt", "merges.txt"), "special_tokens_map.json"),
         ),
         metadata=CHECKPOINT_METADATA,
     ),
     "val-predictions": ArtifactKind(
-        role="val-predictions",
-        type="dataset",
-        description="Validation predictions with probabilities",
-        contents=("val_predictions.csv",),
-        columns=PREDICTION_COLUMNS,
+        *("val-predictions", "dataset", "Validation predictions with probabilities"),
+        *(("val_predictions.csv",), PREDICTION_COLUMNS),
     ),
     "test-predictions": ArtifactKind(
-        role="test-predictions",
-        type="dataset",
-        description="Test predictions with probabilities",
-        contents=("test_predictions.csv",),
-        columns=PREDICTION_COLUMNS,
+        *("test-predictions", "dataset", "Test predictions with probabilities"),
+        *(("test_predictions.csv",), PREDICTION_COLUMNS),
     ),
     "per-class-metrics": ArtifactKind(
-        role="per-class-metrics",
-        type="dataset",
-        description="Per-class metrics on the test split",
-        contents=("per_class_metrics.csv",),
-        columns=PER_CLASS_COLUMNS,
+        *("per-class-metrics", "dataset", "Per-class metrics on the test split"),
+        *(("per_class_metrics.csv",), PER_CLASS_COLUMNS),
     ),
 }
 ROLES: Final[tuple[Role, ...]] = tuple(ARTIFACTS)
+FILE_STEMS: Final[dict[str, Role]] = {
+    str(kind.contents[0]).removesuffix(".csv"): role
+    for role, kind in ARTIFACTS.items()
+    if kind.type == "dataset"
+}
+"""What the names of the guide's tables are without their ending, and their roles."""
 
 
 def artifact_role(name: str, run_id: str | None = None) -> Role | None:

@@ -83,8 +83,7 @@ class Pushed(Told):
         """All of it as one JSON value."""
         names = ("repo", "private", "dry_run", "url", "commit")
         return {
-            "schema_version": SCHEMA_VERSION,
-            "run": {"id": self.run.id, "name": self.run.name},
+            **self.about(),
             **{name: getattr(self, name) for name in names},
             "files": [{"path": path, "size": count} for path, count in self.files],
             "removed": list(self.removed),

@@ -102,14 +102,6 @@ class SourceChoice:
         return Path(self.where) if self.kind == "offline" else None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where runs are read from."""
-
-    source: SourceChoice = field(default_factory=SourceChoice)
-    file: ProjectFile = field(default_factory=ProjectFile)
-
-
 def load_settings(
     *,
     entity: str | None = None,
@@ -118,7 +110,7 @@ def load_settings(
     source: str | None = None,
     environ: Mapping[str, str],
     directory: Path,
-) -> Settings:
+) -> SourceChoice:
     """Settle every source setting, as seen from a working directory.
 
     None and empty variables count as not set; `source` is KIND or KIND:WHERE, and only W&B's own
@@ -141,7 +133,7 @@ def load_settings(
     if kind in _OF_WANDB:
         entity = entity or environ.get("WANDB_ENTITY") or file.values.get("entity")
         project = project or environ.get("WANDB_PROJECT") or file.values.get("project")
-    return Settings(SourceChoice(entity, project, kind, where), file)
+    return SourceChoice(entity, project, kind, where)
 
 
 def _settled(environ: Mapping[str, str], file: ProjectFile, directory: Path) -> tuple[str, str]:
@@ -241,10 +233,7 @@ _KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
         lambda v: isinstance(v, list) and bool(v) and all(map(_is_text, v)),
         "must be a list of strings that is not empty",
     ),
-    "integer": (
-        lambda v: isinstance(v, int) and not isinstance(v, bool),
-        "must be a whole number",
-    ),
+    "integer": (lambda v: type(v) is int, "must be a whole number"),
     "boolean": (lambda v: isinstance(v, bool), "must be true or false"),
     "reasons": (
         lambda v: isinstance(v, dict) and all(map(_is_text, v.values())),

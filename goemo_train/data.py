@@ -19,10 +19,10 @@ import numpy.typing as npt
 import tokenizers
 import torch
 
-from goemo_report.contract import DATASET_NAME
+from goemo_report.contract import DATASET_NAME, SPLIT_NAMES
 from goemo_report.corpora import demo
 from goemo_report.corpora.corpus import Corpus, Split, corpus_of
-from goemo_report.corpora.directory import SPLIT_NAMES, Found, LabelledTexts, read_directory
+from goemo_report.corpora.directory import Found, LabelledTexts, read_directory
 from goemo_report.corpora.tables import LABEL_COLUMNS, TEXT_COLUMNS, Columns
 from goemo_report.errors import DataError
 from goemo_report.labels import GOEMOTIONS, LabelSet, known_set

@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SettingsError
-from goemo_report.settings import FILE_KEYS, Settings, SourceChoice, creation_time, load_settings
+from goemo_report.settings import (
+    FILE_KEYS,
+    SourceChoice,
+    creation_time,
+    load_settings,
+    read_project_file,
+)
 
 
-def settled(directory: Path, environ: dict[str, str] | None = None, **flags: str) -> Settings:
+def settled(directory: Path, environ: dict[str, str] | None = None, **flags: str) -> SourceChoice:
     wandb_dir = flags.pop("wandb_dir", None)
     return load_settings(
         **flags,
@@ -27,60 +33,60 @@ def write_table(directory: Path, body: str) -> Path:
 
 def test_defaults_without_anything_set(tmp_path: Path) -> None:
     settings = settled(tmp_path)
-    assert settings.source == SourceChoice(entity=None, project=None)
+    assert settings == SourceChoice(entity=None, project=None)
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
-    assert settled(tmp_path).source.project is None
+    assert settled(tmp_path).project is None
     write_table(tmp_path, 'project = "from-file"\nentity = "file-team"')
-    assert settled(tmp_path).source.project == "from-file"
+    assert settled(tmp_path).project == "from-file"
     environ = {"WANDB_PROJECT": "from-env"}
-    assert settled(tmp_path, environ).source.project == "from-env"
+    assert settled(tmp_path, environ).project == "from-env"
     settings = settled(tmp_path, environ, project="from-flag")
-    assert settings.source.project == "from-flag"
-    assert settings.source.entity == "file-team"
+    assert settings.project == "from-flag"
+    assert settings.entity == "file-team"
 
 
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     write_table(tmp_path, 'entity = "team"')
-    assert settled(tmp_path, {"WANDB_ENTITY": "", "WANDB_PROJECT": ""}).source.entity == "team"
+    assert settled(tmp_path, {"WANDB_ENTITY": "", "WANDB_PROJECT": ""}).entity == "team"
 
 
 class TestOfflineDirectory:
     @pytest.mark.parametrize("mode", ["offline", "dryrun", "OFFLINE"])
     def test_offline_mode_reads_the_local_wandb_directory(self, tmp_path: Path, mode: str) -> None:
-        assert settled(tmp_path, {"WANDB_MODE": mode}).source.directory == Path("wandb")
+        assert settled(tmp_path, {"WANDB_MODE": mode}).directory == Path("wandb")
 
     def test_wandb_dir_is_the_parent_of_the_wandb_directory(self, tmp_path: Path) -> None:
         environ = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path / "logs")}
-        assert settled(tmp_path, environ).source.directory == tmp_path / "logs" / "wandb"
+        assert settled(tmp_path, environ).directory == tmp_path / "logs" / "wandb"
 
     def test_a_hidden_wandb_directory_is_preferred_as_wandb_does(self, tmp_path: Path) -> None:
         (tmp_path / ".wandb").mkdir()
-        assert settled(tmp_path, {"WANDB_MODE": "offline"}).source.directory == Path(".wandb")
+        assert settled(tmp_path, {"WANDB_MODE": "offline"}).directory == Path(".wandb")
         environ = {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path)}
-        assert settled(Path("/"), environ).source.directory == tmp_path / ".wandb"
+        assert settled(Path("/"), environ).directory == tmp_path / ".wandb"
 
     def test_wandb_dir_alone_does_not_mean_offline(self, tmp_path: Path) -> None:
-        assert settled(tmp_path, {"WANDB_DIR": str(tmp_path)}).source.directory is None
+        assert settled(tmp_path, {"WANDB_DIR": str(tmp_path)}).directory is None
 
     def test_the_flag_wins(self, tmp_path: Path) -> None:
         write_table(tmp_path, 'wandb-dir = "other"')
         environ = {"WANDB_MODE": "offline"}
-        assert settled(tmp_path, environ, wandb_dir="mine").source.directory == Path("mine")
+        assert settled(tmp_path, environ, wandb_dir="mine").directory == Path("mine")
 
     def test_online_mode_overrides_the_file(self, tmp_path: Path) -> None:
         write_table(tmp_path, 'wandb-dir = "logs"')
-        assert settled(tmp_path).source.directory == Path("logs")
-        assert settled(tmp_path, {"WANDB_MODE": "online"}).source.directory is None
+        assert settled(tmp_path).directory == Path("logs")
+        assert settled(tmp_path, {"WANDB_MODE": "online"}).directory is None
 
     def test_paths_of_the_file_are_relative_to_it(self, tmp_path: Path) -> None:
         write_table(tmp_path, 'wandb-dir = "logs"\nreports = "out"')
         below = tmp_path / "a" / "b"
         below.mkdir(parents=True)
         settings = settled(below)
-        assert settings.source.directory == tmp_path / "logs"
-        assert settings.file.values["reports"] == str(tmp_path / "out")
+        assert settings.directory == tmp_path / "logs"
+        assert read_project_file(below).values["reports"] == str(tmp_path / "out")
 
 
 class TestProjectFile:
@@ -88,17 +94,17 @@ class TestProjectFile:
         write_table(tmp_path, 'entity = "outer"')
         inner = tmp_path / "inner"
         inner.mkdir()
-        assert settled(inner).source.entity == "outer"
+        assert settled(inner).entity == "outer"
         (inner / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-        assert settled(inner).source.entity is None
+        assert settled(inner).entity is None
 
     def test_underscores_are_hyphens(self, tmp_path: Path) -> None:
         write_table(tmp_path, "max_errors = 3")
-        assert settled(tmp_path).file.values == {"max-errors": 3}
+        assert read_project_file(tmp_path).values == {"max-errors": 3}
 
     def test_another_tools_broken_file_is_not_our_business(self, tmp_path: Path) -> None:
         (tmp_path / "pyproject.toml").write_text("this is = not = toml")
-        assert settled(tmp_path).file.values == {}
+        assert read_project_file(tmp_path).values == {}
 
     def test_an_unknown_key_is_named_with_the_known_ones(self, tmp_path: Path) -> None:
         path = write_table(tmp_path, 'entitty = "x"')

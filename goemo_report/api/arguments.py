@@ -61,7 +61,7 @@ def settled(
         source=source,
         environ=os.environ,
         directory=Path(),
-    ).source
+    )
     if source:
         from goemo_report.sources.resolve import check_source
 

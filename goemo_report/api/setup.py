@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from goemo_report.api.arguments import Only, Place, Shown, conditions, settled
 from goemo_report.api.progress import Bar
 from goemo_report.errors import ArgumentError, argument
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.sources.model import SkippedRun
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ class Synced:
 
     def document(self) -> dict[str, Any]:
         """All of it as one JSON value."""
-        from goemo_report.syncing.sync import sync_document
-
-        return sync_document(self.arrivals)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "complete": not self.missing,
+            "runs": [arrival.document() for arrival in self.arrivals],
+        }
 
     def lines(self) -> Iterator[str]:
         """A line a run, and one for each thing that the client complained of."""
@@ -111,7 +114,7 @@ def download_named(
     Raises ArgumentError for `only` beside an artifact; else as `Run.download`.
     """
     from goemo_report.api.one_run import Run
-    from goemo_report.sources.downloads import download_artifact
+    from goemo_report.sources.downloads import download_artifacts
     from goemo_report.sources.resolve import find_artifact, find_one
 
     where = settled(**place)
@@ -119,10 +122,11 @@ def download_named(
     if found is None:
         source, record = find_one(where, reference)
         return Run(record, source, where, progress).download(only=only, root=root)
+    source, record, artifact = found
     if only:
         raise ArgumentError(f"{argument('only')} chooses among the artifacts of a run")
     with Bar(progress) as bar:
-        return download_artifact(*found, Path(root), bar)
+        return download_artifacts(source, record, [artifact], Path(root), bar)
 
 
 def offline_ids(wandb_dir: Place | None) -> list[str]:

@@ -51,30 +51,15 @@ def _is_typed(evidence: Evidence, role: Role) -> Iterator[str]:
 
 
 for _role, _artifact in ARTIFACTS.items():
-    ARTIFACT.add(
-        f"artifact-{_role}",
-        "error",
-        f"The run logged its {_role} as an artifact.",
-        f"Log it as {_artifact.name('{model_name}', '{run_id}')}, type {_artifact.type}",
-        _is_there,
-        _role,
-    )
-    ARTIFACT.add(
-        f"artifact-{_role}-name",
-        "error",
-        f"It is called {_artifact.name('{model_name}', '{run_id}')}.",
-        "Make the name from config['model_name'] and wandb.run.id",
-        _is_named,
-        _role,
-    )
-    ARTIFACT.add(
-        f"artifact-{_role}-type",
-        "error",
-        f"Its type is {_artifact.type}.",
-        f"wandb.Artifact(name, type={_artifact.type!r})",
-        _is_typed,
-        _role,
-    )
+    _named, _type = _artifact.name("{model_name}", "{run_id}"), _artifact.type
+    for _end, _requires, _remedy, _check in (
+        ("", f"The run logged its {_role} as an artifact.", f"Log it as {_named}, type {_type}",
+         _is_there),
+        ("-name", f"It is called {_named}.",
+         "Make the name from config['model_name'] and wandb.run.id", _is_named),
+        ("-type", f"Its type is {_type}.", f"wandb.Artifact(name, type={_type!r})", _is_typed),
+    ):  # fmt: skip
+        ARTIFACT.add(f"artifact-{_role}{_end}", "error", _requires, _remedy, _check, _role)
 
 
 @ARTIFACT.rule("note", "Log them with wandb.log_artifact; goemo-report reads run files as well")

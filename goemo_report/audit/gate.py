@@ -306,11 +306,8 @@ def table(conditions: Sequence[Condition], confidence: float | None) -> Table:
     return Table(
         id="conditions",
         title=f"Quality gate: {verdict}",
-        columns=(
-            Column("result", "Result"),
-            Column("run", "Run"),
-            Column("condition", "Condition"),
-            Column("found", "Found"),
+        columns=tuple(
+            Column(name, name.capitalize()) for name in ("result", "run", "condition", "found")
         ),
         rows=tuple(
             (

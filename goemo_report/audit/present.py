@@ -34,11 +34,8 @@ def verdict(audit: Audit) -> str:
     ]
     if audit.waived:
         counts.append(f"{len(audit.waived)} waived")
-    return f"{audit.run.name} ({audit.run.id}): {audit.rules} rules, {_joined(counts)}"
-
-
-def _joined(counts: Sequence[str]) -> str:
-    return ", ".join(counts) if counts else "all kept"
+    kept = ", ".join(counts) or "all kept"
+    return f"{audit.run.name} ({audit.run.id}): {audit.rules} rules, {kept}"
 
 
 def tables(audit: Audit) -> Iterator[Table]:
@@ -79,14 +76,7 @@ def document(audits: Sequence[Audit], *, strict: bool) -> dict[str, Any]:
 def _run(audit: Audit, strict: bool) -> dict[str, Any]:
     run = audit.run
     return {
-        "run": {
-            "id": run.id,
-            "name": run.name,
-            "entity": run.entity,
-            "project": run.project,
-            "url": run.url,
-            "state": run.state,
-        },
+        "run": {**run.about(), "state": run.state},
         "passed": not audit.failed(strict=strict),
         "rules": audit.rules,
         "counts": {
@@ -179,13 +169,8 @@ def junit_xml(conditions: Sequence[Condition]) -> str:
 
 def _xml_counts(name: str, conditions: Sequence[Condition]) -> dict[str, str]:
     failures = sum(not one.passed for one in conditions)
-    return {
-        "name": name,
-        "tests": str(len(conditions)),
-        "failures": str(failures),
-        "errors": "0",
-        "time": "0",
-    }
+    counts = {"tests": str(len(conditions)), "failures": str(failures)}
+    return {"name": name, **counts, "errors": "0", "time": "0"}
 
 
 def _xml_text(text: str) -> str:

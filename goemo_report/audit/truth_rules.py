@@ -78,22 +78,12 @@ _GRAVE: Final[dict[Split, Severity]] = {"val": "warning", "test": "error"}
 
 _WHAT: Final[dict[Split, str]] = {"val": "validation (of the best epoch)", "test": "test"}
 for _split, _what in _WHAT.items():
-    TRUTH.add(
-        f"true-{_split}-metrics",
-        _GRAVE[_split],
-        f"Logged {_what} metrics are those of the exported predictions.",
-        _RELOG,
-        _overall_metrics,
-        _split,
-    )
-    TRUTH.add(
-        f"true-{_split}-per-class",
-        _GRAVE[_split],
-        f"Logged per-class {_split} metrics are those of the exported predictions.",
-        _RELOG,
-        _per_class_metrics,
-        _split,
-    )
+    for _id, _figures, _check in (
+        ("metrics", f"{_what} metrics", _overall_metrics),
+        ("per-class", f"per-class {_split} metrics", _per_class_metrics),
+    ):
+        _requires = f"Logged {_figures} are those of the exported predictions."
+        TRUTH.add(f"true-{_split}-{_id}", _GRAVE[_split], _requires, _RELOG, _check, _split)
 
 
 @TRUTH.rule(
@@ -178,15 +168,10 @@ def _samples(evidence: Evidence, split: Split) -> Iterator[str]:
         yield f"{split}_samples is {logged}, the predictions hold {plural(found.rows, 'text')}"
 
 
+_PREDICT_ALL: Final = "Predict every text of the split, and log how many there are"
 for _split in SPLITS:
-    TRUTH.add(
-        f"true-{_split}-samples",
-        "error",
-        f"{_split}_samples is the number of texts in the {_split} predictions.",
-        "Predict every text of the split, and log how many there are",
-        _samples,
-        _split,
-    )
+    _requires = f"{_split}_samples is the number of texts in the {_split} predictions."
+    TRUTH.add(f"true-{_split}-samples", "error", _requires, _PREDICT_ALL, _samples, _split)
 
 
 @TRUTH.rule(

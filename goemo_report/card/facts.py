@@ -170,7 +170,6 @@ class Card:
 
 # --- What the numbers say against a model ---------------------------------------------
 
-
 _TRAINING: Final = (
     "learning_rate",
     "num_epochs",

@@ -73,8 +73,7 @@ class Exported(Told):
     def document(self) -> dict[str, Any]:
         """All of it as one JSON value."""
         return {
-            "schema_version": SCHEMA_VERSION,
-            "run": {"id": self.run.id, "name": self.run.name},
+            **self.about(),
             "files": [str(path) for path in self.files],
             "checked_on": {"split": self.split, "texts": self.texts, "threads": self.threads},
             "thresholds": self.thresholds.description,

@@ -202,7 +202,6 @@ def _length(judge: Judge, evidence: Evidence, texts: Sequence[str], again: Again
 
 # --- Mistakes that are noise: known by the size of the differences, not by repeating them ------
 
-
 _PASSES: Final = 4  # with dropout, each another one
 _DROPOUT_RATIO: Final = (0.7, 1.4)
 _HALF_RATIO: Final = (0.5, 2.0)  # bf16 weights differ 1.1 times as much as bf16 sums alone

@@ -82,8 +82,7 @@ class Labelling(Told):
         """What `predict --format json` prints."""
         labels = self.thresholds.labels
         return {
-            "schema_version": SCHEMA_VERSION,
-            "run": {"id": self.run.id, "name": self.run.name},
+            **self.about(),
             "checkpoint": self.artifact,
             "rule": "p >= threshold",
             "thresholds": {

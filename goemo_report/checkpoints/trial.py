@@ -36,14 +36,9 @@ class Trial:
 
     def document(self) -> dict[str, Any]:
         """The JSON form."""
-        return {
-            "hypothesis": self.name,
-            "finding": self.finding,
-            "max_difference": self.largest,
-            "mean_difference": self.mean,
-            "explains": self.explains,
-            "helps": self.helps,
-        }
+        about = {"hypothesis": self.name, "finding": self.finding}
+        left = {"max_difference": self.largest, "mean_difference": self.mean}
+        return {**about, **left, "explains": self.explains, "helps": self.helps}
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -14,7 +14,6 @@ from goemo_report.checkpoints.hypotheses import try_all, unexplained
 from goemo_report.checkpoints.trial import Evidence, Trial
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
-from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.notebook import Told
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
@@ -134,21 +133,16 @@ class Verification(Told):
         """What `verify --format json` prints."""
         row, emotion = self.where
         return {
-            "schema_version": SCHEMA_VERSION,
-            "run": {"id": self.run.id, "name": self.run.name},
+            **self.about(),
             "agrees": self.agrees,
             "checkpoint": self.artifact,
             "predictions": self.file,
-            "split": self.split,
-            "rows": self.rows,
-            "of_rows": self.of_rows,
+            **{name: getattr(self, name) for name in ("split", "rows", "of_rows")},
             "labels": len(self.labels),
             "max_difference": self.largest,
             "max_difference_at": {"row": row, "emotion": emotion},
             "mean_difference": self.mean,
-            "tolerance": self.tolerance,
-            "tolerance_reason": self.tolerance_reason,
-            "precision": self.precision,
+            **{key: getattr(self, key) for key in ("tolerance", "tolerance_reason", "precision")},
             "beyond_tolerance": self.beyond,
             "threshold": self.threshold,
             "flips": sum(self.flips.values()),
@@ -179,12 +173,7 @@ class Changed(Told):
 
     def document(self) -> dict[str, Any]:
         """What `verify --format json` prints."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "run": {"id": self.run.id, "name": self.run.name},
-            "agrees": False,
-            "explanation": self.error.what,
-        }
+        return {**self.about(), "agrees": False, "explanation": self.error.what}
 
 
 def verify(

@@ -149,7 +149,6 @@ def spinner() -> Iterator[Callable[[str], None]]:
 
 # --- Reports --------------------------------------------------------------------------
 
-
 DEFAULT_FORMATS = ("html", "md", "json")
 
 

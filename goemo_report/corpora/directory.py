@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from goemo_report.contract import SPLIT_NAMES
 from goemo_report.corpora.tables import (
     LABEL_COLUMNS,
     SAME_NAMES,
@@ -23,12 +24,6 @@ from goemo_report.formats.files import chunks
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, NEUTRAL, check_label, known_set
 
-SPLIT_NAMES: Final = {
-    "train": ("train", "training"),
-    "val": ("validation", "val", "dev", "valid"),
-    "test": ("test",),
-}
-"""What files, or folders of files, of a split may be called."""
 _SHARD: Final = re.compile(r"-\d+-of-\d+$")
 _LABELS: Final = "labels.txt"
 
@@ -222,7 +217,6 @@ def _is_id(label: str) -> bool:
 
 
 # --- The three TSV files --------------------------------------------------------------
-
 
 LabelledTexts = list[tuple[str, tuple[int, ...]]]
 """Texts with their label ids."""

@@ -19,7 +19,7 @@ from goemo_report.errors import DataError, first_line
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.formats.text import shown
 from goemo_report.labels import EMOTIONS
-from goemo_report.reading.lists import is_nothing, listed, mark
+from goemo_report.reading.lists import is_nothing, listed, mark, marked
 
 TEXT_COLUMNS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
 LABEL_COLUMNS: Final = ("labels", "label", "emotions", "emotion", "true_labels")
@@ -201,12 +201,7 @@ def items(cell: Any) -> tuple[str, ...]:
     if values and all(isinstance(v, list | tuple) and len(v) == 2 for v in values):
         values = {str(name): value for name, value in values}  # a mapping of Parquet
     if isinstance(values, Mapping):
-        held = {name: value for name, value in values.items() if not is_nothing(value)}
-        wrong = next((value for value in held.values() if mark(value) is None), None)
-        if wrong is not None:
-            what = f"{shown(str(cell))} gives {shown(str(wrong))} for a label, neither 0 nor 1"
-            raise DataError(what, "List the labels of the text")
-        values = [name for name, value in held.items() if mark(value)]
+        values = marked(values)
     nested = any(isinstance(v, Mapping | list | tuple) for v in values or ())
     unread = isinstance(cell, list) or str(cell).strip()[:2] in {"[{", "[["}
     if nested or (values is None and unread):

@@ -93,17 +93,14 @@ def _open_descriptor(path: Path) -> int | None:
 
     To open it by its path would begin a file anew that the shell has open at its end.
     """
+    folders = {"/dev/fd", os.path.realpath("/proc/self/fd")}
     for _ in range(8):
-        if path.name.isdecimal() and os.path.realpath(path.parent) in _descriptor_folders():
+        if path.name.isdecimal() and os.path.realpath(path.parent) in folders:
             return int(path.name)
         if not path.is_symlink():
             return None
         path = path.parent / path.readlink()
     return None
-
-
-def _descriptor_folders() -> set[str]:
-    return {"/dev/fd", os.path.realpath("/proc/self/fd")}
 
 
 def user_path(text: str | Path, *, real: bool = False) -> Path:

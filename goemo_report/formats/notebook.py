@@ -8,6 +8,7 @@ from html import escape
 from itertools import islice
 from typing import Any, Final
 
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import shortened, visible
 
 MOST_ROWS: Final = 30
@@ -40,6 +41,10 @@ class Told:
     def lines(self) -> Iterable[str]:
         """All of it for people, a line a fact."""
         raise NotImplementedError
+
+    def about(self) -> dict[str, Any]:
+        """What its JSON begins with."""
+        return {"schema_version": SCHEMA_VERSION, "run": {"id": self.run.id, "name": self.run.name}}
 
     def __repr__(self) -> str:
         """What it is, of which run."""

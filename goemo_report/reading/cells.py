@@ -14,21 +14,13 @@ from goemo_report.formats.csv_table import Block
 from goemo_report.formats.text import shown
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray
-from goemo_report.reading.lists import is_nothing, listed, mark
+from goemo_report.reading.lists import CellError, is_nothing, listed, mark, marked
 
 Kind = Literal["names", "ids", "marks", "numbers"]
 """What a column of labels holds: names, ids, a 0 or 1 for each label, or other numbers."""
 
 _OTHER_MARKS: Final = {"/": "slashes", "\t": "tabs", " ": "spaces"}
 _MOST_LOOKED_AT: Final = 2000
-
-
-class _CellError(Exception):
-    """A cell that cannot be taken: what is wrong, and the remedy."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what, self.remedy = what, remedy
 
 
 def texts(block: Block, place: int | None, before: int) -> list[str]:
@@ -59,7 +51,7 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
     for cell in list(distinct(cells))[:_MOST_LOOKED_AT]:
         try:
             items = _items(cell, known)
-        except _CellError:
+        except CellError:
             return "names"  # refused with its row when it is read
         if not items:
             continue
@@ -88,7 +80,7 @@ def names_in(cells: Sequence[Any]) -> dict[str, None]:
     """Every name that occurs in cells of names, in order."""
     found: dict[str, None] = {}
     for cell in distinct(cells):
-        with suppress(_CellError):  # refused with its row when it is read
+        with suppress(CellError):  # refused with its row when it is read
             found |= {str(name).strip(): None for name in _items(cell, ())}
     found.pop("", None)
     return found
@@ -116,7 +108,7 @@ def labels(
     for code, cell in enumerate(codes.values()):
         try:
             matrices[code, _positions(cell, kind, label_set, index, order)] = True
-        except _CellError as fault:
+        except CellError as fault:
             row = next(row for row, one in enumerate(cells) if _key(one) == _key(cell))
             raise block.refusal(row, place, fault.what, fault.remedy) from None
     numbers = {key: code for code, key in enumerate(codes)}
@@ -167,7 +159,7 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
     if not isinstance(cell, str):
         found = listed(cell)
         if isinstance(found, Mapping):
-            return _marked(found)
+            return marked(found)
         if found is not None:
             return list(found)
         return [] if is_nothing(cell) else [cell]
@@ -176,7 +168,7 @@ def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[A
         return [text]
     found = listed(text)
     if isinstance(found, Mapping):
-        return _marked(found)
+        return marked(found)
     if found is not None:
         inside = text[1:-1].strip()
         return [inside] if inside in known else list(found)
@@ -189,15 +181,6 @@ def _separated(text: str, known: Iterable[str]) -> list[str]:
     return text.split(next(marks, ","))
 
 
-def _marked(found: Mapping[Any, Any]) -> list[Any]:
-    """The names that a mapping marks with 1."""
-    score = next((v for v in found.values() if mark(v) is None and not is_nothing(v)), None)
-    if score is not None:
-        what = f"{_shown(found)} gives {_shown(score)} for a label, neither 0 nor 1"
-        raise _CellError(what, "List the labels of the text")
-    return [name for name, value in found.items() if mark(value)]
-
-
 def _positions(
     cell: Any, kind: Kind, label_set: LabelSet, index: Mapping[str, int], order: Sequence[str]
 ) -> list[int]:
@@ -207,7 +190,7 @@ def _positions(
         marks = [mark(item) for item in items]
         if len(marks) != len(order) or None in marks:
             what = f"{_shown(cell)} is no list of {len(order)} times 0 or 1"
-            raise _CellError(what, "Write it as the other rows do")
+            raise CellError(what, "Write it as the other rows do")
         return [index[label] for label, mark in zip(order, marks, strict=True) if mark]
     found: list[int] = []
     for item in items:
@@ -215,7 +198,7 @@ def _positions(
         if kind == "ids":
             number = _number(item)
             if number is None or number != int(number) or not 0 <= number < len(index):
-                raise _CellError(
+                raise CellError(
                     f"{_shown(cell)} holds an id that is no label's",
                     f"Write ids from 0 to {len(index) - 1}",
                 )
@@ -241,7 +224,7 @@ def _number(item: Any) -> float | None:
         return None if found is None else float(found)
 
 
-def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> _CellError:
+def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> CellError:
     """What is wrong with a cell of labels, of which `name` cannot be taken, and the remedy."""
     noun, labels = label_set.noun, label_set.labels
     remedy = f"Write names of {label_set.nouns}, separated by commas"
@@ -249,22 +232,22 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> _
     mark = next((mark for mark, found in parts.items() if found <= {*labels, ""}), None)
     meant = [shown(label) for label in labels if label.lower() == name.lower()]
     if twice:
-        return _CellError(f"{shown(name)} is named twice", f"Name each {noun} once")
+        return CellError(f"{shown(name)} is named twice", f"Name each {noun} once")
     if cell.strip() and all(part.strip().isdecimal() for part in cell.split(",")):
         what = f"{shown(cell)} is no {noun}, but ids"
-        return _CellError(what, f"{remedy}, instead of the ids")
+        return CellError(what, f"{remedy}, instead of the ids")
     if mark is not None and cell.strip():
         what = f"{shown(cell)} is no {noun}, but several, separated by {_OTHER_MARKS[mark]}"
-        return _CellError(what, remedy)
+        return CellError(what, remedy)
     if meant:
         what = f"{shown(name)} is no {noun}, but {' and '.join(meant)} are"
-        return _CellError(what, "Write it as the columns do")
+        return CellError(what, "Write it as the columns do")
     if _number(name) is not None and not any(_number(label) is not None for label in labels):
         what = f"{shown(name)} is no id of the {len(labels)} {label_set.nouns}"
-        return _CellError(what, f"Write ids from 0 to {len(labels) - 1}, or names")
+        return CellError(what, f"Write ids from 0 to {len(labels) - 1}, or names")
     column = shown(probability_column(name))
     what = f"{shown(name)} is no {noun}: the file has no column {column}"
-    return _CellError(what, f"{remedy}, and a column for each")
+    return CellError(what, f"{remedy}, and a column for each")
 
 
 def _shown(cell: Any) -> str:

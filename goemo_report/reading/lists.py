@@ -9,6 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from goemo_report.errors import DataError
+from goemo_report.formats.text import shown
+
 # array([...], dtype=object), tensor([...]), frozenset({...})
 _WRAPPED: Final = re.compile(
     r"(?:np\.|numpy\.)?(?:array|tensor|set|frozenset|tuple|list)"
@@ -39,6 +42,19 @@ def is_nothing(value: Any) -> bool:
 def mark(cell: Any) -> bool | None:
     """What a 0 or 1 means, or a truth value, also as text; None for anything else."""
     return _MARKS.get(str(cell).strip().lower())
+
+
+class CellError(DataError):
+    """A cell that cannot be taken; whoever knows its place says that too."""
+
+
+def marked(found: Mapping[Any, Any]) -> list[Any]:
+    """The names that a mapping marks with 1. Raises CellError where it holds scores."""
+    score = next((v for v in found.values() if mark(v) is None and not is_nothing(v)), None)
+    if score is not None:
+        what = f"{shown(str(found))} gives {shown(str(score))} for a label, neither 0 nor 1"
+        raise CellError(what, "List the labels of the text")
+    return [name for name, value in found.items() if mark(value)]
 
 
 def listed(value: Any) -> Sequence[Any] | Mapping[Any, Any] | None:

@@ -246,21 +246,13 @@ def _shown(value: Any) -> str:
 
 def run_document(run: RunRecord) -> dict[str, Any]:
     """One run, as every JSON document has it."""
+    others = ("notes", "description", "group", "job_type", "sweep", "config")
     return {
-        "id": run.id,
-        "name": run.name,
-        "entity": run.entity,
-        "project": run.project,
-        "url": run.url,
+        **run.about(),
         "state": run.state,
         "created_at": timestamp(run.created_at),
         "tags": list(run.tags),
-        "notes": run.notes,
-        "description": run.description,
-        "group": run.group,
-        "job_type": run.job_type,
-        "sweep": run.sweep,
-        "config": run.config,
+        **{name: getattr(run, name) for name in others},
         "summary": {key: value for key, value in run.summary.items() if value is not None},
     }
 

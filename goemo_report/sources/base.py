@@ -126,7 +126,6 @@ def readable(source: RunSource, listing: Listing) -> Listing:
 
 # --- Several sources as one -----------------------------------------------------------
 
-
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 

@@ -135,7 +135,7 @@ def download(
     that was asked for was logged.
     """
     chosen, missing = _choose(run, source.artifacts([run]).get(run.id, ()), roles)
-    return _download(source, run, chosen, missing, root, progress)
+    return download_artifacts(source, run, chosen, root, progress, missing, by_name=False)
 
 
 def download_each(
@@ -158,27 +158,18 @@ def download_each(
             yield Downloads(run, (), failed=str(error))
 
 
-def download_artifact(
-    source: RunSource,
-    run: RunRecord,
-    artifact: ArtifactRef,
-    root: Path = Path("artifacts"),
-    progress: Progress = silent,
-) -> Downloads:
-    """Bring one version of an artifact to `root/<artifact name>/`, as `download` does."""
-    return _download(source, run, [artifact], (), root, progress, by_name=True)
-
-
-def _download(
+def download_artifacts(
     source: RunSource,
     run: RunRecord,
     chosen: Sequence[ArtifactRef],
-    missing: tuple[Role, ...],
     root: Path,
-    progress: Progress,
+    progress: Progress = silent,
+    missing: tuple[Role, ...] = (),
     *,
-    by_name: bool = False,
+    by_name: bool = True,
 ) -> Downloads:
+    """Bring these versions of artifacts to `root/<artifact name>/`, as `download` does; unless
+    `by_name`, beside what another run has there."""
     manifests = list(zip(chosen, source.manifests(chosen), strict=True))
     targets = [
         _prepare(one, files, root, one.name if by_name else _own_name(run, one, root))
@@ -348,19 +339,10 @@ def _describe(run: RunRecord, source: RunSource, target: Download) -> str:
     present = {file.path for file in (*target.written, *target.kept)}
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "run": {
-            "id": run.id,
-            "name": run.name,
-            "entity": run.entity,
-            "project": run.project,
-            "url": run.url,
-        },
+        "run": run.about(),
         "source": source.description,
         "artifact": artifact.name,
-        "type": artifact.type,
-        "role": artifact.role,
-        "version": artifact.version,
-        "digest": artifact.digest,
+        **{name: getattr(artifact, name) for name in ("type", "role", "version", "digest")},
         "complete": not target.skipped,
         "files": [
             {"path": file.path, "size": file.size, "digest": file.digest}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.contract import ARTIFACTS, Role
+from goemo_report.contract import ARTIFACTS, FILE_STEMS, Role
 from goemo_report.errors import DataError, GoemoError, NotFoundError, argument, reading
 from goemo_report.formats.files import chunks, named_path, user_path
 from goemo_report.formats.sniff import has_table_ending, stem
@@ -25,13 +25,11 @@ from goemo_report.sources.model import (
     RunQuery,
     RunRecord,
 )
+from goemo_report.sources.newest import PREDICTIONS
 from goemo_report.sources.offline_logs.folders import is_run_directory, read_record
 from goemo_report.sources.store import md5_of, private_cache
 
-_STEMS: Final[dict[str, Role]] = {
-    "test_predictions": "test-predictions",
-    "val_predictions": "val-predictions",
-}
+_STEMS: Final = {name: role for name, role in FILE_STEMS.items() if role in PREDICTIONS}
 _CONFIGS: Final = ("config.json", "config.yaml", "config.yml", "config.toml")
 _HISTORIES: Final = ("history.jsonl", "history.csv")
 _MOST_PIPED: Final = 2 << 30  # bytes; a device such as /dev/zero never ends

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from goemo_report.contract import Role, artifact_role
+from goemo_report.contract import FILE_STEMS, Role, artifact_role
 from goemo_report.errors import NotFoundError, SourceError, argument
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -32,11 +32,6 @@ from goemo_report.sources.model import (
 from goemo_report.sources.references import choose, parse_reference
 from goemo_report.sources.store import md5_of
 
-_STEMS: Final[dict[str, Role]] = {
-    "test_predictions": "test-predictions",
-    "val_predictions": "val-predictions",
-    "per_class_metrics": "per-class-metrics",
-}
 _CONFIG: Final = "config.json"
 
 
@@ -112,7 +107,7 @@ class TrackedSource(RunSource):
         found = []
         for path, kept in sorted(self._files[artifact.id].items()):
             digest = ""
-            if kept.local is not None or artifact.role in _STEMS.values():
+            if kept.local is not None or artifact.role in FILE_STEMS.values():
                 local = self.local_copy(artifact, kept)
                 if isinstance(local, SkippedFile):
                     return LostFiles(f"{artifact.name}: {local.path}: {local.reason}")
@@ -176,7 +171,7 @@ def _within(kept: Kept, folder: str, role: Role | None) -> Kept:
 def role_of_path(path: str) -> Role | None:
     """What a logged file is by its name: `test_predictions.csv`, whatever its folder."""
     name = path.rsplit("/", 1)[-1]
-    return _STEMS.get(stem(name)) if has_table_ending(name) else None
+    return FILE_STEMS.get(stem(name)) if has_table_ending(name) else None
 
 
 def files_below(root: Path) -> list[Kept]:

@@ -112,6 +112,11 @@ class RunRecord:
         """`entity/project/id`, without an entity where none is known."""
         return "/".join(part for part in (self.entity, self.project, self.id) if part)
 
+    def about(self) -> dict[str, Any]:
+        """What tells it from other runs, for documents."""
+        names = ("id", "name", "entity", "project", "url")
+        return {name: getattr(self, name) for name in names}
+
     def logged(self, section: str) -> Mapping[str, Any]:
         """Its `config` or its `summary`."""
         return self.config if section == "config" else self.summary

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from goemo_report.contract import ARTIFACTS, PREDICTIONS_FOLDER, Role, artifact_role
+from goemo_report.contract import ARTIFACTS, PREDICTIONS_FOLDER, SPLIT_NAMES, Role, artifact_role
 from goemo_report.formats.sniff import has_table_ending
 from goemo_report.formats.wording import listed
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord
@@ -18,11 +18,8 @@ RUN_TABLE: Final = "run_table"
 PREDICTIONS: Final[tuple[Role, ...]] = ("val-predictions", "test-predictions")
 """Roles of predictions."""
 _SPLIT_WORDS: Final[dict[str, Role]] = {
-    "test": "test-predictions",
-    "val": "val-predictions",
-    "valid": "val-predictions",
-    "validation": "val-predictions",
-    "dev": "val-predictions",
+    **dict.fromkeys(SPLIT_NAMES["test"], "test-predictions"),
+    **dict.fromkeys(SPLIT_NAMES["val"], "val-predictions"),
 }
 _GLUED: Final = re.compile(
     r"(?:.*(?<!la)(?<!con)(test)|.*(?<!e)(?<!ter)(?<!pro)(val(?:id(?:ation)?)?)|.*(dev)|(eval))pred.*"

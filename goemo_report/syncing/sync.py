@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from goemo_report.errors import GoemoError, NotFoundError, SourceError
-from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
@@ -299,12 +298,3 @@ def find_logs(root: Path, run_id: str) -> tuple[Path, ...]:
     found = [path for path in root.rglob("*.wandb") if path.name == name]
     unique = {path.resolve(): path for path in sorted(found, reverse=True)}  # latest-run links
     return tuple(sorted(unique, key=lambda path: path.parent.name))
-
-
-def sync_document(arrivals: Sequence[Arrival]) -> dict[str, Any]:
-    """What `sync --format json` prints."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "complete": all(arrival.complete for arrival in arrivals),
-        "runs": [arrival.document() for arrival in arrivals],
-    }

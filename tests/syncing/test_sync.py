@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from goemo_report.api.setup import Synced
 from goemo_report.errors import SourceError
 from goemo_report.formats.json_text import to_json
 from goemo_report.report.tables import run_document
@@ -18,7 +19,7 @@ from goemo_report.sources.offline_logs.log_format import read_log
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.syncing.arrival import Arrival, LocalRun
-from goemo_report.syncing.sync import Patience, find_logs, sync, sync_document
+from goemo_report.syncing.sync import Patience, find_logs, sync
 from goemo_report.syncing.upload import Remainder, framed, log_of_remainder
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
@@ -76,7 +77,7 @@ def test_a_run_arrives_whole_and_is_not_sent_twice(server: WandbServer, root: Pa
     assert again.complete
     assert again.attempts == 0
     assert server.count("UpsertBucket") == 0
-    assert sync_document([again])["complete"] is True
+    assert Synced((again,), ()).document()["complete"] is True
 
 
 @pytest.mark.parametrize("fault", ["short", "refused"])

@@ -66,7 +66,8 @@ def _walk(root: Path, found: Folders) -> None:
 
     for name, directories, files in os.walk(root, onerror=refused):
         folder = Path(name)
-        logs = [folder / file for file in files if _is_log(file)]
+        logs = [folder / file for file in files if file.endswith(".wandb")]
+        logs = [path for path in logs if path.match(LOG_PATTERN)]
         if logs:  # of one run, or a log that someone put beside run directories
             found.logs += logs
             directories[:] = [d for d in directories if _is_entered(d) and d not in _OF_A_RUN]
@@ -75,10 +76,6 @@ def _walk(root: Path, found: Folders) -> None:
             directories.clear()
         else:
             directories[:] = [d for d in directories if _is_entered(d)]
-
-
-def _is_log(name: str) -> bool:
-    return name.endswith(".wandb") and PurePosixPath(name).match(LOG_PATTERN)
 
 
 def _is_entered(name: str) -> bool:
@@ -233,7 +230,6 @@ def record_beside(log_directory: Path, run_id: str) -> TrainerRecord | None:
 
 
 # --- Staged files ---------------------------------------------------------------------
-
 
 LINK: Final = "wandb-client-artifact"
 """Scheme of a reference to a file of an artifact that the same process made."""

@@ -120,77 +120,43 @@ def _is_never_written(data: bytes, after: int) -> bool:
 _Type = descriptor_pb2.FieldDescriptorProto
 _PACKAGE: Final = "goemo.run_log"
 
-# A `*` marks a repeated field, a `|` one of a oneof; a message type is named.
+# A line a message, and of each field its name, number and type: `*` marks a repeated field, `|` one
+# of a oneof; a message type is named. A history is parsed only when it is asked for, hence bytes;
+# `none` is an enum on the wire.
+_SCHEMA: Final = """\
+Record: history 2 |bytes, summary 3 |SummaryRecord, config 5 |ConfigRecord, files 6 |FilesRecord, \
+    artifact 8 |ArtifactRecord, run 17 |RunRecord, exit 18 |RunExitRecord, \
+    preempting 23 |RunPreemptingRecord
+HistoryRecord: item 1 *HistoryItem, step 2 HistoryStep
+HistoryStep: num 1 int64
+HistoryItem: key 1 string, nested_key 2 *string, none 3 |int32, boolean 4 |bool, \
+    integer 5 |sint64, number 6 |double, text 7 |string, json 8 |string, value_json 16 string
+SummaryRecord: update 1 *Item, remove 2 *Item
+ConfigRecord: update 1 *Item, remove 2 *Item
+Item: key 1 string, nested_key 2 *string, value_json 16 string
+FilesRecord: files 1 *FilesItem
+FilesItem: path 1 string
+RunRecord: run_id 1 string, entity 2 string, project 3 string, config 4 ConfigRecord, \
+    summary 5 SummaryRecord, run_group 6 string, job_type 7 string, display_name 8 string, \
+    notes 9 string, tags 10 *string, sweep_id 12 string, start_time 17 Timestamp
+Timestamp: seconds 1 int64, nanos 2 int32
+RunPreemptingRecord:
+RunExitRecord: exit_code 1 int32
+ArtifactRecord: type 4 string, name 5 string, digest 6 string, description 7 string, \
+    metadata 8 string, aliases 11 *string, manifest 12 ArtifactManifest, client_id 15 string
+ArtifactManifest: contents 4 *ArtifactManifestEntry, manifest_file_path 5 string
+ArtifactManifestEntry: path 1 string, digest 2 string, ref 3 string, size 4 int64, \
+    local_path 6 string, extra 16 *ExtraItem
+ExtraItem: key 1 string, value_json 2 string
+"""
 FIELDS: Final[dict[str, dict[str, tuple[int, str]]]] = {
-    "Record": {
-        "history": (2, "|bytes"),  # a HistoryRecord, parsed only when it is asked for
-        "summary": (3, "|SummaryRecord"),
-        "config": (5, "|ConfigRecord"),
-        "files": (6, "|FilesRecord"),
-        "artifact": (8, "|ArtifactRecord"),
-        "run": (17, "|RunRecord"),
-        "exit": (18, "|RunExitRecord"),
-        "preempting": (23, "|RunPreemptingRecord"),
-    },
-    "HistoryRecord": {"item": (1, "*HistoryItem"), "step": (2, "HistoryStep")},
-    "HistoryStep": {"num": (1, "int64")},
-    "HistoryItem": {
-        "key": (1, "string"),
-        "nested_key": (2, "*string"),
-        "none": (3, "|int32"),  # an enum on the wire
-        "boolean": (4, "|bool"),
-        "integer": (5, "|sint64"),
-        "number": (6, "|double"),
-        "text": (7, "|string"),
-        "json": (8, "|string"),
-        "value_json": (16, "string"),
-    },
-    "SummaryRecord": {"update": (1, "*Item"), "remove": (2, "*Item")},
-    "ConfigRecord": {"update": (1, "*Item"), "remove": (2, "*Item")},
-    "Item": {"key": (1, "string"), "nested_key": (2, "*string"), "value_json": (16, "string")},
-    "FilesRecord": {"files": (1, "*FilesItem")},
-    "FilesItem": {"path": (1, "string")},
-    "RunRecord": {
-        "run_id": (1, "string"),
-        "entity": (2, "string"),
-        "project": (3, "string"),
-        "config": (4, "ConfigRecord"),
-        "summary": (5, "SummaryRecord"),
-        "run_group": (6, "string"),
-        "job_type": (7, "string"),
-        "display_name": (8, "string"),
-        "notes": (9, "string"),
-        "tags": (10, "*string"),
-        "sweep_id": (12, "string"),
-        "start_time": (17, "Timestamp"),
-    },
-    "Timestamp": {"seconds": (1, "int64"), "nanos": (2, "int32")},
-    "RunPreemptingRecord": {},
-    "RunExitRecord": {"exit_code": (1, "int32")},
-    "ArtifactRecord": {
-        "type": (4, "string"),
-        "name": (5, "string"),
-        "digest": (6, "string"),
-        "description": (7, "string"),
-        "metadata": (8, "string"),
-        "aliases": (11, "*string"),
-        "manifest": (12, "ArtifactManifest"),
-        "client_id": (15, "string"),
-    },
-    "ArtifactManifest": {
-        "contents": (4, "*ArtifactManifestEntry"),
-        "manifest_file_path": (5, "string"),
-    },
-    "ArtifactManifestEntry": {
-        "path": (1, "string"),
-        "digest": (2, "string"),
-        "ref": (3, "string"),
-        "size": (4, "int64"),
-        "local_path": (6, "string"),
-        "extra": (16, "*ExtraItem"),
-    },
-    "ExtraItem": {"key": (1, "string"), "value_json": (2, "string")},
+    message: {
+        name: (int(number), kind)
+        for name, number, kind in map(str.split, filter(None, fields.split(",")))
+    }
+    for message, _, fields in (line.partition(":") for line in _SCHEMA.splitlines())
 }
+"""Number and type of the fields of each message, by their names."""
 
 
 def _messages() -> dict[str, Any]:

@@ -203,7 +203,8 @@ def _checked_url(url: str) -> str:
     parts = urlsplit(url)
     remedy = "Set WANDB_BASE_URL to the server's address, such as https://api.wandb.ai"
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"{_redacted(url)!r} is not the address of a W&B server", remedy)
+        shown = url.rsplit("@", 1)[-1]
+        raise SettingsError(f"{shown!r} is not the address of a W&B server", remedy)
     if parts.username or parts.password:
         raise SettingsError("WANDB_BASE_URL holds a user name or password", remedy)
     if parts.hostname in _FORGE:
@@ -211,10 +212,6 @@ def _checked_url(url: str) -> str:
     if parts.hostname in {"wandb.ai", "www.wandb.ai", "app.wandb.ai"}:
         raise SettingsError(f"{url} serves pages, not the API", remedy)
     return url.rstrip("/")
-
-
-def _redacted(url: str) -> str:
-    return url.rsplit("@", 1)[-1]
 
 
 def _netrc_password(base_url: str, *, is_needed: bool) -> tuple[str | None, str]:

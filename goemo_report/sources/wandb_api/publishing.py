@@ -173,7 +173,6 @@ def _variables(wanted: Mapping[str, str]) -> Iterator[None]:
 
 # --- W&B Reports ----------------------------------------------------------------------
 
-
 _BARS: Final = ("test/macro_f1", "test/micro_f1", "test/auc")
 _LINES: Final = ("val/loss", "val/auc", "val/macro_f1", "train/loss")
 """The guide's keys, of which panels show those that the runs logged."""

@@ -16,7 +16,7 @@ import pytest
 from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError
 from goemo_report.settings import SourceChoice
-from goemo_report.sources.downloads import download_artifact
+from goemo_report.sources.downloads import download_artifacts
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, SkippedFile
 from goemo_report.sources.resolve import find_artifact
 from goemo_report.sources.store import Cache, _private_cache
@@ -449,7 +449,8 @@ def test_an_artifact_by_itself(
     choice = SourceChoice()
     found = find_artifact(choice, text.format(url=wandb_server.url))
     assert found is not None
-    done = download_artifact(*found, tmp_path / "d")
+    source, run, artifact = found
+    done = download_artifacts(source, run, [artifact], tmp_path / "d")
     assert done.complete
     assert done.run.name == "bert"
     assert (tmp_path / "d" / "bert-checkpoint" / "w").read_bytes() == content
