@@ -6,9 +6,10 @@ Runs are read a batch at a time, so that as many as there are take no more memor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,7 +87,9 @@ def export_tables(
         raise DataError(f"there is no directory {path.parent} for {path.name}", "Make it first")
     if not len(runs):
         raise NotFoundError("there are no runs to export", "Ask for other runs")
-    names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in _ENDS}
+    keys = _config_keys(runs.records)
+    columns = _columns(keys)
+    names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in columns}
     for name in names.values():
         if name.is_dir():
             raise DataError(f"{name} is a directory", "Choose another name")
@@ -95,10 +98,7 @@ def export_tables(
     if baseline is not None:
         source, listing, run = with_run(runs.choice, source, Listing(records), baseline)
         baseline, records = run.id, listing.runs
-    keys, done = _config_keys(runs.records), 0
-    columns = {
-        "": _run_columns(keys), "-labels": _label_columns(), "-differences": _difference_columns()
-    }  # fmt: skip
+    done = 0
     with Bar(runs.progress) as bar, ExitStack() as stack:
         tables = {end: stack.enter_context(_table(names[end], columns[end])) for end in columns}
         best, cut = _best(_Reader(source, SPLITS, choice, lost, bar), records, baseline, split, top)
@@ -124,9 +124,6 @@ def export_tables(
     if done < len(runs):
         notes.append(f"{plural(len(runs) - done, 'run')} without {split} predictions: no scores")
     return ExportedTables(files, tuple(filter(None, notes)))
-
-
-_ENDS: Final = ("", "-labels", "-differences")
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,9 +310,8 @@ def _table(path: Path, columns: Mapping[str, str]) -> Iterator[_Table]:
 
     kinds = {"tags": pa.list_(pa.string()), "created_at": pa.timestamp("us", "UTC")}
     schema = pa.schema(
-        [(name, kinds.get(name) or getattr(pa, _FACTORIES.get(kind, kind))())
-         for name, kind in columns.items()]
-    )  # fmt: skip
+        [(name, kinds.get(name) or pa.type_for_alias(kind)) for name, kind in columns.items()]
+    )
     try:
         with whole_file(path) as file:
             table = _Table(file, schema)
@@ -329,30 +325,29 @@ def _table(path: Path, columns: Mapping[str, str]) -> Iterator[_Table]:
         ) from error
 
 
-_FACTORIES: Final = {"double": "float64", "bool": "bool_"}
+def _columns(keys: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The columns of each table, by the end of its name, with their types."""
 
+    def bounded(metrics: Iterable[str]) -> dict[str, str]:
+        names = ((key, *(f"{key}_{end}" for end in _BOUNDS)) for key in metrics)
+        return dict.fromkeys(chain.from_iterable(names), "double")
 
-def _run_columns(keys: Mapping[str, str]) -> dict[str, str]:
-    metrics = [name for key in OVERALL_KEYS for name in (key, *(f"{key}_{end}" for end in _BOUNDS))]
     return {
-        **dict.fromkeys((*_ABOUT, "created_at", "model", "tags"), "string"),
-        "texts": "int64",
-        **dict.fromkeys(metrics, "double"),
-        **{f"config.{key}": kind for key, kind in keys.items()},
+        "": {
+            **dict.fromkeys((*_ABOUT, "created_at", "model", "tags"), "string"),
+            "texts": "int64",
+            **bounded(OVERALL_KEYS),
+            **{f"config.{key}": kind for key, kind in keys.items()},
+        },
+        "-labels": {
+            **dict.fromkeys(("run_id", "run", "emotion"), "string"),
+            **dict.fromkeys(_COUNTS, "int64"),
+            **bounded(CLASS_METRICS),
+            "threshold": "double",
+        },
+        "-differences": {
+            **dict.fromkeys(("run_id", "run", "baseline_id", "metric", "emotion"), "string"),
+            "verdict": "string",
+            **dict.fromkeys(_TEST[:-1], "double"),
+        },
     }
-
-
-def _label_columns() -> dict[str, str]:
-    metrics = [
-        name for key in CLASS_METRICS for name in (key, *(f"{key}_{end}" for end in _BOUNDS))
-    ]
-    return {
-        **dict.fromkeys(("run_id", "run", "emotion"), "string"),
-        **dict.fromkeys(_COUNTS, "int64"),
-        **dict.fromkeys((*metrics, "threshold"), "double"),
-    }
-
-
-def _difference_columns() -> dict[str, str]:
-    names = ("run_id", "run", "baseline_id", "metric", "emotion", "verdict")
-    return {**dict.fromkeys(names, "string"), **dict.fromkeys(_TEST[:-1], "double")}

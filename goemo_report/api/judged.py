@@ -15,20 +15,20 @@ from goemo_report.api.arguments import (
     waivers,
 )
 from goemo_report.api.progress import Bar
-from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, NotFoundError
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.errors import ArgumentError, NotFoundError, argument
 from goemo_report.formats import notebook
+from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
 from goemo_report.predictions import understood
+from goemo_report.statistics.intervals import percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.api.runs import Runs
     from goemo_report.audit import Audit
-    from goemo_report.audit.evidence import Evidence
     from goemo_report.audit.gate import Condition
     from goemo_report.audit.limits import Kind, Limit
     from goemo_report.report.document import Table
@@ -139,9 +139,13 @@ class Gate:
     @property
     def rule(self) -> str:
         """What is judged, in words."""
-        from goemo_report.audit import gate
-
-        return gate.rule(self.confidence)
+        if self.confidence is None:
+            return "point values are judged"
+        return (
+            f"bounds of the {percent(self.confidence)} interval are judged: the lower one against "
+            f"{argument('fail_under')}, the upper one against {argument('fail_over')}, the worse "
+            f"end of the paired difference against {argument('max_drop')}"
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row a condition and run: `run`, `id`, `condition`, `metric`, `limit`, `value`, `low`,
@@ -157,11 +161,20 @@ class Gate:
 
     def document(self) -> dict[str, Any]:
         """All of it as one JSON value."""
-        from goemo_report.audit import gate
-
-        return gate.document(
-            self.conditions, split=self.split, confidence=self.confidence, baseline=self.baseline
-        )
+        about = self.baseline and {"id": self.baseline.id, "name": self.baseline.name}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "passed": self.passed,
+            "split": self.split,
+            "threshold": DEFAULT_THRESHOLD,
+            "rule": self.rule,
+            "confidence": self.confidence,
+            "baseline": about,
+            "conditions": [
+                {**vars(one), "run": {"id": one.run.id, "name": one.run.name}}
+                for one in self.conditions
+            ],
+        }
 
     def lines(self) -> Iterator[str]:
         """A line a condition."""
@@ -171,15 +184,12 @@ class Gate:
 
     def render(self, form: str) -> str:
         """As a table in Markdown (`md`), or as JUnit XML (`junit`)."""
-        from goemo_report.audit import gate
-
-        if form == "junit":
-            from goemo_report.audit.present import junit_xml
-
-            return junit_xml(self.conditions)
+        from goemo_report.audit import present
         from goemo_report.report.render import render_block
 
-        return render_block(gate.table(self.conditions, self.confidence), form)
+        if form == "junit":
+            return present.junit_xml(self.conditions)
+        return render_block(present.gate_table(self.conditions, self.rule), form)
 
     def __repr__(self) -> str:
         """One line: how many conditions, whether they are met."""
@@ -231,6 +241,7 @@ def judged(
     """Runs held against conditions."""
     from goemo_report.audit import gate
     from goemo_report.audit.evidence import collect
+    from goemo_report.audit.limits import resolve
     from goemo_report.results import require_same_labels
     from goemo_report.sources.model import Listing
     from goemo_report.sources.resolve import with_run
@@ -251,29 +262,20 @@ def judged(
     for one in collected:
         require_same_labels(one.result)
     evidence = {one.run.id: one for one in collected}
-    required = [
-        require
-        for wanted, require in (
-            (require_artifacts, gate.require_artifacts),
-            (require_audit, gate.require_audit),
-        )
-        if wanted
-    ]
+    required = [gate.require_artifacts] * require_artifacts + [gate.require_audit] * require_audit
     own = [evidence[run.id] for run in runs.records]
-    other = evidence[beside.id] if beside else None
-    met = _judge(own, asked, split, confidence, other, choice)
-    return Gate(
-        tuple(
-            one
-            for held, conditions in zip(own, met, strict=True)
-            for one in (*conditions, *(require(held, waived) for require in required))
-        )
-        + tuple(map(gate.unreadable, runs.skipped)),
-        split,
-        confidence,
-        beside,
-        tuple(understood(file for one in collected for file in one.result.files)),
-    )
+    results = [one.result.changed(choice.on) for one in own]
+    reference = evidence[beside.id].result.changed(choice.on) if beside else None
+    known = [*results, *([reference] if reference else [])]
+    metrics = [resolve(limit, split, known) for limit in asked]
+    judge = gate.Judge(split, confidence=confidence, baseline=reference)
+    met: list[Condition] = []
+    for held, result in zip(own, results, strict=True):
+        met += [judge.judge(result, *pair) for pair in zip(asked, metrics, strict=True)]
+        met += [require(held, waived) for require in required]
+    met += map(gate.unreadable, runs.skipped)
+    columns = understood(file for one in collected for file in one.result.files)
+    return Gate(tuple(met), split, confidence, beside, tuple(columns))
 
 
 def _require_any(runs: Runs) -> None:
@@ -287,26 +289,3 @@ def _limits(kind: Kind, wanted: Limits) -> list[Limit]:
     if isinstance(wanted, Mapping):
         wanted = [f"{metric}={value}" for metric, value in wanted.items()]
     return [parse_limit(kind, text) for text in each(wanted)]
-
-
-def _judge(
-    evidence: Sequence[Evidence],
-    limits: Sequence[Limit],
-    split: Split,
-    confidence: float | None,
-    baseline: Evidence | None,
-    labels: LabelChoice,
-) -> list[list[Condition]]:
-    """The conditions on metrics, run by run."""
-    from goemo_report.audit.gate import Judge
-    from goemo_report.audit.limits import resolve
-
-    results = [one.result.changed(labels.on) for one in evidence]
-    reference = baseline.result.changed(labels.on) if baseline else None
-    known = [*results, *([reference] if reference else [])]
-    metrics = [resolve(limit, split, known) for limit in limits]
-    judge = Judge(split, confidence=confidence, baseline=reference)
-    return [
-        [judge.judge(result, *pair) for pair in zip(limits, metrics, strict=True)]
-        for result in results
-    ]

@@ -7,11 +7,11 @@ asks for `value >= limit`; on the interval bound, the worse end of the interval 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
 from goemo_report.analysis.common_labels import on_common_labels, told_alike
@@ -20,11 +20,9 @@ from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError, argument
-from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import OVERALL, OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
-from goemo_report.report.document import Cell, Column, Table
 from goemo_report.results import RunResult
 from goemo_report.sources.model import RunRecord, SkippedRun
 from goemo_report.statistics.differences import paired
@@ -286,60 +284,3 @@ def check_confidence(confidence: float | None) -> None:
     if not isinstance(confidence, Real) or not 0.5 < confidence <= HIGHEST_CONFIDENCE:
         wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}"
         raise ArgumentError(f"{argument('confidence', confidence)} is not {wanted}", "Give 0.95")
-
-
-def rule(confidence: float | None) -> str:
-    """What is judged, in words."""
-    if confidence is None:
-        return "point values are judged"
-    return (
-        f"bounds of the {percent(confidence)} interval are judged: the lower one against "
-        f"{argument('fail_under')}, the upper one against {argument('fail_over')}, the worse "
-        f"end of the paired difference against {argument('max_drop')}"
-    )
-
-
-def table(conditions: Sequence[Condition], confidence: float | None) -> Table:
-    """The conditions with what was found, for reading."""
-    failed = sum(not one.passed for one in conditions)
-    verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"
-    return Table(
-        id="conditions",
-        title=f"Quality gate: {verdict}",
-        columns=tuple(
-            Column(name, name.capitalize()) for name in ("result", "run", "condition", "found")
-        ),
-        rows=tuple(
-            (
-                Cell("ok", mark="good") if one.passed else Cell("failed", mark="bad"),
-                f"{one.run.name} ({one.run.id})",
-                one.condition,
-                one.detail,
-            )
-            for one in conditions
-        ),
-        caption="Metrics are recomputed from the predictions at threshold 0.5; "
-        f"{rule(confidence)}.",
-    )
-
-
-def document(
-    conditions: Sequence[Condition],
-    *,
-    split: Split,
-    confidence: float | None,
-    baseline: RunRecord | None,
-) -> dict[str, Any]:
-    """What `check --format json` prints."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "passed": all(one.passed for one in conditions),
-        "split": split,
-        "threshold": DEFAULT_THRESHOLD,
-        "rule": rule(confidence),
-        "confidence": confidence,
-        "baseline": None if baseline is None else {"id": baseline.id, "name": baseline.name},
-        "conditions": [
-            {**vars(one), "run": {"id": one.run.id, "name": one.run.name}} for one in conditions
-        ],
-    }

@@ -139,6 +139,32 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
+# --- Conditions ----------------------------------------------------------------------
+
+
+def gate_table(conditions: Sequence[Condition], rule: str) -> Table:
+    """The conditions with what was found, for reading."""
+    failed = sum(not one.passed for one in conditions)
+    verdict = f"{failed} of {len(conditions)} failed" if failed else f"all {len(conditions)} met"
+    return Table(
+        id="conditions",
+        title=f"Quality gate: {verdict}",
+        columns=tuple(
+            Column(name, name.capitalize()) for name in ("result", "run", "condition", "found")
+        ),
+        rows=tuple(
+            (
+                Cell("ok", mark="good") if one.passed else Cell("failed", mark="bad"),
+                f"{one.run.name} ({one.run.id})",
+                one.condition,
+                one.detail,
+            )
+            for one in conditions
+        ),
+        caption=f"Metrics are recomputed from the predictions at threshold 0.5; {rule}.",
+    )
+
+
 # --- JUnit XML ------------------------------------------------------------------------
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

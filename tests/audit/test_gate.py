@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from goemo_report.audit.gate import Condition, Judge, document
+from goemo_report.api.judged import Gate
+from goemo_report.audit.gate import Condition, Judge
 from goemo_report.audit.limits import (
     Kind,
     Limit,
@@ -338,14 +339,14 @@ def test_other_figures_count_as_logged() -> None:
 # --- What is written ------------------------------------------------------------------
 
 
-def conditions() -> list[Condition]:
+def conditions() -> tuple[Condition, ...]:
     run = joyful(6, 2, 4)
     hostile = dataclasses.replace(run.run, id="hostile", name='<a href="x">&\x00\x1b[31m]]>\ud800')
-    return [
+    return (
         judge(run, "fail-under", "f1_joy", 0.5),
         judge(run, "fail-under", "f1_joy", 0.9),
         Condition(hostile, "audit", "the audit finds no error", False, "errors: <b>&\x07"),
-    ]
+    )
 
 
 def test_junit_is_valid_xml_with_every_condition() -> None:
@@ -362,15 +363,13 @@ def test_junit_is_valid_xml_with_every_condition() -> None:
 
 
 def test_the_document_says_how_it_was_judged() -> None:
-    found: Any = document(conditions(), split="test", confidence=0.9, baseline=None)
+    found: Any = Gate(conditions(), "test", 0.9, None).document()
     assert found["passed"] is False
     assert found["confidence"] == 0.9
     assert "90% interval" in found["rule"]
     assert "lower one" in found["rule"]
     assert found["conditions"][1]["value"] == pytest.approx(2 / 3)
-    assert (
-        document(conditions()[:1], split="test", confidence=None, baseline=None)["passed"] is True
-    )
+    assert Gate(conditions()[:1], "test", None, None).document()["passed"] is True
 
 
 def test_a_metric_without_an_interval_is_not_judged_by_its_value() -> None:
