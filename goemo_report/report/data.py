@@ -25,19 +25,16 @@ from goemo_report.statistics.differences import RANDOMISATIONS, Difference
 def signature(comparison: Comparison) -> str:
     """How the numbers were made, in one line of `key:value` pairs."""
     sizes = sorted({run.found.rows for run in comparison.runs})
-    given = len(comparison.with_probabilities) < len(comparison.runs)
+    rules = ["0.5", "p>=t"] if comparison.with_probabilities else []
+    if len(comparison.with_probabilities) < len(comparison.runs):
+        rules.append("as_predicted")
     parts = {
         "goemo": __version__,
         "metrics": METRICS_VERSION,
         "split": comparison.split,
         "n": "-".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
         "labels": len(comparison.labels),
-        "threshold": ",".join(
-            (
-                *(("0.5", "p>=t") if comparison.with_probabilities else ()),
-                *(("as_predicted",) if given else ()),
-            )
-        ),
+        "threshold": ",".join(rules),
         "zero_division": 0,
         "ci": f"95%,bootstrap:{comparison.options.resamples}",
         "test": f"randomisation:{RANDOMISATIONS}",
@@ -118,8 +115,7 @@ def _run(run: ComparedRun) -> dict[str, Any]:
     }
 
 
-_CHECK: Final = (*("key", "place", "logged", "recomputed", "difference", "agrees", "explanation"),)
-
+_CHECK: Final = ("key", "place", "logged", "recomputed", "difference", "agrees", "explanation")
 _DIFFERENCE: Final = tuple(field.name for field in fields(Difference))
 
 
@@ -194,18 +190,16 @@ def _gain(value: Any) -> Any:
     return value._asdict() if hasattr(value, "_asdict") else value
 
 
+_THRESHOLD: Final = ("rule", "value", "description", "contradictions")
+
+
 def _split(found: SplitResult) -> dict[str, Any]:
     return {
         "file": f"{found.artifact.qualified_name}/{found.file.path}",
         "digest": found.file.digest,
         "rows": found.rows,
         "labels": list(found.labels),
-        "logged_threshold": {
-            "rule": found.threshold.rule,
-            "value": found.threshold.value,
-            "description": found.threshold.description,
-            "contradictions": found.threshold.contradictions,
-        },
+        "logged_threshold": {name: getattr(found.threshold, name) for name in _THRESHOLD},
         "threshold": 0.5,
         "overall": dict(found.scores.overall),
         "as_logged": dict(found.as_logged.overall),

@@ -14,18 +14,9 @@ from typing import Any, Final, Literal
 Value = str | int | float | bool | datetime | None
 
 ColumnKind = Literal[
-    "text",
-    "code",
-    "integer",
-    "number",
-    "percent",
-    "delta",
-    "pvalue",
-    "duration",
-    "bytes",
-    "date",
+    "text", "code", "integer", "number", "percent", "delta", "pvalue", "duration", "bytes", "date",
     "strip",
-]
+]  # fmt: skip
 PAGE_ROWS: Final = 100
 """Rows that a page holds of a table; one to browse is there whole."""
 Mark = Literal["best", "good", "bad", "warning", "muted"]

@@ -39,42 +39,6 @@ def date_of(comparison: Comparison) -> datetime:
     return max(dates, default=_UNDATED)
 
 
-def publication(
-    comparison: Comparison,
-    report: Report,
-    documents: dict[str, str],
-    *,
-    stem: str,
-    created_at: datetime,
-    command: str,
-    native: bool = False,
-) -> Publication:
-    """What to send of a report that was built with `date_of` and without its command.
-
-    `documents` holds its html and its json; `native` makes a W&B Report of it too.
-    """
-    name = _NOT_NAME.sub("-", stem).strip("-.")[:_LONGEST] or "comparison"
-    columns, rows = _leaderboard(report)
-    return Publication(
-        name=f"report-{name}",
-        run_name=f"report-{name}-{created_at:%Y%m%d-%H%M%S}",
-        config={
-            "command": command,
-            "written_at": timestamp(created_at),
-            "split": comparison.split,
-            "baseline": comparison.baseline.id,
-            "runs": [run.record.path for run in comparison.runs],
-            "signature": report.signature,
-        },
-        files={f"{name}.{form}": text.encode("utf-8") for form, text in documents.items()},
-        html=documents["html"],
-        columns=columns,
-        rows=rows,
-        inputs=tuple(_inputs(comparison)),
-        native=_native(comparison, report, name) if native else None,
-    )
-
-
 def _native(comparison: Comparison, report: Report, name: str) -> NativeReport:
     """The verdict, the leaderboard and the differences as Markdown, and the runs of W&B."""
     from goemo_report.report.sections._verdict import in_one_sentence
@@ -145,11 +109,27 @@ def publish_comparison(
     report = build_report(
         comparison, created_at=date_of(comparison), command="", only=sections or None
     )
-    documents = {form: render(report, form) for form in ("html", "json")}
-    wanted = publication(
-        comparison, report, documents, stem=stem, created_at=created_at, command=command,
-        native=native,
-    )  # fmt: skip
+    name = _NOT_NAME.sub("-", stem).strip("-.")[:_LONGEST] or "comparison"
+    columns, rows = _leaderboard(report)
+    page = render(report, "html")
+    wanted = Publication(
+        name=f"report-{name}",
+        run_name=f"report-{name}-{created_at:%Y%m%d-%H%M%S}",
+        config={
+            "command": command,
+            "written_at": timestamp(created_at),
+            "split": comparison.split,
+            "baseline": comparison.baseline.id,
+            "runs": [run.record.path for run in comparison.runs],
+            "signature": report.signature,
+        },
+        files={f"{name}.html": page.encode(), f"{name}.json": render(report, "json").encode()},
+        html=page,
+        columns=columns,
+        rows=rows,
+        inputs=tuple(_inputs(comparison)),
+        native=_native(comparison, report, name) if native else None,
+    )
     return publish(
         wanted,
         entity=entity or comparison.baseline.record.entity,

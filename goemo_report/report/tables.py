@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.analysis.configs import SEED_KEYS, config_differences, is_environment
 from goemo_report.analysis.epochs import METRICS, spread, training
-from goemo_report.contract import (
-    PER_CLASS_STATISTICS,
-    per_class_metric,
-)
+from goemo_report.contract import PER_CLASS_STATISTICS, per_class_metric
 from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import SCHEMA_VERSION, jsonable, timestamp
 from goemo_report.formats.wording import plural
@@ -316,16 +313,8 @@ def _file_document(file: ArtifactFile) -> dict[str, Any]:
 
 def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:
     """One version of an artifact, without its files."""
-    return {
-        "name": artifact.name,
-        "type": artifact.type,
-        "version": artifact.version,
-        "digest": artifact.digest,
-        "size": artifact.size,
-        "metadata": artifact.metadata,
-        "aliases": artifact.aliases,
-        "description": artifact.description,
-    }
+    names = ("name", "type", "version", "digest", "size", "metadata", "aliases", "description")
+    return {name: getattr(artifact, name) for name in names}
 
 
 def per_class_csv(scores: Scores) -> str:
