@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from goemo_report.cli import goemo_report
 from goemo_report.contract import PROJECT
 from tests.sources.online import predictions_of, put, some_runs
 from tests.wandb_server import WandbServer
@@ -20,7 +21,6 @@ from tests.wandb_server.seeding import SeedRun
 
 __all__ = ["wandb_server"]
 
-COMMAND = Path(sys.executable).with_name("goemo-report")
 WRONG_KEY = "wr0ng" * 8
 
 
@@ -54,16 +54,14 @@ class Online:
     def __call__(self, *arguments: str, without: str = "", **environment: str) -> Done:
         wanted = {**self.environment, **environment}
         wanted.pop(without, None)
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            env=wanted,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        result = Done(done.returncode, done.stdout, done.stderr)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in os.environ.keys() - wanted.keys():
+                patch.delenv(name)
+            for name, value in wanted.items():
+                patch.setenv(name, value)
+            patch.chdir(self.home)
+            done = CliRunner().invoke(goemo_report, arguments)
+        result = Done(done.exit_code, done.stdout, done.stderr)
         for key in (self.server.api_key, WRONG_KEY):
             assert key not in result.out + result.err
         return result
