@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from goemo_report.analysis.alignment import align
 from goemo_report.analysis.clusters import clustered
 from goemo_report.analysis.common_labels import on_common_labels, told_alike
 from goemo_report.analysis.compared_runs import (
@@ -26,7 +25,7 @@ from goemo_report.analysis.compared_runs import (
     compared_runs,
 )
 from goemo_report.analysis.raters import RunBesideRaters, beside_raters
-from goemo_report.analysis.run_statistics import RunStatistics
+from goemo_report.analysis.run_statistics import RunStatistics, aligned
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError, argument
@@ -543,16 +542,13 @@ def compare(
         place = usable.index(chosen)
         usable = clustered(usable, split, options.cluster, ratings)
         chosen = usable[place]
-    reference = chosen.splits[split].predictions
+    alignments, faults = aligned(usable, split, chosen)
+    absent += faults
     statistics = RunStatistics(
-        usable,
+        [run for run in usable if run is chosen or run.id in alignments],
         split,
         chosen,
-        {
-            run.id: align(run.splits[split].predictions, reference)
-            for run in usable
-            if run is not chosen
-        },
+        alignments,
         options.resamples,
         options.seed,
         progress,

@@ -23,6 +23,7 @@ from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
+from goemo_report.sources.model import SkippedRun
 from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.differences import (
     Paired,
@@ -141,14 +142,16 @@ class RunStatistics:
         """The common rows and labels of two of the runs."""
         if other is self.baseline:
             return self.alignments[run.id]
-        return align(self._judged(run), self._judged(other))
+        with _about(run, f"rows in common with {other.run.name}"):
+            return align(self._judged(run), self._judged(other))
 
     def pair(self, run: RunResult, other: RunResult) -> Paired | None:
         """Run minus another one on what both have, alone; None where they are not paired."""
         if other is self.baseline:
             return self._by_run[run.id][1]
         common = self.alignment(run, other)
-        return self._difference(run, other, common) if common.paired else None
+        with _about(run, f"difference to {other.run.name}"):
+            return self._difference(run, other, common) if common.paired else None
 
     def difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
         """Its differences by metric key."""
@@ -165,7 +168,7 @@ class RunStatistics:
         choice, others = self.protocol(run, "per-class"), self.protocol(other, "per-class")
         if choice is None or others is None:
             return None
-        common = align(self._judged(run), self._judged(other))
+        common = self.alignment(run, other)
         if not common.paired:
             return None
 
@@ -179,7 +182,8 @@ class RunStatistics:
                 tuned(other, others, common.other_rows, common.other_columns),
             )
 
-        found = self._cached("tuned differences", [run, other], computed)
+        with _about(run, f"difference to {other.run.name} at tuned thresholds"):
+            found = self._cached("tuned differences", [run, other], computed)
         drawn = [self.tuned_replicates[one.id] for one in (run, other)]
         macro = found.differences["macro_f1"]
         if macro is None or not all(len(one) for one in drawn):
@@ -368,6 +372,23 @@ class RunStatistics:
                 found[run.id] = result
                 self.progress(what, len(found), len(runs))
             return found
+
+
+def aligned(
+    runs: Sequence[RunResult], split: Split, baseline: RunResult
+) -> tuple[dict[str, Alignment], list[SkippedRun]]:
+    """What each of the other runs has in common with the baseline, by run id, and those of which
+    that cannot be said."""
+    found, faults = dict[str, Alignment](), list[SkippedRun]()
+    for run in runs:
+        if run is not baseline:
+            try:
+                with _about(run, f"rows in common with {baseline.run.name}"):
+                    ours, theirs = (one.splits[split].predictions for one in (run, baseline))
+                    found[run.id] = align(ours, theirs)
+            except RunError as fault:
+                faults.append(SkippedRun(run.run.name, fault.reason))
+    return found, faults
 
 
 @contextmanager

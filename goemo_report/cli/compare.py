@@ -230,6 +230,7 @@ def command(
         browser=browser,
     )
     note_all((*chosen.notes, *comparison.notes))
+    note_all(f"{fault} (--section and --debug show where)" for fault in report.faults)
     note_skipped(comparison.skipped)
     if len(set(runs)) < len(runs):
         note("note: a RUN that is given twice counts once")

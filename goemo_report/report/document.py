@@ -230,6 +230,8 @@ class Report:
     data: Mapping[str, Any] = field(default_factory=dict)
     explore: Callable[[], Mapping[str, Any] | None] = field(default=dict, compare=False)
     """What a page's script computes from, made when a page is written."""
+    faults: tuple[str, ...] = ()
+    """Sections that cannot be made, with the reason."""
 
     def tables(self) -> dict[str, Table]:
         """Every table by its id, those behind figures among them, in the order of the report."""

@@ -26,10 +26,14 @@ import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 import goemo_report as gr
+from goemo_report.analysis import run_statistics
 from goemo_report.api.comparisons import ComparisonResult
 from goemo_report.comparison import Options, compare
 from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import write_predictions
+from goemo_report.statistics import differences
+from goemo_report.statistics.differences import Paired
+from goemo_report.statistics.intervals import Analysis
 from tests.api.made import made
 from tests.offline_runs import STANDARD_RUNS, OfflineRun, make_runs
 from tests.synthetic import run_result
@@ -518,6 +522,37 @@ def test_a_run_whose_statistics_fail_is_left_out_and_the_others_go_on() -> None:
     chosen = compare([broken, *runs[1:]], baseline=broken.id, options=Options(resamples=100))
     with pytest.raises(gr.SettingsError, match=r"the baseline .* cannot be used: no intervals"):
         ComparisonResult(chosen).prepare()
+
+
+def test_a_run_that_cannot_be_aligned_is_left_out_and_the_others_go_on() -> None:
+    runs = [run_result(one, number=number) for number, one in enumerate(STANDARD_RUNS[:3])]
+    found = runs[2].splits["test"]
+    torn = replace(found.predictions, texts=(*found.predictions.texts, "one text more"))
+    broken = replace(runs[2], splits={"test": replace(found, predictions=torn)})
+    c = ComparisonResult(compare([*runs[:2], broken], options=Options(resamples=100)))
+    assert set(c.leaderboard["id"]) == {run.id for run in runs[:2]}
+    (skipped,) = c.skipped
+    assert skipped.name == broken.run.name
+    assert skipped.reason.startswith(f"no rows in common with {runs[0].run.name}: unexpected Val")
+
+
+def test_a_pair_that_cannot_be_compared_leaves_its_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = [OfflineRun(f"model{n}", quality=n / 2.5) for n in range(3)]
+    runs = [run_result(one, number=number) for number, one in enumerate(recipes)]
+    baseline, real = runs[0].splits["test"].predictions, differences.paired_with_swaps
+
+    def fails(*pair: Analysis) -> Paired:
+        if not np.array_equal(pair[1].predictions.probabilities, baseline.probabilities):
+            raise ZeroDivisionError("by chance")
+        return real(*pair)
+
+    monkeypatch.setattr(run_statistics, "paired_with_swaps", fails)
+    c = ComparisonResult(compare(runs, options=Options(resamples=100, rank_on="test")))
+    assert c.verdict.numbers["best"] == runs[1].run.name
+    (skipped,) = c.skipped
+    assert skipped.name == runs[2].run.name
+    why = f"no difference to {runs[1].run.name}: unexpected ZeroDivisionError: by chance"
+    assert skipped.reason == why
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from typing import Final, Protocol, cast
 
 from goemo_report import __version__
 from goemo_report.comparison import Comparison
-from goemo_report.errors import ArgumentError, NotFoundError
+from goemo_report.errors import ArgumentError, GoemoError, NotFoundError, unexpected
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
 from goemo_report.report.data import logged_data, report_data, signature
-from goemo_report.report.document import Report, Section
+from goemo_report.report.document import Callout, Report, Section
 from goemo_report.report.sections._explore import explored
 from goemo_report.report.sections._recipes import drawn, first_of
 from goemo_report.report.sections._words import texts_range
@@ -87,12 +87,13 @@ def build_report(
             what = f"no run has predictions, so that there is no section {shown(only[0])}"
             raise NotFoundError(what, "There is only the section logged")
         return logged_report(comparison, created_at=created_at, command=command)
+    faults: list[str] = []
     sections = tuple(
         replace(section, chapter=_chapter(module, comparison), folded=module.CHAPTER == APPENDIX)
         for name, module in modules.items()
         if (only is None or name in only)
         and (comparison.with_probabilities or not getattr(module, "NEEDS_PROBABILITIES", False))
-        and (section := module.build(comparison)) is not None
+        and (section := _built(name, module, comparison, faults, alone=only is not None))
     )
     texts = texts_range(comparison)
     where = "" if comparison.same_texts else " (not the same ones for all)"
@@ -110,7 +111,25 @@ def build_report(
             comparison, created_at=created_at, command=command, statistics=only is None
         ),
         explore=partial(explored, comparison, only),
+        faults=tuple(faults),
     )
+
+
+def _built(
+    name: str, module: SectionModule, comparison: Comparison, faults: list[str], *, alone: bool
+) -> Section | None:
+    """A section; where it is not asked for `alone`, it says of itself that it cannot be made,
+    whatever the reason, and the others go on."""
+    try:
+        return module.build(comparison)
+    except (GoemoError, MemoryError):
+        raise
+    except Exception as error:
+        if alone:
+            raise
+        faults.append(f"the section {name} cannot be made: {unexpected(error)}")
+        title, why = name.replace("-", " ").capitalize(), f"{faults[-1].capitalize()}."
+        return Section.of(name, title, Callout("warning", why))
 
 
 def _chapter(module: SectionModule, comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ from goemo_report.formats.json_text import to_json
 from goemo_report.report.document import Heatmap, Plot, Report, Table
 from goemo_report.report.render import render
 from goemo_report.report.render.numbers import as_cell
-from goemo_report.report.sections import build_report, section_ids
+from goemo_report.report.sections import build_report, multilabel, section_ids
 from goemo_report.results import RunResult
 from goemo_report.sources.model import SkippedRun
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
@@ -41,6 +41,20 @@ def full() -> Report:
 
 def table(found: Report, identifier: str) -> Table:
     return table_of(found.sections, identifier)
+
+
+def test_a_section_that_fails_says_so_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multilabel, "word_counts", lambda texts: 1 / 0)
+    found = report(compare(FOUR[:2]))
+    assert found.faults == (
+        "the section multilabel cannot be made: unexpected ZeroDivisionError: division by zero",
+    )
+    (section,) = [one for one in found.sections if one.id == "multilabel"]
+    assert section.chapter == "Appendix"
+    for form in ("html", "md", "json"):
+        assert "cannot be made: unexpected" in render(found, form)
+    with pytest.raises(ZeroDivisionError):
+        report(compare(FOUR[:2]), "multilabel")
 
 
 def test_sections_have_the_ids_of_their_modules_and_come_in_order(full: Report) -> None:
