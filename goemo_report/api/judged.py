@@ -222,6 +222,11 @@ def audited(runs: Runs, strict: bool, labels: Labels) -> Audits:
         found = tuple(audit(one, waived) for one in collected)
     found += tuple(map(unread, runs.skipped))
     notes = understood(file for one in collected for file in one.result.files)
+    notes += (
+        f"{one.run.name} is predictions alone: nothing was logged that the rules could hold"
+        for one in collected
+        if one.result.artifacts and all(held.kind == "file" for held in one.result.artifacts)
+    )
     notes += (f"every run keeps the waived rule {one}" for one in unused_waivers(found, waived))
     return Audits(found, strict, tuple(notes))
 

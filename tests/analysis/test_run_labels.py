@@ -36,3 +36,10 @@ def test_what_follows_is_better_than_nothing() -> None:
         "m model_params 1",
         "m model_params 2",
     ]
+
+
+def test_an_ensemble_is_called_the_mean_of_its_members() -> None:
+    one, other = {"learning_rate": 1e-5}, {"learning_rate": 3e-5}
+    mean: dict[str, Any] = {"ensemble": ["a", "b"]}
+    assert labels(one, other, mean) == ["m lr 1e-05", "m lr 3e-05", "m, mean of 2 runs"]
+    assert labels(one, mean)[0] == "m"

@@ -81,6 +81,7 @@ def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
     shown = invoke("show", files[0]).stdout
     assert f"{len(rows)} B" in shown
     assert "a is predictions alone, without a checkpoint" in invoke("verify", files[0]).stderr
+    assert "note: a is predictions alone" in invoke("audit", files[0]).stderr
     result = invoke("compare", *files, "--table", "none")
     assert result.exit_code == 2
     assert all(name in result.stderr for name in ("summary-recipes", "errors-", "files-read"))
