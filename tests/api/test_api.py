@@ -453,6 +453,7 @@ def test_predictions_by_any_rule_are_logged_as_they_are(
     config = {"model_name": "microsoft/deberta-v3-base"}
     with wandb.init(mode="offline", config=config, project="p", id="hub00001") as run:
         gr.log_predictions(run, held)
+    wandb.teardown()  # finish() does not wait until all of the log is on disk
     found = gr.run("hub00001", wandb_dir=tmp_path).predictions("test")
     assert (found.predicted == held.predicted).all()
     with pytest.raises(gr.GoemoError, match="no probabilities"):
