@@ -85,8 +85,7 @@ def conditions(
     from goemo_report.sources.model import RunQuery
 
     check_texts(sort=sort)
-    if limit is not None and (not isinstance(limit, Integral) or limit < 1):
-        raise ArgumentError(f"limit is {limit!r}", "Give a whole number from 1 up")
+    check_counts(limit=limit)
     return RunQuery(
         **{f"{name}s": each(value) for name, value in names.items()},
         where=tuple(map(Condition.of, each(where))),
@@ -173,3 +172,10 @@ def check_texts(**given: object) -> None:
     for name, value in given.items():
         if value is not None and not isinstance(value, str):
             raise ArgumentError(f"{name} is {value!r}", "Give a text")
+
+
+def check_counts(**given: object) -> None:
+    """Raise ArgumentError for an argument that is neither a whole number from 1 up nor None."""
+    for name, value in given.items():
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise ArgumentError(f"{name} is {value!r}", "Give a whole number from 1 up")

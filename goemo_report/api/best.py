@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Final
 
-from goemo_report.errors import ArgumentError, argument
+from goemo_report.api.arguments import check_counts
+from goemo_report.errors import argument
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import RunRecord
 
@@ -37,8 +37,7 @@ def tagged_baseline(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 def ranking(records: Sequence[RunRecord], top: int) -> tuple[list[RunRecord], str]:
     """All runs, that with the best logged figure first, and what the first `top` are."""
-    if not isinstance(top, Integral) or top < 1:
-        raise ArgumentError(f"top is {top!r}", "Give a number from 1 up")
+    check_counts(top=top)
 
     def figures(key: str) -> list[float | None]:
         found = (as_number(run.summary.get(key)) for run in records)

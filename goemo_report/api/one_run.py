@@ -12,8 +12,10 @@ from goemo_report.api.arguments import (
     Only,
     Place,
     Shown,
+    check_counts,
     check_split,
     chosen_labels,
+    each,
     place,
     roles,
 )
@@ -258,6 +260,10 @@ class Run:
         """
         from goemo_report.checkpoints.labelling import label_texts
 
+        check_counts(batch_size=batch_size, max_seq_length=max_seq_length)
+        if isinstance(texts, str):
+            raise ArgumentError("texts is one text", "Give a list of texts")
+        texts = each(texts)
         with Bar(self.progress) as bar:
             return label_texts(
                 self.source,
@@ -293,6 +299,8 @@ class Run:
         """
         from goemo_report.checkpoints.export import export_onnx
 
+        check_split(split)
+        check_counts(limit=limit)
         with Bar(self.progress) as bar:
             return export_onnx(
                 self.source,
@@ -333,6 +341,8 @@ class Run:
         """
         from goemo_report.checkpoints.verify import Changed, Options, verify
 
+        check_split(split)
+        check_counts(limit=limit, batch_size=batch_size, max_seq_length=max_seq_length)
         options = Options(split, limit, batch_size, device, max_seq_length, tolerance)
         with Bar(self.progress) as bar:
             try:

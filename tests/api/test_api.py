@@ -602,6 +602,10 @@ def test_errors_name_the_argument(
         lambda: gr.compare(gr.runs("a.csv"), top="x"),  # type: ignore[arg-type]
         lambda: gr.ensemble("a.csv", "b.csv", split="dev"),  # type: ignore[arg-type]
         lambda: gr.run("a.csv").download(root=None),  # type: ignore[arg-type]
+        lambda: gr.run("a.csv").predict("one text"),
+        lambda: gr.run("a.csv").predict([1, 2]),  # type: ignore[list-item]
+        lambda: gr.run("a.csv").verify(limit=0),
+        lambda: gr.run("a.csv").export("onnx", split="dev"),  # type: ignore[arg-type]
     ],
 )
 def test_arguments_of_another_type_are_refused_in_one_line(
