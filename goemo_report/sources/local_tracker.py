@@ -177,7 +177,7 @@ def role_of_path(path: str) -> Role | None:
 def files_below(root: Path) -> list[Kept]:
     """Every regular file below a folder; links are not followed, since they may lead elsewhere."""
     found = []
-    for folder, _, names in os.walk(root):
+    for folder, _, names in () if root.is_symlink() else os.walk(root):
         for name in names:
             path = Path(folder, name)
             if not path.is_symlink() and path.is_file():

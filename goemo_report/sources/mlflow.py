@@ -285,7 +285,7 @@ class _Folders:
                     yield key, float(value), int(step[0]) if step else 0
 
     def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
-        return files_below(_local_root(artifacts, self._homes[run.id] / "artifacts"))
+        return files_below(_local_root(run.id, artifacts, self._homes[run.id] / "artifacts"))
 
 
 def _last(text: str) -> float:
@@ -295,11 +295,14 @@ def _last(text: str) -> float:
     return float(newest[1])
 
 
-def _local_root(uri: str, *others: Path) -> Path:
-    """The folder of a run's artifacts; another where it was moved with what holds it."""
+def _local_root(run_id: str, uri: str, *others: Path) -> Path:
+    """The folder of a run's artifacts; another where it was moved with what holds it.
+
+    MLflow calls it RUN/artifacts. No other is taken from a file that somebody else may have made.
+    """
     if uri and ("://" not in uri or uri.startswith("file://")):
         named = Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
-        if named.is_dir():
+        if named.is_dir() and named.parts[-2:] == (run_id, "artifacts"):
             return named
     return next((path for path in others if path.is_dir()), others[0])
 
@@ -359,7 +362,9 @@ class _Tables:
             else Path(run.id)
         )
         return files_below(
-            _local_root(artifacts, beside / "mlruns" / inside, beside / "mlartifacts" / inside)
+            _local_root(
+                run.id, artifacts, beside / "mlruns" / inside, beside / "mlartifacts" / inside
+            )
         )
 
 

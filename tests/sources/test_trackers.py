@@ -382,3 +382,17 @@ def test_broken_folders_of_mlflow_are_one_line(
     done = invoke(*command, "--source", f"mlflow:{tmp_path}", code=int(bool(said)))
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == int(bool(said))
+
+
+@pytest.mark.parametrize("leads", ["by its address", "by a link"])
+def test_a_run_of_mlflow_shows_no_file_of_another_place(tmp_path: Path, leads: str) -> None:
+    run, other = tmp_path / "mlruns" / "1" / "r", tmp_path / "private"
+    run.mkdir(parents=True)
+    other.mkdir()
+    (other / "key.txt").write_text("secret")
+    (run.parent / "meta.yaml").write_text("name: E\n")
+    address = other if leads == "by its address" else ""
+    (run / "meta.yaml").write_text(f"run_id: r\nartifact_uri: '{address}'\n")
+    if not address:
+        (run / "artifacts").symlink_to(other)
+    assert gr.run("r", source=f"mlflow:{tmp_path}").artifacts().empty
