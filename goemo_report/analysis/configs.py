@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,14 @@ ENVIRONMENT_KEYS: Final = frozenset(
     # transformers' Trainer logs where it writes, and what it was called
     | {"output_dir", "logging_dir", "run_name", "hub_model_id", "local_rank"}
 )
+
+
+_SECRET_KEY: Final = re.compile(r"(api_?key|token|secret|passw(or)?d|credentials?)$", re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r"\b(hf_[A-Za-z0-9]{20,}|wandb_v\d+_\w{20,}|gh[opsu]_\w{20,}|sk-[\w-]{20,})"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+)
+_HIDDEN: Final = "[hidden]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,14 @@ class SeedGroup:
 
 
 def flat_config(run: RunRecord) -> dict[str, Any]:
-    """A run's config with nested mappings joined by dots, W&B's own entries left out."""
+    """A run's config for readers, nested mappings joined by dots, W&B's own entries left out.
+
+    Reports are published: what looks like a password or a key of a service is hidden.
+    """
+    return {key: _without_secrets(key, value) for key, value in _flat(run).items()}
+
+
+def _flat(run: RunRecord) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def add(prefix: str, values: Mapping[str, Any]) -> None:
@@ -64,6 +80,16 @@ def flat_config(run: RunRecord) -> dict[str, Any]:
     return flat
 
 
+def _without_secrets(key: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_secrets(key, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if _SECRET_KEY.search(key) and re.fullmatch(r"[\w./+=~-]{8,}", value):  # [PAD] is a token too
+        return _HIDDEN
+    return _SECRET.sub(_HIDDEN, value)
+
+
 def is_environment(key: str) -> bool:
     """Whether a config key says where a run ran and not what it did."""
     return key in ENVIRONMENT_KEYS or key.startswith("system/")
@@ -74,7 +100,7 @@ def recipe(run: RunRecord) -> dict[str, Any]:
 
     Where the data set is told by name and version, the path that it was read from is left out.
     """
-    config = flat_config(run)
+    config = _flat(run)
     path = {"dataset"} if {"dataset_name", "dataset_version"} <= config.keys() else set()
     return {
         key: value

@@ -61,6 +61,7 @@ def test_a_subset_is_paired_on_the_common_texts() -> None:
     assert alignment.paired
     assert not alignment.complete
     assert alignment.note == "paired on 2 common texts of 3 and 2"
+    assert align(one, table([("c", "love")])).paired  # all of the smaller one
 
 
 def test_too_little_in_common_is_not_paired() -> None:

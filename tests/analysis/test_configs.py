@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from goemo_report.analysis.configs import SeedGroup
+from goemo_report.analysis.configs import SeedGroup, flat_config, recipe
+from tests.offline_runs import OfflineRun
+from tests.synthetic import run_result
 
 
 def group(*seeds: Any) -> SeedGroup:
@@ -33,3 +36,19 @@ def test_runs_of_one_logged_seed_stand_together(
 
 def test_runs_are_listed_by_seed() -> None:
     assert group(7, 8, 7, None).by_seed == {"7": ("r0", "r2"), "8": ("r1",)}
+
+
+def test_secrets_of_a_config_are_hidden_and_still_tell_recipes_apart() -> None:
+    key, url = "hf_" + "a1" * 12, "https://ada:word@host/data.csv"
+    config: dict[str, Any] = {
+        "pad_token": "[PAD]", "max_token": 128, "api": {"wandb_api_key": "0123456789abcdef"},
+        "note": f"push with {key}", "data": [url], "hub_token": key,
+    }  # fmt: skip
+    run = replace(run_result(OfflineRun(), splits=()).run, config=config)
+    assert flat_config(run) == {
+        "pad_token": "[PAD]", "max_token": 128, "api.wandb_api_key": "[hidden]",
+        "note": "push with [hidden]", "data": ["https://[hidden]@host/data.csv"],
+        "hub_token": "[hidden]",
+    }  # fmt: skip
+    other = replace(run, config={**config, "hub_token": key[:-1]})
+    assert recipe(run) != recipe(other)
