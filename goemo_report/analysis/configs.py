@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from goemo_report.formats.wording import plural
 from goemo_report.sources.model import RunRecord
 
+MEMBERS: Final = "ensemble"
+"""Key of an ensemble's config that names the runs averaged."""
 SEED_KEYS: Final = ("random_seed", "seed")
 ENVIRONMENT_KEYS: Final = frozenset(
     {"gpu_type", "cuda_version", "pytorch_version", "transformers_version"}
@@ -117,12 +120,20 @@ def seed_groups(runs: Sequence[RunRecord]) -> tuple[SeedGroup, ...]:
         members.setdefault(key, []).append(run)
     return tuple(
         SeedGroup(
-            name=group[0].model_name,
+            name=model_title(group[0]),
             run_ids=tuple(run.id for run in group),
             seeds=tuple(seed_of(run) for run in group),
         )
         for group in members.values()
     )
+
+
+def model_title(run: RunRecord) -> str:
+    """The run's model; that of an ensemble says too of how many members it is the mean."""
+    members = run.config.get(MEMBERS)
+    if not isinstance(members, list):
+        return run.model_name
+    return f"{run.model_name}, mean of {plural(len(members), 'run')}"
 
 
 def seed_of(run: RunRecord) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from goemo_report.analysis.alignment import align
-from goemo_report.analysis.configs import recipe
+from goemo_report.analysis.configs import MEMBERS, recipe
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import DataError
 from goemo_report.formats.files import write_whole
@@ -29,8 +29,6 @@ from goemo_report.thresholds.protocols import (
     tuned_per_class,
 )
 
-MEMBERS: Final = "ensemble"
-"""Key of the config that names the runs averaged; a directory with it may be written anew."""
 _CONFIG: Final = "config.json"
 _NOT_SHARED: Final = {"model_params", "threshold"}  # an ensemble has others
 

@@ -6,9 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from goemo_report.analysis.configs import config_differences, exactly, recipe, seed_of
-from goemo_report.analysis.ensemble import MEMBERS
-from goemo_report.formats.wording import plural
+from goemo_report.analysis.configs import (
+    config_differences,
+    exactly,
+    model_title,
+    recipe,
+    seed_of,
+)
 from goemo_report.sources.model import RunRecord
 
 _FIRST: Final = {
@@ -36,20 +40,12 @@ def run_labels(runs: Sequence[RunRecord]) -> dict[str, str]:
     """
     models: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        models[_model(run)].append(run)
+        models[model_title(run)].append(run)
     return {
         run_id: label
         for model, members in models.items()
         for run_id, label in _of_model(model, members).items()
     }
-
-
-def _model(run: RunRecord) -> str:
-    """The run's model; an ensemble is the mean of its members, whose settings say little of it."""
-    members = run.config.get(MEMBERS)
-    if not isinstance(members, list):
-        return run.model_name
-    return f"{run.model_name}, mean of {plural(len(members), 'run')}"
 
 
 def _of_model(model: str, runs: list[RunRecord]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
-from goemo_report.analysis.ensemble import MEMBERS
+from goemo_report.analysis.configs import MEMBERS
 from goemo_report.contract import CONFIG_KEYS, DATASET_NAME, MEASURED_KEYS, PHASE_TAGS, STATUS_TAGS
 from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL
 from goemo_report.sources.model import ArtifactRef, RunRecord

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from goemo_report.errors import GoemoError, NotFoundError, SourceError
+from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.wording import plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
@@ -280,6 +280,11 @@ def chosen(
         groups.append((source, _with_logs(path, listing.runs), listing.skipped))
     if named or not references:
         root = choice.directory or Path("wandb")
+        if named and choice.directory is None and not root.is_dir():
+            raise NotFoundError(
+                f"there is no directory {named[0]}, nor a directory wandb with such a run",
+                f"Name the directory of a run, or give {argument('wandb_dir', 'DIR')}",
+            )
         source = LogSource(root, project=choice.project if not named else None)
         runs = [source.find_run(name) for name in named]
         found = find_runs(source, runs, query if not references else RunQuery())

@@ -81,6 +81,8 @@ def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
     shown = invoke("show", files[0]).stdout
     assert f"{len(rows)} B" in shown
     assert "a is predictions alone, without a checkpoint" in invoke("verify", files[0]).stderr
+    said = invoke("sync", "gone").stderr
+    assert "there is no directory gone, nor a directory wandb with such a run" in said
     assert "note: a is predictions alone" in invoke("audit", files[0]).stderr
     result = invoke("compare", *files, "--table", "none")
     assert result.exit_code == 2

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.analysis.configs import model_title
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
@@ -78,7 +79,7 @@ def side(run: ComparedRun) -> str:
 
 def called(run: ComparedRun) -> str:
     """A run's name with what tells it from others of its model: `bert-20241210 (lr 1e-05)`."""
-    label = run.short.removeprefix(f"{run.key} {run.record.model_name}").strip()
+    label = run.short.removeprefix(f"{run.key} {model_title(run.record)}").strip()
     return run.name if label in {"", run.id} else f"{run.name} ({label})"
 
 
