@@ -90,8 +90,10 @@ def require_extra(what: str, *packages: str, extra: Extra = "train") -> None:
     Without names those are torch and transformers.
     """
     if missing := missing_packages(*packages):
-        needed = f"{what} needs {' and '.join(missing)}"
-        raise GoemoError(needed, f"Install the extra: pip install 'goemo[{extra}]'")
+        *first, last = missing
+        needed = f"{', '.join(first)} and {last}" if first else last
+        remedy = f"Install the extra: pip install 'goemo[{extra}]'"
+        raise GoemoError(f"{what} needs {needed}", remedy)
 
 
 class DataError(GoemoError):

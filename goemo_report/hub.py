@@ -137,10 +137,11 @@ def push(
     """
     if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo or repo.endswith(".git"):
         raise ArgumentError(f"{shown(repo)} is no name of a repository", "Write NAMESPACE/NAME")
+    client = () if dry_run else ("huggingface_hub",)
+    require_extra("pushing", *client, "torch", "transformers", extra="hub")
     if dry_run:
         with _prepared(source, run, repo, content, reading, progress) as (files, notes):
             return Pushed(run, repo, private, _sizes(files), True, notes=notes)
-    require_extra("pushing", "huggingface_hub", extra="hub")
     hub = _Hub(repo)
     hub.look(private=private)
     with _prepared(source, run, hub.repo, content, reading, progress) as (files, notes):

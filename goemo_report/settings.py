@@ -86,6 +86,8 @@ class SourceChoice:
     """Artifacts that hold the predictions of runs, as `[val=]ARTIFACT[:ALIAS][/FILE]`."""
     alias: str = ""
     """The alias or version of predictions that is meant; empty: the newest."""
+    file: Path | None = None
+    """The pyproject.toml that chose the kind, None where something else did."""
 
     def check_files(self) -> None:
         """Raise ArgumentError where predictions of runs are named, but only files are read."""
@@ -121,19 +123,20 @@ def load_settings(
         raise ArgumentError(
             f"{argument('source')} and {argument('wandb_dir')} were given", "Give one of the two"
         )
-    file = read_project_file(directory)
+    file, chosen_by = read_project_file(directory), None
     if wandb_dir is not None:
         kind, where = "offline", str(wandb_dir)
     elif source:
         kind, _, where = source.partition(":")
     else:
         kind, where = _settled(environ, file, directory)
+        chosen_by = file.path if kind == file.values.get("source", "").partition(":")[0] else None
     if kind == "offline" and not where:
         where = str(_wandb_directory(environ, directory))
     if kind in _OF_WANDB:
         entity = entity or environ.get("WANDB_ENTITY") or file.values.get("entity")
         project = project or environ.get("WANDB_PROJECT") or file.values.get("project")
-    return SourceChoice(entity, project, kind, where)
+    return SourceChoice(entity, project, kind, where, file=chosen_by)
 
 
 def _settled(environ: Mapping[str, str], file: ProjectFile, directory: Path) -> tuple[str, str]:
@@ -161,6 +164,9 @@ def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:
 # --- pyproject.toml -------------------------------------------------------------------
 
 
+_SQLITE: Final = "sqlite:///"
+
+
 def read_project_file(directory: Path) -> ProjectFile:
     """The `[tool.goemo]` table of the nearest pyproject.toml, at or above a directory.
 
@@ -175,9 +181,11 @@ def read_project_file(directory: Path) -> ProjectFile:
             for name in values.keys() & _PATH_KEYS:
                 named = user_path(values[name])
                 values[name] = str(named if folder == start else folder / named)
-            kind, colon, place = values.get("source", "").partition(":")
+            kind, _, place = values.get("source", "").partition(":")
+            scheme = _SQLITE if place.startswith(_SQLITE) else ""
+            place = place.removeprefix(scheme)
             if place and "://" not in place and folder != start:
-                values["source"] = f"{kind}{colon}{folder / user_path(place)}"
+                values["source"] = f"{kind}:{scheme}{folder / user_path(place)}"
             return ProjectFile(path, values)
     return ProjectFile()
 

@@ -13,6 +13,7 @@ from goemo_report.settings import (
     load_settings,
     read_project_file,
 )
+from goemo_report.sources.resolve import check_source
 
 
 def settled(directory: Path, environ: dict[str, str] | None = None, **flags: str) -> SourceChoice:
@@ -87,6 +88,28 @@ class TestOfflineDirectory:
         settings = settled(below)
         assert settings.directory == tmp_path / "logs"
         assert read_project_file(below).values["reports"] == str(tmp_path / "out")
+
+    def test_the_file_chooses_a_source_and_is_named_where_there_is_none(
+        self, tmp_path: Path
+    ) -> None:
+        path = write_table(tmp_path, 'source = "mlflow:runs.db"')
+        below = tmp_path / "a"
+        below.mkdir()
+        assert settled(tmp_path) == SourceChoice(kind="mlflow", where="runs.db", file=path)
+        assert settled(below).where == str(tmp_path / "runs.db")
+        assert settled(below, source="trackio:x") == SourceChoice(kind="trackio", where="x")
+        assert settled(below, wandb_dir="logs").kind == "offline"
+        assert settled(below, {"WANDB_MODE": "offline"}).kind == "offline"
+        for place in ("http://host:5000", "sqlite:////tmp/x.db"):
+            write_table(tmp_path, f'source = "mlflow:{place}"')
+            assert settled(below).where == place
+        write_table(tmp_path, 'source = "mlflow:sqlite:///x.db"')
+        assert settled(below).where == f"sqlite:///{tmp_path / 'x.db'}"
+        write_table(tmp_path, 'source = "mlfow:runs.db"')
+        with pytest.raises(
+            SettingsError, match=r"pyproject\.toml: key source .* no source 'mlfow'"
+        ):
+            check_source(settled(below))
 
 
 class TestProjectFile:

@@ -393,6 +393,7 @@ class ComparisonResult:
         native: bool = False,
         sections: Names = (),
         command: str = "goemo_report.compare(...)",
+        source: str | None = None,
         wandb_dir: Place | None = None,
         entity: str | None = None,
         project: str | None = None,
@@ -405,6 +406,7 @@ class ComparisonResult:
                 links to the rest; needs `goemo[reports]`, and runs that were read from W&B.
             sections: as in `save`.
             command: as in `report`.
+            source: as in `runs`; only `offline` keeps it from W&B.
             wandb_dir: as in `runs`; likewise `entity` and `project`, which without them are those
                 of the baseline.
             entity: see `wandb_dir`.
@@ -416,7 +418,7 @@ class ComparisonResult:
         """
         from goemo_report.report.publish import publish_comparison
 
-        choice = settled(wandb_dir, entity, project)
+        choice = settled(wandb_dir, entity, project, source=source)
         if not self.comparison.runs:
             raise DataError(f"{_LOGGED_ONLY}, which W&B has already", complete())
         return publish_comparison(

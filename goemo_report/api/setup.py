@@ -36,6 +36,21 @@ def diagnose(
     return doctor.diagnose(settled(wandb_dir, entity, project, source=source), notify)
 
 
+def require_publishable(
+    *,
+    native: bool,
+    source: str | None,
+    wandb_dir: Place | None,
+    entity: str | None,
+    project: str | None,
+) -> None:
+    """Raise GoemoError for what would keep a report from being published, before it is made."""
+    from goemo_report.sources.wandb_api import publishing
+
+    directory = settled(wandb_dir, entity, project, source=source).directory
+    publishing.require_publishable(directory, native=native)
+
+
 @dataclass(frozen=True, eq=False)
 class Synced:
     """What arrived of each run that was sent; `skipped` logs cannot be read."""

@@ -115,8 +115,8 @@ def export_onnx(
     GoemoError: a package is missing, the directory holds something else, the checkpoint cannot be
     used or exported, or the exported model predicts otherwise.
     """
-    require_extra("loading a checkpoint")
-    require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
+    needed = ("onnx", "onnxruntime", "torch", "transformers")
+    require_extra("exporting to ONNX", *needed, extra="onnx")
     _require_own(directory)
     held = load_results(source, [run], [split], progress)[0].splits[split].predictions
     loaded, chosen = load_with_thresholds(source, run, device="cpu", progress=progress)

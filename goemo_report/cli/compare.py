@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 import goemo_report as gr
+from goemo_report.api import setup
 from goemo_report.cli import _options as takes
 from goemo_report.cli._group import ARGUMENTS, report_command
 from goemo_report.cli._output import (
@@ -211,6 +212,9 @@ def command(
         sections = tuple(dict.fromkeys((*_SHORT, *sections)))
     check_sections(sections)
     browser = find_chromium(chromium) if "pdf" in formats else None
+    place = {name: asked[name] for name in ("source", "wandb_dir", "entity", "project")}
+    if published:
+        setup.require_publishable(native=published == "report", **place)
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)
         comparison = gr.compare(chosen, **options, progress=bar)
@@ -247,7 +251,7 @@ def command(
         elif not sections and table is None:
             note(comparison.verdict)
     if published:
-        _publish(comparison, stem, sections, line, asked, native=published == "report")
+        _publish(comparison, stem, sections, line, place, native=published == "report")
     if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
 
@@ -283,11 +287,10 @@ def _publish(
     stem: str,
     sections: Sequence[str],
     command: str,
-    asked: Mapping[str, Any],
+    place: Mapping[str, Any],
     *,
     native: bool,
 ) -> None:
-    place = {name: asked[name] for name in ("wandb_dir", "entity", "project")}
     with spinner() as moving:
         moving("publishing the report")
         done = comparison.publish(stem, native=native, sections=sections, command=command, **place)

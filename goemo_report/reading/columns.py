@@ -488,7 +488,8 @@ class _Header:
             if how in by or name != guides:
                 self.notes.append(f"column {name}: {by.get(how, f'{kind} labels')}")
             different = cells.distinct(held).values()
-            nothing = {str(cell) for cell in different if is_nothing(cell)} - {""} - set(order)
+            words = {cell for cell in different if isinstance(cell, str) and is_nothing(cell)}
+            nothing = words - {""} - set(order)
             if nothing:
                 self.notes.append(f"column {name}: {shown(min(nothing))} is no label")
         if not probabilities:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -110,24 +110,28 @@ def diagnose_offline(
 ) -> Diagnosis:
     """Check what is not W&B's server, such as a directory of offline runs; no key is needed."""
     cache = cache or Cache()
-    where = f"below {directory}" if isinstance(directory, Path) else f"in {directory}"
+    is_offline = isinstance(directory, Path)
+    name, where = ("offline runs", "below") if is_offline else ("runs", "in")
+    where += f" {directory}"
+    place = argument("wandb_dir" if is_offline else "source")
     try:
         listing = source.list_runs(RunQuery())
     except GoemoError as error:
-        found = [_failed("offline runs", error)]
+        found = [_failed(name, error)]
     else:
         runs = listing.runs
         found = [
-            Check("offline runs", "ok", f"{len(runs)} {where}")
+            Check(name, "ok", f"{len(runs)} {where}")
             if runs
-            else Check("offline runs", "failed", f"none {where}", f"Check {argument('wandb_dir')}")
+            else Check(name, "failed", f"none {where}", f"Check {place}")
         ]
         found += [
-            Check("offline runs", "warning", f"{item.name}: {item.reason}", "Copy it again")
+            Check(name, "warning", f"{item.name}: {item.reason}", "Copy it again")
             for item in listing.skipped
         ]
         if runs:
-            found.append(_tags(Counter(tag for run in runs for tag in run.tags)))
+            tags = _tags(Counter(tag for run in runs for tag in run.tags))
+            found.append(tags if is_offline else replace(tags, status="ok", remedy=""))
     return Diagnosis((_versions(), *found, _cache(cache), _disk(cache)))
 
 

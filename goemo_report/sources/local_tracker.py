@@ -17,6 +17,8 @@ from urllib.parse import quote
 from goemo_report.contract import FILE_STEMS, Role, artifact_role
 from goemo_report.errors import NotFoundError, SourceError, argument
 from goemo_report.formats.sniff import has_table_ending, stem
+from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -183,6 +185,19 @@ def files_below(root: Path) -> list[Kept]:
             if not path.is_symlink() and path.is_file():
                 found.append(Kept(path.relative_to(root).as_posix(), path.stat().st_size, path))
     return sorted(found, key=lambda kept: kept.path)
+
+
+def shown_place(path: Path) -> str:
+    """A directory as messages name it; `.` alone would be lost at the end of a sentence."""
+    return "this directory" if path == Path() else str(path)
+
+
+def unknown_project(noun: str, name: str, place: str, known: Iterable[str]) -> NotFoundError:
+    """That a tracker has no such project, with those that it has."""
+    return NotFoundError(
+        f"there is no {noun} {shown(name)} in {place}",
+        f"{noun.capitalize()}s: {listed(map(shown, sorted(known)), 8)}",
+    )
 
 
 def moment(milliseconds: Any) -> datetime | None:

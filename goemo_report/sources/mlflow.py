@@ -27,6 +27,8 @@ from goemo_report.sources.local_tracker import (
     files_below,
     grouped,
     moment,
+    shown_place,
+    unknown_project,
 )
 from goemo_report.sources.model import (
     ArtifactRef,
@@ -76,6 +78,10 @@ class _Store(Protocol):
         """Runs that are not deleted."""
         ...
 
+    def experiments(self) -> Mapping[str, str]:
+        """Names of the experiments, by id."""
+        ...
+
     def steps(self, run: RunRecord) -> Iterable[tuple[str, float, int]]:
         """(key, value, step) of every value logged, in the order logged."""
         ...
@@ -116,7 +122,7 @@ def _store(place: str) -> _Store:
     if path.name == "mlruns" and path.with_name("mlflow.db").is_file():  # artifacts alone
         return _Tables(Database(path.with_name("mlflow.db")))
     raise SourceError(
-        f"there are no MLflow runs in {path}",
+        f"there are no MLflow runs in {shown_place(path)}",
         "Give a tracking directory, its mlflow.db, or the address of a server",
     )
 
@@ -137,6 +143,11 @@ class MlflowSource(TrackedSource):
 
     def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
         """Runs of the experiments from the newest on."""
+        if self._experiment:
+            known = self._store.experiments()
+            if self._experiment not in {*known, *known.values()}:
+                place = f"MLflow {self._store.description}"
+                raise unknown_project("experiment", self._experiment, place, known.values())
         for run in self._store.newest_first(query, self._experiment):
             if isinstance(run, SkippedRun):
                 yield run
@@ -219,20 +230,16 @@ def _number(value: Any, is_nan: Any = False) -> float:
 class _Folders:
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.description = f"in {root}"
+        self.description = f"in {shown_place(root)}"
         self._homes: dict[str, Path] = {}
 
     def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
         found: list[_Run] = []
-        for meta in sorted(self._root.glob("*/meta.yaml")):
-            try:
-                name = str(self._yaml(meta).get("name") or meta.parent.name)
-            except SourceError as error:
-                yield SkippedRun(meta.parent.name, first_line(error))
+        damaged: list[SkippedRun] = []
+        for folder, name in self.experiments(damaged).items():
+            if experiment not in {None, name, folder}:
                 continue
-            if experiment not in {None, name, meta.parent.name}:
-                continue
-            for own in sorted(meta.parent.glob("*/meta.yaml")):
+            for own in sorted((self._root / folder).glob("*/meta.yaml")):
                 try:
                     about = self._yaml(own)
                     if about.get("lifecycle_stage", "active") == "active" and "run_id" in about:
@@ -240,8 +247,20 @@ class _Folders:
                             found.append(self._run(about, own.parent, name))
                 except SourceError as error:
                     yield SkippedRun(own.parent.name, first_line(error))
+        yield from damaged
         never = datetime.min.replace(tzinfo=UTC)
         yield from sorted(found, key=lambda run: moment(run.start) or never, reverse=True)
+
+    def experiments(self, damaged: list[SkippedRun] | None = None) -> dict[str, str]:
+        names: dict[str, str] = {}
+        for meta in sorted(self._root.glob("*/meta.yaml")):
+            folder = meta.parent.name
+            try:
+                names[folder] = str(self._yaml(meta).get("name") or folder)
+            except SourceError as error:
+                if damaged is not None:
+                    damaged.append(SkippedRun(folder, first_line(error)))
+        return names
 
     def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> _Run:
         self._homes[str(about["run_id"])] = home
@@ -331,6 +350,10 @@ class _Tables:
                 yield from self._filled(batch)
                 batch = []
         yield from self._filled(batch)
+
+    def experiments(self) -> dict[str, str]:
+        text = "select experiment_id, name from experiments where lifecycle_stage = 'active'"
+        return {str(number): name for number, name in self._database.rows(text)}
 
     def _filled(self, runs: list[_Run]) -> list[_Run]:
         by_id = {run.id: run for run in runs}
@@ -442,10 +465,13 @@ class _Server:
                 return
             token = following
 
-    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
+    def experiments(self) -> dict[str, str]:
         every = self._pages("experiments/search", "experiments", {"max_results": 1000}, get=False)
         with reading(f"an experiment of MLflow {self.description}", ""):
-            names = {str(one["experiment_id"]): str(one["name"]) for one in every}
+            return {str(one["experiment_id"]): str(one["name"]) for one in every}
+
+    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
+        names = self.experiments()
         if experiment is not None:
             names = {key: name for key, name in names.items() if experiment in {key, name}}
         if not names:

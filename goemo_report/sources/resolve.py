@@ -55,9 +55,11 @@ def open_source(choice: SourceChoice) -> RunSource:
 def check_source(choice: SourceChoice) -> None:
     """Raise ArgumentError for a kind of source that is not known."""
     if choice.kind not in SOURCES:
-        raise ArgumentError(
-            f"there is no source {shown(choice.kind)}", f"Sources: {', '.join(SOURCES)}"
-        )
+        what = f"there is no source {shown(choice.kind)}"
+        known = f"Sources: {', '.join(SOURCES)}"
+        if choice.file is not None:
+            raise SettingsError(f"{choice.file}: key source in [tool.goemo]: {what}", known)
+        raise ArgumentError(what, known)
 
 
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
@@ -330,6 +332,11 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
     if query.any_tags and not tags.keys() & set(query.any_tags):
         meant = _meant(query.any_tags[0], tags)
         return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
+    groups = Counter(run.group for run in runs if run.group)
+    if query.groups and not groups.keys() & set(query.groups):
+        meant = _meant(query.groups[0], groups)
+        remedy = meant + _existing(groups, "group")
+        return NotFoundError(f"no run in {where} matches {conditions}", remedy)
     for condition in query.where:
         if not any(map(condition.holds, runs)):
             what = f"no run in {where} matches {condition.text!r}"
@@ -378,9 +385,12 @@ def _meant(wanted: str, tags: Counter[str]) -> str:
     return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
 
 
-def _existing(tags: Counter[str]) -> str:
+def _existing(tags: Counter[str], noun: str = "tag") -> str:
     if not tags:
-        return "No run has any tag"
-    named = [f"{tag} ({count})" for tag, count in tags.most_common(_MOST_TAGS_NAMED)]
+        return f"No run has any {noun}"
+    counted = tags.most_common(_MOST_TAGS_NAMED)
+    named = [f"{repr(tag) if ', ' in tag else tag} ({count})" for tag, count in counted]
     more = len(tags) - len(named)
-    return f"Tags that exist: {', '.join(named)}{f' and {more} more' if more else ''}"
+    return (
+        f"{noun.capitalize()}s that exist: {', '.join(named)}{f' and {more} more' if more else ''}"
+    )

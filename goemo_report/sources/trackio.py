@@ -18,9 +18,16 @@ from typing import Any, Final
 
 from goemo_report.contract import artifact_role
 from goemo_report.errors import SourceError, reading, require_extra
-from goemo_report.formats.files import chunks, user_path
+from goemo_report.formats.files import chunks, user_path, write_whole
 from goemo_report.settings import SourceChoice
-from goemo_report.sources.local_tracker import Database, Kept, TrackedSource, role_of_path
+from goemo_report.sources.local_tracker import (
+    Database,
+    Kept,
+    TrackedSource,
+    role_of_path,
+    shown_place,
+    unknown_project,
+)
 from goemo_report.sources.model import (
     ArtifactRef,
     History,
@@ -30,7 +37,8 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.newest import split_role
+from goemo_report.sources.newest import RUN_TABLE, split_role
+from goemo_report.sources.store import private_cache
 
 _SIDECARS: Final = (
     "_configs", "_system", "_traces", "_artifacts", "_artifact_versions", "_artifact_aliases",
@@ -40,6 +48,7 @@ _OWN: Final = frozenset({"id", "run_id", "timestamp", "run_name", "step", "log_i
                          "created_at"})  # fmt: skip
 """Columns of trackio's tables; the others of a Parquet file are what was logged."""
 _Row = Mapping[str, Any]
+_TABLE: Final = "trackio.table"
 
 
 def open_source(choice: SourceChoice) -> TrackioSource:
@@ -64,11 +73,14 @@ class TrackioSource(TrackedSource):
                 del files[name]
         if not files:
             raise SourceError(
-                f"there are no trackio projects in {path}", "Give trackio's directory"
+                f"there are no trackio projects in {shown_place(path)}", "Give trackio's directory"
             )
+        wanted = {project, _as_file(project or "")}
         self._projects = {
-            name: file for name, file in sorted(files.items()) if project in {None, name}
+            name: file for name, file in sorted(files.items()) if not project or name in wanted
         }
+        if not self._projects:
+            raise unknown_project("project", str(project), f"trackio in {shown_place(path)}", files)
         self._path, self._project = path, project
         self.table = cache(self._table)
 
@@ -76,7 +88,7 @@ class TrackioSource(TrackedSource):
     def description(self) -> str:
         """The directory."""
         within = f", project {self._project}" if self._project else ""
-        return f"trackio in {self._path}{within}"
+        return f"trackio in {shown_place(self._path)}{within}"
 
     def _table(self, project: str, table: str) -> list[dict[str, Any]]:
         """The rows of a table of a project; none where it has no such table."""
@@ -92,7 +104,7 @@ class TrackioSource(TrackedSource):
         own = file if table == "metrics" else file.with_name(f"{file.stem}_{table}.parquet")
         if not own.is_file():
             return []
-        require_extra("reading Parquet", "pyarrow", extra="tables")
+        require_extra("reading Parquet", "pyarrow", extra="trackio")
         import pyarrow.parquet
 
         with reading(str(own)):
@@ -135,6 +147,7 @@ class TrackioSource(TrackedSource):
         versions = {row["id"]: row for row in self.table(run.project, "artifact_versions")}
         artifacts = {row["id"]: row for row in self.table(run.project, "artifacts")}
         aliases = self.table(run.project, "artifact_aliases")
+        yield from self._tables(run)
         with reading(f"the artifacts of run {run.name}"):
             own = [
                 row["artifact_version_id"]
@@ -175,6 +188,23 @@ class TrackioSource(TrackedSource):
                     kept,
                 )
 
+    def _tables(self, run: RunRecord) -> Iterator[tuple[ArtifactRef, list[Kept]]]:
+        """Predictions that the run logged as a `trackio.Table`, each as a file of its own."""
+        tables: dict[str, list[Any]] = {}
+        for row in self._logged(run.project).get(run.id, []):
+            tables |= {key: value["_value"] for key, value in _raw(row).items() if _is_table(value)}
+        for key, rows in tables.items():
+            if "pred" not in key.lower():
+                continue
+            role = split_role(key) or "test-predictions"
+            data = json.dumps(rows).encode()
+            name = f"{key.replace('/', '-')}.json"
+            local = private_cache().named_file_path("trackio", str(self._folder), run.path, key)
+            write_whole(local, data)
+            about = ArtifactRef(f"{run.path}/{key}", key.replace("/", "-"), RUN_TABLE, None, "",
+                                len(data), role, run.id, is_offline=True)  # fmt: skip
+            yield about, [Kept(name, len(data), local, "")]
+
     def _kept(self, project: str, entry: Mapping[str, Any]) -> Kept:
         """A file of a manifest; its bytes lie under their SHA-256, which is checked on reading."""
         digest = str(entry.get("digest") or "")
@@ -187,7 +217,7 @@ class TrackioSource(TrackedSource):
     def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
         """The file where trackio keeps it, if its bytes are those that were logged."""
         local = super().local_copy(artifact, kept)
-        if isinstance(local, Path):
+        if isinstance(local, Path) and artifact.type != RUN_TABLE:
             hasher = hashlib.sha256()
             with local.open("rb") as file:
                 for piece in chunks(file):
@@ -195,6 +225,11 @@ class TrackioSource(TrackedSource):
             if hasher.hexdigest() != kept.logged:
                 return SkippedFile(kept.path, "its bytes are not those logged", changed=True)
         return local
+
+
+def _as_file(project: str) -> str:
+    """The name of a project's file, as trackio makes it."""
+    return "".join(one for one in project if one.isalnum() or one in "-_")
 
 
 def _run_id(row: _Row) -> str:
@@ -230,8 +265,24 @@ def _record(project: str, run_id: str, config: _Row, logged: Sequence[_Row]) -> 
     )
 
 
+def _is_table(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("_type") == _TABLE
+        and isinstance(value.get("_value"), list)
+    )
+
+
 def _values(row: _Row, column: str) -> dict[str, Any]:
-    """What a row logged: JSON in one column of a database, a column each in a Parquet file."""
+    """What a row logged, of a table how many rows it has."""
+    return {
+        key: {"_type": _TABLE, "rows": len(value["_value"])} if _is_table(value) else value
+        for key, value in _raw(row, column).items()
+    }
+
+
+def _raw(row: _Row, column: str = "metrics") -> dict[str, Any]:
+    """JSON in one column of a database, a column each in a Parquet file."""
     if column in row:
         return _mapping(row[column])
     return {key: value for key, value in row.items() if key not in _OWN and value is not None}

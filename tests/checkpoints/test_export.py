@@ -17,12 +17,14 @@ from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.checkpoints.export import Exported, export_onnx
 from goemo_report.checkpoints.labelling import load_with_thresholds
 from goemo_report.errors import GoemoError
+from goemo_report.hub import push
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.checkpoints.conftest import Tampered
 from tests.memory_source import MemorySource
+from tests.synthetic import run_result
 from tests.train.conftest import Finished
 
 onnxruntime.disable_telemetry_events()
@@ -141,10 +143,18 @@ def test_other_kinds_of_models(
     assert session.predict(texts) == pytest.approx(made.predict(texts), abs=1e-4)
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named_with_the_extra_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(GoemoError, match=r"needs onnx\. Install .*goemo\[onnx\]"):
         errors.require_extra("exporting to ONNX", "onnx", "onnxruntime", extra="onnx")
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
+    run, source, everything = run_result().run, MemorySource(), r"onnx, onnxruntime, torch and tr"
+    with pytest.raises(GoemoError, match=everything + r".*goemo\[onnx\]"):  # one install does
+        export_onnx(source, run, tmp_path)
+    with pytest.raises(GoemoError, match=r"needs torch and transformers\. .*goemo\[hub\]"):
+        push(source, run, "me/x", dry_run=True)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "model.onnx"])

@@ -48,6 +48,20 @@ def same(found: Predictions, guide: Predictions, *, texts: bool = True) -> None:
     assert not texts or found.texts == guide.texts
 
 
+def test_an_empty_cell_is_no_word_for_nothing(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"t{i}", "true_labels": true, "pred_labels": predicted}
+        for i, (true, predicted) in enumerate((("joy", None), (None, "joy"), ("love", "love")))
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    found = read_predictions(tmp_path / "rows.json")
+    assert found.truth.sum(axis=1).tolist() == [1, 0, 1]
+    assert found.predicted.sum(axis=1).tolist() == [0, 1, 1]
+    assert "is no label" not in " ".join(found.notes)
+    (tmp_path / "words.json").write_text(json.dumps(rows).replace("null", '"none"'))
+    assert "'none' is no label" in " ".join(read_predictions(tmp_path / "words.json").notes)
+
+
 def as_npz(p: Predictions) -> bytes:
     buffer = io.BytesIO()
     np.savez(

@@ -188,5 +188,10 @@ def test_what_keeps_a_native_report_away_is_one_line(
     )
     assert offline.returncode == 1
     assert "read offline" in offline.stderr
+    environment = {key: value for key, value in online.items() if key != "WANDB_API_KEY"}
+    lacking = goemo_report(environment, tmp_path, "compare", "--publish", str(offline_root))
+    assert lacking.returncode == 1
+    assert "no W&B API key is set" in lacking.stderr
+    assert not list((tmp_path / "reports").glob("wandb*"))  # nothing was computed for nothing
     first = goemo_report(online, tmp_path, "compare", "--publish", name, "--name", "two")
     assert first.returncode == 0, first.stderr  # what follows a bare --publish is a RUN

@@ -126,6 +126,15 @@ def test_trackio_holds_what_was_logged(kind: str, tracked: Path, parquet: Path) 
     holds_what_was_logged(f"trackio:{place}")
     (first, _) = gr.runs(source=f"trackio:{place}", tag="final", group="g")
     assert first.record.project == EXPERIMENT
+    tables = gr.run(first.name, source=f"trackio:{place}",
+                    predictions=("test_predictions", "val=val_predictions"))  # fmt: skip
+    for split in SPLITS:
+        texts, truth, _ = predictions(RUNS[0], split)
+        read = tables.predictions(split)
+        assert list(read.texts) == texts
+        assert (read.truth == truth).all()
+    rows = {"_type": "trackio.table", "rows": len(texts)}
+    assert first.summary["test_predictions"] == rows
     assert state_of(place) == before
 
 
@@ -171,6 +180,14 @@ def test_what_cannot_be_read_is_one_line(tracked: Path, tmp_path: Path) -> None:
         done = invoke("runs", "--source", place, code=1)
         assert len(done.stderr.splitlines()) == 1
         assert said in done.stderr
+    for place, noun in (("mlflow:mlruns", "Experiments"), ("trackio:trackio", "Projects")):
+        kind, _, folder = place.partition(":")
+        source = ("--source", f"{kind}:{tracked / folder}")
+        done = invoke("runs", *source, "--project", "nope", code=1)
+        assert noun in done.stderr
+        assert f"'{EXPERIMENT}'" in done.stderr
+    assert "Groups that exist: g (2)" in invoke("runs", *source, "--group", "x", code=1).stderr
+    invoke("runs", *source, "--project", "emo tions")  # trackio's file has no blanks in its name
     assert "Sources: wandb" in invoke("runs", "--source", "nope:x", code=2).stderr
     invoke("runs", "--source", "mlflow:x", "--wandb-dir", "y", code=2)
     with pytest.raises(ArgumentError):

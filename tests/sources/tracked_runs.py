@@ -6,6 +6,7 @@ ROOT` to ROOT. What they hold is what tests/offline_runs.py logs to W&B.
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,10 @@ def to_trackio(root: Path) -> None:
         for split in SPLITS:
             path = str(folder / f"{split}_predictions.csv")
             trackio.log_artifact(path, name=f"{run.model}-{split}-predictions", type="dataset")
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                header, *rows = csv.reader(file)
+            table = trackio.Table(columns=header, data=rows)
+            trackio.log({f"{split}_predictions": table}, step=run.epochs)
         trackio.log_artifact(str(folder / "checkpoint"), name=f"{run.model}-model", type="model")
         trackio.finish()  # type: ignore[no-untyped-call]
     SQLiteStorage.export_to_parquet()  # type: ignore[no-untyped-call]

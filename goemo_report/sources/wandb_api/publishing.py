@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import SourceError, first_line, require_extra
+from goemo_report.errors import SettingsError, SourceError, first_line, require_extra
 from goemo_report.formats.files import write_whole
-from goemo_report.sources.wandb_api.credentials import require_client
+from goemo_report.sources.wandb_api.credentials import find_credentials, require_client
 from goemo_report.sources.wandb_api.network import find_network
 
 JOB_TYPE: Final = "report"
@@ -57,6 +57,23 @@ class Published:
     """The address of the W&B Report, where one was made."""
 
 
+def require_publishable(offline: Path | None, *, native: bool) -> None:
+    """Raise GoemoError for what keeps a report from being published and is known beforehand."""
+    require_client("publish")
+    if native:
+        require_library()
+        if offline is not None:
+            raise SourceError(
+                "a W&B report is made on the server, and these runs are read offline",
+                "Publish without it, sync the runs, and compare them there",
+            )
+    if offline is None and not (found := find_credentials()).are_set:
+        raise SettingsError(
+            f"the report cannot be published: no W&B API key is set for {found.host}",
+            "Run `wandb login`, or set WANDB_API_KEY",
+        )
+
+
 def publish(
     publication: Publication, *, entity: str | None, project: str, offline: Path | None = None
 ) -> Published:
@@ -65,14 +82,7 @@ def publish(
     Inputs are declared online only: W&B resolves them. Raises SourceError where it cannot be
     sent; nothing of the comparison is lost then.
     """
-    require_client("publish")
-    if publication.native is not None:
-        require_library()
-        if offline is not None:
-            raise SourceError(
-                "a W&B report is made on the server, and these runs are read offline",
-                "Publish without it, sync the runs, and compare them there",
-            )
+    require_publishable(offline, native=publication.native is not None)
     import wandb
 
     try:
