@@ -12,12 +12,13 @@ import pytest
 from goemo_report.analysis.truth import check_logged
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.labels import WITHOUT_NEUTRAL
+from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.results import load_results, logged_metrics, prediction_file
+from goemo_report.results import logged_metrics
 from goemo_report.sources.chosen import ChosenSource, NamedPredictions
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
-from goemo_report.sources.newest import split_role
+from goemo_report.sources.newest import prediction_file, split_role
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
 from tests.offline_runs import OfflineRun, write_prediction_file

@@ -31,9 +31,10 @@ from goemo_report.errors import (
 )
 from goemo_report.formats.files import whole_file
 from goemo_report.formats.wording import plural
+from goemo_report.loading import load_results
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
-from goemo_report.results import RunResult, load_results
+from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Listing, RunRecord

@@ -247,7 +247,7 @@ def judged(
     from goemo_report.audit import gate
     from goemo_report.audit.evidence import collect
     from goemo_report.audit.limits import resolve
-    from goemo_report.results import require_same_labels
+    from goemo_report.loading import require_same_labels
     from goemo_report.sources.model import Listing
     from goemo_report.sources.resolve import with_run
 

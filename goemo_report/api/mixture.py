@@ -15,9 +15,10 @@ from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError, NotFoundError
+from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions
 from goemo_report.reading.names import Reading
-from goemo_report.results import LoadedRuns, RunResult, load_results, result_of
+from goemo_report.results import LoadedRuns, RunResult, result_of
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.model import Listing, RunQuery, RunRecord

@@ -475,7 +475,7 @@ class Run:
         return list(zip(logged, self.source.manifests(logged), strict=True))
 
     def _result(self, splits: Sequence[Split], reading: Reading) -> RunResult:
-        from goemo_report.results import load_results
+        from goemo_report.loading import load_results
 
         for split in splits:
             check_split(split)

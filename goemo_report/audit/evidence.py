@@ -20,10 +20,12 @@ from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, S
 from goemo_report.errors import DataError
 from goemo_report.formats.csv_table import Table, read_table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
+from goemo_report.loading import ReadFiles, load_runs
 from goemo_report.reading.names import AS_FOUND, Reading
-from goemo_report.results import PREDICTION_ROLES, LoggedArtifact, ReadFiles, RunResult, load_runs
+from goemo_report.results import PREDICTION_ROLES, RunResult
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import Row, RunRecord, SkippedFile
+from goemo_report.sources.newest import LoggedArtifact
 from goemo_report.sources.store import file_digest
 
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from goemo_report.contract import ARTIFACTS, PREDICTIONS_FOLDER, SPLIT_NAMES, Role, artifact_role
-from goemo_report.formats.sniff import has_table_ending
+from goemo_report.contract import (
+    ARTIFACTS,
+    PREDICTIONS_FOLDER,
+    SPLIT_NAMES,
+    Role,
+    Split,
+    artifact_role,
+)
+from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.formats.wording import listed
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord
 
@@ -17,6 +25,7 @@ RUN_TABLE: Final = "run_table"
 """Type of the artifacts that the client makes of each `wandb.Table` that is logged."""
 PREDICTIONS: Final[tuple[Role, ...]] = ("val-predictions", "test-predictions")
 """Roles of predictions."""
+_CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes
 _SPLIT_WORDS: Final[dict[str, Role]] = {
     **dict.fromkeys(SPLIT_NAMES["test"], "test-predictions"),
     **dict.fromkeys(SPLIT_NAMES["val"], "val-predictions"),
@@ -26,6 +35,41 @@ _GLUED: Final = re.compile(
     r"|(?:.*pred(?:iction)?s?)?(test|val(?:id(?:ation)?)?|dev|eval)(?:set|split)?"
 )
 """Words in one: a split before or after `pred`, but for latest, retrieval, interval and so on."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LoggedArtifact:
+    """The newest artifact of one role, with its files."""
+
+    reference: ArtifactRef
+    files: tuple[ArtifactFile, ...]
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it is an artifact that was not uploaded."""
+        return self.reference.kind == "artifact" and self.reference.is_offline
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Paths of its files."""
+        return frozenset(file.path for file in self.files)
+
+    @property
+    def folder(self) -> str:
+        """Where in the artifact a checkpoint lies, "" for the top."""
+        return checkpoint_folder(self.files) or ""
+
+    def file(self, role: Role) -> ArtifactFile | None:
+        """The one file that is read; of files that a user named, whatever it is called."""
+        if self.reference.kind == "file":
+            return next(iter(self.files), None)
+        return file_of(role, self.files)
+
+    @property
+    def checkpoint_paths(self) -> frozenset[str]:
+        """Paths of a checkpoint's files below its folder."""
+        folder = self.folder
+        return frozenset(path[len(folder) :] for path in self.paths if path.startswith(folder))
 
 
 def newest(run: RunRecord, references: Sequence[ArtifactRef], role: Role) -> ArtifactRef | None:
@@ -74,6 +118,37 @@ def checkpoint_folder(files: Sequence[ArtifactFile]) -> str | None:
     if not configs:
         return None
     return min(configs, key=lambda path: (path.count("/"), path)).removesuffix("config.json")
+
+
+def file_of(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
+    """The one file of an artifact that is read; of a checkpoint a config.json of sane size."""
+    if role in PREDICTIONS:
+        return prediction_file(files, "val" if role == "val-predictions" else "test")
+    if role == "checkpoint":
+        folder = checkpoint_folder(files)
+        configs = [] if folder is None else [f for f in files if f.path == f"{folder}config.json"]
+        return next((file for file in configs if file.size <= _CONFIG_LIMIT), None)
+    tables = [file for file in files if may_be_predictions(file.path)]
+    exact = [file for file in tables if file.path == ARTIFACTS[role].contents[0]]
+    return next(iter(exact or tables), None)
+
+
+def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile | None:
+    """The prediction table among the files of an artifact, None where there is none.
+
+    The guide's own name first, then one that names the split, then the only one.
+    """
+    tables = sorted(
+        (file for file in files if may_be_predictions(file.path)), key=lambda file: file.path
+    )
+    wanted = f"{split}_predictions"
+    for file in tables:
+        if stem(file.path) == wanted:
+            return file
+    named = [file for file in tables if split in file.path.rsplit("/", 1)[-1].lower()]
+    if named:
+        return named[0]
+    return tables[0] if len(tables) == 1 else None
 
 
 def holds_no(what: str, artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> str:
