@@ -110,6 +110,10 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
+_ELSEWHERE = {"help": "--help", "version": "--version", "list": "runs", "ls": "runs"}
+"""Words that are commands of other programs."""
+
+
 def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
     """A command of `goemo-report`, with examples at the end of its help."""
     shown = "".join(f"  {example}\n" for example in examples)
@@ -153,6 +157,8 @@ class LazyGroup(click.Group):
             return super().parse_args(ctx, args)
         except click.exceptions.NoArgsIsHelpError:
             raise
+        except click.NoSuchOption as error:
+            ctx.exit(_errors.report_usage(error, ctx, "Options of a command go after it"))
         except click.UsageError as error:
             ctx.exit(_errors.report_usage(error, ctx))
 
@@ -182,7 +188,7 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             if getattr(error, "possibilities", None):
                 raise
-            meant = closest(args[0], self.list_commands(ctx))
+            meant = _ELSEWHERE.get(args[0]) or closest(args[0], self.list_commands(ctx))
             if meant:
                 raise click.UsageError(f"{error.message} Did you mean {meant!r}?", ctx) from error
             raise

@@ -47,6 +47,8 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
     except (OSError, ValueError):  # too long for a path, a null byte
         files = {}
     if not files:
+        if "*" in text and "://" not in text:
+            raise NotFoundError(f"no file matches {text}", "Check the pattern")
         if name or (has_table_ending(text) and "://" not in text):
             raise NotFoundError(
                 f"there is no prediction file {text}",

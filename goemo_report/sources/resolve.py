@@ -381,6 +381,9 @@ def _conditions(query: RunQuery) -> str:
 
 def _meant(wanted: str, tags: Counter[str]) -> str:
     """A question after the tags most like a mistyped one, empty where none is like it."""
+    if "," in wanted and all(one in tags for one in wanted.split(",")):
+        each = " ".join(argument("tag", one) for one in wanted.split(","))
+        return f"Give each alone: {each}. "
     close = difflib.get_close_matches(wanted, tags, n=2)
     return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
 

@@ -90,6 +90,24 @@ def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
     assert "\u2026" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--wandb-dir runs compare", "'--wandb-dir'. Options of a command go after it"),
+        ("help", "Did you mean '--help'?"),
+        ("list", "Did you mean 'runs'?"),
+        ("compare *.csvv", "no file matches *.csvv"),
+        ("compare", "; --wandb-dir runs reads the offline runs in runs"),
+        ("runs --tag final,training --wandb-dir runs", "alone: --tag final --tag training"),
+    ],
+)
+def test_what_is_typed_by_habit_gets_what_is_meant(
+    typed: str, said: str, offline_root: Path
+) -> None:
+    Path("runs").symlink_to(offline_root.parent)
+    assert said in invoke(*typed.split()).stderr
+
+
 def test_remedies_keep_the_directory(offline_root: Path) -> None:
     result = invoke("show", "zzzzzz", "--wandb-dir", offline_root)
     assert f"`goemo-report runs --wandb-dir {offline_root}`" in result.stderr

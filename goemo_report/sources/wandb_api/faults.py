@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,7 +27,11 @@ from goemo_report.sources.wandb_api.credentials import Credentials
 
 
 def read_offline() -> str:
-    """The way without W&B, as the end of a remedy."""
+    """The way without W&B, as the end of a remedy, with the place where such runs lie."""
+    held = ("offline-run-*", "wandb/offline-run-*", "*/wandb/offline-run-*")
+    for name in ("runs", "wandb"):
+        if any(any(Path(name).glob(one)) for one in held):
+            return f"; {argument('wandb_dir', name)} reads the offline runs in {name}"
     return f"; {argument('wandb_dir', 'DIR')} reads offline runs without W&B"
 
 
