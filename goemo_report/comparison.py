@@ -67,7 +67,7 @@ class Options:
     """The column that says which texts belong together; empty: each stands for itself."""
 
     def __post_init__(self) -> None:
-        for name, least in (("max_errors", 0), ("resamples", 1), ("seed", 0)):
+        for name, least in (("max_errors", 0), ("resamples", 100), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise ArgumentError(

@@ -520,7 +520,7 @@ def compare(
             first one tagged `baseline`, else the first created.
         split: `test` or `val`. Predictions in memory count as this split, a single file as the
             one that its name says, test where it says none.
-        resamples: bootstrap resamples of the intervals.
+        resamples: bootstrap resamples of the intervals, 100 or more.
         seed: of the resampling.
         rank_on: the split that chooses the best run; without it `val` where all runs have
             predictions of it, else `split`.

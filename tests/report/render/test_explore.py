@@ -43,7 +43,7 @@ def comparison() -> Comparison:
         OfflineRun(model="roberta-large", run_id="ccc", quality=0.68, seed=3, texts=700),
     ]
     results = [run_result(run, number=number) for number, run in enumerate(wanted)]
-    return compare(results, options=Options(resamples=50, max_errors=5))
+    return compare(results, options=Options(resamples=100, max_errors=5))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_a_pair_that_was_not_tested_has_no_interval(browser: Browser, tmp_path: 
     ]
     results = [run_result(run, number=number) for number, run in enumerate(wanted)]
     report = build_report(
-        compare(results, options=Options(resamples=20, max_errors=2)),
+        compare(results, options=Options(resamples=100, max_errors=2)),
         created_at=datetime(2026, 3, 14, tzinfo=UTC),
         command="",
     )
@@ -316,6 +316,6 @@ def test_the_page_of_three_runs_is_below_700_kb() -> None:
         for n in range(3)
     ]
     results = [run_result(run, number=number) for number, run in enumerate(wanted)]
-    found = compare(results, options=Options(resamples=20))
+    found = compare(results, options=Options(resamples=100))
     report = build_report(found, created_at=datetime(2026, 3, 14, tzinfo=UTC), command="")
     assert len(render(report, "html").encode()) <= 700_000
