@@ -139,8 +139,8 @@ class ComparisonResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Which versions of predictions were read, how columns were understood, and what became of
-        labels so that the runs can be compared; where no run has predictions, that these are
-        logged figures."""
+        labels so that the runs can be compared; which run is not paired with the baseline, and why;
+        where no run has predictions, that these are logged figures."""
         if not self.comparison.runs:
             return (*self.comparison.notes, f"{_LOGGED_ONLY}. {complete()}")
         runs, changes = self.comparison.runs, self.comparison.label_changes.items()
@@ -149,6 +149,11 @@ class ComparisonResult:
             *self.comparison.notes,
             *understood(file for run in runs for file in run.result.files),
             *(f"{listed((names[key] for key in keys), 3)}: {change}" for change, keys in changes),
+            *(
+                f"{run.name} beside {self.comparison.baseline.name}: {run.alignment.note}"
+                for run in runs
+                if run.alignment and not run.is_paired
+            ),
         )
 
     @_of_sound_runs

@@ -78,6 +78,9 @@ def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
     assert result.stdout == "reports/team-large-b.md\n"
     assert "note: a RUN that is given twice counts once" in result.stderr
     assert "team/large" in result.stderr.splitlines()[-1]  # the verdict
+    Path("d.csv").write_text(rows.replace("y,0,1", "y,1,1"), "utf-8")
+    said = invoke("compare", files[0], "d.csv", "--format", "md").stderr
+    assert "note: d beside a: not paired: 1 of 2 common texts carry the same true labels" in said
     shown = invoke("show", files[0]).stdout
     assert f"{len(rows)} B" in shown
     assert "a is predictions alone, without a checkpoint" in invoke("verify", files[0]).stderr
