@@ -358,5 +358,7 @@ class _Hub:
                     "Check HF_ENDPOINT, push again",
                 )
             cause = cause.__cause__
+        if isinstance(error, LookupError | TypeError | AttributeError):
+            return f"its answer is not a hub's ({type(error).__name__})", "Check HF_ENDPOINT"
         lines = " ".join(str(error).split())[:300] or type(error).__name__
         return lines, "Push again later"

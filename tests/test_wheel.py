@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from goemo_report import __version__
+from tests.conftest import MakeOnce
 from tests.offline_runs import OfflineRun, make_runs
+from tests.sources.tracked_runs import RUNS, make_tracked
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXTRAS = {"plotly", "pyarrow", "torch", "transformers", "datasets", "pytest"}
@@ -72,7 +74,9 @@ def test_wheel_ships_templates_schema_and_types(built: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
-def test_a_bare_environment_writes_reports(built: Path, kind: str, tmp_path: Path) -> None:
+def test_a_bare_environment_writes_reports(
+    built: Path, kind: str, tmp_path: Path, make_once: MakeOnce
+) -> None:
     (package,) = built.glob(kind)
     home = tmp_path / "venv"
     venv.create(home, with_pip=True)
@@ -94,9 +98,29 @@ def test_a_bare_environment_writes_reports(built: Path, kind: str, tmp_path: Pat
     command = programs / "goemo-report"
     assert _run(command, "demo", cwd=empty).splitlines()[0] == "reports/demo.html"
     (empty / "rows.parquet").write_bytes(b"PAR1 rows PAR1")
-    said = _run(command, "metrics", "rows.parquet", cwd=empty, code=1)
-    assert said.splitlines()[-1:] == said.splitlines()
-    assert "pip install 'goemo[tables]'" in said
+    one, two = "runs/demo/made-up-a", "runs/demo/made-up-b"
+    for extra, *words in (
+        ("tables", "metrics", "rows.parquet"),
+        ("tables", "export", one, "-o", "runs.parquet"),
+        ("trackio", "runs", "--source", "trackio:rows.parquet"),
+        ("figures", "compare", one, two, "--format", "plotly"),
+        ("reports", "compare", one, two, "--publish", "report"),
+        ("hub", "push", one, "me/model", "--dry-run"),
+        ("hub", "push", one, "me/model"),
+        ("onnx", "export", one),
+        ("train", "verify", one),
+    ):
+        said = _run(command, *words, cwd=empty, code=1)
+        assert len(said.splitlines()) == 1, said
+        assert f"pip install 'goemo[{extra}]'" in said, said
+    assert not list(empty.glob("runs*.parquet"))
+
+    tracked = make_once("tracked-runs", make_tracked)
+    for source in (f"mlflow:{tracked / 'mlruns'}", f"trackio:{tracked / 'trackio'}"):
+        text = _run(command, "metrics", RUNS[0].model, "--source", source, cwd=empty)
+        assert "macro" in text
+        options = ("--source", source, "--name", "of-trackers", "--resamples", "100")
+        assert "of-trackers.html" in _run(command, "compare", *options, cwd=empty)
 
     make_runs(tmp_path / "runs", [OfflineRun(seed=1), OfflineRun(seed=2, quality=0.9)])
     _run(

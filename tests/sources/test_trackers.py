@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -26,35 +22,16 @@ from goemo_report.contract import SPLITS
 from goemo_report.errors import ArgumentError
 from goemo_report.sources.local_tracker import Kept, grouped
 from tests.conftest import MakeOnce
-from tests.offline_runs import REPOSITORY, epoch_metrics, predictions, run_config
+from tests.offline_runs import epoch_metrics, predictions, run_config
 from tests.sources.scripted_server import Answer, scripted_server, status
-from tests.sources.tracked_runs import EXPERIMENT, RUNS
+from tests.sources.tracked_runs import EXPERIMENT, RUNS, made, make_tracked
 from tests.synthetic import run_result
-
-
-def made(*arguments: object, cwd: Path) -> None:
-    if missing := [name for name in ("mlflow", "trackio") if find_spec(name) is None]:
-        pytest.skip(f"needs {' and '.join(missing)}, as beside the oldest wandb client")
-    line = [sys.executable, "-m", "tests.sources.tracked_runs", *map(str, arguments)]
-    quiet = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY), "HOME": str(cwd)}
-    quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-    done = subprocess.run(
-        line, cwd=cwd, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
 def tracked(make_once: MakeOnce) -> Path:
     """`mlruns`, of MLflow's file store, and `trackio`, with its Parquet files. Read only."""
-
-    def fill(root: Path) -> None:
-        root.mkdir()
-        made("mlflow", f"file:{root / 'mlruns'}", root / "mlflow-files", cwd=root)
-        made("trackio", root / "trackio", cwd=root)
-
-    return make_once("tracked-runs", fill)
+    return make_once("tracked-runs", make_tracked)
 
 
 @pytest.fixture

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from goemo_report.contract import SPLITS
-from tests.offline_runs import OfflineRun, epoch_metrics, run_config, write_prediction_file
+from tests.offline_runs import (
+    REPOSITORY,
+    OfflineRun,
+    epoch_metrics,
+    run_config,
+    write_prediction_file,
+)
 
 EXPERIMENT = "emotions"
 RUNS = (
@@ -78,6 +88,26 @@ def to_trackio(root: Path) -> None:
         trackio.log_artifact(str(folder / "checkpoint"), name=f"{run.model}-model", type="model")
         trackio.finish()  # type: ignore[no-untyped-call]
     SQLiteStorage.export_to_parquet()  # type: ignore[no-untyped-call]
+
+
+def made(*arguments: object, cwd: Path) -> None:
+    if missing := [name for name in ("mlflow", "trackio") if find_spec(name) is None]:
+        pytest.skip(f"needs {' and '.join(missing)}, as beside the oldest wandb client")
+    line = [sys.executable, "-m", "tests.sources.tracked_runs", *map(str, arguments)]
+    quiet = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY), "HOME": str(cwd)}
+    quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    done = subprocess.run(
+        line, cwd=cwd, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def make_tracked(root: Path) -> None:
+    """`mlruns`, of MLflow's file store, and `trackio`, with its Parquet files."""
+    root.mkdir()
+    made("mlflow", f"file:{root / 'mlruns'}", root / "mlflow-files", cwd=root)
+    made("trackio", root / "trackio", cwd=root)
 
 
 if __name__ == "__main__":
