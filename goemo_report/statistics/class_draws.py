@@ -29,7 +29,7 @@ from goemo_report.statistics.distributions import CONFIDENCE, normal_p, normal_q
 PRIOR_TEXTS: Final = (0.25, 2.0)
 """Texts of each class that are spread like those of the average class, at least and at most."""
 GROUP_TEXTS: Final = 2.0
-"""The same of all classes together that a run never predicts."""
+"""The same of all classes together that are never predicted."""
 
 
 class MacroDraws(NamedTuple):
@@ -94,31 +94,32 @@ class ClassDraws:
     def _added(self, cells: FloatArray, prior: float) -> FloatArray:
         """What `prior` texts add to counts (m, kinds, k): texts like those of the average class.
 
-        The classes that a run never predicts are one class too: their texts are moved towards the
-        average as if by GROUP_TEXTS. On other texts they are predicted, together, about as often as
-        there are classes that are predicted once (Good 1953), if that is more.
+        Classes that no run predicts are one class too: their texts are moved towards the average as
+        if by GROUP_TEXTS. On other texts they are predicted, together, about as often as there are
+        classes that are predicted once (Good 1953), if that is more. So are those that one of two
+        runs never predicts.
         """
-        kind = np.arange(1, cells.shape[1] + 1)
+        kind, either = np.arange(1, cells.shape[1] + 1), (1 << self._runs) - 1
         added = np.repeat(prior * _average(cells), cells.shape[2], axis=2)
-        positive = cells[:, kind >> self._runs == 1].sum(axis=1)
-        for run in range(self._runs):
-            called = (kind >> run) & 1 == 1
+        positive = cells[:, kind > either].sum(axis=1)
+        done = np.zeros(positive.shape, np.bool_)
+        for run in dict.fromkeys((either, *(1 << run for run in range(self._runs)))):
+            called = kind & run > 0
             times = cells[:, called].sum(axis=1)
-            never, once = (
-                times == 0.0,
-                (times > 0.0) & (times < 1.5),
-            )  # clusters leave no whole ones
+            never = (times == 0.0) & ~done
+            once = (times > 0.0) & (times < 1.5)  # clusters leave no whole numbers
+            done |= never
             if not never.any():
                 continue
             texts = (positive * never).sum(axis=1, keepdims=True)
             seen = once.sum(axis=1, keepdims=True) / np.maximum(never.sum(axis=1, keepdims=True), 1)
-            left = np.maximum(
-                GROUP_TEXTS / (GROUP_TEXTS + texts), seen / added[:, called].sum(axis=1)
-            )
+            mass = added[:, called].sum(axis=1)
+            left = np.maximum(GROUP_TEXTS / (GROUP_TEXTS + texts), seen / mass)
             lost = added[:, called] * (never * np.maximum(1.0 - left, 0.0))[:, None]
             added[:, called] -= lost
-            instead = kind[called] ^ (1 << run)  # a text without the class counts no more
-            added[:, instead[instead > 0] - 1] += lost[:, instead > 0]
+            for place, instead in enumerate(kind[called] & ~run):
+                if instead:  # else a text that has nothing to do with the class
+                    added[:, instead - 1] += lost[:, place]
         return added
 
     def counts(self, drawn: FloatArray, run: int = 0) -> ClassCounts:
