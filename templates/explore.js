@@ -240,7 +240,7 @@
       const splits = [[data.split, "counts"], ["validation", "validation"]].filter(([, split]) => run[split]);
       const unknown = splits.map(([name, split]) => [name, data.uncovered(run, split, thresholds)]).filter(([, why]) => why);
       if (!alike && unknown.length) {
-        note.textContent += ` No coverage of different thresholds: ${unknown.map(([name, why]) => `${name}, ${why}`).join("; ")}.`;
+        note.textContent += ` No coverage of different thresholds: ${unknown.map(([name, why]) => `${name}, because ${why}`).join("; ")}.`;
       }
       const judged = new Map(splits.map(([, split]) => [split, data.judge(run, split, thresholds)]));
       const overall = splits.map(([name, split]) => {

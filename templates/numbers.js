@@ -128,7 +128,7 @@ const goemo = (() => {
     };
     /* Why the coverage of different thresholds is not known; empty where it is. */
     const uncovered = (run, split, thresholds) => {
-      if (split !== "counts") return `of validation the page has counts per ${data.noun}, not per text`;
+      if (split !== "counts") return `the page has its counts per ${data.noun}, not per text`;
       if (!run.likely) return "the page has the texts of the best run of the top recipes alone";
       const low = thresholds.find((threshold, at) => valueOf(run, at, threshold) < run.likely.floor / 100);
       return low === undefined ? "" : `of each text the page knows p from ${run.likely.floor / 100} on alone`;

@@ -38,8 +38,8 @@ def build(comparison: Comparison) -> Section:
     )
 
 
-def _instead(run: ComparedRun, predicted: BoolArray) -> Table:
-    """The most frequent confusions."""
+def _instead(run: ComparedRun, predicted: BoolArray) -> Table | None:
+    """The most frequent confusions; None where none is confused."""
     found = run.found
     confused = confusion(found.predictions.truth, predicted)
     support, noun = found.scores.counts.support, found.label_set.noun
@@ -51,6 +51,8 @@ def _instead(run: ComparedRun, predicted: BoolArray) -> Table:
         if texts:
             size = int(support[missed])
             rows.append((found.labels[missed], found.labels[given], texts, texts / size, size))
+    if not rows:
+        return None
     whole = all(texts.is_integer() for _, _, texts, _, _ in rows)
     return Table(
         id="confusions-list",
@@ -79,7 +81,7 @@ def _lift(run: ComparedRun, predicted: BoolArray) -> Heatmap | None:
     few = np.minimum.outer(support, support) < _FEW
     counts, given = cooccurrence(truth), cooccurrence(predicted)
     upper = [(i, j) for i in range(len(labels)) for j in range(i + 1, len(labels)) if not few[i, j]]
-    if not upper:
+    if not upper or not predicted.any():
         return None
     upper.sort(key=lambda pair: -abs(values[pair]))
     noun, nouns = found.label_set.noun, found.label_set.nouns

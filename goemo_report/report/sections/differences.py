@@ -11,7 +11,16 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.counts import count
 from goemo_report.metrics.table import READING_ORDER
-from goemo_report.report.document import Axis, Cell, Column, Plot, Row, Section, Series, Table
+from goemo_report.report.document import (
+    Axis,
+    Cell,
+    Column,
+    Plot,
+    Row,
+    Section,
+    Series,
+    Table,
+)
 from goemo_report.report.sections._recipes import colour
 from goemo_report.report.sections._tables import (
     Cells,
@@ -100,7 +109,7 @@ def common_f1(run: ComparedRun, other: ComparedRun) -> Iterator[dict[str, float]
 
 def _per_label(
     comparison: Comparison, best: ComparedRun, other: ComparedRun, found: PairedDifferences | None
-) -> Plot:
+) -> Plot | Table:
     """The difference of each label with its interval, widest gain on top."""
     ours, theirs = common_f1(best, other)
     pairs = {one: (found or {}).get(f"f1_{one}") for one in ours if one in theirs}
@@ -126,6 +135,11 @@ def _per_label(
         ),
         labels,
     )
+    if not any(gaps.values()):
+        level = (
+            f"Both have the same F1 {comparison.at} in every {comparison.noun}: nothing to draw."
+        )
+        return replace(table, caption=level, collapsed=True)
     series = tuple(
         _points(
             comparison, run, [one for one in labels if (gaps[one] > 0) == gains], gaps, pairs, clear

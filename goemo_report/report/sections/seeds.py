@@ -98,7 +98,6 @@ def _groups(comparison: Comparison) -> Table:
         id="seeds-groups",
         title="Over seeds",
         columns=(
-            Column("group", "group"),
             Column("metric", "metric"),
             Column("n", "seeds", "integer"),
             Column("mean", "mean", "number", digits=4),
@@ -107,7 +106,6 @@ def _groups(comparison: Comparison) -> Table:
         ),
         rows=tuple(rows),
         row_groups=tuple(spans),
-        row_header=1,
         collapsed=len(rows) > _OPEN,
     )
 
@@ -118,7 +116,7 @@ def _summaries(recipe: Recipe) -> Iterator[Row]:
         values = recipe.values(key)
         if not values:
             continue
-        start = (recipe.title, METRIC_TITLES[key], len(recipe.group.by_seed))
+        start = (METRIC_TITLES[key], len(recipe.group.by_seed))
         found = summarise_seeds(values)
         spread = f"{found.minimum:.4f} to {found.maximum:.4f}" if found.n > 1 else None
         if apart:

@@ -119,6 +119,8 @@ def test_the_slider_works_by_keyboard_and_stays_in_the_address(opened: Opened) -
     assert "t.joy=0.5" in page.url
     changed = row.inner_text()
     assert changed != shown
+    note = page.locator("#threshold-slider .caption").first.inner_text()
+    assert "validation, because the page has its counts per emotion" in note
     page.reload()
     wait_until_explored(page)
     assert page.locator("#threshold-slider tbody tr").first.inner_text() == changed
