@@ -6,7 +6,9 @@ The stand-in server of the tests adds the latency to every request. The script i
 write against wandb.Api: loop over the runs, read config, summary and history, list the
 artifacts and download the predictions. It computes nothing, while `compare` also scores and
 writes its reports; `reading` is the part of it before any statistics: listing, downloads,
-checks and scores. All are whole processes, one after the other on the same machine.
+checks and scores. What a warm `compare` takes beyond a warm `reading` is the report, what a cold
+one takes beyond both the statistics: the script has neither. All are whole processes, one after
+the other on the same machine.
 Targets: listing in ceil(runs / page) + 5 requests; `compare` cold in at most 0.2 of the
 script's time, warm in at most 5 requests more than the listing and under 3 s.
 """
@@ -156,12 +158,19 @@ def main() -> None:
             compare: list[str | Path] = [COMMAND, "compare", "--tag", "final"]
             script: list[str | Path] = [sys.executable, "-c", SCRIPT, "final"]
             alone = measure(server, script, home)
-            show("compare", server, compare, alone, home)
+            whole = show("compare", server, compare, alone, home)
             shutil.rmtree(home / "goemo")
-            show("reading", server, [sys.executable, "-c", READING], alone, home)
+            reading = show("reading", server, [sys.executable, "-c", READING], alone, home)
+            for what, unit in (("seconds", "s"), ("computed", "s computing")):
+                cold, warm, fetched, kept = (getattr(one, what) for one in (*whole, *reading))
+                report = warm - kept
+                print(
+                    f"compare, cold: {fetched:.2f} {unit} to download, check and score, "
+                    f"{cold - fetched - report:.2f} for statistics, {report:.2f} for the report"
+                )
             listing: list[str | Path] = [COMMAND, "runs", "--format", "json"]
             alone = measure(server, [sys.executable, "-c", LISTING_SCRIPT], home)
-            listed = show("runs", server, listing, alone, home)
+            _, listed = show("runs", server, listing, alone, home)
             pages = math.ceil(options.listed / RUNS_PER_PAGE)
             print(f"listing: {listed.count} requests, at most {pages + 5} wanted")
     finally:
@@ -174,8 +183,8 @@ def show(
     command: list[str | Path],
     straightforward: Measured,
     home: Path,
-) -> Measured:
-    """Print script, cold and warm side by side; gives the warm one."""
+) -> tuple[Measured, Measured]:
+    """Print script, cold and warm side by side; gives the last two."""
     cold = measure(server, command, home)
     warm = measure(server, command, home)
     for label, one in (("script", straightforward), ("cold", cold), ("warm", warm)):
@@ -184,7 +193,7 @@ def show(
         print(f"{name:8} {label:7} {one.seconds:7.2f} s ({one.computed:6.2f} s computing)  "
               f"{ratio:5.2f} of the script  "
               f"{one.count:5} requests  {asked}", flush=True)  # fmt: skip
-    return warm
+    return cold, warm
 
 
 if __name__ == "__main__":
