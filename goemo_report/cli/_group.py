@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -85,7 +86,7 @@ class Command(click.Command):
         A mistyped path would become a tree of folders.
         """
         made = {
-            Path(ctx.params[one.name or ""]).resolve()
+            os.path.realpath(ctx.params[one.name or ""])
             for one in self.params
             if isinstance(one.type, OutputDirectory) and ctx.params.get(one.name or "")
         }
@@ -93,7 +94,7 @@ class Command(click.Command):
             path = ctx.params.get(one.name or "")
             if not isinstance(one.type, OutputFile) or path is None or path.parent.is_dir():
                 continue
-            if path.parent.resolve() not in made:
+            if os.path.realpath(path.parent) not in made:
                 what = f"there is no directory {path.parent} for {path.name}"
                 raise click.BadParameter(what, ctx, one)
 

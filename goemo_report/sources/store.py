@@ -126,7 +126,7 @@ class Cache:
 
     def holds(self, kind: str, identity: Iterable[object]) -> bool:
         """Whether there is an entry, whole or not."""
-        return self._entry(kind, identity)[0].is_file()
+        return _holds(self._entry(kind, identity)[0].is_file)
 
     def _entry(self, kind: str, identity: Iterable[object]) -> tuple[Path, bytes]:
         """The place of an entry, and what its digest covers beside its bytes."""
@@ -163,7 +163,7 @@ class Cache:
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Files and bytes of each part of the cache."""
         found = {}
-        for folder in sorted(self.root.iterdir()) if self.root.is_dir() else ():
+        for folder in sorted(self.root.iterdir()) if _holds(self.root.is_dir) else ():
             sizes = [status.st_size for _, status in _files(folder)]
             found[folder.name] = (len(sizes), sum(sizes))
         return found
@@ -171,9 +171,17 @@ class Cache:
     def free_bytes(self) -> int:
         """Free space on the disk that holds the cache."""
         folder = self.root
-        while not folder.exists() and folder != folder.parent:
+        while not _holds(folder.exists) and folder != folder.parent:
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+
+def _holds(check: Callable[[], bool]) -> bool:
+    """What is said of a path; nothing holds for one with a name that is too long."""
+    try:
+        return check()
+    except OSError:
+        return False
 
 
 def cache_directory() -> Path:

@@ -395,6 +395,7 @@ def shell(line: str, directory: Path) -> subprocess.CompletedProcess[str]:
         ("goemo-report runs --wandb-dir loop", 1, "error: "),
         ("goemo-report runs --wandb-dir . -o loop", 1, "error: "),
         ("goemo-report show ..", 1, "error: "),
+        ("goemo-report metrics x.csv -o loop/x.json", 2, "error: "),
         ("goemo-report show .", 1, "error: "),
         ("WANDB_MODE=offline WANDB_DIR=~nosuchuser goemo-report runs", 1, "error: "),
     ],

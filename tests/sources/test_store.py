@@ -128,7 +128,14 @@ def test_only_the_owner_may_look_into_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "notes"),
-    [(os.devnull, 0), ("file", 1), ("/proc/nowhere", 1), ("~nobody-here/x", 1), ("loop/x", 1)],
+    [
+        (os.devnull, 0),
+        ("file", 1),
+        ("/proc/nowhere", 1),
+        ("~nobody-here/x", 1),
+        ("loop/x", 1),
+        ("x" * 300, 1),
+    ],
 )
 def test_a_place_that_cannot_be_used_is_noted_once(
     tmp_path: Path,
@@ -144,6 +151,9 @@ def test_a_place_that_cannot_be_used_is_noted_once(
     monkeypatch.setenv("GOEMO_CACHE_DIR", place)
     for identity in (["a"], ["b"]):
         assert Cache().cached("scores", identity, Counted()) == VALUE
+    assert not Cache().holds("scores", ["a"])
+    assert not Cache().sizes()
+    assert Cache().free_bytes() >= 0
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == err.count("GOEMO_CACHE_DIR") == notes
