@@ -14,6 +14,7 @@ from torch import nn
 from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora.corpus import Corpus
 from goemo_report.errors import GoemoError, SettingsError, first_line
+from goemo_report.formats.wording import listed
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
@@ -88,6 +89,9 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         if count > MOST_LEAKED * len(tokens[name]):
             found = f"{count} of {len(tokens[name])} {name} texts"
             warnings.append(f"{found} stand in the training split as well")
+    learned, asked = corpus.train.truth.any(0), corpus.val.truth.any(0) | corpus.test.truth.any(0)
+    if unknown := [one for one, odd in zip(corpus.labels, asked & ~learned, strict=True) if odd]:
+        warnings.append(f"no training text has what others have: {listed(unknown, 6)}")
 
     steps = -(-len(train) // config.batch_size) * config.num_epochs
     if config.warmup_steps < 0:

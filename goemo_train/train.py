@@ -14,7 +14,7 @@ import torch
 
 from goemo_report.api.recording import per_class_csv
 from goemo_report.errors import GoemoError
-from goemo_report.formats.wording import listed
+from goemo_report.formats.wording import listed, plural
 from goemo_report.predictions import Predictions
 from goemo_train import data, evaluate, model
 from goemo_train.config import TrainConfig
@@ -72,8 +72,8 @@ def train(
                     raise GoemoError(what, "Give an --output on a disk that all machines share")
                 progress.note(
                     f"run {opened.name} ({opened.id}): {len(setup.tokens)} texts, "
-                    f"{config.num_epochs} epochs of {config.batch_size} a step, learning rate "
-                    f"{config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
+                    f"{plural(config.num_epochs, 'epoch')} of {config.batch_size} a step, "
+                    f"learning rate {config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
                 )
                 if config.resume:
                     run.restore()

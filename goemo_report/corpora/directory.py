@@ -22,6 +22,7 @@ from goemo_report.corpora.tables import (
 from goemo_report.errors import DataError
 from goemo_report.formats.files import chunks
 from goemo_report.formats.sniff import has_table_ending, stem
+from goemo_report.formats.wording import plural
 from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, NEUTRAL, check_label, known_set
 
 _SHARD: Final = re.compile(r"-\d+-of-\d+$")
@@ -186,7 +187,8 @@ def _with_ids(
     known = known_set(noted)
     labels = known.labels if known is not None else tuple(noted)
     if len(labels) < 2:
-        raise DataError(f"{directory} has {len(labels)} labels", "At least two are needed")
+        what = f"{directory} has {plural(len(labels), 'label')}"
+        raise DataError(what, "At least two are needed")
     for label in labels:
         check_label(label, str(directory))
     place = {one: labels.index(label) for one, label in meant.items()}

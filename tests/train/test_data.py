@@ -337,9 +337,10 @@ def test_a_sample_keeps_texts_and_truth_together() -> None:
 
 def test_texts_of_the_training_split_are_found_again(tmp_path: Path) -> None:
     rows = {"train": ["a b", "c", "d"], "val": [" c ", "e"], "test": ["f", "a b", "d", "d"]}
+    ids = {"train": "3", "val": "3", "test": "3,16"}
     (tmp_path / "labels.txt").write_text("\n".join(EMOTIONS))
     for split, texts in rows.items():
-        lines = "".join(f"{text}\t3\tid\n" for text in texts)
+        lines = "".join(f"{text}\t{ids[split]}\tid\n" for text in texts)
         (tmp_path / f"{split}.tsv").write_text(lines)
     corpus = data.load_corpus(TrainConfig(dataset=str(tmp_path)))
     assert corpus.leaked() == {"val": 1, "test": 3}
@@ -349,6 +350,7 @@ def test_texts_of_the_training_split_are_found_again(tmp_path: Path) -> None:
     )  # fmt: skip
     assert setup.measured["leaked_test_texts"] == 3
     assert "3 of 4 test texts stand in the training split as well" in setup.warnings
+    assert "no training text has what others have: grief" in setup.warnings
 
 
 # --- Kept tokens ------------------------------------------------------------------------
