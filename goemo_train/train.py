@@ -73,7 +73,8 @@ def train(
                 progress.note(
                     f"run {opened.name} ({opened.id}): {len(setup.tokens)} texts, "
                     f"{plural(config.num_epochs, 'epoch')} of {config.batch_size} a step, "
-                    f"learning rate {config.learning_rate:g}, pooling {config.pooling}, {config.precision}"
+                    f"learning rate {config.learning_rate:g}, pooling {config.pooling}, "
+                    f"{config.precision}"
                 )
                 if config.resume:
                     run.restore()
