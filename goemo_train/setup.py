@@ -90,7 +90,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
             found = f"{count} of {len(tokens[name])} {name} texts"
             warnings.append(f"{found} stand in the training split as well")
     learned, asked = corpus.train.truth.any(0), corpus.val.truth.any(0) | corpus.test.truth.any(0)
-    if unknown := [one for one, odd in zip(corpus.labels, asked & ~learned, strict=True) if odd]:
+    if unknown := [corpus.labels[column] for column in np.flatnonzero(asked & ~learned)]:
         warnings.append(f"no training text has what others have: {listed(unknown, 6)}")
 
     steps = -(-len(train) // config.batch_size) * config.num_epochs
