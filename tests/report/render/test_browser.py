@@ -103,7 +103,7 @@ def _column(page: Page, table: str, column: int) -> list[str]:
 
 
 def test_the_page_says_nothing_and_asks_for_nothing(three: Opened) -> None:
-    assert three.page.locator(".plot svg:visible").count() >= 8
+    assert three.page.locator(".plot svg:visible").count() >= 7
     assert three.complaints == []
     assert [url for url in three.requests if url != three.url and not url.startswith("data:")] == []
 
@@ -301,7 +301,7 @@ def test_print_is_light_drawn_and_without_controls(browser: Browser, folder: Pat
     assert opened.complaints == []
     opened.page.emulate_media(media="print", color_scheme="light")
     assert not opened.page.locator(".tools, .behind").first.is_visible()
-    assert opened.page.locator("main svg:visible").count() >= 8
+    assert opened.page.locator("main svg:visible").count() >= 7
     boxes = "buttons => buttons.map(one => getComputedStyle(one).display)"
     heads = opened.page.locator("thead button")
     assert set(heads.evaluate_all(boxes)) == {"contents"}  # else heads are not repeated
