@@ -277,8 +277,7 @@ class ComparedRun:
 
 
 def compared_runs(
-    statistics: RunStatistics,
-    baseline_is_chosen: bool = False,
+    statistics: RunStatistics, baseline_is_chosen: bool = False
 ) -> tuple[tuple[ComparedRun, ...], tuple[Recipe, ...]]:
     """The runs with what to call them, and their recipes."""
     results = statistics.runs

@@ -6,13 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from goemo_report.analysis.configs import (
-    config_differences,
-    exactly,
-    model_title,
-    recipe,
-    seed_of,
-)
+from goemo_report.analysis.configs import config_differences, exactly, model_title, recipe, seed_of
 from goemo_report.sources.model import RunRecord
 
 _FIRST: Final = {

@@ -23,12 +23,7 @@ from goemo_report.statistics.distributions import (
 from goemo_report.statistics.equivalence import variance_shares
 from goemo_report.statistics.influence import NO_SPREAD, Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
-from goemo_report.statistics.randomisation import (
-    TIED,
-    p_value,
-    sign_test,
-    swapped,
-)
+from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swapped
 
 Verdict = Literal["win", "tie", "loss"]
 

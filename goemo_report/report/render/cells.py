@@ -17,13 +17,7 @@ from markupsafe import Markup
 
 from goemo_report.formats.text import visible
 from goemo_report.report.document import Cell, Column, Table, Value
-from goemo_report.report.render.numbers import (
-    MARKS,
-    NUMERIC_KINDS,
-    as_cell,
-    show,
-    show_interval,
-)
+from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show, show_interval
 from goemo_report.report.render.text import anchor, html_text, safe_link
 
 MAX_FOOTNOTES: Final = 12

@@ -13,16 +13,7 @@ from typing import Final
 
 from goemo_report.errors import SettingsError
 from goemo_report.formats.csv_table import to_csv
-from goemo_report.report.document import (
-    Block,
-    Cell,
-    Heatmap,
-    Plot,
-    Report,
-    Section,
-    Table,
-    Value,
-)
+from goemo_report.report.document import Block, Cell, Heatmap, Plot, Report, Section, Table, Value
 from goemo_report.report.render.numbers import as_cell, defined
 
 Line = list[Value]

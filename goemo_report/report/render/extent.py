@@ -6,15 +6,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from goemo_report.formats.wording import plural
-from goemo_report.report.document import (
-    Block,
-    Callout,
-    Heatmap,
-    Plot,
-    Report,
-    Section,
-    Table,
-)
+from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
 from goemo_report.report.render.page import page_sized
 
 Extent = Literal["short", "usual", "full"]

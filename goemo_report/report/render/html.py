@@ -17,23 +17,13 @@ from markupsafe import Markup
 
 from goemo_report.formats.json_text import to_json
 from goemo_report.formats.text import visible
-from goemo_report.report.document import (
-    Block,
-    Callout,
-    Heatmap,
-    Plot,
-    Report,
-    Section,
-    Table,
-)
+from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
 from goemo_report.report.render import assets
 from goemo_report.report.render.cells import TableView, table_view
 from goemo_report.report.render.extent import Extent, cut
 from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
 from goemo_report.report.render.figures import figure, transposed
-from goemo_report.report.render.numbers import (
-    show_date,
-)
+from goemo_report.report.render.numbers import show_date
 from goemo_report.report.render.page import page_sized
 from goemo_report.report.render.svg import SMALL, WIDE, svg
 from goemo_report.report.render.text import anchor

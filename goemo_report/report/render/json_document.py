@@ -32,16 +32,10 @@ _KEYS: Final[dict[type, tuple[str, str]]] = {
     Section: ("", "id title chapter lead method blocks"),
     Callout: ("callout", "level text items"),
     Code: ("code", "language text"),
-    Plot: (
-        "plot",
-        "id title caption alt shape x y horizontal diagonal zero series table",
-    ),
+    Plot: ("plot", "id title caption alt shape x y horizontal diagonal zero series table"),
     Axis: ("", "title scale low high categories percent ticks"),
     Series: ("", "name group style colour hollow x y low high notes"),
-    Heatmap: (
-        "heatmap",
-        "id title caption alt scale bound rows columns values hatched table",
-    ),
+    Heatmap: ("heatmap", "id title caption alt scale bound rows columns values hatched table"),
 }
 """Kind and keys of what is written as it is."""
 

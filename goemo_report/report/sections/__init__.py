@@ -70,11 +70,7 @@ def check_sections(wanted: Sequence[str]) -> None:
 
 
 def build_report(
-    comparison: Comparison,
-    *,
-    created_at: datetime,
-    command: str,
-    only: Sequence[str] | None = None,
+    comparison: Comparison, *, created_at: datetime, command: str, only: Sequence[str] | None = None
 ) -> Report:
     """The report of a comparison; `only` limits it to sections with these ids.
 

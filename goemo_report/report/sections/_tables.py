@@ -11,16 +11,7 @@ from typing import Any, Literal
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
-from goemo_report.report.document import (
-    Callout,
-    Cell,
-    Column,
-    ColumnKind,
-    Mark,
-    Row,
-    Table,
-    Value,
-)
+from goemo_report.report.document import Callout, Cell, Column, ColumnKind, Mark, Row, Table, Value
 from goemo_report.report.sections._words import METRIC_TITLES, p_of
 from goemo_report.statistics.differences import Difference
 from goemo_report.statistics.intervals import Interval

@@ -10,14 +10,7 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout
-from goemo_report.report.sections._words import (
-    identical,
-    p_of,
-    p_text,
-    same_recipe,
-    side,
-    signed,
-)
+from goemo_report.report.sections._words import identical, p_of, p_text, same_recipe, side, signed
 from goemo_report.statistics.differences import ALPHA, Difference
 from goemo_report.statistics.equivalence import Decision
 from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
@@ -233,10 +226,7 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
         return lines
     gap = signed(fmean(ours) - fmean(theirs))
     means = f"{fmean(ours):.3f} against {fmean(theirs):.3f}, {gap}"
-    return [
-        *lines,
-        f"Mean macro F1 at tuned thresholds: {means}{_over(best, other, TUNED_F1)}",
-    ]
+    return [*lines, f"Mean macro F1 at tuned thresholds: {means}{_over(best, other, TUNED_F1)}"]
 
 
 def _over(best: Recipe, other: Recipe, key: str) -> str:

@@ -12,15 +12,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.rankings import Groups
 from goemo_report.metrics.table import ratio
-from goemo_report.report.document import (
-    Axis,
-    Cell,
-    Column,
-    Plot,
-    Section,
-    Series,
-    Table,
-)
+from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._recalibration import (
     calibration_of,
     ranked,

@@ -18,11 +18,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._recipes import colour, drawn, first_of
-from goemo_report.report.sections._tables import (
-    Cells,
-    metric_column,
-    run_table,
-)
+from goemo_report.report.sections._tables import Cells, metric_column, run_table
 from goemo_report.report.sections._words import measured
 
 ORDER = 125

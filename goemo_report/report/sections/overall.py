@@ -6,19 +6,9 @@ from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
-from goemo_report.metrics.table import (
-    READING_ORDER,
-    ZERO_DIVISION_RULE,
-    OverallMetric,
-    titles,
-)
+from goemo_report.metrics.table import READING_ORDER, ZERO_DIVISION_RULE, OverallMetric, titles
 from goemo_report.report.document import Callout, Section, Table
-from goemo_report.report.sections._tables import (
-    Cells,
-    metric_cell,
-    metric_column,
-    run_table,
-)
+from goemo_report.report.sections._tables import Cells, metric_cell, metric_column, run_table
 from goemo_report.report.sections._words import INTERVALS, measured
 from goemo_report.report.sections.thresholds import sweep_plot, sweeps
 from goemo_report.statistics.intervals import METHODS

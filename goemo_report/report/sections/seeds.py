@@ -11,11 +11,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout
 from goemo_report.report.sections._words import METRIC_TITLES, measured
-from goemo_report.statistics.seeds import (
-    SEED_METHOD,
-    SeedDifference,
-    summarise_seeds,
-)
+from goemo_report.statistics.seeds import SEED_METHOD, SeedDifference, summarise_seeds
 
 ORDER = 95
 CHAPTER = "Can I trust it?"

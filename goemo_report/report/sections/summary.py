@@ -11,16 +11,7 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
-from goemo_report.report.document import (
-    Axis,
-    Callout,
-    Column,
-    Plot,
-    Row,
-    Section,
-    Series,
-    Table,
-)
+from goemo_report.report.document import Axis, Callout, Column, Plot, Row, Section, Series, Table
 from goemo_report.report.sections._recipes import colour, drawn, name
 from goemo_report.report.sections._tables import number, with_interval
 from goemo_report.report.sections._verdict import verdict
@@ -136,8 +127,7 @@ def _table(comparison: Comparison) -> Table:
     def row(recipe: Recipe) -> Row:
         means = (
             with_interval(
-                number(recipe.mean(key)) if recipe.values(key) else None,
-                recipe.interval(key),
+                number(recipe.mean(key)) if recipe.values(key) else None, recipe.interval(key)
             )
             for key in keys
         )
