@@ -308,6 +308,8 @@ class Analysis:
         metric, value = CLASS_METRICS[name], float(self.point.overall[f"macro_{name}"][0])
         found = self.draws.macro(metric, self.resampled.per_class[name])
         low, high = widest(found, self.confidence)
+        if not self.counts.predicted.any():  # no class tells what another may be: as all pairs do
+            high = max(high, self._bounds_of_same(OVERALL[f"micro_{name}"], value)[1])
         inside = float(found[0].errors.std()) / 2
         return metric.clip(min(low, value - inside)), metric.clip(max(high, value + inside))
 
