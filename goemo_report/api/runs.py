@@ -25,6 +25,7 @@ from goemo_report.api.progress import Bar
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats import notebook
 from goemo_report.formats.text import visible
+from goemo_report.formats.wording import plural
 from goemo_report.report import tables
 from goemo_report.report.document import Table
 from goemo_report.report.render import render_block
@@ -79,12 +80,12 @@ class Runs(Sequence[Run]):
     @overload
     def __getitem__(self, key: slice) -> Runs: ...
     def __getitem__(self, key: SupportsIndex | str | slice) -> Run | Runs:
-        """A run by position, id or name; a slice gives fewer runs.
+        """A run by position, id or name; a slice gives fewer runs, all of which can be read.
 
         Raises NotFoundError for a text that names no run or several.
         """
         if isinstance(key, slice):
-            return replace(self, records=self.records[key])
+            return replace(self, records=self.records[key], skipped=())
         if isinstance(key, SupportsIndex):
             return self._one(self.records[key])
         if not isinstance(key, str):
@@ -270,7 +271,7 @@ class Runs(Sequence[Run]):
 
     def __repr__(self) -> str:
         """One line: how many, from where."""
-        return f"<{len(self)} runs from {visible(self.source.description)}>"
+        return f"<{plural(len(self), 'run')} from {visible(self.source.description)}>"
 
     def _repr_html_(self) -> str:
         rows = [(r.name, r.id, r.state, ", ".join(r.tags), r.model_name) for r in self.records]
