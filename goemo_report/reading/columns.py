@@ -207,7 +207,14 @@ class _Header:
     def _kind(self, found: Labels, order: Sequence[str]) -> cells.Kind | None:
         if found.named:
             return "marks"
-        return cells.kind_of(self._cells(found.places[0]), order, len(order))
+        own, number = self._cells(found.places[0]), len(order)
+        kind = cells.kind_of(own, order, number)
+        if kind != "ids" or number != 2 or cells.list_length(own) != 2:
+            return kind
+        # [0, 1] alone may be both labels or the second one: as the other column has them
+        lists = (one for one in (self.truth, self.predicted) if one is not None and not one.named)
+        kinds = [cells.kind_of(self._cells(one.places[0]), order, number) for one in lists]
+        return "marks" if "marks" in kinds else kind
 
     def _are_marks(self, group: Mapping[str, int]) -> bool:
         return all(cells.are_marks(self._cells(place)) for place in group.values())

@@ -287,3 +287,16 @@ def test_columns_that_are_no_labels_need_no_partner(tmp_path: Path) -> None:
     header = "text,gold_joy,gold_fear,gold_votes,p_joy,p_fear"
     path.write_text(f"{header}\nhello,0,1,7,0.2,0.7\n", encoding="utf-8")
     assert set(read_predictions(path).labels) == {"joy", "fear"}
+
+
+@pytest.mark.parametrize("predicted", ["[0, 1]", "[1, 0]"])
+def test_lists_of_two_marks_are_no_ids(tmp_path: Path, predicted: str) -> None:
+    """Where each text carries one of two labels no list has a mark twice."""
+    path = tmp_path / "a.csv"
+    rows = [f'a,"[1, 0]","{predicted}",0.9,0.1', f'b,"[0, 1]","{predicted}",0.2,0.8']
+    path.write_text("\n".join(["text,labels,predictions,p_joy,p_fear", *rows, ""]))
+    found = read_predictions(path)
+    assert found.on_labels(["joy", "fear"]).truth.tolist() == [[True, False], [False, True]]
+    assert found.predicted.sum(axis=1).tolist() == [1, 1]
+    path.write_text('text,labels,p_joy,p_fear\na,[1],0.9,0.1\nb,"[0, 1]",0.2,0.8\n')
+    assert read_predictions(path).truth.sum(axis=1).tolist() == [1, 2]
