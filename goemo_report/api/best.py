@@ -7,14 +7,13 @@ from typing import Final
 
 from goemo_report.api.arguments import check_counts
 from goemo_report.errors import argument
+from goemo_report.metrics.table import canonical_metric
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import RunRecord
 
 TOP: Final = 100
 """Runs compared at most, unless more are asked for: the predictions of each are in memory."""
-_CHOSEN_BY: Final = (
-    "val/macro_f1", "val/f1_macro", "val/auc", "test/macro_f1", "test/f1_macro", "test/auc",
-)  # fmt: skip
+_CHOSEN_BY: Final = ("val/macro_f1", "val/auc", "test/macro_f1", "test/auc")
 """Logged figures by which runs are chosen where there are too many, those of validation first."""
 
 
@@ -39,8 +38,10 @@ def ranking(records: Sequence[RunRecord], top: int) -> tuple[list[RunRecord], st
     """All runs, that with the best logged figure first, and what the first `top` are."""
     check_counts(top=top)
 
+    logged = [{canonical_metric(key): run.summary[key] for key in run.summary} for run in records]
+
     def figures(key: str) -> list[float | None]:
-        found = (as_number(run.summary.get(key)) for run in records)
+        found = (as_number(one.get(key)) for one in logged)
         return [None if value is None or value != value else value for value in found]
 
     by_key = {key: figures(key) for key in _CHOSEN_BY}

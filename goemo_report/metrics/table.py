@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -254,17 +255,25 @@ def class_key(key: str) -> tuple[str, str]:
     return "", ""
 
 
+_SPLITS: Final = {"train": "train", "val": "val", "eval": "val", "test": "test"}
+
+
+@lru_cache(maxsize=4096)  # runs of a project log the same keys
 def canonical_metric(key: str) -> str:
     """The guide's spelling of a logged metric key: `test/f1_macro` is `test/macro_f1`.
 
     A micro AUC is the bare `auc`, as the guide writes it; `eval/`, as transformers' Trainer logs
-    it, is `val/`; other keys come back unchanged.
+    it, is `val/`. `eval_macro_f1`, as Trainer logs it to MLflow, is understood for overall metrics
+    and the loss. Other keys come back unchanged.
     """
-    split, _, name = key.partition("/")
-    split = "val" if split == "eval" else split
-    if split not in ("train", "val", "test"):
+    split, mark, name = key.partition("/")
+    if not mark:
+        split, _, name = key.partition("_")
+    if split not in _SPLITS:
         return key
     statistic, _, average = name.rpartition("_")
     flipped = f"{average}_{statistic}"
     name = flipped if flipped in OVERALL else name
-    return f"{split}/{'auc' if name == 'micro_auc' else name}"
+    if not mark and name not in OVERALL and name not in ("auc", "loss"):
+        return key
+    return f"{_SPLITS[split]}/{'auc' if name == 'micro_auc' else name}"

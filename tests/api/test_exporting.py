@@ -143,7 +143,7 @@ def test_compare_says_which_runs_it_left_out(offline_root: Path, tmp_path: Path)
 
 def test_the_best_are_chosen_on_validation_and_the_baseline_stays() -> None:
     record = run_result().run
-    values = [{"val/macro_f1": 0.1}, {"val/macro_f1": 0.5}, {}, {"val/macro_f1": float("nan")},
+    values = [{"val/macro_f1": 0.1}, {"eval_f1_macro": 0.5}, {}, {"val/macro_f1": float("nan")},
               {"val/macro_f1": 0.4, "test/macro_f1": 0.9}]  # fmt: skip
     runs = [replace(record, id=f"r{at}", summary=one, tags=()) for at, one in enumerate(values)]
     kept, note = best_logged(runs, 2)

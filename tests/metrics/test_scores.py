@@ -303,6 +303,12 @@ def test_without_probabilities_there_are_no_rankings() -> None:
         ("train/loss", "train/loss"),
         ("val/loss_macro", "val/loss_macro"),
         ("f1_macro", "f1_macro"),
+        ("eval_f1_macro", "val/macro_f1"),
+        ("eval_loss", "val/loss"),
+        ("test_auc_micro", "test/auc"),
+        ("eval_runtime", "eval_runtime"),
+        ("test_f1_score", "test_f1_score"),
+        ("train_samples", "train_samples"),
     ],
 )
 def test_metric_keys_of_other_dialects(key: str, canonical: str) -> None:
