@@ -23,7 +23,7 @@ from goemo_report.sources.model import (
     RunQuery,
     RunRecord,
 )
-from goemo_report.sources.newest import PREDICTIONS, role_of, split_role
+from goemo_report.sources.newest import FOLDER, PREDICTIONS, role_of, split_role
 
 _FORM: Final = re.compile(r"(?:(val|test)=)?([^/:=]+)(?::([^/:]+))?(?:/(.+))?")
 
@@ -99,13 +99,9 @@ class ChosenSource(RunSource):
         Raises NotFoundError where no run has those that are.
         """
         found = self._source.artifacts(runs)
-        kept = {run.id: tuple(self._kept(run, found.get(run.id, ()))) for run in runs}
         every = [(run, one) for run in runs for one in found.get(run.id, ())]
-        for named in self._named:
-            if every and not any(named.means(one, run) for run, one in every):
-                names = dict.fromkeys(one.name for _, one in every)
-                what = f"no run logged an artifact {named.artifact}"
-                raise NotFoundError(what, f"They logged {listed(names, 8)}")
+        self._named = tuple(self._found(named, every) for named in self._named)
+        kept = {run.id: tuple(self._kept(run, found.get(run.id, ()))) for run in runs}
         version = self._alias or next((one.version for one in self._named if one.version), "")
         taken = {one.role for own in kept.values() for one in own if not one.unread}
         if version and every and taken.isdisjoint(PREDICTIONS):
@@ -114,6 +110,26 @@ class ChosenSource(RunSource):
             what = f"no run logged predictions with the alias {version}"
             raise NotFoundError(what, f"Aliases: {listed(known, 8)}" if known else "")
         return kept
+
+    def _found(
+        self, named: NamedPredictions, every: Sequence[tuple[RunRecord, ArtifactRef]]
+    ) -> NamedPredictions:
+        """What is named, also by a file's own name where a tracker keeps files in folders."""
+        if not every or any(named.means(one, run) for run, one in every):
+            return named
+        folders = [one for _, one in every if one.type == FOLDER]
+        held = {
+            (one.name, file.path)
+            for one, files in zip(folders, self._source.manifests(folders), strict=True)
+            for file in files
+            if file.path.rsplit("/", 1)[-1] == named.artifact
+        }
+        if len(held) == 1:
+            [(artifact, file)] = held
+            return replace(named, artifact=artifact, file=file)
+        names = ["/".join(one) for one in sorted(held)] or dict.fromkeys(o.name for _, o in every)
+        what = f"{len(held)} files are called" if held else "no run logged an artifact"
+        raise NotFoundError(f"{what} {named.artifact}", f"They logged {listed(names, 8)}")
 
     def _role(self, artifact: ArtifactRef, run: RunRecord) -> Role | None:
         named = next((one for one in self._named if one.means(artifact, run)), None)

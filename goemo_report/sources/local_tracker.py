@@ -31,6 +31,7 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
+from goemo_report.sources.newest import FOLDER
 from goemo_report.sources.references import choose, parse_reference
 from goemo_report.sources.store import md5_of
 
@@ -150,7 +151,7 @@ def grouped(run: RunRecord, files: Sequence[Kept]) -> list[tuple[ArtifactRef, li
         reference = ArtifactRef(
             id=f"{run.id}/{name}",
             name=name.replace("/", "-"),
-            type="model" if role == "checkpoint" else "dataset" if role else "files",
+            type="model" if role == "checkpoint" else "dataset" if role else FOLDER,
             version=None,
             digest="",
             size=sum(kept.size for kept in own),

@@ -23,6 +23,8 @@ INTERNAL_TYPES: Final = frozenset({"code", "job", "wandb-history", "wandb-events
 """Types of artifacts that the client logs by itself."""
 RUN_TABLE: Final = "run_table"
 """Type of the artifacts that the client makes of each `wandb.Table` that is logged."""
+FOLDER: Final = "files"
+"""Type of what a tracker without artifacts keeps in a folder."""
 PREDICTIONS: Final[tuple[Role, ...]] = ("val-predictions", "test-predictions")
 """Roles of predictions."""
 _CONFIG_LIMIT: Final = 1 << 20  # bytes; a checkpoint's config.json has a few kilobytes

@@ -135,6 +135,13 @@ def test_commands_read_any_source(kind: str, tracked: Path, tmp_path: Path) -> N
     invoke("check", best, *source, "--fail-under", "macro_f1=0.01")
     assert "macro_f1" in invoke("check", other, *source, "--fail-under", "macro_f1=0.99",
                                 code=3).stdout  # fmt: skip
+    if kind == "mlflow":  # a file by its own name, or with the folder that it lies in
+        named = ("metrics", best, *source, "--format", "json", "--predictions")
+        for name in ("scored.csv", "mine/deep/scored.csv"):
+            assert json.loads(invoke(*named, name).stdout) == shown
+        said = invoke("metrics", other, *source, "--predictions", "scored.csv", code=1).stderr
+        assert "mine/deep/scored.csv and other/deep/scored.csv" in said
+        assert "no run logged an artifact no.csv" in invoke(*named, "no.csv", code=1).stderr
     invoke("audit", best, *source, code=3)  # neither keeps the guide's names
     for name in (best, other, best):  # what another run has under the same name stays
         invoke("download", name, *source, "--only", "test-predictions", "--root", tmp_path / "a")

@@ -61,6 +61,10 @@ def to_mlflow(uri: str, root: Path) -> None:
                 mlflow.log_artifact(str(folder / f"{split}_predictions.csv"), "predictions")
             mlflow.log_artifacts(str(folder / "checkpoint"), "model")
             mlflow.log_text("a note", "notes.txt")
+            for place in ("mine", "other") if run is RUNS[1] else ("mine",):
+                other = folder / "scored.csv"
+                other.write_bytes((folder / "test_predictions.csv").read_bytes())
+                mlflow.log_artifact(str(other), f"{place}/deep")
     mlflow.start_run(run_name="broken")
     mlflow.end_run("FAILED")
     with mlflow.start_run(run_name="deleted") as gone:
