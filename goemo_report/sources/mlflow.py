@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ _STATES: Final = {
 _PAGE: Final = 500
 _MOST_FOLDERS: Final = 1000  # of artifacts, each of which is a request
 _TRUE: Final = ("", "true", "1", "yes")
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
+_LONGEST_NUMBER: Final = 40
 _HUGE: Final = 1.7976931348623157e308  # what MLflow's database has for infinity
 
 
@@ -207,16 +210,16 @@ def _tags(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _value(text: str) -> Any:
-    """A parameter, which MLflow keeps as text, as what it was: a number, true, false or None."""
+    """A parameter, which MLflow keeps as text, as what it was: a number, true, false or None.
+
+    Text that Python would take for a number too, as `2024_12`, `007` and `nan`, stays what it is.
+    """
     known = {"True": True, "False": False, "None": None}
     if text in known:
         return known[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    if not _NUMBER.fullmatch(text) or len(text) > _LONGEST_NUMBER:
+        return text
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def _number(value: Any, is_nan: Any = False) -> float:

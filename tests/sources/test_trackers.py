@@ -397,3 +397,17 @@ def test_a_run_of_mlflow_shows_no_file_of_another_place(tmp_path: Path, leads: s
     if not address:
         (run / "artifacts").symlink_to(other)
     assert gr.run("r", source=f"mlflow:{tmp_path}").artifacts().empty
+
+
+def test_parameters_of_mlflow_are_what_they_were(tmp_path: Path) -> None:
+    wanted: dict[str, Any] = {
+        "a": 5e-05, "b": -3, "c": 1.0, "d": True, "e": None, "f": "2024_12", "g": "007", "h": "nan",
+        "i": "v1", "j": " 1", "k": 0.5, "l": "",
+    }  # fmt: skip
+    params = tmp_path / "1" / "r" / "params"
+    params.mkdir(parents=True)
+    for folder in (params.parent.parent, params.parent):
+        (folder / "meta.yaml").write_text("name: E\nrun_id: r\n")
+    for name, value in wanted.items():
+        (params / name).write_text(str(value))
+    assert gr.run("r", source=f"mlflow:{tmp_path}").config == wanted
