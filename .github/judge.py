@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
+from goemo_report.api.arguments import settled
+from goemo_report.errors import GoemoError
 from goemo_report.report.render.text import markdown_text
 
 LIMIT = 60_000  # characters; GitHub takes 65,536 in a comment
@@ -39,6 +41,18 @@ def only_files() -> bool:
     return bool(files) and all(files) and not lines("GOEMO_TAGS")
 
 
+def other_tracker() -> bool:
+    """Whether the runs are of a tracker that the audit's guide is not about."""
+    given = [one.removeprefix("--source=") for one in option("source") + lines("GOEMO_OPTIONS")
+             if one.startswith("--source=")]  # fmt: skip
+    directory = "".join(lines("GOEMO_WANDB_DIR")) or None
+    try:
+        kind = settled(directory, None, None, source=given[-1] if given else None).kind
+    except GoemoError:
+        return False  # which the commands say
+    return kind not in {"wandb", "offline"}
+
+
 class Judgement:
     """What each command ended with and what is said of it."""
 
@@ -47,7 +61,7 @@ class Judgement:
         self.codes: list[int] = []
         self.failures: list[str] = []
         chosen = [f"--tag={tag}" for tag in lines("GOEMO_TAGS")]
-        for name in ("entity", "project", "wandb-dir"):
+        for name in ("entity", "project", "source", "wandb-dir"):
             chosen += option(name)
         self.chosen = [*chosen, *lines("GOEMO_OPTIONS"), "--", *lines("GOEMO_RUNS")]
 
@@ -81,7 +95,7 @@ def judge(directory: Path) -> Judgement:
         found.codes.append(2)
         said = f"the input `audit` is {markdown_text(wanted)}. Give one of {', '.join(AUDITS)}"
         found.failures.append(said)
-    elif wanted != "false" and not (wanted == "auto" and only_files()):
+    elif wanted != "false" and not (wanted == "auto" and (only_files() or other_tracker())):
         strict = ["--strict"] if wanted == "strict" else []
         found.run("audit", "--format=github", *strict)
         if found.codes[-1] in HEADINGS:

@@ -154,13 +154,35 @@ def job(tmp_path: Path, github: GitHub) -> Job:
     return Job(tmp_path, github, {"pull_request": {"number": 7}})
 
 
-def test_many_conditions_do_not_push_the_verdict_out(tmp_path: Path) -> None:
-    path = ROOT / ".github" / "judge.py"
-    spec = importlib.util.spec_from_file_location("judge", path)
+@pytest.fixture
+def judge() -> Any:
+    """The step Judge as a module."""
+    spec = importlib.util.spec_from_file_location("judge", ROOT / ".github" / "judge.py")
     assert spec is not None
     assert spec.loader is not None
-    judge = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(judge)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("inputs", "other"),
+    [({}, False), ({"SOURCE": "mlflow:mlruns"}, True), ({"SOURCE": "offline:runs"}, False),
+     ({"OPTIONS": "--top=3\n--source=trackio:t"}, True), ({"WANDB_DIR": "runs"}, False),
+     ({"SOURCE": "mlflow:x", "WANDB_DIR": "runs"}, False)],
+)  # fmt: skip
+def test_runs_of_other_trackers_are_not_held_to_the_guide(
+    judge: Any, inputs: dict[str, str], other: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("SOURCE", "OPTIONS", "WANDB_DIR"):
+        monkeypatch.setenv(f"GOEMO_{name}", inputs.get(name, ""))
+    assert judge.other_tracker() == other
+    (tmp_path / "pyproject.toml").write_text('[tool.goemo]\nsource = "mlflow:mlruns"\n')
+    assert judge.other_tracker() == (other or not inputs)
+
+
+def test_many_conditions_do_not_push_the_verdict_out(judge: Any, tmp_path: Path) -> None:
     (tmp_path / "check.md").write_text("| ok | a run | a condition | 0.5 |\n" * 4000)
     (tmp_path / "summary.md").write_text("the verdict\n")
     (tmp_path / "audit.md").write_text("a finding\n" * 9000)
