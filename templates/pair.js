@@ -105,7 +105,7 @@
   };
   const settings = (a, b) => {
     const [ours, theirs] = [a.runs[0].config, b.runs[0].config];
-    if (!ours || !theirs) return make("p", { className: "caption", textContent: "The page has the configs of the best recipes alone." });
+    if (!ours || !theirs) return make("p", { className: "caption", textContent: "The page does not have the configs of both." });
     const rows = Object.keys({ ...ours, ...theirs }).filter((key) => ours[key] !== theirs[key]);
     if (!rows.length) return make("p", { className: "caption", textContent: "No difference in the configs." });
     return table(["setting", "A", "B"].map((text) => ({ title: text })), rows.map((key) => [key, ...[ours, theirs].map((config) => config[key] || "\u2013")]), "Config differences of A and B");

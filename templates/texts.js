@@ -320,10 +320,10 @@
     }));
     cells.replaceChildren(...cells.querySelectorAll(".g"), ...drawn);
   };
-  const retitle = (id, run) => {
+  const retitle = (id, words) => {
     const head = $(`#${id} figcaption :is(h3, h4)`);
     const text = [...head?.childNodes ?? []].find((node) => node.nodeType === Node.TEXT_NODE && node.data.includes(": "));
-    if (text) text.data = `${text.data.split(": ")[0]}: ${run.short}`;
+    if (text) text.data = `${text.data.split(": ")[0]}: ${words}`;
   };
   const startConfusions = () => {
     const { data } = goemo;
@@ -338,7 +338,6 @@
     const picture = $("#confusions-lift .fig");
     const matrix = picture && best.likely ? readMatrix(picture, new Set(data.labels)) : null;
     let shown = best;
-    const current = () => goemo.close(goemo.a()) ?? best;
     const fill = () => {
       for (const [box, rows] of places) {
         if (box.closest("details:not([open])") || (refills.has(box) && refills.get(box).run === shown)) continue;
@@ -350,12 +349,12 @@
       }
     };
     goemo.slow.push(() => {
-      const run = current();
-      if (run !== shown) {
-        shown = run;
-        for (const id of ["confusions-list", "confusions-lift"]) retitle(id, run);
-        if (matrix) drawMatrix(picture, matrix, run);
-      }
+      const own = goemo.close(goemo.a());
+      const run = own ?? best;
+      const whose = own ? run.short : `${run.short}, as the page has no texts of A`;
+      for (const id of ["confusions-list", "confusions-lift"]) retitle(id, whose);
+      if (run !== shown && matrix) drawMatrix(picture, matrix, run);
+      shown = run;
       fill();
     });
     $("#confusions-lift .behind")?.addEventListener("toggle", fill);
