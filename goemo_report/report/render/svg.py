@@ -153,7 +153,7 @@ def _bottom(x: Scale, axis: dict[str, Any], room: float) -> tuple[float, float]:
     title = 18 if axis["title"]["text"] else 0
     longest = max((len(text) for _, text in x.ticks), default=1)
     if x.categories and longest * LETTER > room / max(1, len(x.categories)):
-        slanted = min(110.0, longest * 5.0) + 14
+        slanted = min(112.0, longest * 5.2) + 16
         return slanted + title, slanted + title
     return 22 + title, 24.0
 
