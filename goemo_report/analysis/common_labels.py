@@ -124,7 +124,8 @@ def _require_same_truth(
 
 def _remedy(sets: Sequence[LabelSet]) -> str:
     coarse = [{one.name.lower(), *(g.name for g in one.groupings)} for one in sets]
-    names = sorted(set.intersection(*coarse))
+    groupings = {grouping.name for one in sets for grouping in one.groupings}
+    names = sorted(groupings.intersection(*coarse))  # a set of one's own is no grouping
     coarser = f", or try {' or '.join(argument('map_to', name) for name in names)}" if names else ""
     return f"Compare runs of one label set at a time{coarser}"
 

@@ -153,8 +153,11 @@ def test_shared_labels_count_where_their_truth_is_the_same() -> None:
 
 def test_what_shares_no_label_is_refused() -> None:
     runs = [run_of(own(names), i, f"r{i}") for i, names in enumerate((("a", "b"), ("c", "d")))]
-    with pytest.raises(DataError, match=r"share no label: r0 has a and b; r1 has c and d"):
+    with pytest.raises(
+        DataError, match=r"share no label: r0 has a and b; r1 has c and d"
+    ) as caught:
         compared(*runs)
+    assert caught.value.remedy == "Compare runs of one label set at a time"
 
 
 def test_the_gate_never_takes_a_label_for_a_group_of_the_same_name() -> None:
