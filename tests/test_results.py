@@ -200,6 +200,8 @@ def test_the_file_of_a_split_is_found_by_name() -> None:
     assert choose("only.csv", "notes.txt") == "only.csv"
     assert choose("a.csv", "b.csv") is None
     assert choose("notes.txt") is None
+    assert choose("eval_results_table.json") == "eval_results_table.json"  # nothing else is there
+    assert choose("eval_results_table.json", "config.json") is None
 
 
 def test_logged_metrics_come_from_the_summary_then_the_history() -> None:

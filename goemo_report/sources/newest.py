@@ -138,11 +138,11 @@ def file_of(role: Role, files: Sequence[ArtifactFile]) -> ArtifactFile | None:
 def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile | None:
     """The prediction table among the files of an artifact, None where there is none.
 
-    The guide's own name first, then one that names the split, then the only one.
+    The guide's own name first, then one that names the split, then the only one. A file that is all
+    there is needs no telling name.
     """
-    tables = sorted(
-        (file for file in files if may_be_predictions(file.path)), key=lambda file: file.path
-    )
+    fits = _is_table if len(files) == 1 else may_be_predictions
+    tables = sorted((file for file in files if fits(file.path)), key=lambda file: file.path)
     wanted = f"{split}_predictions"
     for file in tables:
         if stem(file.path) == wanted:
@@ -174,6 +174,11 @@ def may_be_predictions(path: str) -> bool:
     low = path.rsplit("/", 1)[-1].lower()
     if ".json" in low and ".jsonl" not in low:
         return "pred" in low or low.endswith(".table.json")
+    return _is_table(low)
+
+
+def _is_table(path: str) -> bool:
+    low = path.rsplit("/", 1)[-1].lower()
     return has_table_ending(low) and ".txt" not in low
 
 
