@@ -327,7 +327,8 @@ def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
         if not (item.role or artifact_role(item.name, run.id) or item.type in INTERNAL_TYPES)
     )
     role = PREDICTION_ROLES[split]
-    fits = {name: split_role(name) in {None, role} for name in names}
+    said = {name: split_role(name) for name in names}  # none: of the test split, most likely
+    fits = {name: (said[name] or "test-predictions") == role for name in names}
     likely = sorted(names, key=lambda name: (not fits[name], "pred" not in name, split not in name))
     if likely:
         first = likely[0].removesuffix(f"-{run.id}")
