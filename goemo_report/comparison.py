@@ -133,8 +133,7 @@ class Comparison:
     def label_set(self) -> LabelSet:
         """Labels that any run has, in the order of the run with the most."""
         widest, *others = sorted(
-            (run.found.label_set for run in self.runs),
-            key=lambda label_set: -len(label_set.labels),
+            (run.found.label_set for run in self.runs), key=lambda label_set: -len(label_set.labels)
         )
         names = dict.fromkeys(label for one in (widest, *others) for label in one.labels)
         return widest if tuple(names) == widest.labels else LabelSet.of(names)

@@ -6,14 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.api.arguments import (
-    Labels,
-    Names,
-    check_split,
-    chosen_labels,
-    each,
-    waivers,
-)
+from goemo_report.api.arguments import Labels, Names, check_split, chosen_labels, each, waivers
 from goemo_report.api.progress import Bar
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, NotFoundError, argument
