@@ -9,12 +9,16 @@ from functools import lru_cache
 from typing import Final
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from goemo_report.analysis.epochs import training_of
-from goemo_report.analysis.ties import auc_slack
 from goemo_report.contract import PER_CLASS_STATISTICS, Split
 from goemo_report.formats.wording import plural
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import averages
+from goemo_report.metrics.rankings import Ranking
 from goemo_report.metrics.table import OVERALL, OverallMetric, class_key
+from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.logged import as_number
 from goemo_report.thresholds.tune import tuned_thresholds
@@ -341,3 +345,29 @@ def sample_problems(result: RunResult) -> list[str]:
         if without := [label for label, support in of_labels if not support]:
             problems.append(f"no {split} text carries {', '.join(without)}")
     return list(dict.fromkeys(problems))
+
+
+# --- Ties -----------------------------------------------------------------------------
+
+
+def tied_share(truth: BoolArray, scores: FloatArray) -> float:
+    """Share of the pairs of a positive and a negative, both (n,), whose scores tie."""
+    found = Ranking.of(truth, scores)
+    pairs, gained = found.positives * found.negatives, found.gained
+    return float(gained @ (found.sizes - gained)) / pairs if pairs else 0.0
+
+
+def auc_slack(metric: str, predictions: Predictions) -> float:
+    """The most that a ROC AUC can differ from that of the probabilities before rounding.
+
+    A tie counts a half in an AUC; whichever way it falls when digits come back, the AUC moves
+    by at most half the share of tied pairs. 0 for other metrics.
+    """
+    truth, scores = predictions.truth, predictions.probabilities
+    if metric in ("auc", "micro_auc"):
+        return tied_share(truth.ravel(), scores.ravel()) / 2
+    if metric == "macro_auc":
+        shares = [tied_share(truth[:, k], scores[:, k]) for k in range(truth.shape[1])]
+        defined = truth.any(0) & ~truth.all(0)
+        return float(np.mean(np.array(shares)[defined])) / 2 if defined.any() else 0.0
+    return 0.0

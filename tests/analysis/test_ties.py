@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from goemo_report.analysis.ties import auc_slack, tied_share
+from goemo_report.analysis.truth import auc_slack, tied_share
 from goemo_report.labels import EMOTIONS
 from tests.synthetic import split_result
 
