@@ -49,6 +49,8 @@ def ranking(records: Sequence[RunRecord], top: int) -> tuple[list[RunRecord], st
     most = max(told.values())
     key = next((key for key in _CHOSEN_BY if told[key] and 2 * told[key] >= most), None)
     if key is None:
+        if all(run.created_at is None for run in records):  # files, in the order they are named
+            return list(records), "the first, as none logged figures"
         return list(reversed(records)), "the newest, as none logged figures"
     values = by_key[key]
     order = sorted(range(len(records)), key=lambda at: (values[at] is None, -(values[at] or 0)))

@@ -126,3 +126,11 @@ def test_an_output_that_cannot_be_is_named_as_it_was_typed(offline_root: Path) -
     assert result.exit_code == 1
     assert result.stderr.startswith("error: /proc/foo: ")
     assert "choose another place" in result.stderr
+
+
+def test_of_many_files_the_first_are_compared() -> None:
+    for name in "abc":
+        Path(f"{name}.csv").write_text("text,true_a,true_b,prob_a,prob_b\nx,1,0,0.9,0.2\n", "utf-8")
+    result = invoke("compare", "a.csv", "b.csv", "c.csv", "--top", "2", "--format", "md")
+    assert "statistics are of 2 of 3 runs, the first, as none logged figures" in result.stderr
+    assert result.stdout == "reports/a-b.md\n"
