@@ -22,6 +22,7 @@
   const watchers = [];
   const slow = [];
   let painted = false;
+  let unknown = ""; // what the address asks for and the page does not have
   let data = null;
 
   const written = () => {
@@ -40,6 +41,11 @@
   const obey = () => {
     const words = new URLSearchParams(location.hash.split("?").slice(1).join("?"));
     for (const word of WORDS) asked[word] = words.get(word) ?? "";
+    const known = new Set(["", ...sides().map((side) => side.key)]);
+    const wrong = ["a", "b"].filter((word) => !known.has(asked[word]));
+    if (asked.t && threshold(asked.t) === null) wrong.push("t");
+    unknown = wrong.map((word) => `${word}=${asked[word]}`).join(", ");
+    for (const word of wrong) asked[word] = "";
     asked.own = new Map();
     for (const [word, text] of words) {
       const label = word.startsWith("t.") ? data.labels.indexOf(word.slice(2)) : -1;
@@ -52,6 +58,7 @@
   let before = "";
   const ask = (changes, place = "") => {
     Object.assign(asked, changes);
+    unknown = "";
     const address = written();
     const same = address === location.hash || (place && place === before);
     history[same ? "replaceState" : "pushState"]({ asked: true }, "", address);
@@ -117,7 +124,10 @@
     }
     const reset = button("Reset", () => ask({ ...NOTHING, own: new Map() }));
     watchers.push(() => { reset.hidden = !Object.keys(NOTHING).some((word) => asked[word]) && !asked.own.size; });
-    bar.append(link, reset);
+    const status = make("span", {});
+    status.setAttribute("role", "status");
+    watchers.push(() => { status.textContent = unknown && `Not in this page: ${unknown}`; });
+    bar.append(link, reset, status);
     $(".bar").insertBefore(bar, $(".themes"));
   };
 

@@ -179,6 +179,9 @@ def test_a_pair_that_was_not_tested_has_no_interval(browser: Browser, tmp_path: 
     line = found.page.locator("#a-to-b .caption").first.inner_text()
     assert line.count("no interval") == 2
     assert "p =" not in line
+    found.page.evaluate("() => { location.hash = '#differences?a=R99&t=7'; }")
+    said = found.page.locator(".pick").get_by_role("status")
+    said.get_by_text("Not in this page: a=R99, t=7").wait_for()
     assert found.complaints == []
     found.page.context.close()
 
