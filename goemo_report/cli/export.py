@@ -50,6 +50,9 @@ _LIMIT = (
     help="NAME.parquet, the first of three tables; for ONNX a directory.  [default: onnx]",
 )
 @takes.source(filters=True, meanings={"limit": _LIMIT})
+@takes.artifact
+@takes.validation
+@takes.labels(rolls_up=True)
 def command(
     runs: tuple[str, ...],
     form: str | None,

@@ -53,13 +53,21 @@ def open_source(choice: SourceChoice) -> RunSource:
 
 
 def check_source(choice: SourceChoice) -> None:
-    """Raise ArgumentError for a kind of source that is not known."""
+    """Raise ArgumentError for a kind of source that is not known, and for a place that it has not.
+
+    SettingsError where pyproject.toml names the kind.
+    """
     if choice.kind not in SOURCES:
         what = f"there is no source {shown(choice.kind)}"
         known = f"Sources: {', '.join(SOURCES)}"
         if choice.file is not None:
             raise SettingsError(f"{choice.file}: key source in [tool.goemo]: {what}", known)
         raise ArgumentError(what, known)
+    if choice.kind == "wandb" and choice.where:
+        given = f"{argument('entity')} and {argument('project')}"
+        raise ArgumentError(
+            f"the source wandb takes no place {shown(choice.where)}", f"Give {given}"
+        )
 
 
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:

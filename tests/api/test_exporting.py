@@ -158,6 +158,20 @@ def test_the_best_are_chosen_on_validation_and_the_baseline_stays() -> None:
         best_logged(runs, 0)
 
 
+def test_files_and_other_names_are_exported_as_they_are_compared(tmp_path: Path) -> None:
+    run = OfflineRun(texts=60)
+    for split in ("test", "val"):
+        write_prediction_file(tmp_path / f"{split}.csv", run, split)
+    target = tmp_path / "files.parquet"
+    line = (f"mine={tmp_path / 'test.csv'}", "--val", f"mine={tmp_path / 'val.csv'}", "-o", target)
+    export(*line, "--split", "val", "--map-to", "sentiment", "--top", "1")
+    (row,) = pd.read_parquet(target).to_dict("records")
+    assert (row["name"], row["texts"]) == ("mine", 60)
+    labels = pd.read_parquet(tmp_path / "files-labels.parquet")["emotion"]
+    assert set(labels) == {"positive", "negative", "ambiguous", "neutral"}
+    assert "only files" in export(*line, "--predictions", "x", code=2).stderr
+
+
 def test_wrong_use_is_one_line(
     offline_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

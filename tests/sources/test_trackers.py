@@ -174,6 +174,7 @@ def test_what_cannot_be_read_is_one_line(tracked: Path, tmp_path: Path) -> None:
     invoke("runs", *source, "--project", "emo tions")  # trackio's file has no blanks in its name
     assert "Sources: wandb" in invoke("runs", "--source", "nope:x", code=2).stderr
     invoke("runs", "--source", "mlflow:x", "--wandb-dir", "y", code=2)
+    assert "takes no place 'team'" in invoke("runs", "--source", "wandb:team", code=2).stderr
     with pytest.raises(ArgumentError):
         gr.runs(source="wandb_api:x")
 
