@@ -41,10 +41,15 @@ class _Ranked:
     positives: IntArray
 
     @classmethod
-    def of(cls, truth: BoolArray, scores: FloatArray, lowest: float) -> _Ranked:
-        """Of (n,) texts, those with at least the probability `lowest`."""
-        chosen = np.flatnonzero(scores >= lowest)
-        order = chosen[np.argsort(-scores[chosen], kind="stable")]
+    def of(
+        cls, truth: BoolArray, scores: FloatArray, lowest: float, order: IntArray | None = None
+    ) -> _Ranked:
+        """Of (n,) texts, those with at least the probability `lowest`; `order` has all of them from
+        the highest down, where that is known."""
+        if order is None:
+            chosen = np.flatnonzero(scores >= lowest)
+            order = chosen[np.argsort(-scores[chosen])]
+        order = order[: np.count_nonzero(scores >= lowest)]
         return cls(scores[order], order, truth[order], np.flatnonzero(truth))
 
     def cuts(self, thresholds: FloatArray) -> IntArray:
@@ -58,11 +63,20 @@ class _Ranked:
         return total
 
     def f1(self, weights: WeightArray, cuts: IntArray) -> FloatArray:
-        """F1 of each resample, (b, c), at the cuts (c,) or (b, c)."""
+        """F1 of each resample, (b, c), at the cuts (c,)."""
         drawn = weights[:, self.order]
         before = np.concatenate([[0], np.cumsum(self.hit)])
         predicted, found = _sums(drawn, cuts), _sums(drawn[:, self.hit], before[cuts])
         return ratio(2.0 * found, predicted + self.support(weights)[:, None])
+
+    def f1_each(self, drawn: WeightArray, cuts: IntArray) -> FloatArray:
+        """F1 of each resample, (b,), at a cut of its own; of weights (n, b)."""
+        predicted = drawn[self.order]
+        predicted *= np.arange(len(self.order))[:, None] < cuts
+        found, supported = (
+            one.sum(axis=0, dtype=np.int64) for one in (predicted[self.hit], drawn[self.positives])
+        )
+        return ratio(2.0 * found, predicted.sum(axis=0, dtype=np.int64) + supported)
 
 
 def _sums(drawn: WeightArray, ends: IntArray) -> IntArray:
@@ -100,8 +114,9 @@ class _Tuner:
             f1 = 2.0 * np.count_nonzero(predicted & true) / max(predicted.sum() + support, 1)
             # with m predicted, F1 is at most 2 support / (m + support)
             most = int(min(support * (2.0 * _REACH / max(f1, 1e-9) - 1.0), len(column)))
-            deepest = float(np.sort(column)[len(column) - max(most, 1)])
-            one = _Ranked.of(true, column, min(deepest, float(candidates.min()), best))
+            order = rankings[j].order
+            deepest = float(column[order[max(most, 1) - 1]])
+            one = _Ranked.of(true, column, min(deepest, float(candidates.min()), best), order)
             places = np.unique(one.cuts(one.scores[one.hit]))
             below = np.append(one.scores, one.scores[-1:] / 2)[places]
             classes.append(one)
@@ -148,10 +163,10 @@ def tuned_macro_f1(
     step = max(_AT_ONCE // max(len(validation), len(judged)), 1)
     starts = range(0, len(drawn), step)
     thresholds = np.concatenate([tuner.thresholds(drawn[s : s + step]) for s in starts])
-    total = np.zeros(len(drawn))
+    total, judged_drawn = np.zeros(len(drawn)), np.ascontiguousarray(judged_drawn.T)
     for j, (true, column) in enumerate(zip(judged.truth.T, judged.probabilities.T, strict=True)):
         one = _Ranked.of(true, column, float(thresholds[:, j].min()))
-        cuts = one.cuts(thresholds[:, j])[:, None]
-        for s in starts:
-            total[s : s + step] += one.f1(judged_drawn[s : s + step], cuts[s : s + step])[:, 0]
+        cuts = one.cuts(thresholds[:, j])
+        for part in (slice(s, s + step) for s in starts):
+            total[part] += one.f1_each(judged_drawn[:, part], cuts[part])
     return total / len(judged.labels)
