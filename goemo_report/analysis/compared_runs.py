@@ -22,7 +22,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.differences import Difference, PairedDifferences
-from goemo_report.statistics.distributions import student_quantile
+from goemo_report.statistics.distributions import normal_quantile, student_quantile
 from goemo_report.statistics.intervals import Interval, MetricIntervals
 from goemo_report.statistics.seeds import SeedDifference, seed_difference, seed_mean
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult
@@ -34,6 +34,9 @@ VALIDATION_F1: Final = "validation_macro_f1"
 """Key of the figure by which the best run is chosen on validation."""
 TUNED_F1: Final = "tuned_macro_f1"
 """Key of macro F1 at thresholds per class that are tuned on validation."""
+
+_MOST_RAISED: Final = 2.0
+"""How many times as large as over resamples a variance over texts may be taken to be."""
 
 
 @dataclass(eq=False)
@@ -116,9 +119,20 @@ _Valued: TypeAlias = "tuple[ComparedRun, float]"
 
 
 def _covariance(seeds: Sequence[Sequence[_Valued]], key: str) -> FloatArray:
-    """Of a metric of seeds, each the mean of its runs, over resampled texts."""
+    """Of a metric of seeds, each the mean of its runs, over resampled texts.
+
+    Resamples of few texts vary less than samples do: by as much as the intervals of the runs, on
+    average, are wider than they say, the covariance is raised; at most to twice, as intervals also
+    hold that F1 is too low where rare labels are missed.
+    """
     drawn = [np.mean([run.replicates(key) for run, _ in of_seed], axis=0) for of_seed in seeds]
-    return np.cov(drawn)
+    runs = [run for of_seed in seeds for run, _ in of_seed]
+    known = [one for run in runs if (one := run.interval(key)) is not None]
+    errors = [(one.high - one.low) / (2.0 * normal_quantile()) for one in known]
+    seen = float(np.mean([np.var(run.replicates(key)) for run in runs]))
+    wider = float(np.mean(np.square(errors))) / seen if errors and seen > 0.0 else 1.0
+    raised: FloatArray = np.cov(drawn) * min(max(wider, 1.0), _MOST_RAISED)
+    return raised
 
 
 def _value(one: _Valued) -> float:
