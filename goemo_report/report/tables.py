@@ -150,7 +150,7 @@ def artifacts_table(artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile
         Column("name", "artifact and its files"),
         Column("type", "type"),
         Column("size", "size", kind="bytes"),
-        Column("digest", "MD5", kind="code"),
+        Column("digest", "digest", kind="code"),
     )
     rows: list[tuple[Value | Cell, ...]] = []
     for artifact, files in artifacts:
