@@ -12,6 +12,7 @@ from goemo_report.report.render.page import page_sized
 Extent = Literal["short", "usual", "full"]
 _CHAPTERS: Final = 2  # the answer, and where the runs differ
 _ROWS: Final = 13  # of a table
+_FEWEST: Final = 5  # of one that is cut to fit
 _PAGE: Final = 1090  # pixels
 _TALLEST: Final = 600  # a figure that is taller is drawn smaller
 _NAMES: Final = 100  # below or above a heat map
@@ -49,8 +50,17 @@ def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int
     """A section with the blocks that there is room for, the others named in `left`."""
     kept: list[Block] = []
     room -= _of_text(section.lead)
-    for block in map(_shorter, section.blocks):
+    for whole in section.blocks:
+        block = _shorter(whole)
         needed = _height(block)
+        if (
+            isinstance(whole, Table)
+            and isinstance(block, Table)
+            and len(block.rows) < len(whole.rows)
+        ):
+            fit = len(block.rows) - max(0, needed - room + _ROW - 1) // _ROW
+            block = _first_rows(whole, max(_FEWEST, fit))
+            needed = _height(block)
         if needed <= room and not (isinstance(block, Table) and (block.browse or block.collapsed)):
             kept.append(block)
             room -= needed
@@ -65,21 +75,21 @@ def _shorter(block: Block) -> Block:
     return _first_rows(block) if isinstance(block, Table) and not block.collapsed else block
 
 
-def _first_rows(table: Table) -> Table:
+def _first_rows(table: Table, most: int = _ROWS) -> Table:
     if any(table.nested):
         rows = tuple(row for row, below in zip(table.rows, table.nested, strict=True) if not below)
         table = replace(table, rows=rows, nested=())
-    if len(table.rows) <= _ROWS:
+    if len(table.rows) <= most:
         return table
-    said = f"The first {_ROWS} of {plural(len(table.rows), 'row')}."
-    groups, left = [], _ROWS
+    said = f"The first {most} of {plural(len(table.rows), 'row')}."
+    groups, left = [], most
     for title, count in table.row_groups:
         groups.append((title, min(count, left)))
         left -= groups[-1][1]
     return replace(
         table,
-        rows=table.rows[:_ROWS],
-        nested=table.nested[:_ROWS],
+        rows=table.rows[:most],
+        nested=table.nested[:most],
         row_groups=tuple(group for group in groups if group[1]),
         caption=" ".join(filter(None, (table.caption, said))),
     )

@@ -210,7 +210,7 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
     role = "the baseline's" if chosen else "the next"
     key, title = comparison.criterion.key, comparison.criterion.title
     mean, others = comparison.standing.value or 0.0, comparison.standing.other_value or 0.0
-    over = f"a mean {title} of {mean:.3f} (n = {len(best.seeds)})"
+    over = f"a mean {title} of {mean:.3f} ({len(best.seeds)} seeds)"
     if len(best.seeds) == 1:
         over = f"{title} of {mean:.3f} (one run)"
     text = f"{best.title} is the best recipe{_where(comparison)} {over}."
@@ -218,7 +218,7 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
         text = f"{best.title} and {other.title} are level: both reach {over}."
     against = (
         f"{signed(mean - others)} against {role}, {other.title}, with {others:.3f} "
-        f"(n = {len(other.seeds)}){_over(best, other, key)}"
+        f"({plural(len(other.seeds), 'seed')}){_over(best, other, key)}"
     )
     lines = [text, against, *_decision(comparison, comparison.standing.decision)]
     ours, theirs = (recipe.values(TUNED_F1) for recipe in (best, other))

@@ -70,9 +70,7 @@ def _forest(comparison: Comparison) -> Plot:
     over = "for other texts and, of recipes with several, other seeds (small marks: seeds)"
     caption += f" Lines: 95% intervals {over if several else 'for other texts'}."
     if left_out:
-        caption += (
-            f" The best {len(recipes)} of {len(comparison.recipes)} recipes; the table has all."
-        )
+        caption += f" The best {len(recipes)} of {len(comparison.recipes)} recipes."
     return Plot(
         id="summary-forest",
         title=f"Macro F1 of each recipe, {comparison.split} split",

@@ -83,7 +83,7 @@ def test_seeds_of_one_recipe_are_not_told_apart_but_recipes_are(comparison: Comp
     weak, strong = ([macro_f1(run) for run in pair] for pair in (FOUR[:2], FOUR[2:]))
     welch = ttest_ind(strong, weak, equal_var=False)
     assert text.startswith("roberta-large (R3, R4) is the best recipe")
-    assert f"{np.mean(strong):.3f} (n = 2)." in text
+    assert f"{np.mean(strong):.3f} (2 seeds)." in text
     assert f"+{np.mean(strong) - np.mean(weak):.3f} against the next, distilbert-base" in text
     assert f"p = {welch.pvalue:.3f}" in text or (welch.pvalue < 0.001 and "p < 0.001" in text)
     chosen = compare(FOUR, baseline=FOUR[0].id)
