@@ -265,9 +265,14 @@ def _print(form: str, document: bytes) -> None:
 
 
 def _tell(comparison: gr.ComparisonResult) -> None:
-    """On a terminal: the verdict, and the five best runs."""
+    """On a terminal: the verdict, and the five best runs by the metric that decided."""
     say(comparison.verdict)
-    best = comparison.leaderboard.head(5)
+    metric = comparison.verdict.numbers.get("metric", "macro_f1")
+    if metric == "tuned_macro_f1":
+        table = comparison.thresholds.drop_duplicates("run")
+    else:
+        table = comparison.differences[comparison.differences["metric"] == metric]
+    best = table.head(5)
     for run, value in zip(best["run"], best["value"], strict=True):
         say(f"{value:.3f}  {run}")
 
