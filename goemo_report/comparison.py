@@ -216,7 +216,7 @@ class Comparison:
             return Criterion(TUNED_F1, "macro F1 at tuned thresholds", reason)
         if all(run.value("macro_auc") is not None for run in self.runs):
             return Criterion("macro_auc", "macro AUC", f"{reason}, and not all could be tuned")
-        return Criterion()
+        return Criterion(title=f"macro F1 {self.at}")
 
     def score(self, run: ComparedRun) -> float:
         """What is reported of a run."""

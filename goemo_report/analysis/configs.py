@@ -21,7 +21,11 @@ ENVIRONMENT_KEYS: Final = frozenset(
 )
 
 
-_SECRET_KEY: Final = re.compile(r"(api_?key|token|secret|passw(or)?d|credentials?)$", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(
+    r"((api|access|private|secret)[_-]?key|secret|passw(or)?d|passphrase|credentials?)$",
+    re.IGNORECASE,
+)
+_TOKEN_KEY: Final = re.compile(r"token$", re.IGNORECASE)
 _SECRET: Final = re.compile(
     r"\b(hf_[A-Za-z0-9]{20,}|wandb_v\d+_\w{20,}|gh[opsu]_\w{20,}|sk-[\w-]{20,})"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
@@ -66,7 +70,7 @@ def flat_config(run: RunRecord) -> dict[str, Any]:
 
     Reports are published: what looks like a password or a key of a service is hidden.
     """
-    return {key: _without_secrets(key, value) for key, value in _flat(run).items()}
+    return {key: without_secrets(key, value) for key, value in _flat(run).items()}
 
 
 def _flat(run: RunRecord) -> dict[str, Any]:
@@ -83,12 +87,15 @@ def _flat(run: RunRecord) -> dict[str, Any]:
     return flat
 
 
-def _without_secrets(key: str, value: Any) -> Any:
+def without_secrets(key: str, value: Any) -> Any:
+    """A config value for readers: passwords, and keys of services, are hidden."""
     if isinstance(value, list | tuple):
-        return [_without_secrets(key, one) for one in value]
+        return [without_secrets(key, one) for one in value]
     if not isinstance(value, str):
         return value
-    if _SECRET_KEY.search(key) and re.fullmatch(r"[\w./+=~-]{8,}", value):  # [PAD] is a token too
+    if _SECRET_KEY.search(key) and value:
+        return _HIDDEN
+    if _TOKEN_KEY.search(key) and re.fullmatch(r"[\w./+=~-]{8,}", value):  # [PAD] is a token too
         return _HIDDEN
     return _SECRET.sub(_HIDDEN, value)
 

@@ -6,7 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from goemo_report.analysis.configs import config_differences, exactly, model_title, recipe, seed_of
+from goemo_report.analysis.configs import (
+    config_differences,
+    exactly,
+    model_title,
+    recipe,
+    seed_of,
+    without_secrets,
+)
 from goemo_report.sources.model import RunRecord
 
 _FIRST: Final = {
@@ -50,7 +57,8 @@ def _of_model(model: str, runs: list[RunRecord]) -> dict[str, str]:
     seeds = len(set(map(exactly, recipes))) < len(runs)  # of one recipe
     labels = []
     for run, own in zip(runs, recipes, strict=True):
-        words = [f"{_FIRST.get(key, key)} {_short(own.get(key))}" for key in keys]
+        shown = [(key, _short(without_secrets(key, own.get(key)))) for key in keys]
+        words = [f"{_FIRST.get(key, key)} {value}" for key, value in shown]
         if seeds and seed_of(run) is not None:
             words.append(f"seed {_short(seed_of(run))}")
         labels.append(", ".join(words))

@@ -30,7 +30,7 @@ from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Of the entries, and of what reading a prediction file means."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14

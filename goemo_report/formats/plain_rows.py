@@ -69,7 +69,7 @@ def decimals(data: bytes) -> _Floats:
     if np.finfo(np.longdouble).nmant != 63:
         parts = data.split(b",")
         return np.fromiter(map(float, parts), np.float64, len(parts))
-    marks = np.frombuffer(data + b"," + bytes(24), np.uint8)
+    marks = np.frombuffer(data + b"," + bytes(32), np.uint8)  # words begin up to 18 bytes on
     ends = np.flatnonzero(marks[: len(data) + 1] == ord(","))
     starts = np.append(0, ends[:-1] + 1)
     values = np.empty(len(ends))

@@ -47,7 +47,7 @@ def _first(cells: Sequence[Any]) -> Any:
 def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) -> Kind | None:
     """What cells of labels hold, None where they are empty; `count` labels are known, or none."""
     known, lengths, numbers = set(labels), set(), False
-    marked = False  # no list of ids: one twice, or 1 before 0
+    no_ids = False  # one twice, or 1 before 0
     whole = on = True
     for cell in list(distinct(cells))[:_MOST_LOOKED_AT]:
         try:
@@ -61,12 +61,12 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
             return "names"
         numbers = True
         lengths.add(len(items))
-        marked |= len(set(values)) < len(values) or values == [1.0, 0.0]
+        no_ids |= len(set(values)) < len(values) or values == [1.0, 0.0]
         on &= all(value in (0, 1) for value in values)
         whole &= all(value == int(value) and value >= 0 for value in values if value is not None)
     if not numbers:
         return None
-    if on and marked and (lengths == {count} if count else len(lengths) == 1):
+    if on and no_ids and (lengths == {count} if count else len(lengths) == 1):
         return "marks"
     return "ids" if whole else "numbers"
 

@@ -42,13 +42,15 @@ def test_secrets_of_a_config_are_hidden_and_still_tell_recipes_apart() -> None:
     key, url = "hf_" + "a1" * 12, "https://ada:word@host/data.csv"
     config: dict[str, Any] = {
         "pad_token": "[PAD]", "max_token": 128, "api": {"wandb_api_key": "0123456789abcdef"},
-        "note": f"push with {key}", "data": [url], "hub_token": key,
+        "note": f"push with {key}", "data": [url], "hub_token": key, "db": {"password": "a!b c"},
+        "aws_secret_access_key": "x/y+z", "secret": "", "sep_token": "</s>",
     }  # fmt: skip
     run = replace(run_result(OfflineRun(), splits=()).run, config=config)
     assert flat_config(run) == {
         "pad_token": "[PAD]", "max_token": 128, "api.wandb_api_key": "[hidden]",
         "note": "push with [hidden]", "data": ["https://[hidden]@host/data.csv"],
-        "hub_token": "[hidden]",
+        "hub_token": "[hidden]", "db.password": "[hidden]", "aws_secret_access_key": "[hidden]",
+        "secret": "", "sep_token": "</s>",
     }  # fmt: skip
     other = replace(run, config={**config, "hub_token": key[:-1]})
     assert recipe(run) != recipe(other)

@@ -43,3 +43,9 @@ def test_an_ensemble_is_called_the_mean_of_its_members() -> None:
     mean: dict[str, Any] = {"ensemble": ["a", "b"]}
     assert labels(one, other, mean) == ["m lr 1e-05", "m lr 3e-05", "m, mean of 2 runs"]
     assert labels(one, mean)[0] == "m"
+
+
+def test_no_password_tells_runs_apart() -> None:
+    one, other = {"password": "word one"}, {"password": "word two"}
+    assert labels(one, other) == ["m r0", "m r1"]
+    assert labels(one, {}) == ["m password [hidden]", "m password not set"]

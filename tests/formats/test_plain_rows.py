@@ -57,6 +57,9 @@ def test_decimals_are_read_as_float_reads_them() -> None:
     for wrong in ("", "0.5.1", "0.1/2", "0.12345678:", "0.1234567a", "0.5e", "x", "0.1 2"):
         with pytest.raises(ValueError, match="could not convert"):
             decimals(f"0.25,{wrong},0.5".encode())
+    for last in ("", "x"):  # at the end of the bytes, beside one of many digits
+        with pytest.raises(ValueError, match="could not convert"):
+            decimals(f"0.{'3' * 19},{last}".encode())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from goemo_report.analysis.alignment import Alignment
-from goemo_report.analysis.configs import recipe
+from goemo_report.analysis.configs import recipe, without_secrets
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.report.document import Column, Row, Section, Table
@@ -98,7 +98,8 @@ def _row(
     found: PairedDifferences | None,
 ) -> Row:
     words = "; ".join(
-        f"{key}: {_shown(old)} \u2192 {_shown(new)}" for key, (old, new) in changes.items()
+        f"{key}: {_shown(key, old)} \u2192 {_shown(key, new)}"
+        for key, (old, new) in changes.items()
     )
     macro = found["macro_f1"] if found else None
     return (
@@ -111,8 +112,8 @@ def _row(
     )
 
 
-def _shown(value: Any) -> str:
-    return "not set" if value is None else str(value)
+def _shown(key: str, value: Any) -> str:
+    return "not set" if value is None else str(without_secrets(key, value))
 
 
 def _moved(run: ComparedRun, found: PairedDifferences) -> list[str]:

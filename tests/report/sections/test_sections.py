@@ -452,13 +452,13 @@ def test_an_ablation_names_the_one_change_and_what_it_did() -> None:
         quality=0.5,
         tags=("ablation",),
         run_id="ablated",
-        config={"dropout": 0.5},
+        config={"dropout": 0.5, "api_key": "word"},
     )
     run = run_result(changed, number=9)
     comparison = compare([*FOUR, run])
     found = table(built(ablation.build(comparison)), "ablation-changes")
     assert column(found, "reference") == [comparison.runs[2].short]
-    assert column(found, "change") == ["dropout: 0.1 \u2192 0.5"]
+    assert column(found, "change") == ["dropout: 0.1 \u2192 0.5; api_key: not set \u2192 [hidden]"]
     assert column(found, "verdict") == ["loss"]
     value = cells(found, "macro_f1")[0].value
     assert value == pytest.approx(macro_f1(run) - macro_f1(FOUR[2]))
