@@ -152,17 +152,29 @@ def _with_option(remedy: str, option: str, value: str) -> str:
 
 
 def _from_file(
-    ctx: click.Context, file: Mapping[str, Any], values: dict[str, Any]
+    ctx: click.Context, file: Mapping[str, Any], values: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """What `[tool.goemo]` says of options that were not typed, by the names of their arguments."""
     found: dict[str, Any] = {}
-    for name, value in file.items():
-        option = name.replace("-", "_")
-        if option in values and ctx.get_parameter_source(option) is ParameterSource.DEFAULT:
-            if option == "reports":
-                found[option] = Path(value)
-            else:
-                found[option] = tuple(value) if isinstance(value, list) else value
+    for one in ctx.command.params:
+        name = one.name or ""
+        key = name if name in _OWN_KEYS else one.opts[0].removeprefix("--")
+        if key not in file or name not in values or isinstance(file[key], Mapping):
+            continue  # a table, as `columns`, is of another option or of none
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            continue
+        value = file[key]
+        if name == "reports":
+            found[name] = Path(value)
+        elif isinstance(one, click.Option) and one.flag_value is False:  # as --no-text is
+            found[name] = not value
+        else:
+            found[name] = tuple(value) if isinstance(value, list) else value
     return found
+
+
+_OWN_KEYS: Final = ("formats", "reports")
+"""Arguments that `[tool.goemo]` calls otherwise than the command line does."""
 
 
 # --- Which predictions ----------------------------------------------------------------------

@@ -388,6 +388,17 @@ class TestCompare:
         assert invoke("compare", "--name", "x").stdout == "out/x.md\n"
         assert invoke("compare", "--name", "x", "--format", "json").stdout == "out/x.json\n"
 
+    def test_every_option_of_the_project_arrives(self, offline_root: Path, tmp_path: Path) -> None:
+        (tmp_path / "pyproject.toml").write_text(
+            f'[tool.goemo]\nwandb-dir = "{offline_root}"\nno-text = true\nmax-errors = 3\n'
+            'split = "val"\nseed = 7\nresamples = 100\ncolumns = { prob = "p_{label}" }\n'
+        )
+        asked = ("compare", *IDS[:2], "--section", "errors", "--format", "md", "-o", "-")
+        text = invoke(*asked).stdout
+        for said in ("Texts are left out", "|split:val|", "bootstrap:100|", "|seed:7"):
+            assert said in text
+        assert IDS[0] in invoke("runs").stdout  # --columns of runs is another thing than that table
+
 
 class TestDownload:
     def test_everything_verified(self, offline_root: Path, tmp_path: Path) -> None:
