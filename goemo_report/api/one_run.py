@@ -14,6 +14,7 @@ from goemo_report.api.arguments import (
     Shown,
     check_counts,
     check_split,
+    check_texts,
     chosen_labels,
     each,
     place,
@@ -219,9 +220,7 @@ class Run:
         from goemo_report.predictions import understood
         from goemo_report.thresholds.protocols import export_thresholds
 
-        if protocol not in get_args(Protocol):
-            known = ", ".join(get_args(Protocol))
-            raise ArgumentError(f"there is no protocol {protocol!r}", f"Protocols: {known}")
+        _check_protocol(protocol)
         choice = chosen_labels(labels, map_to)
         with Bar(self.progress) as bar:
             if protocol == "fixed":  # any split names the labels
@@ -261,6 +260,7 @@ class Run:
         from goemo_report.checkpoints.labelling import label_texts
 
         check_counts(batch_size=batch_size, max_seq_length=max_seq_length)
+        _check_protocol(protocol)
         if isinstance(texts, str):
             raise ArgumentError("texts is one text", "Give a list of texts")
         texts = each(texts)
@@ -373,6 +373,7 @@ class Run:
         from goemo_report.card.facts import UNKNOWN_LICENSE, Card
         from goemo_report.predictions import understood
 
+        check_texts(license_id=license_id, base_model=base_model, name=name)
         choice = chosen_labels(labels, map_to)
         read = self._result(SPLITS, choice.reading)
         result = read.changed(choice.on)
@@ -423,6 +424,7 @@ class Run:
         """
         from goemo_report.hub import Content, push
 
+        check_texts(repo=repo, license_id=license_id, base_model=base_model, name=name)
         content = Content(license_id, base_model, name, texts)
         with Bar(self.progress) as bar:
             return push(
@@ -499,6 +501,12 @@ class Run:
         summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
         parts = notebook.table(("", ""), facts), notebook.table(("summary", "value"), summary)
         return notebook.page(f"Run {record.name}", *parts)
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol not in get_args(Protocol):
+        known = ", ".join(get_args(Protocol))
+        raise ArgumentError(f"there is no protocol {protocol!r}", f"Protocols: {known}")
 
 
 def _about(split: str, why: str) -> str:

@@ -168,7 +168,8 @@ class Judge:
         for key in (*OVERALL_KEYS, *class_keys(ours.labels)):
             first, second = (_value(one, key)[0] for one in scores)
             if first is not None and second is not None:
-                found[key] = _Found(first - second, reason=_NO_INTERVAL if self.confidence else "")
+                lacks = self.confidence and not key.startswith("support_")
+                found[key] = _Found(first - second, reason=_NO_INTERVAL if lacks else "")
         if self.confidence:
             differences = paired(self._analyse(ours), self._analyse(theirs))
             found |= {

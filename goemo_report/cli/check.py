@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +76,7 @@ def command(
     VALUE, and --max-drop when the paired difference's does. Every run that is named or matches
     must pass every condition.
     """
-    _check_usage(click.get_current_context())
+    _check_usage(click.get_current_context(), {**options, "junit": junit, "output": output})
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)
         note_skipped(chosen.skipped)
@@ -92,9 +93,8 @@ def command(
         raise click.exceptions.Exit(FOUND_SOMETHING)
 
 
-def _check_usage(ctx: click.Context) -> None:
-    """Usage error for options that do not fit together."""
-    given = ctx.params
+def _check_usage(ctx: click.Context, given: Mapping[str, Any]) -> None:
+    """Usage error for options that do not fit together, also with those of `[tool.goemo]`."""
     if not any(map(given.get, _CONDITIONS)):
         raise click.UsageError(
             "Give a condition: --fail-under, --fail-over, --max-drop or a --require option"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
@@ -16,6 +17,7 @@ from goemo_report.contract import Split
 
 ORDER = 73
 _TEXTS = 500
+_OF_TABLES = ("baseline", "top", "labels", "map_to", "true", "pred", "prob")
 _LIMIT = (
     "Parquet: the first N runs of --sort, without it the newest N. ONNX: check on the first N "
     "texts.  [default: 500]"
@@ -77,6 +79,12 @@ def command(
     form = form or ("parquet" if is_table else "onnx")
     if form == "onnx":
         chosen = [FILTERS[name][0] for name in FILTERS if name != "limit" and asked.pop(name)]
+        typed = click.get_current_context().get_parameter_source
+        chosen += [
+            f"--{name.replace('_', '-')}"
+            for name in _OF_TABLES
+            if typed(name) is ParameterSource.COMMANDLINE
+        ]
         limit = asked.pop("limit") or _TEXTS
         if chosen or len(runs) != 1 or is_table:
             what = f"not by {chosen[0]}" if chosen else f"not {len(runs)}"

@@ -338,11 +338,11 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
                 f"no run in {where} has the tag {wanted!r}", _meant(wanted, tags) + _existing(tags)
             )
     if query.any_tags and not tags.keys() & set(query.any_tags):
-        meant = _meant(query.any_tags[0], tags)
+        meant = _meant(query.any_tags[0], tags, "any_tag")
         return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
     groups = Counter(run.group for run in runs if run.group)
     if query.groups and not groups.keys() & set(query.groups):
-        meant = _meant(query.groups[0], groups)
+        meant = _meant(query.groups[0], groups, "group")
         remedy = meant + _existing(groups, "group")
         return NotFoundError(f"no run in {where} matches {conditions}", remedy)
     for condition in query.where:
@@ -387,10 +387,10 @@ def _conditions(query: RunQuery) -> str:
     return " ".join(argument(option, value) for option, values in named for value in values)
 
 
-def _meant(wanted: str, tags: Counter[str]) -> str:
+def _meant(wanted: str, tags: Counter[str], name: str = "tag") -> str:
     """A question after the tags most like a mistyped one, empty where none is like it."""
     if "," in wanted and all(one in tags for one in wanted.split(",")):
-        each = " ".join(argument("tag", one) for one in wanted.split(","))
+        each = " ".join(argument(name, one) for one in wanted.split(","))
         return f"Give each alone: {each}. "
     close = difflib.get_close_matches(wanted, tags, n=2)
     return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""

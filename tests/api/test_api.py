@@ -604,6 +604,8 @@ def test_errors_name_the_argument(
         lambda: gr.run("a.csv").download(root=None),  # type: ignore[arg-type]
         lambda: gr.run("a.csv").predict("one text"),
         lambda: gr.run("a.csv").predict([1, 2]),  # type: ignore[list-item]
+        lambda: gr.run("a.csv").predict(["x"], protocol="best"),  # type: ignore[arg-type]
+        lambda: gr.run("a.csv").card(license_id=3),  # type: ignore[arg-type]
         lambda: gr.run("a.csv").verify(limit=0),
         lambda: gr.run("a.csv").export("onnx", split="dev"),  # type: ignore[arg-type]
     ],

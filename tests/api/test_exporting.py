@@ -178,6 +178,7 @@ def test_wrong_use_is_one_line(
     where = ("--wandb-dir", offline_root)
     target = tmp_path / "runs.parquet"
     export("--tag", "final", *where, code=2)  # ONNX of several runs
+    assert "not by --map-to" in export("x", "--map-to", "ekman", *where, code=2).stderr
     export("--format", "onnx", "-o", target, *where, code=2)
     export("--format", "parquet", "-o", tmp_path / "runs.csv", *where, code=2)
     export("--int8", "-o", target, *where, code=2)

@@ -216,6 +216,8 @@ def test_a_drop_at_the_limit_is_allowed() -> None:
     assert failed.condition == "test/recall_joy at most 0.05 below old-20241210-143022 (old)"
     gain = judge(baseline, "max-drop", "recall_joy", 0, baseline=run)
     assert gain.detail == "0.1000 above it"
+    counted = judge(run, "max-drop", "support_joy", 0, confidence=0.95, baseline=baseline)
+    assert (counted.passed, counted.detail) == (True, "the same")
 
 
 def test_a_loss_drops_when_it_rises() -> None:

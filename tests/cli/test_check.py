@@ -54,6 +54,9 @@ def test_a_drop_below_the_baseline(offline_root: Path, tmp_path: Path) -> None:
     assert document["baseline"]["id"] == "robertalarges1"
     assert condition["metric"] == "test/macro_f1"
     assert condition["low"] < condition["value"] < condition["high"]
+    (tmp_path / "pyproject.toml").write_text('[tool.goemo]\nbaseline = "robertalarges1"\n')
+    asked = ("distilbertbases1", "--wandb-dir", offline_root, "--max-drop", "macro_f1=1")
+    assert "below roberta-large" in invoke(*asked).stdout
 
 
 def test_any_confidence(offline_root: Path) -> None:

@@ -102,6 +102,8 @@ class TestRuns:
         assert "'finall'" in result.stderr
         assert "final (4)" in result.stderr
         assert "roberta-large (2)" in result.stderr
+        wrong = ("runs", "--wandb-dir", offline_root, "--any-tag", "final,training")
+        assert "--any-tag final --any-tag training" in invoke(*wrong).stderr
 
     def test_conditions_that_exclude_each_other_are_repeated(self, offline_root: Path) -> None:
         result = invoke("runs", "--wandb-dir", offline_root, "--tag", "final", "--not-tag", "final")
