@@ -102,7 +102,7 @@ def labels(
     if named:
         return np.stack([_marks(block, place) for place in places], axis=1)
     (place,) = places
-    cells = block.columns[place]
+    cells = list(block.columns[place])  # an array makes its items anew, and nan is not nan
     codes = distinct(cells)
     matrices = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
     index = {label: position for position, label in enumerate(label_set.labels)}
@@ -134,6 +134,7 @@ def _marks(block: Block, place: int) -> BoolArray:
         and np.isin(cells, (0, 1)).all()
     ):
         return cells.astype(np.bool_)
+    cells = list(cells)
     marks = {key: mark(cell) for key, cell in distinct(cells).items()}
     if None in marks.values():
         row = next(row for row, cell in enumerate(cells) if marks[_key(cell)] is None)

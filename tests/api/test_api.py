@@ -146,6 +146,14 @@ class TestScore:
         assert found.overall.equals(wanted)
         assert gr.score(held).overall["macro_auc"] == wanted["macro_auc"]
 
+    def test_missing_ids_are_no_labels_and_missing_marks_are_refused(self) -> None:
+        frame = pd.DataFrame({"text": ["a", "b", "c"], "true_labels": [1.0, np.nan, 0.0]})
+        frame = frame.assign(pred_probs_a=[0.1, 0.2, 0.3], pred_probs_b=[0.5, 0.6, 0.7])
+        assert gr.score(frame).per_label["support"].tolist() == [1, 1]
+        marks = frame.drop(columns="true_labels").assign(true_a=[1.0, np.nan, 0.0], true_b=1)
+        with pytest.raises(gr.DataError, match="row 2, column true_a: 'nan' is neither 0 nor 1"):
+            gr.score(marks)
+
     def test_a_frame_is_read_as_its_columns_are_named(self) -> None:
         frame = pd.DataFrame({"text": ["a\rb", None, "c"], "who": ["x", "x", "y"]})
         truth, likely = np.array([[1, 0], [0, 1], [1, 1]]), np.array([[0.9, 0.2], [0.1, 0.8]] * 2)
