@@ -234,7 +234,9 @@
       for (const part of [tools, results, fold]) part.hidden = !run;
       if (!run) {
         head.textContent = `Thresholds of ${a().title}`;
-        note.textContent = "The page has the counts of the runs of the best recipes alone; goemo-report thresholds tunes every run.";
+        note.textContent = close(a())
+          ? "It has labels without probabilities: there is no threshold to choose."
+          : "The page has the counts of the runs of the best recipes alone; goemo-report thresholds tunes every run.";
         return;
       }
       head.textContent = `Thresholds of ${run.short}`;

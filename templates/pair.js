@@ -134,14 +134,18 @@
 
   const texts = (a, b) => {
     const [from, to] = [goemo.close(a), goemo.close(b)];
-    if (!from || !to) return [make("p", { className: "caption", textContent: "Texts: the page has the probabilities of the best run of the top recipes alone." })];
+    if (!from || !to) {
+      const why = a.runs[0].texts === b.runs[0].texts ? "the page has the probabilities of the best run of the top recipes alone"
+        : "A and B were not judged on the same ones";
+      return [make("p", { className: "caption", textContent: `Texts: ${why}.` })];
+    }
     const changed = goemo.data.changes(from, to);
     const parts = [["fixed", "B is right, A is not"], ["broken", "A is right, B is not"]].map(([kind, words]) => {
       const all = changed[kind];
       const rows = new Set(all.map((one) => one.row)).size;
       const more = button("Show texts", () => ask({ see: kind }));
       const head = make("p", {}, make("b", { textContent: kind[0].toUpperCase() + kind.slice(1) }),
-        `: ${all.length.toLocaleString("en")} decisions on ${rows.toLocaleString("en")} texts (${words}) `, ...(rows ? [more] : []));
+        ...(rows ? [`: ${all.length.toLocaleString("en")} decisions on ${rows.toLocaleString("en")} texts (${words}) `, more] : [`: no decision (${words})`]));
       return make("div", {}, head, ...(goemo.examples?.(all, [from, to], EXAMPLES) ?? []));
     });
     return [make("div", { className: "two" }, ...parts)];

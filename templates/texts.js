@@ -70,7 +70,7 @@
     const { data } = goemo;
     const words = runs.map(([key, run]) =>
       `${key}: ${names(data.labelsAt(row, (at, one) => data.isPredicted(run, at, one)))}`
-      + (label === undefined ? "" : ` (${name(label)} ${p(run, row, label)})`));
+      + (label === undefined || !run.counts ? "" : ` (${name(label)} ${p(run, row, label)})`));
     const known = data.textOf.get(row);
     return make("li", {},
       make("p", { textContent: known || `Row ${whole(row + 1)} of the prediction file`, className: known ? "" : "caption" }),
@@ -321,9 +321,10 @@
     cells.replaceChildren(...cells.querySelectorAll(".g"), ...drawn);
   };
   const retitle = (id, words) => {
-    const head = $(`#${id} figcaption :is(h3, h4)`);
-    const text = [...head?.childNodes ?? []].find((node) => node.nodeType === Node.TEXT_NODE && node.data.includes(": "));
-    if (text) text.data = `${text.data.split(": ")[0]}: ${words}`;
+    for (const head of $$(`#${id} :is(figcaption :is(h3, h4), caption, .fig > title)`)) {
+      const text = [...head.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.includes(": "));
+      if (text) text.data = `${text.data.split(": ")[0]}: ${words}`;
+    }
   };
   const startConfusions = () => {
     const { data } = goemo;
@@ -335,8 +336,9 @@
       if (box && best.likely) places.set(box, rows);
     }
     for (const box of places.keys()) [...$("tbody", box).rows].slice(Number(box.dataset.page)).forEach((row) => { row.hidden = true; });
-    const picture = $("#confusions-lift .fig");
-    const matrix = picture && best.likely ? readMatrix(picture, new Set(data.labels)) : null;
+    /* A wide one and one for phones; a name that a figure shortens is not found again. */
+    const matrices = best.likely ? $$("#confusions-lift .fig").map((picture) => [picture, readMatrix(picture, new Set(data.labels))])
+      .filter(([, { rows, columns }]) => [rows, columns].every((found) => found.length > 1 && found.length === best.labels.length)) : [];
     let shown = best;
     const fill = () => {
       for (const [box, rows] of places) {
@@ -353,19 +355,20 @@
       const run = own ?? best;
       const whose = own ? run.short : `${run.short}, as the page has no texts of A`;
       for (const id of ["confusions-list", "confusions-lift"]) retitle(id, whose);
-      if (run !== shown && matrix) drawMatrix(picture, matrix, run);
+      if (run !== shown) matrices.forEach(([picture, matrix]) => drawMatrix(picture, matrix, run));
       shown = run;
       fill();
     });
     $("#confusions-lift .behind")?.addEventListener("toggle", fill);
-    if (!matrix) return;
     const nearest = (all, value) => all.reduce((near, one, at) => (Math.abs(one - value) < Math.abs(all[near] - value) ? at : near), 0);
-    picture.classList.add("opens");
-    picture.addEventListener("click", (event) => {
-      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
-      const [first, second] = [nearest(matrix.rows, point.y), nearest(matrix.columns, point.x)].map((at) => shown.labels[at]);
-      if (first !== second && point.x > 60) ask({ see: see("both", first, second) });
-    });
+    for (const [picture, matrix] of matrices) {
+      picture.classList.add("opens");
+      picture.addEventListener("click", (event) => {
+        const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(picture.getScreenCTM().inverse());
+        const [first, second] = [nearest(matrix.rows, point.y), nearest(matrix.columns, point.x)].map((at) => shown.labels[at]);
+        if (first !== second && point.x > 60) ask({ see: see("both", first, second) });
+      });
+    }
   };
   const startBins = () => {
     if (!compared().length) return;

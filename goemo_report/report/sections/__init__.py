@@ -91,12 +91,12 @@ def build_report(
         and (comparison.with_probabilities or not getattr(module, "NEEDS_PROBABILITIES", False))
         and (section := _built(name, module, comparison, faults, alone=only is not None))
     )
-    texts = texts_range(comparison)
+    texts = texts_range(comparison, comparison.split)
     where = "" if comparison.same_texts else " (not the same ones for all)"
     return Report(
         title=f"{comparison.label_set.title} report",
-        subtitle=f"{plural(len(comparison.runs), 'run')} on {texts} "
-        f"{comparison.split} texts{where}, recomputed from the predictions",
+        subtitle=f"{plural(len(comparison.runs), 'run')} on {texts}{where}, "
+        "recomputed from the predictions",
         created_at=created_at,
         sections=sections,
         signature=signature(comparison),

@@ -279,21 +279,25 @@ def gains(comparison: Comparison) -> list[str]:
     deltas.sort(key=lambda item: -item[0])
     gained = [item for item in deltas[:3] if item[0] > 0]
     lost = [item for item in deltas[::-1][:3] if item[0] < 0]
-    lines = []
+    lines, tested = [], bool(found)
     better = [label for delta, label, clear in deltas if clear and delta > 0]
     worse = [label for delta, label, clear in deltas[::-1] if clear and delta < 0]
     if gained:
-        lines.append(f"Gained most F1 against {side(base)}: {_labels(gained, better)}.")
-    none = f"No {noun} {'lost F1' if gained else 'differs in F1 at 0.5'}."
-    lines.append(f"Lost most F1: {_labels(lost, worse)}." if lost else none)
-    if any("*" in line for line in lines):
+        lines.append(
+            f"Gained most F1 against {side(base)}: {_labels(gained, better, tested=tested)}."
+        )
+    none = f"No {noun} {'lost F1' if gained else f'differs in F1 {comparison.at}'}."
+    lines.append(f"Lost most F1: {_labels(lost, worse, tested=tested)}." if lost else none)
+    if any(clear for *_, clear in (*gained, *lost)):
         lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
     return lines
 
 
-def _labels(deltas: list[tuple[float, str, bool]], clear: list[str]) -> str:
+def _labels(deltas: list[tuple[float, str, bool]], clear: list[str], *, tested: bool) -> str:
     """Labels with their differences, and which are more than noise where none of these is."""
     words = listed(f"{label} {signed(delta)}{'*' if own else ''}" for delta, label, own in deltas)
     if any(own for *_, own in deltas):
         return words
+    if not tested:
+        return f"{words}; not tested"
     return f"{words}; {f'more than noise: {listed(clear, 3)}' if clear else 'none more than noise'}"

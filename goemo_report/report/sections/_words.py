@@ -29,7 +29,7 @@ SMALLEST_P: Final = (
 
 def sample(comparison: Comparison) -> str:
     """What was measured: `Test split, n = 5,427 texts`; two numbers where runs differ."""
-    return f"{comparison.split.capitalize()} split, n = {texts_range(comparison)} texts"
+    return f"{comparison.split.capitalize()} split, n = {texts_range(comparison)}"
 
 
 def rule(comparison: Comparison, run: ComparedRun | None = None) -> str:
@@ -58,10 +58,11 @@ def measured(comparison: Comparison, run: ComparedRun | None = None) -> str:
     return f"{sample(comparison)}, {rule(comparison, run)}"
 
 
-def texts_range(comparison: Comparison) -> str:
-    """How many texts the runs were judged on: `5,427`, or `1,500 to 5,427`."""
+def texts_range(comparison: Comparison, of: str = "") -> str:
+    """How many texts the runs were judged on: `5,427 test texts`, or `1,500 to 5,427 texts`."""
     sizes = sorted({run.found.rows for run in comparison.runs})
-    return f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    last = plural(sizes[-1], f"{of} text".lstrip())
+    return last if len(sizes) == 1 else f"{sizes[0]:,} to {last}"
 
 
 def resampling_text(comparison: Comparison) -> str:

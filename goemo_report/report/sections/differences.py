@@ -147,8 +147,8 @@ def _per_label(
         y=Axis("", "category", categories=tuple(labels)),
         series=tuple(one for one in series if one.x),
         table=table,
-        caption=f"Filled: more than noise over all {comparison.nouns} (Holm). "
-        "Right of the line A is better, left of it B.",
+        caption=(f"Filled: more than noise over all {comparison.nouns} (Holm). " if found else "")
+        + "Right of the line A is better, left of it B.",
         horizontal=True,
         zero=True,
         legend=False,

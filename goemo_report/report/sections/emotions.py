@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
@@ -104,11 +105,15 @@ def _across(comparison: Comparison, key: str) -> Table:
     )
 
 
-def _heatmap(comparison: Comparison, table: Table) -> Heatmap:
-    """Runs by labels; labels in the order of the first grouping, then mean F1."""
+def _heatmap(comparison: Comparison, table: Table) -> Heatmap | Table:
+    """Runs by labels; labels in the order of the first grouping, then mean F1. The table alone
+    where there is nothing to shade."""
     labels = comparison.label_set
     groups = labels.by_group()
     f1 = {label: [run.of_class("f1", label) for run in comparison.runs] for label in labels.labels}
+    if not any(value for values in f1.values() for value in values):
+        none = f"F1 {comparison.at} is 0 for every {labels.noun} in every run: nothing to draw."
+        return replace(table, caption=none, collapsed=True)
     ordered = tuple(
         label
         for _, members in groups

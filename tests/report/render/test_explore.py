@@ -215,7 +215,12 @@ def test_confusions_are_those_of_a(opened: Opened, comparison: Comparison) -> No
     assert comparison.best.short in str(table.get_by_role("heading").text_content())
     page.get_by_label("A", exact=True).select_option(other.key)
     assert other.short in str(table.get_by_role("heading").text_content())
-    assert other.short in str(page.locator("#confusions-lift h4").text_content())
+    for place in (
+        "#confusions-lift h4",
+        "#confusions-list caption",
+        "#confusions-lift .fig > title",
+    ):
+        assert other.short in str(page.locator(place).first.text_content())
     counts = confusion(other.predictions.truth, other.predictions.probabilities >= 0.5).counts
     assert f"of {np.count_nonzero(counts)} rows" in status.inner_text()
     missed, given = np.unravel_index(counts.argmax(), counts.shape)

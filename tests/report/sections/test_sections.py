@@ -36,10 +36,12 @@ from goemo_report.report.sections import (
     truth,
 )
 from goemo_report.report.sections._recalibration import calibration_of
+from goemo_report.report.sections._verdict import gains
+from goemo_report.report.sections._words import sample
 from goemo_report.results import RunResult
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import callouts, cells, column, table, texts
-from tests.synthetic import macro_f1, run_result
+from tests.synthetic import macro_f1, run_result, split_result
 
 FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
 
@@ -327,13 +329,16 @@ def test_no_difference_on_any_text_is_said_in_words() -> None:
 
 
 def test_runs_that_cannot_be_paired_get_no_verdict() -> None:
-    found = FOUR[1].splits["test"].predictions
+    found = FOUR[2].splits["test"].predictions
     shuffled = replace(found, truth=found.truth[::-1].copy())
-    other = replace(FOUR[1], splits={"test": replace(FOUR[1].splits["test"], predictions=shuffled)})
+    other = replace(FOUR[2], splits={"test": replace(FOUR[2].splits["test"], predictions=shuffled)})
     section = built(differences.build(compare([FOUR[0], other])))
     assert "Not paired with the baseline" in callouts(section)
+    assert "; not tested." in section.lead
+    figure = next(block for block in section.blocks if isinstance(block, Plot))
+    assert "noise" not in section.lead + figure.caption
     shown = cells(table(section, "differences-overall"), "difference")
-    assert {one.note for one in shown} == {"no interval"}
+    assert {one.note.split(":")[0] for one in shown} == {"no interval"}
     assert cells(table(section, "differences-emotions"), "difference")[0].low is None
 
 
@@ -528,6 +533,31 @@ def test_a_collapsed_run_is_named() -> None:
     assert column(table(multilabel.build(compare([weak])), "multilabel-texts"), "never") == [
         len(never)
     ]
+
+
+def of_two_labels(*found: list[float]) -> Comparison:
+    """Runs with these probabilities of `a*`, which the one text carries, and of `b`."""
+    truth = np.array([[True, False]])
+    splits = (split_result("test", ["x"], truth, np.array([p]), ("a*", "b")) for p in found)
+    return compare(
+        [
+            replace(run, splits={"test": split})
+            for run, split in zip(FOUR[::2], splits, strict=False)
+        ]
+    )
+
+
+def test_a_star_in_a_name_marks_nothing_and_one_text_is_not_texts() -> None:
+    comparison = of_two_labels([0.9, 0.1], [0.1, 0.1])
+    assert "a* +1.000" in gains(comparison)[0]
+    assert not any("Holm" in line for line in gains(comparison))
+    assert sample(comparison) == "Test split, n = 1 text"
+
+
+def test_where_nothing_is_predicted_no_zeros_are_drawn() -> None:
+    section = emotions.build(of_two_labels([0.2, 0.1], [0.1, 0.1]))
+    assert all(block.dots for block in section.blocks if isinstance(block, Heatmap))
+    assert "0 for every label in every run" in table(section, "emotions-f1").caption
 
 
 def test_errors_have_one_row_a_text_and_say_who_is_wrong(comparison: Comparison) -> None:
