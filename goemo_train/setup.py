@@ -91,7 +91,9 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
             warnings.append(f"{found} stand in the training split as well")
     learned, asked = corpus.train.truth.any(0), corpus.val.truth.any(0) | corpus.test.truth.any(0)
     if unknown := [corpus.labels[column] for column in np.flatnonzero(asked & ~learned)]:
-        warnings.append(f"no training text has what others have: {listed(unknown, 6)}")
+        warnings.append(
+            f"no training text has these labels of the other splits: {listed(unknown, 6)}"
+        )
 
     steps = -(-len(train) // config.batch_size) * config.num_epochs
     if config.warmup_steps < 0:
