@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goemo_report.analysis.configs import SeedGroup, flat_config, recipe
+from goemo_report.analysis.configs import SeedGroup, flat_config, recipe, without_secrets
 from tests.offline_runs import OfflineRun
 from tests.synthetic import run_result
 
@@ -54,3 +54,5 @@ def test_secrets_of_a_config_are_hidden_and_still_tell_recipes_apart() -> None:
     }  # fmt: skip
     other = replace(run, config={**config, "hub_token": key[:-1]})
     assert recipe(run) != recipe(other)
+    written = str(without_secrets("config", config))  # nested, as the report's JSON has it
+    assert not any(word in written for word in (key, "ada:word", "a!b c", "x/y+z", "0123456789ab"))
