@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from goemo_report.analysis.compared_runs import ComparedRun
+from goemo_report.analysis.configs import without_secrets
 from goemo_report.analysis.label_choice import LabelChoice
 from goemo_report.api.arguments import Labels, check_split, chosen_labels
 from goemo_report.api.best import ranking, tagged_baseline
@@ -197,7 +198,8 @@ def _run_rows(
     for run in batch:
         row: dict[str, Any] = {name: getattr(run, name) for name in _ABOUT}
         row |= {"created_at": run.created_at, "model": run.model_name, "tags": list(run.tags)}
-        row |= {f"config.{key}": _cell(run.config.get(key), kind) for key, kind in keys.items()}
+        shown = {key: without_secrets(key, run.config.get(key)) for key in keys}
+        row |= {f"config.{key}": _cell(shown[key], kind) for key, kind in keys.items()}
         result, compared = results.get(run.id), judged.get(run.id)
         if result is not None:
             found = result.splits[split]

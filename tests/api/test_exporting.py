@@ -106,7 +106,8 @@ def test_the_top_are_of_those_with_predictions(tmp_path: Path) -> None:
     source = _Unasked()
     for place, name in enumerate(("best", "second", "broken", "third", "fourth")):
         logged = {"val/macro_f1": 0.9 - place / 10}
-        record = replace(run_result(run).run, id=name, name=name, summary=logged, tags=())
+        record = replace(run_result(run).run, id=name, name=name, summary=logged, tags=(),
+                         config={"hub_token": "hf_abcdefgh12345"})  # fmt: skip
         kept = ArtifactRef(name, f"{run.model}-test-predictions-{name}", "dataset", "v0", "d", 1,
                            None, name)  # fmt: skip
         has = name in {"third", "fourth"}
@@ -117,6 +118,7 @@ def test_the_top_are_of_those_with_predictions(tmp_path: Path) -> None:
     assert list(table.index) == [one.name for one in source.runs]
     assert list(table.index[table["macro_f1"].notna()]) == ["third", "fourth"]
     assert list(table.index[table["macro_f1_low"].notna()]) == ["third"]
+    assert set(table["config.hub_token"]) == {"[hidden]"}
     said = " ".join(done.notes)
     assert "1 of 5 runs, those with the best logged val/macro_f1 among those with test" in said
     assert "broken: damaged" in said
