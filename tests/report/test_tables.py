@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goemo_report.comparison import compare
@@ -85,9 +85,10 @@ def test_times_are_written_in_utc() -> None:
 
 
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2)))
+@example([["", "\n"]])
 def test_csv_gives_every_text_back(rows: list[list[str]]) -> None:
     read = list(csv.reader(io.StringIO(to_csv([["a", "b"], *rows]), newline="")))
-    formula = ("=", "+", "-", "@", "\t", "\r")
+    formula = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
     guarded = [[escape_workflow_commands(v.replace("\x00", "")) for v in row] for row in rows]
     written = [["'" + v if v.startswith(formula) else v for v in row] for row in guarded]
     assert read[1:] == [[v if v != "'-Infinity" else "-Infinity" for v in row] for row in written]
