@@ -117,6 +117,12 @@ def contract_page() -> str:
             "what changed is listed here."
         ),
         "",
+        (
+            "2 (0.2.0): the blocks of a report's `sections` have no kinds `facts` and `prose`; a "
+            "`plot` lost `choose` and `connect`, a series `hidden`, an axis the scale `log`, a "
+            "`heatmap` `row_title` and `column_title`. Thresholds of version 1 are still read."
+        ),
+        "",
         CALIBRATION,
     ]
     return "\n".join(parts)

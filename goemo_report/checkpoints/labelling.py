@@ -238,9 +238,9 @@ def parse_thresholds(document: Any, run: RunRecord, name: str) -> Thresholds:
     tuned_on = ""
     if isinstance(document, Mapping):
         version = document.get("schema_version", SCHEMA_VERSION)
-        if version != SCHEMA_VERSION:
+        if version not in range(1, SCHEMA_VERSION + 1):
             raise DataError(
-                f"{name} has the schema_version {version!r}, only {SCHEMA_VERSION} is known",
+                f"{name} has the schema_version {version!r}, only 1 to {SCHEMA_VERSION} are known",
                 "Write it anew with `goemo-report thresholds RUN`",
             )
         found = document.get("thresholds")

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from goemo_report.formats.text import escape_hidden_json
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Of every JSON document that is written; it rises with a release, as docs/contract.md says."""
 
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})

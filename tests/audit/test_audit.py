@@ -240,7 +240,7 @@ def test_notes_and_warnings_are_annotations_of_their_own_kind(trained: Evidence)
 def test_the_document_says_all(trained: Evidence) -> None:
     found = audit(broken(trained), {"config-batch-size": "batches are dynamic"})
     document: Any = json.loads(json.dumps(present.document([found], strict=True)))
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["passed"] is False
     (run,) = document["runs"]
     assert run["run"]["id"] == trained.run.id

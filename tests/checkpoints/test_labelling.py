@@ -173,5 +173,7 @@ def test_what_are_no_thresholds_is_refused(trained: RunRecord, document: object)
 
 def test_thresholds_of_an_unknown_version_are_refused(trained: RunRecord) -> None:
     document = {"schema_version": 9, "thresholds": dict.fromkeys(EMOTIONS, 0.5)}
-    with pytest.raises(DataError, match="schema_version 9, only 1 is known"):
+    with pytest.raises(DataError, match="schema_version 9, only 1 to 2 are known"):
         parse_thresholds(document, trained, "t.json")
+    former = parse_thresholds(document | {"schema_version": 1}, trained, "t.json")
+    assert former.values.tolist() == [0.5] * len(EMOTIONS)

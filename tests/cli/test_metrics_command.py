@@ -42,7 +42,7 @@ def test_json_has_the_documented_shape_and_hand_counted_numbers(predictions: Pat
     result = metrics(predictions, "--format", "json")
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
-    assert (document["schema_version"], document["rows"], document["threshold"]) == (1, 4, 0.5)
+    assert (document["schema_version"], document["rows"], document["threshold"]) == (2, 4, 0.5)
     assert document["labels"] == list(EMOTIONS)
     joy = document["per_class"][JOY]
     counted = {"tp": 1, "fp": 1, "fn": 1, "tn": 1, "support": 2, "f1_score": 0.5}

@@ -56,7 +56,7 @@ class TestRuns:
         result = invoke("runs", "--wandb-dir", offline_root, "--format", "json")
         assert result.exit_code == 0, result.stderr
         document = json.loads(result.stdout)
-        assert document["schema_version"] == 1
+        assert document["schema_version"] == 2
         assert [run["id"] for run in document["runs"]] == IDS
         for run in document["runs"]:
             assert run["project"] == PROJECT

@@ -127,7 +127,7 @@ def test_export_is_json_that_can_be_applied() -> None:
             export_thresholds([("run1", tuned_globally(made)), ("run1", tuned_per_class(made))])
         )
     )
-    assert exported["schema_version"] == 1
+    assert exported["schema_version"] == 2
     first, second = exported["entries"]
     assert (first["run"], first["protocol"], first["split"], first["n"]) == (
         "run1",

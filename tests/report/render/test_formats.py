@@ -145,7 +145,7 @@ def test_json_schema_refuses_what_is_not_a_report() -> None:
 
 def test_json_tables_are_objects_by_key() -> None:
     table = json.loads(render_block(TABLE, "json"))
-    assert table["schema_version"] == 1
+    assert table["schema_version"] == 2
     assert [column["detailed"] for column in table["columns"]] == [True, True, True, False]
     assert table["rows"][0] == {
         "emotion": {"value": "joy"},
