@@ -12,19 +12,21 @@ const goemo = (() => {
   /* Whole numbers as the report packs them: see `packed` in goemo_report. */
   const ONE = 16;
   const ESCAPE = 24;
+  const LONG = 2 ** 24 - 1;
   const unpack = (text, period = 1) => {
     let at = 0;
     const bit = () => { at += 1; return CODES[text.charCodeAt((at - 1) / 6 | 0)] >> (5 - (at - 1) % 6) & 1; };
-    const bits = (count) => { let value = 0; for (let left = count; left > 0; left -= 1) value = value << 1 | bit(); return value; };
+    const bits = (count) => { let value = 0; for (let left = count; left > 0; left -= 1) value = 2 * value + bit(); return value; };
+    const whole = () => { const value = bits(24); return value < LONG ? value : bits(48); };
     const means = Array(period).fill(ONE);
-    const found = new Array(text ? bits(24) : 0);
+    const found = new Array(text ? whole() : 0);
     for (let place = 0; place < found.length; place += 1) {
       const mean = means[place % period];
-      const low = Math.max(0, 27 - Math.clz32(mean));
+      const low = Math.max(0, Math.floor(Math.log2(mean)) - 4);
       let high = 0;
       while (high < ESCAPE && bit()) high += 1;
-      const value = high < ESCAPE ? high << low | bits(low) : bits(24);
-      means[place % period] += (ONE * value - mean) >> 3;
+      const value = high < ESCAPE ? high * 2 ** low + bits(low) : whole();
+      means[place % period] += Math.floor((ONE * value - mean) / 8);
       found[place] = value;
     }
     return found;
@@ -226,8 +228,9 @@ const goemo = (() => {
     const isWrong = (run, row, label) => isTrue(row, label) !== isPredicted(run, row, label);
     const labelsAt = (row, holds) => run0.labels.filter((label) => holds(row, label));
     const run0 = data.runs[data.a];
-    /* How sure a run is at least of a wrong decision. */
+    /* How sure a run is at least of a wrong decision; labels without probabilities are not. */
     const sure = (run, row, label) => {
+      if (!run.counts) return null;
       const p = probability(run, row, label);
       return isTrue(row, label) ? 1 - p.high : p.low;
     };

@@ -397,7 +397,7 @@
     return count === 1 ? `only ${first} wrong` : `${first} wrong, ${other} right`;
   };
   const strip = (values) => {
-    const bars = values.map(([, value]) => String.fromCharCode(0x2581 + Math.min(7, Math.floor(8 * value)))).join("");
+    const bars = values.map(([, value]) => (value === null ? " " : String.fromCharCode(0x2581 + Math.min(7, Math.floor(8 * value))))).join("");
     const said = values.map(([key, value]) => `${key} ${show(value, 2)}`).join(", ");
     const made = make("span", { className: "st", title: said, textContent: bars, ariaLabel: said });
     made.setAttribute("role", "img");
@@ -456,7 +456,7 @@
       const row = template.cloneNode(true);
       const values = all.map(([key, run]) => {
         const { low, high } = data.probability(run, entry.row, entry.label);
-        return [key, (low + high) / 2];
+        return [key, run.counts ? (low + high) / 2 : null];
       });
       const contents = [
         ...(hasText ? [data.textOf.get(entry.row)] : []),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import numpy as np
 
 from goemo_report.analysis.truth import recomputed_metrics
 from goemo_report.comparison import ComparedRun, Comparison
@@ -83,6 +86,16 @@ def run_result(
     )
     artifacts = tuple(found.artifact for found in made.values())
     return RunResult(record, made, logged, history, artifacts, {})
+
+
+def labels_only(result: RunResult) -> RunResult:
+    """The same run with predicted labels, and no probabilities."""
+    splits = {}
+    for split, found in result.splits.items():
+        marks = found.predictions.predicted.astype(np.float64)
+        bare = replace(found.predictions, probabilities=marks, has_probabilities=False)
+        splits[split] = score_split(split, bare, found.artifact, found.file)
+    return replace(result, splits=splits)
 
 
 def macro_f1(result: RunResult) -> float:

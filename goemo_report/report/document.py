@@ -17,6 +17,8 @@ ColumnKind = Literal[
     "text", "code", "integer", "number", "percent", "delta", "pvalue", "duration", "bytes", "date",
     "strip",
 ]  # fmt: skip
+MISSING: Final = "\u2013"
+"""What readers see where there is no value."""
 PAGE_ROWS: Final = 100
 """Rows that a page holds of a table; one to browse is there whole."""
 Mark = Literal["best", "good", "bad", "warning", "muted"]
@@ -223,6 +225,8 @@ class Report:
     sections: tuple[Section, ...]
     signature: str
     command: str = ""
+    brief: tuple[Block, ...] = ()
+    """What the two-page form alone says below its first chapter."""
     palette_names: tuple[str, ...] = ()
     """Names of the runs."""
     featured: frozenset[int] = frozenset()

@@ -16,7 +16,7 @@ from typing import Final
 from markupsafe import Markup
 
 from goemo_report.formats.text import visible
-from goemo_report.report.document import Cell, Column, Table, Value
+from goemo_report.report.document import MISSING, Cell, Column, Table, Value
 from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show, show_interval
 from goemo_report.report.render.text import anchor, html_text, safe_link
 
@@ -225,8 +225,10 @@ def _bar(cell: Cell, span: tuple[float, float]) -> str:
 
 def _strip(values: str) -> str:
     """Probabilities as small bars, one a run; the numbers are said and shown on hover."""
-    found = (float(value) for value in values.split())
-    bars = "".join(" " if math.isnan(p) else chr(0x2581 + min(7, int(8 * p))) for p in found)
+    bars = "".join(
+        " " if value == MISSING else chr(0x2581 + min(7, int(8 * float(value))))
+        for value in values.split()
+    )
     return f'<span class=st role=img title="{html_text(values)}">{bars}</span>'
 
 

@@ -32,12 +32,14 @@ def cut(report: Report) -> tuple[Report, str]:
     names = list(dict.fromkeys(one.chapter or one.id for one in report.sections))[:_CHAPTERS]
     left: list[str] = []
     sections = []
-    for name in names:
-        room = _PAGE
+    for number, name in enumerate(names):
+        room = _PAGE - (0 if number else sum(map(_height, report.brief)))
         for section in report.sections:
             if (section.chapter or section.id) == name:
                 fitting, room = _fitting(section, room, left)
                 sections.append(fitting)
+        if sections and not number:
+            sections[-1] = replace(sections[-1], blocks=(*sections[-1].blocks, *report.brief))
     kept = tuple(one for one in sections if one.blocks)
     others = dict.fromkeys(one.chapter or one.title for one in report.sections)
     chapters = [one for one in others if one not in {s.chapter or s.title for s in sections}]

@@ -29,8 +29,8 @@ from goemo_report.report.render.svg import SMALL, WIDE, svg
 from goemo_report.report.render.text import anchor
 
 View = dict[str, Any]
-_FEW_ROWS: Final = 20  # of a heat map, which fit beside each other on a phone
-_NARROW: Final = 12  # columns that do
+_NARROW: Final = 20  # columns of a heat map that fit beside each other on a phone
+_TOLD: Final = 6  # columns that have room for their values there
 
 
 def render_html(report: Report, extent: Extent = "usual") -> str:
@@ -211,16 +211,19 @@ def _rows(blocks: Sequence[View]) -> Iterator[View]:
 
 
 def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
-    """The figure; of a wide one with rows, another for a phone, where many columns are rows."""
+    """The figure; of a wide one another for a phone, where a heat map has the fewer columns."""
     drawing = figure(block)
     wide = isinstance(block, Heatmap) or block.shape == "wide"
     yield svg(drawing, name, block.title, block.alt, width=WIDE if wide else SMALL)
-    if isinstance(block, Plot):
-        if wide:
-            yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
-    elif len(block.columns) > _NARROW and len(block.rows) <= _FEW_ROWS:
-        turned = figure(transposed(block))
-        yield svg(turned, f"{name}-phone", block.title, block.alt, width=SMALL)
+    if isinstance(block, Heatmap):
+        columns, rows = len(block.columns), len(block.rows)
+        if min(columns, rows) > _NARROW:
+            return
+        drawing = figure(transposed(block) if columns > rows else block)
+        if min(columns, rows) > _TOLD:
+            drawing["data"][0].pop("texttemplate", None)
+    if wide:
+        yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
 
 
 def _policy(hashes: list[str]) -> str:

@@ -61,7 +61,8 @@ def render_markdown(report: Report, extent: Extent = "usual", folder: str = "") 
     `folder` is where the figures lie that `drawings` makes; without it figures are their tables.
     """
     writer = _Writer(_targets(report), folder, is_lean=extent != "full")
-    opened, left_out = (report, "") if extent == "full" else cut(report)
+    lean = report if extent == "short" else replace(report, brief=())
+    opened, left_out = (report, "") if extent == "full" else cut(lean)
     parts = [f"# {markdown_text(report.title)}"]
     under = [markdown_text(text) for text in (report.subtitle, show_date(report.created_at))]
     parts.append(f"*{' · '.join(filter(None, under))}*")

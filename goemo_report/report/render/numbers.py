@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from goemo_report.formats.wording import size
-from goemo_report.report.document import Cell, Column, Mark, Value
+from goemo_report.report.document import MISSING, Cell, Column, Mark, Value
 
-MISSING: Final = "\u2013"
 MINUS: Final = "\u2212"
 
 MARKS: Final[dict[Mark, tuple[str, str]]] = {

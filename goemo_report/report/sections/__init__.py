@@ -25,6 +25,7 @@ from goemo_report.report.document import Callout, Report, Section
 from goemo_report.report.sections._explore import explored
 from goemo_report.report.sections._recipes import drawn, first_of
 from goemo_report.report.sections._words import texts_range
+from goemo_report.report.sections.thresholds import deciding
 
 APPENDIX: Final = "Appendix"
 """The chapter that a page folds."""
@@ -101,6 +102,7 @@ def build_report(
         sections=sections,
         signature=signature(comparison),
         command=command,
+        brief=tuple(filter(None, [deciding(comparison)])),
         palette_names=tuple(run.short for run in comparison.runs),
         featured=_featured(comparison),
         data=report_data(

@@ -35,6 +35,7 @@ _METRICS: Final = ("macro_f1", "micro_f1")
 _LONGEST: Final = 80
 _ONE: Final = 16
 _ESCAPE: Final = 24
+_LONG: Final = 2**24 - 1
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
@@ -90,10 +91,11 @@ def packed(values: Iterable[int], period: int = 1) -> str:
 
     24 bits say how many there are. A number has `k` low bits, before them in ones and a zero what
     stands above these; where that takes more than 24 ones, 24 bits of the number itself follow.
-    `k` follows a running mean, one for each place modulo `period`.
+    `k` follows a running mean, one for each place modulo `period`. A whole number of 2^24 - 1 or
+    more is 24 ones and 48 bits.
     """
     given = list(values)
-    parts = [f"{len(given):024b}"]
+    parts = [_whole(len(given))]
     means = [_ONE] * period
     for place, value in enumerate(given):
         mean = means[place % period]
@@ -102,11 +104,15 @@ def packed(values: Iterable[int], period: int = 1) -> str:
         if high < _ESCAPE:
             parts.append("1" * high + f"{value & (1 << k) - 1:0{k + 1}b}")  # the zero among them
         else:
-            parts.append("1" * _ESCAPE + f"{value:024b}")
+            parts.append("1" * _ESCAPE + _whole(value))
         means[place % period] += (_ONE * value - mean) >> 3
     bits = "".join(parts)
     bits += "0" * (-len(bits) % 6)
     return "".join(_LETTERS[int(bits[at : at + 6], 2)] for at in range(0, len(bits), 6))
+
+
+def _whole(value: int) -> str:
+    return f"{value:024b}" if value < _LONG else f"{_LONG:024b}{value:048b}"
 
 
 # --- Runs -----------------------------------------------------------------------------

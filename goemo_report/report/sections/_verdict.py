@@ -10,7 +10,15 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout
-from goemo_report.report.sections._words import identical, p_of, p_text, same_recipe, side, signed
+from goemo_report.report.sections._words import (
+    identical,
+    p_of,
+    p_text,
+    same_recipe,
+    side,
+    signed,
+    standard_error,
+)
 from goemo_report.statistics.differences import ALPHA, Difference
 from goemo_report.statistics.equivalence import Decision
 from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
@@ -238,8 +246,7 @@ def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[fl
     if found.p is None or found.low is None or found.high is None:
         return f"; no p-value: {found.reason}."
     bounds = f"95% interval [{signed(found.low)}, {signed(found.high)}]"
-    parts = f"standard error: seeds {found.seed_error:.4f}, texts {found.text_error:.4f}"
-    test = f"({bounds}, {p_text(found.p)}; {parts})"
+    test = f"({bounds}, {p_text(found.p)}; {standard_error(found)})"
     n, m, won = len(ours), len(theirs), wins(ours, theirs)
     beats = f"its seeds win {won} of {n * m} pairings with the others"
     if won == n * m:

@@ -12,6 +12,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
+from goemo_report.statistics.seeds import SeedDifference
 
 METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
     TUNED_F1: "macro F1, tuned"
@@ -123,6 +124,13 @@ def p_text(p: float) -> str:
 def p_of(found: Difference) -> str:
     """The adjusted p of a difference; `p \u2264 0.014` where no swap was as extreme."""
     return p_text(found.p_adjusted).replace("=", "\u2264" if found.at_most else "=")
+
+
+def standard_error(found: SeedDifference) -> str:
+    """What seeds and texts each bring to the standard error of a difference that was tested."""
+    parts = (("seeds", found.seed_error or 0.0), ("texts", found.text_error or 0.0))
+    words = (f"{name} {'add none' if error < 5e-5 else f'{error:.4f}'}" for name, error in parts)
+    return f"standard error: {', '.join(words)}"
 
 
 def signed(value: float) -> str:

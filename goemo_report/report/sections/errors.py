@@ -13,7 +13,7 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
-from goemo_report.report.document import Callout, Column, Row, Section, Table, Value
+from goemo_report.report.document import MISSING, Callout, Column, Row, Section, Table, Value
 from goemo_report.report.sections._recipes import drawn, first_of
 from goemo_report.report.sections._tables import label_column
 from goemo_report.report.sections._words import measured, side
@@ -64,12 +64,12 @@ def _names(predictions: Predictions, labels: BoolArray, row: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """The most confident wrong decision on a text."""
+    """The most confident wrong decision on a text; labels alone have no confidence."""
 
     row: int
     label: int
     kind: str
-    confidence: float
+    confidence: float | None
 
 
 def wrong_decisions(best: ComparedRun, other: ComparedRun | None, limit: int) -> list[Wrong]:
@@ -90,7 +90,7 @@ def wrong_decisions(best: ComparedRun, other: ComparedRun | None, limit: int) ->
         for row, place in rows.items():
             if row not in found:
                 found[row] = _surest(judged, place, row, predictions.labels)
-    return sorted(found.values(), key=lambda one: (-one.confidence, one.row))
+    return sorted(found.values(), key=lambda one: (-(one.confidence or 0.0), one.row))
 
 
 def _surest(judged: Predictions, place: int, row: int, labels: tuple[str, ...]) -> Wrong:
@@ -100,7 +100,8 @@ def _surest(judged: Predictions, place: int, row: int, labels: tuple[str, ...]) 
     sure = np.where(truth, 1.0 - p, p) * ((p >= DEFAULT_THRESHOLD) != truth) * shared
     at = int(sure.argmax())
     kind = "false negative" if truth[at] else "false positive"
-    return Wrong(row, labels.index(judged.labels[at]), kind, float(sure[at]))
+    confidence = float(sure[at]) if judged.has_probabilities else None
+    return Wrong(row, labels.index(judged.labels[at]), kind, confidence)
 
 
 def shown_runs(comparison: Comparison) -> list[ComparedRun]:
@@ -122,15 +123,17 @@ def _texts(comparison: Comparison, limit: int) -> Table:
         p = [float(run.predictions.probabilities[one.row, one.label]) for run in shown]
         truth = bool(predictions.truth[one.row, one.label])
         wrong = [(value >= DEFAULT_THRESHOLD) != truth for value in p]
+        known = [run.predictions.has_probabilities for run in shown]
+        strip = (f"{value:.2f}" if own else MISSING for value, own in zip(p, known, strict=True))
         return (
             *_text_cells(comparison, predictions, one.row),
             _names(predictions, predictions.truth, one.row),
             _names(predictions, predicted, one.row),
             predictions.labels[one.label],
             one.kind,
-            one.confidence if predictions.has_probabilities else None,
+            one.confidence,
             _who(wrong, b=other in shown[1:2]),
-            " ".join(f"{value:.2f}" for value in p) if predictions.has_probabilities else "",
+            " ".join(strip) if any(known) else "",
             one.row + 1,
         )
 

@@ -10,7 +10,7 @@ from goemo_report.comparison import Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout
-from goemo_report.report.sections._words import METRIC_TITLES, measured
+from goemo_report.report.sections._words import METRIC_TITLES, measured, standard_error
 from goemo_report.statistics.seeds import SEED_METHOD, SeedDifference, summarise_seeds
 
 ORDER = 95
@@ -161,6 +161,5 @@ def _to_baseline(recipe: Recipe, base: Recipe) -> Iterator[Row]:
 def _words(found: SeedDifference) -> str:
     if found.p is None or found.df is None:
         return f"no p-value: {found.reason}"
-    parts = f"seeds {found.seed_error:.4f}, texts {found.text_error:.4f}"
     df = "" if found.df > 1000 else f"; {found.df:.1f} degrees of freedom"
-    return f"standard error: {parts}{df}"
+    return standard_error(found) + df

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.curves import GRID, sweep
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
@@ -41,6 +42,7 @@ _TITLES: Final = {
 _FOUND: Final = WeakKeyDictionary[ComparedRun, dict[str, FloatArray]]()
 _SHOWN: Final = slice(4, 95, 3)
 """Every third threshold from 0.05 to 0.95, for figures."""
+_BRIEF: Final = 30  # labels whose thresholds the two-page form names
 _TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
 
 
@@ -55,6 +57,7 @@ def build(comparison: Comparison) -> Section:
         risk_plot(comparison),
         _protocols(comparison, "macro_f1", "Macro F1"),
         _untuned(comparison),
+        _few_positives(comparison),
         _protocols(comparison, "micro_f1", "Micro F1"),
         _tuned(comparison),
         method=f"{sample(comparison)}, predicted at p \u2265 t. "
@@ -77,6 +80,33 @@ def _untuned(comparison: Comparison) -> Callout | None:
         else "no validation predictions with the same labels"
     )
     return Callout("note", f"No tuned columns for {listed(names, 5)}: {reason}.") if names else None
+
+
+def deciding(comparison: Comparison) -> Callout | None:
+    """The tuned thresholds of the best run, where they decide which that is."""
+    best = comparison.best
+    choice = best.tuned.choice if best.tuned else None
+    if choice is None or choice.thresholds is None or comparison.criterion.key != TUNED_F1:
+        return None
+    values = zip(choice.labels, choice.thresholds.tolist(), strict=True)
+    cuts = listed((f"{label} {value:.2f}" for label, value in values), _BRIEF)
+    return Callout("note", f"Tuned thresholds of {best.short}: {cuts}.")
+
+
+def _few_positives(comparison: Comparison) -> Callout | None:
+    """Which labels validation has too little of to tune a threshold on."""
+    choices = [run.tuned.choice for run in comparison.runs if run.tuned]
+    few = [one for one in comparison.labels if any(one in choice.fallback for choice in choices)]
+    if not few:
+        return None
+    verb = "has" if len(few) == 1 else "have"
+    sizes = sorted({choice.rows for choice in choices if choice.fallback})
+    texts = " or ".join(f"{size:,}" for size in sizes)
+    return Callout(
+        "note",
+        f"Few texts to tune on: {listed(few, 6)} {verb} fewer than {MINIMUM_SUPPORT} positives in "
+        f"validation ({texts} texts) and no threshold of their own.",
+    )
 
 
 def _protocols(comparison: Comparison, key: str, title: str) -> Table:

@@ -17,10 +17,11 @@ from goemo_report.comparison import Comparison, Options, compare
 from goemo_report.metrics.counts import averages, count
 from goemo_report.report.render import render
 from goemo_report.report.sections import build_report, confusions
+from goemo_report.report.sections._explore import packed
 from goemo_report.thresholds.protocols import export_thresholds
 from tests.offline_runs import OfflineRun
 from tests.report.render.test_browser import CHROMIUM, Opened, _open, browser, wait_until_explored
-from tests.synthetic import run_result
+from tests.synthetic import labels_only, run_result
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -169,6 +170,7 @@ def test_a_pair_that_was_not_tested_has_no_interval(browser: Browser, tmp_path: 
         for n in range(5)
     ]
     results = [run_result(run, number=number) for number, run in enumerate(wanted)]
+    results[0] = labels_only(results[0])
     report = build_report(
         compare(results, options=Options(resamples=100, max_errors=2)),
         created_at=datetime(2026, 3, 14, tzinfo=UTC),
@@ -179,6 +181,13 @@ def test_a_pair_that_was_not_tested_has_no_interval(browser: Browser, tmp_path: 
     line = found.page.locator("#a-to-b .caption").first.inner_text()
     assert line.count("no interval") == 2
     assert "p =" not in line
+    many = [2**24 - 2, 2**24 - 1, 0, 2**30, 3, 2**36]
+    assert found.page.evaluate("(text) => goemo.unpack(text)", packed(many)) == many
+    found.page.evaluate("() => { location.hash = '#errors?a=R1&b=R3&who=only+A+wrong'; }")
+    found.page.get_by_text("A is R1 model-0").wait_for()
+    rows = found.page.locator("#errors-texts tbody tr")
+    cells = [row.split("\t") for row in rows.all_inner_texts()]
+    assert {cell[5] for cell in cells} == {"\u2013"}
     found.page.evaluate("() => { location.hash = '#differences?a=R99&t=7'; }")
     said = found.page.locator(".pick").get_by_role("status")
     said.get_by_text("Not in this page: a=R99, t=7").wait_for()

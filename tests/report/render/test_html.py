@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from goemo_report.report.document import Cell, Column, Section, Table
+from goemo_report.report.document import Cell, Column, Heatmap, Section, Table
 from goemo_report.report.render import render, render_block
 from goemo_report.report.render.page import page_sized
 from tests.report.render.example import HOSTILE, example_report
@@ -104,6 +104,18 @@ def test_figures_are_drawn_in_the_page_with_title_and_description(page: Page) ->
         assert set(drawing["aria-labelledby"].split()) <= ids
         assert int(drawing["width"]) > 100
     assert "Precision-recall curves, one line a run and emotion." in page.text
+
+
+def test_a_small_heat_map_is_drawn_for_phones_too() -> None:
+    for rows, columns, told in ((2, 3, 12), (2, 12, 48), (7, 10, 140), (12, 12, 144), (21, 21, 0)):
+        values = tuple((0.5,) * columns for _ in range(rows))
+        names = tuple(f"label {n}" for n in range(21))
+        table = Table("t", "", (Column("a", "a"),), ())
+        block = Heatmap("h", "Heat", "alt", names[:rows], names[:columns], values, table)
+        text = render_block(block, "html")
+        assert len(re.findall('width="720"', text)) == 1
+        assert len(re.findall('width="350"', text)) == (rows < 21)
+        assert len(re.findall('class="m [iz]">0.50<', text)) == told
 
 
 def test_links_with_other_schemes_are_text() -> None:

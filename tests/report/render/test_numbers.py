@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_report.report.document import Cell, Column, ColumnKind, Value
+from goemo_report.report.document import MISSING, Cell, Column, ColumnKind, Value
 from goemo_report.report.render.numbers import (
-    MISSING,
     NUMERIC_KINDS,
     show,
     show_cell,

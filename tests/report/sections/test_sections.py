@@ -41,7 +41,7 @@ from goemo_report.report.sections._words import sample
 from goemo_report.results import RunResult
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import callouts, cells, column, table, texts
-from tests.synthetic import macro_f1, run_result, split_result
+from tests.synthetic import labels_only, macro_f1, run_result, split_result
 
 FOUR = tuple(run_result(run, number=number) for number, run in enumerate(STANDARD_RUNS))
 
@@ -584,6 +584,14 @@ def test_errors_have_one_row_a_text_and_say_who_is_wrong(comparison: Comparison)
         assert (who == "all wrong") == all(wrong)
         assert (who == "only A wrong") == (wrong == [True, False])
         assert (who == "only B wrong") == (wrong == [False, True])
+
+
+def test_labels_without_probabilities_are_not_sure_of_their_mistakes() -> None:
+    found = table(built(errors.build(compare([FOUR[2], labels_only(FOUR[0])]))), "errors-texts")
+    sure = list(zip(column(found, "who"), column(found, "confidence"), strict=True))
+    assert {value for who, value in sure if who == "only B wrong"} == {None}
+    assert all(value is not None for who, value in sure if who != "only B wrong")
+    assert all(str(strip).endswith(" \u2013") for strip in column(found, "strip"))
 
 
 def test_no_text_leaves_every_text_out() -> None:

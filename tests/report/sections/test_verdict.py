@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.comparison import compare
-from goemo_report.report.sections import _verdict, differences, seeds, summary
+from goemo_report.comparison import Comparison, compare
+from goemo_report.report.render import render
+from goemo_report.report.sections import _verdict, build_report, differences, seeds, summary
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
 from goemo_report.statistics.seeds import seed_difference
@@ -39,7 +41,7 @@ def test_a_clean_sweep_of_few_seeds_is_called_one() -> None:
         "chance (95% interval ["
     )
     welch = ttest_ind([0.2016, 0.184], [0.107, 0.105], equal_var=False)
-    assert text.endswith(f"p = {welch.pvalue:.3f}; standard error: seeds 0.0089, texts 0.0000).")
+    assert text.endswith(f"p = {welch.pvalue:.3f}; standard error: seeds 0.0089, texts add none).")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_clean_sweep_of_few_seeds_is_called_one() -> None:
         (
             [0.50, 0.51],
             [0.40, 0.41],
-            "texts 0.0000): each of its 2 seeds beats each of the 2 others.",
+            "texts add none): each of its 2 seeds beats each of the 2 others.",
         ),
         ([0.5, 0.9, 0.4, 0.41], [0.39, 0.3, 0.38, 0.37], "in 1 of 35 comparisons, but seeds"),
         ([0.5, 0.4], [0.3], "; no p-value: needs at least two seeds in both groups."),
@@ -93,13 +95,27 @@ def test_the_pair_at_tuned_thresholds_is_of_two_recipes() -> None:
     assert chosen.runner_up is chosen.runs[1]
 
 
+def with_losses(*losses: str | None) -> Comparison:
+    runs = []
+    for run, loss in zip(FOUR, losses, strict=False):
+        config = {**run.run.config, **({"loss": loss} if loss else {})}
+        runs.append(replace(run, run=replace(run.run, config=config)))
+    return compare(runs)
+
+
+def test_the_short_form_names_tuned_thresholds_where_they_decide() -> None:
+    apart, alike = with_losses("bce", "focal"), with_losses("bce", "bce")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for found, decides in ((apart, True), (alike, False)):
+        report = build_report(found, created_at=now, command="")
+        short = render(report, "md", "short")
+        assert (f"Tuned thresholds of {found.best.short}: admiration 0." in short) == decides
+        assert "Tuned thresholds of" not in render(report, "md")
+
+
 def test_different_losses_are_warned_of() -> None:
     def text(*losses: str | None) -> str:
-        runs = []
-        for run, loss in zip(FOUR, losses, strict=False):
-            config = {**run.run.config, **({"loss": loss} if loss else {})}
-            runs.append(replace(run, run=replace(run.run, config=config)))
-        return callouts(summary.build(compare(runs)))
+        return callouts(summary.build(with_losses(*losses)))
 
     warning = "different losses (R1, R3 bce; R2 focal)"
     found = text("bce", "focal", "bce")
