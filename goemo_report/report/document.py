@@ -6,8 +6,9 @@ plain text: every renderer escapes them for its own format.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -87,6 +88,31 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"table {self.id}: {len(row)} cells, {len(self.columns)} columns")
+
+    @property
+    def heads(self) -> dict[int, str]:
+        """Titles of the spans in `row_groups`, by the row that each begins with."""
+        starts = itertools.accumulate((count for _, count in self.row_groups), initial=0)
+        return {at: title for at, (title, _) in zip(starts, self.row_groups, strict=False)}
+
+    def cells(self) -> list[tuple[Cell, ...]]:
+        """The rows with a Cell for every value."""
+        return [
+            tuple(one if isinstance(one, Cell) else Cell(one) for one in row) for row in self.rows
+        ]
+
+    def first(self, most: int) -> Table:
+        """The same with its first rows alone."""
+        groups, left = [], most
+        for title, count in self.row_groups:
+            groups.append((title, min(count, left)))
+            left -= groups[-1][1]
+        return replace(
+            self,
+            rows=self.rows[:most],
+            nested=self.nested[:most],
+            row_groups=tuple(group for group in groups if group[1]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +263,15 @@ class Report:
     faults: tuple[str, ...] = ()
     """Sections that cannot be made, with the reason."""
 
+    def blocks(self) -> Iterator[Block]:
+        """Every block of every section."""
+        return (block for section in self.sections for block in section.blocks)
+
+    def figures(self) -> Iterator[Plot | Heatmap]:
+        """Every figure."""
+        return (block for block in self.blocks() if isinstance(block, Plot | Heatmap))
+
     def tables(self) -> dict[str, Table]:
         """Every table by its id, those behind figures among them, in the order of the report."""
-        blocks = [block for section in self.sections for block in section.blocks]
-        found = [one.table if isinstance(one, Plot | Heatmap) else one for one in blocks]
+        found = (one.table if isinstance(one, Plot | Heatmap) else one for one in self.blocks())
         return {one.id: one for one in found if isinstance(one, Table)}

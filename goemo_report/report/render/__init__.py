@@ -70,7 +70,7 @@ def render_files(
 
         return {name: render_pdf(report, extent, browser)}
     if format == "plotly":
-        from goemo_report.report.render.figure_page import LIBRARY, library, render_figures
+        from goemo_report.report.render.interactive import LIBRARY, library, render_figures
 
         return {name: render_figures(report).encode(), LIBRARY: library()}
     if format == "md":

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import escape
+
+from goemo_report.formats.text import visible
+from goemo_report.report.render.numbers import show_date
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
@@ -20,16 +24,23 @@ _IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """The Jinja environment: everything is escaped, an unknown name is an error."""
+    """The Jinja environment: every text is made visible and escaped, an unknown name is an error.
+
+    The filter `lines` keeps line breaks, `date` shows a date.
+    """
     folder = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
+    made.filters["date"] = show_date
+    made.filters["lines"] = lambda text: escape(visible(text, lines=True))
+    return made
 
 
 def read_template(name: str) -> str:

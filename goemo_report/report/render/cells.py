@@ -11,13 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, TypeGuard
 
 from markupsafe import Markup
 
 from goemo_report.formats.text import visible
 from goemo_report.report.document import MISSING, Cell, Column, Table, Value
-from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, as_cell, show, show_interval
+from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, show, show_interval
 from goemo_report.report.render.text import anchor, html_text, safe_link
 
 MAX_FOOTNOTES: Final = 12
@@ -35,14 +35,11 @@ _CSS_MARKS: Final = re.compile(r"[\\']")
 _SORT_BY_VALUE: Final = frozenset({"duration", "bytes"})
 
 
-@dataclass(slots=True)
-class TableView:
-    """A table ready for its template: the element itself and what stands around it."""
+class TableView(NamedTuple):
+    """A table ready for its template: the element itself, and the notes below it by letter."""
 
     html: Markup
-    notes: tuple[tuple[str, str], ...]
-    help: tuple[tuple[str, str], ...]
-    column_count: int
+    notes: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -50,15 +47,15 @@ class _Writer:
     """What the cells of one table share."""
 
     table: Table
-    footnotes: dict[str, str] = field(default_factory=dict)
-    ranges: dict[int, tuple[float, float]] = field(default_factory=dict)
-    spans: dict[int, tuple[float, float]] = field(default_factory=dict)
+    footnotes: dict[str, str]
+    ranges: dict[int, tuple[float, float]]
+    spans: dict[int, tuple[float, float]]
     row_ids: Counter[str] = field(default_factory=Counter)
 
 
 def table_view(table: Table, table_id: str) -> TableView:
     """HTML of a table; rows are anchors `{table_id}-{row header}` unless it is browsed."""
-    rows = [tuple(as_cell(value) for value in row) for row in table.rows]
+    rows = table.cells()
     writer = _Writer(table, _footnotes(rows), _ranges(table, rows), _spans(table, rows))
     classes = _classes(table, rows)
     parts = [
@@ -70,25 +67,21 @@ def table_view(table: Table, table_id: str) -> TableView:
         *_bodies(writer, rows, table_id),
         "</table>",
     ]
-    return TableView(
-        html=Markup("".join(parts)),  # noqa: S704 # every value above is escaped
-        notes=tuple((letter, visible(note)) for note, letter in writer.footnotes.items()),
-        help=tuple(
-            (visible(column.title), visible(column.help)) for column in table.columns if column.help
-        ),
-        column_count=len(table.columns),
-    )
+    notes = {letter: note for note, letter in writer.footnotes.items()}
+    return TableView(Markup("".join(parts)), notes)  # noqa: S704 # every value above is escaped
 
 
 def _classes(table: Table, rows: Sequence[tuple[Cell, ...]]) -> str:
-    """Alignment and width of columns, said once: `n3` numbers, `w2` long text."""
+    """Alignment and width of columns, said once: `n3` numbers; text that is kept on one line (`k`),
+    has some room (`m`) or much (`w`)."""
     names = []
     for index, column in enumerate(table.columns):
         if column.kind in NUMERIC_KINDS:
             names.append(f"n{index + 1}")
         elif index != table.row_header:
             longest = max((len(show(row[index].value, column)) for row in rows), default=0)
-            names.append(f"{_width(longest)}{index + 1}")
+            kept = "k" if longest <= _SHORT_TEXT else "m" if longest <= _LONG_TEXT else "w"
+            names.append(f"{kept}{index + 1}")
     with_interval = sum(
         any(row[index].low is not None for row in rows) for index in range(len(table.columns))
     )
@@ -123,13 +116,6 @@ def _labels(table: Table) -> str:
     )
 
 
-def _width(longest: int) -> str:
-    """Letter of a text column's width: kept on one line, some room, much room."""
-    if longest <= _SHORT_TEXT:
-        return "k"
-    return "m" if longest <= _LONG_TEXT else "w"
-
-
 def _quoted(text: str) -> str:
     return f'"{text}"' if " " in text else text
 
@@ -160,8 +146,8 @@ def _row(writer: _Writer, row: tuple[Cell, ...], table_id: str) -> str:
     parts = [f"<tr{_row_id(writer, row, table_id)}>"]
     for index, (cell, column) in enumerate(zip(row, table.columns, strict=True)):
         tag = "th scope=row" if index == table.row_header else "td"
-        parts.append(f"<{tag}{_attributes(writer, index, cell, column)}>")
-        parts.append(_content(writer, index, cell, column))
+        attributes = _attributes(writer, index, cell, column)
+        parts.append(f"<{tag}{attributes}>{_content(writer, index, cell, column)}")
     return "".join(parts)
 
 
@@ -177,15 +163,11 @@ def _row_id(writer: _Writer, row: tuple[Cell, ...], table_id: str) -> str:
 
 
 def _attributes(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
-    result = ""
-    classes = []
+    shade, result = "", ""
     if index in writer.ranges:
-        classes.append(_shade(cell.value, writer.ranges[index], diverging=column.kind == "delta"))
-    if cell.mark == "muted":
-        classes.append("mu")
-    elif cell.mark == "best":
-        classes.append("be")
-    if shown := " ".join(name for name in classes if name):
+        shade = _shade(cell.value, writer.ranges[index], diverging=column.kind == "delta")
+    mark = {"muted": "mu", "best": "be"}.get(cell.mark or "", "")
+    if shown := " ".join(filter(None, (shade, mark))):
         result = f" class={_quoted(shown)}"
     if column.kind in _SORT_BY_VALUE and _is_number(cell.value):
         result += f" data-v={cell.value}"
@@ -246,15 +228,12 @@ def _ranges(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[f
     Columns of one kind share them, so that one shade is one value across the table.
     """
     values: dict[str, list[float]] = {}
-    shaded = {index: column for index, column in enumerate(table.columns) if column.shade}
-    for index, column in shaded.items():
-        numbers = [float(row[index].value) for row in rows if _is_number(row[index].value)]  # type: ignore[arg-type] # numbers
-        values.setdefault(column.kind, []).extend(numbers)
-    return {
-        index: (min(values[column.kind]), max(values[column.kind]))
-        for index, column in shaded.items()
-        if values[column.kind]
-    }
+    shaded = {index: column.kind for index, column in enumerate(table.columns) if column.shade}
+    for index, kind in shaded.items():
+        numbers = [row[index].value for row in rows]
+        values.setdefault(kind, []).extend(filter(_is_number, numbers))
+    ends = {kind: (min(found), max(found)) for kind, found in values.items() if found}
+    return {index: ends[kind] for index, kind in shaded.items() if kind in ends}
 
 
 def _spans(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[float, float]]:
@@ -273,14 +252,13 @@ def _shade(value: Value, bounds: tuple[float, float], *, diverging: bool) -> str
     """Class of a heat cell: `s0` to `s5`; `p1` to `p5` above zero, `q1` to `q5` below."""
     if not _is_number(value):
         return ""
-    number = float(value)  # type: ignore[arg-type] # a number
     low, high = bounds
     if diverging:
-        step = round((SHADES - 1) * abs(number) / (max(abs(low), abs(high)) or 1.0))
-        return f"{'p' if number > 0 else 'q'}{step}" if step else ""
-    step = round((SHADES - 1) * (number - low) / ((high - low) or 1.0))
+        step = round((SHADES - 1) * abs(value) / (max(abs(low), abs(high)) or 1.0))
+        return f"{'p' if value > 0 else 'q'}{step}" if step else ""
+    step = round((SHADES - 1) * (value - low) / ((high - low) or 1.0))
     return f"s{step}" if step else ""
 
 
-def _is_number(value: Value) -> bool:
+def _is_number(value: Value) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

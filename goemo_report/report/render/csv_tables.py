@@ -7,14 +7,13 @@ Numbers are as they are; text that a spreadsheet would run is not (see `to_csv`)
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Final
 
 from goemo_report.errors import SettingsError
 from goemo_report.formats.csv_table import to_csv
-from goemo_report.report.document import Block, Cell, Heatmap, Plot, Report, Section, Table, Value
-from goemo_report.report.render.numbers import as_cell, defined
+from goemo_report.report.document import Block, Cell, Heatmap, Plot, Report, Table, Value
+from goemo_report.report.render.numbers import defined
 
 Line = list[Value]
 LONG: Final = ("section", "table", "group", "row", "name", "column", "value", "low", "high")
@@ -28,33 +27,28 @@ def render_csv(report: Report) -> str:
     with a single table is that table alone, as wide as it is.
     """
     found = [
-        (section, block)
+        (section.id, block)
         for section in report.sections
         for block in section.blocks
         if isinstance(block, (Table, Plot, Heatmap))
     ]
     if len(found) == 1:
         return render_csv_block(found[0][1])
-    lines = (line for section, block in found for line in _long(section, block))
-    return to_csv(itertools.chain([list(LONG)], lines))
+    return to_csv([LONG, *(line for where, block in found for line in _long(where, block))])
 
 
 def render_csv_block(block: Block) -> str:
     """One table, or the table behind a figure. Raises SettingsError for others."""
     if isinstance(block, (Plot, Heatmap)):
         block = block.table
-    if isinstance(block, Table):
-        return to_csv(_table(block))
-    raise SettingsError(
-        "only tables and figures can be written as CSV", "choose the format md, html or json"
-    )
-
-
-def _table(table: Table) -> Iterator[Line]:
-    lines = wide_rows(table)
-    if not table.row_groups:
-        return lines
-    return ([g, *line] for g, line in zip(["group", *_groups(table)], lines, strict=True))
+    if not isinstance(block, Table):
+        raise SettingsError(
+            "only tables and figures can be written as CSV", "choose the format md, html or json"
+        )
+    lines = wide_rows(block)
+    if not block.row_groups:
+        return to_csv(lines)
+    return to_csv([g, *line] for g, line in zip(["group", *_groups(block)], lines, strict=True))
 
 
 def wide_rows(table: Table, *, titled: bool = False) -> Iterator[Line]:
@@ -62,7 +56,7 @@ def wide_rows(table: Table, *, titled: bool = False) -> Iterator[Line]:
 
     The header has the keys of the columns or, `titled`, their titles.
     """
-    rows = [[_cell(as_cell(value)) for value in row] for row in table.rows]
+    rows = [list(map(_cell, row)) for row in table.cells()]
     widths = [
         3 if any(row[i][1:] != [None, None] for row in rows) else 1
         for i in range(len(table.columns))
@@ -74,15 +68,13 @@ def wide_rows(table: Table, *, titled: bool = False) -> Iterator[Line]:
         yield [v for cell, width in zip(cells, widths, strict=True) for v in cell[:width]]
 
 
-def _long(section: Section, block: Table | Plot | Heatmap) -> Iterator[Line]:
+def _long(section: str, block: Table | Plot | Heatmap) -> Iterator[Line]:
     """A line a value: where it stands, the value and its interval."""
-    where = [section.id, block.id]
     table = block if isinstance(block, Table) else block.table
-    for number, (group, row) in enumerate(zip(_groups(table), table.rows, strict=True), 1):
-        cells = [_cell(as_cell(value)) for value in row]
-        head = cells[table.row_header][0] if 0 <= table.row_header < len(cells) else ""
-        for cell, column in zip(cells, table.columns, strict=True):
-            yield [*where, group, number, head, column.key, *cell]
+    for number, (group, row) in enumerate(zip(_groups(table), table.cells(), strict=True), 1):
+        head = defined(row[table.row_header].value) if 0 <= table.row_header < len(row) else ""
+        for cell, column in zip(row, table.columns, strict=True):
+            yield [section, block.id, group, number, head, column.key, *_cell(cell)]
 
 
 def _groups(table: Table) -> list[Value]:

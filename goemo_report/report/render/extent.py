@@ -1,4 +1,7 @@
-"""How much of a report a document holds: two pages, the usual, or all of it."""
+"""How much of a report a document holds: two pages, what a page can show, or all of it.
+
+JSON and CSV hold all of it; each table and figure that was cut says so.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,16 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from goemo_report.formats.wording import plural
-from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
-from goemo_report.report.render.page import page_sized
+from goemo_report.report.document import (
+    PAGE_ROWS,
+    Block,
+    Callout,
+    Heatmap,
+    Plot,
+    Report,
+    Section,
+    Table,
+)
 
 Extent = Literal["short", "usual", "full"]
 _CHAPTERS: Final = 2  # the answer, and where the runs differ
@@ -22,6 +33,52 @@ _LINE: Final = 20
 _LETTERS: Final = 70  # of a line
 
 
+# --- What a page can show: with hundreds of runs, not everything of every run ----------
+
+
+def page_sized(report: Report) -> Report:
+    """The same report with columns of the featured runs alone, and shorter tables."""
+
+    def fit(block: Block) -> Block:
+        if isinstance(block, Plot | Heatmap):
+            return replace(block, table=_page_table(report.featured, block.table))
+        return _page_table(report.featured, block) if isinstance(block, Table) else block
+
+    sections = (
+        replace(section, blocks=tuple(map(fit, section.blocks))) for section in report.sections
+    )
+    return replace(report, sections=tuple(sections))
+
+
+def _page_table(featured: frozenset[int], table: Table) -> Table:
+    said, cut = [table.caption], ""
+    kept = [
+        at
+        for at, column in enumerate(table.columns)
+        if column.run is None or not featured or column.run in featured
+    ]
+    if len(kept) < len(table.columns):
+        recipes = plural(len(featured), "recipe")
+        said.append(f"The best run of each of {recipes}; JSON and CSV have all.")
+        table = replace(
+            table,
+            columns=tuple(table.columns[at] for at in kept),
+            rows=tuple(tuple(row[at] for at in kept) for row in table.rows),
+        )
+    if len(table.rows) > PAGE_ROWS and (table.scripted or not table.browse):
+        cut = f"The first {PAGE_ROWS} of {len(table.rows):,} rows; JSON and CSV have all."
+        table = table.first(PAGE_ROWS)
+        if table.scripted:
+            table = replace(table, cut=cut)
+        else:
+            said.append(cut)
+            table = replace(table, collapsed=True)
+    return replace(table, caption=" ".join(filter(None, said)))
+
+
+# --- Two pages ------------------------------------------------------------------------
+
+
 def cut(report: Report) -> tuple[Report, str]:
     """The first two chapters, each cut to a page, and a sentence on what was left out.
 
@@ -29,23 +86,23 @@ def cut(report: Report) -> tuple[Report, str]:
     first rows, details of warnings to their sum.
     """
     report = page_sized(report)
-    names = list(dict.fromkeys(one.chapter or one.id for one in report.sections))[:_CHAPTERS]
+    by_chapter: dict[str, list[Section]] = {}
+    for section in report.sections:
+        by_chapter.setdefault(section.chapter or section.title, []).append(section)
     left: list[str] = []
-    sections = []
-    for number, name in enumerate(names):
-        room = _PAGE - (0 if number else sum(map(_height, report.brief)))
-        for section in report.sections:
-            if (section.chapter or section.id) == name:
-                fitting, room = _fitting(section, room, left)
-                sections.append(fitting)
-        if sections and not number:
-            sections[-1] = replace(sections[-1], blocks=(*sections[-1].blocks, *report.brief))
-    kept = tuple(one for one in sections if one.blocks)
-    others = dict.fromkeys(one.chapter or one.title for one in report.sections)
-    chapters = [one for one in others if one not in {s.chapter or s.title for s in sections}]
-    said = [*left, *(f"chapter {one}" for one in chapters)]
+    kept: list[Section] = []
+    for number, chapter in enumerate(list(by_chapter.values())[:_CHAPTERS]):
+        brief = () if number else report.brief
+        room = _PAGE - sum(map(_height, brief))
+        for section in chapter:
+            fitting, room = _fitting(section, room, left)
+            kept.append(fitting)
+        kept[-1] = replace(kept[-1], blocks=(*kept[-1].blocks, *brief))
+    kept = [section for section in kept if section.blocks]
+    shown = {section.chapter or section.title for section in kept}
+    said = [*left, *(f"chapter {name}" for name in by_chapter if name not in shown)]
     sentence = f"Left out here, in the whole report: {'; '.join(said)}." if said else ""
-    return replace(report, sections=kept), sentence
+    return replace(report, sections=tuple(kept)), sentence
 
 
 def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int]:
@@ -84,17 +141,7 @@ def _first_rows(table: Table, most: int = _ROWS) -> Table:
     if len(table.rows) <= most:
         return table
     said = f"The first {most} of {plural(len(table.rows), 'row')}."
-    groups, left = [], most
-    for title, count in table.row_groups:
-        groups.append((title, min(count, left)))
-        left -= groups[-1][1]
-    return replace(
-        table,
-        rows=table.rows[:most],
-        nested=table.nested[:most],
-        row_groups=tuple(group for group in groups if group[1]),
-        caption=" ".join(filter(None, (table.caption, said))),
-    )
+    return replace(table.first(most), caption=" ".join(filter(None, (table.caption, said))))
 
 
 def _height(block: Block) -> int:

@@ -10,30 +10,21 @@ written directly; a test holds it against them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from goemo_report.report.document import Heatmap, Plot, Series, Value
-from goemo_report.report.render.axes import axis, diagonal, zero_line
+from goemo_report.report.document import Axis, Heatmap, Plot, Series, Value
 from goemo_report.report.render.text import plotly_text
 
-SYMBOLS: Final = (
-    "circle",
-    "square",
-    "diamond",
-    "triangle-up",
-    "cross",
-    "x",
-    "triangle-down",
-    "star",
-    "pentagon",
-    "hourglass",
+SYMBOLS: Final = tuple(
+    "circle square diamond triangle-up cross x triangle-down star pentagon hourglass".split()
 )
 PATTERNS: Final = ("", "/", "x", "-", "|", "+", ".", "\\")
 MARKED_POINTS: Final = 8
 """Most markers on one line: enough to tell lines apart without colour."""
+MAX_TICKS: Final = 12
 
 
 Trace = dict[str, Any]
@@ -56,33 +47,29 @@ def transposed(block: Heatmap) -> Heatmap:
     )
 
 
-def symbol(colour: int | None) -> str:
-    """Marker shape that belongs to a colour of the palette."""
-    return "circle-open" if colour is None else SYMBOLS[colour % len(SYMBOLS)]
+# --- Plots ----------------------------------------------------------------------------
 
 
 def _plot(plot: Plot) -> Figure:
-    bars = any(series.style == "bars" for series in plot.series)
     traces: list[Trace] = []
     for series in plot.series:
         if series.style == "band" or (series.style == "line" and series.low):
             traces.append(_band(series))
         if series.style != "band":
             traces.append(_trace(series, plot))
+    named = any(_places(series, plot) != (series.name,) for series in plot.series)
     layout: dict[str, Any] = {
         "height": _height(plot),
-        "xaxis": axis(plot.x, plot),
-        "yaxis": axis(plot.y, plot),
-        "showlegend": plot.legend and len(plot.series) > 1 and not _named_by_axis(plot),
+        "xaxis": _axis(plot.x, [value for series in plot.series for value in series.x]),
+        "yaxis": _axis(plot.y, [value for series in plot.series for value in series.y]),
+        "showlegend": plot.legend and len(plot.series) > 1 and named,  # the axis names them else
         "meta": {"shape": plot.shape},
     }
     if plot.horizontal:
         layout["yaxis"]["range"] = [len(plot.y.ticks or _categories(plot)) - 0.4, -0.6]
-    if bars:
+    if any(series.style == "bars" for series in plot.series):
         layout["barmode"] = "group"
-    shapes = [diagonal(plot)] if plot.diagonal else []
-    if plot.zero:
-        shapes.append(zero_line(plot))
+    shapes = [*([_diagonal(plot)] if plot.diagonal else []), *([_zero(plot)] if plot.zero else [])]
     if shapes:
         layout["shapes"] = shapes
     if plot.shape == "square":
@@ -96,11 +83,13 @@ def _trace(series: Series, plot: Plot) -> Trace:
         "type": "bar" if series.style == "bars" else "scatter",
         "name": plotly_text(series.name),
         "meta": {"colour": colour},
+        "x": _values(series.x),
+        "y": _values(series.y),
     }
-    trace["x"], trace["y"] = _values(series.x), _values(series.y)
     if series.style == "bars":
+        shown = PATTERNS[colour % len(PATTERNS)] if colour is not None else ""
         trace["orientation"] = "h" if plot.horizontal else "v"
-        trace["marker"] = {"pattern": {"shape": _pattern(colour, len(plot.series))}}
+        trace["marker"] = {"pattern": {"shape": shown if len(plot.series) > 1 else ""}}
     elif series.style in {"points", "ticks"}:
         trace["mode"] = "markers"
         trace["marker"] = {"symbol": _symbols(series), "size": 8}
@@ -109,9 +98,10 @@ def _trace(series: Series, plot: Plot) -> Trace:
         trace |= {"mode": "lines", "line": {"width": 1}, "opacity": 0.5, "showlegend": False}
         trace["meta"] = {"colour": colour, "thin": True}
     else:
+        looks = {"step": {"shape": "hv"}, "dashed": {"dash": "dash"}}
         trace["mode"] = "lines+markers" if colour is not None else "lines"
-        trace["line"] = {"width": 2, **_line(series)}
-        trace["marker"] = {"symbol": symbol(colour), "size": 6, "maxdisplayed": MARKED_POINTS}
+        trace["line"] = {"width": 2, **looks.get(series.style, {})}
+        trace["marker"] = {"symbol": _symbol(colour), "size": 6, "maxdisplayed": MARKED_POINTS}
     if series.low and series.style != "line":
         trace["error_x" if plot.horizontal else "error_y"] = _errors(series, plot)
     if series.notes:
@@ -121,45 +111,35 @@ def _trace(series: Series, plot: Plot) -> Trace:
     return trace
 
 
+def _symbol(colour: int | None) -> str:
+    """Marker shape that belongs to a colour of the palette."""
+    return "circle-open" if colour is None else SYMBOLS[colour % len(SYMBOLS)]
+
+
 def _symbols(series: Series) -> str | list[str]:
     """The shape of all points, or one shape a point where some are hollow."""
     if series.style == "ticks":
         return "line-ns-open"
-    filled = symbol(series.colour).removesuffix("-open")
+    filled = _symbol(series.colour).removesuffix("-open")
     if isinstance(series.hollow, tuple):
         return [f"{filled}-open" if hollow else filled for hollow in series.hollow]
-    return f"{filled}-open" if series.hollow else symbol(series.colour)
+    return f"{filled}-open" if series.hollow else _symbol(series.colour)
 
 
-def _line(series: Series) -> dict[str, str]:
-    if series.style == "step":
-        return {"shape": "hv"}
-    return {"dash": "dash"} if series.style == "dashed" else {}
-
-
-def _pattern(colour: int | None, series_count: int) -> str:
-    return PATTERNS[colour % len(PATTERNS)] if colour is not None and series_count > 1 else ""
-
-
-def _named_by_axis(plot: Plot) -> bool:
-    """Whether every series is one point at a category that has its name."""
-    return all(_along(series, plot) == (series.name,) for series in plot.series)
-
-
-def _along(series: Series, plot: Plot) -> tuple[Value, ...]:
+def _places(series: Series, plot: Plot) -> tuple[Value, ...]:
     """What the series stands at: its categories, or x."""
     return series.y if plot.horizontal else series.x
 
 
-def _measured(series: Series, plot: Plot) -> tuple[Value, ...]:
-    """The values that the intervals belong to."""
-    return series.x if plot.horizontal else series.y
+def _categories(plot: Plot) -> set[Value]:
+    return {value for series in plot.series for value in _places(series, plot)}
 
 
 def _errors(series: Series, plot: Plot) -> dict[str, Any]:
     above: list[float | None] = []
     below: list[float | None] = []
-    for value, low, high in zip(_measured(series, plot), series.low, series.high, strict=True):
+    measured = series.x if plot.horizontal else series.y
+    for value, low, high in zip(measured, series.low, series.high, strict=True):
         known = isinstance(value, (int, float)) and low is not None and high is not None
         above.append(_number(high - value) if known else None)  # type: ignore[operator] # known
         below.append(_number(value - low) if known else None)  # type: ignore[operator] # known
@@ -168,11 +148,8 @@ def _errors(series: Series, plot: Plot) -> dict[str, Any]:
 
 def _band(series: Series) -> Trace:
     """The interval of a line, or a band of its own, as one closed outline, filled."""
-    points = [
-        (x, low, high)
-        for x, low, high in zip(_values(series.x), series.low, series.high, strict=True)
-        if low is not None and high is not None
-    ]
+    bounds = zip(_values(series.x), series.low, series.high, strict=True)
+    points = [(x, low, high) for x, low, high in bounds if low is not None and high is not None]
     return {
         "type": "scatter",
         "mode": "lines",
@@ -188,10 +165,6 @@ def _band(series: Series) -> Trace:
     }
 
 
-def _categories(plot: Plot) -> set[Value]:
-    return {value for series in plot.series for value in _along(series, plot)}
-
-
 def _height(plot: Plot) -> int:
     """Pixels: a fixed height, or so much a category where they lie on their side."""
     if not plot.horizontal:
@@ -201,13 +174,86 @@ def _height(plot: Plot) -> int:
     return 10 + max(len(names), 2) * (plot.height or max(18, 9 * bars + 8))
 
 
+# --- Axes and lines across them -------------------------------------------------------
+
+
+def _axis(axis: Axis, values: Iterable[Value]) -> dict[str, Any]:
+    """Title, scale, bounds and ticks of one axis, and what stands on it."""
+    result: dict[str, Any] = {"title": {"text": plotly_text(axis.title, limit=80)}}
+    if axis.scale == "category":
+        result |= {"type": "category", "showgrid": False}
+        if axis.categories:
+            result |= {"categoryorder": "array", "categoryarray": _values(axis.categories)}
+    elif axis.ticks:
+        names = [plotly_text(name) for _, name in axis.ticks]
+        result |= {"tickvals": [at for at, _ in axis.ticks], "ticktext": names}
+    elif ticks := _integer_ticks(set(values)):
+        result["tickvals"] = ticks
+    else:
+        result["exponentformat"] = "e"
+    if axis.scale != "category" and (axis.low is not None or axis.high is not None):
+        result["range"] = [axis.low, axis.high]
+    if axis.percent:
+        result["tickformat"] = ".0%"
+    return result
+
+
+def _integer_ticks(values: set[Value]) -> list[int]:
+    """Ticks at the integers themselves where an axis has few, such as epochs."""
+    whole = sorted(v for v in values if isinstance(v, int) and not isinstance(v, bool))
+    if len(whole) != len(values) or not whole:
+        return []
+    step = -(-(whole[-1] - whole[0] + 1) // MAX_TICKS)
+    return whole if len(whole) <= MAX_TICKS else list(range(whole[0], whole[-1] + 1, step))
+
+
+def _diagonal(plot: Plot) -> dict[str, Any]:
+    """The line y = x over the axes' fixed bounds, 0 to 1 where none are given."""
+    low = max(0.0 if axis.low is None else axis.low for axis in (plot.x, plot.y))
+    high = min(1.0 if axis.high is None else axis.high for axis in (plot.x, plot.y))
+    ends = {"x0": low, "y0": low, "x1": high, "y1": high}
+    return {"type": "line", **ends, "layer": "below", "line": {"width": 1, "dash": "dot"}}
+
+
+def _zero(plot: Plot) -> dict[str, Any]:
+    """The line where the values of a plot are 0, from one end of the other axis to the other."""
+    along, across = ("x", "y") if plot.horizontal else ("y", "x")
+    ends = {f"{along}0": 0, f"{along}1": 0, f"{across}0": 0, f"{across}1": 1}
+    return {"type": "line", **ends, f"{across}ref": "paper", "layer": "below", "line": {"width": 1}}
+
+
+# --- Heat maps ------------------------------------------------------------------------
+
+
 def _heatmap(block: Heatmap) -> Figure:
-    values = [[_number(value) for value in row] for row in block.values]
-    finite = [abs(value) for row in values for value in row if value is not None]
+    rows, columns = _values(block.rows), _values(block.columns)
+    axis = {"type": "category", "showgrid": False, "title": {"text": ""}}
+    across = {**axis, "side": "top" if len(rows) > 20 else "bottom"}
+    down = {**axis, "autorange": "reversed"}
+    if block.dots:
+        trace = _dots(block, rows, columns)
+        across |= {"categoryorder": "array", "categoryarray": columns}
+        down |= {"categoryorder": "array", "categoryarray": rows}
+    else:
+        trace = _shades(block, rows, columns)
+    if len(columns) <= 10:
+        trace["texttemplate"] = f"%{{z:.{block.digits}f}}"
+    layout: dict[str, Any] = {
+        "height": 19 * max(len(rows), 2),
+        "xaxis": across,
+        "yaxis": down,
+        "showlegend": False,
+        "meta": {"shape": "wide"},
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def _shades(block: Heatmap, rows: list[Any], columns: list[Any]) -> Trace:
+    values = [_values(row) for row in block.values]
     trace: Trace = {
         "type": "heatmap",
-        "x": [plotly_text(name) for name in block.columns],
-        "y": [plotly_text(name) for name in block.rows],
+        "x": columns,
+        "y": rows,
         "z": values,
         "xgap": 1,
         "ygap": 1,
@@ -215,6 +261,7 @@ def _heatmap(block: Heatmap) -> Figure:
         "hovertemplate": f"%{{y}}<br>%{{x}}<br><b>%{{z:.{block.digits + 1}f}}</b><extra></extra>",
         "meta": {"scale": block.scale, "digits": block.digits, "ends": list(block.ends)},
     }
+    finite = (abs(value) for row in values for value in row if value is not None)
     bound = block.bound or max(finite, default=0.0) or 1.0
     if block.scale == "diverging":
         trace |= {"zmin": -bound, "zmax": bound}
@@ -222,40 +269,15 @@ def _heatmap(block: Heatmap) -> Figure:
         trace |= {"zmin": 0.0, "zmax": bound}
     if block.hatched:
         trace["meta"]["hatched"] = sorted(block.hatched)
-    if block.dots:
-        trace = _dots(block)
-    if len(block.columns) <= 10:
-        trace["texttemplate"] = f"%{{z:.{block.digits}f}}"
-    layout: dict[str, Any] = {
-        "height": 19 * max(len(block.rows), 2),
-        "xaxis": {
-            "type": "category",
-            "showgrid": False,
-            "title": {"text": ""},
-            "side": "top" if len(block.rows) > 20 else "bottom",
-        },
-        "yaxis": {
-            "type": "category",
-            "showgrid": False,
-            "title": {"text": ""},
-            "autorange": "reversed",
-        },
-        "showlegend": False,
-        "meta": {"shape": "wide"},
-    }
-    if block.dots:
-        layout["xaxis"] |= {"categoryorder": "array", "categoryarray": trace.pop("columns")}
-        layout["yaxis"] |= {"categoryorder": "array", "categoryarray": trace.pop("rows")}
-    return {"data": [trace], "layout": layout}
+    return trace
 
 
-def _dots(block: Heatmap) -> Trace:
+def _dots(block: Heatmap, rows: list[Any], columns: list[Any]) -> Trace:
     """A dot for each cell that has a value."""
-    rows, columns = ([plotly_text(name) for name in names] for names in (block.rows, block.columns))
     there = [
-        (columns[j], rows[i])
-        for i, values in enumerate(block.values)
-        for j, value in enumerate(values)
+        (column, row)
+        for row, values in zip(rows, block.values, strict=True)
+        for column, value in zip(columns, values, strict=True)
         if value is not None
     ]
     return {
@@ -266,12 +288,13 @@ def _dots(block: Heatmap) -> Trace:
         "y": [row for _, row in there],
         "marker": {"symbol": "circle", "size": 9},
         "meta": {"colour": None},
-        "rows": rows,
-        "columns": columns,
     }
 
 
-def _values(values: Sequence[Value]) -> list[Any]:
+# --- Values ---------------------------------------------------------------------------
+
+
+def _values(values: Iterable[Value]) -> list[Any]:
     return [_value(value) for value in values]
 
 
@@ -280,9 +303,7 @@ def _value(value: Value) -> Any:
         return plotly_text(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
-    if isinstance(value, bool) or value is None:
-        return value
-    return _number(value)
+    return value if isinstance(value, bool) else _number(value)
 
 
 def _number(value: float | None) -> float | int | None:

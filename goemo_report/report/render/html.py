@@ -16,15 +16,12 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from goemo_report.formats.json_text import to_json
-from goemo_report.formats.text import visible
 from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
 from goemo_report.report.render import assets
-from goemo_report.report.render.cells import TableView, table_view
-from goemo_report.report.render.extent import Extent, cut
+from goemo_report.report.render.cells import table_view
+from goemo_report.report.render.extent import Extent, cut, page_sized
 from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
 from goemo_report.report.render.figures import figure, transposed
-from goemo_report.report.render.numbers import show_date
-from goemo_report.report.render.page import page_sized
 from goemo_report.report.render.svg import SMALL, WIDE, svg
 from goemo_report.report.render.text import anchor
 
@@ -37,36 +34,25 @@ def render_html(report: Report, extent: Extent = "usual") -> str:
     """The report as a page; printed, a short one takes two sheets, a full one has the appendix."""
     page = _Page(is_short=extent == "short", is_full=extent == "full")
     report, left_out = cut(report) if page.is_short else (page_sized(report), "")
-    cover = {
-        "title": visible(report.title),
-        "subtitle": visible(report.subtitle),
-        "date": show_date(report.created_at),
-        "datetime": report.created_at.isoformat(),
-    }
+    by_chapter = groupby(report.sections, key=lambda section: section.chapter or f"#{section.id}")
     return page.render(
-        title=visible(report.title),
-        cover=cover,
-        chapters=[page.chapter(sections) for sections in chapters(report.sections)],
-        signature=visible(report.signature, lines=True),
-        command=visible(report.command, lines=True),
+        title=report.title,
+        cover=report,
+        chapters=[page.chapter(list(sections)) for _, sections in by_chapter],
+        signature=report.signature,
+        command=report.command,
         data="" if page.is_short else _data(report),
-        left_out=visible(left_out),
+        left_out=left_out,
     )
-
-
-def chapters(sections: Sequence[Section]) -> Iterator[tuple[Section, ...]]:
-    """Sections by chapter; one without a chapter is one by itself."""
-    for _, found in groupby(sections, key=lambda section: section.chapter or f"#{section.id}"):
-        yield tuple(found)
 
 
 def render_html_block(block: Block) -> str:
     """One block as a page of its own."""
     page = _Page()
-    title = visible(getattr(block, "title", "")) or "Report"
     section = {"id": "", "title": "", "lead": "", "method": "", "blocks": [page.block(block)]}
     alone = {"id": "", "number": 0, "title": "", "folded": False, "sections": [section]}
     empty = dict.fromkeys(("signature", "command", "data", "left_out"), "")
+    title = getattr(block, "title", "") or "Report"
     return page.render(title=title, cover=None, chapters=[alone], **empty)
 
 
@@ -84,9 +70,7 @@ class _Page:
     is_short: bool = False
     is_full: bool = False
     ids: Counter[str] = field(default_factory=Counter)
-    figures: int = 0
-    tables: int = 0
-    chapters: int = 0
+    numbers: Counter[str] = field(default_factory=Counter)
     columns: int = 1
 
     def render(self, **context: Any) -> str:
@@ -96,7 +80,8 @@ class _Page:
         template = assets.environment().get_template("report.html.j2")
         return template.render(
             **context,
-            policy=_policy([assets.source_hash(script.encode())]),
+            policy=f"default-src 'none'; script-src '{assets.source_hash(script.encode())}'; "
+            "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'",
             style=Markup(style),  # noqa: S704 # the project's own
             script=Markup(script),  # noqa: S704 # the project's own
             columns=self.columns,
@@ -106,94 +91,56 @@ class _Page:
 
     def chapter(self, sections: Sequence[Section]) -> View:
         """One chapter, numbered, with its sections; a section by itself gives it its name."""
-        self.chapters += 1
         first = sections[0]
         return {
             "id": self._id(f"chapter-{first.chapter}") if first.chapter else "",
-            "number": self.chapters,
-            "title": visible(first.chapter or first.title),
+            "number": self._number("chapter"),
+            "title": first.chapter or first.title,
             "folded": first.folded,
             "open": self.is_full,
-            "sections": [self.section(section) for section in sections],
+            "sections": [self._section(section) for section in sections],
         }
 
-    def section(self, section: Section) -> View:
+    def _section(self, section: Section) -> View:
         """One section; figures that are small stand in rows."""
         return {
             "id": self._id(section.id),
-            "title": visible(section.title) if section.chapter else "",
-            "lead": visible(section.lead),
-            "method": visible(section.method),
+            "title": section.title if section.chapter else "",
+            "lead": section.lead,
+            "method": section.method,
             "blocks": list(_rows([self.block(block) for block in section.blocks])),
         }
 
     def block(self, block: Block) -> View:
         """One block as its template wants it."""
         if isinstance(block, Table):
-            return self._table(block)
+            return {"kind": "table", "number": self._number("table"), **self._table(block)}
         if isinstance(block, (Plot, Heatmap)):
             return self._figure(block)
-        if isinstance(block, Callout):
-            return self.callout(block)
-        return {"kind": "code", "text": visible(block.text, lines=True)}
+        return {"kind": "callout" if isinstance(block, Callout) else "code", "of": block}
 
-    def callout(self, block: Callout) -> View:
-        """A callout with its items."""
-        items = [visible(item) for item in block.items]
-        return {
-            "kind": "callout",
-            "level": block.level,
-            "text": visible(block.text),
-            "items": items,
-        }
-
-    def _table(self, table: Table) -> View:
-        self.tables += 1
-        return {
-            "kind": "table",
-            "id": (table_id := self._id(table.id)),
-            "number": self.tables,
-            "title": visible(table.title),
-            "caption": visible(table.caption),
-            "collapsed": table.collapsed,
-            "browse": table.browse,
-            "page_size": table.page_size,
-            "scripted": table.scripted,
-            "cut": table.cut,
-            "rows": len(table.rows),
-            "view": self._table_view(table, table_id),
-        }
+    def _table(self, table: Table, name: str = "") -> View:
+        table_id = self._id(name or table.id)
+        self.columns = max(self.columns, len(table.columns))
+        return {"id": table_id, "of": table, "view": table_view(table, table_id)}
 
     def _figure(self, block: Plot | Heatmap) -> View:
-        self.figures += 1
-        table = block.table
-        table_id = self._id(table.id if table.id != block.id else f"{table.id}-table")
+        number, table = self._number("figure"), block.table
+        behind = self._table(table, table.id if table.id != block.id else f"{table.id}-table")
+        name = self._id(block.id)
         return {
             "kind": "figure",
-            "id": (name := self._id(block.id)),
-            "number": self.figures,
-            "title": visible(block.title),
-            "caption": visible(block.caption),
+            "id": name,
+            "number": number,
+            "of": block,
             "small": isinstance(block, Plot) and block.shape != "wide",
             "drawings": [Markup(text) for text in _drawings(block, name)],  # noqa: S704 # escaped
-            "table": None
-            if self.is_short
-            else {
-                "id": table_id,
-                "title": visible(table.title),
-                "caption": visible(table.caption),
-                "browse": table.browse,
-                "page_size": table.page_size,
-                "scripted": table.scripted,
-                "cut": table.cut,
-                "rows": len(table.rows),
-                "view": self._table_view(table, table_id),
-            },
+            "table": None if self.is_short else behind,
         }
 
-    def _table_view(self, table: Table, table_id: str) -> TableView:
-        self.columns = max(self.columns, len(table.columns))
-        return table_view(table, table_id)
+    def _number(self, kind: str) -> int:
+        self.numbers[kind] += 1
+        return self.numbers[kind]
 
     def _id(self, wanted: str) -> str:
         name = anchor(wanted)
@@ -224,12 +171,3 @@ def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
             drawing["data"][0].pop("texttemplate", None)
     if wide:
         yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
-
-
-def _policy(hashes: list[str]) -> str:
-    """Nothing from anywhere; scripts by hash; styles and drawn images of the page itself."""
-    scripts = " ".join(f"'{one}'" for one in hashes)
-    return (
-        f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )

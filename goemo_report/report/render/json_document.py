@@ -23,7 +23,7 @@ from goemo_report.report.document import (
     Series,
     Table,
 )
-from goemo_report.report.render.numbers import as_cell, defined
+from goemo_report.report.render.numbers import defined
 from goemo_report.report.render.text import safe_link
 
 Json = dict[str, Any]
@@ -77,7 +77,7 @@ def _plain(value: Any) -> Any:
 
 
 def _table(table: Table) -> Json:
-    rows = [[as_cell(value) for value in row] for row in table.rows]
+    rows = table.cells()
     detailed = [any(len(_cell(row[i])) > 1 for row in rows) for i in range(len(table.columns))]
     keys = [column.key for column in table.columns]
     return {

@@ -7,7 +7,7 @@ is overfull; a long table is cut into parts that each fit on a page. Figures are
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -20,22 +20,20 @@ from goemo_report.report.document import (
     Heatmap,
     Plot,
     Report,
-    Row,
     Section,
     Table,
+    Value,
 )
-from goemo_report.report.render.extent import Extent, cut
+from goemo_report.report.render.extent import Extent, cut, page_sized
 from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
     MARKS,
     NUMERIC_KINDS,
-    as_cell,
     show,
     show_date,
     show_interval,
 )
-from goemo_report.report.render.page import page_sized
-from goemo_report.report.render.svg import WIDE, svg
+from goemo_report.report.render.svg import svg
 from goemo_report.report.render.text import anchor, latex_text
 from goemo_report.report.render.tikz import tikz
 
@@ -113,7 +111,8 @@ def _section(section: Section, *, titled: bool, whole: bool) -> str:
 
 def _block(block: Block) -> str:
     if isinstance(block, (Plot, Heatmap)):
-        return _figure(block)
+        drawn = svg(figure(block), "figure", block.title, block.alt)
+        return _boxed("figure", _caption(block.title, block.caption), block.id, tikz(drawn))
     if isinstance(block, Table):
         return _table(block, block.title)
     if isinstance(block, Callout):
@@ -136,7 +135,8 @@ def _callout(block: Callout) -> str:
 
 
 def _boxed(kind: str, caption: str, name: str, inner: str, after: str = "") -> str:
-    label = f"\\label{{{kind[:3]}:{_label(name)}}}" if name else ""
+    plain = anchor(name).encode("ascii", "ignore").decode("ascii").replace("_", "-")
+    label = f"\\label{{{kind[:3]}:{plain}}}" if name else ""
     most = "[.55]" if kind == "figure" else ""  # of the height of a page
     return (
         f"\\par\\medskip\\noindent\\begin{{minipage}}{{\\linewidth}}\\goemotype{{{kind}}}\\centering"
@@ -145,26 +145,24 @@ def _boxed(kind: str, caption: str, name: str, inner: str, after: str = "") -> s
     )
 
 
-def _figure(block: Plot | Heatmap) -> str:
-    drawn = svg(figure(block), "figure", block.title, block.alt, width=WIDE)
-    return _boxed("figure", _caption(block.title, block.caption), block.id, tikz(drawn))
-
-
 def _caption(*texts: str) -> str:
     return _broken(". ".join(text.rstrip(".") for text in texts if text))
 
 
 def _table(table: Table, title: str) -> str:
     notes: dict[str, str] = {}
-    rows, said = table.rows, table.caption
+    rows, said = table.cells(), table.caption
     if table.browse and len(rows) > _BROWSED:
         rows = rows[:_BROWSED]
         said = f"{said} The first {_BROWSED} of {plural(len(table.rows), 'row')}.".strip()
     head = " & ".join(latex_text(column.title) for column in table.columns) + r" \\"
-    shape = "".join(_alignment(table, index) for index in range(len(table.columns)))
-    parts, heads = [], _group_heads(table)
-    for number, part in enumerate(_parts(rows, heads)):
-        body = "\n".join(line for at in part for line in _lines(table, at, heads, notes))
+    shape = "".join(
+        _alignment(column, (row[at].value for row in table.cells()))
+        for at, column in enumerate(table.columns)
+    )
+    parts = []
+    for number, part in enumerate(_parts(rows, table.heads)):
+        body = "\n".join(line for at in part for line in _lines(table, at, rows[at], notes))
         inner = (
             f"\\begin{{tabular}}{{{shape}}}\n\\toprule\n{head}\n\\midrule\n{body}\n\\bottomrule\n"
             "\\end{tabular}"
@@ -179,12 +177,12 @@ def _table(table: Table, title: str) -> str:
     )
 
 
-def _parts(rows: Sequence[Row], heads: Container[int]) -> Iterator[list[int]]:
+def _parts(rows: Sequence[Sequence[Cell]], heads: Container[int]) -> Iterator[list[int]]:
     """Indices of the rows of each part, as many as fit on a page."""
     part: list[int] = []
     used = 0
     for at, row in enumerate(rows):
-        longest = max((len(str(as_cell(value).value)) for value in row), default=1)
+        longest = max((len(str(cell.value)) for cell in row), default=1)
         lines = -(-longest // _LETTERS) if longest > _LONG_TEXT else 1
         lines += 2 if at in heads else 0
         if part and used + lines > _PAGE:
@@ -195,40 +193,19 @@ def _parts(rows: Sequence[Row], heads: Container[int]) -> Iterator[list[int]]:
     yield part
 
 
-def _label(name: str) -> str:
-    return anchor(name).encode("ascii", "ignore").decode("ascii").replace("_", "-")
-
-
-def _alignment(table: Table, index: int) -> str:
-    if table.columns[index].kind in NUMERIC_KINDS:
+def _alignment(column: Column, values: Iterable[Value]) -> str:
+    if column.kind in NUMERIC_KINDS:
         return "r"
-    return "p{7cm}" if _is_long(table, index) else "l"
+    is_long = any(isinstance(value, str) and len(value) > _LONG_TEXT for value in values)
+    return "p{7cm}" if is_long else "l"
 
 
-def _is_long(table: Table, index: int) -> bool:
-    values = (as_cell(row[index]).value for row in table.rows)
-    return any(isinstance(value, str) and len(value) > _LONG_TEXT for value in values)
-
-
-def _group_heads(table: Table) -> dict[int, str]:
-    heads: dict[int, str] = {}
-    start = 0
-    for title, count in table.row_groups:
-        heads[start] = title
-        start += count
-    return heads
-
-
-def _lines(table: Table, at: int, heads: dict[int, str], notes: dict[str, str]) -> Iterator[str]:
-    if at in heads:
-        span = f"\\multicolumn{{{len(table.columns)}}}{{l}}"
+def _lines(table: Table, at: int, row: Sequence[Cell], notes: dict[str, str]) -> Iterator[str]:
+    if (title := table.heads.get(at)) is not None:
         if at:
             yield r"\addlinespace"
-        yield f"{span}{{\\textit{{{latex_text(heads[at])}}}}} \\\\"
-    cells = (
-        _cell(as_cell(value), column, notes)
-        for value, column in zip(table.rows[at], table.columns, strict=True)
-    )
+        yield f"\\multicolumn{{{len(row)}}}{{l}}{{\\textit{{{latex_text(title)}}}}} \\\\"
+    cells = (_cell(cell, column, notes) for cell, column in zip(row, table.columns, strict=True))
     yield " & ".join(cells) + r" \\"
 
 

@@ -7,7 +7,7 @@ are SVG files beside it. The only HTML in it is a handful of fixed tags: data ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final
@@ -32,7 +32,6 @@ from goemo_report.report.render.figures import figure
 from goemo_report.report.render.numbers import (
     MARKS,
     NUMERIC_KINDS,
-    as_cell,
     show,
     show_date,
     show_interval,
@@ -60,7 +59,9 @@ def render_markdown(report: Report, extent: Extent = "usual", folder: str = "") 
 
     `folder` is where the figures lie that `drawings` makes; without it figures are their tables.
     """
-    writer = _Writer(_targets(report), folder, is_lean=extent != "full")
+    with_id = (block for block in report.blocks() if isinstance(block, Table | Plot | Heatmap))
+    targets = frozenset(anchor(one.id) for one in (*report.sections, *with_id))  # rows have none
+    writer = _Writer(targets, folder, is_lean=extent != "full")
     lean = report if extent == "short" else replace(report, brief=())
     opened, left_out = (report, "") if extent == "full" else cut(lean)
     parts = [f"# {markdown_text(report.title)}"]
@@ -72,9 +73,7 @@ def render_markdown(report: Report, extent: Extent = "usual", folder: str = "") 
             chapter = section.chapter
             parts.append(f"## {markdown_text(chapter)}")
         found = writer.section(section)
-        if section.folded:
-            found = [_fold(section.title, "\n\n".join(part for part in found if part))]
-        parts += found
+        parts += [_fold(section.title, _joined(found))] if section.folded else found
     if extent == "usual":
         parts += writer.rest(report, opened)
     elif left_out:
@@ -84,25 +83,22 @@ def render_markdown(report: Report, extent: Extent = "usual", folder: str = "") 
         parts += ["Made with", _code(Code(report.command))]
     if report.signature:
         parts.append(f"Signature: {markdown_code(report.signature, in_table=False)}")
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _joined(parts) + "\n"
 
 
 def drawings(report: Report) -> Iterator[tuple[str, str]]:
     """Name and text of the SVG file of each figure that the Markdown shows."""
-    for section in report.sections:
-        for block in section.blocks:
-            if isinstance(block, Plot | Heatmap):
-                name = anchor(block.id)
-                yield (
-                    f"{name}.svg",
-                    svg(figure(block), name, block.title, block.alt, standalone=True) + "\n",
-                )
+    for block in report.figures():
+        name = anchor(block.id)
+        yield (
+            f"{name}.svg",
+            svg(figure(block), name, block.title, block.alt, standalone=True) + "\n",
+        )
 
 
 def render_markdown_block(block: Block) -> str:
     """One block alone, never folded."""
-    parts = _Writer().block(block, fold=False)
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _joined(_Writer().block(block, fold=False)) + "\n"
 
 
 def render_summary(report: Report) -> str:
@@ -114,9 +110,13 @@ def render_summary(report: Report) -> str:
     parts = [f"## {markdown_text(report.title)}"]
     for block in report.sections[0].blocks if report.sections else ():
         if isinstance(block, Callout):
-            parts += _Writer().block(_shortened(block))
-    table = next((one for one in _tables(report) if not (one.browse or one.collapsed)), None)
-    if table is not None:
+            items = block.items
+            if len(items) > SUMMARY_ITEMS:
+                more = f"{len(items) - SUMMARY_ITEMS + 1} more"
+                items = (*items[: SUMMARY_ITEMS - 1], more)
+            parts += _Writer().block(replace(block, items=items))
+    tables = (block for block in report.blocks() if isinstance(block, Table))
+    if table := next((one for one in tables if not (one.browse or one.collapsed)), None):
         parts += [f"**{markdown_text(table.title)}**", *_rows(table, SUMMARY_ROWS)]
     warnings = [
         f"- **{markdown_text(section.title)}**: {markdown_text(block.text)}"
@@ -126,26 +126,11 @@ def render_summary(report: Report) -> str:
     ]
     parts += ["\n".join(warnings)]
     parts.append(f"<sub>{github_html(report.signature)}</sub>" if report.signature else "")
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return _joined(parts) + "\n"
 
 
-def _tables(report: Report) -> Iterator[Table]:
-    return (one for section in report.sections for one in section.blocks if isinstance(one, Table))
-
-
-def _shortened(block: Callout) -> Callout:
-    """A callout with its first items."""
-    if len(block.items) <= SUMMARY_ITEMS:
-        return block
-    more = f"{len(block.items) - SUMMARY_ITEMS + 1} more"
-    return replace(block, items=(*block.items[: SUMMARY_ITEMS - 1], more))
-
-
-def _targets(report: Report) -> frozenset[str]:
-    """Anchors that the Markdown has: sections, tables and figures, but no rows."""
-    blocks = (block for section in report.sections for block in section.blocks)
-    ids = {anchor(block.id) for block in blocks if isinstance(block, (Table, Plot, Heatmap))}
-    return frozenset(ids | {anchor(section.id) for section in report.sections})
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(filter(None, parts))
 
 
 @dataclass(slots=True)
@@ -180,18 +165,18 @@ class _Writer:
                 parts += self._left(section, there)
             if parts:
                 more = ": the rest" if name in begun else ""
-                yield _fold(f"{name}{more}", "\n\n".join(part for part in parts if part))
+                yield _fold(f"{name}{more}", _joined(parts))
 
     def _left(self, section: Section, there: Sequence[Block]) -> list[str]:
-        blocks = [block for block in section.blocks if block not in there]
         if anchor(section.id) not in self.shown:
             return self.section(section)
         parts = []
-        for block in blocks:  # a statement stands there already, without its details
-            own = isinstance(block, Callout)
-            parts += [_items(block)] if own else self.block(block)  # type: ignore[arg-type] # own
+        for block in section.blocks:
+            if block not in there:  # a statement stands there already, without its details
+                parts += [_items(block)] if isinstance(block, Callout) else self.block(block)
         if self.folder:
-            parts += [self._behind(b) for b in section.blocks if b in there and _is_figure(b)]
+            drawn = (one for one in section.blocks if one in there)
+            parts += [self._behind(one) for one in drawn if isinstance(one, Plot | Heatmap)]
         if section.method:
             parts.append(_fold("How these numbers were made", markdown_text(section.method)))
         titled = parts and section.title != (section.chapter or section.title)
@@ -219,9 +204,8 @@ class _Writer:
             parts.append(f"![{title}]({place})")
         return parts if self.folder and self.is_lean else [*parts, self._behind(block)]
 
-    def _behind(self, block: Block) -> str:
-        assert isinstance(block, Plot | Heatmap)  # noqa: S101 # asked before
-        rows = "\n\n".join(_rows(block.table, None, self.targets))
+    def _behind(self, block: Plot | Heatmap) -> str:
+        rows = _joined(_rows(block.table, None, self.targets))
         return _fold(f"Table behind: {block.title}", rows)
 
     def _table(self, table: Table, *, fold: bool) -> list[str]:
@@ -229,7 +213,7 @@ class _Writer:
         limit = table.page_size if table.browse and fold else None
         rows = _rows(table, limit, self.targets)
         if fold and (table.collapsed or table.browse or len(table.rows) > FOLD_FROM):
-            rows = [_fold(f"{table.title}: {plural(len(table.rows), 'row')}", "\n\n".join(rows))]
+            rows = [_fold(f"{table.title}: {plural(len(table.rows), 'row')}", _joined(rows))]
         return [*head, markdown_text(table.caption), *rows]
 
     def _anchor(self, identifier: str) -> str:
@@ -240,17 +224,12 @@ class _Writer:
         return f'<a id="{name}"></a>'
 
 
-def _is_figure(block: Block) -> bool:
-    return isinstance(block, Plot | Heatmap)
-
-
 def _items(block: Callout) -> str:
     return "\n".join(f"- {markdown_text(item)}" for item in block.items)
 
 
 def _code(block: Code) -> str:
-    text = visible(block.text, lines=True)
-    fence = "```"
+    text, fence = visible(block.text, lines=True), "```"
     while fence in text:
         fence += "`"
     return f"{fence}{block.language if block.language.isalnum() else ''}\n{text}\n{fence}"
@@ -262,18 +241,18 @@ def _fold(title: str, text: str) -> str:
 
 def _rows(table: Table, limit: int | None, targets: frozenset[str] = frozenset()) -> list[str]:
     """The table itself, then its notes and what its columns are."""
-    notes = _notes(table, limit)
+    rows, columns = table.cells()[:limit], table.columns
+    told = dict.fromkeys(cell.note for row in rows for cell in row if cell.note)
+    notes = {note: str(number) for number, note in enumerate(told, start=1)}
     lines = [
-        "| " + " | ".join(markdown_text(column.title) or " " for column in table.columns) + " |",
-        "| " + " | ".join(_rule(column) for column in table.columns) + " |",
+        "| " + " | ".join(markdown_text(column.title) or " " for column in columns) + " |",
+        "| " + " | ".join("---:" if c.kind in NUMERIC_KINDS else "---" for c in columns) + " |",
     ]
-    heads = dict(_group_heads(table))
-    for index, row in enumerate(table.rows[:limit]):
-        if index in heads:
-            lines.append(f"| **{heads[index]}** |" + " |" * (len(table.columns) - 1))
+    for index, row in enumerate(rows):
+        if index in table.heads:
+            lines.append(f"| **{markdown_text(table.heads[index])}** |" + " |" * (len(columns) - 1))
         cells = (
-            _cell(as_cell(value), column, notes, targets)
-            for value, column in zip(row, table.columns, strict=True)
+            _cell(cell, column, notes, targets) for cell, column in zip(row, columns, strict=True)
         )
         lines.append("| " + " | ".join(cells) + " |")
     parts = ["\n".join(lines)]
@@ -282,30 +261,13 @@ def _rows(table: Table, limit: int | None, targets: frozenset[str] = frozenset()
             f"{plural(len(table.rows) - limit, 'more row')} in the JSON and the HTML report."
         )
     if notes:
-        told = [f"<sup>{letter}</sup> {markdown_text(note)}" for note, letter in notes.items()]
-        parts.append("  \n".join(told))
-    if helped := [column for column in table.columns if column.help]:
+        parts.append(
+            "  \n".join(f"<sup>{n}</sup> {markdown_text(note)}" for note, n in notes.items())
+        )
+    if helped := [column for column in columns if column.help]:
         about = [f"- **{markdown_text(one.title)}**: {markdown_text(one.help)}" for one in helped]
         parts.append(_fold("About the columns", "\n".join(about)))
     return parts
-
-
-def _group_heads(table: Table) -> Iterator[tuple[int, str]]:
-    start = 0
-    for title, count in table.row_groups:
-        yield start, markdown_text(title)
-        start += count
-
-
-def _rule(column: Column) -> str:
-    return "---:" if column.kind in NUMERIC_KINDS else "---"
-
-
-def _notes(table: Table, limit: int | None) -> dict[str, str]:
-    """A number for every different note of a cell."""
-    cells: Sequence[Cell] = [as_cell(value) for row in table.rows[:limit] for value in row]
-    notes = dict.fromkeys(cell.note for cell in cells if cell.note)
-    return {note: str(index) for index, note in enumerate(notes, start=1)}
 
 
 def _cell(cell: Cell, column: Column, notes: dict[str, str], targets: frozenset[str]) -> str:
@@ -317,16 +279,11 @@ def _cell(cell: Cell, column: Column, notes: dict[str, str], targets: frozenset[
         text = f"**{text}**"
     if interval := show_interval(cell, column):
         text += f" <sub>{interval}</sub>"
-    if cell.mark is not None and MARKS[cell.mark][0]:
-        text += f" {_sign(cell)}"
+    if cell.mark is not None and (sign := MARKS[cell.mark][0]):
+        text += " **warning**" if cell.mark == "warning" else f" {sign}"
     if number := notes.get(cell.note):
         text += f"<sup>{number}</sup>"
     return text
-
-
-def _sign(cell: Cell) -> str:
-    sign, word = MARKS[cell.mark] if cell.mark else ("", "")
-    return "**warning**" if cell.mark == "warning" else sign or word
 
 
 def _link(link: str | None, targets: frozenset[str]) -> str | None:

@@ -42,9 +42,8 @@ def run_cell(run: ComparedRun) -> Cell:
 
 def with_interval(value: float | None, interval: Interval | None, mark: Mark | None = None) -> Cell:
     """A metric with its 95% interval; without it where there is none."""
-    if value is None or interval is None:
-        return Cell(number(value), mark=mark)
-    return Cell(number(value), low=interval.low, high=interval.high, mark=mark)
+    low, high = (None, None) if value is None or interval is None else interval
+    return Cell(number(value), low, high, mark=mark)
 
 
 def metric_cell(run: ComparedRun, key: str, mark: Mark | None = None) -> Cell:
@@ -68,8 +67,9 @@ def no_interval(key: str, *runs: ComparedRun) -> str:
 def class_cell(run: ComparedRun, metric: str, label: str, mark: Mark | None = None) -> Cell:
     """A per-class metric with its interval; empty where the run does not have the label."""
     value = run.of_class(metric, label)
-    interval = None if value is None else run.intervals[f"{metric}_{label}"]
-    return Cell(None) if value is None else with_interval(value, interval, mark)
+    if value is None:
+        return Cell(None)
+    return with_interval(value, run.intervals[f"{metric}_{label}"], mark)
 
 
 def difference_cell(difference: Difference | None, chance: str = "") -> Cell:
