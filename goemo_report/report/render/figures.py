@@ -18,9 +18,10 @@ from typing import Any, Final
 from goemo_report.report.document import Axis, Heatmap, Plot, Series, Value
 from goemo_report.report.render.text import plotly_text
 
-SYMBOLS: Final = tuple(
-    "circle square diamond triangle-up cross x triangle-down star pentagon hourglass".split()
-)
+SYMBOLS: Final = (
+    "circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "star", "pentagon",
+    "hourglass",
+)  # fmt: skip
 PATTERNS: Final = ("", "/", "x", "-", "|", "+", ".", "\\")
 MARKED_POINTS: Final = 8
 """Most markers on one line: enough to tell lines apart without colour."""

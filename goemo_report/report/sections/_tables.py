@@ -104,6 +104,11 @@ def callout(level: Level, text: str, items: Iterable[str]) -> Callout | None:
     return Callout(level, text, found) if found else None
 
 
+def columns(*texts: str, **kinds: ColumnKind) -> tuple[Column, ...]:
+    """Columns whose key is their title: of text, then of other kinds."""
+    return (*map(Column, texts, texts), *(Column(key, key, kind) for key, kind in kinds.items()))
+
+
 def label_column(judged: Comparison | ComparedRun) -> Column:
     """The column that names labels; its key is the guide's for every label set."""
     return Column("emotion", judged.label_set.noun)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from goemo_report.analysis.alignment import Alignment
 from goemo_report.analysis.configs import recipe, without_secrets
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.report.document import Column, Row, Section, Table
-from goemo_report.report.sections._tables import callout, difference_cell, run_cell
+from goemo_report.report.sections._tables import callout, columns, difference_cell, run_cell
 from goemo_report.report.sections._words import METRIC_TITLES, measured
 from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
 
@@ -24,35 +24,31 @@ _FOLLOWS: Final = frozenset(
 
 def build(comparison: Comparison) -> Section | None:
     """Each run tagged `ablation` against the run whose config is nearest; None without any."""
-    rows: list[Row] = []
-    notes: list[str] = []
-    moved: list[str] = []
-    for run in comparison.runs:
-        reference = _reference(comparison, run) if "ablation" in run.record.tags else None
-        if reference is None:
-            continue
-        changes, alignment, found = _changes(reference, run), run.aligned(reference), None
-        if alignment.paired:
-            found = run.minus(reference)
-        rows.append(_row(run, reference, changes, alignment, found))
-        if not alignment.same_labels or not alignment.complete:
-            notes.append(
-                f"{run.name} and {reference.name}: {alignment.note}. Both "
-                "were scored again on these alone."
-            )
-        if len(changes) > 1:
-            notes.append(
-                f"{run.name} changes {len(changes)} keys at once: the difference is "
-                "theirs together."
-            )
-        if found is not None:
-            moved += _moved(run, found)
-    if not rows:
+    pairs = [
+        (run, reference)
+        for run in comparison.runs
+        if "ablation" in run.record.tags and (reference := _reference(comparison, run))
+    ]
+    if not pairs:
         return None
+    moved = (line for pair in pairs for line in _moved(*pair))
+    notes = (line for pair in pairs for line in _notes(*pair))
     return Section.of(
         "ablation",
         "Ablation",
-        _table(rows),
+        Table(
+            id="ablation-changes",
+            title="One change each",
+            columns=(
+                *columns("run"),
+                Column("reference", "against"),
+                *columns("change"),
+                Column("verdict", "verdict on macro F1"),
+                *(Column(key, METRIC_TITLES[key], "delta") for key in _KEYS),
+                Column("rows", "texts and labels"),
+            ),
+            rows=tuple(_row(*pair) for pair in pairs),
+        ),
         callout("note", f"{comparison.nouns.capitalize()} that changed by more than noise:", moved),
         callout("note", "How to read them:", notes),
         lead="Runs tagged ablation, each against the run whose config is nearest, with the change "
@@ -90,25 +86,24 @@ def _reference(comparison: Comparison, run: ComparedRun) -> ComparedRun | None:
     return min(others, key=distance) if others else None
 
 
-def _row(
-    run: ComparedRun,
-    reference: ComparedRun,
-    changes: dict[str, tuple[Any, Any]],
-    alignment: Alignment,
-    found: PairedDifferences | None,
-) -> Row:
-    words = "; ".join(
-        f"{key}: {_shown(key, old)} \u2192 {_shown(key, new)}"
-        for key, (old, new) in changes.items()
-    )
+def _differences(run: ComparedRun, reference: ComparedRun) -> PairedDifferences | None:
+    return run.minus(reference) if run.aligned(reference).paired else None
+
+
+def _row(run: ComparedRun, reference: ComparedRun) -> Row:
+    found = _differences(run, reference)
     macro = found["macro_f1"] if found else None
+    words = (
+        f"{key}: {_shown(key, old)} \u2192 {_shown(key, new)}"
+        for key, (old, new) in _changes(reference, run).items()
+    )
     return (
         run_cell(run),
         reference.short,
-        words,
+        "; ".join(words),
         macro.verdict if macro else "not paired",
         *(difference_cell(found[key] if found else None) for key in _KEYS),
-        alignment.note,
+        run.aligned(reference).note,
     )
 
 
@@ -116,26 +111,20 @@ def _shown(key: str, value: Any) -> str:
     return "not set" if value is None else str(without_secrets(key, value))
 
 
-def _moved(run: ComparedRun, found: PairedDifferences) -> list[str]:
-    parts = []
+def _notes(run: ComparedRun, reference: ComparedRun) -> Iterator[str]:
+    alignment, changes = run.aligned(reference), len(_changes(reference, run))
+    if not alignment.same_labels or not alignment.complete:
+        both = f"{run.name} and {reference.name}"
+        yield f"{both}: {alignment.note}. Both were scored again on these alone."
+    if changes > 1:
+        yield f"{run.name} changes {changes} keys at once: the difference is theirs together."
+
+
+def _moved(run: ComparedRun, reference: ComparedRun) -> Iterator[str]:
+    found, parts = _differences(run, reference) or {}, []
     for word, verdict in (("better", "win"), ("worse", "loss")):
         of_class = ((label, found.get(f"f1_{label}")) for label in run.labels)
         labels = [label for label, one in of_class if one and one.verdict == verdict]
         parts += [f"{word}: {listed(labels)}"] if labels else []
-    return [f"{run.name}: {'; '.join(parts)}."] if parts else []
-
-
-def _table(rows: list[Row]) -> Table:
-    return Table(
-        id="ablation-changes",
-        title="One change each",
-        columns=(
-            Column("run", "run"),
-            Column("reference", "against"),
-            Column("change", "change"),
-            Column("verdict", "verdict on macro F1"),
-            *(Column(key, METRIC_TITLES[key], "delta") for key in _KEYS),
-            Column("rows", "texts and labels"),
-        ),
-        rows=tuple(rows),
-    )
+    if parts:
+        yield f"{run.name}: {'; '.join(parts)}."

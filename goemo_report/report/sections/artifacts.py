@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from goemo_report.comparison import Comparison
-from goemo_report.report.document import Column, Section, Table
-from goemo_report.report.sections._tables import callout, run_cell
+from goemo_report.report.document import Section, Table
+from goemo_report.report.sections._tables import callout, columns, run_cell
 
 ORDER = 165
 CHAPTER = "Appendix"
@@ -30,29 +30,17 @@ def build(comparison: Comparison) -> Section:
 
 
 def _read(comparison: Comparison) -> Table:
+    read = [(run, *one) for run in comparison.runs for one in run.result.splits.items()]
+    files = (f"{one.artifact.qualified_name}/{one.file.path}" for _, _, one in read)
+    rows = (
+        (run.short, split, file, one.rows, one.file.size, one.file.digest)
+        for (run, split, one), file in zip(read, files, strict=True)
+    )
     return Table(
         id="files-read",
         title="Prediction files that were read",
-        columns=(
-            Column("run", "run"),
-            Column("split", "split"),
-            Column("file", "file", "code"),
-            Column("rows", "rows", "integer"),
-            Column("size", "size", "bytes"),
-            Column("digest", "digest", "code"),
-        ),
-        rows=tuple(
-            (
-                run.short,
-                split,
-                f"{found.artifact.qualified_name}/{found.file.path}",
-                found.rows,
-                found.file.size,
-                found.file.digest,
-            )
-            for run in comparison.runs
-            for split, found in run.result.splits.items()
-        ),
+        columns=columns("run", "split", file="code", rows="integer", size="bytes", digest="code"),
+        rows=tuple(rows),
     )
 
 
@@ -66,13 +54,8 @@ def _logged(comparison: Comparison) -> Table:
         id="artifacts-logged",
         title="Artifacts that the runs logged",
         columns=(
-            Column("run", "run"),
-            Column("artifact", "artifact", "code"),
-            Column("version", "version"),
-            Column("type", "type"),
-            Column("role", "role"),
-            Column("size", "size", "bytes"),
-            Column("digest", "digest", "code"),
+            *columns("run", artifact="code", version="text", type="text", role="text"),
+            *columns(size="bytes", digest="code"),
         ),
         rows=rows,
         row_groups=tuple(

@@ -10,8 +10,8 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.raters import RunBesideRaters
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.labels import SAMPLING_ERROR, PublishedResult
-from goemo_report.report.document import Block, Callout, Cell, Column, Row, Section, Table
-from goemo_report.report.sections._tables import metric_cell, metric_column
+from goemo_report.report.document import Block, Callout, Cell, Mark, Row, Section, Table
+from goemo_report.report.sections._tables import columns, metric_cell, metric_column
 from goemo_report.report.sections._words import HELD_OUT
 
 ORDER = 115
@@ -51,9 +51,7 @@ def _published(comparison: Comparison) -> Iterator[Block]:
         id="reference-board",
         title="Reported results of others",
         columns=(
-            Column("model", "model"),
-            Column("source", "source"),
-            Column("threshold", "threshold"),
+            *columns("model", "source", "threshold"),
             *map(metric_column, ("macro_f1", "micro_f1", "micro_auc", "macro_auc")),
         ),
         rows=tuple(rows),
@@ -118,15 +116,9 @@ def _published_row(item: PublishedResult) -> Row:
     threshold = Cell(item.threshold)
     if item.bound:
         threshold = Cell(f"{item.threshold}: a bound, not a result", mark="warning")
-    return (
-        item.model,
-        Cell(item.source, link=item.link),
-        threshold,
-        Cell(item.macro_f1, mark="muted" if item.bound else None),
-        Cell(item.micro_f1, mark="muted" if item.bound else None),
-        None,
-        None,
-    )
+    mark: Mark | None = "muted" if item.bound else None
+    scores = Cell(item.macro_f1, mark=mark), Cell(item.micro_f1, mark=mark)
+    return (item.model, Cell(item.source, link=item.link), threshold, *scores, None, None)
 
 
 def _held_out_row(found: RunBesideRaters | None) -> Iterator[Row]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.report.document import PAGE_ROWS, Cell, Column, Section, Table
+from goemo_report.report.document import PAGE_ROWS, Cell, Column, Section, Table, Value
 from goemo_report.report.sections._tables import (
-    Cells,
     difference_cell,
     metric_cell,
     metric_column,
@@ -40,36 +41,39 @@ def build(comparison: Comparison) -> Section:
 
 
 def _leaderboard(comparison: Comparison) -> Table:
-    sizes = {run.found.rows for run in comparison.runs}
-    differ = len(sizes) > 1 or not comparison.same_texts
-    chosen = comparison.baseline_is_chosen
-
+    differ = len({run.found.rows for run in comparison.runs}) > 1 or not comparison.same_texts
     some = bool(comparison.with_probabilities)
-    tuned = any(run.tuned for run in comparison.runs)
 
-    def at_half(run: ComparedRun, key: str) -> Cell:
-        cell = metric_cell(run, key)
-        as_given = some and not run.predictions.has_probabilities
-        return replace(cell, note="labels as predicted") if as_given else cell
+    def at_half(key: str) -> Callable[[ComparedRun], Cell]:
+        def cell(run: ComparedRun) -> Cell:
+            as_given = some and not run.predictions.has_probabilities
+            found = metric_cell(run, key)
+            return replace(found, note="labels as predicted") if as_given else found
 
-    def cells(run: ComparedRun) -> Cells:
-        yield from (run.found.rows,) if differ else ()
-        why = "no validation predictions"
-        if not run.predictions.has_probabilities:
-            why = "labels without probabilities"
-        if tuned:
-            yield metric_cell(run, TUNED_F1) if run.tuned else Cell(None, note=why)
-        yield at_half(run, "macro_f1")
-        if chosen:
-            yield difference_cell(run.difference("macro_f1"), chance(comparison, run))
-            yield verdict_word(comparison, run)
-        yield at_half(run, "micro_f1")
-        yield from (metric_cell(run, key) for key in _AUC if some)
+        return cell
 
-    against = (
-        Column("difference", f"to the baseline, {comparison.at}", "delta"),
-        Column("verdict", "verdict"),
-    )
+    def tuned(run: ComparedRun) -> Cell:
+        if run.tuned:
+            return metric_cell(run, TUNED_F1)
+        bare = not run.predictions.has_probabilities
+        why = "labels without probabilities" if bare else "no validation predictions"
+        return Cell(None, note=why)
+
+    def difference(run: ComparedRun) -> Cell:
+        return difference_cell(run.difference("macro_f1"), chance(comparison, run))
+
+    shown: dict[Column, Callable[[ComparedRun], Value | Cell]] = {}
+    if differ:
+        shown[Column("texts", "texts", "integer")] = lambda run: run.found.rows
+    if any(run.tuned for run in comparison.runs):
+        shown[Column("tuned", "macro F1, tuned on validation", "number")] = tuned
+    shown[Column("macro_f1", f"macro F1 {comparison.at}", "number")] = at_half("macro_f1")
+    if comparison.baseline_is_chosen:
+        shown[Column("difference", f"to the baseline, {comparison.at}", "delta")] = difference
+        shown[Column("verdict", "verdict")] = partial(verdict_word, comparison)
+    shown[Column("micro_f1", f"micro F1 {comparison.at}", "number")] = at_half("micro_f1")
+    if some:
+        shown |= {metric_column(key): partial(metric_cell, key=key) for key in _AUC}
     return run_table(
         "leaderboard-runs",
         f"Runs by {comparison.criterion.title}",
@@ -79,15 +83,8 @@ def _leaderboard(comparison: Comparison) -> Table:
             for run in comparison.ranked
             if run.recipe is recipe
         ],
-        (
-            *((Column("texts", "texts", "integer"),) if differ else ()),
-            *((Column("tuned", "macro F1, tuned on validation", "number"),) if tuned else ()),
-            Column("macro_f1", f"macro F1 {comparison.at}", "number"),
-            *(against if chosen else ()),
-            Column("micro_f1", f"micro F1 {comparison.at}", "number"),
-            *(map(metric_column, _AUC) if some else ()),
-        ),
-        cells,
+        shown,
+        lambda run: (cell(run) for cell in shown.values()),
         {"tuned": TUNED_F1} | {key: key for key in ("macro_f1", "micro_f1", *_AUC)},
         browse=len(comparison.runs) > PAGE_ROWS,
         caption="The runs were not judged on the same texts: each value is about the run's own "

@@ -6,7 +6,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Cell, Column, Section, Table
-from goemo_report.report.sections._tables import Cells, callout, plain, run_table
+from goemo_report.report.sections._tables import Cells, callout, columns, plain, run_table
 
 ORDER = 130
 CHAPTER = "Appendix"
@@ -24,7 +24,7 @@ def build(comparison: Comparison) -> Section:
         skipped = Table(
             id="skipped-runs",
             title="Runs left out",
-            columns=(Column("run", "run"), Column("reason", "reason")),
+            columns=columns("run", "reason"),
             rows=tuple((item.name, item.reason) for item in comparison.skipped),
         )
     problems = (
@@ -55,20 +55,14 @@ def _table(comparison: Comparison) -> Table:
         "compared-runs",
         "Compared runs",
         comparison.runs,
-        (
-            Column("model", "model"),
-            Column("seed", "seed"),
-            Column("tags", "tags"),
-            Column("state", "state"),
-            Column("created", "created", "date"),
-        ),
+        columns("model", "seed", "tags", "state", created="date"),
         cells,
         caption=f"Source: {comparison.source}." if comparison.source else "",
     )
 
 
 def _read(comparison: Comparison) -> Table:
-    columns = (
+    shown = (
         Column("epochs", "best / last epoch", help="as logged"),
         Column("training_time", "training time", "duration", help="as logged"),
         *(Column(f"{split}_texts", f"{split} texts", "integer") for split in SPLITS),
@@ -76,22 +70,17 @@ def _read(comparison: Comparison) -> Table:
         Column("threshold", "threshold of pred_labels", help="inferred from the predictions"),
         Column("paired", "rows shared with the baseline"),
     )
-    return run_table("runs-read", "What was read of them", comparison.runs, columns, _cells)
+    return run_table("runs-read", "What was read of them", comparison.runs, shown, _cells)
 
 
 def _cells(run: ComparedRun) -> Cells:
     splits, threshold = run.result.splits, run.found.threshold
-    yield _epochs(run)
+    epochs = [run.result.logged.get(key) for key in ("best_epoch", "final_epoch")]
+    known = ("\u2013" if value is None else f"{value:g}" for value in epochs)
+    yield None if epochs == [None, None] else " / ".join(known)
     yield run.result.logged.get("total_training_time")
     yield from (splits[split].rows if split in splits else None for split in SPLITS)
     yield len(run.labels)
     yield Cell(threshold.description, mark="warning" if threshold.contradictions else None)
     note = run.alignment.note if run.alignment else "baseline"
     yield Cell(note, mark=None if run.is_baseline or run.is_paired else "warning")
-
-
-def _epochs(run: ComparedRun) -> str | None:
-    found = [run.result.logged.get(key) for key in ("best_epoch", "final_epoch")]
-    if found == [None, None]:
-        return None
-    return " / ".join("\u2013" if value is None else f"{value:g}" for value in found)

@@ -9,7 +9,7 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
-from goemo_report.report.sections._tables import callout
+from goemo_report.report.sections._tables import callout, columns
 from goemo_report.report.sections._words import METRIC_TITLES, measured, standard_error
 from goemo_report.statistics.seeds import SEED_METHOD, SeedDifference, summarise_seeds
 
@@ -94,7 +94,7 @@ def _groups(comparison: Comparison) -> Table:
         id="seeds-groups",
         title="Over seeds",
         columns=(
-            Column("metric", "metric"),
+            *columns("metric"),
             Column("n", "seeds", "integer"),
             Column("mean", "mean", "number", digits=4),
             Column("sd", "standard deviation", "number", digits=4),
@@ -132,11 +132,9 @@ def _differences(comparison: Comparison) -> Table | None:
         id="seeds-differences",
         title=f"Mean over seeds, minus {base.title}",
         columns=(
-            Column("group", "group"),
-            Column("metric", "metric"),
+            *columns("group", "metric"),
             Column("difference", "difference", "delta", digits=4),
-            Column("p", "p", "pvalue"),
-            Column("note", "note"),
+            *columns(p="pvalue", note="text"),
         ),
         rows=rows,
         collapsed=len(rows) > _OPEN,
