@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -43,11 +44,13 @@ def only_files() -> bool:
 
 def other_tracker() -> bool:
     """Whether the runs are of a tracker that the audit's guide is not about."""
-    given = [one.removeprefix("--source=") for one in option("source") + lines("GOEMO_OPTIONS")
-             if one.startswith("--source=")]  # fmt: skip
-    directory = "".join(lines("GOEMO_WANDB_DIR")) or None
+    words = [*option("source"), *option("wandb-dir"), *lines("GOEMO_OPTIONS"), ""]
+    given: dict[str, str] = {}
+    for word, following in pairwise(words):
+        name, equals, value = word.partition("=")
+        given[name] = value if equals else following
     try:
-        kind = settled(directory, None, None, source=given[-1] if given else None).kind
+        kind = settled(given.get("--wandb-dir"), None, None, source=given.get("--source")).kind
     except GoemoError:
         return False  # which the commands say
     return kind not in {"wandb", "offline"}

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from numbers import Integral, Real
 from pathlib import Path
 from statistics import fmean
 from typing import Final
@@ -32,6 +31,7 @@ from goemo_report.errors import ArgumentError, NotFoundError, RunError, Settings
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
 from goemo_report.results import LoadedRuns, RunResult, left_out
+from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
 from goemo_report.statistics.clusters import Clusters
@@ -67,14 +67,8 @@ class Options:
     """The column that says which texts belong together; empty: each stands for itself."""
 
     def __post_init__(self) -> None:
-        for name, least in (("max_errors", 0), ("resamples", 100), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                raise ArgumentError(
-                    f"{name} is {value!r}", f"Give a whole number of {least} or more"
-                )
-        if not isinstance(self.margin, Real) or not 0.0 < self.margin < 1.0:
-            raise ArgumentError(f"margin is {self.margin!r}", "Give a number between 0 and 1")
+        numbers = ("max_errors", "resamples", "seed", "margin")
+        check_numbers(**{name: getattr(self, name) for name in numbers})
         if self.rank_on not in (None, "test", "val"):
             raise ArgumentError(f"rank_on is {self.rank_on!r}", "Give test or val")
 
@@ -302,11 +296,6 @@ class Comparison:
         """Best run minus runner-up at 0.5; None where they are not paired or there is none."""
         return self.best_minus(self.runner_up) if self.runner_up else None
 
-    @cached_property
-    def best_vs_second(self) -> PairedDifferences | None:
-        """Best run minus the next best; None where they are not paired or there is only one."""
-        return self.best_minus(self.second) if self.others else None
-
     def best_minus(self, other: ComparedRun) -> PairedDifferences | None:
         """Best run minus another one.
 
@@ -445,15 +434,8 @@ class Comparison:
             found = replace(found, other=other.name, other_value=other.value(metric))
         if lead is None:
             return found
-        return replace(
-            found,
-            difference=lead.value,
-            low=lead.low,
-            high=lead.high,
-            p=lead.p_adjusted,
-            verdict=lead.verdict,
-            decision=self.decision,
-        )
+        paired = lead.value, lead.low, lead.high, lead.p_adjusted, lead.verdict, self.decision
+        return Standing(found.best, found.other, metric, found.value, found.other_value, *paired)
 
     def prepare(self) -> None:
         """Compute all statistics now, telling the progress."""
@@ -462,7 +444,7 @@ class Comparison:
         found = self.statistics
         _ = found.intervals, found.differences, found.protocols, found.tuned_intervals
         _ = found.calibrations
-        _ = self.best_vs_second, self.best_vs_runner_up, self.tuned_best_vs_runner_up
+        _ = self.best_vs_runner_up, self.tuned_best_vs_runner_up
 
     def without(self, fault: RunError) -> Comparison:
         """The same of the other runs. Raises SettingsError where the run is the baseline that was

@@ -100,7 +100,6 @@ class Predictions:
         return frame
 
     def __repr__(self) -> str:
-        """One line: where from, how many texts and labels."""
         grid = f"{len(self):,} texts x {len(self.labels)} labels"
         return f"<Predictions of {visible(self.source)}: {grid}>"
 
@@ -115,7 +114,6 @@ class Predictions:
         return notebook.page(repr(self), shown)
 
     def __len__(self) -> int:
-        """Number of texts."""
         return len(self.texts)
 
     def score_at(self, threshold: float | FloatArray = DEFAULT_THRESHOLD) -> Scores:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import inf
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from goemo_report.contract import SPLITS
 from goemo_report.errors import ArgumentError, SettingsError, argument
@@ -22,6 +24,49 @@ _ONLINE_MODES: Final = ("online", "shared", "run")
 _OF_WANDB: Final = ("wandb", "offline")
 
 
+class Bounds(NamedTuple):
+    """What a number may be: whole, if not `real`, and from `least` on, or `above` it."""
+
+    least: float
+    most: float = inf
+    real: bool = False
+    above: bool = False
+
+    def hold(self, value: Any) -> bool:
+        """Whether a value is such a number; nan is none."""
+        kind = type(value)
+        if kind is bool or not issubclass(kind, Real if self.real else Integral):
+            return False
+        return self.least <= value <= self.most and not (self.above and value == self.least)
+
+    def __str__(self) -> str:
+        kind = "number" if self.real else "whole number"
+        if self.most == inf:
+            return f"a {kind}, {self.least:g} or more"
+        start, end = ("above", "and at most") if self.above else ("from", "to")
+        return f"a {kind} {start} {self.least:g} {end} {self.most:g}"
+
+
+NUMBERS: Final[dict[str, Bounds]] = {
+    **dict.fromkeys(("limit", "top", "batch_size"), Bounds(1)),
+    **dict.fromkeys(("seed", "max_errors"), Bounds(0)),
+    "resamples": Bounds(100),
+    "max_seq_length": Bounds(3),  # two are special tokens
+    "timeout": Bounds(1, real=True),
+    **dict.fromkeys(("threshold", "tolerance"), Bounds(0, 1, real=True)),
+    "margin": Bounds(0, 1, real=True, above=True),
+    "confidence": Bounds(0.5, 0.999, real=True, above=True),
+}
+"""What numbers may be, by the name of the argument, the option or the key of `[tool.goemo]`."""
+
+
+def check_numbers(**given: object) -> None:
+    """Raise ArgumentError for a value that the argument of its name cannot have; None is unset."""
+    for name, value in given.items():
+        if value is not None and not NUMBERS[name].hold(value):
+            raise ArgumentError(f"{name} is {value!r}", f"Give {NUMBERS[name]}")
+
+
 @dataclass(frozen=True, slots=True)
 class FileKey:
     """One key that `[tool.goemo]` may hold: its type and, for some, the values allowed."""
@@ -29,7 +74,6 @@ class FileKey:
     kind: Literal["text", "texts", "integer", "boolean", "reasons", "groups", "columns"]
     meaning: str
     choices: tuple[str, ...] = ()
-    minimum: int = 0
 
 
 FILE_KEYS: Final[dict[str, FileKey]] = {
@@ -45,7 +89,7 @@ FILE_KEYS: Final[dict[str, FileKey]] = {
     ),
     "split": FileKey("text", "split that is reported", choices=tuple(SPLITS)),
     "baseline": FileKey("text", "run that others are compared with"),
-    "resamples": FileKey("integer", "bootstrap resamples", minimum=100),
+    "resamples": FileKey("integer", "bootstrap resamples"),
     "seed": FileKey("integer", "seed of the resampling"),
     "max-errors": FileKey("integer", "texts in the error browser, per label and run"),
     "no-text": FileKey("boolean", "leave all texts out of reports"),
@@ -223,7 +267,7 @@ def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         where = f"{path}: key {shortened(written, 60)} in [tool.goemo]"
         if key is None:
             raise SettingsError(f"{where} is unknown", f"Known keys: {', '.join(FILE_KEYS)}")
-        problem = _problem(key, value)
+        problem = _problem(name, value)
         if problem:
             what = f"{where} {problem}, not {shortened(repr(value), 60)}"
             raise SettingsError(what, f"It sets: {key.meaning}")
@@ -259,13 +303,14 @@ _KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
 }
 
 
-def _problem(key: FileKey, value: Any) -> str:
-    """What is wrong with a value, empty if nothing is."""
+def _problem(name: str, value: Any) -> str:
+    """What is wrong with the value of a key, empty if nothing is."""
+    key = FILE_KEYS[name]
     is_right, expected = _KINDS[key.kind]
     if not is_right(value):
         return expected
-    if isinstance(value, int) and value < key.minimum:
-        return f"must be at least {key.minimum}"
+    if key.kind == "integer" and not (bounds := NUMBERS[name.replace("-", "_")]).hold(value):
+        return f"must be at least {bounds.least}"
     chosen = value if isinstance(value, list) else [value]
     if key.choices and not set(chosen) <= set(key.choices):
         return f"must be of {', '.join(key.choices)}"

@@ -169,7 +169,8 @@ def judge() -> Any:
     ("inputs", "other"),
     [({}, False), ({"SOURCE": "mlflow:mlruns"}, True), ({"SOURCE": "offline:runs"}, False),
      ({"OPTIONS": "--top=3\n--source=trackio:t"}, True), ({"WANDB_DIR": "runs"}, False),
-     ({"SOURCE": "mlflow:x", "WANDB_DIR": "runs"}, False)],
+     ({"SOURCE": "mlflow:x", "WANDB_DIR": "runs"}, False), ({"OPTIONS": "--wandb-dir=runs"}, False),
+     ({"OPTIONS": "--wandb-dir\nruns"}, False), ({"OPTIONS": "--source\ntrackio:t"}, True)],
 )  # fmt: skip
 def test_runs_of_other_trackers_are_not_held_to_the_guide(
     judge: Any, inputs: dict[str, str], other: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -184,8 +184,9 @@ def test_progress_is_told_run_by_run() -> None:
 
 def test_the_best_run_is_set_against_the_next_one() -> None:
     comparison = compare(FOUR)
-    assert comparison.best_vs_second is not None
-    macro = comparison.best_vs_second["macro_f1"]
+    found = comparison.best_minus(comparison.second)
+    assert found is not None
+    macro = found["macro_f1"]
     assert macro is not None
     first, second = comparison.ranked[:2]
     gap = first.macro_f1 - second.macro_f1
@@ -210,7 +211,7 @@ def test_the_best_run_is_chosen_on_validation_and_judged_on_test() -> None:
     assert comparison.rank_on == "val"
     assert comparison.best.result is weak
     assert comparison.ranked[0].result is strong
-    found = comparison.best_vs_second
+    found = comparison.best_minus(comparison.second)
     assert found is not None
     assert found["macro_f1"] is not None
     assert found["macro_f1"].value < 0.0

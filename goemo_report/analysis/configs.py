@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from goemo_report.formats.wording import plural
@@ -85,6 +85,12 @@ def _flat(run: RunRecord) -> dict[str, Any]:
 
     add("", {key: value for key, value in run.config.items() if not key.startswith("_wandb")})
     return flat
+
+
+def hide_secrets(run: RunRecord) -> RunRecord:
+    """A run for readers: what looks like a password or a key of a service is hidden."""
+    config, summary = (without_secrets("", one) for one in (run.config, run.summary))
+    return replace(run, config=config, summary=summary)
 
 
 def without_secrets(key: str, value: Any) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -13,7 +13,7 @@ from goemo_report.contract import ROLES, SPLITS, Role
 from goemo_report.errors import ArgumentError
 from goemo_report.formats.files import named_path
 from goemo_report.formats.text import shown
-from goemo_report.settings import SourceChoice, load_settings, read_project_file
+from goemo_report.settings import SourceChoice, check_numbers, load_settings, read_project_file
 
 if TYPE_CHECKING:  # a prediction file needs none of the sources
     from goemo_report.analysis.label_choice import LabelChoice
@@ -26,13 +26,12 @@ Shown: TypeAlias = "bool | Progress"
 """Whether a bar is shown, or what is told instead."""
 Labels: TypeAlias = "Place | Sequence[str] | LabelChoice | None"
 """The labels that files must have: a set's name, a file of names, or the names."""
-
-
 Only: TypeAlias = Names | None
 """Roles of artifacts, one or several; None means all."""
 _SHORTHANDS: Final = {"predictions": ("val-predictions", "test-predictions")}
 ONLY: Final = (*_SHORTHANDS, *ROLES)
 """What chooses among the artifacts of a run."""
+_WIDTH: Final = 30
 
 
 def settled(
@@ -85,7 +84,7 @@ def conditions(
     from goemo_report.sources.model import RunQuery
 
     check_texts(sort=sort)
-    check_counts(limit=limit)
+    check_numbers(limit=limit)
     return RunQuery(
         **{f"{name}s": each(value) for name, value in names.items()},
         where=tuple(map(Condition.of, each(where))),
@@ -174,8 +173,28 @@ def check_texts(**given: object) -> None:
             raise ArgumentError(f"{name} is {value!r}", "Give a text")
 
 
-def check_counts(**given: object) -> None:
-    """Raise ArgumentError for an argument that is neither a whole number from 1 up nor None."""
-    for name, value in given.items():
-        if value is not None and (not isinstance(value, Integral) or value < 1):
-            raise ArgumentError(f"{name} is {value!r}", "Give a whole number from 1 up")
+class Bar:
+    """A Progress that rewrites one line of standard error; silent unless `shown`, which may be
+    a Progress that is told instead."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._last = ""
+
+    def __call__(self, description: str, done: int, total: int) -> None:
+        """Take in that `done` of `total` are there."""
+        if callable(self._shown):
+            self._shown(description, done, total)
+            return
+        full = _WIDTH * done // total if total else _WIDTH
+        line = f"{description[:30]:<30} [{'#' * full}{'.' * (_WIDTH - full)}]"
+        if self._shown and line != self._last:
+            self._last = line
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._last:
+            print(file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, g
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.api.arguments import (
+    Bar,
     Labels,
     Names,
     Place,
@@ -24,9 +25,15 @@ from goemo_report.api.arguments import (
     place,
     settled,
 )
-from goemo_report.api.best import TOP, best_logged
-from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
-from goemo_report.api.progress import Bar
+from goemo_report.api.mixture import (
+    TOP,
+    Comparable,
+    best_logged,
+    grouped,
+    items,
+    load,
+    with_baseline,
+)
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
@@ -39,7 +46,7 @@ from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import complete
-from goemo_report.settings import creation_time
+from goemo_report.settings import check_numbers, creation_time
 from goemo_report.sources.base import readable
 from goemo_report.sources.model import Listing, SkippedRun
 from goemo_report.sources.store import cache_directory
@@ -78,18 +85,7 @@ class Verdict(str):
     computed is None.
     """
 
-    __slots__ = ("numbers",)
     numbers: Mapping[str, Any]
-
-    def __new__(cls, sentence: str, numbers: Mapping[str, Any]) -> Verdict:
-        """A sentence with its numbers."""
-        found = super().__new__(cls, sentence)
-        found.numbers = numbers
-        return found
-
-    def __getnewargs__(self) -> Any:
-        """What a copy is made of."""
-        return str(self), self.numbers
 
 
 def _of_sound_runs(
@@ -264,28 +260,12 @@ class ComparisonResult:
             found = self.comparison.raters.get(run.id)
             if found is None:
                 continue
-            if not rows:
-                one = found.rater
-                empty = (None,) * 3
-                rows.append(
-                    (
-                        *("held-out rater", found.texts, one.macro_f1, *one.macro, one.micro_f1),
-                        *(*empty, found.floor, 0.0),
-                    )
-                )
             soft = found.soft and (found.soft.cross_entropy, found.soft.above)
-            rows.append(
-                (
-                    *(
-                        run.name,
-                        found.texts,
-                        found.run.macro_f1,
-                        *found.run.macro,
-                        found.run.micro_f1,
-                    ),
-                    *(found.gap, *found.gap_interval, *(soft or (None, None))),
-                )
-            )
+            gap = (found.gap, *found.gap_interval, *(soft or (None, None)))
+            floor = (None, None, None, found.floor, 0.0)
+            both = (("held-out rater", found.rater, floor), (run.name, found.run, gap))
+            for name, one, more in both if not rows else both[1:]:
+                rows.append((name, found.texts, one.macro_f1, *one.macro, one.micro_f1, *more))
         bounds = ("macro_f1", "macro_f1_low", "macro_f1_high", "micro_f1")
         columns = ("run", "texts", *bounds, *_TEST[:3], "cross_entropy", "above_floor")
         frame = pd.DataFrame(rows, columns=list(columns))
@@ -299,13 +279,15 @@ class ComparisonResult:
 
         keys = [one.name for one in fields(Standing) if one.name != "decision"]
         judged = ("answer", "margin", "p_equivalence", "detectable", "texts")
-        if not self.comparison.runs:
-            return Verdict(_LOGGED_ONLY, dict.fromkeys((*keys, *judged, "rank_on", "luck")))
-        found = self.comparison.standing
-        numbers: dict[str, Any] = {key: getattr(found, key) for key in keys}
-        numbers |= {key: getattr(found.decision, key, None) for key in judged}
-        numbers |= {"rank_on": self.comparison.rank_on, "luck": self.comparison.luck}
-        return Verdict(in_one_sentence(self.comparison), numbers)
+        compared = self.comparison if self.comparison.runs else None
+        found = compared.standing if compared else None
+        verdict = Verdict(in_one_sentence(compared) if compared else _LOGGED_ONLY)
+        verdict.numbers = {
+            **{key: getattr(found, key, None) for key in keys},
+            **{key: getattr(getattr(found, "decision", None), key, None) for key in judged},
+            **{key: getattr(compared, key, None) for key in ("rank_on", "luck")},
+        }
+        return verdict
 
     def figure(self, name: str = "per-label") -> go.Figure:
         """A figure of the report as a plotly Figure; needs the extra `goemo[figures]`.
@@ -411,11 +393,8 @@ class ComparisonResult:
                 links to the rest; needs `goemo[reports]`, and runs that were read from W&B.
             sections: as in `save`.
             command: as in `report`.
-            source: as in `runs`; only `offline` keeps it from W&B.
-            wandb_dir: as in `runs`; likewise `entity` and `project`, which without them are those
-                of the baseline.
-            entity: see `wandb_dir`.
-            project: see `wandb_dir`.
+            source, wandb_dir: as in `runs`; only `offline` keeps it from W&B.
+            entity, project: as in `runs`; without them those of the baseline.
 
         Raises:
             SourceError: it cannot be sent.
@@ -459,7 +438,6 @@ class ComparisonResult:
         return frame.astype({name: "float64" for name in columns if name in numbers})
 
     def __repr__(self) -> str:
-        """One line: how many runs, on what."""
         found = self.comparison
         return f"<Comparison of {len(found.runs)} runs on {found.split}>"
 
@@ -530,11 +508,8 @@ def compare(
         rank_on: the split that chooses the best run; without it `val` where all runs have
             predictions of it, else `split`.
         margin: differences of macro F1 up to this do not matter.
-        labels: as in `Run.predictions`.
-        map_to: as in `Run.predictions`.
-        true: columns of files, as in `read_predictions`; likewise `pred` and `prob`.
-        pred: see `true`.
-        prob: see `true`.
+        labels, map_to: as in `Run.predictions`.
+        true, pred, prob: columns of files, as in `read_predictions`.
         texts: whether the report may show texts of the data set.
         max_errors: texts that the report shows for each label and kind of error.
         top: with more runs than this those with the best logged figures alone, and the baseline;
@@ -543,10 +518,7 @@ def compare(
             a held-out rater agrees with the others.
         cluster: a column of the prediction files or the raw ratings that says which texts belong
             together, as `link_id` or `author`: resamples draw and swaps flip them as wholes.
-        source: as in `runs`, for RUN names.
-        wandb_dir: likewise.
-        entity: as in `runs`.
-        project: as in `runs`.
+        source, wandb_dir, entity, project: as in `runs`, for RUN names.
         progress: show a bar.
 
     Raises:
@@ -559,6 +531,7 @@ def compare(
 
     """
     check_split(split)
+    check_numbers(top=top)
     skipped, cut = (runs.skipped, "") if isinstance(runs, Runs) else ((), "")
     if isinstance(runs, Runs):
         records, cut = best_logged(runs.records, top)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from goemo_report.errors import GoemoError, missing_packages, require_extra
+from goemo_report.errors import GoemoError
 
 MODELS: Final = ("tiny-bert", "tiny-roberta")
 SEEDS: Final = (1, 2)
@@ -36,28 +36,8 @@ class DemoRun:
     log: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A run's trainer was started."""
-
-    run: DemoRun
-    seconds: None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A run is trained; `seconds` are those of the whole process."""
-
-    run: DemoRun
-    seconds: float
-
-
 def plan(directory: Path) -> list[DemoRun]:
-    """Two models with two seeds each, under ids that no earlier demo has.
-
-    Raises GoemoError where what trains them is not installed.
-    """
-    require_extra("the demo")
+    """Two models with two seeds each, under ids that no earlier demo has."""
     pairs = [(model, seed) for model in MODELS for seed in SEEDS]
     mark = secrets.token_hex(2)
     return [
@@ -65,11 +45,6 @@ def plan(directory: Path) -> list[DemoRun]:
                 directory / "logs" / f"{run_id}.log")
         for i, (model, seed) in enumerate(pairs, start=1)
     ]  # fmt: skip
-
-
-def trainable() -> bool:
-    """Whether what trains the runs of the demo is installed."""
-    return not missing_packages()
 
 
 def make_up(directory: Path) -> list[Path]:
@@ -98,11 +73,12 @@ def make_up(directory: Path) -> list[Path]:
     return [directory / name for name in _MADE_UP]
 
 
-def train(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finished]:
+def train(runs: Sequence[DemoRun], directory: Path) -> Iterator[tuple[DemoRun, float | None]]:
     """Train all runs, as many at once as there are cores for, at most two.
 
-    Yields what happens as it happens. Raises GoemoError for a trainer that fails; the other
-    trainers are stopped then, and also when the caller stops listening.
+    Yields each run when it is started and, with the seconds that it took, when it is trained.
+    Raises GoemoError for a trainer that fails; the other trainers are stopped then, and also when
+    the caller stops listening.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     at_once = min(2, cores or 1)
@@ -116,12 +92,12 @@ def train(runs: Sequence[DemoRun], directory: Path) -> Iterator[Started | Finish
                 run = waiting.pop(0)
                 last_start = time.monotonic()
                 running[run] = _start(run, directory, environment), last_start
-                yield Started(run)
+                yield run, None
             for run, (process, began) in list(running.items()):
                 if process.poll() is not None:
                     del running[run]
                     _check(run, process.returncode)
-                    yield Finished(run, time.monotonic() - began)
+                    yield run, time.monotonic() - began
             time.sleep(0.05)
     finally:
         _stop([process for process, _ in running.values()])

@@ -6,19 +6,18 @@ Runs are read a batch at a time, so that as many as there are take no more memor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from goemo_report.analysis.compared_runs import ComparedRun
-from goemo_report.analysis.configs import without_secrets
+from goemo_report.analysis.configs import hide_secrets
 from goemo_report.analysis.label_choice import LabelChoice
-from goemo_report.api.arguments import Labels, check_split, chosen_labels
-from goemo_report.api.best import ranking, tagged_baseline
-from goemo_report.api.progress import Bar
+from goemo_report.api.arguments import Bar, Labels, check_split, chosen_labels
+from goemo_report.api.mixture import ranking, tagged_baseline
 from goemo_report.comparison import Comparison
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import SPLITS, Split
@@ -36,6 +35,7 @@ from goemo_report.loading import load_results
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import RunResult
+from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Listing, RunRecord
@@ -43,8 +43,6 @@ from goemo_report.sources.resolve import with_run
 from goemo_report.sources.store import cache_directory
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from goemo_report.api.runs import Runs
 
 _BATCH: Final = 25
@@ -82,6 +80,7 @@ def export_tables(
     The `top` runs have intervals and differences, as `compare` makes them; the others have values.
     """
     check_split(split)
+    check_numbers(top=top)
     require_extra("writing Parquet", "pyarrow", extra="tables")
     if path.suffix != ".parquet":
         raise ArgumentError(f"{path} does not end in .parquet", "Name the first of three tables")
@@ -89,6 +88,8 @@ def export_tables(
         raise DataError(f"there is no directory {path.parent} for {path.name}", "Make it first")
     if not len(runs):
         raise NotFoundError("there are no runs to export", "Ask for other runs")
+    from pyarrow.parquet import read_metadata
+
     keys = _config_keys(runs.records)
     columns = _columns(keys)
     names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in columns}
@@ -114,18 +115,21 @@ def export_tables(
             bar("scoring", start, len(runs))
             results = {one.id: one for one in read(batch)}
             done += len(results)
-            tables[""].write(_run_rows(batch, results, judged, keys, split))
-            tables["-labels"].write(
-                [row for one in results.values() for row in _label_rows(one, judged, split)]
+            tables[""](_run_rows(batch, results, judged, keys, split))
+            tables["-labels"](
+                row for one in results.values() for row in _label_rows(one, judged, split)
             )
-        tables["-differences"].write(list(_difference_rows(compared)))
+        tables["-differences"](_difference_rows(compared))
         bar("scoring", len(runs), len(runs))
-        files = tuple((name, tables[end].rows) for end, name in names.items())
+    files = tuple((name, read_metadata(name).num_rows) for name in names.values())
     notes = [cut, *understood(one for run in best for one in run.files)]
     notes += (f"{name}: {reason}" for name, reason in lost.items())
     if done < len(runs):
         notes.append(f"{plural(len(runs) - done, 'run')} without {split} predictions: no scores")
     return ExportedTables(files, tuple(filter(None, notes)))
+
+
+_Rows: TypeAlias = "Iterable[Mapping[str, Any]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ def _best(
 ) -> tuple[list[RunResult], str]:
     """The `top` runs with the best logged figure of those with predictions, and the baseline, in
     their order; and what is to be said of it."""
-    ranked, chosen = ranking(records, top)
+    ranked, chosen = ranking(records)
     first = [run for run in records if run.id == baseline] or tagged_baseline(records)
     found, at = dict[str, RunResult](), 0
     while at < len(ranked) and len(found) < top:
@@ -192,22 +196,20 @@ def _run_rows(
     judged: Mapping[str, ComparedRun],
     keys: Mapping[str, str],
     split: Split,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """A row a run: what it is, its config, its overall metrics with what intervals there are."""
-    rows = []
     for run in batch:
         row: dict[str, Any] = {name: getattr(run, name) for name in _ABOUT}
         row |= {"created_at": run.created_at, "model": run.model_name, "tags": list(run.tags)}
-        shown = {key: without_secrets(key, run.config.get(key)) for key in keys}
-        row |= {f"config.{key}": _cell(shown[key], kind) for key, kind in keys.items()}
+        config = hide_secrets(run).config
+        row |= {f"config.{key}": _cell(config.get(key), kind) for key, kind in keys.items()}
         result, compared = results.get(run.id), judged.get(run.id)
         if result is not None:
             found = result.splits[split]
             row |= {"texts": found.rows, **found.scores.overall}
         for key in OVERALL_KEYS if compared is not None else ():
             row |= _bounds(key, compared.interval(key) if compared else None)
-        rows.append(row)
-    return rows
+        yield row
 
 
 def _label_rows(
@@ -287,41 +289,26 @@ def _cell(value: Any, kind: str) -> Any:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-class _Table:
-    """A Parquet file that grows by batches of rows."""
-
-    def __init__(self, file: Any, schema: pa.Schema) -> None:
-        import pyarrow.parquet
-
-        self._schema, self.rows = schema, 0
-        self.writer = pyarrow.parquet.ParquetWriter(file, schema)
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows; what a row lacks is null."""
-        import pyarrow as pa
-
-        if rows:
-            columns = {name: [row.get(name) for row in rows] for name in self._schema.names}
-            self.writer.write_table(pa.table(columns, self._schema))
-            self.rows += len(rows)
-
-
 @contextmanager
-def _table(path: Path, columns: Mapping[str, str]) -> Iterator[_Table]:
-    """A table that takes its name when all of it is written."""
+def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[_Rows], None]]:
+    """What adds rows to a table, which takes its name when all of it is written; what a row lacks
+    is null."""
     import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
 
     kinds = {"tags": pa.list_(pa.string()), "created_at": pa.timestamp("us", "UTC")}
     schema = pa.schema(
         [(name, kinds.get(name) or pa.type_for_alias(kind)) for name, kind in columns.items()]
     )
     try:
-        with whole_file(path) as file:
-            table = _Table(file, schema)
-            try:
-                yield table
-            finally:
-                table.writer.close()
+        with whole_file(path) as file, ParquetWriter(file, schema) as writer:
+
+            def write(rows: _Rows) -> None:
+                every = list(rows)
+                found = {name: [row.get(name) for row in every] for name in columns}
+                writer.write_table(pa.table(found, schema))
+
+            yield write
     except OSError as error:
         raise DataError(
             f"{path} cannot be written: {error.strerror}", "Choose another place"

@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.api.arguments import Labels, Names, check_split, chosen_labels, each, waivers
-from goemo_report.api.progress import Bar
+from goemo_report.api.arguments import (
+    Bar,
+    Labels,
+    Names,
+    check_split,
+    chosen_labels,
+    each,
+    waivers,
+)
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, NotFoundError, argument
 from goemo_report.formats import notebook
@@ -15,6 +22,7 @@ from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
 from goemo_report.predictions import understood
+from goemo_report.settings import check_numbers
 from goemo_report.statistics.intervals import percent
 
 if TYPE_CHECKING:
@@ -42,7 +50,6 @@ class Audits(Sequence["Audit"]):
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
-        """Number of runs."""
         return len(self.audits)
 
     def __getitem__(self, index: Any) -> Any:
@@ -92,7 +99,6 @@ class Audits(Sequence["Audit"]):
         return present.markdown(self.audits)
 
     def __repr__(self) -> str:
-        """One line: how many runs, whether they passed."""
         return f"<Audit of {plural(len(self), 'run')}: {_outcome(self.passed)}>"
 
     def _repr_html_(self) -> str:
@@ -119,7 +125,6 @@ class Gate:
         return all(one.passed for one in self.conditions)
 
     def __bool__(self) -> bool:
-        """As `passed`, for `assert runs.check(...)`."""
         return self.passed
 
     @property
@@ -185,7 +190,6 @@ class Gate:
         return render_block(present.gate_table(self.conditions, self.rule), form)
 
     def __repr__(self) -> str:
-        """One line: how many conditions, whether they are met."""
         return f"<Gate of {plural(len(self.conditions), 'condition')}: {_outcome(self.passed)}>"
 
     def _repr_html_(self) -> str:
@@ -249,7 +253,7 @@ def judged(
     if not any(limits.values()) and not (require_artifacts or require_audit):
         raise ArgumentError("there is no condition", 'Give one, as fail_under={"macro_f1": 0.45}')
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
-    gate.check_confidence(confidence)
+    check_numbers(confidence=confidence)
     choice, waived = chosen_labels(labels, map_to), waivers()
     source, listing, beside = runs.source, Listing(runs.records), None
     if baseline and limits["max-drop"]:

@@ -1,4 +1,4 @@
-"""Runs, files, names and predictions in any mixture: found, and read at once where they can be."""
+"""Runs, files, names and predictions in any mixture: found, chosen, read, averaged."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from goemo_report.api.arguments import Place
+from goemo_report.analysis.ensemble import Ensemble
+from goemo_report.analysis.ensemble import ensemble as average_runs
+from goemo_report.api.arguments import Bar, Place, Shown, check_split, chosen_labels, place, settled
 from goemo_report.api.arrays import of_frame
 from goemo_report.api.one_run import Run
-from goemo_report.api.progress import Bar
 from goemo_report.api.runs import Runs
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, NotFoundError
+from goemo_report.errors import ArgumentError, DataError, NotFoundError, argument
 from goemo_report.loading import load_results
+from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import Predictions
 from goemo_report.reading.names import Reading
 from goemo_report.results import LoadedRuns, RunResult, result_of
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
+from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Listing, RunQuery, RunRecord
 from goemo_report.sources.resolve import gather, with_run
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from goemo_report.analysis.label_choice import LabelChoice
 
 Comparable: TypeAlias = Run | Predictions | Place
+_Item: TypeAlias = "tuple[str | None, Comparable]"
+"""What was asked for, with the name that it was given."""
 
 
 class Group(NamedTuple):
@@ -44,8 +50,8 @@ def items(
     runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
     others: Sequence[Comparable],
     reading: Reading,
-) -> Iterator[tuple[str | None, Comparable]]:
-    """Each one that was asked for, with the name that it was given; what is no run is refused."""
+) -> Iterator[_Item]:
+    """Each one that was asked for; what is no run is refused."""
     if isinstance(runs, Mapping):
         yield from ((str(name), _checked(item, reading)) for name, item in runs.items())
     elif isinstance(runs, Sequence | Iterator) and not isinstance(runs, str):
@@ -53,35 +59,6 @@ def items(
     else:
         yield None, _checked(runs, reading)
     yield from ((None, _checked(item, reading)) for item in others)
-
-
-def grouped(
-    wanted: Sequence[tuple[str | None, Comparable]], where: SourceChoice
-) -> Iterator[Group]:
-    """What was asked for by where it is read from, in the order asked."""
-    for kind, batch in groupby(wanted, key=_kind):
-        items = list(batch)
-        held = [(name, item) for name, item in items if isinstance(item, Predictions)]
-        runs = [(name, item) for name, item in items if isinstance(item, Run)]
-        places = [
-            (name, os.fspath(item)) for name, item in items if isinstance(item, str | os.PathLike)
-        ]
-        if held:
-            yield Group("predictions in memory", None, [], held)
-        for _, group in groupby(runs, key=lambda pair: id(pair[1].source)):
-            own = list(group)
-            source = own[0][1].source
-            found = [(name, run.record) for name, run in own]
-            yield Group(source.description, source, found, [])
-        if kind == "unnamed":
-            yield _found(None, [place for _, place in places], where)
-        else:
-            yield from (_found(name, [place], where) for name, place in places)
-
-
-def _found(name: str | None, places: Sequence[str], where: SourceChoice) -> Group:
-    source, listing = gather(where, places, RunQuery())
-    return Group(source.description, source, [(name, record) for record in listing.runs], [])
 
 
 def _checked(item: Comparable, reading: Reading) -> Comparable:
@@ -93,12 +70,28 @@ def _checked(item: Comparable, reading: Reading) -> Comparable:
     return item
 
 
-def _kind(pair: tuple[str | None, Comparable]) -> str:
-    """Runs are read at once that follow each other; places without a name are found at once."""
-    name, item = pair
-    if isinstance(item, Run | Predictions):
-        return type(item).__name__
-    return "unnamed" if name is None else "named"
+def grouped(wanted: Sequence[_Item], where: SourceChoice) -> Iterator[Group]:
+    """What was asked for by where it is read from, in the order asked."""
+    for _, batch in groupby(wanted, key=_origin):
+        own = list(batch)
+        held = [(name, item) for name, item in own if isinstance(item, Predictions)]
+        runs = [(name, item) for name, item in own if isinstance(item, Run)]
+        places = [os.fspath(item) for _, item in own if isinstance(item, str | os.PathLike)]
+        if held:
+            yield Group("predictions in memory", None, [], held)
+        elif runs:
+            source = runs[0][1].source
+            yield Group(source.description, source, [(name, one.record) for name, one in runs], [])
+        else:
+            source, listing = gather(where, places, RunQuery())
+            found = [(own[0][0], record) for record in listing.runs]
+            yield Group(source.description, source, found, [])
+
+
+def _origin(item: _Item) -> object:
+    """Alike for what is read at once: runs of one source, and names that were given no other."""
+    name, one = item
+    return (Run, id(one.source)) if isinstance(one, Run) else (type(one) is Predictions, name)
 
 
 def with_baseline(groups: list[Group], runs: Runs, baseline: str) -> str:
@@ -159,3 +152,105 @@ def _distinct(result: RunResult, others: Sequence[RunResult]) -> RunResult:
         number += 1
         run = replace(run, id=f"{result.id} ({number})")
     return replace(result, run=run)
+
+
+# --- Of very many runs -----------------------------------------------------------------------
+
+TOP: Final = 100
+"""Runs compared at most, unless more are asked for: the predictions of each are in memory."""
+_CHOSEN_BY: Final = ("val/macro_f1", "val/auc", "test/macro_f1", "test/auc")
+"""Logged figures by which runs are chosen where there are too many, those of validation first."""
+
+
+def best_logged(records: Sequence[RunRecord], top: int) -> tuple[tuple[RunRecord, ...], str]:
+    """The `top` runs with the best logged figure and the first tagged baseline, in their order, and
+    what is to be said of it; all of them, and nothing, where there are no more."""
+    ranked, chosen = ranking(records)
+    if len(records) <= top:
+        return tuple(records), ""
+    kept = {id(run) for run in (*ranked[:top], *tagged_baseline(records))}
+    note = f"statistics are of {len(kept):,} of {len(records):,} runs, {chosen}"
+    own = tuple(run for run in records if id(run) in kept)
+    return own, f"{note} ({argument('top')} takes more)"
+
+
+def tagged_baseline(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The first run that is tagged baseline, none where none is."""
+    return [run for run in records if "baseline" in run.tags][:1]
+
+
+def ranking(records: Sequence[RunRecord]) -> tuple[list[RunRecord], str]:
+    """All runs, that with the best logged figure first, and what the first of them are."""
+    logged = [{canonical_metric(key): run.summary[key] for key in run.summary} for run in records]
+
+    def figures(key: str) -> list[float | None]:
+        found = (as_number(one.get(key)) for one in logged)
+        return [None if value is None or value != value else value for value in found]
+
+    by_key = {key: figures(key) for key in _CHOSEN_BY}
+    told = {key: sum(value is not None for value in values) for key, values in by_key.items()}
+    most = max(told.values())
+    key = next((key for key in _CHOSEN_BY if told[key] and 2 * told[key] >= most), None)
+    if key is None:
+        if all(run.created_at is None for run in records):  # files, in the order they are named
+            return list(records), "the first, as none logged figures"
+        return list(reversed(records)), "the newest, as none logged figures"
+    values = by_key[key]
+    order = sorted(range(len(records)), key=lambda at: (values[at] is None, -(values[at] or 0)))
+    return [records[at] for at in order], f"those with the best logged {key}"
+
+
+# --- Their mean -----------------------------------------------------------------------------
+
+
+def ensemble(
+    runs: Runs | Comparable | Sequence[Comparable],
+    *others: Comparable,
+    split: Split = "test",
+    output: Place | None = None,
+    source: str | None = None,
+    wandb_dir: Place | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    progress: Shown = False,
+) -> Predictions:
+    """The mean of several runs' probabilities on a split, which all predict the same texts.
+
+    Labels are predicted at thresholds tuned on the averaged validation predictions where all runs
+    have some, else at 0.5.
+
+    Args:
+        runs: as in `compare`, two or more.
+        others: more of them.
+        split: `test` or `val`; predictions in memory count as this split.
+        output: also write both splits, config and thresholds to this directory, as a run.
+        source, wandb_dir, entity, project: as in `runs`, for RUN names.
+        progress: show a bar.
+
+    Raises:
+        DataError: other texts, labels or true labels, with the counts; fewer than two runs.
+
+    """
+    check_split(split)
+    where = settled(wandb_dir, entity, project, source=source)
+    found = averaged(runs, *others, split=split, where=where, progress=progress)
+    if output is not None:
+        found.write(Path(place(output, "output")))
+    if split not in found.splits:
+        raise DataError("; ".join(found.notes), "Average the other split, or other runs")
+    return found.splits[split]
+
+
+def averaged(
+    runs: Runs | Comparable | Sequence[Comparable],
+    *others: Comparable,
+    split: Split = "test",
+    where: SourceChoice | None = None,
+    progress: Shown = False,
+) -> Ensemble:
+    """The averaged predictions of both splits, and what goes with them."""
+    choice = chosen_labels()
+    wanted = list(items(runs, others, choice.reading))
+    groups = list(grouped(wanted, where or SourceChoice()))
+    with Bar(progress) as bar:
+        return average_runs(load(groups, split, choice, bar))

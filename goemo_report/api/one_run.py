@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from goemo_report.api.arguments import (
+    Bar,
     Labels,
     Only,
     Place,
     Shown,
-    check_counts,
     check_split,
     check_texts,
     chosen_labels,
@@ -20,11 +20,10 @@ from goemo_report.api.arguments import (
     place,
     roles,
 )
-from goemo_report.api.progress import Bar
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
 from goemo_report.formats import notebook
-from goemo_report.settings import SourceChoice
+from goemo_report.settings import SourceChoice, check_numbers
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.downloads import Downloads, download
 from goemo_report.sources.model import RunRecord
@@ -48,14 +47,7 @@ Protocol = Literal["per-class", "global", "fixed"]
 class Text(str):
     """A document; `notes` say what its reader should know besides."""
 
-    __slots__ = ("notes",)
-    notes: tuple[str, ...]
-
-    def __new__(cls, text: str, notes: Sequence[str] = ()) -> Text:
-        """A text with its notes."""
-        found = super().__new__(cls, text)
-        found.notes = tuple(notes)
-        return found
+    notes: tuple[str, ...] = ()
 
 
 class Thresholds(dict[str, float]):
@@ -98,7 +90,6 @@ class Run:
     progress: Shown = field(default=False, repr=False)
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same run of the same source."""
         return isinstance(other, Run) and self._key == other._key
 
     def __hash__(self) -> int:
@@ -190,9 +181,7 @@ class Run:
             labels: the labels that they must have: `goemotions`, `ekman`, `sentiment`, a file of
                 names, or the names.
             map_to: roll labels up first: `ekman`, `sentiment`, or one of `[tool.goemo.groups]`.
-            true: columns of its file, as in `read_predictions`; likewise `pred` and `prob`.
-            pred: see `true`.
-            prob: see `true`.
+            true, pred, prob: columns of its file, as in `read_predictions`.
 
         Raises:
             NotFoundError: it logged none that can be used, with the reason.
@@ -209,8 +198,7 @@ class Run:
         Args:
             protocol: `per-class`, tuned on validation for the best F1 of each class; `global`, one
                 for the best macro F1 on validation; or `fixed`, 0.5 with either split.
-            labels: as in `predictions`.
-            map_to: as in `predictions`.
+            labels, map_to: as in `predictions`.
 
         Raises:
             NotFoundError: it has no validation predictions to tune on.
@@ -259,7 +247,7 @@ class Run:
         """
         from goemo_report.checkpoints.labelling import label_texts
 
-        check_counts(batch_size=batch_size, max_seq_length=max_seq_length)
+        check_numbers(batch_size=batch_size, max_seq_length=max_seq_length)
         _check_protocol(protocol)
         if isinstance(texts, str):
             raise ArgumentError("texts is one text", "Give a list of texts")
@@ -300,7 +288,7 @@ class Run:
         from goemo_report.checkpoints.export import export_onnx
 
         check_split(split)
-        check_counts(limit=limit)
+        check_numbers(limit=limit)
         with Bar(self.progress) as bar:
             return export_onnx(
                 self.source,
@@ -328,9 +316,7 @@ class Run:
         Args:
             split: `test` or `val`.
             limit: only the first so many texts.
-            batch_size: as in `predict`.
-            device: as in `predict`.
-            max_seq_length: as in `predict`.
+            batch_size, device, max_seq_length: as in `predict`.
             tolerance: largest difference of a probability; 0.0001, or what the precision of the
                 run allows.
 
@@ -339,14 +325,24 @@ class Run:
             agree, where a file of the checkpoint is not what was logged.
 
         """
-        from goemo_report.checkpoints.verify import Changed, Options, verify
+        from goemo_report.checkpoints.verify import Changed, verify
 
         check_split(split)
-        check_counts(limit=limit, batch_size=batch_size, max_seq_length=max_seq_length)
-        options = Options(split, limit, batch_size, device, max_seq_length, tolerance)
+        check_numbers(limit=limit, batch_size=batch_size, tolerance=tolerance)
+        check_numbers(max_seq_length=max_seq_length)
         with Bar(self.progress) as bar:
             try:
-                return verify(self.source, self.record, options, bar)
+                return verify(
+                    self.source,
+                    self.record,
+                    split,
+                    limit=limit,
+                    batch_size=batch_size,
+                    device=device,
+                    max_length=max_seq_length,
+                    tolerance=tolerance,
+                    progress=bar,
+                )
             except ChangedFileError as error:
                 return Changed(self.record, error)
 
@@ -365,8 +361,7 @@ class Run:
             license_id: licence of the model, as the hub names it.
             base_model: hub name of the base model; as the run's config says without it.
             name: name of the model.
-            labels: as in `predictions`.
-            map_to: as in `predictions`.
+            labels, map_to: as in `predictions`.
 
         """
         from goemo_report.card.body import render_card
@@ -384,7 +379,9 @@ class Run:
             notes.append(f"the card names no licence; give {argument('license_id')}")
         if card.base_model is None:
             notes.append(f"the card names no base model; give {argument('base_model')}")
-        return Text(render_card(card), notes)
+        text = Text(render_card(card))
+        text.notes = tuple(notes)
+        return text
 
     def push(
         self,
@@ -409,9 +406,7 @@ class Run:
             dry_run: send nothing, and say what would be sent.
             force: push to a repository that holds other files, too.
             texts: whether predictions go along, and texts in the report.
-            license_id: as in `card`; likewise `base_model` and `name`.
-            base_model: see `license_id`.
-            name: see `license_id`.
+            license_id, base_model, name: as in `card`.
             labels: as in `predictions`.
 
         Returns:
@@ -444,9 +439,10 @@ class Run:
         from goemo_report.card.replicate import by_goemo_train, replicate_command
 
         logged = self.source.artifacts([self.record]).get(self.id, ())
-        other = "another trainer made this run; the command holds what its config says"
-        notes = () if by_goemo_train(self.record) else (other,)
-        return Text(replicate_command(self.record, logged), notes)
+        text = Text(replicate_command(self.record, logged))
+        if not by_goemo_train(self.record):
+            text.notes = ("another trainer made this run; the command holds what its config says",)
+        return text
 
     def document(self) -> Mapping[str, Any]:
         """All of it as one JSON value, its whole history included."""
@@ -458,14 +454,7 @@ class Run:
         """What it is, its config, summary, history and artifacts, for reading."""
         from goemo_report.report import tables
 
-        shown = [
-            tables.about_table(self.record),
-            tables.mapping_table("Config", self.config),
-            *tables.summary_tables(self.summary),
-            tables.history_table(self._history),
-            tables.artifacts_table(self._logged),
-        ]
-        return [table for table in shown if table.rows]
+        return tables.run_tables(self.record, self._history, self._logged)
 
     @property
     def _history(self) -> History:
@@ -485,11 +474,12 @@ class Run:
             return load_results(self.source, [self.record], splits, bar, reading)[0]
 
     def __repr__(self) -> str:
-        """One line: name, id and state."""
         return f"<Run {self.name!r} ({self.id}), {self.record.state}>"
 
     def _repr_html_(self) -> str:
-        record = self.record
+        from goemo_report.analysis.configs import hide_secrets
+
+        record = hide_secrets(self.record)
         facts = (
             ("id", record.id),
             ("project", record.path.rpartition("/")[0]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from goemo_report import contract
+from goemo_report.api.arguments import check_split
 from goemo_report.api.arrays import arrays
 from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
@@ -21,6 +21,7 @@ from goemo_report.formats.csv_table import to_csv
 from goemo_report.labels import set_of
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.predictions import Predictions, write_predictions
+from goemo_report.settings import check_numbers
 
 
 def metric_row(scores: Scores) -> dict[str, float | int | None]:
@@ -100,8 +101,7 @@ def _check(run: Any, split: str) -> None:
         raise ArgumentError(
             f"{type(run).__name__} is not a W&B run", "Give what wandb.init returns"
         )
-    if split not in ("test", "val"):
-        raise ArgumentError(f"there is no split {split!r}", "Name test or val")
+    check_split(split)
 
 
 def predictions_of(
@@ -126,8 +126,7 @@ def predictions_of(
 
     """
     truth, probabilities, _, names, _ = arrays(y_true, y_prob, None, labels)
-    if not isinstance(threshold, Real) or not 0.0 <= threshold <= 1.0:
-        raise ArgumentError(f"threshold is {threshold!r}", "Give a number from 0 to 1")
+    check_numbers(threshold=threshold)
     if probabilities is None or len(names) < 2:
         raise DataError(f"{len(names)} labels", "Give probabilities of two labels or more")
     if len(texts) != len(truth):
@@ -163,6 +162,7 @@ def trainer_metrics(
         1.0
 
     """
+    check_numbers(threshold=threshold)
 
     def compute(evaluated: Any) -> Mapping[str, float]:
         logits, truth = evaluated[0], evaluated[1]

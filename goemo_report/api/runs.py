@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
 from goemo_report.api.arguments import (
+    Bar,
     Labels,
     Names,
     Only,
@@ -21,7 +22,6 @@ from goemo_report.api.arguments import (
     settled,
 )
 from goemo_report.api.one_run import Run
-from goemo_report.api.progress import Bar
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats import notebook
 from goemo_report.formats.text import visible
@@ -62,7 +62,6 @@ class Runs(Sequence[Run]):
     limit: int | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
-        """Number of runs."""
         return len(self.records)
 
     def __contains__(self, one: object) -> bool:
@@ -72,7 +71,6 @@ class Runs(Sequence[Run]):
         return super().__contains__(one)
 
     def __iter__(self) -> Iterator[Run]:
-        """Each run, in order."""
         return (self[index] for index in range(len(self)))
 
     @overload
@@ -185,8 +183,7 @@ class Runs(Sequence[Run]):
             path: `NAME.parquet`, a row a run with its config and recomputed overall metrics. Beside
                 it come `NAME-labels.parquet`, a row a run and label, and
                 `NAME-differences.parquet`, a row a run, metric and label.
-            baseline: as in `compare`.
-            split: as in `compare`.
+            baseline, split: as in `compare`.
             top: as in `compare`; other runs have values, without intervals and differences.
             labels: as in `Run.predictions`.
 
@@ -243,8 +240,7 @@ class Runs(Sequence[Run]):
                 in place of the value.
             require_artifacts: the guide's four artifacts must be complete.
             require_audit: `audit` must find no error.
-            labels: as in `Run.predictions`.
-            map_to: as in `Run.predictions`.
+            labels, map_to: as in `Run.predictions`.
 
         Returns:
             A Gate, true where all is met: `assert runs.check(fail_under={"macro_f1": 0.45})`.
@@ -270,7 +266,6 @@ class Runs(Sequence[Run]):
         )
 
     def __repr__(self) -> str:
-        """One line: how many, from where."""
         return f"<{plural(len(self), 'run')} from {visible(self.source.description)}>"
 
     def _repr_html_(self) -> str:
@@ -307,9 +302,7 @@ def runs(
 
     Args:
         references: run ids, names, paths, addresses, offline run directories, prediction files.
-        tag: all of these tags; `any_tag`: any of them; `not_tag`: none of them.
-        any_tag: see `tag`.
-        not_tag: see `tag`.
+        tag, any_tag, not_tag: all of these tags, any of them, none of them.
         state: any of these states, such as `finished`.
         model: any of these models, by the whole name or what follows its last `/`.
         sweep: any of these sweeps, by id.
@@ -331,9 +324,8 @@ def runs(
         source: where runs come from: `wandb`, `offline:DIR` (as `wandb_dir`), `mlflow:PLACE` (a
             tracking directory, its mlflow.db, or a server's address) or `trackio:DIR`.
         wandb_dir: read offline run logs below this directory, and nothing of W&B.
-        entity: W&B user or team; default as in `goemo-report`: environment, then
-            `[tool.goemo]` in pyproject.toml, then the key's own.
-        project: W&B project, likewise.
+        entity, project: W&B user or team, and project; default as in `goemo-report`: environment,
+            then `[tool.goemo]` in pyproject.toml, then the key's own.
         progress: show a bar.
 
     Raises:
@@ -383,13 +375,7 @@ def run(
 
     Args:
         reference: what names it.
-        val: as in `runs`.
-        predictions: as in `runs`.
-        alias: as in `runs`.
-        source: as in `runs`.
-        wandb_dir: as in `runs`.
-        entity: as in `runs`.
-        project: as in `runs`.
+        val, predictions, alias, source, wandb_dir, entity, project: as in `runs`.
         progress: show a bar.
 
     Raises:

@@ -105,7 +105,6 @@ class Evaluation:
         return "\n".join(render_block(replace(one, title=title), form) for one, title in titled)
 
     def __repr__(self) -> str:
-        """One line with the headline metrics."""
         found = self.scores.overall
         parts = (
             f"{key}={notebook.text(found[key])}" for key in ("macro_f1", "micro_f1", "macro_auc")
@@ -191,15 +190,10 @@ def score(
             0.5 for arrays where nothing else is given.
         split: which predictions of a run.
         map_to: of predictions, a file or a run: as in `Run.predictions`.
-        true: of a file or a run: columns, as in `read_predictions`; likewise `pred` and `prob`.
-        pred: see `true`.
-        prob: see `true`.
+        true, pred, prob: of a file or a run: columns, as in `read_predictions`.
         artifact: of a run, where its predictions have another name: as `predictions` of `runs`.
         alias: of a run: as in `runs`.
-        source: as in `runs`, for what names a run; likewise the following three.
-        wandb_dir: see `source`.
-        entity: see `wandb_dir`.
-        project: see `wandb_dir`.
+        source, wandb_dir, entity, project: as in `runs`, for what names a run.
         progress: show a bar while a run is read.
 
     Raises:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from numbers import Real
 from typing import Final, NamedTuple
 
 from goemo_report.analysis.alignment import align
@@ -27,7 +26,7 @@ from goemo_report.results import RunResult
 from goemo_report.sources.model import RunRecord, SkippedRun
 from goemo_report.statistics.differences import paired
 from goemo_report.statistics.distributions import CONFIDENCE
-from goemo_report.statistics.intervals import HIGHEST_CONFIDENCE, Analysis, analyse, percent
+from goemo_report.statistics.intervals import Analysis, analyse, percent
 
 _SLACK: Final = 1e-9  # 0.46 - 0.45 is a little more than 0.01
 _NO_INTERVAL: Final = "no interval, as a class is never predicted"
@@ -276,12 +275,3 @@ def unreadable(skipped: SkippedRun) -> Condition:
     """The condition that a run breaks that may be meant and cannot be read."""
     found = unread(skipped)
     return Condition(found.run, "readable", "the run can be read", False, skipped.reason)
-
-
-def check_confidence(confidence: float | None) -> None:
-    """Raise ArgumentError for a confidence that intervals cannot have."""
-    if confidence is None:
-        return
-    if not isinstance(confidence, Real) or not 0.5 < confidence <= HIGHEST_CONFIDENCE:
-        wanted = f"a confidence above 0.5 and at most {HIGHEST_CONFIDENCE}"
-        raise ArgumentError(f"{argument('confidence', confidence)} is not {wanted}", "Give 0.95")

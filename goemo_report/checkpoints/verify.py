@@ -32,18 +32,6 @@ _ROUNDED: Final = 7  # decimals; a file with fewer was rounded
 _CHUNK: Final = 512  # rows looked at for rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to predict again, and how. None takes what the run's config says."""
-
-    split: Split = "test"
-    limit: int | None = None
-    batch_size: int = checkpoint.BATCH_SIZE
-    device: str = "auto"
-    max_length: int | None = None
-    tolerance: float | None = None
-
-
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Verification(Told):
     """How the probabilities of a file and of the checkpoint compare.
@@ -178,7 +166,16 @@ class Changed(Told):
 
 
 def verify(
-    source: RunSource, run: RunRecord, options: Options, progress: Progress = silent
+    source: RunSource,
+    run: RunRecord,
+    split: Split = "test",
+    *,
+    limit: int | None = None,
+    batch_size: int = checkpoint.BATCH_SIZE,
+    device: str = "auto",
+    max_length: int | None = None,
+    tolerance: float | None = None,
+    progress: Progress = silent,
 ) -> Verification:
     """Load the checkpoint of a run, predict a split again and compare.
 
@@ -186,30 +183,30 @@ def verify(
     another GoemoError where it cannot be done.
     """
     require_extra("loading a checkpoint")
-    split = _stated(source, run, options.split, progress)
-    predictions = split.predictions
+    stated = _stated(source, run, split, progress)
+    predictions = stated.predictions
     if not predictions.has_probabilities:
         raise DataError(
             f"{predictions.source} has no probabilities, only labels", "There is nothing to verify"
         )
     with checkpoint_files.fetched(source, run, progress) as files:
-        loaded = checkpoint.load(files, predictions.labels, options.device)
+        loaded = checkpoint.load(files, predictions.labels, device)
     loaded.require_labels(predictions.source, predictions.labels)
-    rows = min(options.limit or len(predictions), len(predictions))
+    rows = min(limit or len(predictions), len(predictions))
     wanted = predictions.take(np.arange(rows), np.arange(len(predictions.labels)))
-    max_length = options.max_length or checkpoint.max_length_of(run, loaded)
-    how = {"max_length": max_length, "batch_size": options.batch_size}
+    max_length = max_length or checkpoint.max_length_of(run, loaded)
+    how = {"max_length": max_length, "batch_size": batch_size}
     logits = loaded.predict_finite(wanted.texts, **how, progress=progress)
-    inferred = split.threshold.value
+    inferred = stated.threshold.value
     threshold = DEFAULT_THRESHOLD if inferred is None else inferred
     now = sigmoid(logits)
     differences = np.abs(now - wanted.probabilities)
     row, column = divmod(int(differences.argmax()), len(wanted.labels))
     largest = float(differences.max())
     precision = precision_of(run)
-    tolerance, reason = tolerance_for(precision, wanted.probabilities)
-    if options.tolerance is not None:
-        tolerance, reason = options.tolerance, "as asked"
+    reason = "as asked"
+    if tolerance is None:
+        tolerance, reason = tolerance_for(precision, wanted.probabilities)
     trials: tuple[Trial, ...] = ()
     suspicion = ""
     if largest > tolerance:
@@ -221,7 +218,7 @@ def verify(
         run=run,
         artifact=loaded.name,
         file=predictions.source,
-        split=options.split,
+        split=split,
         rows=rows,
         of_rows=len(predictions),
         labels=wanted.labels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from goemo_report.cli._errors import debug_option
 from goemo_report.cli._group import OutputDirectory, OutputFile, SharedOption
 from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS
 from goemo_report.errors import GoemoError
-from goemo_report.settings import read_project_file
+from goemo_report.settings import NUMBERS, read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 Option = Callable[[_Command], _Command]
@@ -261,13 +262,16 @@ protocol = functools.partial(
 
 
 def number(
-    name: str, meaning: str, default: float | None = None, *, least: int = 1, **more: Any
+    name: str, meaning: str, default: float | None = None, *, metavar: str = "N", **more: Any
 ) -> Callable[[_Command], _Command]:
-    """An option that takes a whole number, `least` or more."""
-    given = {"metavar": "N", "type": click.IntRange(min=least), **more}
-    return click.option(
-        name, default=default, show_default=default is not None, help=meaning, **given
-    )
+    """An option that takes a number within the bounds of its name."""
+    bounds = NUMBERS[name.removeprefix("--").replace("-", "_")]
+    kind: click.IntRange | click.FloatRange = click.IntRange(int(bounds.least))
+    if bounds.real:
+        most = None if bounds.most == math.inf else bounds.most
+        kind = click.FloatRange(bounds.least, most, min_open=bounds.above)
+    given = {"metavar": metavar, "show_default": default is not None, **more}
+    return click.option(name, default=default, help=meaning, type=kind, **given)
 
 
 def no(option: str, name: str, meaning: str) -> Callable[[_Command], _Command]:
@@ -284,11 +288,7 @@ predicting = each(
         show_default=True,
         help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.",
     ),
-    number(
-        "--max-seq-length",
-        "Cut texts after N tokens.  [default: as the run's config says]",
-        least=3,
-    ),
+    number("--max-seq-length", "Cut texts after N tokens.  [default: as the run's config says]"),
 )
 """Options of a command that predicts with a checkpoint."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,11 +80,6 @@ def write_plain(text: str, output: Path = STDOUT) -> None:
         write(text, output)
 
 
-def say(text: str) -> None:
-    """A line of output for people, on standard output."""
-    click.echo(printable(text))
-
-
 def note_all(notes: Iterable[str]) -> None:
     """Each note as a line on standard error."""
     for text in notes:
@@ -97,14 +92,18 @@ def note(text: str) -> None:
 
 
 def note_skipped(skipped: Iterable[SkippedRun]) -> None:
-    """One line on standard error for each run that was left out."""
+    """One line on standard error that names the runs that were left out, by the reason."""
+    names: dict[str, list[str]] = {}
     for item in skipped:
-        note(f"skipped {item.name}: {item.reason}")
+        names.setdefault(item.reason, []).append(item.name)
+    if names:
+        note("skipped " + "; ".join(f"{', '.join(own)}: {why}" for why, own in names.items()))
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A bar on standard error while work runs; nothing where that is no terminal."""
+    """A bar on standard error while work runs, which only moves where its length is not known, 0;
+    nothing where that is no terminal."""
     if not is_rich(sys.stderr):
         yield lambda _description, _done, _total: None
         return
@@ -124,40 +123,16 @@ def progress() -> Iterator[Progress]:
 
     def show(description: str, done: int, total: int) -> None:
         if description not in tasks:
-            tasks[description] = bars.add_task(one_line(description), total=total)
-        bars.update(tasks[description], completed=done, total=total)
+            tasks[description] = bars.add_task(one_line(description), total=total or None)
+        bars.update(tasks[description], completed=done)
 
     with bars:
         yield show
 
 
-@contextmanager
-def spinner() -> Iterator[Callable[[str], None]]:
-    """A line that moves while work runs whose length is not known; nothing elsewhere."""
-    if not is_rich(sys.stderr):
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda text: bars.update(task, description=one_line(text))
-
-
 # --- Reports --------------------------------------------------------------------------
 
 DEFAULT_FORMATS = ("html", "md", "json")
-
-
-def check_sections(wanted: Sequence[str]) -> None:
-    """Refuse a section that does not exist before anything is read."""
-    if wanted:
-        from goemo_report.api.comparisons import check_sections as check
-
-        check(wanted)
 
 
 def build(
@@ -175,8 +150,8 @@ def build(
     table where asked."""
     from goemo_report.report.render import SUFFIXES, render_block, render_files
 
-    with spinner() as moving:
-        moving("computing the report")
+    with progress() as bar:
+        bar("computing the report", 0, 0)
         report = comparison.report(sections=only, command=command)
         if table is None:
             files = {form: render_files(report, form, stem, extent, browser) for form in formats}

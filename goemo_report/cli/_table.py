@@ -39,38 +39,25 @@ def write_answer(
         write(found.render(form), output)
     elif hasattr(found, "lines"):
         write_lines(found.lines(), output)
-    else:
-        write_blocks(found.tables(), output, spare, folds=folds)
-
-
-def write_blocks(
-    blocks: Iterable[str | Table],
-    output: Path = STDOUT,
-    spare: Sequence[str] = (),
-    *,
-    folds: bool = True,
-) -> None:
-    """Printable texts and tables, a blank line between: in full, or fitted to a terminal, as
-    `write_answer` says."""
-    if output != STDOUT or not sys.stdout.isatty():
-        texts = [block if isinstance(block, str) else plain(block) for block in blocks]
+    elif output != STDOUT or not sys.stdout.isatty():
+        texts = [block if isinstance(block, str) else plain(block) for block in found.tables()]
         write_plain("\n\n".join(texts) + "\n", output)
-        return
+    else:
+        _show(found.tables(), spare, folds=folds)
+
+
+def _show(blocks: Iterable[str | Table], spare: Sequence[str], *, folds: bool) -> None:
+    from rich.console import Console
+
+    console = Console(color_system="auto" if is_rich(sys.stdout) else None)
     for number, block in enumerate(blocks):
         if number:
             click.echo()
         if isinstance(block, str):
             click.echo(block)
         else:
-            _print_table(block, spare, folds=folds)
-
-
-def _print_table(table: Table, spare: Sequence[str], *, folds: bool) -> None:
-    from rich.console import Console
-
-    console = Console(color_system="auto" if is_rich(sys.stdout) else None)
-    table = narrowed(table, console.width, spare, folds=folds)
-    _render(table if folds else cut(table, console.width), console)
+            table = narrowed(block, console.width, spare, folds=folds)
+            _render(table if folds else cut(table, console.width), console)
 
 
 def narrowed(table: Table, width: int, spare: Sequence[str], *, folds: bool = True) -> Table:

@@ -42,12 +42,10 @@ _limit = partial(click.option, metavar="METRIC=VALUE", multiple=True)
     help="Fail where a metric is worse than the baseline's by more; repeatable. VALUE alone is "
     "that of macro_f1.",
 )
-@click.option(
+@takes.number(
     "--confidence",
-    type=float,
+    "Judge the worse bound of the interval of this confidence, say 0.95, not the point value.",
     metavar="LEVEL",
-    help="Judge the worse bound of the interval of this confidence (above 0.5, at most 0.999: "
-    "say 0.95) instead of the point value.",
 )
 @click.option("--require-artifacts", is_flag=True, help="Fail where the four are not complete.")
 @click.option("--require-audit", is_flag=True, help="Fail where `audit` finds an error.")

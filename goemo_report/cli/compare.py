@@ -18,17 +18,15 @@ from goemo_report.cli._group import ARGUMENTS, report_command
 from goemo_report.cli._output import (
     DEFAULT_FORMATS,
     build,
-    check_sections,
     note,
     note_all,
     note_skipped,
     progress,
-    say,
-    spinner,
     write,
     write_all,
     write_bytes,
     write_json,
+    write_lines,
 )
 from goemo_report.formats.wording import plural
 from goemo_report.report.render import WRITTEN, Extent, render_summary
@@ -92,13 +90,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     type=click.Choice(("val", "test")),
     help="Split that chooses the best run.  [default: val where all runs have its predictions]",
 )
-@click.option(
-    "--margin",
-    type=click.FloatRange(min=0.0, max=1.0, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Differences of macro F1 up to this do not matter.",
-)
+@takes.number("--margin", "Differences of macro F1 up to this do not matter.", 0.01, metavar="F")
 @click.option(
     "--section",
     "sections",
@@ -130,8 +122,8 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     metavar="ID",
     help="Only this table, as wide as it is. A wrong ID lists those of the sections chosen.",
 )
-@takes.number("--resamples", "Bootstrap resamples.", 1000, least=100)
-@takes.number("--seed", "Of the resampling.", 0, least=0)
+@takes.number("--resamples", "Bootstrap resamples.", 1000)
+@takes.number("--seed", "Of the resampling.", 0)
 @click.option(
     "--raters",
     multiple=True,
@@ -146,7 +138,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     "link_id or author: they are resampled and swapped as wholes.",
 )
 @takes.no("--no-text", "texts", "Leave all texts of the data set out.")
-@takes.number("--max-errors", "Texts per emotion and kind of error.", 20, least=0)
+@takes.number("--max-errors", "Texts per emotion and kind of error.", 20)
 @takes.number("--top", "Of more runs, those with the best N logged figures, and the baseline.", 100)
 @takes.file("--summary", meaning="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.")
 @takes.file(
@@ -210,7 +202,10 @@ def command(
     extent: Extent = "full" if is_full or sections else "short" if is_short else "usual"
     if is_short:
         sections = tuple(dict.fromkeys((*_SHORT, *sections)))
-    check_sections(sections)
+    if sections:
+        from goemo_report.api.comparisons import check_sections
+
+        check_sections(sections)
     browser = find_chromium(chromium) if "pdf" in formats else None
     place = {name: asked[name] for name in ("source", "wandb_dir", "entity", "project")}
     if published:
@@ -235,7 +230,6 @@ def command(
     )
     note_all((*chosen.notes, *comparison.notes))
     note_all(f"{fault} (--section and --debug show where)" for fault in report.faults)
-    note_skipped(comparison.skipped)
     if len(set(runs)) < len(runs):
         note("note: a RUN that is given twice counts once")
     if summary is not None:
@@ -243,7 +237,11 @@ def command(
     if export_thresholds is not None:
         write_json(comparison.threshold_document(), export_thresholds)
     if to_stdout:
-        _print(formats[0], next(iter(documents[formats[0]].values())))
+        (document,) = documents[formats[0]].values()
+        if formats[0] == "pdf":
+            write_bytes(document)
+        else:  # text for a terminal is made harmless
+            write(document.decode())
     else:
         written = write_all(documents, reports)
         if sys.stdout.isatty():
@@ -254,27 +252,19 @@ def command(
         _publish(comparison, stem, sections, line, place, native=published == "report")
     if open_report and not to_stdout:
         click.launch(written[0].resolve().as_uri())
-
-
-def _print(form: str, document: bytes) -> None:
-    """One document on standard output; text for a terminal is made harmless."""
-    if form == "pdf":
-        write_bytes(document)
-    else:
-        write(document.decode())
+    note_skipped(comparison.skipped)
 
 
 def _tell(comparison: gr.ComparisonResult) -> None:
     """On a terminal: the verdict, and the five best runs by the metric that decided."""
-    say(comparison.verdict)
     metric = comparison.verdict.numbers.get("metric", "macro_f1")
     if metric == "tuned_macro_f1":
         table = comparison.thresholds.drop_duplicates("run")
     else:
         table = comparison.differences[comparison.differences["metric"] == metric]
     best = table.head(5)
-    for run, value in zip(best["run"], best["value"], strict=True):
-        say(f"{value:.3f}  {run}")
+    each = zip(best["run"], best["value"], strict=True)
+    write_lines((comparison.verdict, *(f"{value:.3f}  {run}" for run, value in each)))
 
 
 def _default_name(asked: Mapping[str, Any], runs: Sequence[str]) -> str:
@@ -296,8 +286,8 @@ def _publish(
     *,
     native: bool,
 ) -> None:
-    with spinner() as moving:
-        moving("publishing the report")
+    with progress() as bar:
+        bar("publishing the report", 0, 0)
         done = comparison.publish(stem, native=native, sections=sections, command=command, **place)
     note_all(done.problems)
     if done.is_offline:

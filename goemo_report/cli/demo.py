@@ -20,9 +20,9 @@ from goemo_report.cli._output import (
     note,
     note_skipped,
     progress,
-    spinner,
     write_all,
 )
+from goemo_report.errors import missing_packages
 
 ORDER = 120
 
@@ -46,7 +46,7 @@ def command(runs_dir: Path, reports: Path, open_report: bool) -> None:
     made-up predictions of the same corpus.
     """
     began = time.monotonic()
-    if not demo.trainable():
+    if missing_packages():
         note("these predictions are made up: goemo[train], which trains models, is not installed")
         _compare(list(map(str, demo.make_up(runs_dir))), [], reports, open_report)
     else:
@@ -76,13 +76,12 @@ def _compare(names: list[str], place: list[str], reports: Path, open_report: boo
 def _follow(runs: Sequence[demo.DemoRun], directory: Path) -> None:
     """Say run by run what is trained, on a terminal with a line that moves."""
     done = 0
-    with spinner() as moving:
-        for event in demo.train(runs, directory):
-            run = event.run
+    with progress() as bar:
+        for run, seconds in demo.train(runs, directory):
             title = f"run {run.number} of {len(runs)}: {run.model}, seed {run.seed}"
-            if event.seconds is not None:
-                done += 1
-                note(f"  {title}, trained in {event.seconds:.0f} s")
-            else:
+            if seconds is None:
                 note(f"  {title}, started")
-            moving(f"training, {done} of {len(runs)} runs done")
+            else:
+                done += 1
+                note(f"  {title}, trained in {seconds:.0f} s")
+            bar("training", done, len(runs))

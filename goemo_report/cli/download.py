@@ -13,7 +13,7 @@ from goemo_report.api.arguments import ONLY
 from goemo_report.cli import _options as takes
 from goemo_report.cli._group import report_command
 from goemo_report.cli._options import FILTERS
-from goemo_report.cli._output import note, note_skipped, progress, say
+from goemo_report.cli._output import note, note_skipped, progress, write_lines
 
 ORDER = 40
 
@@ -60,8 +60,7 @@ def command(run: str | None, only: tuple[str, ...], root: Path, asked: dict[str,
             place = {name: asked[name] for name in ("source", "wandb_dir", "entity", "project")}
             done = [setup.download_named(run, only=only, root=root, progress=bar, **place)]
     for one in done:
-        for line in one.lines():
-            say(line)
+        write_lines(one.lines())
         for problem in one.problems:
             note(f"error: {problem}")
     if not all(one.complete for one in done):

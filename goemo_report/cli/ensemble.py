@@ -12,7 +12,7 @@ import goemo_report as gr
 from goemo_report.cli import _options as takes
 from goemo_report.cli._group import report_command
 from goemo_report.cli._options import FILTERS
-from goemo_report.cli._output import note, note_all, note_skipped, progress, say
+from goemo_report.cli._output import note, note_all, note_skipped, progress, write_lines
 
 ORDER = 72
 
@@ -40,7 +40,7 @@ def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
     Its labels are predicted at thresholds per class that are tuned on the averaged validation
     predictions, 0.5 without any. Runs with other texts, labels or true labels are refused.
     """
-    from goemo_report.api.ensembles import averaged
+    from goemo_report.api.mixture import averaged
 
     if not runs and not any(asked[name] for name in FILTERS):
         raise click.UsageError("name the runs to average, or give --tag")
@@ -48,8 +48,7 @@ def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
         chosen = gr.runs(*runs, **asked, progress=bar)
         note_skipped(chosen.skipped)
         found = averaged(chosen, progress=bar)
-    for path in found.write(output):
-        say(str(path))
+    write_lines(map(str, found.write(output)))
     note_all(found.notes)
     note(f"thresholds: {found.choice.description}")
     note(f"mean of {len(found.members)} runs: goemo-report metrics {shlex.quote(str(output))}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 import goemo_report as gr
 from goemo_report.cli import _options as takes
 from goemo_report.cli._group import report_command
@@ -26,11 +24,11 @@ _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
 )
 @takes.run("RUN|FILE.csv")
 @takes.split("Which predictions of a run.")
-@click.option(
+@takes.number(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    "A label is predicted from this probability on.",
+    metavar="P",
     show_default=str(DEFAULT_THRESHOLD),
-    help="A label is predicted from this probability on.",
 )
 @takes.source(filters=False)
 @takes.artifact

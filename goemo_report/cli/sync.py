@@ -25,11 +25,10 @@ ORDER = 90
     "goemo-report sync --tag final --wandb-dir wandb --entity my-team",
 )
 @takes.run("[RUN|DIR]...", nargs=-1)
-@click.option(
+@takes.number(
     "--timeout",
-    type=click.FloatRange(min=1),
+    "Stop an upload after so long.  [default: by its size, at least 120]",
     metavar="SECONDS",
-    help="Stop an upload after so long.  [default: by its size, at least 120]",
 )
 @takes.source(filters=True, trackers=False)
 @takes.form("table", "json")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from goemo_report import __version__
-from goemo_report.analysis.configs import config_differences, without_secrets
+from goemo_report.analysis.configs import config_differences
 from goemo_report.analysis.epochs import MOST_POINTS, spread
 from goemo_report.analysis.raters import Agreement
 from goemo_report.analysis.truth import check_logged
@@ -92,10 +92,8 @@ def logged_data(comparison: Comparison, *, created_at: datetime, command: str) -
 
 def _logged(result: RunResult) -> dict[str, Any]:
     """A run, and what it logged."""
-    about = run_document(result.run)
     return {
-        **about,
-        **{name: without_secrets(name, about[name]) for name in ("config", "summary")},
+        **run_document(result.run),
         "logged": result.logged,
         "problems": dict(result.problems),
         "artifacts": [artifact_document(item) | {"role": item.role} for item in result.artifacts],

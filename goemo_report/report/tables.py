@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.analysis.configs import SEED_KEYS, config_differences, is_environment
+from goemo_report.analysis.configs import (
+    SEED_KEYS,
+    config_differences,
+    hide_secrets,
+    is_environment,
+    without_secrets,
+)
 from goemo_report.analysis.epochs import METRICS, spread, training
 from goemo_report.contract import PER_CLASS_STATISTICS, per_class_metric
 from goemo_report.formats.csv_table import to_csv
@@ -37,6 +43,7 @@ def runs_table(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> 
 
     Where runs share a name, a column says by which config they differ.
     """
+    runs = list(map(hide_secrets, runs))
     columns: tuple[Column, ...] = (Column("name", "name"), Column("id", "id", kind="code"))
     if keys is not None:
         values = [[key.scalar(run) for run in runs] for key in keys]
@@ -89,6 +96,23 @@ def told_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
             words = [f"{key} {_shown(value)}" for key, value in told if value is not None]
             found |= {run.id: ", ".join(words)} if words else {}
     return found
+
+
+def run_tables(
+    run: RunRecord,
+    history: History,
+    artifacts: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]],
+) -> list[Table]:
+    """What `show` prints for people."""
+    run = hide_secrets(run)
+    shown = [
+        about_table(run),
+        mapping_table("Config", run.config),
+        *summary_tables(run.summary),
+        history_table(history),
+        artifacts_table(artifacts),
+    ]
+    return [table for table in shown if table.rows]
 
 
 def about_table(run: RunRecord) -> Table:
@@ -243,6 +267,7 @@ def _shown(value: Any) -> str:
 
 def run_document(run: RunRecord) -> dict[str, Any]:
     """One run, as every JSON document has it."""
+    run = hide_secrets(run)
     others = ("notes", "description", "group", "job_type", "sweep", "config")
     return {
         **run.about(),
@@ -264,6 +289,7 @@ def runs_csv(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> st
 
     With `keys`, its id, its name and these.
     """
+    runs = list(map(hide_secrets, runs))
     if keys is not None:
         header = ["id", "name", *map(str, keys)]
         return to_csv([header, *([r.id, r.name, *(_field(k, r) for k in keys)] for r in runs)])
@@ -314,7 +340,8 @@ def _file_document(file: ArtifactFile) -> dict[str, Any]:
 def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:
     """One version of an artifact, without its files."""
     names = ("name", "type", "version", "digest", "size", "metadata", "aliases", "description")
-    return {name: getattr(artifact, name) for name in names}
+    document = {name: getattr(artifact, name) for name in names}
+    return document | {"metadata": without_secrets("", artifact.metadata)}
 
 
 def per_class_csv(scores: Scores) -> str:

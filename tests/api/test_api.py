@@ -615,6 +615,13 @@ def test_errors_name_the_argument(
         lambda: gr.run("a.csv").predict(["x"], protocol="best"),  # type: ignore[arg-type]
         lambda: gr.run("a.csv").card(license_id=3),  # type: ignore[arg-type]
         lambda: gr.run("a.csv").verify(limit=0),
+        lambda: gr.run("a.csv").verify(tolerance=-1),
+        lambda: gr.run("a.csv").verify(tolerance=float("nan")),
+        lambda: gr.run("a.csv").predict(["x"], max_seq_length=2),
+        lambda: gr.runs("a.csv").check(fail_under="macro_f1=0", confidence=0.5),
+        lambda: gr.runs("a.csv").export("a.parquet", top=0),
+        lambda: gr.compare("a.csv", top=0),
+        lambda: gr.trainer_metrics(["joy", "fear"], threshold=1.5),
         lambda: gr.run("a.csv").export("onnx", split="dev"),  # type: ignore[arg-type]
     ],
 )

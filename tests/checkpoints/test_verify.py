@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from goemo_report.checkpoints.verify import Options, precision_of, tolerance_for, verify
+from goemo_report.checkpoints.verify import precision_of, tolerance_for, verify
 from goemo_report.cli import goemo_report
 from goemo_report.contract import prediction_columns
 from goemo_report.errors import DataError
@@ -100,7 +100,7 @@ class TestComparing:
         probabilities[1, 5] += 0.001 if probabilities[1, 5] < 0.4 else -0.001
         csv = tmp_path / "test_predictions.csv"
         write_predictions(csv, stated.texts, stated.truth, probabilities, 0.5, stated.labels)
-        found = verify(tampered(predictions=csv), trained, Options(limit=30, device="cpu"))
+        found = verify(tampered(predictions=csv), trained, limit=30, device="cpu")
         assert not found.agrees
         assert found.beyond == 2
         assert found.where == (1, "admiration")
@@ -109,9 +109,7 @@ class TestComparing:
         assert found.metrics["micro_auc"][0] != found.metrics["micro_auc"][1]
         assert found.explanation.startswith("none of the usual mistakes")
         assert "in 2 of 30 rows only" in found.explanation
-        wide = verify(
-            tampered(predictions=csv), trained, Options(limit=30, device="cpu", tolerance=0.95)
-        )
+        wide = verify(tampered(predictions=csv), trained, limit=30, device="cpu", tolerance=0.95)
         assert wide.agrees
         assert wide.trials == ()
         assert wide.tolerance_reason == "as asked"
@@ -124,7 +122,7 @@ class TestComparing:
         assert header != ",".join(prediction_columns(EMOTIONS))
         csv = tmp_path / "test_predictions.csv"
         csv.write_text(f"{header}\n{lines[1]}", "utf-8")
-        found = verify(tampered(predictions=csv), trained, Options(limit=60, device="cpu"))
+        found = verify(tampered(predictions=csv), trained, limit=60, device="cpu")
         assert found.explanation == (
             "label order: the file's columns are in another order: fear holds joy, joy holds fear"
         )
@@ -143,7 +141,7 @@ class TestComparing:
         }
         torch.save(weights, tmp_path / "other.bin")
         source = tampered({"pytorch_model.bin": tmp_path / "other.bin"})
-        found = verify(source, trained, Options(limit=60, device="cpu"))
+        found = verify(source, trained, limit=60, device="cpu")
         assert not found.agrees
         assert "another epoch or run" in found.explanation
         assert blamed(found.trials) == set()
@@ -164,7 +162,7 @@ class TestComparing:
             known.update({word: old[other] for word, other in order.items()})
             changed[name] = tmp_path / name
             (tmp_path / name).write_text(json.dumps(described), "utf-8")
-        found = verify(tampered(changed), trained, Options(device="cpu"))
+        found = verify(tampered(changed), trained, device="cpu")
         assert blamed(found.trials) == set()
         assert "suspect the tokenizer" in found.explanation
         assert "epoch" not in found.explanation
@@ -177,7 +175,7 @@ class TestComparing:
         torch.save(weights, tmp_path / "cut.bin")
         source = tampered({"pytorch_model.bin": tmp_path / "cut.bin"})
         with pytest.raises(DataError, match=r"1 missing \(classifier\.out_proj\.weight\)"):
-            verify(source, trained, Options(limit=100, device="cpu"))
+            verify(source, trained, limit=100, device="cpu")
 
     def test_a_vocabulary_that_is_larger_than_the_models_is_refused(
         self, tampered: Tampered, trained: RunRecord, finished: Finished, tmp_path: Path
@@ -191,7 +189,7 @@ class TestComparing:
         (tmp_path / "tokenizer.json").write_text(json.dumps(described), "utf-8")
         source = tampered({"tokenizer.json": tmp_path / "tokenizer.json"})
         with pytest.raises(DataError, match=r"has token 100,\d+, its model knows \d+"):
-            verify(source, trained, Options(limit=5, device="cpu"))
+            verify(source, trained, limit=5, device="cpu")
 
     def test_a_checkpoint_with_other_labels_is_refused(
         self, tampered: Tampered, trained: RunRecord, stated: Predictions, tmp_path: Path
@@ -202,7 +200,7 @@ class TestComparing:
             EMOTIONS[:-1],
         )
         with pytest.raises(DataError, match=r"has 28 labels, .* has 27"):
-            verify(tampered(predictions=csv), trained, Options(limit=5, device="cpu"))
+            verify(tampered(predictions=csv), trained, limit=5, device="cpu")
 
 
 class TestTolerance:

@@ -20,12 +20,15 @@ from goemo_report.report.data import report_data
 from goemo_report.report.tables import (
     history_table,
     run_document,
+    run_tables,
     runs_csv,
     runs_document,
     runs_table,
+    show_document,
     summary_tables,
 )
-from goemo_report.sources.model import RunRecord
+from goemo_report.sources.conditions import Key
+from goemo_report.sources.model import ArtifactRef, RunRecord
 from tests.synthetic import CREATED, run_result
 
 ANYTHING = st.recursive(
@@ -75,6 +78,25 @@ def test_the_shape_of_a_run() -> None:
     assert document["created_at"] == "2024-12-10T14:30:22Z"
     assert json.loads(to_json(document))["summary"]["test/auc"] == "NaN"
     assert list(runs_document([run()])) == ["schema_version", "runs"]
+
+
+def test_passwords_and_keys_are_hidden_wherever_runs_are_shown() -> None:
+    secrets = {"api_key": "k-9", "db": {"password": "hunter2"}, "hub_token": "abcdefghij"}
+    address = {"url": "postgres://me:hunter2@host/db"}
+    shown = replace(run(), config=secrets | address | {"pad_token": "[PAD]"}, summary=secrets)
+    keys = [Key.of(f"config.{key}") for key in (*secrets, "url")]
+    artifact = ArtifactRef("m", "m", "model", None, "", 0, None, "m", metadata=secrets)
+    same_name = replace(shown, id="other", config={"api_key": "k-9 too"})
+    table, columns = runs_table([shown, same_name]), runs_table([shown], keys)
+    every = [
+        *(to_json(show_document(shown, (), [(artifact, ())])), to_json(runs_document([shown]))),
+        *(runs_csv([shown]), runs_csv([shown], keys)),
+        repr((table, columns, run_tables(shown, (), [(artifact, ())]))),
+    ]
+    for text in every:
+        assert not any(secret in text for secret in ("k-9", "hunter2", "abcdefghij"))
+        assert "[hidden]" in text
+    assert "[PAD]" in every[0]
 
 
 def test_times_are_written_in_utc() -> None:

@@ -134,7 +134,7 @@ def test_runs_on_other_texts_are_said_to_be_so() -> None:
     text = callouts(summary.build(compare(runs)))
     assert "were not judged on the same test texts (R1 120, R2 90)" in text
     assert "|n:90-120|" in signature(compare(runs))
-    found_gaps = compare(runs).best_vs_second
+    found_gaps = compare(runs).best_vs_runner_up
     assert found_gaps is not None
     macro = found_gaps["macro_f1"]
     assert macro is not None
