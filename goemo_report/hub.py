@@ -140,19 +140,15 @@ def push(
         raise ArgumentError(f"{shown(repo)} is no name of a repository", "Write NAMESPACE/NAME")
     client = () if dry_run else ("huggingface_hub",)
     require_extra("pushing", *client, "torch", "transformers", extra="hub")
-    if dry_run:
-        with _prepared(source, run, repo, content, reading, progress) as (files, notes):
-            return Pushed(run, repo, private, _sizes(files), True, notes=notes)
-    hub = _Hub(repo)
-    hub.look(private=private)
-    with _prepared(source, run, hub.repo, content, reading, progress) as (files, notes):
+    hub = None if dry_run else _Hub(repo, private=private)
+    repo, private = (hub.repo, hub.private) if hub else (repo, private)
+    with _prepared(source, run, repo, content, reading, progress) as (files, notes):
+        sizes = tuple((path, local.stat().st_size) for path, local in files)
+        wanted = Pushed(run, repo, private, sizes, dry_run, notes=notes)
+        if hub is None:
+            return wanted
         hub.require_room({path for path, _ in files}, force=force)
-        done = Pushed(run, hub.repo, hub.private, _sizes(files), False, notes=notes)
-        return hub.send(done, files)
-
-
-def _sizes(files: Sequence[tuple[str, Path]]) -> tuple[tuple[str, int], ...]:
-    return tuple((path, local.stat().st_size) for path, local in files)
+        return hub.send(wanted, files)
 
 
 # --- What is sent -----------------------------------------------------------------------
@@ -232,10 +228,12 @@ def _write_guide(path: Path, held: Predictions) -> None:
 class _Hub:
     """One repository on the hub, and who asks for it."""
 
-    def __init__(self, repo: str) -> None:
+    def __init__(self, repo: str, *, private: bool) -> None:
+        """See what is there. Raises SourceError where it may not be pushed to."""
         import logging
 
         import huggingface_hub
+        from huggingface_hub.errors import RepositoryNotFoundError
         from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()
@@ -246,15 +244,9 @@ class _Hub:
         self._api = huggingface_hub.HfApi(
             endpoint=os.environ.get("HF_ENDPOINT") or None, token=self._token
         )
-        self.repo, self.private, self._head = repo, True, ""
+        self.repo, self.private, self._head = repo, private, ""
         self._there: tuple[str, ...] = ()
         self._own: tuple[str, ...] = ()
-
-    def look(self, *, private: bool) -> None:
-        """See what is there. Raises SourceError where it may not be pushed to."""
-        from huggingface_hub.errors import RepositoryNotFoundError
-
-        self.private = private
         with self._telling():
             user = self._api.whoami()["name"]
         if "/" not in self.repo:

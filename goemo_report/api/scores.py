@@ -20,11 +20,10 @@ from goemo_report.api.arguments import (
     settled,
 )
 from goemo_report.api.arrays import Threshold, arrays, of_frame, thresholds_of
-from goemo_report.contract import DEFAULT_THRESHOLD, Split
+from goemo_report.contract import Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats import notebook
 from goemo_report.formats.files import named_path, user_path
-from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, metrics_document, per_class_rows, score_predicted
 from goemo_report.predictions import Predictions, understood
 from goemo_report.predictions import read_predictions as _read_file
@@ -212,17 +211,20 @@ def score(
     if predictions is None:
         if y_true is None or (y_prob is None and y_pred is None):
             raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
-        for name, given in (
-            *(("map_to", map_to), ("true", true), ("pred", pred), ("prob", prob)),
-            *(("artifact", artifact), ("alias", alias), ("source", source)),
-        ):
-            if given:
-                raise ArgumentError(f"{name}= is about a file or a run", "Leave it out with arrays")
-        if not any(one is None for one in (y_prob, y_pred, threshold)):
+        about: dict[str, object] = {"map_to": map_to, "true": true, "pred": pred, "prob": prob}
+        about |= {"artifact": artifact, "alias": alias, "source": source}
+        name = next((name for name, given in about.items() if given), None)
+        if name is not None:
+            raise ArgumentError(f"{name}= is about a file or a run", "Leave it out with arrays")
+        if y_pred is not None and threshold is not None:
             raise ArgumentError("y_pred and a threshold were given", "Give one of the two")
         found = arrays(y_true, y_prob, y_pred, labels)
-        cut = None if threshold is None else thresholds_of(threshold, found.labels, found.given)
-        return _evaluated(found.truth, found.probabilities, found.predicted, found.labels, cut)
+        likely, predicted = found.probabilities, found.predicted
+        scored = partial(score_predicted, found.truth, likely)
+        if predicted is not None or likely is None:
+            return Evaluation(partial(scored, predicted, found.labels))
+        cut = thresholds_of(threshold, found.labels, found.given)
+        return Evaluation(partial(scored, likely >= cut, found.labels, cut))
     if y_true is not None or y_prob is not None or y_pred is not None:
         raise DataError("predictions and arrays were given", "Give one of the two")
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
@@ -236,15 +238,13 @@ def score(
             where().check_files()
         held = _read(predictions, split, where, choice, progress)
     if threshold is None:
-        predicted, cut = held.predicted, None
-    elif held.has_probabilities:
-        predicted, cut = None, thresholds_of(threshold, held.labels, held.labels)
-    else:
-        raise DataError(
-            f"{held.source} has no probabilities, only labels", "Leave the threshold out"
-        )
-    scored = _evaluated(held.truth, held.y_prob, predicted, held.labels, cut)
-    return replace(scored, held=held)
+        own = partial(score_predicted, held.truth, held.y_prob, held.predicted, held.labels)
+        return Evaluation(own, held)
+    if not held.has_probabilities:
+        what = f"{held.source} has no probabilities, only labels"
+        raise DataError(what, "Leave the threshold out")
+    cut = thresholds_of(threshold, held.labels, held.labels)
+    return Evaluation(partial(held.score_at, cut), held)
 
 
 def _read(
@@ -287,19 +287,3 @@ def _file(reference: Any) -> tuple[Path, str] | None:
     path = user_path(named)
     is_file = os.path.lexists(path) and not path.is_dir() and path.suffix != ".wandb"
     return (path, named) if is_file or named.lower().endswith((".csv", ".csv.gz")) else None
-
-
-def _evaluated(
-    truth: BoolArray,
-    probabilities: FloatArray | None,
-    predicted: BoolArray | None,
-    labels: tuple[str, ...],
-    threshold: float | FloatArray | None,
-) -> Evaluation:
-    if predicted is not None and threshold is None:
-        return Evaluation(partial(score_predicted, truth, probabilities, predicted, labels))
-    if probabilities is None:
-        raise DataError("a threshold needs probabilities", "Give y_prob, or leave it out")
-    cut = DEFAULT_THRESHOLD if threshold is None else threshold
-    predicted = probabilities >= cut
-    return Evaluation(partial(score_predicted, truth, probabilities, predicted, labels, cut))
