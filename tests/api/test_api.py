@@ -240,7 +240,6 @@ class TestScore:
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "labels": ["a", ""]}, "is no name"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": 2}, "from 0 to 1"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": "x"}, "from 0 to 1"),
-            ({"y_true": [[1, 0]], "y_pred": [[1, 0]], "threshold": 0.5}, "y_pred and a"),
             ({"y_true": [[1, 0]], "y_prob": [[0.1, 0.2]], "threshold": True}, "from 0 to 1"),
             ({"predictions": 3}, "is no predictions"),
             ({"y_true": SHUFFLED, "y_prob": SHUFFLED[::-1]}, "same index in another order"),
