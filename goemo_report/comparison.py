@@ -5,7 +5,7 @@ What is costly (intervals, tuned thresholds) is computed when it is first asked 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -140,11 +140,7 @@ class Comparison:
     @cached_property
     def label_changes(self) -> Mapping[str, tuple[str, ...]]:
         """What became of labels so that runs can be compared, with the keys of those runs."""
-        found: dict[str, list[str]] = {}
-        for run in self.runs:
-            if run.predictions.change:
-                found.setdefault(run.predictions.change, []).append(run.key)
-        return {change: tuple(keys) for change, keys in found.items()}
+        return self._keys_by(lambda run: run.predictions.change)
 
     @property
     def noun(self) -> str:
@@ -185,10 +181,14 @@ class Comparison:
     @cached_property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
         """The losses that runs were trained with, with the keys of those runs."""
-        found: dict[str, list[str]] = {}
+        return self._keys_by(lambda run: self.statistics.losses[run.id])
+
+    def _keys_by(self, said: Callable[[ComparedRun], str]) -> dict[str, tuple[str, ...]]:
+        """The keys of the runs of which the same is said, without those of which nothing is."""
+        found: dict[str, tuple[str, ...]] = {}
         for run in self.runs:
-            found.setdefault(self.statistics.losses[run.id], []).append(run.key)
-        return {loss: tuple(keys) for loss, keys in found.items()}
+            found[said(run)] = (*found.get(said(run), ()), run.key)
+        return {text: keys for text, keys in found.items() if text}
 
     @property
     def at(self) -> str:

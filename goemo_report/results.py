@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from shlex import quote
@@ -158,9 +158,6 @@ class LoadedRuns(Sequence[RunResult]):
 
     def __len__(self) -> int:
         return len(self.results)
-
-    def __iter__(self) -> Iterator[RunResult]:
-        return iter(self.results)
 
 
 def complete() -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import inf
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from goemo_report.contract import SPLITS
 from goemo_report.errors import ArgumentError, SettingsError, argument
@@ -67,35 +67,68 @@ def check_numbers(**given: object) -> None:
             raise ArgumentError(f"{name} is {value!r}", f"Give {NUMBERS[name]}")
 
 
-@dataclass(frozen=True, slots=True)
-class FileKey:
-    """One key that `[tool.goemo]` may hold: its type and, for some, the values allowed."""
+class FileKey(NamedTuple):
+    """One key that `[tool.goemo]` may hold: what its value must be, and what it sets."""
 
-    kind: Literal["text", "texts", "integer", "boolean", "reasons", "groups", "columns"]
+    is_right: Callable[[Any], bool]
+    expected: str
     meaning: str
-    choices: tuple[str, ...] = ()
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
+
+
+def _text(meaning: str) -> FileKey:
+    return FileKey(_is_text, "a string that is not empty", meaning)
+
+
+def _number(name: str, meaning: str) -> FileKey:
+    return FileKey(NUMBERS[name].hold, str(NUMBERS[name]), meaning)
+
+
+def _table_of(values: Callable[[Any], bool], *keys: str) -> Callable[[Any], bool]:
+    """Whether something is a table of right values, with these keys alone if there are any."""
+    return lambda v: (
+        isinstance(v, dict) and set(v) <= set(keys or v) and all(map(values, v.values()))
+    )
+
+
+_FORMATS: Final = ("html", "md", "json", "csv", "latex")
 FILE_KEYS: Final[dict[str, FileKey]] = {
-    "entity": FileKey("text", "W&B user or team"),
-    "project": FileKey("text", "W&B project"),
-    "source": FileKey(
-        "text", "where runs come from: wandb, offline:DIR, mlflow:PLACE, trackio:DIR"
-    ),
-    "wandb-dir": FileKey("text", "read offline runs below this directory"),
-    "reports": FileKey("text", "directory that reports are written to"),
+    "entity": _text("W&B user or team"),
+    "project": _text("W&B project"),
+    "source": _text("where runs come from: wandb, offline:DIR, mlflow:PLACE, trackio:DIR"),
+    "wandb-dir": _text("read offline runs below this directory"),
+    "reports": _text("directory that reports are written to"),
     "formats": FileKey(
-        "texts", "formats of reports", choices=("html", "md", "json", "csv", "latex")
+        lambda v: isinstance(v, list) and bool(v) and all(one in _FORMATS for one in v),
+        f"a list of {', '.join(_FORMATS)}",
+        "formats of reports",
     ),
-    "split": FileKey("text", "split that is reported", choices=tuple(SPLITS)),
-    "baseline": FileKey("text", "run that others are compared with"),
-    "resamples": FileKey("integer", "bootstrap resamples"),
-    "seed": FileKey("integer", "seed of the resampling"),
-    "max-errors": FileKey("integer", "texts in the error browser, per label and run"),
-    "no-text": FileKey("boolean", "leave all texts out of reports"),
-    "waive": FileKey("reasons", "rules of the audit that need not be kept, each with the reason"),
-    "columns": FileKey("columns", "columns of prediction files: true, pred, prob"),
-    "groups": FileKey("groups", 'own groups of labels, as mild = ["joy", "love"]'),
+    "split": FileKey(lambda v: v in SPLITS, " or ".join(SPLITS), "split that is reported"),
+    "baseline": _text("run that others are compared with"),
+    "resamples": _number("resamples", "bootstrap resamples"),
+    "seed": _number("seed", "seed of the resampling"),
+    "max-errors": _number("max_errors", "texts in the error browser, per label and run"),
+    "no-text": FileKey(
+        lambda v: isinstance(v, bool), "true or false", "leave all texts out of reports"
+    ),
+    "waive": FileKey(
+        _table_of(_is_text),
+        'a table with a reason for each rule, as { "tags-status" = "..." }',
+        "rules of the audit that need not be kept, each with the reason",
+    ),
+    "columns": FileKey(
+        _table_of(_is_text, "true", "pred", "prob"),
+        'a table of true, pred and prob, as { prob = "p_{label}" }',
+        "columns of prediction files: true, pred, prob",
+    ),
+    "groups": FileKey(
+        _table_of(lambda _: True),
+        "a table of lists of labels",
+        'own groups of labels, as mild = ["joy", "love"]',
+    ),
 }
 """Every key of `[tool.goemo]`. Paths are relative to the pyproject.toml that names them."""
 
@@ -267,54 +300,11 @@ def _checked(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         where = f"{path}: key {shortened(written, 60)} in [tool.goemo]"
         if key is None:
             raise SettingsError(f"{where} is unknown", f"Known keys: {', '.join(FILE_KEYS)}")
-        problem = _problem(name, value)
-        if problem:
-            what = f"{where} {problem}, not {shortened(repr(value), 60)}"
+        if not key.is_right(value):
+            what = f"{where} must be {key.expected}, not {shortened(repr(value), 60)}"
             raise SettingsError(what, f"It sets: {key.meaning}")
         values[name] = value
     return values
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
-
-
-_KINDS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
-    "text": (_is_text, "must be a string that is not empty"),
-    "texts": (
-        lambda v: isinstance(v, list) and bool(v) and all(map(_is_text, v)),
-        "must be a list of strings that is not empty",
-    ),
-    "integer": (lambda v: type(v) is int, "must be a whole number"),
-    "boolean": (lambda v: isinstance(v, bool), "must be true or false"),
-    "reasons": (
-        lambda v: isinstance(v, dict) and all(map(_is_text, v.values())),
-        'must be a table with a reason for each rule, as { "tags-status" = "..." }',
-    ),
-    "groups": (lambda v: isinstance(v, dict), "must be a table of lists of labels"),
-    "columns": (
-        lambda v: (
-            isinstance(v, dict)
-            and v.keys() <= {"true", "pred", "prob"}
-            and all(map(_is_text, v.values()))
-        ),
-        'must be a table of true, pred and prob, as { prob = "p_{label}" }',
-    ),
-}
-
-
-def _problem(name: str, value: Any) -> str:
-    """What is wrong with the value of a key, empty if nothing is."""
-    key = FILE_KEYS[name]
-    is_right, expected = _KINDS[key.kind]
-    if not is_right(value):
-        return expected
-    if key.kind == "integer" and not (bounds := NUMBERS[name.replace("-", "_")]).hold(value):
-        return f"must be at least {bounds.least}"
-    chosen = value if isinstance(value, list) else [value]
-    if key.choices and not set(chosen) <= set(key.choices):
-        return f"must be of {', '.join(key.choices)}"
-    return ""
 
 
 # --- Clock ----------------------------------------------------------------------------

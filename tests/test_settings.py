@@ -144,13 +144,13 @@ class TestProjectFile:
             ('project = " "', "project", "must be a string that is not empty"),
             ("formats = []", "formats", "must be a list"),
             ('formats = "html"', "formats", "must be a list"),
-            ('formats = ["pdf"]', "formats", "must be of html"),
+            ('formats = ["pdf"]', "formats", "must be a list of html"),
             ("resamples = true", "resamples", "must be a whole number"),
             ("resamples = 1.5", "resamples", "must be a whole number"),
-            ("resamples = 99", "resamples", "must be at least 100"),
-            ("seed = -1", "seed", "must be at least 0"),
+            ("resamples = 99", "resamples", "must be a whole number, 100 or more"),
+            ("seed = -1", "seed", "must be a whole number, 0 or more"),
             ('no-text = "yes"', "no-text", "must be true or false"),
-            ('split = "train"', "split", "must be of val, test"),
+            ('split = "train"', "split", "must be val or test"),
         ],
     )
     def test_a_wrong_value_names_file_key_and_what_is_expected(

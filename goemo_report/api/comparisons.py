@@ -164,7 +164,7 @@ class ComparisonResult:
         """One row a run by macro F1 at 0.5, the best first: `run`, `id`, `recipe`, `seed`, then
         `value` to `verdict`."""
         rows = [
-            (run.name, run.id, run.recipe.title, run.seed, *self._judged(run, "macro_f1"))
+            (run.name, run.id, run.recipe.title, run.seed, *_judged(run, "macro_f1"))
             for run in self.comparison.ranked
         ]
         return self._frame(("run", "id", "recipe", "seed", *_BOUNDS, *_TEST), rows)
@@ -174,7 +174,7 @@ class ComparisonResult:
     def differences(self) -> pd.DataFrame:
         """One row a run and overall metric: `run`, `metric`, then `value` to `verdict`."""
         rows = [
-            (run.name, key, *self._judged(run, key))
+            (run.name, key, *_judged(run, key))
             for run in self.comparison.ranked
             for key in OVERALL_KEYS
         ]
@@ -186,7 +186,7 @@ class ComparisonResult:
         """One row a run, label and metric: `run`, `emotion` (categorical, in canonical order),
         `metric`, `support` (Int64), then `value` to `verdict`; p is Holm-adjusted over labels."""
         rows = [
-            (run.name, label, metric, run.support[label], *self._of_label(run, metric, label))
+            (run.name, label, metric, run.support[label], *_judged(run, metric, label))
             for run in self.comparison.ranked
             for label in run.labels
             for metric in PER_LABEL
@@ -417,14 +417,6 @@ class ComparisonResult:
             native=native,
         )
 
-    def _judged(self, run: ComparedRun, key: str) -> tuple[object, ...]:
-        return run.value(key), *(run.interval(key) or (None, None)), *_tested(run, key)
-
-    def _of_label(self, run: ComparedRun, metric: str, label: str) -> tuple[object, ...]:
-        key = f"{metric}_{label}"
-        bounds = run.intervals.get(key) or (None, None)
-        return run.of_class(metric, label), *bounds, *_tested(run, key)
-
     def _frame(self, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
         import pandas as pd
 
@@ -447,7 +439,7 @@ class ComparisonResult:
         rows = [
             (run.name, *judged[:4], *judged[6:])
             for run in self.comparison.ranked
-            if (judged := self._judged(run, "macro_f1"))
+            if (judged := _judged(run, "macro_f1"))
         ]
         shown = self._drawn() if rows else ""
         return notebook.page(str(self.verdict), notebook.table(columns, rows), shown)
@@ -569,11 +561,15 @@ def compare(
     return ComparisonResult(found)
 
 
-def _tested(run: ComparedRun, key: str) -> tuple[object, ...]:
-    found = run.difference(key)
-    if found is None:
-        return None, None, None, None, None
-    return found.value, found.low, found.high, found.p_adjusted, found.verdict
+def _judged(run: ComparedRun, metric: str, label: str = "") -> tuple[object, ...]:
+    """The columns `value` to `verdict`, of a metric overall or of a label."""
+    key = f"{metric}_{label}" if label else metric
+    value = run.of_class(metric, label) if label else run.value(key)
+    low, high = run.intervals.get(key) or (None, None)
+    if (found := run.difference(key)) is None:
+        return value, low, high, None, None, None, None, None
+    test = found.value, found.low, found.high, found.p_adjusted, found.verdict
+    return value, low, high, *test
 
 
 def _figures(report: Report) -> Iterator[Plot | Heatmap]:

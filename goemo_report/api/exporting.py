@@ -207,9 +207,7 @@ def _run_rows(
         if result is not None:
             found = result.splits[split]
             row |= {"texts": found.rows, **found.scores.overall}
-        for key in OVERALL_KEYS if compared is not None else ():
-            row |= _bounds(key, compared.interval(key) if compared else None)
-        yield row
+        yield row | _bounds(compared, OVERALL_KEYS)
 
 
 def _label_rows(
@@ -222,10 +220,7 @@ def _label_rows(
     for scored in per_class_rows(result.splits[split].scores):
         row = {"run_id": result.id, "run": result.run.name, **scored}
         row["f1"] = row.pop("f1_score")
-        for metric in CLASS_METRICS if compared is not None else ():
-            bounds = compared.intervals.get(f"{metric}_{row['emotion']}") if compared else None
-            row |= _bounds(metric, bounds)
-        yield row
+        yield row | _bounds(compared, CLASS_METRICS, row["emotion"])
 
 
 def _difference_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -242,10 +237,13 @@ def _difference_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
                 yield {**about, "metric": metric, "emotion": label, **row}
 
 
-def _bounds(key: str, interval: Any) -> dict[str, float]:
-    if interval is None:
-        return {}
-    return dict(zip((f"{key}_{end}" for end in _BOUNDS), interval, strict=True))
+def _bounds(run: ComparedRun | None, metrics: Iterable[str], label: str = "") -> dict[str, float]:
+    """The intervals that there are."""
+    found: dict[str, float] = {}
+    for key in metrics if run is not None else ():
+        interval = run.intervals.get(f"{key}_{label}" if label else key) if run else None
+        found |= dict(zip((f"{key}_{end}" for end in _BOUNDS), interval or (), strict=False))
+    return found
 
 
 # --- Parquet ----------------------------------------------------------------------------

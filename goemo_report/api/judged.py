@@ -151,7 +151,7 @@ class Gate:
         import pandas as pd
 
         rows = [
-            (one.run.name, one.run.id, one.condition, one.metric, *_numbers(one), one.passed)
+            (one.run.name, one.run.id, *(getattr(one, name) for name in _CONDITION[2:]))
             for one in self.conditions
         ]
         kinds = dict.fromkeys(_CONDITION[4:8], "float64")
@@ -201,10 +201,6 @@ class Gate:
 
 def _outcome(passed: bool) -> str:
     return "passed" if passed else "failed"
-
-
-def _numbers(one: Condition) -> tuple[float | None, ...]:
-    return one.limit, one.value, one.low, one.high
 
 
 def audited(runs: Runs, strict: bool, labels: Labels) -> Audits:

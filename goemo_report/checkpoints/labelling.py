@@ -200,10 +200,10 @@ def _own_thresholds(
     kept: Any,
     label: str,
 ) -> Thresholds:
-    if protocol == "fixed":
-        return _of_choice(fixed(labels))
     try:
-        return _of_choice(choose(validation_of(source, run), protocol))
+        fits = protocol == "fixed"
+        choice = fixed(labels) if fits else choose(validation_of(source, run), protocol)
+        return Thresholds(choice.labels, np.asarray(choice.thresholds), choice.description)
     except NotFoundError:
         if protocol != "per-class":
             raise
@@ -211,12 +211,6 @@ def _own_thresholds(
         return parse_thresholds(kept, run, f"{label}/{THRESHOLDS_FILE}")
     values = np.full(len(labels), DEFAULT_THRESHOLD)
     return Thresholds(labels, values, "fixed 0.5: the run has nothing to tune thresholds on")
-
-
-def _of_choice(choice: Choice) -> Thresholds:
-    if choice.thresholds is None:
-        raise ValueError(f"{choice.protocol} has no thresholds")
-    return Thresholds(choice.labels, choice.thresholds, choice.description)
 
 
 def read_thresholds(path: Path, run: RunRecord) -> Thresholds:

@@ -10,8 +10,7 @@ import numpy as np
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Precision, sigmoid
-from goemo_report.checkpoints.hypotheses import try_all, unexplained
-from goemo_report.checkpoints.trial import Evidence, Trial
+from goemo_report.checkpoints.hypotheses import Evidence, Trial, try_all, unexplained
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
 from goemo_report.formats.notebook import Told

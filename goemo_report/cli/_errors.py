@@ -21,7 +21,8 @@ are the shell's own for SIGINT and SIGPIPE."""
 _API_KEY = re.compile(r"wandb_v\d+_\w+|\bhf_[A-Za-z0-9]{20,}")
 _LONGEST = 1000
 """Characters of what went wrong: a list of runs or a value of a file may be of any length."""
-_DEBUG = "goemo.debug"
+DEBUG = "goemo.debug"
+"""Key in a context's `meta`: whether `--debug` was given."""
 _ERROR = click.style("error:", fg="red", bold=True)
 _REMEDIES = {
     **dict.fromkeys(
@@ -39,7 +40,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 
 def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        ctx.meta[_DEBUG] = True  # shared by a command and its group
+        ctx.meta[DEBUG] = True  # shared by a command and its group
 
 
 def debug_option(command: _Command) -> _Command:
@@ -52,11 +53,6 @@ def debug_option(command: _Command) -> _Command:
         callback=_remember_debug,
         help="Show the traceback of an error.",
     )(command)
-
-
-def wants_traceback(ctx: click.Context) -> bool:
-    """Whether `--debug` was given."""
-    return bool(ctx.meta.get(_DEBUG))
 
 
 def report(error: BaseException, *, debug: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -126,11 +126,8 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names of all commands, in the order of their modules' `ORDER`."""
-        names = [
-            path.stem.replace("_", "-")
-            for path in Path(__file__).parent.glob("[a-z]*.py")
-            if not path.stem.startswith("_")
-        ]
+        modules = Path(__file__).parent.glob("[a-z]*.py")
+        names = (path.stem.replace("_", "-") for path in modules)
         return sorted(names, key=lambda name: (self._module(name).ORDER, name))
 
     def get_command(
@@ -140,9 +137,8 @@ class LazyGroup(click.Group):
     ) -> click.Command | None:
         """The command of that name, None where there is none."""
         stem = cmd_name.replace("-", "_")
-        if not stem.isidentifier() or stem.startswith("_"):
-            return None
-        if not Path(__file__).with_name(f"{stem}.py").is_file():
+        known = stem.isidentifier() and not stem.startswith("_")
+        if not known or not Path(__file__).with_name(f"{stem}.py").is_file():
             return None
         command: click.Command = self._module(cmd_name).command
         return command
@@ -178,7 +174,7 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - nothing gets past here
-            ctx.exit(_errors.report(error, debug=_errors.wants_traceback(ctx)))
+            ctx.exit(_errors.report(error, debug=_errors.DEBUG in ctx.meta))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -189,17 +185,12 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             if getattr(error, "possibilities", None):
                 raise
-            meant = _ELSEWHERE.get(args[0]) or closest(args[0], self.list_commands(ctx))
-            if meant:
+            from difflib import get_close_matches
+
+            alike = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            for meant in filter(None, (_ELSEWHERE.get(args[0]), *alike)):
                 raise click.UsageError(f"{error.message} Did you mean {meant!r}?", ctx) from error
             raise
-
-
-def closest(word: str, known: Sequence[str]) -> str | None:
-    """The known word most like a mistyped one, None where none is like it."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, known, n=1)), None)
 
 
 @click.group(

@@ -11,7 +11,7 @@ import pytest
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Checkpoint
-from goemo_report.checkpoints.trial import Trial
+from goemo_report.checkpoints.hypotheses import Trial
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.sources.model import ArtifactRef, RunRecord
 from goemo_report.sources.offline_logs.source import LogSource

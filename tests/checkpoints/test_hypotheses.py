@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from goemo_report.checkpoints.checkpoint import Checkpoint, Precision, sigmoid
-from goemo_report.checkpoints.hypotheses import try_all
-from goemo_report.checkpoints.trial import Evidence, Trial, sampled
+from goemo_report.checkpoints.hypotheses import Evidence, Trial, sampled, try_all
 from goemo_report.checkpoints.verify import TOLERANCES
 from goemo_report.labels import EMOTIONS
 from goemo_report.metrics.arrays import FloatArray
