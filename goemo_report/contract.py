@@ -20,6 +20,9 @@ DEFAULT_THRESHOLD: Final = 0.5
 Split = Literal["val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("val", "test")
 
+Tuning = Literal["per-class", "global", "fixed"]
+"""How thresholds are chosen that are applied to new texts."""
+
 SPLIT_NAMES: Final = {
     "train": ("train", "training"),
     "val": ("validation", "val", "dev", "valid"),

@@ -64,7 +64,8 @@ def check_numbers(**given: object) -> None:
     """Raise ArgumentError for a value that the argument of its name cannot have; None is unset."""
     for name, value in given.items():
         if value is not None and not NUMBERS[name].hold(value):
-            raise ArgumentError(f"{name} is {value!r}", f"Give {NUMBERS[name]}")
+            what = f"{argument(name).rstrip('=')} cannot be {value!r}"
+            raise ArgumentError(what, f"Give {NUMBERS[name]}")
 
 
 class FileKey(NamedTuple):

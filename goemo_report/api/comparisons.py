@@ -13,27 +13,21 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, g
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.api.arguments import (
+    TOP,
     Bar,
     Labels,
     Names,
     Place,
     Shown,
-    check_split,
+    best_logged,
     check_texts,
+    check_words,
     chosen_labels,
     each,
     place,
     settled,
 )
-from goemo_report.api.mixture import (
-    TOP,
-    Comparable,
-    best_logged,
-    grouped,
-    items,
-    load,
-    with_baseline,
-)
+from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
@@ -69,6 +63,7 @@ _FORMATS: Final = {
 _FIGURES: Final = {"per-label": "labels-heatmap", "differences": "differences-figure"}
 _LOGGED_ONLY: Final = "No run has predictions: these are the figures that the runs logged"
 _BOUNDS: Final = ("value", "low", "high")
+_NO_BOUNDS: Final = (None, None)
 _TEST: Final = ("difference", "difference_low", "difference_high", "p", "verdict")
 
 
@@ -201,13 +196,7 @@ class ComparisonResult:
         run's macro F1 with all of them, `value`, `low`, `high`. Runs without validation
         predictions have no rows."""
         rows = [
-            (
-                run.name,
-                label,
-                float(cut),
-                run.value(TUNED_F1),
-                *(run.interval(TUNED_F1) or (None, None)),
-            )
+            (run.name, label, float(cut), run.value(TUNED_F1), *(run.tuned_interval or _NO_BOUNDS))
             for run in self.comparison.ranked
             if run.tuned is not None and run.tuned.choice.thresholds is not None
             for label, cut in zip(run.labels, run.tuned.choice.thresholds, strict=True)
@@ -261,7 +250,7 @@ class ComparisonResult:
             if found is None:
                 continue
             soft = found.soft and (found.soft.cross_entropy, found.soft.above)
-            gap = (found.gap, *found.gap_interval, *(soft or (None, None)))
+            gap = (found.gap, *found.gap_interval, *(soft or _NO_BOUNDS))
             floor = (None, None, None, found.floor, 0.0)
             both = (("held-out rater", found.rater, floor), (run.name, found.run, gap))
             for name, one, more in both if not rows else both[1:]:
@@ -522,7 +511,7 @@ def compare(
         >>> c.verdict.numbers["p"]  # doctest: +SKIP
 
     """
-    check_split(split)
+    check_words(split=split)
     check_numbers(top=top)
     skipped, cut = (runs.skipped, "") if isinstance(runs, Runs) else ((), "")
     if isinstance(runs, Runs):
@@ -565,7 +554,7 @@ def _judged(run: ComparedRun, metric: str, label: str = "") -> tuple[object, ...
     """The columns `value` to `verdict`, of a metric overall or of a label."""
     key = f"{metric}_{label}" if label else metric
     value = run.of_class(metric, label) if label else run.value(key)
-    low, high = run.intervals.get(key) or (None, None)
+    low, high = run.intervals.get(key) or _NO_BOUNDS
     if (found := run.difference(key)) is None:
         return value, low, high, None, None, None, None, None
     test = found.value, found.low, found.high, found.p_adjusted, found.verdict

@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from goemo_report.analysis.compared_runs import ComparedRun
 from goemo_report.analysis.configs import hide_secrets
 from goemo_report.analysis.label_choice import LabelChoice
-from goemo_report.api.arguments import Bar, Labels, check_split, chosen_labels
-from goemo_report.api.mixture import ranking, tagged_baseline
+from goemo_report.api.arguments import (
+    Bar,
+    Labels,
+    check_words,
+    chosen_labels,
+    ranking,
+    tagged_baseline,
+)
 from goemo_report.comparison import Comparison
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import SPLITS, Split
@@ -71,7 +77,7 @@ def export_tables(
     *,
     baseline: str | None = None,
     split: Split = "test",
-    top: int = 100,
+    top: int,
     labels: Labels = None,
 ) -> ExportedTables:
     """Write `NAME.parquet` (a row a run), `NAME-labels.parquet` (a row a run and label) and
@@ -79,7 +85,7 @@ def export_tables(
 
     The `top` runs have intervals and differences, as `compare` makes them; the others have values.
     """
-    check_split(split)
+    check_words(split=split)
     check_numbers(top=top)
     require_extra("writing Parquet", "pyarrow", extra="tables")
     if path.suffix != ".parquet":

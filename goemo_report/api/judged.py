@@ -10,7 +10,7 @@ from goemo_report.api.arguments import (
     Bar,
     Labels,
     Names,
-    check_split,
+    check_words,
     chosen_labels,
     each,
     waivers,
@@ -245,7 +245,7 @@ def judged(
     from goemo_report.sources.resolve import with_run
 
     _require_any(runs)
-    check_split(split)
+    check_words(split=split)
     if not any(limits.values()) and not (require_artifacts or require_audit):
         raise ArgumentError("there is no condition", 'Give one, as fail_under={"macro_f1": 0.45}')
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]

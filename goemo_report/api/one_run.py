@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from goemo_report.api.arguments import (
     Bar,
@@ -13,14 +13,14 @@ from goemo_report.api.arguments import (
     Only,
     Place,
     Shown,
-    check_split,
     check_texts,
+    check_words,
     chosen_labels,
     each,
     place,
     roles,
 )
-from goemo_report.contract import SPLITS, Split
+from goemo_report.contract import SPLITS, Split, Tuning
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
 from goemo_report.formats import notebook
 from goemo_report.settings import SourceChoice, check_numbers
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from goemo_report.report.document import Table
     from goemo_report.results import RunResult
     from goemo_report.sources.model import ArtifactFile, ArtifactRef, History
-
-Protocol = Literal["per-class", "global", "fixed"]
 
 
 class Text(str):
@@ -191,7 +189,7 @@ class Run:
         return choice.on(self._result([split], choice.reading).splits[split].predictions)
 
     def thresholds(
-        self, protocol: Protocol = "per-class", *, labels: Labels = None, map_to: str | None = None
+        self, protocol: Tuning = "per-class", *, labels: Labels = None, map_to: str | None = None
     ) -> Thresholds:
         """Thresholds by label, to apply elsewhere at `p >= threshold`.
 
@@ -208,7 +206,7 @@ class Run:
         from goemo_report.predictions import understood
         from goemo_report.thresholds.protocols import export_thresholds
 
-        _check_protocol(protocol)
+        check_words(protocol=protocol)
         choice = chosen_labels(labels, map_to)
         with Bar(self.progress) as bar:
             if protocol == "fixed":  # any split names the labels
@@ -224,7 +222,7 @@ class Run:
         self,
         texts: Sequence[str],
         *,
-        protocol: Protocol = "per-class",
+        protocol: Tuning = "per-class",
         thresholds: Place | None = None,
         batch_size: int = 32,
         device: str = "auto",
@@ -248,7 +246,7 @@ class Run:
         from goemo_report.checkpoints.labelling import label_texts
 
         check_numbers(batch_size=batch_size, max_seq_length=max_seq_length)
-        _check_protocol(protocol)
+        check_words(protocol=protocol)
         if isinstance(texts, str):
             raise ArgumentError("texts is one text", "Give a list of texts")
         texts = each(texts)
@@ -287,7 +285,7 @@ class Run:
         """
         from goemo_report.checkpoints.export import export_onnx
 
-        check_split(split)
+        check_words(split=split)
         check_numbers(limit=limit)
         with Bar(self.progress) as bar:
             return export_onnx(
@@ -327,7 +325,7 @@ class Run:
         """
         from goemo_report.checkpoints.verify import Changed, verify
 
-        check_split(split)
+        check_words(split=split)
         check_numbers(limit=limit, batch_size=batch_size, tolerance=tolerance)
         check_numbers(max_seq_length=max_seq_length)
         with Bar(self.progress) as bar:
@@ -469,7 +467,7 @@ class Run:
         from goemo_report.loading import load_results
 
         for split in splits:
-            check_split(split)
+            check_words(split=split)
         with Bar(self.progress) as bar:
             return load_results(self.source, [self.record], splits, bar, reading)[0]
 
@@ -491,12 +489,6 @@ class Run:
         summary = [(k, v) for k, v in record.summary.items() if not k.startswith("_")]
         parts = notebook.table(("", ""), facts), notebook.table(("summary", "value"), summary)
         return notebook.page(f"Run {record.name}", *parts)
-
-
-def _check_protocol(protocol: str) -> None:
-    if protocol not in get_args(Protocol):
-        known = ", ".join(get_args(Protocol))
-        raise ArgumentError(f"there is no protocol {protocol!r}", f"Protocols: {known}")
 
 
 def _about(split: str, why: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from goemo_report import contract
-from goemo_report.api.arguments import check_split
+from goemo_report.api.arguments import check_words
 from goemo_report.api.arrays import arrays
 from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
@@ -101,7 +101,7 @@ def _check(run: Any, split: str) -> None:
         raise ArgumentError(
             f"{type(run).__name__} is not a W&B run", "Give what wandb.init returns"
         )
-    check_split(split)
+    check_words(split=split)
 
 
 def predictions_of(

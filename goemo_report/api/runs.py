@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
 from goemo_report.api.arguments import (
+    TOP,
     Bar,
     Labels,
     Names,
@@ -174,7 +175,7 @@ class Runs(Sequence[Run]):
         *,
         baseline: str | None = None,
         split: Split = "test",
-        top: int = 100,
+        top: int = TOP,
         labels: Labels = None,
     ) -> ExportedTables:
         """Write Parquet tables of them, for DuckDB, pandas and the like; needs `goemo[tables]`.

@@ -1,4 +1,7 @@
-"""What the command line does besides reading runs: diagnosis, sync, completion."""
+"""What the command line does besides reading runs: diagnosis, sync, completion.
+
+`place` is where runs are read from: the arguments of `settled`.
+"""
 
 from __future__ import annotations
 
@@ -22,33 +25,18 @@ if TYPE_CHECKING:
 Notify = Callable[[str], None]
 
 
-def diagnose(
-    *,
-    source: str | None = None,
-    wandb_dir: Place | None = None,
-    entity: str | None = None,
-    project: str | None = None,
-    notify: Notify,
-) -> Diagnosis:
+def diagnose(notify: Notify, **place: Any) -> Diagnosis:
     """Whether W&B, or another source such as a directory of offline runs, can be read."""
     from goemo_report.sources import doctor
 
-    return doctor.diagnose(settled(wandb_dir, entity, project, source=source), notify)
+    return doctor.diagnose(settled(**place), notify)
 
 
-def require_publishable(
-    *,
-    native: bool,
-    source: str | None,
-    wandb_dir: Place | None,
-    entity: str | None,
-    project: str | None,
-) -> None:
+def require_publishable(*, native: bool, **place: Any) -> None:
     """Raise GoemoError for what would keep a report from being published, before it is made."""
     from goemo_report.sources.wandb_api import publishing
 
-    directory = settled(wandb_dir, entity, project, source=source).directory
-    publishing.require_publishable(directory, native=native)
+    publishing.require_publishable(settled(**place).directory, native=native)
 
 
 @dataclass(frozen=True, eq=False)

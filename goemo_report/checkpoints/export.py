@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,10 +77,7 @@ class Exported(Told):
             "files": [str(path) for path in self.files],
             "checked_on": {"split": self.split, "texts": self.texts, "threads": self.threads},
             "thresholds": self.thresholds.description,
-            "variants": [
-                {name: getattr(one, name) for name in Variant.__dataclass_fields__}
-                for one in self.variants
-            ],
+            "variants": [asdict(one) for one in self.variants],
         }
 
     def lines(self) -> Iterator[str]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, get_args
 
 import numpy as np
 
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import sigmoid
 from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
-from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS
+from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Tuning
 from goemo_report.errors import DataError, NotFoundError, argument, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.notebook import Told
@@ -24,11 +24,8 @@ from goemo_report.predictions import Predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
-from goemo_report.thresholds.protocols import Protocol, fixed, tuned_globally, tuned_per_class
 from goemo_report.thresholds.protocols import ThresholdChoice as Choice
-
-PROTOCOLS: Final[tuple[Protocol, ...]] = ("per-class", "global", "fixed")
-"""Those whose thresholds can be applied to new texts."""
+from goemo_report.thresholds.protocols import fixed, tuned_globally, tuned_per_class
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,8 +108,8 @@ def _cut(threshold: float) -> str:
     return f"{threshold:.3f}" if threshold >= 0.0005 or threshold == 0 else f"{threshold:.2g}"
 
 
-def choose(predictions: Predictions, protocol: Protocol) -> Choice:
-    """The thresholds of one of PROTOCOLS from validation predictions."""
+def choose(predictions: Predictions, protocol: Tuning) -> Choice:
+    """The thresholds from validation predictions."""
     if protocol == "fixed":
         return fixed(predictions.labels)
     return (tuned_globally if protocol == "global" else tuned_per_class)(predictions)
@@ -149,7 +146,7 @@ def label_texts(
     run: RunRecord,
     texts: Sequence[str],
     *,
-    protocol: Protocol = "per-class",
+    protocol: Tuning = "per-class",
     thresholds: Path | None = None,
     batch_size: int = checkpoint.BATCH_SIZE,
     device: str = "auto",
@@ -175,7 +172,7 @@ def label_texts(
 def load_with_thresholds(
     source: RunSource,
     run: RunRecord,
-    protocol: Protocol = "per-class",
+    protocol: Tuning = "per-class",
     thresholds: Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
@@ -196,7 +193,7 @@ def _own_thresholds(
     source: RunSource,
     run: RunRecord,
     labels: tuple[str, ...],
-    protocol: Protocol,
+    protocol: Tuning,
     kept: Any,
     label: str,
 ) -> Thresholds:
@@ -258,7 +255,7 @@ def _entry(entries: list[Any], run: RunRecord) -> Mapping[str, Any] | None:
     """The entry of this run, the best protocol first; the only entry fits any run."""
     known = [entry for entry in entries if isinstance(entry, Mapping)]
     mine = [entry for entry in known if entry.get("run") == run.id]
-    for protocol in PROTOCOLS:
+    for protocol in get_args(Tuning):
         for entry in mine:
             if entry.get("protocol") == protocol:
                 return entry

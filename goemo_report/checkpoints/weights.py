@@ -143,12 +143,10 @@ def _shapes(directory: Path, label: str) -> dict[str, Sequence[int]] | None:
 def _tensors(held: Any, path: Path, label: str) -> dict[str, Any]:
     if isinstance(held, Mapping) and all(hasattr(value, "shape") for value in held.values()):
         return dict(held)
-    inside = ""
-    if isinstance(held, Mapping):
-        inside = next((str(k) for k in held if k in _DICTIONARIES), "")
+    keys = [str(k) for k in held if k in _DICTIONARIES] if isinstance(held, Mapping) else []
+    what = f"the weights under the key {keys[0]}, not at its top" if keys else "no tensors by name"
     raise DataError(
-        f"{label}/{path.name} holds {'the weights under the key ' + inside if inside else 'no'}"
-        f"{'' if inside else ' tensors by name'}, not at its top",
+        f"{label}/{path.name} holds {what}",
         "Save the model with save_pretrained, or its state_dict() alone",
     )
 

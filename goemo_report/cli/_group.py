@@ -68,17 +68,15 @@ class Command(click.Command):
         """The arguments, an option that may stand alone with its value: what follows it may be
         a RUN."""
         alone = {
-            name: (str(one.flag_value), one.type.choices)
+            name: one
             for one in self.params
-            if isinstance(one, click.Option)
-            and not one.is_flag
-            and isinstance(one.flag_value, str)
-            and isinstance(one.type, click.Choice)
+            if isinstance(one, click.Option) and isinstance(one.flag_value, str)
             for name in one.opts
         }
         for word, following in pairwise([*args, ""]):
-            value, choices = alone.get(word, ("", ()))
-            yield f"{word}={value}" if value and following not in choices else word
+            one = alone.get(word)
+            lacks = one is not None and following not in getattr(one.type, "choices", ())
+            yield f"{word}={one.flag_value}" if one and lacks else word
 
     def _check_folders(self, ctx: click.Context) -> None:
         """Refuse files in a folder that is neither there nor made by another option.

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from goemo_report.cli._errors import debug_option
 from goemo_report.cli._group import OutputDirectory, OutputFile, SharedOption
-from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS
+from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS, Tuning
 from goemo_report.errors import GoemoError
 from goemo_report.settings import NUMBERS, read_project_file
 
@@ -251,7 +251,7 @@ def split(meaning: str) -> Callable[[_Command], _Command]:
 protocol = functools.partial(
     click.option,
     "--protocol",
-    type=click.Choice(("per-class", "global", "fixed")),
+    type=click.Choice(get_args(Tuning)),
     default="per-class",
     show_default=True,
 )
