@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from goemo_report.errors import ArgumentError
+from goemo_report.formats.text import shown
+
 _CHUNK = 1 << 20
 _IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 """Why a file cannot be replaced that can be written: its directory is closed, or it is a mount."""
@@ -116,10 +119,15 @@ def named_path(argument: str) -> tuple[str, str]:
     """The name and the path of `NAME=PATH`; an empty name for a path alone.
 
     A name with a slash, such as `roberta/large`, is one where no path of that name is.
+    Raises ArgumentError for `=PATH`.
     """
     name, equals, path = argument.partition("=")
-    if not equals or not name:
+    if not equals:
         return "", argument
+    if not name:
+        if _exists(argument):
+            return "", argument
+        raise ArgumentError(f"{shown(argument)} has no name before =", "Write NAME=FILE")
     if "/" in name and ("://" in name or _exists(argument) or not _exists(path)):
         return "", argument
     return name, path

@@ -10,15 +10,16 @@ import json
 import math
 import os
 import re
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from goemo_report.errors import ChangedFileError, SourceError, argument, first_line, reading
+from goemo_report.errors import SourceError, argument, first_line, reading
 from goemo_report.formats.files import chunks, user_path, whole_file
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.local_tracker import (
@@ -58,7 +59,7 @@ _HUGE: Final = 1.7976931348623157e308  # what MLflow's database has for infinity
 
 @dataclass(slots=True)
 class _Run:
-    """A run as MLflow has it. `steps` are (key, value, step) where they cost nothing."""
+    """A run as MLflow has it."""
 
     id: str
     name: str
@@ -72,41 +73,21 @@ class _Run:
     url: str | None = None
 
 
-class _Store(Protocol):
-    """One way in which MLflow keeps runs."""
-
-    description: str
-
-    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
-        """Runs that are not deleted."""
-        ...
-
-    def experiments(self) -> Mapping[str, str]:
-        """Names of the experiments, by id."""
-        ...
-
-    def steps(self, run: RunRecord) -> Iterable[tuple[str, float, int]]:
-        """(key, value, step) of every value logged, in the order logged."""
-        ...
-
-    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
-        """The files that a run logged."""
-        ...
-
-
 def open_source(choice: SourceChoice) -> MlflowSource:
     """The source of `mlflow:PLACE`; without a place what MLFLOW_TRACKING_URI names, `mlflow.db` or
     `mlruns`."""
     place = choice.where or os.environ.get("MLFLOW_TRACKING_URI") or "."
-    return MlflowSource(_store(place), choice.project)
+    source = _source(place)
+    source.experiment = choice.project
+    return source
 
 
-def _store(place: str) -> _Store:
+def _source(place: str) -> MlflowSource:
     scheme = place.partition(":")[0] if "://" in place or place.startswith("file:") else ""
     if scheme in {"http", "https"}:
         return _Server(place)
     if scheme == "sqlite":
-        return _Tables(Database(user_path(place.removeprefix("sqlite:///"))))
+        return _Tables(user_path(place.removeprefix("sqlite:///")))
     if scheme == "file":
         place = unquote(urlsplit(place).path)
     elif scheme:
@@ -116,14 +97,14 @@ def _store(place: str) -> _Store:
         )
     path = user_path(place)
     if path.is_file():
-        return _Tables(Database(path))
+        return _Tables(path)
     if (path / "mlflow.db").is_file():
-        return _Tables(Database(path / "mlflow.db"))
+        return _Tables(path / "mlflow.db")
     for folder in (path, path / "mlruns"):
         if any(folder.glob("*/meta.yaml")):
             return _Folders(folder)
     if path.name == "mlruns" and path.with_name("mlflow.db").is_file():  # artifacts alone
-        return _Tables(Database(path.with_name("mlflow.db")))
+        return _Tables(path.with_name("mlflow.db"))
     raise SourceError(
         f"there are no MLflow runs in {shown_place(path)}",
         "Give a tracking directory, its mlflow.db, or the address of a server",
@@ -131,31 +112,48 @@ def _store(place: str) -> _Store:
 
 
 class MlflowSource(TrackedSource):
-    """Runs of all experiments, or of the one called `experiment`."""
+    """Runs of all experiments, or of the one called `experiment`; a subclass for each way in which
+    MLflow keeps them."""
 
-    def __init__(self, store: _Store, experiment: str | None = None) -> None:
+    experiment: str | None = None
+
+    def __init__(self, place: str) -> None:
         super().__init__()
-        self._store, self._experiment = store, experiment
-        self._places: dict[str, str] = {}
+        self._place = f"MLflow {place}"
+        self._artifacts: dict[str, str] = {}  # where those of a run lie, by its id
+
+    @abstractmethod
+    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:
+        """Runs that are not deleted, from the newest on."""
+
+    @abstractmethod
+    def _experiments(self) -> dict[str, str]:
+        """Names of the experiments, by id."""
+
+    @abstractmethod
+    def _steps(self, run: RunRecord) -> Iterable[tuple[str, float, int]]:
+        """(key, value, step) of every value logged, in the order logged."""
+
+    @abstractmethod
+    def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
+        """The files that a run logged."""
 
     @property
     def description(self) -> str:
         """Where MLflow keeps them."""
-        within = f", experiment {self._experiment}" if self._experiment else ""
-        return f"MLflow {self._store.description}{within}"
+        return f"{self._place}, experiment {self.experiment}" if self.experiment else self._place
 
     def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
         """Runs of the experiments from the newest on."""
-        if self._experiment:
-            known = self._store.experiments()
-            if self._experiment not in {*known, *known.values()}:
-                place = f"MLflow {self._store.description}"
-                raise unknown_project("experiment", self._experiment, place, known.values())
-        for run in self._store.newest_first(query, self._experiment):
+        if self.experiment:
+            known = self._experiments()
+            if self.experiment not in {*known, *known.values()}:
+                raise unknown_project("experiment", self.experiment, self._place, known.values())
+        for run in self._runs(query):
             if isinstance(run, SkippedRun):
                 yield run
                 continue
-            self._places[run.id] = run.artifacts
+            self._artifacts[run.id] = run.artifacts
             tags = run.tags
             yield RunRecord(
                 id=run.id,
@@ -176,23 +174,17 @@ class MlflowSource(TrackedSource):
     def history_of(self, run: RunRecord) -> History:
         """Every step with all that was logged at it; of values logged twice the later one."""
         rows: dict[int, dict[str, Any]] = defaultdict(dict)
-        for key, value, step in self._store.steps(run):
+        for key, value, step in self._steps(run):
             rows[step][key] = value
         return tuple({"_step": step, **rows[step]} for step in sorted(rows))
 
     def logged_files(self, run: RunRecord) -> Iterable[tuple[ArtifactRef, Sequence[Kept]]]:
         """The files that the run logged, put together as artifacts."""
-        if run.id not in self._places:
+        if run.id not in self._artifacts:
             self.find_run(run.path)
         with reading(f"the artifacts of run {run.name}"):
-            files = self._store.files(run, self._places[run.id])
+            files = self._logged(run, self._artifacts[run.id])
         return grouped(run, files)
-
-    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
-        """The file, or a copy of what the server has."""
-        if isinstance(self._store, _Server) and kept.local is None:
-            return self._store.download(artifact.run_id, kept)
-        return super().local_copy(artifact, kept)
 
 
 def _tags(tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -230,17 +222,17 @@ def _number(value: Any, is_nan: Any = False) -> float:
 # --- Folders, as MLflow's file store writes them ------------------------------------------
 
 
-class _Folders:
+class _Folders(MlflowSource):
     def __init__(self, root: Path) -> None:
+        super().__init__(f"in {shown_place(root)}")
         self._root = root
-        self.description = f"in {shown_place(root)}"
         self._homes: dict[str, Path] = {}
 
-    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
+    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
         found: list[_Run] = []
         damaged: list[SkippedRun] = []
-        for folder, name in self.experiments(damaged).items():
-            if experiment not in {None, name, folder}:
+        for folder, name in self._experiments(damaged).items():
+            if self.experiment not in {None, name, folder}:
                 continue
             for own in sorted((self._root / folder).glob("*/meta.yaml")):
                 try:
@@ -254,7 +246,7 @@ class _Folders:
         never = datetime.min.replace(tzinfo=UTC)
         yield from sorted(found, key=lambda run: moment(run.start) or never, reverse=True)
 
-    def experiments(self, damaged: list[SkippedRun] | None = None) -> dict[str, str]:
+    def _experiments(self, damaged: list[SkippedRun] | None = None) -> dict[str, str]:
         names: dict[str, str] = {}
         for meta in sorted(self._root.glob("*/meta.yaml")):
             folder = meta.parent.name
@@ -299,14 +291,14 @@ class _Folders:
             if kept.local is not None
         }
 
-    def steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
+    def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
         for key, text in self._texts(self._homes[run.id] / "metrics").items():
             with reading(f"metric {key} of run {run.name}"):
                 for line in text.splitlines():
                     _, value, *step = line.split()
                     yield key, float(value), int(step[0]) if step else 0
 
-    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
+    def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
         return files_below(_local_root(run.id, artifacts, self._homes[run.id] / "artifacts"))
 
 
@@ -332,19 +324,19 @@ def _local_root(run_id: str, uri: str, *others: Path) -> Path:
 # --- The database -------------------------------------------------------------------------
 
 
-class _Tables:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.description = f"in {database.path}"
+class _Tables(MlflowSource):
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        super().__init__(f"in {path}")
 
-    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # conditions are on what is read
+    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # conditions are on what is read
         batch: list[_Run] = []
         rows = self._database.rows(
             "select run_uuid, r.name, e.name, status, start_time, artifact_uri from runs r join "
             "experiments e on e.experiment_id = r.experiment_id where r.lifecycle_stage = 'active' "
             "and (? is null or e.name = ? or e.experiment_id = ?) "
             "order by start_time desc, run_uuid desc",
-            *(experiment,) * 3,
+            *(self.experiment,) * 3,
         )
         for row in rows:
             run_id, name, own, status, start, place = row
@@ -354,24 +346,23 @@ class _Tables:
                 batch = []
         yield from self._filled(batch)
 
-    def experiments(self) -> dict[str, str]:
+    def _experiments(self) -> dict[str, str]:
         text = "select experiment_id, name from experiments where lifecycle_stage = 'active'"
         return {str(number): name for number, name in self._database.rows(text)}
 
     def _filled(self, runs: list[_Run]) -> list[_Run]:
         by_id = {run.id: run for run in runs}
-        marks = ",".join("?" * len(runs))
-        for table, kept in (("params", "params"), ("tags", "tags")):
-            text = f"select run_uuid, key, value from {table} where run_uuid in ({marks})"  # noqa: S608 # the tables' own names
+        own = f"where run_uuid in ({','.join('?' * len(runs))})"
+        for table in ("params", "tags"):
+            text = f"select run_uuid, key, value from {table} {own}"  # noqa: S608 # the tables' own names
             for run_id, key, value in self._database.rows(text, *by_id):
-                getattr(by_id[run_id], kept)[key] = str(value or "")
-        own = f"where run_uuid in ({marks})"
+                getattr(by_id[run_id], table)[key] = str(value or "")
         text = f"select run_uuid, key, value, is_nan from latest_metrics {own}"  # noqa: S608 # marks
         for run_id, key, value, is_nan in self._database.rows(text, *by_id):
             by_id[run_id].metrics[key] = _number(value, is_nan)
         return runs
 
-    def steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
+    def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
         rows = self._database.rows(
             "select key, value, is_nan, step from metrics where run_uuid = ? "
             "order by step, timestamp",
@@ -379,25 +370,22 @@ class _Tables:
         )
         return ((key, _number(value, is_nan), step) for key, value, is_nan, step in rows)
 
-    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:
-        beside = self._database.path.parent
-        tail = Path(*Path(urlsplit(artifacts).path).parts[-3:])  # EXPERIMENT/RUN/artifacts
-        inside = (
-            tail
-            if tail.parts and ".." not in tail.parts and not tail.is_absolute()
-            else Path(run.id)
-        )
-        return files_below(
-            _local_root(
-                run.id, artifacts, beside / "mlruns" / inside, beside / "mlartifacts" / inside
-            )
-        )
+    def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
+        inside = Path(*Path(urlsplit(artifacts).path).parts[-3:])  # EXPERIMENT/RUN/artifacts
+        if not inside.parts or ".." in inside.parts or inside.is_absolute():
+            inside = Path(run.id)
+        beside = (self._database.path.with_name(name) for name in ("mlruns", "mlartifacts"))
+        return files_below(_local_root(run.id, artifacts, *(one / inside for one in beside)))
 
 
 # --- A server -----------------------------------------------------------------------------
 
 
-class _Server:
+def _check_address() -> str:
+    return f"Check the address of {argument('source')}"
+
+
+class _Server(MlflowSource):
     """What an MLflow server answers. MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN, let in."""
 
     def __init__(self, address: str) -> None:
@@ -408,7 +396,8 @@ class _Server:
         split = urlsplit(address)
         self._base = f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}"
         host = split.netloc.rpartition("@")[2]
-        self.description = f"at {split.scheme}://{host}{split.path.rstrip('/')}"
+        self._pages_at = f"{split.scheme}://{host}{split.path.rstrip('/')}"
+        super().__init__(f"at {self._pages_at}")
         self._session = requests.Session()
         again = Retry(3, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504),
                       allowed_methods=None, raise_on_status=False)  # fmt: skip
@@ -430,27 +419,23 @@ class _Server:
             answer = self._session.request(method, address, timeout=(10, 60), stream=stream, **more)
         except requests.RequestException as error:
             raise SourceError(
-                f"MLflow {self.description} cannot be reached ({type(error).__name__})",
-                f"Check the address of {argument('source')}",
+                f"{self._place} cannot be reached ({type(error).__name__})", _check_address()
             ) from None
         if answer.status_code in {401, 403}:
             raise SourceError(
-                f"MLflow {self.description} does not let anybody in ({answer.status_code})",
+                f"{self._place} does not let anybody in ({answer.status_code})",
                 "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
                 "MLFLOW_TRACKING_TOKEN",
             )
         if answer.status_code >= 400:
             raise SourceError(
-                f"MLflow {self.description} answers {answer.status_code} to {path}",
-                f"Check the address of {argument('source')}",
+                f"{self._place} answers {answer.status_code} to {path}", _check_address()
             )
         return answer
 
     def _asked(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
         answer = self._response(method, f"/api/2.0/mlflow/{path}", **more)
-        with reading(
-            f"what MLflow {self.description} answers", f"Check the address of {argument('source')}"
-        ):
+        with reading(f"what {self._place} answers", _check_address()):
             found = json.loads(answer.content)
             if not isinstance(found, dict):
                 raise TypeError("it is no JSON object")
@@ -468,15 +453,15 @@ class _Server:
                 return
             token = following
 
-    def experiments(self) -> dict[str, str]:
+    def _experiments(self) -> dict[str, str]:
         every = self._pages("experiments/search", "experiments", {"max_results": 1000}, get=False)
-        with reading(f"an experiment of MLflow {self.description}", ""):
+        with reading(f"an experiment of {self._place}", ""):
             return {str(one["experiment_id"]): str(one["name"]) for one in every}
 
-    def newest_first(self, query: RunQuery, experiment: str | None) -> Iterator[_Run | SkippedRun]:
-        names = self.experiments()
-        if experiment is not None:
-            names = {key: name for key, name in names.items() if experiment in {key, name}}
+    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:
+        names = self._experiments()
+        if self.experiment is not None:
+            names = {key: name for key, name in names.items() if self.experiment in {key, name}}
         if not names:
             return
         asked: dict[str, Any] = {
@@ -488,7 +473,7 @@ class _Server:
         if wanted and len(wanted) == len(query.states) == 1:
             asked["filter"] = f"attributes.status = '{wanted[0].upper()}'"
         for run in self._pages("runs/search", "runs", asked, get=False):
-            with reading(f"a run of MLflow {self.description}", ""):
+            with reading(f"a run of {self._place}", ""):
                 yield self._run(run, names)
 
     def _run(self, run: Mapping[str, Any], names: Mapping[str, str]) -> _Run:
@@ -509,17 +494,17 @@ class _Server:
             params={key: str(value) for key, value in pairs["params"].items()},
             metrics={key: _number(value) for key, value in pairs["metrics"].items()},
             tags={key: str(value) for key, value in pairs["tags"].items()},
-            url=f"{self.description.removeprefix('at ')}/#/experiments/{place}/runs/{run_id}",
+            url=f"{self._pages_at}/#/experiments/{place}/runs/{run_id}",
         )
 
-    def steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
+    def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
         for key in run.summary:
             asked = {"run_id": run.id, "metric_key": key}
             for one in self._pages("metrics/get-history", "metrics", asked, get=True):
                 with reading(f"metric {key} of run {run.name}"):
                     yield key, _number(one["value"]), int(one.get("step") or 0)
 
-    def files(self, run: RunRecord, artifacts: str) -> list[Kept]:  # noqa: ARG002 # the server knows
+    def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:  # noqa: ARG002 # the server knows
         folders, found, asked = [""], list[Kept](), 0
         while folders and asked < _MOST_FOLDERS:
             folder, asked = folders.pop(), asked + 1
@@ -532,10 +517,11 @@ class _Server:
                     folders.append(path)
         return sorted(found, key=lambda kept: kept.path)
 
-    def download(self, run_id: str, kept: Kept) -> LocalFile:
+    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
         """A copy of a file, kept as long as this process; of other size it is not taken."""
         from urllib3.exceptions import HTTPError
 
+        run_id = artifact.run_id
         local = private_cache().named_file_path(self._base, run_id, kept.logged)
         if local.is_file():
             return local
@@ -544,18 +530,12 @@ class _Server:
             answer = self._response("GET", "/get-artifact", stream=True, params=asked)
             answer.raw.decode_content = True
             local.parent.mkdir(parents=True, exist_ok=True)
-            _write(answer.raw, local, kept.size)
-        except ChangedFileError as error:
-            return SkippedFile(kept.path, error.what, changed=True)
+            with whole_file(local) as file:
+                for piece in chunks(answer.raw):
+                    file.write(piece)
         except (SourceError, OSError, HTTPError) as error:
             return SkippedFile(kept.path, first_line(error))
+        if (came := local.stat().st_size) != kept.size:
+            local.unlink()
+            return SkippedFile(kept.path, f"{came:,} bytes came of {kept.size:,}", changed=True)
         return local
-
-
-def _write(stream: IO[bytes], target: Path, size: int) -> None:
-    """A file of so many bytes, whole or not at all. Raises ChangedFileError for another size."""
-    with whole_file(target) as file:
-        for piece in chunks(stream):
-            file.write(piece)
-        if file.tell() != size:
-            raise ChangedFileError(f"{file.tell():,} bytes came of {size:,}")

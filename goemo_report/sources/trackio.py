@@ -68,12 +68,12 @@ class TrackioSource(TrackedSource):
         named = None if path.is_dir() else path
         found = [named] if named else [*path.glob("*.db"), *path.glob("*.parquet")]
         files = {one.stem: one for one in reversed(found) if one.is_file()}  # the database first
-        for name in list(files):
-            if any(name.endswith(end) and name[: -len(end)] in files for end in _SIDECARS):
-                del files[name]
+        beside = {f"{name}{end}" for name in files for end in _SIDECARS}
+        files = {n: one for n, one in files.items() if n not in beside and _may_be_project(one)}
         if not files:
             raise SourceError(
-                f"there are no trackio projects in {shown_place(path)}", "Give trackio's directory"
+                f"there are no trackio projects in {shown_place(path)}",
+                "Give trackio's directory, or the .db or .parquet of a project",
             )
         wanted = {project, _as_file(project or "")}
         self._projects = {
@@ -104,12 +104,9 @@ class TrackioSource(TrackedSource):
         own = file if table == "metrics" else file.with_name(f"{file.stem}_{table}.parquet")
         if not own.is_file():
             return []
-        require_extra("reading Parquet", "pyarrow", extra="trackio")
-        import pyarrow.parquet
-
         with reading(str(own)):
-            rows_of: list[dict[str, Any]] = pyarrow.parquet.read_table(own).to_pylist()
-            return rows_of
+            found: list[dict[str, Any]] = _parquet().read_table(own).to_pylist()
+            return found
 
     def _logged(self, project: str) -> dict[str, list[_Row]]:
         """The rows of metrics of each run, by its id, in the order logged."""
@@ -225,6 +222,21 @@ class TrackioSource(TrackedSource):
             if hasher.hexdigest() != kept.logged:
                 return SkippedFile(kept.path, "its bytes are not those logged", changed=True)
         return local
+
+
+def _may_be_project(file: Path) -> bool:
+    """Whether trackio may have written a file: other Parquet files do not hold steps of runs."""
+    if file.suffix != ".parquet":
+        return True
+    with reading(str(file)):
+        return {"run_name", "step", "timestamp"} <= set(_parquet().read_schema(file).names)
+
+
+def _parquet() -> Any:
+    require_extra("reading Parquet", "pyarrow", extra="trackio")
+    import pyarrow.parquet
+
+    return pyarrow.parquet
 
 
 def _as_file(project: str) -> str:

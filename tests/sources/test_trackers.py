@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
@@ -153,11 +154,16 @@ def test_what_cannot_be_read_is_one_line(tracked: Path, tmp_path: Path) -> None:
     broken = tmp_path / "mlflow.db"
     broken.write_bytes(b"no database" * 100)
     (tmp_path / "empty").mkdir()
+    foreign = tmp_path / "foreign" / "scores.parquet"
+    foreign.parent.mkdir()
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"], "step": [1]}), foreign)
     for place, said in (
         (f"mlflow:{broken}", "cannot be read"),
         (f"trackio:{broken}", "cannot be read"),
         (f"mlflow:{tmp_path / 'empty'}", "no MLflow runs"),
         (f"trackio:{tmp_path / 'empty'}", "no trackio projects"),
+        (f"trackio:{foreign.parent}", "no trackio projects"),
+        (f"trackio:{foreign}", "Give trackio's directory"),
         ("mlflow:postgresql://host/db", "mlflow server"),
         ("mlflow:http://127.0.0.1:9", "cannot be reached"),
     ):
