@@ -11,7 +11,7 @@ from typing import Any, Final, overload
 import numpy as np
 
 from goemo_report.caches.score_cache import ScoredPredictions, score_both
-from goemo_report.contract import ARTIFACTS, DEFAULT_THRESHOLD, Role, Split
+from goemo_report.contract import ARTIFACTS, Role, Split
 from goemo_report.errors import argument
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
@@ -193,7 +193,7 @@ def score_split(
     split: Split, predictions: Predictions, artifact: ArtifactRef, file: ArtifactFile
 ) -> SplitResult:
     """Score predictions at 0.5 and as their own `pred_labels` have them."""
-    return SplitResult.of(split, score_both(predictions, DEFAULT_THRESHOLD), artifact, file)
+    return SplitResult.of(split, score_both(predictions), artifact, file)
 
 
 def logged_metrics(run: RunRecord, history: History) -> dict[str, float]:

@@ -97,11 +97,11 @@ def sync(
     names = [os.fspath(one) for one in references]
     arrivals: list[Arrival] = []
     skipped: list[SkippedRun] = []
-    for source, runs, unread in syncing.chosen(where, names, query):
-        skipped += unread
+    for source, listing in syncing.chosen(where, names, query):
+        skipped += listing.skipped
         arrivals += syncing.sync(
             source,
-            runs,
+            listing.runs,
             remote,
             project=where.project,
             patience=syncing.Patience(upload=timeout),

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -22,7 +22,6 @@ from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import ChangedFileError
 from goemo_report.labels import LabelSet
-from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.metrics.table import FINGERPRINT
@@ -30,7 +29,7 @@ from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """Of the entries, and of what reading a prediction file means."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14
@@ -46,14 +45,9 @@ class ScoredPredictions:
     as_logged: Scores
 
 
-class _Data(NamedTuple):
-    """What runs on the same split share."""
-
-    texts: tuple[str, ...]
-    truth: BoolArray
-    told_by: Literal["text", "id", "row"]
-    ids: tuple[str, ...]
-    clusters: tuple[str, ...]
+_OF_SPLIT: Final = ("texts", "truth", "told_by", "ids", "clusters")
+"""Fields of predictions that runs on the same split share."""
+_OF_FILE: Final = ("probabilities", "predicted", "has_probabilities", "notes")
 
 
 class _Entry(NamedTuple):
@@ -61,22 +55,19 @@ class _Entry(NamedTuple):
 
     data: str
     labels: tuple[str, ...]
-    probabilities: FloatArray
-    predicted: BoolArray
+    own: Mapping[str, Any]
     scores: Scores
     as_logged: Scores | None
-    has_probabilities: bool
-    notes: tuple[str, ...]
 
 
-_DATA: Final = values(_Data)
+_DATA: Final = values()
 _ENTRY: Final = values(_Entry, Scores, ClassCounts)
 
 
-def score_both(predictions: Predictions, threshold: float = DEFAULT_THRESHOLD) -> ScoredPredictions:
-    """Score predictions at a threshold and, where that gives other labels, as logged."""
-    scores = as_logged = predictions.score_at(threshold)
-    if not np.array_equal(predictions.predicted, predictions.probabilities >= threshold):
+def score_both(predictions: Predictions) -> ScoredPredictions:
+    """Score predictions at 0.5 and, where that gives other labels, as logged."""
+    scores = as_logged = predictions.score_at(DEFAULT_THRESHOLD)
+    if not np.array_equal(predictions.predicted, predictions.probabilities >= DEFAULT_THRESHOLD):
         found = predictions.truth, predictions.y_prob, predictions.predicted
         as_logged = score_predicted(*found, predictions.labels)
     return ScoredPredictions(predictions, scores, as_logged)
@@ -98,21 +89,14 @@ def read_unchanged(path: Path, digest: str, name: str, reading: Reading = AS_FOU
 
 
 def cached_scores(
-    digest: str,
-    read: Callable[[], Predictions],
-    *,
-    name: str,
-    threshold: float = DEFAULT_THRESHOLD,
-    root: Path | None = None,
-    reading: Sequence[object] = (),
+    digest: str, read: Callable[[], Predictions], *, name: str, reading: Sequence[object] = ()
 ) -> ScoredPredictions:
     """Predictions and scores of the file with a digest; `read` is called where they are new.
 
     `name` stands for the file in messages, and `reading` is what it was read by. What is no digest
-    is never cached.
-    Raises what `read` raises.
+    is never cached. Raises what `read` raises.
     """
-    known = known_scores(digest, name=name, threshold=threshold, root=root, reading=reading)
+    known = known_scores(digest, name=name, reading=reading)
     if known is not None:
         return known
     predictions = read()
@@ -121,71 +105,48 @@ def cached_scores(
     if shared is not None:
         predictions = replace(predictions, texts=shared.texts, truth=shared.truth, ids=shared.ids)
     _SHARED[data] = predictions
-    scored = score_both(predictions, threshold)
+    scored = score_both(predictions)
     if is_digest(digest):
-        cache, other = Cache(root), scored.as_logged is not scored.scores
+        cache, other = Cache(), scored.as_logged is not scored.scores
         if shared is None or not cache.holds("texts", [data]):  # else it was whole a moment ago
-            held = _Data(
-                *(predictions.texts, predictions.truth, predictions.told_by, predictions.ids),
-                predictions.clusters,
-            )
-            cache.put("texts", [data], held, _DATA)
-        entry = _Entry(
-            data,
-            predictions.labels,
-            predictions.probabilities,
-            predictions.predicted,
-            scored.scores,
-            scored.as_logged if other else None,
-            predictions.has_probabilities,
-            predictions.notes,
-        )
-        cache.put("scores", _identity(digest, threshold, reading), entry, _ENTRY)
+            cache.put("texts", [data], _fields(predictions, _OF_SPLIT), _DATA)
+        own, as_logged = _fields(predictions, _OF_FILE), scored.as_logged if other else None
+        entry = _Entry(data, predictions.labels, own, scored.scores, as_logged)
+        cache.put("scores", _identity(digest, reading), entry, _ENTRY)
     return scored
 
 
-def is_kept(digest: str, threshold: float = DEFAULT_THRESHOLD, root: Path | None = None) -> bool:
+def is_kept(digest: str) -> bool:
     """Whether there is an entry for this digest, whole or not."""
-    return is_digest(digest) and Cache(root).holds("scores", _identity(digest, threshold))
+    return is_digest(digest) and Cache().holds("scores", _identity(digest))
 
 
 def known_scores(
-    digest: str,
-    *,
-    name: str,
-    threshold: float = DEFAULT_THRESHOLD,
-    root: Path | None = None,
-    reading: Sequence[object] = (),
+    digest: str, *, name: str, reading: Sequence[object] = ()
 ) -> ScoredPredictions | None:
     """What `cached_scores` gave before for this digest, None where it did not."""
-    cache = Cache(root)
+    cache = Cache()
     if not is_digest(digest):
         return None
-    entry: _Entry | None = cache.get("scores", _identity(digest, threshold, reading), _ENTRY)
+    entry: _Entry | None = cache.get("scores", _identity(digest, reading), _ENTRY)
     if entry is None:
         return None
-    data = _SHARED.get(entry.data) or cache.get("texts", [entry.data], _DATA)
-    if data is None:
+    shared = _SHARED.get(entry.data)
+    held = _fields(shared, _OF_SPLIT) if shared else cache.get("texts", [entry.data], _DATA)
+    if held is None:
         return None
-    predictions = Predictions(
-        texts=data.texts,
-        truth=data.truth,
-        probabilities=entry.probabilities,
-        predicted=entry.predicted,
-        label_set=LabelSet.of(entry.labels),
-        source=name,
-        notes=entry.notes,
-        has_probabilities=entry.has_probabilities,
-        told_by=data.told_by,
-        ids=data.ids,
-        clusters=data.clusters,
-    )
+    labels = LabelSet.of(entry.labels)
+    predictions = Predictions(**held, **entry.own, label_set=labels, source=name)
     _SHARED[entry.data] = predictions
     return ScoredPredictions(predictions, entry.scores, entry.as_logged or entry.scores)
 
 
-def _identity(digest: str, threshold: float, reading: Sequence[object] = ()) -> list[object]:
-    return [digest, threshold, FINGERPRINT, FORMAT, *reading]
+def _fields(predictions: Predictions, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(predictions, name) for name in names}
+
+
+def _identity(digest: str, reading: Sequence[object] = ()) -> list[object]:
+    return [digest, FINGERPRINT, FORMAT, *reading]
 
 
 def _name_of_data(predictions: Predictions) -> str:

@@ -15,14 +15,6 @@ _SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class LocalRun:
-    """An offline run and its logs on disk, in order of start."""
-
-    run: RunRecord
-    logs: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """One aspect of a run: how much was logged, and what of it the server lacks or has wrong."""
 
@@ -99,9 +91,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What a run's log holds, and the project that it belongs to."""
+    """What the logs of a run hold, oldest first, and the project that it is sent to."""
 
-    local: LocalRun
+    run: RunRecord
+    logs: tuple[Path, ...]
     history: History
     artifacts: tuple[ArtifactRef, ...]
     project: str
@@ -118,7 +111,7 @@ class Held:
 
 def compare(logged: Logged, held: Held | None, path: str) -> Arrival:
     """Hold what the server has against the log; None means that it has no such run."""
-    here = logged.local.run
+    here = logged.run
     if held is None:
         return Arrival(here, path)
     there = held.run

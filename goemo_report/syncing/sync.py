@@ -18,15 +18,15 @@ from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.wording import plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
-from goemo_report.sources.model import ArtifactRef, RunQuery, RunRecord, SkippedRun
+from goemo_report.sources.model import ArtifactRef, Listing, RunQuery, RunRecord
 from goemo_report.sources.offline_logs.folders import OnDisk, on_disk
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.resolve import find_runs
 from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.faults import Notify, read_offline
 from goemo_report.sources.wandb_api.source import ApiSource
-from goemo_report.syncing.arrival import Arrival, Held, LocalRun, Logged, compare
-from goemo_report.syncing.upload import Remainder, Sent, log_of_remainder, wandb_sync
+from goemo_report.syncing.arrival import Arrival, Held, Logged, compare
+from goemo_report.syncing.upload import Sent, log_of_remainder, wandb_sync
 
 _ATTEMPTS: Final = 3
 _LEAST_TIME: Final = 120.0
@@ -58,8 +58,8 @@ class _Sending:
 
 
 def sync(
-    source: RunSource,
-    runs: Sequence[LocalRun],
+    source: LogSource,
+    runs: Sequence[RunRecord],
     remote: ApiSource,
     *,
     project: str | None = None,
@@ -72,13 +72,11 @@ def sync(
     logs' own. Raises GoemoError where the server does not let anybody in.
     """
     _check_key(remote)
-    records = [local.run for local in runs]
-    histories, artifacts = source.histories(records), source.artifacts(records)
+    histories, artifacts = source.histories(runs), source.artifacts(runs)
     waiting = []
-    for local in runs:
-        run = local.run
-        logged = Logged(local, histories[run.id], artifacts[run.id], project or run.project)
-        waiting.append(_Sending(logged, Arrival(run, "")))
+    for run in runs:
+        found = source.logs_of(run), histories[run.id], artifacts[run.id], project or run.project
+        waiting.append(_Sending(Logged(run, *found), Arrival(run, "")))
     everything = list(waiting)
     _read_back(waiting, remote)
     for attempt in range(_ATTEMPTS):
@@ -94,7 +92,7 @@ def sync(
             break
     for item in everything:
         if not item.found.complete:
-            _unmark(item.logged.local)
+            _unmark(item.logged.logs)
     return [_told(item) for item in everything]
 
 
@@ -152,26 +150,17 @@ def _about(item: _Sending, sent: Sent, runs: int) -> Iterator[str]:
     if sent.stopped:
         yield sent.stopped
     for line in sent.complaints:
-        if runs == 1 or item.logged.local.run.id in line:
+        if runs == 1 or item.logged.run.id in line:
             yield line
 
 
 def _directories(source: RunSource, item: _Sending, remote: ApiSource, folder: Path) -> list[Path]:
     """The run's own directories where the server has nothing, else a log of the remainder."""
-    local = item.logged.local
+    logged, missing = item.logged, item.found.missing_artifacts
     if not item.found.parts:
-        return [log.parent for log in local.logs]
-    missing = item.found.missing_artifacts
-    lacking = [a for a in item.logged.artifacts if (a.name, a.digest) in missing]
-    remainder = Remainder(
-        entity=remote.entity,
-        project=item.logged.project,
-        steps=item.found.missing_steps,
-        artifacts=missing,
-        summary=dict(local.run.summary),
-        files=_staged(source, lacking),
-    )
-    return [log_of_remainder(local.logs, remainder, folder)]
+        return [log.parent for log in logged.logs]
+    lacking = [a for a in logged.artifacts if (a.name, a.digest) in missing]
+    return [log_of_remainder(logged, item.found, remote.entity, _staged(source, lacking), folder)]
 
 
 def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tuple[str, str], Path]:
@@ -197,9 +186,9 @@ def _answers(remote: ApiSource) -> bool:
     return True
 
 
-def _unmark(local: LocalRun) -> None:
+def _unmark(logs: Sequence[Path]) -> None:
     """Take back the client's claim that a run was synced, so that `wandb sync` tries again."""
-    for log in local.logs:
+    for log in logs:
         log.with_name(f"{log.name}.synced").unlink(missing_ok=True)
 
 
@@ -221,7 +210,7 @@ def _settle(items: Sequence[_Sending], remote: ApiSource, patience: Patience) ->
 def _read_back(items: Sequence[_Sending], remote: ApiSource) -> None:
     """Compare each run with what the server has of it now."""
     for name, members in _by_project(items):
-        ids = [item.logged.local.run.id for item in members]
+        ids = [item.logged.run.id for item in members]
         try:
             held = _held(remote, name, ids)
         except GoemoError as error:
@@ -230,7 +219,7 @@ def _read_back(items: Sequence[_Sending], remote: ApiSource) -> None:
                 item.unread = True  # what may be there is not sent again
             continue
         for item in members:
-            run_id = item.logged.local.run.id
+            run_id = item.logged.run.id
             path = f"{remote.entity}/{name}/{run_id}"
             item.found = compare(item.logged, held.get(run_id), path)
             item.unread = run_id in held and _is_short(item, held[run_id])
@@ -258,8 +247,8 @@ def _held(remote: ApiSource, project: str, ids: Sequence[str]) -> dict[str, Held
 
 def chosen(
     choice: SourceChoice, references: Sequence[str], query: RunQuery
-) -> Sequence[tuple[RunSource, list[LocalRun], Sequence[SkippedRun]]]:
-    """The offline runs to send by the directory that they are read from, and what is unreadable.
+) -> list[tuple[LogSource, Listing]]:
+    """The offline runs to send by the source that they are read from, and what is unreadable.
 
     Raises NotFoundError for a directory without logs and a name that no run has.
     """
@@ -277,7 +266,7 @@ def chosen(
         listing = readable(source, query.arranged(source.list_runs(query)))
         if not listing.runs and not query.selects:
             raise NotFoundError(f"there are no run logs below {path}", "Check the directory")
-        groups.append((source, _with_logs(path, listing.runs), listing.skipped))
+        groups.append((source, listing))
     if named or not references:
         root = choice.directory or Path("wandb")
         if named and choice.directory is None and not root.is_dir():
@@ -288,18 +277,5 @@ def chosen(
         source = LogSource(root, project=choice.project if not named else None)
         runs = [source.find_run(name) for name in named]
         found = find_runs(source, runs, query if not references else RunQuery())
-        listing = readable(source, found)
-        groups.append((source, _with_logs(root, listing.runs), listing.skipped))
+        groups.append((source, readable(source, found)))
     return groups
-
-
-def _with_logs(root: Path, runs: Sequence[RunRecord]) -> list[LocalRun]:
-    return [LocalRun(run, find_logs(root, run.id)) for run in runs]
-
-
-def find_logs(root: Path, run_id: str) -> tuple[Path, ...]:
-    """The logs of a run at or below a directory, in order of the directories' names."""
-    name = f"run-{run_id}.wandb"
-    found = [path for path in root.rglob("*.wandb") if path.name == name]
-    unique = {path.resolve(): path for path in sorted(found, reverse=True)}  # latest-run links
-    return tuple(sorted(unique, key=lambda path: path.parent.name))

@@ -11,24 +11,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import SourceError
-from goemo_report.sources.offline_logs.log_format import BLOCK, HEADER, read_log
+from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.wandb_api.credentials import Credentials
 from goemo_report.sources.wandb_api.network import find_network
+from goemo_report.syncing.arrival import Arrival, Logged
 
-_CHUNK: Final = struct.Struct("<IHB")
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _PROBE_EVERY: Final = 3.0
 _NOT_INHERITED: Final = {"WANDB_MODE", "WANDB_RUN_ID", "WANDB_SERVICE", "WANDB_SILENT"} | {
     "WANDB__EXTRA_HTTP_HEADERS"  # its twin carries the headers
@@ -37,27 +34,18 @@ _NOT_AGAIN: Final = {"output", "output_raw", "stats", "alert", "tbrecord", "use_
 """Records that would only repeat what the first sending brought."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remainder:
-    """What has not arrived of a run: these keys of steps and these (name, digest) of artifacts.
+def log_of_remainder(
+    logged: Logged,
+    found: Arrival,
+    entity: str,
+    files: Mapping[tuple[str, str], Path],
+    folder: Path,
+) -> Path:
+    """Write a run directory below `folder` whose log sends what is missing and nothing else.
 
-    `files` finds the staged file of an artifact's path where its recorded place is gone.
-    `entity` and `project` are where the run goes: the client takes them for the run, but sends
-    its artifacts where the log says.
-    """
-
-    entity: str
-    project: str
-    steps: Mapping[int, Collection[str]]
-    artifacts: Collection[tuple[str, str]]
-    summary: Mapping[str, Any]
-    files: Mapping[tuple[str, str], Path]
-
-
-def log_of_remainder(logs: Sequence[Path], remainder: Remainder, folder: Path) -> Path:
-    """Write a run directory below `folder` whose log sends a remainder and nothing else.
-
-    `logs` are the run's logs in order of start. Gives the directory.
+    `files` finds the staged file of an artifact's name and path where its recorded place is gone.
+    The client takes the run to `entity` and project, but sends artifacts where the log says. Gives
+    the directory.
     """
     from wandb.proto import wandb_internal_pb2
 
@@ -65,39 +53,39 @@ def log_of_remainder(logs: Sequence[Path], remainder: Remainder, folder: Path) -
 
     records: list[bytes] = []
     exits: list[bytes] = []
-    for log in logs:
+    for log in logged.logs:
         for payload in read_log(log.read_bytes(), log.name).payloads:
             record = proto.Record.FromString(payload)
             kind = record.WhichOneof("record_type")
             if kind == "exit":
                 exits.append(payload)
             elif kind == "history":
-                keys = remainder.steps.get(_step(record.history))
+                keys = found.missing_steps.get(_step(record.history))
                 if keys is not None:
                     _keep(record.history, keys)
                     records.append(record.SerializeToString())
             elif kind == "artifact":
                 artifact = record.artifact
-                if (artifact.name, artifact.digest) in remainder.artifacts:
+                if (artifact.name, artifact.digest) in found.missing_artifacts:
                     for entry in artifact.manifest.contents:
-                        place = remainder.files.get((artifact.name, entry.path))
+                        place = files.get((artifact.name, entry.path))
                         if place is not None and not Path(entry.local_path).exists():
                             entry.local_path = str(place)
-                    artifact.entity, artifact.project = remainder.entity, remainder.project
+                    artifact.entity, artifact.project = entity, logged.project
                     records.append(record.SerializeToString())
             elif kind not in {*_NOT_AGAIN, "final", "footer"}:
                 records.append(payload)
     # The client makes the summary of the history that it sends, which is not all of it.
     summary = proto.Record()
-    for key, value in remainder.summary.items():
+    for key, value in logged.run.summary.items():
         summary.summary.update.add(key=key, value_json=json.dumps(value))
     records.append(summary.SerializeToString())
     records += exits[-1:]
-    newest = logs[-1]
+    newest = logged.logs[-1]
     directory = folder / newest.parent.name
     directory.mkdir(parents=True)
-    if (files := newest.parent / "files").is_dir():
-        (directory / "files").symlink_to(files.resolve())
+    if (own := newest.parent / "files").is_dir():
+        (directory / "files").symlink_to(own.resolve())
     (directory / newest.name).write_bytes(framed(records))
     return directory
 
@@ -119,24 +107,6 @@ def _keep(history: Any, keys: Collection[str]) -> None:
             kept.append(item)
     del history.item[:]
     history.item.extend(kept)
-
-
-def framed(records: Sequence[bytes]) -> bytes:
-    """Records in the framing that `log_format` reads."""
-    data = bytearray(HEADER)
-    for record in records:
-        rest, first = record, True
-        while first or rest:
-            room = BLOCK - len(data) % BLOCK
-            if room < _CHUNK.size:
-                data += bytes(room)
-                continue
-            part, rest = rest[: room - _CHUNK.size], rest[room - _CHUNK.size :]
-            kind = (_FIRST if rest else _FULL) if first else (_MIDDLE if rest else _LAST)
-            checksum = zlib.crc32(bytes([kind]) + part)
-            data += _CHUNK.pack(checksum, len(part), kind) + part
-            first = False
-    return bytes(data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,11 @@ from goemo_report.predictions import Predictions, read_predictions, write_predic
 
 DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="
 TEXTS = ("plain", 'two\nlines, "quoted"', "naïve ☃", "")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOEMO_CACHE_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -48,8 +53,8 @@ def same(left: Any, right: Any) -> bool:
 
 
 def test_a_second_time_reads_nothing_and_gives_the_same(file: Path, tmp_path: Path) -> None:
-    first = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
-    again = cached_scores(DIGEST, refuse, name="a.csv", root=tmp_path)
+    first = cached_scores(DIGEST, lambda: read_predictions(file), name="a")
+    again = cached_scores(DIGEST, refuse, name="a.csv")
     assert again.predictions.texts == TEXTS
     assert again.predictions.source == "a.csv"
     for name in ("truth", "probabilities", "predicted", "labels"):
@@ -61,26 +66,25 @@ def test_a_second_time_reads_nothing_and_gives_the_same(file: Path, tmp_path: Pa
 
 
 def test_labels_at_another_threshold_are_scored_as_logged(file: Path, tmp_path: Path) -> None:
-    first = cached_scores(
-        DIGEST, lambda: read_predictions(file), name="a", threshold=0.3, root=tmp_path
-    )
-    again = cached_scores(DIGEST, refuse, name="a", threshold=0.3, root=tmp_path)
+    read = read_predictions(file)
+    read = replace(read, predicted=read.probabilities >= 0.3)
+    first = cached_scores(DIGEST, lambda: read, name="a")
+    again = cached_scores(DIGEST, refuse, name="a")
     assert not same(first.scores.counts, first.as_logged.counts)
     assert same(first.as_logged, again.as_logged)
     assert same(first.scores, again.scores)
 
 
-def test_another_threshold_digest_or_version_is_computed(
+def test_another_digest_or_version_is_computed(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
-    assert known_scores(DIGEST, name="a", threshold=0.3, root=tmp_path) is None
-    assert known_scores(DIGEST[::-1][2:] + "==", name="a", root=tmp_path) is None
-    assert known_scores("", name="a", root=tmp_path) is None
-    cached_scores("no digest", lambda: read_predictions(file), name="a", root=tmp_path)
-    assert known_scores("no digest", name="a", root=tmp_path) is None
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a")
+    assert known_scores(DIGEST[::-1][2:] + "==", name="a") is None
+    assert known_scores("", name="a") is None
+    cached_scores("no digest", lambda: read_predictions(file), name="a")
+    assert known_scores("no digest", name="a") is None
     monkeypatch.setattr(score_cache, "FINGERPRINT", "other")
-    assert known_scores(DIGEST, name="a", root=tmp_path) is None
+    assert known_scores(DIGEST, name="a") is None
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -96,17 +100,17 @@ def test_a_damaged_entry_is_computed_again(
     file: Path, tmp_path: Path, which: int, at: int, bit: int, cut: int | None
 ) -> None:
     whole = score_both(read_predictions(file))
-    cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a")
     entry = sorted([*tmp_path.glob("scores/*/*"), *tmp_path.glob("texts/*/*")])[which]
     data = bytearray(entry.read_bytes())
     if cut is None:
         data[at % len(data)] ^= 1 << bit
     entry.write_bytes(data if cut is None else data[: cut % len(data)])
-    assert known_scores(DIGEST, name="a", root=tmp_path) is None
-    again = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    assert known_scores(DIGEST, name="a") is None
+    again = cached_scores(DIGEST, lambda: read_predictions(file), name="a")
     assert same(again.scores, whole.scores)
     assert same(again.predictions.texts, whole.predictions.texts)
-    assert known_scores(DIGEST, name="a", root=tmp_path) is not None
+    assert known_scores(DIGEST, name="a") is not None
 
 
 def test_a_metric_that_is_new_is_computed(
@@ -114,15 +118,15 @@ def test_a_metric_that_is_new_is_computed(
 ) -> None:
     assert fingerprint(METRICS) == FINGERPRINT
     monkeypatch.setattr(score_cache, "FINGERPRINT", fingerprint(METRICS[:-1]))
-    cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=tmp_path)
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a")
     monkeypatch.undo()
-    assert known_scores(DIGEST, name="a", root=tmp_path) is None
+    assert known_scores(DIGEST, name="a") is None
 
 
 def test_runs_on_the_same_texts_share_them(file: Path, tmp_path: Path) -> None:
     other = DIGEST[::-1][2:] + "=="
     scored = [
-        cached_scores(digest, lambda: read_predictions(file), name="a", root=tmp_path)
+        cached_scores(digest, lambda: read_predictions(file), name="a")
         for digest in (DIGEST, other, DIGEST)
     ]
     first, *others = (found.predictions for found in scored)
@@ -161,12 +165,15 @@ def test_a_bad_file_is_not_cached(tmp_path: Path) -> None:
         raise DataError("a.csv is empty")
 
     with pytest.raises(DataError):
-        cached_scores(DIGEST, bad, name="a", root=tmp_path)
+        cached_scores(DIGEST, bad, name="a")
     assert not (tmp_path / "scores").exists()
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(file: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    scored = cached_scores(DIGEST, lambda: read_predictions(file), name="a", root=blocked)
+    monkeypatch.setenv("GOEMO_CACHE_DIR", str(blocked))
+    scored = cached_scores(DIGEST, lambda: read_predictions(file), name="a")
     assert len(scored.predictions) == len(TEXTS)

@@ -58,6 +58,7 @@ def invoke(*arguments: str) -> Result:
         (("thresholds", "out/bert"), '"per-class"'),
         (("check", "a.csv", "--fail-over", "hamming_loss=0.9"), ""),
         (("card", "a.csv"), "model-index"),
+        (("compare", "=a.csv", "b.csv"), "Write NAME=FILE"),
     ],
 )
 def test_every_command_that_takes_a_run(arguments: tuple[str, ...], said: str) -> None:

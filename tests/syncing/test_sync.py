@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,12 @@ from goemo_report.errors import SourceError
 from goemo_report.formats.json_text import to_json
 from goemo_report.report.tables import run_document
 from goemo_report.sources.model import RunQuery
-from goemo_report.sources.offline_logs.log_format import read_log
+from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_report.syncing.arrival import Arrival, LocalRun
-from goemo_report.syncing.sync import Patience, find_logs, sync
-from goemo_report.syncing.upload import Remainder, framed, log_of_remainder
+from goemo_report.syncing.arrival import Arrival, Logged
+from goemo_report.syncing.sync import Patience, sync
+from goemo_report.syncing.upload import log_of_remainder
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
 from tests.wandb_server.fixtures import wandb_server
@@ -48,9 +49,8 @@ def server(
 def send(root: Path, ids: Sequence[str] = (RUN,), notes: list[str] | None = None) -> list[Arrival]:
     source = LogSource(root)
     runs = [run for run in source.list_runs(RunQuery()).runs if run.id in ids]
-    chosen = [LocalRun(run, find_logs(root, run.id)) for run in runs]
     notes = [] if notes is None else notes
-    return sync(source, chosen, open_api(notes, timeout=3), patience=QUICK, notify=notes.append)
+    return sync(source, runs, open_api(notes, timeout=3), patience=QUICK, notify=notes.append)
 
 
 def parts(arrival: Arrival) -> dict[str, tuple[int, int]]:
@@ -222,9 +222,9 @@ def test_artifacts_go_where_the_run_goes(server: WandbServer, root: Path) -> Non
     """The client sends them to the entity and the project of the log."""
     server.store.entities.append("my-team")
     source = LogSource(root)
-    local = LocalRun(source.find_run(RUN), find_logs(root, RUN))
     remote = open_api([], entity="my-team", timeout=3)
-    [arrival] = sync(source, [local], remote, project="other", patience=QUICK, notify=print)
+    run = source.find_run(RUN)
+    [arrival] = sync(source, [run], remote, project="other", patience=QUICK, notify=print)
     assert arrival.complete, arrival.problems
     assert parts(arrival)["artifacts"] == (4, 4)
     place = server.store.need_project("my-team", "other")
@@ -242,13 +242,7 @@ def test_several_runs_and_an_unknown_entity(
     source = LogSource(root)
     [run] = [run for run in source.list_runs(RunQuery()).runs if run.id == RUN]
     remote = open_api([], entity="nobody", timeout=3)
-    [lost] = sync(
-        source,
-        [LocalRun(run, find_logs(root, RUN))],
-        remote,
-        patience=QUICK,
-        notify=print,
-    )
+    [lost] = sync(source, [run], remote, patience=QUICK, notify=print)
     assert not lost.complete
     assert lost.parts == ()
 
@@ -256,29 +250,28 @@ def test_several_runs_and_an_unknown_entity(
 def test_a_log_of_the_remainder_holds_it_and_nothing_else(
     offline_root: Path, tmp_path: Path
 ) -> None:
-    logs = find_logs(offline_root, RUN)
+    source = LogSource(offline_root)
+    run = source.find_run(RUN)
+    logs = source.logs_of(run)
     original = read_run_log(logs[0], "original")
     wanted = original.artifacts[1]
-    remainder = Remainder(
-        entity="my-team",
-        project="other",
-        steps={3: {"val/loss", "epoch"}},
-        artifacts={(wanted.name, wanted.digest)},
-        summary={"a": 1.5, "nested": {"b": [1]}},
-        files={},
+    run = replace(run, summary={"a": 1.5, "nested": {"b": [1]}})
+    found = Arrival(
+        run,
+        "",
+        missing_steps={3: frozenset({"val/loss", "epoch"})},
+        missing_artifacts=frozenset({(wanted.name, wanted.digest)}),
     )
-    directory = log_of_remainder(logs, remainder, tmp_path / "new")
+    logged = Logged(run, logs, (), (), "other")
+    directory = log_of_remainder(logged, found, "my-team", {}, tmp_path / "new")
     made = read_run_log(next(directory.glob("*.wandb")), "made")
     [row] = history_rows(made)
     assert {key for key in row if not key.startswith("_")} == {"val/loss", "epoch"}
     assert [artifact.name for artifact in made.artifacts] == [wanted.name]
     assert made.summary[("nested",)] == '{"b": [1]}'
-    assert (made.id, made.name, made.tags, made.exit_code) == (
-        original.id,
-        original.name,
-        original.tags,
-        original.exit_code,
-    )
+    assert (made.id, made.exit_code) == (original.id, original.exit_code)
+    for name in ("display_name", "tags"):
+        assert getattr(made.run, name) == getattr(original.run, name)
     assert json.loads(made.config[("random_seed",)] or "") == 1
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,6 +112,24 @@ def _is_never_written(data: bytes, after: int) -> bool:
     return len(data) - written >= _TORN_ZEROS and written < after
 
 
+def framed(records: Sequence[bytes]) -> bytes:
+    """The bytes of a log with these records."""
+    data = bytearray(HEADER)
+    for record in records:
+        rest, first = record, True
+        while first or rest:
+            room = BLOCK - len(data) % BLOCK
+            if room < _CHUNK.size:
+                data += bytes(room)
+                continue
+            part, rest = rest[: room - _CHUNK.size], rest[room - _CHUNK.size :]
+            kind = (_FIRST if rest else _FULL) if first else (_MIDDLE if rest else _LAST)
+            checksum = zlib.crc32(bytes([kind]) + part)
+            data += _CHUNK.pack(checksum, len(part), kind) + part
+            first = False
+    return bytes(data)
+
+
 # --- Records --------------------------------------------------------------------------
 # Field numbers and types are those of `wandb.proto.wandb_internal_pb2`, which a test holds this
 # to. Declared here, because importing wandb costs ten times as long as reading a hundred logs;
@@ -187,4 +206,5 @@ def _messages() -> dict[str, Any]:
 
 _MESSAGES: Final = _messages()
 Record: Final[Any] = _MESSAGES["Record"]
+Run: Final[Any] = _MESSAGES["RunRecord"]
 History: Final[Any] = _MESSAGES["HistoryRecord"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,10 +27,10 @@ from goemo_report.sources.offline_logs.folders import (
     run_file,
 )
 from goemo_report.sources.offline_logs.run_log import (
-    LoggedArtifact,
     ManifestEntry,
     RunLog,
     Updates,
+    entries_of,
     history_rows,
     manifest_entry,
     mapping,
@@ -77,7 +76,7 @@ class OfflineRun:
         }
 
     def _last(self, name: str) -> Any:
-        return next((v for log in reversed(self.logs) if (v := getattr(log, name))), None)
+        return next((v for log in reversed(self.logs) if (v := getattr(log.run, name))), None)
 
     def _mapping(self, name: str) -> dict[str, Any]:
         joined: Updates = {}
@@ -93,12 +92,12 @@ class OfflineRun:
 
     def _record(self) -> RunRecord:
         last = self.logs[-1]
-        noted = None if self._last("name") else record_beside(last.directory, last.id)
+        noted = None if self._last("display_name") else record_beside(last.directory, last.id)
         noted = noted or TrainerRecord(last.id)
         config = _without_empty(self._mapping("config") or noted.config)
         for key in _CONFIG_OF_THE_CLIENT:
             config.pop(key, None)
-        name = self._last("name") or noted.name or last.id
+        name = self._last("display_name") or noted.name or last.id
         return RunRecord(
             id=last.id,
             name=name,
@@ -106,15 +105,15 @@ class OfflineRun:
             project=self._last("project") or noted.project,
             url=None,
             state=_state(last),
-            tags=self._last("tags") or noted.tags,
+            tags=tuple(dict.fromkeys(self._last("tags") or noted.tags)),
             created_at=_started(self.logs[0]),
             config=config,
             summary=self._mapping("summary"),
             origin=", ".join(_relative(directory, self.root) for directory in self.directories),
             job_type=self._last("job_type"),
-            group=self._last("group"),
+            group=self._last("run_group"),
             notes=self._last("notes") or "",
-            sweep=self._last("sweep"),
+            sweep=self._last("sweep_id"),
             step_count=len(last.history) if len(self.logs) == 1 else len(self.history),
             results=results_beside(last.directory, last.id, name),
         )
@@ -129,12 +128,12 @@ class OfflineRun:
                     steps.setdefault(row["_step"], {}).update(row)
         return tuple(steps[step] for step in sorted(steps))
 
-    @cached_property
-    def logged(self) -> tuple[LoggedArtifact, ...]:
-        """Artifacts in the order logged, one of a name and digest; an alias has one holder."""
-        kept: dict[tuple[str, str], LoggedArtifact] = {}
+    def _logged(self) -> list[tuple[Any, list[str]]]:
+        """Records of artifacts in the order logged, one of a name and digest, with their aliases,
+        each of which has one holder."""
+        kept: dict[tuple[str, str], Any] = {}
         holders: dict[tuple[str, str], tuple[str, str]] = {}  # by artifact name and alias
-        for artifact in (artifact for log in self.logs for artifact in log.artifacts):
+        for artifact in self._artifacts():
             if artifact.type.startswith(_TYPES_OF_THE_CLIENT):
                 continue
             key = artifact.name, artifact.digest
@@ -144,10 +143,10 @@ class OfflineRun:
         aliases: dict[tuple[str, str], list[str]] = defaultdict(list)
         for (_, alias), key in sorted(holders.items()):
             aliases[key].append(alias)
-        return tuple(
-            dataclasses.replace(artifact, aliases=tuple(aliases[key]))
-            for key, artifact in kept.items()
-        )
+        return [(artifact, aliases[key]) for key, artifact in kept.items()]
+
+    def _artifacts(self) -> Iterator[Any]:
+        return (artifact for log in self.logs for artifact in log.artifacts)
 
     @cached_property
     def references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
@@ -162,7 +161,7 @@ class OfflineRun:
     def _references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
         run = self.record
         found: list[tuple[ArtifactRef, Sequence[ManifestEntry]]] = []
-        for artifact in self.logged:
+        for artifact, aliases in self._logged():
             entries = self._entries(artifact)
             reference = ArtifactRef(
                 id=f"{run.path}/{artifact.name}@{artifact.digest}",
@@ -174,7 +173,7 @@ class OfflineRun:
                 role=artifact_role(artifact.name, run.id) or artifact_role(artifact.name),
                 run_id=run.id,
                 metadata=_metadata(artifact.metadata),
-                aliases=artifact.aliases,
+                aliases=tuple(aliases),
                 description=artifact.description,
                 is_offline=True,
             )
@@ -182,16 +181,16 @@ class OfflineRun:
         recorded = (path for log in self.logs for path in log.files)
         return found + [self._run_file(p) for p in prediction_files(self.directories, recorded)]
 
-    def _entries(self, artifact: LoggedArtifact) -> Sequence[ManifestEntry]:
-        if artifact.manifest_file:
-            return _large_manifest(self.staged.manifest_file(artifact.manifest_file))
-        return artifact.entries
+    def _entries(self, artifact: Any) -> Sequence[ManifestEntry]:
+        if file := artifact.manifest.manifest_file_path:  # too large for the log
+            return _large_manifest(self.staged.manifest_file(file))
+        return entries_of(artifact)
 
-    def held_by(self, client_id: str) -> Sequence[ManifestEntry]:
-        """The files of the artifact that the client gave an id; none where it is another run's."""
-        artifacts = (artifact for log in self.logs for artifact in log.artifacts)
-        found = next((one for one in artifacts if one.client_id == client_id), None)
-        return self._entries(found) if found is not None else ()
+    @cached_property
+    def held(self) -> dict[tuple[str, str], ManifestEntry]:
+        """Every file of the run's artifacts, by the id that the client gave one, and path."""
+        every = ((one.client_id, self._entries(one)) for one in self._artifacts())
+        return {(holder, entry.path): entry for holder, entries in every for entry in entries}
 
     def _run_file(self, path: str) -> tuple[ArtifactRef, Sequence[ManifestEntry]]:
         """A prediction file that the run kept as it is; digest and size are today's."""
@@ -274,8 +273,8 @@ def by_run(logs: Iterable[RunLog]) -> list[list[RunLog]]:
     groups: dict[tuple[str, str], list[RunLog]] = {}
     unnamed: list[RunLog] = []
     for log in logs:
-        if log.project or log.started:
-            groups.setdefault((log.project, log.id), []).append(log)
+        if log.run.project or log.started:
+            groups.setdefault((log.run.project, log.id), []).append(log)
         else:
             unnamed.append(log)
     for log in unnamed:

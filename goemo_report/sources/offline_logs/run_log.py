@@ -17,7 +17,13 @@ from goemo_report.formats.json_text import DEEPEST, parsed
 from goemo_report.sources.logged import flattened
 from goemo_report.sources.model import ArtifactFile, Row
 from goemo_report.sources.offline_logs.folders import log_run_id
-from goemo_report.sources.offline_logs.log_format import DamagedLogError, History, Record, read_log
+from goemo_report.sources.offline_logs.log_format import (
+    DamagedLogError,
+    History,
+    Record,
+    Run,
+    read_log,
+)
 
 Json = str
 KeyPath = tuple[str, ...]
@@ -35,45 +41,22 @@ class ManifestEntry(ArtifactFile):
     local_path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedArtifact:
-    """One artifact record. `manifest_file` names a manifest too large for the log; by
-    `client_id` other artifacts of the same process refer to this one."""
-
-    name: str
-    type: str
-    digest: str
-    description: str
-    metadata: Json
-    aliases: tuple[str, ...]
-    entries: tuple[ManifestEntry, ...]
-    manifest_file: str = ""
-    client_id: str = ""
-
-
 @dataclass(slots=True)
 class RunLog:
     """What one log says. Empty fields are those that it does not mention.
 
-    `exit_code` None: the writer did not get to the end. History rows stay as they were
-    written until `history_rows` is asked.
+    `run` and `artifacts` are records as they were written, as are the rows of the history until
+    `history_rows` is asked. `exit_code` None: the writer did not get to the end.
     """
 
     path: Path
     label: str
     id: str
-    name: str = ""
-    entity: str = ""
-    project: str = ""
-    group: str = ""
-    job_type: str = ""
-    sweep: str = ""
-    notes: str = ""
-    tags: tuple[str, ...] = ()
+    run: Any = field(default_factory=Run)
     started: datetime | None = None
     config: Updates = field(default_factory=dict)
     summary: Updates = field(default_factory=dict)
-    artifacts: list[LoggedArtifact] = field(default_factory=list)
+    artifacts: list[Any] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     history: list[bytes] = field(default_factory=list)
     exit_code: int | None = None
@@ -127,7 +110,7 @@ def _apply(log: RunLog, record: Any) -> None:
     elif kind == "run":
         _apply_run(log, record.run)
     elif kind == "artifact":
-        log.artifacts.append(_logged_artifact(record.artifact))
+        log.artifacts.append(record.artifact)
     elif kind == "files":
         log.files += [file.path for file in record.files.files]
     elif kind == "exit":
@@ -138,11 +121,7 @@ def _apply(log: RunLog, record: Any) -> None:
 
 def _apply_run(log: RunLog, run: Any) -> None:
     """A run record says all of a run as it was then: the last one holds."""
-    log.id = run.run_id or log.id
-    log.entity, log.project = run.entity, run.project
-    log.name, log.notes = run.display_name, run.notes
-    log.group, log.job_type, log.sweep = run.run_group, run.job_type, run.sweep_id
-    log.tags = tuple(dict.fromkeys(run.tags))
+    log.run, log.id = run, run.run_id or log.id
     if seconds := run.start_time.seconds:
         try:
             since = timedelta(seconds=seconds, microseconds=run.start_time.nanos // 1000)
@@ -153,27 +132,18 @@ def _apply_run(log: RunLog, run: Any) -> None:
     update(log.summary, _changes(run.summary))
 
 
-def _logged_artifact(record: Any) -> LoggedArtifact:
-    return LoggedArtifact(
-        name=record.name,
-        type=record.type,
-        digest=record.digest,
-        description=record.description,
-        metadata=record.metadata,
-        aliases=tuple(record.aliases),
-        entries=tuple(
-            manifest_entry(
-                entry.path,
-                entry.size,
-                entry.digest,
-                entry.local_path,
-                entry.ref,
-                {item.key: _unquoted(item.value_json) for item in entry.extra},
-            )
-            for entry in record.manifest.contents
-        ),
-        manifest_file=record.manifest.manifest_file_path,
-        client_id=record.client_id,
+def entries_of(artifact: Any) -> tuple[ManifestEntry, ...]:
+    """The files in an artifact's record; none where its manifest is a file of its own."""
+    return tuple(
+        manifest_entry(
+            entry.path,
+            entry.size,
+            entry.digest,
+            entry.local_path,
+            entry.ref,
+            {item.key: _unquoted(item.value_json) for item in entry.extra},
+        )
+        for entry in artifact.manifest.contents
     )
 
 

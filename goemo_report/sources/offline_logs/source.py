@@ -151,6 +151,10 @@ class LogSource(RunSource):
         """Complete, unsampled history of one run."""
         return self._known(run).history
 
+    def logs_of(self, run: RunRecord) -> tuple[Path, ...]:
+        """The logs of one run, oldest first."""
+        return tuple(log.path for log in self._known(run).logs)
+
     def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
         """What one run logged; the newest of each name comes last.
 
@@ -348,8 +352,8 @@ class LogSource(RunSource):
             place = entry.reference.split("/", 3)
             if entry.scheme != LINK or len(place) < 4:
                 break
-            files = (file for run in self._all for file in run.held_by(place[2]))
-            held = next((file for file in files if file.path == place[3]), None)
+            found = (run.held.get((place[2], place[3])) for run in self._all)
+            held = next(filter(None, found), None)
             if held is None:
                 break
             entry = held

@@ -23,7 +23,7 @@ import urllib3
 
 from goemo_report import __version__
 from goemo_report.errors import SourceError
-from goemo_report.sources.wandb_api.credentials import Credentials
+from goemo_report.sources.wandb_api.credentials import AccessToken, Credentials
 from goemo_report.sources.wandb_api.faults import (
     Backoff,
     Notify,
@@ -40,7 +40,6 @@ from goemo_report.sources.wandb_api.faults import (
     transient_exception,
     transient_status,
 )
-from goemo_report.sources.wandb_api.identity import AccessToken
 from goemo_report.sources.wandb_api.network import (
     Network,
     Session,

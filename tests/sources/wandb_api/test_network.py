@@ -30,8 +30,7 @@ from goemo_report.sources.wandb_api.credentials import (
 from goemo_report.sources.wandb_api.network import find_network, origin
 from goemo_report.sources.wandb_api.publishing import Publication, publish
 from goemo_report.sources.wandb_api.transport import Transport
-from goemo_report.syncing.arrival import LocalRun
-from goemo_report.syncing.sync import Patience, find_logs, sync
+from goemo_report.syncing.sync import Patience, sync
 from tests.sources import scripted_server as scripted
 from tests.sources.clients import newest_client
 from tests.sources.forward_proxy import ForwardProxy, forward_proxy
@@ -507,10 +506,11 @@ def test_reading_sync_and_publish_go_one_way(
 
         root = Path(shutil.copytree(offline_root, tmp_path / "offline", symlinks=True))
         source = LogSource(root)
-        local = LocalRun(source.find_run(RUN), find_logs(root, RUN))
         remote, notes = open_api(timeout=5), list[str]()
         patience = Patience(upload=60, settle=1, silence=10)
-        [arrival] = sync(source, [local], remote, patience=patience, notify=notes.append)
+        [arrival] = sync(
+            source, [source.find_run(RUN)], remote, patience=patience, notify=notes.append
+        )
         assert arrival.complete, arrival
 
         done = subprocess.run(
