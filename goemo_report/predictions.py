@@ -32,8 +32,8 @@ from goemo_report.labels import Grouping, LabelSet, check_label
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.reading import cells
+from goemo_report.reading.cells import probabilities
 from goemo_report.reading.columns import understand
-from goemo_report.reading.likely import probabilities
 from goemo_report.reading.names import AS_FOUND, Reading
 
 if TYPE_CHECKING:

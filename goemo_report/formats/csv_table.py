@@ -60,7 +60,7 @@ def read_table(path: Path, source: str, numbers: tuple[str, ...] = ()) -> Table:
         data = re.sub(_MARK_LINE, rb"\n", data, count=1)
         found = sniff(data.lstrip()[:HEAD])
     if found.key in readers.READERS:
-        grid = readers.read_grid(data, found.key, source)
+        grid = readers.read_grid(data, found, source)
         return Table(grid.header, source, columns=grid.columns)
     if found.mark:
         return Table.of(data, source, found.mark, numbers)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from goemo_report.errors import DataError, first_line
-from goemo_report.formats.sniff import has_table_ending
+from goemo_report.formats.sniff import Format, has_table_ending
 from goemo_report.formats.text import printable, shown
 from goemo_report.formats.wording import listed, plural
 
@@ -120,14 +120,14 @@ def text_of(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def read_grid(data: bytes, key: str, source: str) -> Grid:
+def read_grid(data: bytes, found: Format, source: str) -> Grid:
     """The table that bytes of a format hold. Raises DataError, naming the format."""
     try:
-        return READERS[key](data, source).flat()
+        return READERS[found.key](data, source).flat()
     except DataError:
         raise
     except Exception as error:
-        what = f"{source} is {_TITLES[key]} that is cut off or damaged"
+        what = f"{source} is {found.title} that is cut off or damaged"
         raise DataError(f"{what}: {first_line(error)}", "Write or download it again") from error
 
 
@@ -286,9 +286,5 @@ def _numpy(data: bytes, source: str) -> Grid:
 
 READERS: Final[dict[str, Callable[[bytes, str], Grid]]] = {
     "parquet": _parquet, "arrow": _arrow, "json": _json, "jsonl": _json_lines, "npz": _numpy,
-}  # fmt: skip
-_TITLES: Final = {
-    "parquet": "a parquet file", "arrow": "an Arrow file", "json": "JSON",
-    "jsonl": "JSON with an object a line", "npz": "a NumPy archive",
 }  # fmt: skip
 PACKED: Final = ("gzip", "bzip2", "xz", "zip")

@@ -41,61 +41,60 @@ _LOGIN: Final = "Download the file itself: this may be a page to log in"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format; `what` follows the name of a file in a message.
-
-    `mark` separates the fields of a table.
-    """
+    """One format, and what to do where there is no reader for it. `mark` separates the fields of a
+    table."""
 
     key: str
-    what: str
-    remedy: str
+    title: str
+    remedy: str = ""
     mark: str = ""
 
+    @property
+    def what(self) -> str:
+        """What follows the name of a file in a message."""
+        return f"is {self.title}, not {'UTF-8' if self.key == 'utf-16' else 'a CSV'}"
 
-def _not_csv(key: str, title: str, remedy: str) -> Format:
-    return Format(key, f"is {title}, not a CSV", remedy)
 
-
-CSV: Final = Format("csv", "is a CSV", "", ",")
-GZIP: Final = _not_csv("gzip", "a gzip file", _UNPACK)
-_UTF_16: Final = Format("utf-16", "is UTF-16, not UTF-8", _SAVE)
-_ARROW: Final = _not_csv("arrow", "an Arrow or Feather file", _CONVERT)
-_PICKLE: Final = _not_csv("pickle", "a Python pickle", _CONVERT)
-_ZIP: Final = _not_csv("zip", "a zip archive", _UNPACK)
-_TAR: Final = _not_csv("tar", "a tar archive", _UNPACK)
-_UNKNOWN: Final = _not_csv("binary", "a binary file", _CONVERT)
-_HTML: Final = _not_csv("html", "a web page", _LOGIN)
-_JSON: Final = _not_csv("json", "JSON", _CONVERT)
-_JSON_LINES: Final = _not_csv("jsonl", "JSON with an object a line", _CONVERT)
+CSV: Final = Format("csv", "a CSV", mark=",")
+_GZIP: Final = Format("gzip", "a gzip file", _UNPACK)
+_UTF_16: Final = Format("utf-16", "UTF-16", _SAVE)
+_ARROW: Final = Format("arrow", "an Arrow or Feather file", _CONVERT)
+_PICKLE: Final = Format("pickle", "a Python pickle", _CONVERT)
+_ZIP: Final = Format("zip", "a zip archive", _UNPACK)
+_TAR: Final = Format("tar", "a tar archive", _UNPACK)
+_UNKNOWN: Final = Format("binary", "a binary file", _CONVERT)
+_HTML: Final = Format("html", "a web page", _LOGIN)
+_JSON: Final = Format("json", "JSON", _CONVERT)
+_JSON_LINES: Final = Format("jsonl", "JSON with an object a line", _CONVERT)
 
 _BEGINNINGS: Final = (
-    (b"\x1f\x8b", GZIP),
-    (b"BZh", _not_csv("bzip2", "a bzip2 file", _UNPACK)),
-    (b"\xfd7zXZ\0", _not_csv("xz", "an xz file", _UNPACK)),
-    (b"\x28\xb5\x2f\xfd", _not_csv("zstandard", "a Zstandard file", _UNPACK)),
-    (b"\x04\x22\x4d\x18", _not_csv("lz4", "an LZ4 file", _UNPACK)),
-    (b"7z\xbc\xaf\x27\x1c", _not_csv("7z", "a 7z archive", _UNPACK)),
-    (b"PAR1", _not_csv("parquet", "a Parquet file", _CONVERT)),
+    (b"\x1f\x8b", _GZIP),
+    (b"BZh", Format("bzip2", "a bzip2 file", _UNPACK)),
+    (b"\xfd7zXZ\0", Format("xz", "an xz file", _UNPACK)),
+    (b"\x28\xb5\x2f\xfd", Format("zstandard", "a Zstandard file", _UNPACK)),
+    (b"\x04\x22\x4d\x18", Format("lz4", "an LZ4 file", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", Format("7z", "a 7z archive", _UNPACK)),
+    (b"PAR1", Format("parquet", "a Parquet file", _CONVERT)),
     (b"ARROW1", _ARROW),
     (b"FEA1", _ARROW),
     (b"\xff\xff\xff\xff", _ARROW),
-    (b"Obj\x01", _not_csv("avro", "an Avro file", _CONVERT)),
-    (b"\x93NUMPY", _not_csv("npy", "a NumPy array", _CONVERT)),
-    (b"\x89HDF\r\n\x1a\n", _not_csv("hdf5", "an HDF5 file", _CONVERT)),
-    (b"SQLite format 3\0", _not_csv("sqlite", "an SQLite database", _CONVERT)),
-    (b"\xd0\xcf\x11\xe0", _not_csv("xls", "an Excel workbook", _SAVE)),
+    (b"Obj\x01", Format("avro", "an Avro file", _CONVERT)),
+    (b"\x93NUMPY", Format("npy", "a NumPy array", _CONVERT)),
+    (b"\x89HDF\r\n\x1a\n", Format("hdf5", "an HDF5 file", _CONVERT)),
+    (b"SQLite format 3\0", Format("sqlite", "an SQLite database", _CONVERT)),
+    (b"\xd0\xcf\x11\xe0", Format("xls", "an Excel workbook", _SAVE)),
     *((bytes([0x80, protocol]), _PICKLE) for protocol in range(2, 6)),
-    (b"%PDF", _not_csv("pdf", "a PDF", "Give the table that it was made from")),
-    (b":W&B", _not_csv("wandb-log", "a W&B run log", "Give the directory that it is in")),
-    (b"version https://git-lfs", _not_csv("lfs", "a Git LFS pointer", "Run `git lfs pull`")),
+    (b"%PDF", Format("pdf", "a PDF", "Give the table that it was made from")),
+    (b":W&B", Format("wandb-log", "a W&B run log", "Give the directory that it is in")),
+    (b"version https://git-lfs", Format("lfs", "a Git LFS pointer", "Run `git lfs pull`")),
     (b"\xff\xfe", _UTF_16),
     (b"\xfe\xff", _UTF_16),
 )
 _IN_ZIP: Final = (
-    (rb"\[Content_Types\]\.xml|xl/|_rels/", _not_csv("xlsx", "an Excel workbook", _SAVE)),
-    (rb"mimetype", _not_csv("ods", "an OpenDocument file", _SAVE)),
-    (rb"[^/]*\.npy", _not_csv("npz", "a NumPy archive (.npz)", _CONVERT)),
-    (rb"[^/]*/data\.pkl", _not_csv("torch", "a PyTorch file", _CONVERT)),
+    (rb"\[Content_Types\]\.xml|xl/|_rels/", Format("xlsx", "an Excel workbook", _SAVE)),
+    (rb"mimetype", Format("ods", "an OpenDocument file", _SAVE)),
+    (rb"[^/]*\.npy", Format("npz", "a NumPy archive (.npz)", _CONVERT)),
+    (rb"[^/]*/data\.pkl", Format("torch", "a PyTorch file", _CONVERT)),
 )
 """Name of the first file in a zip archive."""
 _SEPARATORS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
@@ -147,5 +146,4 @@ def _separated(lines: list[str]) -> Format:
     mark = max(_SEPARATORS, key=header.count)  # a comma where none is there
     if mark == ",":
         return CSV
-    name = _SEPARATORS[mark]
-    return Format(name, f"is separated by {name}", "", mark)
+    return Format(_SEPARATORS[mark], f"separated by {_SEPARATORS[mark]}", mark=mark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
@@ -13,7 +14,7 @@ from goemo_report.contract import probability_column
 from goemo_report.formats.csv_table import Block
 from goemo_report.formats.text import shown
 from goemo_report.labels import LabelSet
-from goemo_report.metrics.arrays import BoolArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.reading.lists import CellError, is_nothing, listed, mark, marked
 
 Kind = Literal["names", "ids", "marks", "numbers"]
@@ -35,10 +36,6 @@ def texts(block: Block, place: int | None, before: int) -> list[str]:
 
 def _text(cell: Any) -> str:
     return "" if is_nothing(cell) else str(cell)
-
-
-def _first(cells: Sequence[Any]) -> Any:
-    return next((cell for cell in cells if cell is not None), None)
 
 
 # --- Labels -----------------------------------------------------------------------------
@@ -138,7 +135,7 @@ def _marks(block: Block, place: int) -> BoolArray:
     marks = {key: mark(cell) for key, cell in distinct(cells).items()}
     if None in marks.values():
         row = next(row for row, cell in enumerate(cells) if marks[_key(cell)] is None)
-        what = f"{_shown(cells[row])} is neither 0 nor 1"
+        what = f"{shown(str(cells[row]))} is neither 0 nor 1"
         raise block.refusal(row, place, what, "Write it as the other rows do")
     return np.fromiter((marks[_key(cell)] for cell in cells), np.bool_, len(cells))
 
@@ -191,7 +188,7 @@ def _positions(
     if kind == "marks" and items:
         marks = [mark(item) for item in items]
         if len(marks) != len(order) or None in marks:
-            what = f"{_shown(cell)} is no list of {len(order)} times 0 or 1"
+            what = f"{shown(str(cell))} is no list of {len(order)} times 0 or 1"
             raise CellError(what, "Write it as the other rows do")
         return [index[label] for label, mark in zip(order, marks, strict=True) if mark]
     found: list[int] = []
@@ -201,7 +198,7 @@ def _positions(
             number = _number(item)
             if number is None or number != int(number) or not 0 <= number < len(index):
                 raise CellError(
-                    f"{_shown(cell)} holds an id that is no label's",
+                    f"{shown(str(cell))} holds an id that is no label's",
                     f"Write ids from 0 to {len(index) - 1}",
                 )
             position: int | None = int(number)
@@ -252,5 +249,114 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> C
     return CellError(what, f"{remedy}, and a column for each")
 
 
-def _shown(cell: Any) -> str:
-    return shown(cell if isinstance(cell, str) else str(cell))
+# --- Probabilities ----------------------------------------------------------------------
+
+
+def probabilities(
+    block: Block,
+    places: Sequence[int],
+    named: Sequence[str],
+    labels: Sequence[str],
+    order: Sequence[str],
+) -> FloatArray:
+    """(n, k) float64 from a column for each label, or from one of lists in the order `order`.
+
+    Any cell that is not a plain decimal in [0, 1] is refused, the first by rows.
+    """
+    if not named:
+        return _probability_lists(block, places[0], order, labels)
+    columns = [_numbers(block, place) for place in places]
+    wrong = [place for one, place in zip(columns, places, strict=True) if one is None]
+    if wrong:
+        row, place = min((_first_wrong(block, place), place) for place in wrong)
+        raise _no_probability(block, row, place, block.columns[place][row])
+    return np.stack([column for column in columns if column is not None], axis=1)
+
+
+def _probability_lists(
+    block: Block, place: int, order: Sequence[str], labels: Sequence[str]
+) -> FloatArray:
+    """(n, k) float64 from a column of lists, in the order `order`, or of mappings by label."""
+    positions = [order.index(label) for label in labels]
+    rows = []
+    for number, cell in enumerate(block.columns[place]):
+        found = listed(cell)
+        if isinstance(found, Mapping):
+            values = [found.get(label) for label in labels]
+        elif found is None or len(found) != len(order):
+            count = "no list" if found is None else f"a list of {len(found)}"
+            what = f"{shown(str(cell))} is {count}, not of {len(order)} probabilities"
+            raise block.refusal(number, place, what, "Write one probability a label")
+        else:
+            values = [found[position] for position in positions]
+        row = [_probability(value) for value in values]
+        if None in row:
+            raise _no_probability(block, number, place, values[row.index(None)])
+        rows.append(row)
+    return np.array(rows, np.float64)
+
+
+def _numbers(block: Block, place: int) -> FloatArray | None:
+    """A column of probabilities, None where a cell is none."""
+    cells = _pointed(block, place)
+    if isinstance(cells, np.ndarray):
+        values = cells.astype(np.float64) if cells.dtype.kind in "biuf" else None
+    elif isinstance(next((cell for cell in cells if cell is not None), None), str):
+        try:
+            everything = "".join(cells)
+            # float() takes more than we do
+            plain = everything.isascii() and "_" not in everything
+            values = np.fromiter(map(float, cells), np.float64, len(cells)) if plain else None
+        except (ValueError, TypeError):
+            values = None
+    else:
+        found = [_probability(cell) for cell in cells]
+        values = None if None in found else np.array(found, np.float64)
+    if values is None or not ((values >= 0.0) & (values <= 1.0)).all():
+        return None
+    return values
+
+
+def _pointed(block: Block, place: int) -> Sequence[Any]:
+    """The cells of a column, with points for the decimal commas that other separators allow."""
+    cells = block.columns[place]
+    if block.table.mark not in {";", "\t"}:
+        return cells
+    return [cell.replace(",", ".") if isinstance(cell, str) else cell for cell in cells]
+
+
+def _first_wrong(block: Block, place: int) -> int:
+    cells = _pointed(block, place)
+    return next(row for row, cell in enumerate(cells) if _probability(cell) is None)
+
+
+def _probability(cell: Any) -> float | None:
+    if isinstance(cell, str):
+        if not cell.isascii() or "_" in cell:
+            return None
+    elif not isinstance(cell, Real) and type(cell).__name__ != "Decimal":
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if 0.0 <= value <= 1.0 else None
+
+
+def _no_probability(block: Block, row: int, place: int, cell: Any) -> Exception:
+    text = "" if cell is None else str(cell)
+    what, remedy = _probability_fault(text.strip())
+    return block.refusal(row, place, f"{shown(text)} is not a probability{what}", remedy)
+
+
+def _probability_fault(cell: str) -> tuple[str, str]:
+    """Why a cell is no probability, where that is seen, and the remedy."""
+    if not cell:
+        return ", the cell is empty", "Write a number from 0 to 1 in every row"
+    if re.fullmatch(r"-?\d*,\d+", cell):
+        return ", it has a decimal comma", "Write numbers with decimal points"
+    if cell.endswith("%"):
+        return ", but a percentage", "Write numbers from 0 to 1"
+    if cell.startswith(("[", "(")):
+        return ", but a list", "Write one number in the column of each label"
+    return "", "Write finite numbers from 0 to 1: sigmoid outputs, not logits"

@@ -1,4 +1,4 @@
-"""A source whose runs keep their predictions under another name, or in another version."""
+"""Runs that keep their predictions under another name, or in another version."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ from goemo_report.contract import Role
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
-from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.base import JoinedSource, RunSource
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
-    History,
-    Listing,
-    LocalFile,
     LostFiles,
-    RunQuery,
     RunRecord,
 )
 from goemo_report.sources.newest import FOLDER, PREDICTIONS, role_of, split_role
@@ -63,42 +59,25 @@ class NamedPredictions:
         return artifact.name in names or fnmatchcase(artifact.name, self.artifact)
 
 
-class ChosenSource(RunSource):
-    """A source with other predictions of its runs: by name, and in the version of an alias."""
+class ChosenSource(JoinedSource):
+    """Runs with other predictions than their newest: by name, and in the version of an alias."""
 
     def __init__(
-        self, source: RunSource, named: Sequence[NamedPredictions] = (), alias: str = ""
+        self,
+        parts: Sequence[tuple[RunSource, Sequence[RunRecord]]],
+        named: Sequence[NamedPredictions] = (),
+        alias: str = "",
     ) -> None:
-        self._source, self._named, self._alias = source, tuple(named), alias
+        super().__init__(parts)
+        self._named, self._alias = tuple(named), alias
         self._files: dict[tuple[str, Role | None], str] = {}  # what is meant, by id and role
-
-    @property
-    def description(self) -> str:
-        """The source's own."""
-        return self._source.description
-
-    def list_runs(self, query: RunQuery) -> Listing:
-        """The source's own."""
-        return self._source.list_runs(query)
-
-    def find_run(self, reference: str) -> RunRecord:
-        """The source's own."""
-        return self._source.find_run(reference)
-
-    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
-        """The source's own."""
-        return self._source.histories(runs)
-
-    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
-        """The source's own."""
-        return self._source.faults(runs)
 
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, without the predictions that are not meant.
 
         Raises NotFoundError where no run has those that are.
         """
-        found = self._source.artifacts(runs)
+        found = super().artifacts(runs)
         every = [(run, one) for run in runs for one in found.get(run.id, ())]
         self._named = tuple(self._found(named, every) for named in self._named)
         kept = {run.id: tuple(self._kept(run, found.get(run.id, ()))) for run in runs}
@@ -120,7 +99,7 @@ class ChosenSource(RunSource):
         folders = [one for _, one in every if one.type == FOLDER]
         held = {
             (one.name, file.path)
-            for one, files in zip(folders, self._source.manifests(folders), strict=True)
+            for one, files in zip(folders, super().manifests(folders), strict=True)
             for file in files
             if file.path.rsplit("/", 1)[-1] == named.artifact
         }
@@ -173,7 +152,7 @@ class ChosenSource(RunSource):
 
         Raises NotFoundError where none of them has it.
         """
-        found = self._source.manifests(artifacts)
+        found = super().manifests(artifacts)
         meant = [self._files.get((one.id, one.role), "") for one in artifacts]
         kept = [_only(*item) for item in zip(found, meant, artifacts, strict=True)]
         asked = [files for files, path in zip(kept, meant, strict=True) if path]
@@ -181,12 +160,6 @@ class ChosenSource(RunSource):
         if lost and len(lost) == len(asked):
             raise NotFoundError(lost[0].reason, "Name a file of the artifact after /")
         return kept
-
-    def fetch(
-        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
-    ) -> list[LocalFile]:
-        """The source's own."""
-        return self._source.fetch(wanted, progress)
 
 
 def _only(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from goemo_report.contract import RUN_FIELDS
 from goemo_report.errors import ArgumentError, argument
+from goemo_report.formats.json_text import jsonable
 from goemo_report.formats.text import shown
 from goemo_report.sources.logged import SUMMARIES, as_number, summarised
 
@@ -38,12 +40,7 @@ _QUOTED: Final = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _ITEM: Final = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^,\"']*[^,\"'\s])\s*(?:,|$)")
 _JOINT: Final = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
-_ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
+_ORDERS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _METRIC: Final = re.compile("auc|(macro|micro|weighted|samples|f1|precision|recall|support)_.+")
 """How the guide's metrics are called after their split."""
 _MONGO: Final = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
@@ -195,13 +192,11 @@ class Condition:
                 return _aware(value) < last
             if self.operator == ">":
                 return _aware(value) >= last
-            return _ORDERS[self.operator](_aware(value), first)
+            return bool(_ORDERS[self.operator](_aware(value), first))
         numbers = isinstance(wanted, int | float)
         alike = isinstance(value, int | float) and not isinstance(value, bool)
-        return numbers == alike and not isinstance(value, bool) and self._in_order(value, wanted)
-
-    def _in_order(self, value: Any, wanted: Any) -> bool:
-        return _ORDERS[self.operator](value, wanted)
+        comparable = numbers == alike and not isinstance(value, bool)
+        return comparable and bool(_ORDERS[self.operator](value, wanted))
 
     def _equal(self, value: Any) -> bool:
         if isinstance(value, tuple):
@@ -235,7 +230,7 @@ class Condition:
             beyond = "Infinity" if ">" in self.operator else "-Infinity"
             values: list[Any] = [{_MONGO[self.operator]: wanted}, beyond]
         else:
-            values = [_form(value) for value, _ in self.operands]
+            values = [jsonable(value) for value, _ in self.operands]  # infinity is a string
         if self.key.section == "config":
             return either(f"config.{self.key.name}.value", values)
         path = f"summary_metrics.{self.key.name}"
@@ -262,13 +257,6 @@ def _same(value: Any, wanted: Scalar, written: str, key: Key) -> bool:
     if isinstance(value, str):
         return value == (wanted if key.section else written)
     return bool(value == wanted)
-
-
-def _form(value: Scalar) -> Scalar:
-    """What a server holds for a value."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def _written(value: Any) -> str:

@@ -175,16 +175,11 @@ def _versions() -> Check:
 
 
 def _key(source: ApiSource) -> Iterator[Check]:
-    credentials = source.credentials
-    if not credentials.are_set:
-        yield Check(
-            "key",
-            "failed",
-            f"none is set for {credentials.host}",
-            "Run `wandb login`, or set WANDB_API_KEY",
-        )
+    found, remedy = source.credentials, "Run `wandb login`, or set WANDB_API_KEY"
+    if found.are_set:
+        yield Check("key", "ok", f"from {found.key_source}")
     else:
-        yield Check("key", "ok", f"from {credentials.key_source}")
+        yield Check("key", "failed", f"none is set for {found.host}", remedy)
 
 
 def _network(source: ApiSource) -> Iterator[Check]:
@@ -201,38 +196,28 @@ def _host(source: ApiSource) -> Iterator[Check]:
     viewer = source.viewer()
     taken = 1000 * (time.monotonic() - started)
     yield Check("host", "ok", f"{source.credentials.base_url} answers in {taken:.0f} ms")
-    if not viewer:
-        yield Check(
-            "key", "failed", "the server knows no user for it", "Run `wandb login --relogin`"
-        )
-    else:
+    if viewer:
         yield Check("key", "ok", f"accepted, user {viewer.get('username') or 'without name'}")
+    else:
+        what = "the server knows no user for it"
+        yield Check("key", "failed", what, "Run `wandb login --relogin`")
 
 
 def _entity(source: ApiSource) -> Iterator[Check]:
     projects = source.project().neighbours()
     if projects is None:
-        yield Check(
-            "entity",
-            "failed",
-            f"no {source.entity} on {source.credentials.host}, or the key may not see it",
-            f"Check {argument('entity')} or WANDB_ENTITY",
-        )
+        what = f"no {source.entity} on {source.credentials.host}, or the key may not see it"
+        yield Check("entity", "failed", what, f"Check {argument('entity')} or WANDB_ENTITY")
     else:
         yield Check("entity", "ok", f"{source.entity} has {plural(len(projects), 'project')}")
 
 
 def _project(source: ApiSource) -> Iterator[Check]:
-    count = source.project().count_runs()
+    count, path = source.project().count_runs(), source.project().path
     if count:
-        yield Check("project", "ok", f"{source.project().path} has {plural(count, 'run')}")
+        yield Check("project", "ok", f"{path} has {plural(count, 'run')}")
     else:
-        yield Check(
-            "project",
-            "warning",
-            f"{source.project().path} has no runs",
-            f"Check {argument('project')}",
-        )
+        yield Check("project", "warning", f"{path} has no runs", f"Check {argument('project')}")
 
 
 def _runs_by_tag(source: ApiSource) -> Iterator[Check]:
@@ -244,33 +229,21 @@ def _tags(counted: Mapping[str, int]) -> Check:
     detail = ", ".join(f"{tag} {count}" for tag, count in shown[:_TAGS_SHOWN])
     if any(tag in counted for tag in STATUS_TAGS):
         return Check("runs by tag", "ok", detail)
-    return Check(
-        "runs by tag",
-        "warning",
-        detail or "no run has a tag",
-        f"`compare --tag final` finds runs tagged {', '.join(STATUS_TAGS)}",
-    )
+    remedy = f"`compare --tag final` finds runs tagged {', '.join(STATUS_TAGS)}"
+    return Check("runs by tag", "warning", detail or "no run has a tag", remedy)
 
 
 def _artifact_download(source: ApiSource) -> Iterator[Check]:
     """The smallest artifact file of the newest runs, downloaded afresh."""
     runs = source.newest_runs(_RUNS_TRIED)
-    references = [
-        reference
-        for logged in source.artifacts(runs).values()
-        for reference in logged
-        if reference.kind == "artifact"
-    ]
-    if not references:
-        yield Check(
-            "artifact download",
-            "warning",
-            f"none of the {len(runs)} newest runs has artifacts",
-            "`goemo-report sync` uploads offline runs with their artifacts",
-        )
+    logged = (one for own in source.artifacts(runs).values() for one in own)
+    artifacts = [one for one in logged if one.kind == "artifact"]
+    if not artifacts:
+        what = f"none of the {len(runs)} newest runs has artifacts"
+        remedy = "`goemo-report sync` uploads offline runs with their artifacts"
+        yield Check("artifact download", "warning", what, remedy)
         return
-    references.sort(key=lambda reference: reference.size)
-    tried = references[:3]
+    tried = sorted(artifacts, key=lambda one: one.size)[:3]
     wanted: list[tuple[ArtifactRef, ArtifactFile]] = [
         (reference, file)
         for reference, files in zip(tried, source.manifests(tried), strict=True)
@@ -300,12 +273,8 @@ def _cache(cache: Cache) -> Check:
         with tempfile.TemporaryFile(dir=cache.root):
             pass
     except OSError as error:
-        return Check(
-            "cache",
-            "failed",
-            f"{cache.root} cannot be written to ({error.strerror})",
-            "Set GOEMO_CACHE_DIR to a directory of your own",
-        )
+        what = f"{cache.root} cannot be written to ({error.strerror})"
+        return Check("cache", "failed", what, "Set GOEMO_CACHE_DIR to a directory of your own")
     return Check("cache", "ok", detail)
 
 

@@ -77,16 +77,18 @@ def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord
         choice.check_files()
     source = own or open_source(choice)
     try:
-        return _chosen(choice, source), source.find_run(asked)
+        run = source.find_run(asked)
+        return _chosen(choice, source, [run]), run
     except GoemoError as error:
         raise _about_paths([reference], choice, error) or error from None
 
 
-def _chosen(choice: SourceChoice, source: RunSource) -> RunSource:
-    """The source, with the predictions that were named."""
+def _chosen(choice: SourceChoice, source: RunSource, runs: Sequence[RunRecord]) -> RunSource:
+    """The source, with the predictions of runs that were named."""
     if not choice.predictions and not choice.alias:
         return source
-    return ChosenSource(source, list(map(NamedPredictions.of, choice.predictions)), choice.alias)
+    named = list(map(NamedPredictions.of, choice.predictions))
+    return ChosenSource([(source, runs)], named, choice.alias)
 
 
 def find_artifact(
@@ -151,7 +153,7 @@ def gather(
     listing = replace(listing, runs=tuple(in_order))
     if query.sort is not None:
         listing = replace(listing, runs=query.sort.sort(listing.runs))
-    source = _chosen(choice, source)
+    source = _chosen(choice, source, listing.runs)
     if everything or len(listing.runs) > CHECKED_AT_ONCE:  # whoever reads some checks those
         return source, listing
     return source, readable(source, listing)

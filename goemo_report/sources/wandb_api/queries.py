@@ -26,58 +26,14 @@ MOST_RUN_FILES: Final = 50
 _Variables = dict[str, tuple[str, Any]]
 """Variables of a document: the client's type of each, and its value."""
 
-_RUN: Final = """fragment RunFields on Run {
+_RUN: Final = """
+fragment RunFields on Run {
   id name displayName state tags config summaryMetrics createdAt heartbeatAt
   group jobType notes description sweepName historyLineCount historyKeys
 }"""
 
-RUNS: Final = f"""query Runs($project: String!, $entity: String!, $cursor: String, $perPage: Int,
-    $order: String, $filters: JSONString) {{
-  project(name: $project, entityName: $entity) {{
-    runCount(filters: $filters)
-    runs(filters: $filters, after: $cursor, first: $perPage, order: $order) {{
-      edges {{ node {{ ...RunFields }} cursor }}
-      pageInfo {{ endCursor hasNextPage }}
-    }}
-  }}
-}}
-{_RUN}"""
-
-FIND_RUN: Final = f"""query FindRun($project: String!, $entity: String!, $name: String!,
-    $perPage: Int, $order: String, $filters: JSONString) {{
-  project(name: $project, entityName: $entity) {{
-    run(name: $name) {{ ...RunFields }}
-    runs(filters: $filters, first: $perPage, order: $order) {{
-      edges {{ node {{ ...RunFields }} cursor }}
-      pageInfo {{ endCursor hasNextPage }}
-    }}
-  }}
-}}
-{_RUN}"""
-
-TAGS: Final = """query RunTags($project: String!, $entity: String!, $cursor: String, $perPage: Int,
-    $order: String, $filters: JSONString) {
-  project(name: $project, entityName: $entity) {
-    runs(filters: $filters, after: $cursor, first: $perPage, order: $order) {
-      edges { node { id name displayName tags } cursor }
-      pageInfo { endCursor hasNextPage }
-    }
-  }
-}"""
-
-COUNT: Final = """query RunCount($project: String!, $entity: String!, $filters: JSONString) {
-  project(name: $project, entityName: $entity) { runCount(filters: $filters) }
-}"""
-
-DEFAULT_ENTITY: Final = "query GetDefaultEntity { viewer { id entity } }"
-VIEWER: Final = """query Viewer {
-  viewer { id entity username teams { edges { node { name } } } }
-}"""
-PROJECTS: Final = """query GetProjects($entity: String, $cursor: String, $perPage: Int = 50) {
-  models(entityName: $entity, after: $cursor, first: $perPage) { edges { node { name } } }
-}"""
-
-_ARTIFACT: Final = """fragment ArtifactFields on Artifact {
+_ARTIFACT: Final = """
+fragment ArtifactFields on Artifact {
   id
   artifactSequence { name }
   versionIndex
@@ -91,57 +47,96 @@ _ARTIFACT: Final = """fragment ArtifactFields on Artifact {
   aliases { artifactCollection { name } alias }
 }"""
 
-FIND_ARTIFACT: Final = f"""query FindArtifact($project: String!, $entity: String!,
-    $name: String!) {{
-  project(name: $project, entityName: $entity) {{
-    artifact(name: $name) {{
-      ...ArtifactFields
-      createdBy {{ __typename ... on Run {{ id name project {{ name entity {{ name }} }} }} }}
-    }}
-  }}
-}}
-{_ARTIFACT}"""
-
 ORDER: Final = "+created_at"
 NEWEST_FIRST: Final = "-created_at"
 _PLAIN: Final = re.compile(r"[\w./ -]+")
 """Names that mean themselves as a regular expression, or a little more."""
 
 
-def run_filters(query: RunQuery) -> dict[str, Any]:
-    """A query as the server's filter.
-
-    Lists of tags are spelt out: `$all` and `$in` fail on them. "Not this tag" is written as
-    the client's own query generator writes it, so that runs without any tag are kept. A server
-    may find more runs than match: whoever asks sorts them out.
-    """
-    conditions: list[dict[str, Any]] = [{"tags": tag} for tag in query.tags]
-    for field, values in (
-        ("tags", query.any_tags),
-        ("state", query.states),
-        ("sweep", query.sweeps),
-        ("group", query.groups),
-    ):
-        conditions += [filters.either(field, values)] if values else []
-    conditions += [{"$or": [{"tags": None}, {"tags": {"$ne": tag}}]} for tag in query.not_tags]
-    if query.models and all(map(_PLAIN.fullmatch, query.models)):
-        paths = ("config.model_name.value", "config._name_or_path.value", "display_name")
-        parts = [
-            filters.either(path, [{"$regex": name} for name in query.models]) for path in paths
-        ]
-        conditions.append({"$or": parts})
-    conditions += [f for condition in query.where if (f := condition.on_server()) is not None]
-    return {"$and": conditions} if conditions else {}
+def _each(
+    part: str, kinds: Mapping[str, str], wanted: Iterable[Sequence[Any]]
+) -> tuple[list[str], _Variables]:
+    """The part once for each item, with its number for `#`, and variables for the item's values."""
+    parts: list[str] = []
+    variables: _Variables = {}
+    for number, values in enumerate(wanted):
+        parts.append(part.replace("#", str(number)))
+        for (name, kind), value in zip(kinds.items(), values, strict=True):
+            variables[f"{name}{number}"] = kind, value
+    return parts, variables
 
 
-_RUN_FILES: Final = """files(after: $cursor, first: $mostFiles, pattern: $pattern) {
-        edges { node { id name sizeBytes md5 updatedAt } }
-        pageInfo { endCursor hasNextPage }
-      }"""
-_OUTPUT_ARTIFACTS: Final = """outputArtifacts(after: $cursor, first: $mostArtifacts) {
-        edges { node { ...ArtifactFields } }
-        pageInfo { endCursor hasNextPage }
-      }"""
+def _most(wanted: Sequence[Sequence[Any]]) -> _Variables:
+    """As many files of each item as there are paths, which come last, at most."""
+    return {"most": ("Int", max(len(item[-1]) for item in wanted))}
+
+
+def _in_project(
+    name: str, parts: Sequence[str], variables: _Variables, fragments: str = ""
+) -> tuple[str, dict[str, Any]]:
+    """A document of fields of one project; entity and project are for the caller to add."""
+    own: _Variables = {"entity": ("String!", None), "project": ("String!", None)}
+    body = "\n    ".join(parts)
+    place = f"project(name: $project, entityName: $entity) {{\n    {body}\n  }}"
+    document, values = _query(name, [place], own | variables)
+    return document + fragments, {key: values[key] for key in variables}
+
+
+def _query(name: str, parts: Sequence[str], variables: _Variables) -> tuple[str, dict[str, Any]]:
+    """A document and the values of its variables."""
+    declared = ", ".join(f"${key}: {kind}" for key, (kind, _) in variables.items())
+    document = f"query {name}({declared}) {{\n  " + "\n  ".join(parts) + "\n}"
+    return document, {key: value for key, (_, value) in variables.items()}
+
+
+_LISTED: Final[_Variables] = {
+    "cursor": ("String", None),
+    "perPage": ("Int", None),
+    "order": ("String", None),
+    "filters": ("JSONString", None),
+}
+
+
+def _page_of(call: str, fields: str) -> str:
+    """A page of a connection."""
+    page = "pageInfo { endCursor hasNextPage }"
+    return f"{call} {{ edges {{ node {{ {fields} }} cursor }} {page} }}"
+
+
+_RUNS: Final = "runs(filters: $filters, after: $cursor, first: $perPage, order: $order)"
+_COUNT: Final = "runCount(filters: $filters)"
+_WHOLE: Final = _page_of(_RUNS, "...RunFields")
+RUNS, _ = _in_project("Runs", [_COUNT, _WHOLE], _LISTED, _RUN)
+FIND_RUN, _ = _in_project(
+    "FindRun",
+    ["run(name: $name) { ...RunFields }", _WHOLE],
+    {"name": ("String!", None), **_LISTED},
+    _RUN,
+)
+TAGS, _ = _in_project("RunTags", [_page_of(_RUNS, "id name displayName tags")], _LISTED)
+COUNT, _ = _in_project("RunCount", [_COUNT], {"filters": ("JSONString", None)})
+_CREATOR: Final = "__typename ... on Run { id name project { name entity { name } } }"
+FIND_ARTIFACT, _ = _in_project(
+    "FindArtifact",
+    [f"artifact(name: $name) {{ ...ArtifactFields createdBy {{ {_CREATOR} }} }}"],
+    {"name": ("String!", None)},
+    _ARTIFACT,
+)
+DEFAULT_ENTITY: Final = "query GetDefaultEntity { viewer { id entity } }"
+VIEWER: Final = """query Viewer {
+  viewer { id entity username teams { edges { node { name } } } }
+}"""
+PROJECTS: Final = """query GetProjects($entity: String, $cursor: String, $perPage: Int = 50) {
+  models(entityName: $entity, after: $cursor, first: $perPage) { edges { node { name } } }
+}"""
+
+_RUN_FILES: Final = _page_of(
+    "files(after: $cursor, first: $mostFiles, pattern: $pattern)",
+    "id name sizeBytes md5 updatedAt",
+)
+_OUTPUT_ARTIFACTS: Final = _page_of(
+    "outputArtifacts(after: $cursor, first: $mostArtifacts)", "...ArtifactFields"
+)
 _ARTIFACT_PAGE: Final[_Variables] = {"mostArtifacts": ("Int", MOST_ARTIFACTS)}
 _FILES_PAGE: Final[_Variables] = {
     "mostFiles": ("Int", MOST_RUN_FILES),
@@ -154,14 +149,14 @@ def artifacts_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     part = f"r#: run(name: $r#) {{\n      {_OUTPUT_ARTIFACTS}\n      {_RUN_FILES}\n    }}"
     parts, variables = _each(part, {"r": "String!"}, zip(run_ids))
     variables |= {"cursor": ("String", None), **_ARTIFACT_PAGE, **_FILES_PAGE}
-    return _in_project("RunsOutputArtifacts", parts, variables, f"\n{_ARTIFACT}")
+    return _in_project("RunsOutputArtifacts", parts, variables, _ARTIFACT)
 
 
 def more_artifacts(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
     """The next page of what a run logged."""
     variables = {"run": ("String!", run_id), "cursor": ("String", cursor), **_ARTIFACT_PAGE}
     part = f"run(name: $run) {{ {_OUTPUT_ARTIFACTS} }}"
-    return _in_project("RunOutputArtifacts", [part], variables, f"\n{_ARTIFACT}")
+    return _in_project("RunOutputArtifacts", [part], variables, _ARTIFACT)
 
 
 def more_run_files(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
@@ -196,7 +191,7 @@ def artifacts_by_id(artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Artifacts of any project, which they name."""
     place = "...ArtifactFields artifactSequence { project { name entity { name } } }"
     document, variables = _by_id("ArtifactsByID", place, artifact_ids)
-    return f"{document}\n{_ARTIFACT}", variables
+    return document + _ARTIFACT, variables
 
 
 def _by_id(name: str, fields: str, artifact_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -242,37 +237,27 @@ def run_file_urls(wanted: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, dic
     return _in_project("RunFileUrls", parts, variables)
 
 
-def _each(
-    part: str, kinds: Mapping[str, str], wanted: Iterable[Sequence[Any]]
-) -> tuple[list[str], _Variables]:
-    """The part once for each item, with its number for `#`, and variables for the item's values."""
-    parts: list[str] = []
-    variables: _Variables = {}
-    for number, values in enumerate(wanted):
-        parts.append(part.replace("#", str(number)))
-        for (name, kind), value in zip(kinds.items(), values, strict=True):
-            variables[f"{name}{number}"] = kind, value
-    return parts, variables
+def run_filters(query: RunQuery) -> dict[str, Any]:
+    """A query as the server's filter.
 
-
-def _most(wanted: Sequence[Sequence[Any]]) -> _Variables:
-    """As many files of each item as there are paths, which come last, at most."""
-    return {"most": ("Int", max(len(item[-1]) for item in wanted))}
-
-
-def _in_project(
-    name: str, parts: Sequence[str], variables: _Variables, fragments: str = ""
-) -> tuple[str, dict[str, Any]]:
-    """A document of fields of one project; entity and project are for the caller to add."""
-    own: _Variables = {"entity": ("String!", None), "project": ("String!", None)}
-    body = "\n    ".join(parts)
-    place = f"project(name: $project, entityName: $entity) {{\n    {body}\n  }}"
-    document, values = _query(name, [place], own | variables)
-    return document + fragments, {key: values[key] for key in variables}
-
-
-def _query(name: str, parts: Sequence[str], variables: _Variables) -> tuple[str, dict[str, Any]]:
-    """A document and the values of its variables."""
-    declared = ", ".join(f"${key}: {kind}" for key, (kind, _) in variables.items())
-    document = f"query {name}({declared}) {{\n  " + "\n  ".join(parts) + "\n}"
-    return document, {key: value for key, (_, value) in variables.items()}
+    Lists of tags are spelt out: `$all` and `$in` fail on them. "Not this tag" is written as
+    the client's own query generator writes it, so that runs without any tag are kept. A server
+    may find more runs than match: whoever asks sorts them out.
+    """
+    conditions: list[dict[str, Any]] = [{"tags": tag} for tag in query.tags]
+    for field, values in (
+        ("tags", query.any_tags),
+        ("state", query.states),
+        ("sweep", query.sweeps),
+        ("group", query.groups),
+    ):
+        conditions += [filters.either(field, values)] if values else []
+    conditions += [{"$or": [{"tags": None}, {"tags": {"$ne": tag}}]} for tag in query.not_tags]
+    if query.models and all(map(_PLAIN.fullmatch, query.models)):
+        paths = ("config.model_name.value", "config._name_or_path.value", "display_name")
+        parts = [
+            filters.either(path, [{"$regex": name} for name in query.models]) for path in paths
+        ]
+        conditions.append({"$or": parts})
+    conditions += [f for condition in query.where if (f := condition.on_server()) is not None]
+    return {"$and": conditions} if conditions else {}
