@@ -56,7 +56,6 @@ class Format:
 
 
 CSV: Final = Format("csv", "a CSV", mark=",")
-_GZIP: Final = Format("gzip", "a gzip file", _UNPACK)
 _UTF_16: Final = Format("utf-16", "UTF-16", _SAVE)
 _ARROW: Final = Format("arrow", "an Arrow or Feather file", _CONVERT)
 _PICKLE: Final = Format("pickle", "a Python pickle", _CONVERT)
@@ -68,7 +67,7 @@ _JSON: Final = Format("json", "JSON", _CONVERT)
 _JSON_LINES: Final = Format("jsonl", "JSON with an object a line", _CONVERT)
 
 _BEGINNINGS: Final = (
-    (b"\x1f\x8b", _GZIP),
+    (b"\x1f\x8b", Format("gzip", "a gzip file", _UNPACK)),
     (b"BZh", Format("bzip2", "a bzip2 file", _UNPACK)),
     (b"\xfd7zXZ\0", Format("xz", "an xz file", _UNPACK)),
     (b"\x28\xb5\x2f\xfd", Format("zstandard", "a Zstandard file", _UNPACK)),

@@ -18,7 +18,7 @@ from goemo_report.sources.model import (
     RunRecord,
     SkippedRun,
 )
-from goemo_report.sources.references import ArtifactReference
+from goemo_report.sources.references import ArtifactReference, choose, parse_reference
 
 
 class Progress(Protocol):
@@ -149,15 +149,8 @@ class JoinedSource(RunSource):
 
     def find_run(self, reference: str) -> RunRecord:
         """The one run with this id, name or path."""
-        fitting = [
-            run
-            for run in self.list_runs(RunQuery()).runs
-            if reference in {run.id, run.name, run.path}
-        ]
-        if len(fitting) != 1:
-            problem = f"names {len(fitting)} runs" if fitting else "is not among the runs"
-            raise NotFoundError(f"{reference} {problem} of {self.description}", "Give its id")
-        return fitting[0]
+        runs = self.list_runs(RunQuery()).runs
+        return choose(parse_reference(reference), runs, self.description)
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete history of each run, by run id."""

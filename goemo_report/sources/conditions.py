@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from goemo_report.contract import RUN_FIELDS
@@ -40,7 +40,7 @@ _QUOTED: Final = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 _ITEM: Final = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^,\"']*[^,\"'\s])\s*(?:,|$)")
 _JOINT: Final = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
-_ORDERS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_ORDERS: Final[Mapping[str, Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 _METRIC: Final = re.compile("auc|(macro|micro|weighted|samples|f1|precision|recall|support)_.+")
 """How the guide's metrics are called after their split."""
 _MONGO: Final = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}

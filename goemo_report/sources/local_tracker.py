@@ -4,6 +4,7 @@ their rows and their files."""
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,6 +135,7 @@ class TrackedSource(RunSource):
 def grouped(run: RunRecord, files: Sequence[Kept]) -> list[tuple[ArtifactRef, list[Kept]]]:
     """Files that a run logged by path alone, as artifacts: each table with a name of the guide's,
     each folder with a config.json as a checkpoint, the rest by its first folder."""
+    files = list(_as_saved(files))
     folders = sorted(
         (kept.path.removesuffix(_CONFIG) for kept in files if kept.path.endswith(f"/{_CONFIG}")),
         key=len,
@@ -164,11 +166,26 @@ def grouped(run: RunRecord, files: Sequence[Kept]) -> list[tuple[ArtifactRef, li
     return found
 
 
+def _as_saved(files: Sequence[Kept]) -> Iterator[Kept]:
+    """Model and tokenizer in one folder, as transformers saves them: `mlflow.transformers` gives
+    each a folder of its own."""
+    models = [kept.path.removesuffix("MLmodel") for kept in files if kept.path.endswith("/MLmodel")]
+    for kept in files:
+        for folder in models:
+            found = re.fullmatch(
+                "(model|components/tokenizer)/(.+)", kept.path.removeprefix(folder)
+            )
+            if kept.path.startswith(folder) and found:
+                kept = replace(kept, path=f"{folder}{found[2]}", logged=kept.path)
+        yield kept
+
+
 def _within(kept: Kept, folder: str, role: Role | None) -> Kept:
     """A file by its path in the artifact."""
+    path = kept.path.removeprefix(folder)
     if role not in {None, "checkpoint"} or kept.path + "/" == folder:
-        return replace(kept, path=kept.path.rsplit("/", 1)[-1], logged=kept.path)
-    return replace(kept, path=kept.path.removeprefix(folder), logged=kept.path)
+        path = kept.path.rsplit("/", 1)[-1]
+    return replace(kept, path=path, logged=kept.logged or kept.path)
 
 
 def role_of_path(path: str) -> Role | None:
@@ -177,14 +194,16 @@ def role_of_path(path: str) -> Role | None:
     return FILE_STEMS.get(stem(name)) if has_table_ending(name) else None
 
 
-def files_below(root: Path) -> list[Kept]:
-    """Every regular file below a folder; links are not followed, since they may lead elsewhere."""
+def files_below(root: Path, within: str = "") -> list[Kept]:
+    """Every regular file below a folder that is called `within`; links are not followed, since they
+    may lead elsewhere."""
     found = []
     for folder, _, names in () if root.is_symlink() else os.walk(root):
         for name in names:
             path = Path(folder, name)
             if not path.is_symlink() and path.is_file():
-                found.append(Kept(path.relative_to(root).as_posix(), path.stat().st_size, path))
+                name = Path(within, path.relative_to(root)).as_posix()
+                found.append(Kept(name, path.stat().st_size, path))
     return sorted(found, key=lambda kept: kept.path)
 
 
@@ -209,25 +228,20 @@ def moment(milliseconds: Any) -> datetime | None:
         return None
 
 
-class Database:
-    """A SQLite file that is read and never written."""
+def database_rows(path: Path, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """Rows of a query of an SQLite file, which is never written, one at a time.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.is_file():
-            raise SourceError(f"there is no database {path}", f"Check {argument('source')}")
-
-    def rows(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query, one at a time. Raises SourceError where the file is no such database."""
-        log = self.path.with_name(f"{self.path.name}-wal")
-        # What is in no use is opened so that SQLite puts no files of its own beside it.
-        still = "" if log.is_file() and log.stat().st_size else "&immutable=1"
-        address = f"file:{quote(str(self.path.resolve()))}?mode=ro{still}"
-        try:
-            with closing(sqlite3.connect(address, uri=True)) as connection:
-                yield from connection.execute(query, values)
-        except sqlite3.DatabaseError as error:
-            raise SourceError(f"{self.path} cannot be read: {error}", _OTHER) from error
-
-
-_OTHER: Final = "Check that it is the tracker's database, and of a version that is known here"
+    Raises SourceError where the file is no such database.
+    """
+    if not path.is_file():
+        raise SourceError(f"there is no database {path}", f"Check {argument('source')}")
+    log = path.with_name(f"{path.name}-wal")
+    # What is in no use is opened so that SQLite puts no files of its own beside it.
+    still = "" if log.is_file() and log.stat().st_size else "&immutable=1"
+    address = f"file:{quote(str(path.resolve()))}?mode=ro{still}"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            yield from connection.execute(query, values)
+    except sqlite3.DatabaseError as error:
+        remedy = "Check that it is the tracker's database, and of a version that is known here"
+        raise SourceError(f"{path} cannot be read: {error}", remedy) from error

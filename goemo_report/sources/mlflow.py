@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -23,9 +24,9 @@ from goemo_report.errors import SourceError, argument, first_line, reading
 from goemo_report.formats.files import chunks, user_path, whole_file
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.local_tracker import (
-    Database,
     Kept,
     TrackedSource,
+    database_rows,
     files_below,
     grouped,
     moment,
@@ -227,6 +228,7 @@ class _Folders(MlflowSource):
         super().__init__(f"in {shown_place(root)}")
         self._root = root
         self._homes: dict[str, Path] = {}
+        self._models = cache(self._models_of)
 
     def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
         found: list[_Run] = []
@@ -299,7 +301,20 @@ class _Folders(MlflowSource):
                     yield key, float(value), int(step[0]) if step else 0
 
     def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
-        return files_below(_local_root(run.id, artifacts, self._homes[run.id] / "artifacts"))
+        home = self._homes[run.id]
+        found = files_below(_local_root(run.id, artifacts, home / "artifacts"))
+        for name, folder in self._models(home.parent).get(run.id, {}).items():
+            found += files_below(folder, name)
+        return found
+
+    def _models_of(self, experiment: Path) -> dict[str, dict[str, Path]]:
+        """Where the newest model of a name lies that `log_model` logged, by run and name."""
+        about = {meta.parent: self._yaml(meta) for meta in experiment.glob("models/*/meta.yaml")}
+        found: dict[str, dict[str, Path]] = defaultdict(dict)
+        for folder in sorted(about, key=lambda one: int(about[one]["creation_timestamp"])):
+            source = str(about[folder].get("source_run_id"))
+            found[source][str(about[folder]["name"])] = folder / "artifacts"
+        return found
 
 
 def _last(text: str) -> float:
@@ -326,12 +341,13 @@ def _local_root(run_id: str, uri: str, *others: Path) -> Path:
 
 class _Tables(MlflowSource):
     def __init__(self, path: Path) -> None:
-        self._database = Database(path)
         super().__init__(f"in {path}")
+        self._path = path
 
     def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # conditions are on what is read
         batch: list[_Run] = []
-        rows = self._database.rows(
+        rows = database_rows(
+            self._path,
             "select run_uuid, r.name, e.name, status, start_time, artifact_uri from runs r join "
             "experiments e on e.experiment_id = r.experiment_id where r.lifecycle_stage = 'active' "
             "and (? is null or e.name = ? or e.experiment_id = ?) "
@@ -348,22 +364,23 @@ class _Tables(MlflowSource):
 
     def _experiments(self) -> dict[str, str]:
         text = "select experiment_id, name from experiments where lifecycle_stage = 'active'"
-        return {str(number): name for number, name in self._database.rows(text)}
+        return {str(number): name for number, name in database_rows(self._path, text)}
 
     def _filled(self, runs: list[_Run]) -> list[_Run]:
         by_id = {run.id: run for run in runs}
         own = f"where run_uuid in ({','.join('?' * len(runs))})"
         for table in ("params", "tags"):
             text = f"select run_uuid, key, value from {table} {own}"  # noqa: S608 # the tables' own names
-            for run_id, key, value in self._database.rows(text, *by_id):
+            for run_id, key, value in database_rows(self._path, text, *by_id):
                 getattr(by_id[run_id], table)[key] = str(value or "")
         text = f"select run_uuid, key, value, is_nan from latest_metrics {own}"  # noqa: S608 # marks
-        for run_id, key, value, is_nan in self._database.rows(text, *by_id):
+        for run_id, key, value, is_nan in database_rows(self._path, text, *by_id):
             by_id[run_id].metrics[key] = _number(value, is_nan)
         return runs
 
     def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
-        rows = self._database.rows(
+        rows = database_rows(
+            self._path,
             "select key, value, is_nan, step from metrics where run_uuid = ? "
             "order by step, timestamp",
             run.id,
@@ -374,8 +391,19 @@ class _Tables(MlflowSource):
         inside = Path(*Path(urlsplit(artifacts).path).parts[-3:])  # EXPERIMENT/RUN/artifacts
         if not inside.parts or ".." in inside.parts or inside.is_absolute():
             inside = Path(run.id)
-        beside = (self._database.path.with_name(name) for name in ("mlruns", "mlartifacts"))
-        return files_below(_local_root(run.id, artifacts, *(one / inside for one in beside)))
+        beside = (self._path.with_name(name) for name in ("mlruns", "mlartifacts"))
+        found = files_below(_local_root(run.id, artifacts, *(one / inside for one in beside)))
+        models: dict[str, Path] = {}
+        if any(database_rows(self._path, "pragma table_info(logged_models)")):  # from MLflow 3 on
+            query = (
+                "select name, model_id, artifact_location from logged_models "
+                "where source_run_id = ? order by creation_timestamp_ms"
+            )
+            for name, model_id, place in database_rows(self._path, query, run.id):
+                models[name] = _local_root(model_id, place, Path(os.devnull))
+        for name, folder in models.items():
+            found += files_below(folder, name)
+        return found
 
 
 # --- A server -----------------------------------------------------------------------------

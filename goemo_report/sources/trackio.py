@@ -21,9 +21,9 @@ from goemo_report.errors import SourceError, reading, require_extra
 from goemo_report.formats.files import chunks, user_path, write_whole
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.local_tracker import (
-    Database,
     Kept,
     TrackedSource,
+    database_rows,
     role_of_path,
     shown_place,
     unknown_project,
@@ -94,12 +94,9 @@ class TrackioSource(TrackedSource):
         """The rows of a table of a project; none where it has no such table."""
         file = self._projects[project]
         if file.suffix == ".db":
-            database = Database(file)
-            known = {name for (name,) in database.rows("select name from sqlite_master")}
-            if table not in known:
-                return []
-            names = [row[1] for row in database.rows(f"pragma table_info({table})")]
-            rows = database.rows(f"select * from {table} order by rowid")  # noqa: S608 # names are here
+            names = [row[1] for row in database_rows(file, f"pragma table_info({table})")]
+            query = f"select * from {table} order by rowid"  # noqa: S608 # names are here
+            rows = database_rows(file, query) if names else ()
             return [dict(zip(names, row, strict=True)) for row in rows]
         own = file if table == "metrics" else file.with_name(f"{file.stem}_{table}.parquet")
         if not own.is_file():

@@ -83,6 +83,16 @@ def holds_what_was_logged(source: str) -> None:
         assert {"config.json", "model.safetensors", "test_predictions.csv"} <= paths
 
 
+def holds_the_logged_model(source: str) -> None:
+    """The newest of `log_model`, as transformers saves models."""
+    files = gr.run(RUNS[0].model, source=source).artifacts()
+    model = files[files["artifact"] == "classifier"]
+    assert set(model["type"]) == {"model"}
+    assert dict(zip(model["path"], model["size"], strict=True)) == {
+        "MLmodel": 27, "config.json": 25, "model.safetensors": 11, "tokenizer.json": 2,
+    }  # fmt: skip
+
+
 def test_mlflow_folders_hold_what_was_logged(tracked: Path) -> None:
     before = state_of(tracked / "mlruns")
     source = f"mlflow:{tracked / 'mlruns'}"
@@ -93,6 +103,7 @@ def test_mlflow_folders_hold_what_was_logged(tracked: Path) -> None:
     assert every[0].summary["odd"] == float("inf")
     assert {run.record.project for run in every} == {EXPERIMENT}
     assert len(gr.runs(source=source, tag="status=final", limit=1)) == 1
+    holds_the_logged_model(source)
     assert gr.run(f"{EXPERIMENT}/{RUNS[0].model}", source=source).id == every[0].id
     assert state_of(tracked / "mlruns") == before  # nothing is written to a source
 
@@ -202,11 +213,13 @@ def test_bytes_that_changed_are_not_read(tracked: Path, tmp_path: Path) -> None:
 
 def test_files_are_put_together_by_what_they_are() -> None:
     run = run_result(RUNS[0]).run
-    paths = ("a/test_predictions.csv.gz", "a/b/config.json", "a/b/vocab.txt", "x.txt", "a/c.png")
+    paths = ("a/test_predictions.csv.gz", "a/b/config.json", "a/b/vocab.txt", "x.txt", "a/c.png",
+             "m/MLmodel", "m/model/config.json", "m/components/tokenizer/vocab.txt")  # fmt: skip
     found = grouped(run, [Kept(path, 1) for path in paths])
     assert {(one.name, one.role): [kept.path for kept in files] for one, files in found} == {
         ("a-test_predictions.csv.gz", "test-predictions"): ["test_predictions.csv.gz"],
         ("a-b", "checkpoint"): ["config.json", "vocab.txt"],
+        ("m", "checkpoint"): ["MLmodel", "config.json", "vocab.txt"],
         ("x.txt", None): ["x.txt"],
         ("a", None): ["c.png"],
     }
@@ -218,6 +231,7 @@ def test_mlflow_database_holds_what_was_logged(tmp_path: Path) -> None:
     before = state_of(tmp_path)
     holds_what_was_logged(f"mlflow:{tmp_path}")
     holds_what_was_logged(f"mlflow:sqlite:///{tmp_path / 'mlflow.db'}")
+    holds_the_logged_model(f"mlflow:{tmp_path}")
     every = gr.runs(source=f"mlflow:{tmp_path}", everything=True)
     assert every[0].summary["odd"] == float("inf")
     assert [run.name for run in every][-1] == "broken"

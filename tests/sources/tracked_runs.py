@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,25 @@ def logged(root: Path) -> Iterator[tuple[OfflineRun, dict[str, Any], Path]]:
         yield run, run_config(run), folder
 
 
+def log_model(folder: Path) -> None:
+    """A model as `mlflow.transformers.log_model` logs it, twice."""
+    import mlflow
+
+    saved = folder / "saved"
+    shutil.copytree(folder / "checkpoint", saved / "model")
+    (saved / "components" / "tokenizer").mkdir(parents=True)
+    (saved / "components" / "tokenizer" / "tokenizer.json").write_text("{}")
+    (saved / "MLmodel").write_text("flavors: {transformers: {}}")
+    client, run = mlflow.MlflowClient(), mlflow.active_run()
+    assert run is not None
+    for size in (b"", b"more"):
+        (saved / "model" / "model.safetensors").write_bytes(b"weights" + size)
+        made = client.create_logged_model(
+            run.info.experiment_id, "classifier", source_run_id=run.info.run_id
+        )
+        client.log_model_artifacts(made.model_id, str(saved))
+
+
 def to_mlflow(uri: str, root: Path) -> None:
     import mlflow
 
@@ -61,6 +81,7 @@ def to_mlflow(uri: str, root: Path) -> None:
                 mlflow.log_artifact(str(folder / f"{split}_predictions.csv"), "predictions")
             mlflow.log_artifacts(str(folder / "checkpoint"), "model")
             mlflow.log_text("a note", "notes.txt")
+            log_model(folder)
             for place in ("mine", "other") if run is RUNS[1] else ("mine",):
                 other = folder / "scored.csv"
                 other.write_bytes((folder / "test_predictions.csv").read_bytes())

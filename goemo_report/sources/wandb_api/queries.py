@@ -97,15 +97,14 @@ _LISTED: Final[_Variables] = {
 }
 
 
-def _page_of(call: str, fields: str) -> str:
+def _page_of(call: str, edge: str) -> str:
     """A page of a connection."""
-    page = "pageInfo { endCursor hasNextPage }"
-    return f"{call} {{ edges {{ node {{ {fields} }} cursor }} {page} }}"
+    return f"{call} {{ edges {{ {edge} }} pageInfo {{ endCursor hasNextPage }} }}"
 
 
 _RUNS: Final = "runs(filters: $filters, after: $cursor, first: $perPage, order: $order)"
 _COUNT: Final = "runCount(filters: $filters)"
-_WHOLE: Final = _page_of(_RUNS, "...RunFields")
+_WHOLE: Final = _page_of(_RUNS, "node { ...RunFields } cursor")
 RUNS, _ = _in_project("Runs", [_COUNT, _WHOLE], _LISTED, _RUN)
 FIND_RUN, _ = _in_project(
     "FindRun",
@@ -113,7 +112,9 @@ FIND_RUN, _ = _in_project(
     {"name": ("String!", None), **_LISTED},
     _RUN,
 )
-TAGS, _ = _in_project("RunTags", [_page_of(_RUNS, "id name displayName tags")], _LISTED)
+TAGS, _ = _in_project(
+    "RunTags", [_page_of(_RUNS, "node { id name displayName tags } cursor")], _LISTED
+)
 COUNT, _ = _in_project("RunCount", [_COUNT], {"filters": ("JSONString", None)})
 _CREATOR: Final = "__typename ... on Run { id name project { name entity { name } } }"
 FIND_ARTIFACT, _ = _in_project(
@@ -132,10 +133,10 @@ PROJECTS: Final = """query GetProjects($entity: String, $cursor: String, $perPag
 
 _RUN_FILES: Final = _page_of(
     "files(after: $cursor, first: $mostFiles, pattern: $pattern)",
-    "id name sizeBytes md5 updatedAt",
+    "node { id name sizeBytes md5 updatedAt }",
 )
 _OUTPUT_ARTIFACTS: Final = _page_of(
-    "outputArtifacts(after: $cursor, first: $mostArtifacts)", "...ArtifactFields"
+    "outputArtifacts(after: $cursor, first: $mostArtifacts)", "node { ...ArtifactFields }"
 )
 _ARTIFACT_PAGE: Final[_Variables] = {"mostArtifacts": ("Int", MOST_ARTIFACTS)}
 _FILES_PAGE: Final[_Variables] = {
