@@ -204,11 +204,9 @@ class Comparison:
         only like with like; else it is macro F1 at tuned thresholds, or the AUC where not all
         were tuned."""
         reason = self.statistics.not_at_half
-        if not reason:
-            return Criterion(title=f"macro F1 {self.at}")
-        if all(run.tuned is not None for run in self.runs):
+        if reason and all(run.tuned is not None for run in self.runs):
             return Criterion(TUNED_F1, "macro F1 at tuned thresholds", reason)
-        if all(run.value("macro_auc") is not None for run in self.runs):
+        if reason and all(run.value("macro_auc") is not None for run in self.runs):
             return Criterion("macro_auc", "macro AUC", f"{reason}, and not all could be tuned")
         return Criterion(title=f"macro F1 {self.at}")
 

@@ -96,7 +96,10 @@ def hide_secrets(run: RunRecord) -> RunRecord:
 def without_secrets(key: str, value: Any) -> Any:
     """A config value for readers: passwords, and keys of services, are hidden."""
     if isinstance(value, Mapping):
-        return {name: without_secrets(f"{key}.{name}", one) for name, one in value.items()}
+        return {
+            name: one if isinstance(one, int | float) else without_secrets(f"{key}.{name}", one)
+            for name, one in value.items()
+        }
     if isinstance(value, list | tuple):
         return [without_secrets(key, one) for one in value]
     if not isinstance(value, str):

@@ -5,7 +5,7 @@ Metrics and thresholds follow from the labels as chosen; logged figures are abou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -89,13 +89,20 @@ class LabelChoice:
 
 
 def label_choice(
-    labels: str = "", map_to: str = "", groups: Any = None, columns: Mapping[str, Any] | None = None
+    labels: str | Iterable[str] = "",
+    map_to: str = "",
+    groups: Any = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> LabelChoice:
     """What `--labels`, `--map-to`, `[tool.goemo.groups]` and `--true`, `--pred`, `--prob` say.
 
-    Raises GoemoError for a file of labels or a table that cannot be used.
+    `labels` is a set's name, a file of names, or the names. Raises GoemoError for a file of labels
+    or a table that cannot be used.
     """
-    expected = KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
+    if isinstance(labels, str):
+        expected = KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
+    else:
+        expected = (LabelSet.of(map(str, labels)),)
     return LabelChoice(Reading(expected, **columns or {}), own_groupings(groups or {}), map_to)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 from goemo_report.contract import ROLES, SPLITS, Role, Tuning
 from goemo_report.errors import ArgumentError, argument
@@ -65,12 +65,11 @@ def settled(
         from goemo_report.sources.resolve import check_source
 
         check_source(found)
-    several = [val] if isinstance(val, str | os.PathLike) or not isinstance(val, Iterable) else val
     for name in each(predictions):
         NamedPredictions.of(name)
     return replace(
         found,
-        validation=tuple(named_path(place(one, "val")) for one in several if one is not None),
+        validation=tuple(map(named_path, places(val, "val"))),
         predictions=each(predictions),
         alias=alias or "",
     )
@@ -104,7 +103,6 @@ def chosen_labels(
     """What is said about labels and columns of files, with `[tool.goemo.groups]` and
     `[tool.goemo.columns]`."""
     from goemo_report.analysis.label_choice import LabelChoice, label_choice
-    from goemo_report.labels import LabelSet
 
     if isinstance(labels, LabelChoice):
         return labels
@@ -114,14 +112,11 @@ def chosen_labels(
     set_ones = file.get("columns", {})
     columns = set_ones | {name: one for name, one in given.items() if one}
     columns["settings"] = tuple(name for name in set_ones if not given[name])
-    if labels is None or isinstance(labels, str | os.PathLike):
-        named = os.fspath(labels or "")
-        return label_choice(named, map_to or "", file.get("groups"), columns)
-    if not isinstance(labels, Iterable):
+    if isinstance(labels, os.PathLike):
+        labels = os.fspath(labels)
+    elif labels is not None and not isinstance(labels, Iterable):
         raise ArgumentError(f"labels is {labels!r}", "Give names, a file of them, or a set's name")
-    found = label_choice("", map_to or "", file.get("groups"), columns)
-    own = LabelSet.of(map(str, labels))
-    return replace(found, reading=replace(found.reading, expected=(own,)))
+    return label_choice("" if labels is None else labels, map_to or "", file.get("groups"), columns)
 
 
 def waivers() -> Mapping[str, str]:
@@ -169,6 +164,14 @@ def place(value: Place, name: str) -> str:
     if not isinstance(found, str):
         raise ArgumentError(f"{name} is of type {type(value).__name__}", "Give a path or a name")
     return found
+
+
+def places(value: Place | Sequence[Place] | None, name: str) -> list[str]:
+    """One path or several, as texts; none of None."""
+    several: Any = value
+    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
+        several = [value]
+    return [place(one, name) for one in several if one is not None]
 
 
 def check_texts(**given: object) -> None:

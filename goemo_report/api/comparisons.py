@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, wraps
@@ -25,6 +25,7 @@ from goemo_report.api.arguments import (
     chosen_labels,
     each,
     place,
+    places,
     settled,
 )
 from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
@@ -525,8 +526,7 @@ def compare(
     choice = replace(choice, reading=replace(choice.reading, cluster=cluster or ""))
     wanted = list(items(runs, others, choice.reading))
     where = settled(wandb_dir, entity, project, source=source)
-    several = raters if isinstance(raters, Iterable) and not isinstance(raters, str) else [raters]
-    rated = [Path(place(one, "raters")) for one in several if one is not None]
+    rated = list(map(Path, places(raters, "raters")))
     ratings = read_ratings(rated, cluster or "") if rated else None
     with Bar(progress) as bar:
         groups = list(grouped(wanted, where))

@@ -43,9 +43,9 @@ def runs_table(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> 
 
     Where runs share a name, a column says by which config they differ.
     """
-    runs = list(map(hide_secrets, runs))
     columns: tuple[Column, ...] = (Column("name", "name"), Column("id", "id", kind="code"))
     if keys is not None:
+        runs = list(map(hide_secrets, runs))
         values = [[key.scalar(run) for run in runs] for key in keys]
         columns += tuple(map(_key_column, keys, values))
         shown = [(run.name, run.id, *(v[at] for v in values)) for at, run in enumerate(runs)]
@@ -92,8 +92,9 @@ def told_apart(runs: Sequence[RunRecord]) -> dict[str, str]:
         keys = [key for key in different if not is_environment(key)] or list(different)
         keys.sort(key=lambda key: key not in SEED_KEYS)
         for at, run in enumerate(same):
-            told = [(key, different[key][at]) for key in keys[:_MOST_DIFFERENCES]]
-            words = [f"{key} {_shown(value)}" for key, value in told if value is not None]
+            told = {key: different[key][at] for key in keys[:_MOST_DIFFERENCES]}
+            shown = without_secrets("", told)
+            words = [f"{key} {_shown(value)}" for key, value in shown.items() if value is not None]
             found |= {run.id: ", ".join(words)} if words else {}
     return found
 
