@@ -74,18 +74,11 @@ def sync(
     notify: Notify,
     **chosen: Any,
 ) -> Synced:
-    """Upload offline runs and read back what arrived.
+    """Upload offline runs, those named or all below `wandb_dir` that match, and read back what
+    arrived.
 
-    Args:
-        references: ids, names or directories of offline runs, or directories with runs below;
-            without any, all below `wandb_dir` that match.
-        timeout: seconds after which an upload is stopped; by its size without it.
-        wandb_dir: where the runs lie; `wandb` without it.
-        entity: W&B user or team to send to.
-        project: W&B project to send to; that of each log without it.
-        notify: told what happens.
-        chosen: conditions on runs, as those of `runs`.
-
+    An upload is stopped after `timeout` seconds, by its size without it; `entity` and `project`
+    are where runs are sent to, `chosen` conditions on runs, as those of `runs`.
     """
     from goemo_report.sources.wandb_api.source import ApiSource
     from goemo_report.syncing import sync as syncing

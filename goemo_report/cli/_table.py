@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -218,8 +219,10 @@ def _pad(text: str, width: int, column: Column) -> str:
 
 def _width(text: str) -> int:
     """Columns that a terminal gives a text: wide characters take two, combining ones none."""
-    if text.isascii():
+    if text.isascii():  # and nothing of rich is loaded for a file or a pipe
         return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+    return sum(
+        1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+        if not unicodedata.combining(c) and c not in "\u200d\ufe0f"
+    )
