@@ -31,11 +31,11 @@ from goemo_report.metrics.table import OVERALL
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.statistics.differences import RANDOMISATIONS, paired, widened
 from goemo_report.statistics.intervals import Analysis, analyse
+from goemo_report.statistics.many_runs import seed_difference
 from goemo_report.statistics.randomisation import max_t, p_value, swapped
 from goemo_report.statistics.resampling import bootstrap_weights
-from goemo_report.statistics.seeds import seed_difference
 from goemo_report.thresholds.resampled import tuned_macro_f1
-from goemo_report.thresholds.tune import tuned_thresholds
+from goemo_report.thresholds.tune import Tuned
 
 TEXTS = 5427
 # Positives of each emotion in the test split, in canonical order.
@@ -217,7 +217,7 @@ def tuned_level(population: Population, samples: int, texts: int) -> float:
         validation, test = (population.drawn(one).dealt(generator) for one in rows)
         runs, drawn = [], []
         for val, judged in zip(validation[1:], test[1:], strict=True):
-            cuts = tuned_thresholds(validation.truth, val).thresholds
+            cuts = Tuned(validation.truth, val).thresholds
             splits = wrap(validation.truth, val), wrap(test.truth, judged)
             runs.append(analyse(splits[1], judged >= cuts, resamples=400, seed=number))
             drawn.append(tuned_macro_f1(*splits, *weights))

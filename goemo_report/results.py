@@ -19,7 +19,7 @@ from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import Predictions
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord, SkippedRun
-from goemo_report.thresholds.infer import InferredThreshold, given_labels, infer_threshold
+from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}
 
@@ -49,13 +49,8 @@ class SplitResult:
     ) -> SplitResult:
         """What follows from scored predictions, and where they came from."""
         held = scored.predictions
-        noun = held.label_set.noun
-        threshold = (
-            infer_threshold(held.probabilities, held.predicted, noun)
-            if held.has_probabilities
-            else given_labels(len(held), noun)
-        )
-        return cls(split, held, scored.scores, scored.as_logged, threshold, artifact, file)
+        both = scored.scores, scored.as_logged
+        return cls(split, held, *both, infer_threshold(held), artifact, file)
 
     def changed(self, change: Callable[[Predictions], Predictions]) -> SplitResult:
         """The same split with other labels, scored anew; itself where nothing changes."""

@@ -19,7 +19,7 @@ from goemo_report.corpora.corpus import Corpus
 from goemo_report.metrics.rankings import micro_roc_auc, roc_auc
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
-from goemo_report.thresholds.tune import RULE, tuned_thresholds
+from goemo_report.thresholds.tune import RULE, Tuned
 from goemo_train import data
 from goemo_train.data import Tokens
 from goemo_train.processes import Distributed, Interrupted, Interruption
@@ -107,7 +107,7 @@ def evaluate(
 ) -> Evaluation:
     """Scores from the predictions of `val` and `test`, which say nothing of the thresholds."""
     scores = score(found["test"].truth, found["test"].probabilities, labels, threshold)
-    chosen = tuned_thresholds(found["val"].truth, found["val"].probabilities).thresholds
+    chosen = Tuned(found["val"].truth, found["val"].probabilities).thresholds
     tuned = {
         f"{split}/macro_f1": score(p.truth, p.probabilities, labels, chosen).overall["macro_f1"]
         for split, p in found.items()

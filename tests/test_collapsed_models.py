@@ -30,7 +30,6 @@ from goemo_report.predictions import Predictions
 from goemo_report.report.render import FORMATS, render
 from goemo_report.report.sections import build_report
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.thresholds.infer import infer_threshold
 from tests.synthetic import CREATED, run_result
 
 ROWS, K = 30, len(EMOTIONS)
@@ -126,8 +125,7 @@ def test_audit_card_and_gate_judge_every_run(name: str) -> None:
 
 def test_labels_that_no_threshold_made_are_called_so() -> None:
     def said(name: str) -> str:
-        _, probabilities, predicted = CASES[name]
-        return infer_threshold(probabilities, predicted).description
+        return result(name).splits["test"].threshold.description
 
     assert said("majority") == "the same labels for every text, whatever its probabilities"
     assert said("two-always") == said("majority")

@@ -20,7 +20,7 @@ from goemo_report.report.data import report_data
 from goemo_report.report.sections._verdict import in_one_sentence
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
 from goemo_report.sources.model import SkippedRun
-from goemo_report.thresholds.tune import tuned_thresholds
+from goemo_report.thresholds.tune import Tuned
 from tests.numbers import make_predictions
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.synthetic import compared, run_result
@@ -234,7 +234,7 @@ def test_runs_with_other_losses_are_chosen_at_cross_fitted_thresholds() -> None:
     for number in range(5):
         rows = np.flatnonzero(fold == number)
         rest = np.flatnonzero(fold != number)
-        cuts = tuned_thresholds(made.truth[rest], made.probabilities[rest]).thresholds
+        cuts = Tuned(made.truth[rest], made.probabilities[rest]).thresholds
         predicted[rows] = made.probabilities[rows] >= cuts
     assert values[one.id] == averages(made.truth, predicted)["macro_f1"]
     same = compare([one, FOUR[1]]).statistics.validation_f1

@@ -13,23 +13,17 @@ from hypothesis import strategies as st
 
 from goemo_report.contract import prediction_columns
 from goemo_report.errors import DataError
-from goemo_report.labels import EMOTIONS, GOEMOTIONS, WITHOUT_NEUTRAL
+from goemo_report.labels import EMOTIONS, GOEMOTIONS, WITHOUT_NEUTRAL, LabelSet
 from goemo_report.predictions import (
     Predictions,
     read_predictions,
     write_predictions,
 )
-from goemo_report.thresholds.infer import InferredThreshold
-from goemo_report.thresholds.infer import infer_threshold as infer_from_arrays
+from goemo_report.thresholds.infer import infer_threshold
 from tests.numbers import make_predictions
 
 HEADER = list(prediction_columns(EMOTIONS))
 ROW = ["a text", "joy,love", "joy", *(["0.25"] * 28)]
-
-
-def infer_threshold(predictions: Predictions) -> InferredThreshold:
-    noun = predictions.label_set.noun
-    return infer_from_arrays(predictions.probabilities, predictions.predicted, noun)
 
 
 def write_rows(path: Path, *rows: list[str], end: str = "\n") -> Path:
@@ -481,8 +475,11 @@ def test_a_threshold_of_a_class_explains_more_than_one_text(texts: int, rule: st
     """Joy is not predicted at 0.6, where fear is at 0.55: by its own threshold, or by mistake."""
     odd, usual = [[0.6, 0.1]] * texts, [[0.1, 0.55], [0.9, 0.1], [0.1, 0.1]] * 3
     probabilities = np.array([*odd, *usual])
+    texts_of = tuple(map(str, range(len(probabilities))))
     predicted = probabilities >= [0.65, 0.5]
-    assert infer_from_arrays(probabilities, predicted).rule == rule
+    labels = LabelSet.of(("joy", "fear"))
+    made = Predictions(texts_of, predicted, probabilities, predicted, labels, "a.csv")
+    assert infer_threshold(made).rule == rule
 
 
 def test_the_most_probable_label_as_fallback() -> None:

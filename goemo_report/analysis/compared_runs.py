@@ -24,7 +24,7 @@ from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.differences import Difference, PairedDifferences
 from goemo_report.statistics.distributions import normal_quantile, student_quantile
 from goemo_report.statistics.intervals import Interval, MetricIntervals
-from goemo_report.statistics.seeds import SeedDifference, seed_difference, seed_mean
+from goemo_report.statistics.many_runs import SeedDifference, seed_difference, seed_mean
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult
 from goemo_report.thresholds.recalibration import Calibration
 

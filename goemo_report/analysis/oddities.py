@@ -11,7 +11,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL
 from goemo_report.metrics.scores import Scores
 from goemo_report.predictions import Predictions
-from goemo_report.thresholds.infer import given_labels, infer_threshold
+from goemo_report.thresholds.infer import infer_threshold
 
 _NEARLY: Final = 3
 """Labels that may differ from those of GoEmotions before a set is plainly another one."""
@@ -22,11 +22,10 @@ def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
 
     A row without a true label is odd only where there is a label for it, neutral.
     """
-    noun = predictions.label_set.noun
-    inferred = infer_threshold(predictions.probabilities, predictions.predicted, noun)
-    if not predictions.has_probabilities:
-        inferred = given_labels(len(predictions), noun)
-    elif inferred.value != scores.threshold or inferred.contradictions:
+    inferred = infer_threshold(predictions)
+    if predictions.has_probabilities and (
+        inferred.value != scores.threshold or inferred.contradictions
+    ):
         yield f"the file's own pred_labels: {inferred.description}"
     has_neutral = NEUTRAL in predictions.labels
     is_known = bool(inferred.contradictions) and inferred.value is not None

@@ -22,7 +22,7 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.table import CLASS_METRICS, ratio
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.clusters import Clusters
-from goemo_report.statistics.distributions import normal_quantile, wilson
+from goemo_report.statistics.distributions import wilson
 from goemo_report.statistics.intervals import Interval, percentiles
 from goemo_report.statistics.resampling import WeightArray, weighted_sums
 
@@ -203,8 +203,8 @@ def _soft(
     above = texts - entropy
     cells = [predictions.clusters[row] for row in rated] if predictions.clusters else []
     clusters = Clusters.of(cells, len(rated))
-    mean, margin = float(above.mean()), normal_quantile() * clusters.error_of_mean(above)
-    return SoftScore(float(texts.mean()), mean, Interval(mean - margin, mean + margin))
+    mean, *ends = clusters.mean(above)
+    return SoftScore(float(texts.mean()), mean, Interval(*ends))
 
 
 def keys_of(predictions: Predictions, ratings: Ratings) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -21,7 +21,7 @@ from goemo_report.metrics.table import OVERALL, OverallMetric, class_key
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.logged import as_number
-from goemo_report.thresholds.tune import tuned_thresholds
+from goemo_report.thresholds.tune import Tuned
 
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""
@@ -123,7 +123,7 @@ def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
     both = judged.predictions, validation.predictions
     if validation.labels != judged.labels or not all(one.has_probabilities for one in both):
         return {}
-    tuned = tuned_thresholds(validation.predictions.truth, validation.predictions.probabilities)
+    tuned = Tuned(validation.predictions.truth, validation.predictions.probabilities)
     predicted = judged.predictions.probabilities >= tuned.thresholds
     return {TUNED: averages(judged.predictions.truth, predicted)["macro_f1"]}
 

@@ -14,16 +14,16 @@ from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.statistics import STATISTICS_VERSION
-from goemo_report.statistics.calibration import Floor
+from goemo_report.statistics.calibration import RiskCoverage
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference, Paired
+from goemo_report.statistics.distributions import Estimate
 from goemo_report.statistics.intervals import Interval
-from goemo_report.statistics.selective import RiskCoverage
 from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
-from goemo_report.thresholds.recalibration import Calibrated, Calibration, Gain
+from goemo_report.thresholds.recalibration import Calibrated, Calibration
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of the entries."""
-_CALIBRATION: Final = Calibration, Calibrated, Floor, Gain, RiskCoverage
+_CALIBRATION: Final = Calibration, Calibrated, Estimate, RiskCoverage
 _VALUES: Final = values(
     Interval, Difference, Paired, ProtocolResult, ThresholdChoice, ClassCounts, *_CALIBRATION
 )

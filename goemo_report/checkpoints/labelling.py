@@ -25,7 +25,7 @@ from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.thresholds.protocols import ThresholdChoice as Choice
-from goemo_report.thresholds.protocols import fixed, tuned_globally, tuned_per_class
+from goemo_report.thresholds.protocols import fixed, tuned
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -112,7 +112,7 @@ def choose(predictions: Predictions, protocol: Tuning) -> Choice:
     """The thresholds from validation predictions."""
     if protocol == "fixed":
         return fixed(predictions.labels)
-    return (tuned_globally if protocol == "global" else tuned_per_class)(predictions)
+    return tuned(predictions)[protocol != "global"]
 
 
 def validation_of(

@@ -1,25 +1,20 @@
-"""Do probabilities mean what they say? Reliability, expected calibration error and its noise."""
+"""Do probabilities mean what they say? Reliability, calibration errors, and what doubt tells."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
+from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.statistics.distributions import normal_quantile
+from goemo_report.metrics.table import ratio
+from goemo_report.statistics.distributions import Estimate, normal_quantile
 
 BINS: Final = 15
-
-
-class Floor(NamedTuple):
-    """The ECE that a perfectly calibrated copy would show: its mean and its 95% range."""
-
-    value: float
-    low: float
-    high: float
+POINTS: Final = 50
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,20 +38,22 @@ class Reliability:
     base_rate: float
 
     @property
-    def floor(self) -> Floor:
-        """The ECE of labels drawn from these very probabilities, pair by pair, in the same bins.
+    def floor(self) -> Estimate:
+        """The ECE of labels drawn from these very probabilities, pair by pair, in the same bins:
+        its mean and its 95% range.
 
         No finite sample of a calibrated model has an ECE of 0 (consistency resampling: Broecker
         and Smith 2007). In closed form instead of by resampling: de Moivre's mean absolute
         deviation of the binomial (Diaconis and Zabell 1991), scaled to the spread of the bin.
         Labels of a text that exclude each other have up to a tenth less noise.
         """
-        mean = np.array([_deviation(*one) for one in zip(*self._bins, strict=True)])
+        bins = zip(self.size.astype(np.float64), self.confidence, self.spread, strict=True)
+        mean = np.array([_deviation(*one) for one in bins])
         total = float(self.size.sum())
         value = float(mean.sum()) / total
         error = math.sqrt(max(float((self.spread - mean**2).sum()), 0.0)) / total
         margin = normal_quantile() * error
-        return Floor(value, max(value - margin, 0.0), value + margin)
+        return Estimate(value, max(value - margin, 0.0), value + margin)
 
     @property
     def debiased(self) -> float:
@@ -77,10 +74,6 @@ class Reliability:
         folded = error * math.sqrt(2.0 / math.pi) * np.exp(-(ratio**2) / 2.0) + gap * erf
         again = np.where(error > 0.0, folded, gap)
         return max(float(np.average(2.0 * gap - again, weights=self.size)), 0.0)
-
-    @property
-    def _bins(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self.size.astype(np.float64), self.confidence, self.spread
 
 
 def _deviation(number: float, mean: float, spread: float) -> float:
@@ -122,4 +115,57 @@ def reliability(truth: BoolArray, probabilities: FloatArray, bins: int = BINS) -
         brier=float(np.mean((scores - outcomes) ** 2)),
         mean_probability=float(scores.mean()),
         base_rate=float(outcomes.mean()),
+    )
+
+
+# --- What doubt tells -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RiskCoverage:
+    """Errors at 0.5 of the texts that are kept, the surest first.
+
+    `coverage` (50,) are shares of texts, even steps up to 1; `error` is 1 minus the micro F1 of
+    as many texts, `hamming` the share of wrong pairs, (50,) each. `aurc` is the mean of `hamming`
+    over all numbers of texts, `error_aurc` that of `error` (the area under the risk-coverage curve:
+    Geifman and El-Yaniv, NeurIPS 2017).
+    """
+
+    coverage: FloatArray
+    error: FloatArray
+    hamming: FloatArray
+    aurc: float
+    error_aurc: float
+
+    def error_at(self, coverage: float) -> float:
+        """1 minus the micro F1 of this share of the texts."""
+        return float(np.interp(coverage, self.coverage, self.error))
+
+
+def risk_coverage(truth: BoolArray, probabilities: FloatArray) -> RiskCoverage:
+    """The curve of (n, k) predictions at 0.5.
+
+    A text is the surer, the fewer wrong labels its own probabilities expect: the sum of
+    min(p, 1 - p). Texts that are equally sure share their errors evenly.
+    """
+    doubt = np.minimum(probabilities, 1.0 - probabilities).sum(axis=1)
+    order = np.argsort(doubt, kind="stable")
+    predicted = probabilities >= DEFAULT_THRESHOLD
+    rows, labels = truth.shape
+    ends = np.flatnonzero(np.append(np.diff(doubt[order]) > 0.0, True))
+
+    def kept(each: IntArray) -> FloatArray:
+        """Sums over the surest 1, 2, ..., n texts."""
+        at = np.append(0, np.cumsum(each[order])[ends])
+        sums: FloatArray = np.interp(np.arange(1, rows + 1), np.append(0, ends + 1), at)
+        return sums
+
+    right, wrong = (truth & predicted).sum(axis=1), (truth != predicted).sum(axis=1)
+    hits = kept(right)
+    error = 1.0 - ratio(2.0 * hits, 2.0 * hits + kept(wrong))
+    hamming = kept(wrong) / (labels * np.arange(1, rows + 1))
+    coverage = np.arange(1, POINTS + 1) / POINTS
+    at = np.maximum(np.ceil(coverage * rows).astype(int), 1) - 1
+    return RiskCoverage(
+        coverage, error[at], hamming[at], float(hamming.mean()), float(error.mean())
     )

@@ -127,15 +127,8 @@ class ClassDraws:
         kinds = range(drawn.shape[1])
         true = np.array([bool(kind >> self._runs) for kind in kinds])
         called = np.array([bool(kind >> (self._runs - 1 - run) & 1) for kind in kinds])
-
-        def total(chosen: BoolArray) -> FloatArray:
-            found: FloatArray = drawn[:, chosen].sum(axis=1)
-            return found
-
-        return ClassCounts(
-            total(true & called), total(~true & called), total(true & ~called),
-            total(~true & ~called),
-        )  # fmt: skip
+        chosen = (true & called, ~true & called, true & ~called, ~true & ~called)
+        return ClassCounts(*(drawn[:, one].sum(axis=1) for one in chosen))
 
     def macro(self, metric: Metric, resampled: FloatArray) -> list[MacroDraws]:
         """A macro average, or the difference of those of two runs, for each of PRIOR_TEXTS.

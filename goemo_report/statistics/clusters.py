@@ -19,6 +19,7 @@ import numpy as np
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.counts import ClassCounts, count
 from goemo_report.metrics.table import Metric, ratio
+from goemo_report.statistics.distributions import Estimate, normal_quantile
 from goemo_report.statistics.resampling import WeightArray, bootstrap_weights
 
 _STEP = 1e-3
@@ -74,15 +75,17 @@ class Clusters:
         found[alone == 0.0] = len(values) / self.number
         return found
 
-    def error_of_mean(self, values: FloatArray) -> float:
-        """The standard error of the mean of (n,) values; 0 of a single cluster."""
-        if self.number < 2:
-            return 0.0
-        if self.alone:
-            return float(values.std(ddof=1)) / math.sqrt(len(values))
-        sums = self.summed((values - values.mean())[:, None])
-        scale = self.number / (self.number - 1)
-        return math.sqrt(scale * float(np.square(sums).sum())) / len(values)
+    def mean(self, values: FloatArray) -> Estimate:
+        """The mean of (n,) values with its normal interval; that of a single cluster has none."""
+        mean, error = float(values.mean()), 0.0
+        if self.alone and self.number > 1:
+            error = float(values.std(ddof=1)) / math.sqrt(len(values))
+        elif self.number > 1:
+            sums = self.summed((values - values.mean())[:, None])
+            scale = self.number / (self.number - 1)
+            error = math.sqrt(scale * float(np.square(sums).sum())) / len(values)
+        margin = normal_quantile() * error
+        return Estimate(mean, mean - margin, mean + margin)
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import CountMetrics
-from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, titles
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, titles
 from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import (
     CONFIDENCE,
@@ -140,78 +140,40 @@ def paired_with_swaps(
     run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
 ) -> Paired:
     """The same, with the swaps that `adjusted_over_runs` needs."""
-    _check_aligned(run, baseline)
-    alpha = round(1 - run.confidence, 12)
+    pair, alpha = _Pair.of(run, baseline), round(1 - run.confidence, 12)
     by_chance = swapped(run, baseline, randomisations)
-    parts = _counts_parts(run, baseline, by_chance) | _influence_parts(run, baseline)
+    parts = pair.of_counts(by_chance) | pair.of_probabilities()
+    floor = 1.0 / (1 + randomisations)
     found: dict[str, Difference | None] = {}
     never = bool(((run.counts.predicted == 0) | (baseline.counts.predicted == 0)).any())
-    never &= not np.array_equal(run.predicted, baseline.predicted)
+    never &= not pair.same_labels.all()
     for key, one in OVERALL.items():
         unknown = never and one.over_classes and one.metric.needs_predictions
         part = _UNDEFINED if unknown else parts.get(key, _UNDEFINED)
         value, low, high, p = (float(np.squeeze(number)) for number in part)
-        by_swaps = one.metric.counts is not None and key != "exact_match"
-        at_most = by_swaps and p <= 1.0 / (1 + randomisations)
+        at_most = one.metric.counts is not None and key != "exact_match" and p <= floor
         found[key] = _difference(one.metric, (value, low, high, p, p), at_most, alpha)
-    families = {key: _family(run, baseline, key, parts) for key in CLASS_METRICS}
-    floors = dict.fromkeys(families, 1.0 / (1 + randomisations))
-    undecided = [
-        key
-        for key, p_values in families.items()
-        if CLASS_METRICS[key].counts is not None
-        and ((p_values <= floors[key]) & (holm(p_values) >= alpha)).any()
-    ]
-    more = swapped(run, baseline, MOST_RANDOMISATIONS) if undecided else by_chance
-    for key in undecided:
-        value, low, high, p_values = parts[key]
-        grown = p_value(more.per_class[key], value)
-        parts[key] = value, low, high, np.where(p_values <= floors[key], grown, p_values)
-        families[key] = _family(run, baseline, key, parts)
-        floors[key] = 1.0 / (1 + MOST_RANDOMISATIONS)
+    more: CountMetrics | None = None
     for key, metric in CLASS_METRICS.items():
-        parts_of = [np.broadcast_to(part, len(run.labels)) for part in parts.get(key, _UNDEFINED)]
-        adjusted = np.nan_to_num(holm(families[key]), nan=1.0)
-        for label, *column in zip(run.labels, *parts_of, adjusted, strict=True):
-            at_most = metric.counts is not None and column[3] <= floors[key]
-            numbers = tuple(map(float, column))
-            found[f"{key}_{label}"] = _difference(metric, numbers, at_most, alpha)
+        counted, tested, least = metric.counts is not None, pair.tested(metric), floor
+        part = parts.get(key, _UNDEFINED)
+        values, lows, highs, ps = (np.broadcast_to(one, len(run.labels)) for one in part)
+        adjusted = holm(np.where(tested, ps, np.nan))
+        if counted and (tested & (ps <= floor) & (adjusted >= alpha)).any():
+            more = more or swapped(run, baseline, MOST_RANDOMISATIONS)
+            least = 1.0 / (1 + MOST_RANDOMISATIONS)
+            ps = np.where(ps <= floor, p_value(more.per_class[key], values), ps)
+            adjusted = holm(np.where(tested, ps, np.nan))
+        columns = values, lows, highs, ps, np.nan_to_num(adjusted, nan=1.0)
+        for label, *numbers in zip(run.labels, *columns, strict=True):
+            at_most = counted and bool(numbers[3] <= least)
+            found[f"{key}_{label}"] = _difference(metric, map(float, numbers), at_most, alpha)
     shares = variance_shares((run.resampled - baseline.resampled).per_class["f1"])
     return Paired(found, by_chance.overall[HEADLINE], shares)
 
 
-def _family(run: Analysis, baseline: Analysis, key: str, parts: _Parts) -> FloatArray:
-    """The p-values of the classes, (k,); nan for those that no test can be made of."""
-    p_values = np.array(np.broadcast_to(parts.get(key, _UNDEFINED)[3], len(run.labels)))
-    if CLASS_METRICS[key].counts is not None:
-        same = (run.predicted == baseline.predicted).all(axis=0)
-    else:
-        ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
-        same = (ours == theirs).all(axis=0)
-        if CLASS_METRICS[key].ranking is not None:
-            same |= _few(run)
-    p_values[same] = np.nan
-    return p_values
-
-
-def _check_aligned(run: Analysis, baseline: Analysis) -> None:
-    ours, theirs = run.predictions, baseline.predictions
-    if ours.labels != theirs.labels or ours.texts != theirs.texts:
-        raise ValueError("the runs do not have the same texts and labels in the same order")
-    if not np.array_equal(run.clusters.codes, baseline.clusters.codes):
-        raise ValueError("the runs do not have the same clusters of texts")
-    if not np.array_equal(ours.truth, theirs.truth):
-        raise ValueError("the runs do not agree on the true labels")
-    if (run.resamples, run.seed, run.confidence) != (
-        baseline.resamples,
-        baseline.seed,
-        baseline.confidence,
-    ):
-        raise ValueError("the runs were not resampled alike")
-
-
 def _difference(
-    metric: Metric, numbers: tuple[float, ...], at_most: bool, alpha: float
+    metric: Metric, numbers: Iterable[float], at_most: bool, alpha: float
 ) -> Difference | None:
     """From value, low, high, p and adjusted p."""
     value, low, high, p, adjusted = numbers
@@ -223,7 +185,7 @@ def _difference(
     verdict: Verdict = "tie"
     if adjusted < alpha and (low > 0.0 or high < 0.0):
         verdict = "win" if (value > 0.0) != metric.lower_is_better else "loss"
-    return Difference(value, low, high, p, adjusted, verdict, bool(at_most))
+    return Difference(value, low, high, p, adjusted, verdict, at_most)
 
 
 def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> Difference:
@@ -236,140 +198,164 @@ def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> 
     return Difference(found.value, low, high, p, p, verdict, at_most)
 
 
-_Parts: TypeAlias = dict[str, tuple[Any, Any, Any, Any]]
-"""Value, low, high and p: scalars for overall metrics, (k,) for per-class ones."""
+_Part: TypeAlias = tuple[Any, Any, Any, Any]
+"""Value, low, high and p: scalars of an overall metric, (k,) of one of classes."""
 _UNDEFINED: Final = (np.nan,) * 4
 
 
-def _counts_parts(run: Analysis, baseline: Analysis, by_chance: CountMetrics) -> _Parts:
-    point = run.point - baseline.point
-    replicates = run.resampled - baseline.resampled
-    # the better run comes first, so that the other direction is the mirror image
-    sign = -1.0 if point.overall[HEADLINE][0] < 0.0 else 1.0
-    pair = [run.predicted, baseline.predicted][:: int(sign)]
-    seed = [run.seed, len(run), 4]
-    f1 = CLASS_METRICS["f1"]
-    effects = run.clusters.effects(run.linearised(f1) - baseline.linearised(f1))
-    draws = ClassDraws(
-        run.predictions.truth, *pair, number=run.resamples, seed=seed, effects=effects
-    )
-    keys = list(point.overall)
-    values = np.array([point.overall[key][0] for key in keys])
-    stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
-    beyond = np.count_nonzero(stacked * np.sign(values) <= 0.0, axis=0)
-    by_resamples = np.where(beyond, 2.0 * (1 + beyond) / (1 + len(stacked)), 0.0)
-    p_values = {
-        key: np.clip(p_value(by_chance.overall[key], value), p, 1.0)
-        for key, value, p in zip(keys, values, by_resamples, strict=True)
-    }
-    exact = run.exact.astype(int) - baseline.exact
-    if run.clusters.alone:
-        p_values["exact_match"] = sign_test(exact)
-    bounds = dict(zip(keys, np.transpose(percentiles(stacked, run.confidence)), strict=True))
-    parts: _Parts = {}
-    for name, (classes,) in point.per_class.items():
-        low, high = _class_bounds(run, baseline, name)
-        parts[name] = (classes, low, high, p_value(by_chance.per_class[name], classes))
-        key = f"macro_{name}"
-        if key not in bounds:
-            continue
-        value, error = point.overall[key][0], float(replicates.overall[key].std())
-        found = draws.macro(CLASS_METRICS[name], replicates.per_class[name])
-        margin = normal_quantile(run.confidence) * error
-        bounds[key] = np.array([*(sign * np.array(widest(found, run.confidence))),
-                                value - margin, value + margin])  # fmt: skip
-        one_side = all(one.estimate * sign * value > 0.0 for one in found)
-        by_draws = max(one.p for one in found) if one_side else 1.0
-        by_error = _normal_p(value, error) if value else 1.0
-        p_values[key] = np.max([p_value(by_chance.overall[key], value), by_draws, by_error])
-    differ, alpha = (run.predicted != baseline.predicted).any(), round(1 - run.confidence, 12)
-    for key, value in zip(keys, values, strict=True):
-        ends = list(bounds[key])
-        if differ and np.ptp(ends) <= TIED:
-            ends = list(_share_bounds(run, baseline, OVERALL[key], value))
-        # an interval does not exclude zero where the test does not tell the runs apart
-        ends += [0.0] * int(p_values[key] >= alpha)
-        parts[key] = value, min(ends), max(ends), p_values[key]
-    return parts
+@dataclass(frozen=True, eq=False, slots=True)
+class _Pair:
+    """Two runs on the same texts, and which classes have nothing, or too little, to be tested.
 
-
-def _share_bounds(run: Analysis, baseline: Analysis, one: OverallMetric, value: float) -> Bounds:
-    """Wilson interval of a difference, where no resample and no swap shows another."""
-    trials = min(run.share_of(one)[1], baseline.share_of(one)[1])
-    return _signed_wilson(np.array(value), trials, run.confidence)
-
-
-def _class_bounds(run: Analysis, baseline: Analysis, name: str) -> tuple[FloatArray, FloatArray]:
-    """MOVER for the difference of two correlated proportions (Zou and Donner 2008).
-
-    The correlation is moved towards none: on few texts, resamples show too high a one.
+    `same_labels` and `same_probabilities` (k,) are alike on every text, `few` (k,) have fewer than
+    MINIMUM_POSITIVES positives or negatives.
     """
-    ours, theirs = run.point.per_class[name][0], baseline.point.per_class[name][0]
-    value = ours - theirs
-    (low, high), (other_low, other_high) = run.class_bounds[name], baseline.class_bounds[name]
-    first, second = run.resampled.per_class[name], baseline.resampled.per_class[name]
-    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
-    scale = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
-    related = (first * second).sum(axis=0) / np.where(scale > 1e-12, scale, np.inf)
-    involved = np.minimum(run.class_texts, baseline.class_texts)
-    related *= involved / (involved + PRIOR_TEXTS)
 
-    def combined(margin: FloatArray, other: FloatArray) -> FloatArray:
-        squared = margin**2 + other**2 - 2.0 * related * margin * other
-        result: FloatArray = np.sqrt(np.maximum(squared, 0.0))
-        return result
+    run: Analysis
+    baseline: Analysis
+    same_labels: BoolArray
+    same_probabilities: BoolArray
+    few: BoolArray
 
-    same = (run.predicted == baseline.predicted).all(axis=0)  # nothing to be uncertain about
-    return (
-        value - np.where(same, 0.0, combined(ours - low, other_high - theirs)),
-        value + np.where(same, 0.0, combined(high - ours, theirs - other_low)),
-    )
+    @classmethod
+    def of(cls, run: Analysis, baseline: Analysis) -> _Pair:
+        ours, theirs = run.predictions, baseline.predictions
+        if ours.labels != theirs.labels or ours.texts != theirs.texts:
+            raise ValueError("the runs do not have the same texts and labels in the same order")
+        if not np.array_equal(run.clusters.codes, baseline.clusters.codes):
+            raise ValueError("the runs do not have the same clusters of texts")
+        if not np.array_equal(ours.truth, theirs.truth):
+            raise ValueError("the runs do not agree on the true labels")
+        how = [(one.resamples, one.seed, one.confidence) for one in (run, baseline)]
+        if how[0] != how[1]:
+            raise ValueError("the runs were not resampled alike")
+        positives = np.count_nonzero(ours.truth, axis=0)
+        return cls(
+            run,
+            baseline,
+            (run.predicted == baseline.predicted).all(axis=0),
+            (ours.probabilities == theirs.probabilities).all(axis=0),
+            np.minimum(positives, len(ours) - positives) < MINIMUM_POSITIVES,
+        )
 
+    def tested(self, metric: Metric) -> BoolArray:
+        """Classes of which a test of the metric can be made, (k,)."""
+        if metric.counts is not None:
+            return ~self.same_labels
+        return ~(self.same_probabilities | (self.few & (metric.ranking is not None)))
 
-def _influence_parts(run: Analysis, baseline: Analysis) -> _Parts:
-    parts: _Parts = {}
-    ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
-    same, confidence = (ours == theirs).all(axis=0), run.confidence
-    for key in run.influences.keys() & baseline.influences.keys() & CLASS_METRICS.keys():
-        classes = run.influences[key] - baseline.influences[key]
-        parts[key] = _normal_part(classes, same, confidence)
-        if CLASS_METRICS[key].ranking is not None:
-            parts[key] = _without_few(run, baseline, key, parts[key])
-        parts[f"macro_{key}"] = _normal_part(classes.mean(), same.all(keepdims=True), confidence)
-        micro = f"micro_{key}"
-        if micro in run.influences:
-            difference = run.influences[micro] - baseline.influences[micro]
-            parts[micro] = _normal_part(difference, same.all(keepdims=True), confidence)
-    return parts
+    def of_counts(self, by_chance: CountMetrics) -> dict[str, _Part]:
+        """Metrics that follow from counts, with the p of swaps."""
+        run, baseline = self.run, self.baseline
+        point, replicates = run.point - baseline.point, run.resampled - baseline.resampled
+        # the better run comes first, so that the other direction is the mirror image
+        sign = -1.0 if point.overall[HEADLINE][0] < 0.0 else 1.0
+        f1 = CLASS_METRICS["f1"]
+        draws = ClassDraws(
+            run.predictions.truth,
+            *[run.predicted, baseline.predicted][:: int(sign)],
+            number=run.resamples,
+            seed=[run.seed, len(run), 4],
+            effects=run.clusters.effects(run.linearised(f1) - baseline.linearised(f1)),
+        )
+        keys = list(point.overall)
+        values = np.array([point.overall[key][0] for key in keys])
+        stacked = np.stack([replicates.overall[key] for key in keys], axis=1)
+        beyond = np.count_nonzero(stacked * np.sign(values) <= 0.0, axis=0)
+        by_resamples = np.where(beyond, 2.0 * (1 + beyond) / (1 + len(stacked)), 0.0)
+        p_values = {
+            key: np.clip(p_value(by_chance.overall[key], value), p, 1.0)
+            for key, value, p in zip(keys, values, by_resamples, strict=True)
+        }
+        if run.clusters.alone:
+            p_values["exact_match"] = sign_test(run.exact.astype(int) - baseline.exact)
+        bounds = dict(zip(keys, np.transpose(percentiles(stacked, run.confidence)), strict=True))
+        parts: dict[str, _Part] = {}
+        for name, (classes,) in point.per_class.items():
+            p = p_value(by_chance.per_class[name], classes)
+            parts[name] = (classes, *self.class_bounds(name), p)
+            key = f"macro_{name}"
+            if key not in bounds:
+                continue
+            value, error = point.overall[key][0], float(replicates.overall[key].std())
+            found = draws.macro(CLASS_METRICS[name], replicates.per_class[name])
+            margin = normal_quantile(run.confidence) * error
+            bounds[key] = np.array([*(sign * np.array(widest(found, run.confidence))),
+                                    value - margin, value + margin])  # fmt: skip
+            one_side = all(one.estimate * sign * value > 0.0 for one in found)
+            by_draws = max(one.p for one in found) if one_side else 1.0
+            by_error = _normal_p(value, error) if value else 1.0
+            p_values[key] = np.max([p_value(by_chance.overall[key], value), by_draws, by_error])
+        differ, alpha = not self.same_labels.all(), round(1 - run.confidence, 12)
+        for key, value in zip(keys, values, strict=True):
+            ends = list(bounds[key])
+            if differ and np.ptp(ends) <= TIED:  # no resample and no swap shows another
+                trials = min(one.share_of(OVERALL[key])[1] for one in (run, baseline))
+                ends = list(_signed_wilson(np.array(value), trials, run.confidence))
+            # an interval does not exclude zero where the test does not tell the runs apart
+            ends += [0.0] * int(p_values[key] >= alpha)
+            parts[key] = value, min(ends), max(ends), p_values[key]
+        return parts
 
+    def class_bounds(self, name: str) -> Bounds:
+        """MOVER for the difference of two correlated proportions (Zou and Donner 2008).
 
-_Part: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+        The correlation is moved towards none: on few texts, resamples show too high a one.
+        """
+        run, baseline = self.run, self.baseline
+        ours, theirs = run.point.per_class[name][0], baseline.point.per_class[name][0]
+        value = ours - theirs
+        (low, high), (other_low, other_high) = run.class_bounds[name], baseline.class_bounds[name]
+        first, second = run.resampled.per_class[name], baseline.resampled.per_class[name]
+        first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+        scale = np.sqrt(np.square(first).sum(axis=0) * np.square(second).sum(axis=0))
+        related = (first * second).sum(axis=0) / np.where(scale > 1e-12, scale, np.inf)
+        involved = np.minimum(run.class_texts, baseline.class_texts)
+        related *= involved / (involved + PRIOR_TEXTS)
 
+        def combined(margin: FloatArray, other: FloatArray) -> FloatArray:
+            squared = margin**2 + other**2 - 2.0 * related * margin * other
+            return np.where(self.same_labels, 0.0, np.sqrt(np.maximum(squared, 0.0)))
 
-def _without_few(run: Analysis, baseline: Analysis, name: str, part: _Part) -> _Part:
-    """Differences of the classes, those with too few positives or negatives untested."""
-    ours, theirs = run.predictions.probabilities, baseline.predictions.probabilities
-    few = _few(run) & (ours != theirs).any(axis=0)
-    value, low, high, p = part
-    first, second = run.influences[name], baseline.influences[name]
-    our_low, our_high = first.intervals(run.confidence)
-    their_low, their_high = second.intervals(run.confidence)
-    below = np.hypot(first.estimates - our_low, their_high - second.estimates)
-    above = np.hypot(our_high - first.estimates, second.estimates - their_low)
-    return (
-        value,
-        np.where(few, value - below, low),
-        np.where(few, value + above, high),
-        np.where(few & ~np.isnan(value), 1.0, p),
-    )
+        below, above = (
+            combined(ours - low, other_high - theirs),
+            combined(high - ours, theirs - other_low),
+        )
+        return value - below, value + above
 
+    def of_probabilities(self) -> dict[str, _Part]:
+        """Metrics that need probabilities, by the influence of each text on both runs."""
+        parts: dict[str, _Part] = {}
+        ours, theirs = self.run.influences, self.baseline.influences
+        same, confidence = self.same_probabilities, self.run.confidence
+        whole = np.array([same.all()])
+        for key in ours.keys() & theirs.keys() & CLASS_METRICS.keys():
+            classes = ours[key] - theirs[key]
+            parts[key] = _normal_part(classes, same, confidence)
+            if CLASS_METRICS[key].ranking is not None:
+                parts[key] = self.without_few(key, *parts[key])
+            parts[f"macro_{key}"] = _normal_part(classes.mean(), whole, confidence)
+            micro = f"micro_{key}"
+            if micro in ours:
+                parts[micro] = _normal_part(ours[micro] - theirs[micro], whole, confidence)
+        return parts
 
-def _few(run: Analysis) -> BoolArray:
-    """Classes with too few positives or negatives for a test of their ranking, (k,)."""
-    truth = run.predictions.truth
-    positives = np.count_nonzero(truth, axis=0)
-    few: BoolArray = np.minimum(positives, len(truth) - positives) < MINIMUM_POSITIVES
-    return few
+    def without_few(
+        self, name: str, value: FloatArray, low: FloatArray, high: FloatArray, p: FloatArray
+    ) -> _Part:
+        """Differences of the classes, those with too few positives or negatives untested."""
+        few = self.few & ~self.same_probabilities
+        first, second = self.run.influences[name], self.baseline.influences[name]
+        our_low, our_high = first.intervals(self.run.confidence)
+        their_low, their_high = second.intervals(self.run.confidence)
+        below = np.hypot(first.estimates - our_low, their_high - second.estimates)
+        above = np.hypot(our_high - first.estimates, second.estimates - their_low)
+        return (
+            value,
+            np.where(few, value - below, low),
+            np.where(few, value + above, high),
+            np.where(few & ~np.isnan(value), 1.0, p),
+        )
 
 
 def _normal_part(difference: Influence, same: BoolArray, confidence: float) -> _Part:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,14 @@ from goemo_report.metrics.arrays import FloatArray
 
 CONFIDENCE = 0.95
 """Of every interval, unless another is asked for."""
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def normal_quantile(confidence: float = CONFIDENCE) -> float:

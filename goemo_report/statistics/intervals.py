@@ -18,8 +18,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,7 +32,6 @@ from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.clusters import Clusters, linearised
 from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence, influences
-from goemo_report.statistics.once import Once
 from goemo_report.statistics.resampling import Outcomes, WeightArray, weighted_sums
 
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
@@ -87,6 +87,26 @@ class Interval(NamedTuple):
 
 MetricIntervals: TypeAlias = Mapping[str, Interval | None]
 """Intervals by metric key; None where the metric is undefined."""
+
+
+if TYPE_CHECKING:
+    Once = cached_property
+else:
+
+    class Once:
+        """`functools.cached_property` without its lock.
+
+        Before Python 3.12 that lock is one for all instances, so that threads which each work on
+        an instance of their own would wait for each other. Two threads that ask one instance at
+        the same time compute the same value twice.
+        """
+
+        def __init__(self, compute):
+            self.compute = compute
+
+        def __get__(self, instance, owner):
+            value = instance.__dict__[self.compute.__name__] = self.compute(instance)
+            return value
 
 
 @dataclass(eq=False)

@@ -1,16 +1,145 @@
-"""What changes when there are many runs: more tests, and a best run that had luck."""
+"""Many runs: seeds apart from and together with sampled texts, more tests, and the best one's luck.
+
+Seeds say how much a result depends on chance in training; intervals over texts say how much
+it depends on the texts that were drawn. A range over seeds is a range, not an interval. Whether
+one recipe is better than another depends on both.
+"""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.statistics.differences import HEADLINE, Paired, PairedDifferences
-from goemo_report.statistics.distributions import CONFIDENCE, holm
+from goemo_report.statistics.distributions import CONFIDENCE, holm, student_p, student_quantile
 from goemo_report.statistics.randomisation import max_t
+
+SEED_METHOD = (
+    "Seeds: mean, standard deviation (n - 1) and range over runs that differ only in their "
+    "seed, runs of one seed averaged first, on the same texts; differences of two groups by "
+    "Student's t with the variance over seeds and over resampled texts added (Satterthwaite), "
+    "only where both have at least two seeds"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """One metric over `n` seeds; `sd` is None for one seed."""
+
+    n: int
+    mean: float
+    sd: float | None
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeedDifference:
+    """Mean of one group of seeds minus that of another.
+
+    `seed_error` and `text_error` are the standard errors that seeds and texts each bring; `t`,
+    `df`, `p` and the 95% interval hold both. All are None, with the `reason`, where the seeds
+    cannot tell.
+    """
+
+    value: float
+    t: float | None = None
+    df: float | None = None
+    p: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seed_error: float | None = None
+    text_error: float | None = None
+    reason: str = ""
+
+
+def summarise_seeds(values: Sequence[float]) -> SeedSummary:
+    """Mean, standard deviation and range of one metric, one value a seed.
+
+    Raises ValueError without values.
+    """
+    if not values:
+        raise ValueError("no seeds to summarise")
+    return SeedSummary(
+        n=len(values),
+        mean=statistics.fmean(values),
+        sd=statistics.stdev(values) if len(values) > 1 else None,
+        minimum=min(values),
+        maximum=max(values),
+    )
+
+
+def seed_difference(
+    values: Sequence[float], others: Sequence[float], texts: FloatArray
+) -> SeedDifference:
+    """Difference of two groups, one value a seed in each, for other seeds and other texts.
+
+    `texts` (n + m, n + m) is the covariance of all values, those of the first group first, over
+    resampled texts. Seeds and texts are crossed: the variance of the difference is that of each
+    group over seeds, by the number of seeds, plus that over texts. Both hold how differently
+    seeds take to texts (the interaction), so that it is taken out of the second (Searle, Casella
+    and McCulloch 1992, ch. 4). Degrees of freedom are Satterthwaite's (1946), with texts as
+    known; without a part for texts it is Welch's t test (1947).
+    """
+    return _contrast([(summarise_seeds(values), 1.0), (summarise_seeds(others), -1.0)], texts)
+
+
+def seed_mean(values: Sequence[float], texts: FloatArray) -> SeedDifference:
+    """Mean of one group, one value a seed, against zero: its interval is for other seeds and texts.
+
+    `texts` (n, n) and the method are those of `seed_difference`.
+    """
+    return _contrast([(summarise_seeds(values), 1.0)], texts)
+
+
+def _contrast(groups: Sequence[tuple[SeedSummary, float]], texts: FloatArray) -> SeedDifference:
+    """The sum of the means of groups, each with its sign."""
+    value = sum(sign * group.mean for group, sign in groups)
+    known = [(group.n, group.sd, sign) for group, sign in groups if group.sd is not None]
+    if len(known) < len(groups):
+        return SeedDifference(value, reason="needs at least two seeds in both groups")
+    weights = np.concatenate([np.full(n, sign / n) for n, _, sign in known])
+    own, seeds, spread, start = float(weights @ texts @ weights), 0.0, 0.0, 0
+    for n, sd, _ in known:
+        own -= _interaction(texts[start : start + n, start : start + n]) / n
+        seeds += sd**2 / n
+        spread += (sd**2 / n) ** 2 / (n - 1)
+        start += n
+    own = max(own, 0.0)
+    error = math.sqrt(seeds + own)
+    if error == 0.0:
+        return SeedDifference(value, reason="no spread over the seeds of either group")
+    df = error**4 / spread if spread > 0.0 else math.inf
+    half, t = student_quantile(df) * error, value / error
+    p, bounds = student_p(t, df), (value - half, value + half)
+    return SeedDifference(value, t, df, p, *bounds, math.sqrt(seeds), math.sqrt(own))
+
+
+def _interaction(covariance: FloatArray) -> float:
+    """Variance over texts of how far one seed is from the mean of its group."""
+    n = len(covariance)
+    of_one = float(np.trace(covariance)) / n
+    return of_one - (float(covariance.sum()) - n * of_one) / (n * (n - 1))
+
+
+def wins(values: Sequence[float], others: Sequence[float]) -> int:
+    """In how many of the pairings of one value with one of the others it is the larger."""
+    return sum(value > other for value in values for other in others)
+
+
+def sweep_chance(n: int, others: int) -> Fraction:
+    """How often one of two groups of seeds, equal on the texts, wins every pairing by chance alone.
+
+    Of all orders of the n + m runs, which are equally likely then, two have one group on top:
+    the smallest two-sided p of a rank test (Wilcoxon, 1945).
+    """
+    return Fraction(2, math.comb(n + others, n))
 
 
 def adjusted_over_runs(

@@ -14,6 +14,7 @@ import numpy as np
 
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.predictions import Predictions
 
 _WIDE = 0.01  # a file of many texts pins its threshold closer than this
 
@@ -72,21 +73,18 @@ class InferredThreshold:
         return text
 
 
-def given_labels(rows: int, noun: str = "label") -> InferredThreshold:
-    """What there is to say of predicted labels without probabilities."""
-    return InferredThreshold("given", rows, math.nan, math.nan, None, noun=noun)
-
-
-def infer_threshold(
-    probabilities: FloatArray, predicted: BoolArray, noun: str = "label"
-) -> InferredThreshold:
-    """Infer the rule from (n, k) probabilities and predicted labels; n must not be 0.
+def infer_threshold(predictions: Predictions) -> InferredThreshold:
+    """Infer the rule that made the predicted labels, of one text or more.
 
     A simpler rule wins. One threshold per class is believed only when fewer classes leave the
     best global threshold than texts contradict it: each odd class must explain more
-    than one text. `noun` is what a label is called in its description.
+    than one text.
     """
-    return replace(_infer(probabilities, predicted), noun=noun)
+    if predictions.has_probabilities:
+        found = _infer(predictions.probabilities, predictions.predicted)
+    else:
+        found = InferredThreshold("given", len(predictions), math.nan, math.nan, None)
+    return replace(found, noun=predictions.label_set.noun)
 
 
 def _infer(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold:

@@ -15,15 +15,8 @@ from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, averages, count
-from goemo_report.metrics.rankings import rank_classes
 from goemo_report.predictions import Predictions
-from goemo_report.thresholds.tune import (
-    MINIMUM_SUPPORT,
-    Rankings,
-    best_global,
-    best_per_class,
-    tuned_thresholds,
-)
+from goemo_report.thresholds.tune import Tuned
 
 Protocol = Literal["fixed", "as-logged", "global", "per-class", "oracle"]
 
@@ -104,49 +97,28 @@ def as_logged(labels: tuple[str, ...]) -> ThresholdChoice:
     return ThresholdChoice("as-logged", labels, None)
 
 
-def tuned_globally(
-    predictions: Predictions, tuned_on: Split = "val", *, rankings: Rankings | None = None
-) -> ThresholdChoice:
-    """One threshold for all classes, with the best macro F1 on these predictions."""
-    best = best_global(predictions.truth, predictions.probabilities, rankings)
-    thresholds = np.full(len(predictions.labels), best)
-    return ThresholdChoice("global", predictions.labels, thresholds, tuned_on, len(predictions))
+def tuned(predictions: Predictions) -> tuple[ThresholdChoice, ThresholdChoice]:
+    """Thresholds tuned on validation predictions: one for all classes, and one a class.
 
-
-def tuned_per_class(
-    predictions: Predictions,
-    tuned_on: Split = "val",
-    *,
-    minimum_support: int = MINIMUM_SUPPORT,
-    overall: ThresholdChoice | None = None,
-    rankings: Rankings | None = None,
-) -> ThresholdChoice:
-    """One threshold a class, each with the class's best F1 on these predictions.
-
-    A class with fewer than `minimum_support` positives keeps the best global threshold, that
-    of `overall` where it was tuned on the same predictions before.
+    A class that is too rare for its own keeps that for all, see `Tuned`.
     """
-    kept = None if overall is None else overall.thresholds
-    thresholds, few = tuned_thresholds(
-        predictions.truth,
-        predictions.probabilities,
-        minimum_support=minimum_support,
-        overall=None if kept is None else float(kept[0]),
-        rankings=rankings,
+    found, labels = Tuned(predictions.truth, predictions.probabilities), predictions.labels
+    kept = tuple(label for label, few in zip(labels, found.kept_global, strict=True) if few)
+    overall, rows = np.full(len(labels), found.overall), len(predictions)
+    return (
+        ThresholdChoice("global", labels, overall, "val", rows),
+        ThresholdChoice("per-class", labels, found.thresholds, "val", rows, kept),
     )
-    return ThresholdChoice(
-        "per-class",
-        predictions.labels,
-        thresholds,
-        tuned_on,
-        len(predictions),
-        fallback=tuple(label for label, kept in zip(predictions.labels, few, strict=True) if kept),
-    )
+
+
+def tuned_per_class(predictions: Predictions) -> ThresholdChoice:
+    """One threshold a class, each with the class's best F1 on validation predictions."""
+    return tuned(predictions)[1]
 
 
 def oracle(predictions: Predictions, split: Split = "test") -> ThresholdChoice:
     """Thresholds tuned on the very texts they are judged on: a bound that no run can report."""
-    thresholds = best_per_class(predictions.truth, predictions.probabilities)
+    thresholds = Tuned(predictions.truth, predictions.probabilities).per_class
     return ThresholdChoice("oracle", predictions.labels, thresholds, split, len(predictions))
 
 
@@ -165,9 +137,7 @@ def choices(
         validation = None
     found = [fixed(judged.labels), as_logged(judged.labels)]
     if split != "val" and validation is not None and validation.labels == judged.labels:
-        rankings = rank_classes(validation.truth, validation.probabilities)
-        overall = tuned_globally(validation, rankings=rankings)
-        found += [overall, tuned_per_class(validation, overall=overall, rankings=rankings)]
+        found += tuned(validation)
     return (*found, oracle(judged, split))
 
 

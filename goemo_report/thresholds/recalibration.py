@@ -12,24 +12,15 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import count
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.calibration import Floor, reliability
+from goemo_report.statistics.calibration import RiskCoverage, reliability, risk_coverage
 from goemo_report.statistics.clusters import Clusters
-from goemo_report.statistics.distributions import normal_quantile
-from goemo_report.statistics.selective import RiskCoverage, risk_coverage
-from goemo_report.thresholds.tune import tuned_thresholds
+from goemo_report.statistics.distributions import Estimate
+from goemo_report.thresholds.tune import Tuned
 
 Method = Literal["as predicted", "temperature", "isotonic"]
 _SURE: Final = float(np.finfo(np.float64).eps)
 """Probabilities count as at least this far from 0 and 1 in logarithms, as in scikit-learn."""
 _STEPS: Final = 100
-
-
-class Gain(NamedTuple):
-    """By how much an error falls, paired over texts, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +35,14 @@ class Calibrated:
 
     method: Method
     ece: float
-    floor: Floor
+    floor: Estimate
     debiased: float
     log_loss: float
     brier: float
     macro_f1: float
     tuned_macro_f1: float | None
-    log_loss_gain: Gain | None = None
-    brier_gain: Gain | None = None
+    log_loss_gain: Estimate | None = None
+    brier_gain: Estimate | None = None
     temperature: float | None = None
 
 
@@ -104,7 +95,7 @@ def _by_label(validation: Predictions, before: FloatArray) -> tuple[FloatArray, 
     fitted, after = (
         np.clip(np.stack(one, axis=1), least, 1.0 - least) for one in zip(*fits, strict=True)
     )
-    return after, tuned_thresholds(validation.truth, fitted).thresholds
+    return after, Tuned(validation.truth, fitted).thresholds
 
 
 class _Losses(NamedTuple):
@@ -122,8 +113,8 @@ class _Losses(NamedTuple):
     def gains(self, after: _Losses, clusters: Clusters) -> dict[str, Any]:
         """The gains of Calibrated, by name, over these losses."""
         return {
-            "log_loss_gain": _gain(self.log_loss - after.log_loss, clusters),
-            "brier_gain": _gain(self.brier - after.brier, clusters),
+            "log_loss_gain": clusters.mean(self.log_loss - after.log_loss),
+            "brier_gain": clusters.mean(self.brier - after.brier),
         }
 
 
@@ -142,12 +133,6 @@ def _judged(
         _macro_f1(truth, probabilities >= DEFAULT_THRESHOLD),
         tuned_macro_f1,
     )
-
-
-def _gain(texts: FloatArray, clusters: Clusters) -> Gain:
-    """The mean over texts with its normal interval: a paired difference of means."""
-    mean, margin = float(texts.mean()), normal_quantile() * clusters.error_of_mean(texts)
-    return Gain(mean, mean - margin, mean + margin)
 
 
 def _macro_f1(truth: BoolArray, predicted: BoolArray) -> float:

@@ -13,11 +13,10 @@ from typing import Final
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.metrics.rankings import rank_classes
 from goemo_report.metrics.table import ratio
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.resampling import WeightArray
-from goemo_report.thresholds.tune import MINIMUM_SUPPORT, best_global, best_per_class
+from goemo_report.thresholds.tune import MINIMUM_SUPPORT, Tuned
 
 _STEPS: Final = 20
 """Global thresholds on each side of the best one, from which a resample chooses."""
@@ -90,7 +89,7 @@ def _sums(drawn: WeightArray, ends: IntArray) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class _Tuner:
-    """Tunes thresholds on resamples of validation, by the rule of `tuned_thresholds`.
+    """Tunes thresholds on resamples of validation, by the rule of `Tuned`.
 
     F1 is taken at every cut below a positive: nowhere else can it be highest. `candidates` (g,)
     are the thresholds for all classes.
@@ -103,18 +102,16 @@ class _Tuner:
     @classmethod
     def of(cls, truth: BoolArray, probabilities: FloatArray, overall: float | None) -> _Tuner:
         """For (n, k) validation texts, whose best threshold for all classes may be known."""
-        rankings = rank_classes(truth, probabilities)
-        if overall is None:
-            overall = best_global(truth, probabilities, rankings)
-        candidates = _around(overall, probabilities)
+        tuned = Tuned(truth, probabilities)
+        candidates = _around(tuned.overall if overall is None else overall, probabilities)
         classes, own = [], []
-        for j, best in enumerate(best_per_class(truth, probabilities, rankings)):
+        for j, best in enumerate(tuned.per_class):
             column, true = probabilities[:, j], truth[:, j]
             predicted, support = column >= best, np.count_nonzero(true)
             f1 = 2.0 * np.count_nonzero(predicted & true) / max(predicted.sum() + support, 1)
             # with m predicted, F1 is at most 2 support / (m + support)
             most = int(min(support * (2.0 * _REACH / max(f1, 1e-9) - 1.0), len(column)))
-            order = rankings[j].order
+            order = tuned.rankings[j].order
             deepest = float(column[order[max(most, 1) - 1]])
             one = _Ranked.of(true, column, min(deepest, float(candidates.min()), best), order)
             places = np.unique(one.cuts(one.scores[one.hit]))

@@ -1,6 +1,6 @@
 """The thresholds with the best F1 on given predictions; the report and the trainer use these.
 
-    tuned = tuned_thresholds(validation.truth, validation.probabilities)
+    tuned = Tuned(validation.truth, validation.probabilities)
     predicted = test.probabilities >= tuned.thresholds
 
 Tuning is exact: F1 is taken at every cut between two adjacent distinct probabilities. The
@@ -10,8 +10,8 @@ the lower one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -26,37 +26,56 @@ RULE: Final = (
     "highest F1 of each class; of one with fewer than "
     f"{MINIMUM_SUPPORT} positives, the threshold with the highest macro F1 of all"
 )
-"""How `tuned_thresholds` chooses, for files and reports."""
+"""How `Tuned` chooses, for files and reports."""
 _TOLERANCE: Final = 1e-12
-Rankings: TypeAlias = Sequence[Ranking]
-"""Those of each class, where they are known already."""
 
 
-class Tuned(NamedTuple):
-    """A threshold for each class, (k,), and which classes kept the one for all, (k,)."""
+class Tuned:
+    """Thresholds from (n, k) arrays of truth and probabilities, each computed when asked for."""
 
-    thresholds: FloatArray
-    kept_global: BoolArray
+    def __init__(self, truth: BoolArray, probabilities: FloatArray) -> None:
+        self.truth, self.probabilities = truth, probabilities
 
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """The ranking of each class."""
+        return rank_classes(self.truth, self.probabilities)
 
-def tuned_thresholds(
-    truth: BoolArray,
-    probabilities: FloatArray,
-    *,
-    minimum_support: int = MINIMUM_SUPPORT,
-    overall: float | None = None,
-    rankings: Rankings | None = None,
-) -> Tuned:
-    """The threshold of each class by RULE, from (n, k) arrays.
+    @cached_property
+    def kept_global(self) -> BoolArray:
+        """Classes too rare for a threshold of their own, (k,)."""
+        few: BoolArray = np.count_nonzero(self.truth, axis=0) < MINIMUM_SUPPORT
+        return few
 
-    `overall` is the one for all classes, where it is known already, and so are `rankings`.
-    """
-    few = np.count_nonzero(truth, axis=0) < max(minimum_support, 1)
-    ranked = rankings or rank_classes(truth, probabilities)
-    thresholds = best_per_class(truth, probabilities, ranked)
-    if few.any():
-        thresholds[few] = best_global(truth, probabilities, ranked) if overall is None else overall
-    return Tuned(thresholds, few)
+    @cached_property
+    def thresholds(self) -> FloatArray:
+        """The threshold of each class by RULE, (k,)."""
+        if not self.kept_global.any():
+            return self.per_class
+        return np.where(self.kept_global, self.overall, self.per_class)
+
+    @cached_property
+    def per_class(self) -> FloatArray:
+        """The threshold with the best F1 of each class, (k,), however rare it is: the bound of
+        what tuning can reach. A class without positives gets 0.5."""
+        thresholds = np.full(self.truth.shape[1], DEFAULT_THRESHOLD)
+        for j, ranking in enumerate(self.rankings):
+            if ranking.positives:
+                scores = self.probabilities[ranking.lowest, j]
+                thresholds[j] = _best_cut(scores, _f1_at(ranking))
+        return thresholds
+
+    @cached_property
+    def overall(self) -> float:
+        """The threshold with the best macro F1 over all classes; 0.5 without positives."""
+        if not self.truth.any():
+            return DEFAULT_THRESHOLD
+        gained = np.zeros(self.truth.shape)  # what a pair that is predicted adds to the sum of F1
+        for j, ranking in enumerate(self.rankings):
+            gained[ranking.lowest, j] = np.diff(_f1_at(ranking), prepend=0.0)
+        pairs = rank_pairs(self.truth, self.probabilities)
+        macro = np.cumsum(gained.ravel()[pairs.order])[pairs.high - 1] / self.truth.shape[1]
+        return _best_cut(self.probabilities.ravel()[pairs.lowest], macro)
 
 
 def cross_fitted(truth: BoolArray, probabilities: FloatArray, folds: int = 5) -> BoolArray:
@@ -69,39 +88,9 @@ def cross_fitted(truth: BoolArray, probabilities: FloatArray, folds: int = 5) ->
     predicted = np.zeros_like(truth)
     for number in range(folds):
         here = fold == number
-        tuned = tuned_thresholds(truth[~here], probabilities[~here])
+        tuned = Tuned(truth[~here], probabilities[~here])
         predicted[here] = probabilities[here] >= tuned.thresholds
     return predicted
-
-
-def best_per_class(
-    truth: BoolArray, probabilities: FloatArray, rankings: Rankings | None = None
-) -> FloatArray:
-    """The threshold with the best F1 of each class, (k,), from (n, k) arrays.
-
-    However rare the class is: the bound of what tuning can reach, see `tuned_thresholds`. A
-    class without positives gets 0.5.
-    """
-    thresholds = np.full(truth.shape[1], DEFAULT_THRESHOLD)
-    for j, ranking in enumerate(rankings or rank_classes(truth, probabilities)):
-        if ranking.positives:
-            scores = probabilities[ranking.lowest, j]
-            thresholds[j] = _best_cut(scores, _f1_at(ranking))
-    return thresholds
-
-
-def best_global(
-    truth: BoolArray, probabilities: FloatArray, rankings: Rankings | None = None
-) -> float:
-    """The threshold with the best macro F1 over all classes; 0.5 without positives."""
-    if not truth.any():
-        return DEFAULT_THRESHOLD
-    gained = np.zeros(truth.shape)  # what each pair adds to the sum of F1 when it is predicted
-    for j, ranking in enumerate(rankings or rank_classes(truth, probabilities)):
-        gained[ranking.lowest, j] = np.diff(_f1_at(ranking), prepend=0.0)
-    pairs = rank_pairs(truth, probabilities)
-    macro = np.cumsum(gained.ravel()[pairs.order])[pairs.high - 1] / truth.shape[1]
-    return _best_cut(probabilities.ravel()[pairs.lowest], macro)
 
 
 def _f1_at(ranking: Ranking) -> FloatArray:

@@ -22,7 +22,7 @@ from goemo_report.metrics.scores import score
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import ArtifactRef
-from goemo_report.thresholds.tune import tuned_thresholds
+from goemo_report.thresholds.tune import Tuned
 from tests.offline_runs import OfflineRun, predictions
 from tests.synthetic import run_result, split_result
 
@@ -120,7 +120,7 @@ def test_a_figure_of_the_other_split_is_explained() -> None:
 def test_figures_at_tuned_thresholds_are_tuned_again() -> None:
     result = replace(run_result(RUN), history=())
     val, test = (result.splits[split].predictions for split in SPLITS)
-    thresholds = tuned_thresholds(val.truth, val.probabilities).thresholds
+    thresholds = Tuned(val.truth, val.probabilities).thresholds
     logged = {}
     for split, made in (("val", val), ("test", test)):
         value = score(made.truth, made.probabilities, made.labels, thresholds).overall["macro_f1"]

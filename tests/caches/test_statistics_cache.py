@@ -67,7 +67,7 @@ def refuse_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(intervals.Analysis, "resampled", property(refused))
     monkeypatch.setattr(differences, "swapped", refused)
-    monkeypatch.setattr(thresholds, "best_per_class", refused)
+    monkeypatch.setattr(thresholds, "Tuned", refused)
 
 
 def test_a_report_from_kept_statistics_has_the_same_bytes(

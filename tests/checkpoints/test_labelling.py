@@ -17,7 +17,7 @@ from goemo_report.errors import DataError
 from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.sources.model import RunRecord
-from goemo_report.thresholds.protocols import tuned_globally, tuned_per_class
+from goemo_report.thresholds.protocols import tuned, tuned_per_class
 from tests.checkpoints.conftest import Tampered
 from tests.train.conftest import RUN_ID, Finished
 
@@ -49,7 +49,7 @@ class TestThresholds:
         read = ("thresholds", RUN_ID, "--wandb-dir", finished.output)
         assert invoke(*read, "--protocol", "global", "-o", target).exit_code == 0
         (entry,) = json.loads(target.read_text())["entries"]
-        expected = tuned_globally(validation).thresholds
+        expected = tuned(validation)[0].thresholds
         assert expected is not None
         assert entry["thresholds"] == expected.tolist()
 

@@ -13,6 +13,7 @@ from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.clusters import Clusters, linearised
 from goemo_report.statistics.differences import paired_with_swaps
+from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import analyse
 from goemo_report.statistics.randomisation import swapped
 from goemo_report.thresholds.recalibration import calibration
@@ -40,9 +41,10 @@ def test_resamples_draw_whole_clusters() -> None:
 def test_the_error_of_a_mean_counted_by_hand() -> None:
     """Two clusters with the sums -2 and 2 about the mean: sqrt(2 / 1 * 8) / 4."""
     values = np.array([1.0, 1.0, 3.0, 3.0])
-    assert Clusters.of(["a", "a", "b", "b"], 4).error_of_mean(values) == pytest.approx(1.0)
-    assert Clusters.of((), 4).error_of_mean(values) == pytest.approx(values.std(ddof=1) / 2)
-    assert Clusters.of(["a"] * 4, 4).error_of_mean(values) == 0.0
+    z, plain = normal_quantile(), values.std(ddof=1) / 2
+    assert Clusters.of(["a", "a", "b", "b"], 4).mean(values) == pytest.approx((2, 2 - z, 2 + z))
+    assert Clusters.of((), 4).mean(values).high == pytest.approx(2 + z * plain)
+    assert Clusters.of(["a"] * 4, 4).mean(values) == (2.0, 2.0, 2.0)
 
 
 def test_texts_that_are_there_three_times_count_once() -> None:

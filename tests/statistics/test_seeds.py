@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_report.statistics.distributions import normal_p
-from goemo_report.statistics.seeds import (
+from goemo_report.statistics.many_runs import (
     seed_difference,
     seed_mean,
     summarise_seeds,

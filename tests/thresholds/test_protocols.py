@@ -18,10 +18,10 @@ from goemo_report.thresholds.protocols import (
     export_thresholds,
     fixed,
     oracle,
-    tuned_globally,
+    tuned,
     tuned_per_class,
 )
-from goemo_report.thresholds.tune import best_global, best_per_class
+from goemo_report.thresholds.tune import Tuned
 from tests.numbers import make_predictions
 
 
@@ -41,47 +41,48 @@ def test_tuning_finds_the_best_of_all_cuts(rows: int, seed: int, decimals: int) 
     labels = ("a", "b", "c")
     cuts = all_cuts(probabilities)
     f1 = np.array([score(truth, probabilities, labels, cut).counts.f1 for cut in cuts])
-    tuned = score(truth, probabilities, labels, best_per_class(truth, probabilities))
+    tuned = score(truth, probabilities, labels, Tuned(truth, probabilities).per_class)
     assert tuned.counts.f1 == pytest.approx(f1.max(axis=0), abs=1e-12)
-    together = score(truth, probabilities, labels, best_global(truth, probabilities))
+    together = score(truth, probabilities, labels, Tuned(truth, probabilities).overall)
     assert together.overall["macro_f1"] == pytest.approx(f1.mean(axis=1).max(), abs=1e-12)
 
 
 def test_the_midpoint_nearest_to_one_half() -> None:
     truth = np.array([[True], [True], [False], [False]])
     scores = np.array([[0.9], [0.7], [0.2], [0.1]])
-    assert best_per_class(truth, scores)[0] == pytest.approx(0.45)
+    assert Tuned(truth, scores).per_class[0] == pytest.approx(0.45)
     # one hit of one, or two of four: F1 is 2/3 at the cuts 0.8 and 0.3, and 0.3 is nearer to 0.5
     truth = np.array([[True], [False], [False], [True], [False]])
     scores = np.array([[0.9], [0.7], [0.5], [0.4], [0.2]])
-    assert best_per_class(truth, scores)[0] == pytest.approx(0.3)
-    assert best_global(truth, scores) == pytest.approx(0.3)
+    assert Tuned(truth, scores).per_class[0] == pytest.approx(0.3)
+    assert Tuned(truth, scores).overall == pytest.approx(0.3)
 
 
 def test_neighbouring_numbers_are_cut_between() -> None:
     low = 0.5
     high = float(np.nextafter(low, 1.0))
-    threshold = best_per_class(np.array([[True], [False]]), np.array([[high], [low]]))[0]
+    threshold = Tuned(np.array([[True], [False]]), np.array([[high], [low]])).per_class[0]
     assert low < threshold <= high
 
 
 def test_a_class_without_positives_keeps_one_half() -> None:
     truth = np.zeros((5, 2), np.bool_)
-    assert best_per_class(truth, np.random.default_rng(0).random((5, 2))).tolist() == [0.5, 0.5]
-    assert best_global(truth, np.random.default_rng(0).random((5, 2))) == 0.5
+    found = Tuned(truth, np.random.default_rng(0).random((5, 2)))
+    assert found.per_class.tolist() == [0.5, 0.5]
+    assert found.overall == 0.5
 
 
 def test_rare_classes_keep_the_global_threshold() -> None:
     made = make_predictions(400)
     support = made.truth.sum(axis=0)
-    choice = tuned_per_class(made, minimum_support=10)
+    choice = tuned_per_class(made)
     rare = tuple(label for label, n in zip(made.labels, support, strict=True) if n < 10)
     assert rare
     assert choice.fallback == rare
     assert choice.thresholds is not None
-    together = best_global(made.truth, made.probabilities)
+    together = Tuned(made.truth, made.probabilities).overall
     assert (choice.thresholds[support < 10] == together).all()
-    alone = best_per_class(made.truth, made.probabilities)
+    alone = Tuned(made.truth, made.probabilities).per_class
     assert np.array_equal(choice.thresholds[support >= 10], alone[support >= 10])
     assert rare[0] in choice.description
 
@@ -123,9 +124,7 @@ def test_thresholds_for_other_labels_are_refused() -> None:
 def test_export_is_json_that_can_be_applied() -> None:
     made = make_predictions(300)
     exported = json.loads(
-        json.dumps(
-            export_thresholds([("run1", tuned_globally(made)), ("run1", tuned_per_class(made))])
-        )
+        json.dumps(export_thresholds([("run1", tuned(made)[0]), ("run1", tuned_per_class(made))]))
     )
     assert exported["schema_version"] == 2
     first, second = exported["entries"]

@@ -8,7 +8,7 @@ from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.resampling import WeightArray, bootstrap_weights
 from goemo_report.thresholds.resampled import tuned_macro_f1
-from goemo_report.thresholds.tune import tuned_thresholds
+from goemo_report.thresholds.tune import Tuned
 from tests.numbers import make_predictions
 
 
@@ -19,7 +19,7 @@ def drawn(made: Predictions, weights: WeightArray) -> Predictions:
 
 
 def tuned_on(validation: Predictions, judged: Predictions) -> float:
-    thresholds = tuned_thresholds(validation.truth, validation.probabilities).thresholds
+    thresholds = Tuned(validation.truth, validation.probabilities).thresholds
     return averages(judged.truth, judged.probabilities >= thresholds)["macro_f1"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from goemo_report.thresholds.tune import best_per_class
+from goemo_report.thresholds.tune import Tuned
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.evaluate import number_format, predict
@@ -29,7 +29,7 @@ from goemo_train.optimiser import Optimiser, learning_rate
 def test_no_other_threshold_has_a_higher_f1(rows: list[tuple[bool, float]]) -> None:
     truth = np.array([[t] for t, _ in rows])
     p = np.array([[q] for _, q in rows])
-    (chosen,) = best_per_class(truth, p)
+    (chosen,) = Tuned(truth, p).per_class
     if not truth.any():
         assert chosen == 0.5
         return

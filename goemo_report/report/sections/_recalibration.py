@@ -9,7 +9,8 @@ from goemo_report.formats.wording import listed
 from goemo_report.report.document import Axis, Callout, Cell, Column, Mark, Plot, Table
 from goemo_report.report.sections._recipes import lines
 from goemo_report.report.sections._tables import Cells, run_table
-from goemo_report.thresholds.recalibration import Calibration, Gain
+from goemo_report.statistics.distributions import Estimate
+from goemo_report.thresholds.recalibration import Calibration
 
 _KEPT: Final = (1.0, 0.8, 0.5)
 
@@ -94,7 +95,7 @@ def _gains(run: ComparedRun) -> Cells:
             yield (one.tuned_macro_f1 or 0.0) - (before.tuned_macro_f1 or 0.0)
 
 
-def _gain_cell(gain: Gain | None) -> Cell:
+def _gain_cell(gain: Estimate | None) -> Cell:
     if gain is None:
         return Cell(None)
     mark: Mark | None = "good" if gain.low > 0.0 else "bad" if gain.high < 0.0 else None

@@ -21,7 +21,7 @@ from goemo_report.report.sections._words import (
 )
 from goemo_report.statistics.differences import ALPHA, Difference
 from goemo_report.statistics.equivalence import Decision
-from goemo_report.statistics.seeds import SeedDifference, sweep_chance, wins
+from goemo_report.statistics.many_runs import SeedDifference, sweep_chance, wins
 
 _EQUAL: Final = 5e-4
 _SAME: Final = "the same on every text: there is nothing to test"

@@ -11,7 +11,7 @@ from goemo_report.report.document import Section
 from goemo_report.report.sections._words import SMALLEST_P, rule_in_full
 from goemo_report.statistics.differences import DIFFERENCE_METHODS, RANDOMISATIONS, VERDICT_RULE
 from goemo_report.statistics.intervals import METHODS
-from goemo_report.statistics.seeds import SEED_METHOD
+from goemo_report.statistics.many_runs import SEED_METHOD
 
 ORDER = 105
 CHAPTER = "Can I trust it?"

@@ -11,7 +11,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout, columns
 from goemo_report.report.sections._words import METRIC_TITLES, measured, standard_error
-from goemo_report.statistics.seeds import SEED_METHOD, SeedDifference, summarise_seeds
+from goemo_report.statistics.many_runs import SEED_METHOD, SeedDifference, summarise_seeds
 
 ORDER = 95
 CHAPTER = "Can I trust it?"

@@ -12,7 +12,7 @@ from goemo_report.comparison import compare
 from goemo_report.report.document import Callout, Plot, Section
 from goemo_report.report.sections import seeds, summary
 from goemo_report.results import RunResult
-from goemo_report.statistics.seeds import seed_mean
+from goemo_report.statistics.many_runs import seed_mean
 from tests.offline_runs import OfflineRun
 from tests.report.sections.reading import column, table
 from tests.synthetic import run_result

@@ -15,7 +15,7 @@ from goemo_report.report.render import render
 from goemo_report.report.sections import _verdict, build_report, differences, seeds, summary
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
-from goemo_report.statistics.seeds import seed_difference
+from goemo_report.statistics.many_runs import seed_difference
 from tests.offline_runs import STANDARD_RUNS
 from tests.report.sections.reading import callouts, column, table
 from tests.synthetic import run_result
