@@ -105,6 +105,8 @@ else:
             self.compute = compute
 
         def __get__(self, instance, owner):
+            if instance is None:
+                return self
             value = instance.__dict__[self.compute.__name__] = self.compute(instance)
             return value
 
