@@ -14,8 +14,7 @@ from torch.nn import functional
 from goemo_train.config import TrainConfig
 from goemo_train.model import Classifier
 
-FOCAL = (2.0, 2.0, 0.0)  # gamma of positives, of negatives, and clip: Lin et al., ICCV 2017
-ASYMMETRIC = (0.0, 4.0, 0.05)  # Ridnik et al., ICCV 2021
+FOCAL = 2.0  # gamma of the focal loss: Lin et al., ICCV 2017
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -36,8 +35,8 @@ def choose_loss(config: TrainConfig, truth: npt.NDArray[np.bool_], device: torch
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         targets = targets * (1 - smooth) + smooth / 2 if smooth else targets
-        if config.loss in ("focal", "asymmetric"):
-            return focused(logits, targets, *(FOCAL if config.loss == "focal" else ASYMMETRIC))
+        if config.loss == "focal":
+            return focal(logits, targets)
         return functional.binary_cross_entropy_with_logits(
             logits, targets, reduction="sum", pos_weight=weights
         )
@@ -45,21 +44,14 @@ def choose_loss(config: TrainConfig, truth: npt.NDArray[np.bool_], device: torch
     return loss
 
 
-def focused(
-    logits: torch.Tensor, targets: torch.Tensor, positive: float, negative: float, clip: float
-) -> torch.Tensor:
-    """BCE with p^gamma on negatives, (1 - p)^gamma on positives; negatives below `clip` are left.
+def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float = FOCAL) -> torch.Tensor:
+    """BCE with p^gamma on negatives and (1 - p)^gamma on positives, summed.
 
     All by log-sigmoids, so that neither it nor its gradient overflows at large logits.
     """
     log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    loss = targets * (positive * log_q).exp() * log_p
-    if clip:
-        shifted = (log_p.exp() - clip).clamp(min=0.0)
-        loss = loss + (1 - targets) * shifted**negative * torch.log1p(-shifted)
-    else:
-        loss = loss + (1 - targets) * (negative * log_p).exp() * log_q
-    return -loss.sum()
+    positive = targets * (gamma * log_q).exp() * log_p
+    return -(positive + (1 - targets) * (gamma * log_p).exp() * log_q).sum()
 
 
 class Optimiser:

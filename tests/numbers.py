@@ -6,7 +6,7 @@ import numpy as np
 
 from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import rank_classes, rank_pairs
+from goemo_report.metrics.rankings import Ranking, rank_classes
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric
 from goemo_report.predictions import Predictions
@@ -50,7 +50,7 @@ def average_precision(truth: BoolArray, scores: FloatArray) -> FloatArray:
 
 def micro_average_precision(truth: BoolArray, scores: FloatArray) -> float:
     """Average precision over all text x label pairs."""
-    return rank_pairs(truth, scores).average_precision()
+    return Ranking.of(truth.ravel(), scores.ravel()).average_precision()
 
 
 def every_value(scores: Scores) -> dict[str, tuple[Metric, float | None]]:

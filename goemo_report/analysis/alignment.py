@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -62,6 +62,12 @@ class Alignment:
         """Whether the runs may be compared row by row."""
         enough = self.matched >= MINIMUM_SHARE * min(self.total, self.other_total)
         return self.disagreeing == 0 and self.matched > 0 and enough
+
+    def take(self, ours: Predictions, theirs: Predictions) -> tuple[Predictions, Predictions]:
+        """Both files on the common rows and labels; what is there twice has clusters as ours."""
+        ours = ours.take(self.rows, self.columns)
+        theirs = theirs.take(self.other_rows, self.other_columns)
+        return ours, replace(theirs, clusters=ours.clusters)
 
     @property
     def note(self) -> str:

@@ -29,7 +29,8 @@ def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResu
     """
     found = list(results)
     sets = list(dict.fromkeys(run.splits[split].label_set for run in found))
-    target = next((one for one in _by_size(sets) if all(_onto(s, one) for s in sets)), None)
+    by_size = sorted(sets, key=lambda one: len(one.labels))
+    target = next((one for one in by_size if all(_onto(s, one) for s in sets)), None)
     if target is not None:
         found = [run.changed(partial(_mapped, target=target)) for run in found]
         sets = list(dict.fromkeys(run.splits[split].label_set for run in found))
@@ -70,10 +71,6 @@ def with_texts_of(own: Predictions, others: Sequence[Predictions]) -> Prediction
     done = f"{WITHOUT_TEXTS} {how} with {(by_id or by_row)[0].source}"
     change = "; ".join(filter(None, (own.change, done)))
     return replace(own, texts=texts, told_by="text", change=change)
-
-
-def _by_size(sets: Sequence[LabelSet]) -> list[LabelSet]:
-    return sorted(sets, key=lambda one: len(one.labels))
 
 
 def _onto(source: LabelSet, target: LabelSet) -> Grouping | bool:

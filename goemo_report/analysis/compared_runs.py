@@ -12,8 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from goemo_report.analysis.alignment import Alignment
-from goemo_report.analysis.configs import SeedGroup, seed_groups, seed_of
-from goemo_report.analysis.run_labels import run_labels
+from goemo_report.analysis.configs import SeedGroup, run_labels, seed_groups, seed_of
 from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.contract import Split
 from goemo_report.labels import LabelSet
@@ -63,7 +62,7 @@ class Recipe:
 
     def values(self, key: str = RANKING_METRIC) -> list[float]:
         """One metric of each seed, the mean over its runs; seeds without it are left out."""
-        return [fmean(map(_value, of_seed)) for of_seed in self._with(key)]
+        return [fmean(value for _, value in of_seed) for of_seed in self._with(key)]
 
     def mean(self, key: str = RANKING_METRIC) -> float:
         """One metric, the mean over seeds."""
@@ -133,10 +132,6 @@ def _covariance(seeds: Sequence[Sequence[_Valued]], key: str) -> FloatArray:
     wider = float(np.mean(np.square(errors))) / seen if errors and seen > 0.0 else 1.0
     raised: FloatArray = np.cov(drawn) * min(max(wider, 1.0), _MOST_RAISED)
     return raised
-
-
-def _value(one: _Valued) -> float:
-    return one[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,7 +282,8 @@ class ComparedRun:
 
     def minus(self, other: ComparedRun) -> PairedDifferences | None:
         """Its differences to another run at 0.5; None where the two are not paired."""
-        return self.statistics.difference(self.result, other.result)
+        found = self.statistics.pair(self.result, other.result)
+        return found.differences if found else None
 
 
 def compared_runs(

@@ -60,8 +60,8 @@ def disagreements(
 
     Those that the first run gets right come first, widest first.
     """
-    ours = first.take(common.rows, common.columns)
-    p, q = ours.probabilities, other.take(common.other_rows, common.other_columns).probabilities
+    ours, theirs = common.take(first, other)
+    p, q = ours.probabilities, theirs.probabilities
     right, other_right = (p >= threshold) == ours.truth, (q >= threshold) == ours.truth
     found: list[Disagreement] = []
     kinds: tuple[tuple[Literal["first", "other"], BoolArray], ...] = (

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
@@ -153,11 +153,6 @@ class RunStatistics:
         with _about(run, f"difference to {other.run.name}"):
             return self._difference(run, other, common) if common.paired else None
 
-    def difference(self, run: RunResult, other: RunResult) -> PairedDifferences | None:
-        """Its differences by metric key."""
-        found = self.pair(run, other)
-        return found.differences if found else None
-
     def tuned_pair(self, run: RunResult, other: RunResult) -> Paired | None:
         """The same at each run's own thresholds per class, tuned on its validation split.
 
@@ -214,13 +209,8 @@ class RunStatistics:
             overall = float(tuned.choice.thresholds[0])
             return tuned_macro_f1(*splits, drawn, of_judged, overall=overall)
 
-        return self._each(
-            "resamples at tuned thresholds",
-            self.runs,
-            lambda run: self._cached(
-                "tuned replicates", [self.baseline, run], lambda: computed(run)
-            ),
-        )
+        what = "resamples at tuned thresholds"
+        return self._each_cached(what, computed, self.runs, beside=[self.baseline])
 
     @cached_property
     def losses(self) -> Mapping[str, str]:
@@ -256,16 +246,19 @@ class RunStatistics:
             one = run.splits["val"].predictions
             return averages(one.truth, cross_fitted(one.truth, one.probabilities))["macro_f1"]
 
-        return self._each(
-            "macro F1 on validation",
-            self.runs,
-            lambda run: self._cached("validation F1", [run], lambda: computed(run)),
-        )
+        return self._each_cached("macro F1 on validation", computed, self.runs)
 
     @cached_property
     def protocols(self) -> Mapping[str, tuple[ProtocolResult, ...]]:
         """Every threshold protocol of each run, by run id; the bound comes last."""
-        return self._each("thresholds", self.runs, self._protocols)
+
+        def computed(run: RunResult) -> tuple[ProtocolResult, ...]:
+            judged = self._judged(run)
+            validation = run.splits["val"].predictions if "val" in run.splits else None
+            found = choices(judged, validation, self.split)
+            return tuple(ProtocolResult.of(choice, judged) for choice in found)
+
+        return self._each_cached("thresholds", computed, self.runs)
 
     def protocol(self, run: RunResult, name: Protocol) -> ProtocolResult | None:
         """One threshold protocol of a run; None where the run does not have it."""
@@ -283,11 +276,8 @@ class RunStatistics:
             return calibration(self._judged(run), validation, tuned.overall["macro_f1"])
 
         _ = self.protocols
-        return self._each(
-            "calibration",
-            [run for run in self.runs if self._judged(run).has_probabilities],
-            lambda run: self._cached("calibration", [run], lambda: computed(run)),
-        )
+        runs = [run for run in self.runs if self._judged(run).has_probabilities]
+        return self._each_cached("calibration", computed, runs)
 
     @cached_property
     def tuned_intervals(self) -> Mapping[str, Interval]:
@@ -302,11 +292,9 @@ class RunStatistics:
             analysis, drawn = self._analyse(judged, predicted), self.tuned_replicates[run.id]
             return analysis.macro_interval("f1", float(np.std(drawn)) if len(drawn) else 0.0)
 
-        return self._each(
-            "intervals at tuned thresholds",
-            [run for run in self.runs if self.protocol(run, "per-class") is not None],
-            lambda run: self._cached("tuned interval", [self.baseline, run], lambda: computed(run)),
-        )
+        runs = [run for run in self.runs if self.protocol(run, "per-class") is not None]
+        what = "intervals at tuned thresholds"
+        return self._each_cached(what, computed, runs, beside=[self.baseline])
 
     def _judged(self, run: RunResult) -> Predictions:
         return run.splits[self.split].predictions
@@ -320,10 +308,7 @@ class RunStatistics:
             ours, theirs = self._judged(run), self._judged(other)
             if common.complete and common.same_labels and common.in_order:
                 return paired_with_swaps(*(whole or map(self._analyse, (ours, theirs))))
-            ours = ours.take(common.rows, common.columns)
-            theirs = theirs.take(common.other_rows, common.other_columns)
-            theirs = replace(theirs, clusters=ours.clusters)  # texts that are there twice
-            return paired_with_swaps(self._analyse(ours), self._analyse(theirs))
+            return paired_with_swaps(*map(self._analyse, common.take(ours, theirs)))
 
         return self._cached("differences", [run, other], computed)
 
@@ -332,24 +317,26 @@ class RunStatistics:
             predicted = predictions.probabilities >= DEFAULT_THRESHOLD
         return analyse(predictions, predicted, resamples=self.resamples, seed=self.seed)
 
-    def _protocols(self, run: RunResult) -> tuple[ProtocolResult, ...]:
-        judged = self._judged(run)
-        validation = run.splits["val"].predictions if "val" in run.splits else None
-        return self._cached(
-            "protocols",
-            [run],
-            lambda: tuple(
-                ProtocolResult.of(choice, judged)
-                for choice in choices(judged, validation, self.split)
-            ),
-        )
-
     def _cached(self, kind: str, runs: Sequence[RunResult], compute: Callable[[], _T]) -> _T:
         """What follows from all splits of these runs, from the cache where it is known."""
         digests = [split.file.digest for run in runs for split in run.splits.values()]
         splits = [[(s, f.label_digest) for s, f in run.splits.items()] for run in runs]
         depends = [splits, self.split, DEFAULT_THRESHOLD]
         return cached(kind, digests, [*depends, self.resamples, self.seed], compute, self.cache)
+
+    def _each_cached(
+        self,
+        what: str,
+        compute: Callable[[RunResult], _T],
+        runs: Sequence[RunResult],
+        beside: Sequence[RunResult] = (),
+    ) -> dict[str, _T]:
+        """What follows from each of the runs, and from those beside it."""
+
+        def work(run: RunResult) -> _T:
+            return self._cached(what, [*beside, run], lambda: compute(run))
+
+        return self._each(what, runs, work)
 
     def _each(
         self, what: str, runs: Sequence[RunResult], work: Callable[[RunResult], _T]

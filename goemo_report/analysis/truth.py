@@ -77,9 +77,9 @@ class LoggedCheck:
 
 def same(logged: float, recomputed: float | None) -> bool:
     """Whether two figures differ by no more than TOLERANCE, or are both undefined."""
-    if recomputed is None:
+    if recomputed is None or math.isnan(recomputed):
         return math.isnan(logged)
-    return not math.isnan(logged) and abs(logged - recomputed) <= TOLERANCE
+    return abs(logged - recomputed) <= TOLERANCE
 
 
 def check_logged(result: RunResult) -> tuple[LoggedCheck, ...]:

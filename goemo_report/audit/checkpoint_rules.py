@@ -263,7 +263,7 @@ def _metadata_agrees(evidence: Evidence) -> Iterator[str]:
     keys = (("final_test_auc", "test/auc"), ("best_epoch", "best_epoch"))
     for name, key in keys:
         value = as_number(metadata.get(name))
-        if value is not None and key in logged and not same(value, _defined(logged[key])):
+        if value is not None and key in logged and not same(value, logged[key]):
             yield f"{name} is {value:.4g}, the summary's {key} {logged[key]:.4g}"
     hours = as_number(metadata.get("training_time_hours"))
     seconds = logged.get("total_training_time")
@@ -292,7 +292,3 @@ def _equal(one: object, other: object) -> bool:
     if has_type(one, float) and has_type(other, float):
         return math.isclose(float(one), float(other), rel_tol=1e-9)  # type: ignore[arg-type] # numbers
     return one == other or (one in ((), []) and other in ((), []))
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value

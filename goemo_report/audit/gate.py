@@ -160,8 +160,7 @@ class Judge:
         common = align(ours, theirs)
         if not common.paired:
             return _Found(reason=common.note)
-        ours = ours.take(common.rows, common.columns)
-        theirs = theirs.take(common.other_rows, common.other_columns)
+        ours, theirs = common.take(ours, theirs)
         scores = [one.score_at() for one in (ours, theirs)]
         found = {}
         for key in (*OVERALL_KEYS, *class_keys(ours.labels)):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from xml.etree import ElementTree as ET  # written only, nothing is parsed
 
-from goemo_report.audit import Audit, Finding
+from goemo_report.audit import Audit
 from goemo_report.audit.gate import Condition
 from goemo_report.audit.registry import SEVERITIES, Severity
 from goemo_report.formats.json_text import SCHEMA_VERSION
@@ -17,7 +17,6 @@ from goemo_report.report.document import Cell, Column, Mark, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_text
 
-_TITLES: Final[dict[Severity, str]] = {"error": "Errors", "warning": "Warnings", "note": "Notes"}
 _MARKS: Final[dict[Severity, Mark]] = {"error": "bad", "warning": "warning", "note": "muted"}
 _COMMANDS: Final[dict[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
 _COLUMNS: Final = (
@@ -45,7 +44,7 @@ def tables(audit: Audit) -> Iterator[Table]:
         if found:
             yield Table(
                 id=f"{severity}s",
-                title=f"{_TITLES[severity]} ({len(found)})",
+                title=f"{severity.capitalize()}s ({len(found)})",
                 columns=_COLUMNS,
                 rows=tuple(
                     (Cell(one.rule.id, mark=_MARKS[severity]), one.detail, one.rule.remedy)
@@ -100,12 +99,11 @@ def _run(audit: Audit, strict: bool) -> dict[str, Any]:
 
 def markdown(audits: Iterable[Audit]) -> str:
     """What `audit --format md` prints."""
-    return "\n".join(part for audit in audits for part in _sections(audit))
-
-
-def _sections(audit: Audit) -> Iterator[str]:
-    yield f"## {markdown_text(audit.run.name)}\n\n{markdown_text(verdict(audit))}\n"
-    yield from (render_block(table, "md") for table in tables(audit))
+    parts = []
+    for audit in audits:
+        parts.append(f"## {markdown_text(audit.run.name)}\n\n{markdown_text(verdict(audit))}\n")
+        parts += [render_block(table, "md") for table in tables(audit)]
+    return "\n".join(parts)
 
 
 # --- GitHub Actions -------------------------------------------------------------------
@@ -113,19 +111,15 @@ def _sections(audit: Audit) -> Iterator[str]:
 
 def github_annotations(audits: Iterable[Audit]) -> str:
     """One workflow command a finding that is not waived; an empty text without any."""
-    lines = [
-        _annotation(audit, finding)
-        for audit in audits
-        for severity in SEVERITIES
-        for finding in audit.of(severity)
-    ]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _annotation(audit: Audit, finding: Finding) -> str:
-    title = _property(f"{finding.rule.id} ({audit.run.name})")
-    message = _data(f"{audit.run.name}: {finding.detail}. {finding.rule.remedy}")
-    return f"::{_COMMANDS[finding.rule.severity]} title={title}::{message}"
+    lines = []
+    for audit in audits:
+        for severity in SEVERITIES:
+            for finding in audit.of(severity):
+                title = _data(f"{finding.rule.id} ({audit.run.name})")
+                title = title.replace(":", "%3A").replace(",", "%2C")  # as properties have them
+                message = _data(f"{audit.run.name}: {finding.detail}. {finding.rule.remedy}")
+                lines.append(f"::{_COMMANDS[severity]} title={title}::{message}\n")
+    return "".join(lines)
 
 
 def _data(text: str) -> str:
@@ -133,10 +127,6 @@ def _data(text: str) -> str:
     for character in ("%", "\r", "\n"):
         text = text.replace(character, f"%{ord(character):02X}")
     return visible(text)
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # --- Conditions ----------------------------------------------------------------------

@@ -152,11 +152,6 @@ def rank_classes(truth: BoolArray, scores: FloatArray) -> list[Ranking]:
     return [Ranking.of(truth[:, j], scores[:, j]) for j in range(truth.shape[1])]
 
 
-def rank_pairs(truth: BoolArray, scores: FloatArray) -> Ranking:
-    """The ranking of all text x label pairs, row by row."""
-    return Ranking.of(truth.ravel(), scores.ravel())
-
-
 def roc_auc(truth: BoolArray, scores: FloatArray) -> FloatArray:
     """Area under the ROC curve of each class, (k,).
 

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import Ranking, rank_classes, rank_pairs
+from goemo_report.metrics.rankings import Ranking, rank_classes
 from goemo_report.metrics.table import CLASS_METRICS, ratio
 from goemo_report.statistics.distributions import CONFIDENCE, wilson
 
@@ -153,7 +153,8 @@ def influences(truth: BoolArray, probabilities: FloatArray) -> dict[str, Influen
 
     A micro metric ranks all text x label pairs, row by row.
     """
-    rankings, ranked = rank_classes(truth, probabilities), rank_pairs(truth, probabilities)
+    rankings = rank_classes(truth, probabilities)
+    ranked = Ranking.of(truth.ravel(), probabilities.ravel())
     found: dict[str, Influence] = {}
     for key, metric in CLASS_METRICS.items():
         if metric.pairs is not None:

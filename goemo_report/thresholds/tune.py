@@ -17,7 +17,7 @@ import numpy as np
 
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import Ranking, rank_classes, rank_pairs
+from goemo_report.metrics.rankings import Ranking, rank_classes
 from goemo_report.metrics.table import ratio
 
 MINIMUM_SUPPORT: Final = 10
@@ -73,7 +73,7 @@ class Tuned:
         gained = np.zeros(self.truth.shape)  # what a pair that is predicted adds to the sum of F1
         for j, ranking in enumerate(self.rankings):
             gained[ranking.lowest, j] = np.diff(_f1_at(ranking), prepend=0.0)
-        pairs = rank_pairs(self.truth, self.probabilities)
+        pairs = Ranking.of(self.truth.ravel(), self.probabilities.ravel())
         macro = np.cumsum(gained.ravel()[pairs.order])[pairs.high - 1] / self.truth.shape[1]
         return _best_cut(self.probabilities.ravel()[pairs.lowest], macro)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from goemo_report.analysis.run_labels import run_labels
+from goemo_report.analysis.configs import run_labels
 from tests.offline_runs import OfflineRun
 from tests.synthetic import run_result
 

@@ -101,7 +101,7 @@ def finished(session_directory: Path) -> Finished:
     return Finished(root / "runs", stdout, stderr)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """A process that has imported the trainer and forks at once, as often as asked."""
     from tests.train.forked import Forks  # which imports this file
