@@ -75,25 +75,23 @@ def _thinned(x: FloatArray, y: FloatArray, points: int) -> Curve:
     return Curve(x[kept], y[kept])
 
 
-def sweep(
-    truth: BoolArray, probabilities: FloatArray, grid: FloatArray = GRID
-) -> dict[str, FloatArray]:
-    """Overall metrics at one global threshold after the other, (t,) each, by key.
+def sweep(truth: BoolArray, probabilities: FloatArray) -> dict[str, FloatArray]:
+    """Overall metrics at each threshold of GRID, (t,) each, by key.
 
     `coverage` is the share of texts with at least one predicted label.
     """
     columns = list(zip(truth.T, probabilities.T, strict=True))
     counts = ClassCounts.of(
-        np.stack([_at_least(scores[true], grid) for true, scores in columns], axis=1),
-        np.stack([_at_least(scores, grid) for _, scores in columns], axis=1),
+        np.stack([_at_least(scores[true]) for true, scores in columns], axis=1),
+        np.stack([_at_least(scores) for _, scores in columns], axis=1),
         truth.sum(axis=0),
         len(truth),
     )
-    coverage = _at_least(probabilities.max(axis=1), grid) / len(truth)
+    coverage = _at_least(probabilities.max(axis=1)) / len(truth)
     return count_metrics(counts).overall | {"coverage": coverage}
 
 
-def _at_least(scores: FloatArray, grid: FloatArray) -> FloatArray:
-    """How many scores reach each threshold."""
-    below = np.searchsorted(np.sort(scores), grid, side="left")
+def _at_least(scores: FloatArray) -> FloatArray:
+    """How many scores reach each threshold of GRID."""
+    below = np.searchsorted(np.sort(scores), GRID, side="left")
     return (len(scores) - below).astype(np.float64)

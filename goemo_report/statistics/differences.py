@@ -14,7 +14,6 @@ from goemo_report.metrics.counts import CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, titles
 from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import (
-    CONFIDENCE,
     holm,
     normal_p,
     normal_quantile,
@@ -188,12 +187,12 @@ def _difference(
     return Difference(value, low, high, p, adjusted, verdict, at_most)
 
 
-def widened(found: Difference, error: float, confidence: float = CONFIDENCE) -> Difference:
+def widened(found: Difference, error: float) -> Difference:
     """A difference whose standard error is at least `error`: its interval, p and verdict."""
-    margin = normal_quantile(confidence) * error
+    margin = normal_quantile() * error
     low, high = min(found.low, found.value - margin), max(found.high, found.value + margin)
     p = max(found.p, _normal_p(found.value, error) if found.value else 1.0)
-    clear = p < round(1 - confidence, 12) and (low > 0.0 or high < 0.0)
+    clear = p < ALPHA and (low > 0.0 or high < 0.0)
     verdict, at_most = found.verdict if clear else "tie", found.at_most and p == found.p
     return Difference(found.value, low, high, p, p, verdict, at_most)
 

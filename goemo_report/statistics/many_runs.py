@@ -16,8 +16,8 @@ from fractions import Fraction
 import numpy as np
 
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.statistics.differences import HEADLINE, Paired, PairedDifferences
-from goemo_report.statistics.distributions import CONFIDENCE, holm, student_p, student_quantile
+from goemo_report.statistics.differences import ALPHA, HEADLINE, Paired, PairedDifferences
+from goemo_report.statistics.distributions import holm, student_p, student_quantile
 from goemo_report.statistics.randomisation import max_t
 
 SEED_METHOD = (
@@ -143,7 +143,7 @@ def sweep_chance(n: int, others: int) -> Fraction:
 
 
 def adjusted_over_runs(
-    found: Mapping[str, Paired], *, together: bool, confidence: float = CONFIDENCE
+    found: Mapping[str, Paired], *, together: bool
 ) -> dict[str, PairedDifferences]:
     """Differences of several runs to one baseline, macro F1 tested for all of them at once.
 
@@ -161,7 +161,7 @@ def adjusted_over_runs(
         adjusted = max_t(np.array([one.value for one in tested]), swaps)
     for key, one, p in zip(keys, tested, adjusted.tolist(), strict=True):
         p = max(p, one.p)
-        verdict = one.verdict if p < round(1 - confidence, 12) else "tie"
+        verdict = one.verdict if p < ALPHA else "tie"
         result[key][HEADLINE] = replace(one, p_adjusted=p, verdict=verdict)
     return {**result}
 

@@ -87,9 +87,9 @@ class ProtocolResult:
         return cls(choice, count(truth, predicted), averages(truth, predicted))
 
 
-def fixed(labels: tuple[str, ...], threshold: float = DEFAULT_THRESHOLD) -> ThresholdChoice:
-    """One threshold that no data chose."""
-    return ThresholdChoice("fixed", labels, np.full(len(labels), threshold))
+def fixed(labels: tuple[str, ...]) -> ThresholdChoice:
+    """The threshold that no data chose."""
+    return ThresholdChoice("fixed", labels, np.full(len(labels), DEFAULT_THRESHOLD))
 
 
 def as_logged(labels: tuple[str, ...]) -> ThresholdChoice:

@@ -28,6 +28,7 @@ RULE: Final = (
 )
 """How `Tuned` chooses, for files and reports."""
 _TOLERANCE: Final = 1e-12
+_FOLDS: Final = 5  # of cross-fitting
 
 
 class Tuned:
@@ -78,15 +79,15 @@ class Tuned:
         return _best_cut(self.probabilities.ravel()[pairs.lowest], macro)
 
 
-def cross_fitted(truth: BoolArray, probabilities: FloatArray, folds: int = 5) -> BoolArray:
+def cross_fitted(truth: BoolArray, probabilities: FloatArray) -> BoolArray:
     """Labels predicted at tuned thresholds that never saw the text, (n, k), by cross-fitting.
 
-    The thresholds of each of the folds are tuned on the others, so that runs can be chosen by
+    The thresholds of each fold are tuned on the others, so that runs can be chosen by
     tuned F1 on the split that tunes them (Stone 1974). Folds follow from the number of texts.
     """
-    fold = np.random.default_rng(len(truth)).permutation(len(truth)) % folds
+    fold = np.random.default_rng(len(truth)).permutation(len(truth)) % _FOLDS
     predicted = np.zeros_like(truth)
-    for number in range(folds):
+    for number in range(_FOLDS):
         here = fold == number
         tuned = Tuned(truth[~here], probabilities[~here])
         predicted[here] = probabilities[here] >= tuned.thresholds

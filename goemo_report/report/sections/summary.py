@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from goemo_report.analysis.common_labels import WITHOUT_TEXTS
+from goemo_report.analysis.common import WITHOUT_TEXTS
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.truth import check_logged, leaks
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
