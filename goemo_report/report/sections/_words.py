@@ -12,7 +12,7 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
-from goemo_report.statistics.seeds import SeedDifference
+from goemo_report.statistics.many_runs import SeedDifference
 
 METRIC_TITLES: Final = {key: one.title for key, one in OVERALL.items()} | {
     TUNED_F1: "macro F1, tuned"
