@@ -98,11 +98,6 @@ class MeanPooled(Classifier):
             logits: torch.Tensor = self.plain.classifier(self.plain.dropout(pooled))
         return logits
 
-    def output(self) -> nn.Linear:
-        """The layer that makes the logits."""
-        layer: nn.Linear = self.plain.classifier
-        return layer
-
     def exported_size(self) -> int:
         """Those of the encoder and the head, of one more layer and of a pooler."""
         layer: int = sum(p.numel() for p in self.layers()[0].parameters())

@@ -16,7 +16,6 @@ import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list, gather_object
 from accelerate.utils.environment import parse_flag_from_env
-from torch import nn
 
 from goemo_report.errors import SettingsError
 from goemo_train.config import REQUEUE, TrainConfig
@@ -87,11 +86,6 @@ class Distributed:
         """The most texts of a step that a process computes at once."""
         share = -(-config.batch_size // self.size)
         return min(config.micro_batch_size or share, share)
-
-    def prepare(self, module: nn.Module) -> nn.Module:
-        """The module on its device, its gradients averaged over the processes."""
-        prepared: nn.Module = self.accelerator.prepare_model(module)
-        return prepared
 
     def close(self) -> None:
         """Leave the group, once all are done with it."""

@@ -106,7 +106,8 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         warnings.append(f"the model could not be compiled and is trained as it is: {failed}")
         config = replace(config, compile="off")
     optimiser = Optimiser(classifier, config)
-    network = distributed.prepare(classifier)  # after the optimiser chose its sparse gradients
+    # after the optimiser chose its sparse gradients
+    network = distributed.accelerator.prepare_model(classifier)
     measured = {
         "model_params": parameters,
         "num_labels": len(corpus.labels),

@@ -77,8 +77,24 @@ class Judge:
 
     def judge(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
         """The outcome of one condition on one run."""
-        if limit.kind == "max-drop":
-            return self._drop(result, limit, metric)
+        decide = self._drop if limit.kind == "max-drop" else self._bound
+        text, passed, found = decide(result, limit, metric)
+        detail = found.reason
+        if found.value is not None:
+            shown = _shown(found.value, limit, metric)
+            if self.confidence and found.low is not None and found.high is not None:
+                low, high = (_shown(bound, limit, metric) for bound in (found.low, found.high))
+                alike = found.low == found.high
+                shown += (
+                    ", as in every resample: the predictions hardly differ"
+                    if alike
+                    else f", {percent(self.confidence)} interval from {low} to {high}"
+                )
+            detail = f"{shown} ({found.reason})" if found.reason else shown
+        about = (metric.name, limit.value, found.value, found.low, found.high)
+        return Condition(result.run, limit.kind, text, passed, detail, *about)
+
+    def _bound(self, result: RunResult, limit: Limit, metric: Figure) -> tuple[str, bool, _Found]:
         under = limit.kind == "fail-under"
         found = self._figure(result, metric)
         judged = found.value
@@ -87,8 +103,7 @@ class Judge:
         passed = judged is not None and (
             judged >= limit.value - _SLACK if under else judged <= limit.value + _SLACK
         )
-        text = f"{metric.name} at {'least' if under else 'most'} {limit.value:g}"
-        return self._condition(result, limit, metric, text, passed, found)
+        return f"{metric.name} at {'least' if under else 'most'} {limit.value:g}", passed, found
 
     def _by_bounds(self, metric: Figure) -> bool:
         """Whether an interval is judged: logged figures and counts have none."""
@@ -117,7 +132,7 @@ class Judge:
         predicted = predictions.probabilities >= DEFAULT_THRESHOLD
         return analyse(predictions, predicted, confidence=self.confidence or CONFIDENCE)
 
-    def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
+    def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> tuple[str, bool, _Found]:
         baseline = self.baseline
         if baseline is None:
             raise ArgumentError(
@@ -139,7 +154,7 @@ class Judge:
         if self._by_bounds(metric) and result.id != baseline.id:
             worst = found.high if better else found.low
         passed = worst is not None and (-worst if better else worst) >= -limit.value - _SLACK
-        return self._condition(result, limit, metric, text, passed, found)
+        return text, passed, found
 
     def _differences(self, result: RunResult, split: Split) -> Mapping[str, _Found] | _Found:
         """Run minus baseline of every metric, on the texts and labels that both have.
@@ -176,30 +191,6 @@ class Judge:
                 if one is not None
             }
         return found
-
-    def _condition(
-        self,
-        result: RunResult,
-        limit: Limit,
-        metric: Figure,
-        text: str,
-        passed: bool,
-        found: _Found,
-    ) -> Condition:
-        detail = found.reason
-        if found.value is not None:
-            shown = _shown(found.value, limit, metric)
-            if self.confidence and found.low is not None and found.high is not None:
-                low, high = (_shown(bound, limit, metric) for bound in (found.low, found.high))
-                alike = found.low == found.high
-                shown += (
-                    ", as in every resample: the predictions hardly differ"
-                    if alike
-                    else f", {percent(self.confidence)} interval from {low} to {high}"
-                )
-            detail = f"{shown} ({found.reason})" if found.reason else shown
-        about = (metric.name, limit.value, found.value, found.low, found.high)
-        return Condition(result.run, limit.kind, text, passed, detail, *about)
 
 
 def _lacks(result: RunResult, split: Split) -> str:
