@@ -32,7 +32,6 @@ from goemo_report.labels import Grouping, LabelSet, check_label
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.reading import cells
-from goemo_report.reading.cells import probabilities
 from goemo_report.reading.columns import understand
 from goemo_report.reading.names import AS_FOUND, Reading
 
@@ -218,11 +217,11 @@ def of_table(table: Table, reading: Reading = AS_FOUND) -> Predictions:
     clusters: list[str] = []
     parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
     for block in blocks:
-        truth = cells.labels(block, *found.truth, label_set, order)
+        truth = cells.labels(block, found.truth, label_set, order)
         if found.probabilities:
-            likely = probabilities(block, *found.probabilities, label_set.labels, order)
+            likely = cells.probabilities(block, found.probabilities, label_set.labels, order)
         if found.predicted:
-            predicted = cells.labels(block, *found.predicted, label_set, order)
+            predicted = cells.labels(block, found.predicted, label_set, order)
         else:
             predicted = likely >= DEFAULT_THRESHOLD
         if not found.probabilities:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,23 @@ from goemo_report.reading.lists import CellError, is_nothing, listed, mark, mark
 
 Kind = Literal["names", "ids", "marks", "numbers"]
 """What a column of labels holds: names, ids, a 0 or 1 for each label, or other numbers."""
+
+
+class Places(NamedTuple):
+    """Where labels or probabilities are: in one column, or in one for each label that is `named`.
+
+    `kind` is what a column of labels holds; of 0 and 1 for each label it is `marks`.
+    """
+
+    places: tuple[int, ...]
+    named: tuple[str, ...] = ()
+    kind: Kind = "names"
+
+    @classmethod
+    def of(cls, group: Mapping[str, int]) -> Places:
+        """A column for each label."""
+        return cls(tuple(group.values()), tuple(group), "marks")
+
 
 _OTHER_MARKS: Final = {"/": "slashes", "\t": "tabs", " ": "spaces"}
 _MOST_LOOKED_AT: Final = 2000
@@ -84,28 +101,21 @@ def names_in(cells: Sequence[Any]) -> dict[str, None]:
     return found
 
 
-def labels(
-    block: Block,
-    places: Sequence[int],
-    kind: Kind,
-    named: Sequence[str],
-    label_set: LabelSet,
-    order: Sequence[str],
-) -> BoolArray:
+def labels(block: Block, at: Places, label_set: LabelSet, order: Sequence[str]) -> BoolArray:
     """(n, k) booleans from a column of names, ids or marks, or from one of 0 and 1 a label.
 
     `order` has the labels as lists of marks have them. Each distinct cell is parsed once.
     """
-    if named:
-        return np.stack([_marks(block, place) for place in places], axis=1)
-    (place,) = places
+    if at.named:
+        return np.stack([_marks(block, place) for place in at.places], axis=1)
+    (place,) = at.places
     cells = list(block.columns[place])  # an array makes its items anew, and nan is not nan
     codes = distinct(cells)
     matrices = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
     index = {label: position for position, label in enumerate(label_set.labels)}
     for code, cell in enumerate(codes.values()):
         try:
-            matrices[code, _positions(cell, kind, label_set, index, order)] = True
+            matrices[code, _positions(cell, at.kind, label_set, index, order)] = True
         except CellError as fault:
             row = next(row for row, one in enumerate(cells) if _key(one) == _key(cell))
             raise block.refusal(row, place, fault.what, fault.remedy) from None
@@ -253,20 +263,16 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> C
 
 
 def probabilities(
-    block: Block,
-    places: Sequence[int],
-    named: Sequence[str],
-    labels: Sequence[str],
-    order: Sequence[str],
+    block: Block, at: Places, labels: Sequence[str], order: Sequence[str]
 ) -> FloatArray:
     """(n, k) float64 from a column for each label, or from one of lists in the order `order`.
 
     Any cell that is not a plain decimal in [0, 1] is refused, the first by rows.
     """
-    if not named:
-        return _probability_lists(block, places[0], order, labels)
-    columns = [_numbers(block, place) for place in places]
-    wrong = [place for one, place in zip(columns, places, strict=True) if one is None]
+    if not at.named:
+        return _probability_lists(block, at.places[0], order, labels)
+    columns = [_numbers(block, place) for place in at.places]
+    wrong = [place for one, place in zip(columns, at.places, strict=True) if one is None]
     if wrong:
         row, place = min((_first_wrong(block, place), place) for place in wrong)
         raise _no_probability(block, row, place, block.columns[place][row])

@@ -29,6 +29,7 @@ from goemo_report.labels import (
     set_of,
 )
 from goemo_report.reading import cells
+from goemo_report.reading.cells import Places
 from goemo_report.reading.lists import is_nothing, listed
 from goemo_report.reading.names import (
     AFTER,
@@ -42,8 +43,6 @@ from goemo_report.reading.names import (
     TEXTS,
     TRUE,
     Columns,
-    Labels,
-    Numbers,
     Reading,
 )
 
@@ -98,7 +97,7 @@ class _Header:
         self._say(order)
         kinds = [self._kind(one, order) for one in (truth, predicted) if one is not None]
 
-        def placed(found: Labels | Numbers) -> tuple[int, ...]:
+        def placed(found: Places) -> tuple[int, ...]:
             """Places of columns in the order of the labels."""
             places, named = found.places, found.named
             return tuple(places[named.index(one)] for one in label_set.labels) if named else places
@@ -204,7 +203,7 @@ class _Header:
     def _cells(self, place: int) -> Sequence[object]:
         return self.sample.columns[place]
 
-    def _kind(self, found: Labels, order: Sequence[str]) -> cells.Kind | None:
+    def _kind(self, found: Places, order: Sequence[str]) -> cells.Kind | None:
         if found.named:
             return "marks"
         own, number = self._cells(found.places[0]), len(order)
@@ -222,25 +221,25 @@ class _Header:
     # --- Probabilities ----------------------------------------------------------------------
 
     @cached_property
-    def probabilities(self) -> Numbers | None:
+    def probabilities(self) -> Places | None:
         """Where probabilities are."""
         asked = self._asked("prob")
         if asked and LABEL not in asked:
-            return Numbers((self._named(asked, "prob"),))
+            return Places((self._named(asked, "prob"),))
         if asked:
-            return self._one_each(self._matching(asked, "prob"))
+            return Places.of(self._matching(asked, "prob"))
         if len(self.guides) >= 2:
-            return self._one_each(self.guides)
+            return Places.of(self.guides)
         found = dict(self._candidates())
         if len(found) > 1:
             raise self._ambiguous("probabilities", list(found), "prob")
         return next(iter(found.values()), None)
 
-    def _candidates(self) -> Iterator[tuple[str, Numbers]]:
+    def _candidates(self) -> Iterator[tuple[str, Places]]:
         for (kind, form), group in self.groups.items():
             fractions = kind == "pred" and not self._are_marks(group)
             if kind == "prob" or fractions:
-                yield form, self._one_each(group)
+                yield form, Places.of(group)
         for name in (*LISTS, *PREDICTED):
             place = self.plain.index(name) if name in self.plain else None
             if place is None or not len(self._cells(place)):
@@ -249,13 +248,10 @@ class _Header:
             lists = [one for one in map(listed, held) if one is not None]
             numeric = len(lists) == len(held) and cells.kind_of(held) == "numbers"
             if numeric or (lists and all(isinstance(one, Mapping) for one in lists)):
-                yield self.header[place], Numbers((place,))
+                yield self.header[place], Places((place,))
         bare = self._bare()
         if bare and not self._are_marks(bare):
-            yield LABEL, self._one_each(bare)
-
-    def _one_each(self, group: Mapping[str, int]) -> Numbers:
-        return Numbers(tuple(group.values()), tuple(group))
+            yield LABEL, Places.of(bare)
 
     def _bare(self, labels: Sequence[str] = ()) -> dict[str, int]:
         """Columns whose names are labels: those given, else the largest set that all is there."""
@@ -274,32 +270,32 @@ class _Header:
     # --- Labels -----------------------------------------------------------------------------
 
     @cached_property
-    def truth(self) -> Labels | None:
+    def truth(self) -> Places | None:
         """Where true labels are."""
         return self._labels("true")
 
     @cached_property
-    def predicted(self) -> Labels | None:
+    def predicted(self) -> Places | None:
         """Where predicted labels are."""
         return self._labels("pred")
 
-    def _labels(self, kind: str) -> Labels | None:
+    def _labels(self, kind: str) -> Places | None:
         probabilities = self.probabilities
         asked = self._asked(kind)
         if asked and LABEL in asked:
             group = self._matching(asked, kind)
             if probabilities and probabilities.named:
                 self._paired(group, probabilities, asked=True)
-            return _columns_of(group)
+            return Places.of(group)
         if asked:
-            return Labels((self._named(asked, kind),), "names")
+            return Places((self._named(asked, kind),))
         names = TRUE if kind == "true" else PREDICTED
         guides = self._first(names[:1])
         if guides is not None:
-            return Labels((guides,), "names")
+            return Places((guides,))
         used = set(probabilities.places) if probabilities else set()
         found = {
-            self.header[place]: Labels((place,), "names")
+            self.header[place]: Places((place,))
             for place, name in enumerate(self.plain)
             if name in names and place not in used
         }
@@ -308,7 +304,7 @@ class _Header:
             if of != kind or used & set(group.values()):
                 continue
             if set(labels) <= set(group):
-                found[form] = _columns_of(
+                found[form] = Places.of(
                     {k: v for k, v in group.items() if not labels or k in labels}
                 )
             if probabilities and labels and set(labels) != set(group):
@@ -316,14 +312,14 @@ class _Header:
         if kind == "true":
             bare = self._bare(labels)
             if bare and not used & set(bare.values()):
-                found[LABEL] = _columns_of(bare)
+                found[LABEL] = Places.of(bare)
         if len(found) > 1:
             what = "true labels" if kind == "true" else "predicted labels"
             raise self._ambiguous(what, list(found), kind)
         return next(iter(found.values()), None)
 
     def _paired(
-        self, group: Mapping[str, int], probabilities: Numbers, *, asked: bool = False
+        self, group: Mapping[str, int], probabilities: Places, *, asked: bool = False
     ) -> None:
         """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner.
 
@@ -501,7 +497,3 @@ class _Header:
                 self.notes.append(f"column {name}: {shown(min(nothing))} is no label")
         if not probabilities:
             self.notes.append("no probabilities: what needs them is left out")
-
-
-def _columns_of(group: Mapping[str, int]) -> Labels:
-    return Labels(tuple(group.values()), "marks", tuple(group))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from goemo_report.labels import LabelSet
-from goemo_report.reading import cells
+from goemo_report.reading.cells import Places
 
 TEXTS: Final = (
     "text", "texts", "sentence", "sentences", "comment_text", "comment", "content", "tweet",
@@ -73,21 +73,6 @@ AS_FOUND: Final = Reading()
 """Nothing is said of the files."""
 
 
-class Labels(NamedTuple):
-    """Where true or predicted labels are: in one column, or in one of 0 and 1 for each label."""
-
-    places: tuple[int, ...]
-    kind: cells.Kind
-    named: tuple[str, ...] = ()
-
-
-class Numbers(NamedTuple):
-    """Where probabilities are: in a column for each label, or lists of them in one."""
-
-    places: tuple[int, ...]
-    named: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class Columns:
     """Where the columns of a table are. `order` has the labels as lists in cells have them."""
@@ -96,8 +81,8 @@ class Columns:
     order: tuple[str, ...]
     text: int | None
     id: int | None
-    truth: Labels
-    predicted: Labels | None
-    probabilities: Numbers | None
+    truth: Places
+    predicted: Places | None
+    probabilities: Places | None
     notes: tuple[str, ...]
     cluster: int | None = None

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Final
 
+from goemo_report.formats.json_text import parsed
+
 SUMMARIES: Final = ("last", "best", "max", "min", "mean", "first")
 """What `define_metric` may keep of a metric in place of its last value; the first counts."""
 
@@ -52,3 +54,12 @@ def as_number(value: Any) -> float | None:
         return float(value)
     except OverflowError:  # JSON has whole numbers that no float can hold
         return None
+
+
+def metadata(value: Any) -> dict[str, Any]:
+    """What was noted on an artifact, which may be JSON text; unreadable, it is nothing."""
+    try:
+        found = parsed(value) if isinstance(value, str) and value else value
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

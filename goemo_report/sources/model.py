@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from goemo_report.contract import Role
 from goemo_report.sources.conditions import Condition, Order
@@ -37,6 +37,20 @@ class ArtifactFile:
     digest: str
     reference: str = ""
     generation: str = ""
+
+    @classmethod
+    def of(cls, path: str, entry: Mapping[str, Any], **more: Any) -> Self:
+        """From an entry of a manifest; the digest of one that has no MD5 names its algorithm."""
+        extra = entry.get("extra") or {}
+        algorithm, digest = str(extra.get("alg") or "MD5"), str(entry["digest"])
+        return cls(
+            path,
+            int(entry.get("size") or 0),
+            digest if algorithm == "MD5" else f"{algorithm}:{digest}",
+            str(entry.get("ref") or ""),
+            str(extra.get("versionID") or ""),
+            **more,
+        )
 
     @property
     def scheme(self) -> str:

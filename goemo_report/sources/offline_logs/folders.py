@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from goemo_report.sources.base import silent
 from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
 from goemo_report.sources.newest import ordered_predictions
 from goemo_report.sources.references import FORMS
+from goemo_report.sources.store import is_digest
 
 LOG_PATTERN: Final = "run-*.wandb"
 """File name of a run log; the star stands for the run id."""
@@ -301,12 +301,9 @@ Reader = Callable[[Path, str], bool]
 
 def _in_wandb_cache(digest: str) -> Path | None:
     """Where wandb's own cache keeps the bytes with an MD5."""
-    try:
-        hexadecimal = base64.b64decode(digest, validate=True).hex()
-    except (binascii.Error, ValueError):
+    if ":" in digest or not is_digest(digest):
         return None
-    if len(hexadecimal) != 32:
-        return None
+    hexadecimal = base64.b64decode(digest).hex()
     chosen = os.environ.get("WANDB_CACHE_DIR")
     if not chosen:
         import platformdirs  # as wandb does

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from goemo_report.contract import artifact_role
 from goemo_report.errors import reading
-from goemo_report.formats.json_text import parsed
+from goemo_report.sources.logged import metadata
 from goemo_report.sources.model import ArtifactRef, History, RunRecord
 from goemo_report.sources.newest import run_file_reference
 from goemo_report.sources.offline_logs.folders import (
@@ -32,7 +32,6 @@ from goemo_report.sources.offline_logs.run_log import (
     Updates,
     entries_of,
     history_rows,
-    manifest_entry,
     mapping,
     update,
 )
@@ -172,7 +171,7 @@ class OfflineRun:
                 size=sum(entry.size for entry in entries),
                 role=artifact_role(artifact.name, run.id) or artifact_role(artifact.name),
                 run_id=run.id,
-                metadata=_metadata(artifact.metadata),
+                metadata=metadata(artifact.metadata),
                 aliases=tuple(aliases),
                 description=artifact.description,
                 is_offline=True,
@@ -184,7 +183,7 @@ class OfflineRun:
     def _entries(self, artifact: Any) -> Sequence[ManifestEntry]:
         if file := artifact.manifest.manifest_file_path:  # too large for the log
             return _large_manifest(self.staged.manifest_file(file))
-        return entries_of(artifact)
+        return tuple(entries_of(artifact))
 
     @cached_property
     def held(self) -> dict[tuple[str, str], ManifestEntry]:
@@ -236,15 +235,6 @@ def _relative(directory: Path, root: Path) -> str:
     return directory.name
 
 
-def _metadata(text: str) -> dict[str, Any]:
-    """What was noted on an artifact; no reason to lose the artifact if unreadable."""
-    try:
-        value = parsed(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
     """Entries of a manifest that the client wrote as compressed lines of JSON.
 
@@ -256,14 +246,7 @@ def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         return tuple(
-            manifest_entry(
-                str(line["path"]),
-                int(line.get("size") or 0),
-                str(line["digest"]),
-                str(line.get("local_path") or ""),
-                str(line.get("ref") or ""),
-                line.get("extra") or {},
-            )
+            ManifestEntry.of(str(line["path"]), line, local_path=str(line.get("local_path") or ""))
             for line in lines
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -132,29 +132,12 @@ def _apply_run(log: RunLog, run: Any) -> None:
     update(log.summary, _changes(run.summary))
 
 
-def entries_of(artifact: Any) -> tuple[ManifestEntry, ...]:
+def entries_of(artifact: Any) -> Iterator[ManifestEntry]:
     """The files in an artifact's record; none where its manifest is a file of its own."""
-    return tuple(
-        manifest_entry(
-            entry.path,
-            entry.size,
-            entry.digest,
-            entry.local_path,
-            entry.ref,
-            {item.key: _unquoted(item.value_json) for item in entry.extra},
-        )
-        for entry in artifact.manifest.contents
-    )
-
-
-def manifest_entry(
-    path: str, size: int, digest: str, local_path: str, reference: str, extra: dict[str, Any]
-) -> ManifestEntry:
-    """An entry; a digest that is no MD5 names its algorithm before a colon."""
-    algorithm = extra.get("alg", "MD5")
-    digest = digest if algorithm == "MD5" else f"{algorithm}:{digest}"
-    generation = str(extra.get("versionID") or "")
-    return ManifestEntry(path, size, digest, reference, generation, local_path)
+    for held in artifact.manifest.contents:
+        extra = {item.key: _unquoted(item.value_json) for item in held.extra}
+        entry = {"size": held.size, "digest": held.digest, "ref": held.ref, "extra": extra}
+        yield ManifestEntry.of(held.path, entry, local_path=held.local_path)
 
 
 def _unquoted(text: Json) -> Any:

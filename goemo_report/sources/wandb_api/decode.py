@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from goemo_report.contract import CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError, reading
-from goemo_report.sources.logged import flattened
+from goemo_report.sources.logged import flattened, metadata
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from goemo_report.sources.newest import ordered_predictions, run_file_reference
 from goemo_report.sources.wandb_api.credentials import Credentials
@@ -159,18 +159,10 @@ def artifact_ref(node: Node, run_id: str) -> ArtifactRef:
         size=int(node.get("size") or 0),
         role=artifact_role(name, run_id) or artifact_role(name),
         run_id=run_id,
-        metadata=_metadata(node.get("metadata")),
+        metadata=metadata(node.get("metadata")),
         aliases=tuple(sorted(set(aliases))),
         description=node.get("description") or "",
     )
-
-
-def _metadata(text: Any) -> dict[str, Any]:
-    """What somebody noted on an artifact; no reason to lose the artifact if unreadable."""
-    try:
-        return _parsed(text, "metadata")
-    except SourceError:
-        return {}
 
 
 def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:
@@ -185,31 +177,11 @@ def prediction_run_files(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRe
     return tuple(found)
 
 
-def run_file(reference: ArtifactRef) -> ArtifactFile:
-    """The one file behind a reference to a run file."""
-    return ArtifactFile(reference.name, reference.size, reference.digest)
-
-
 def manifest_files(manifest: Any) -> tuple[ArtifactFile, ...]:
     """The files of a manifest in order of path. Raises SourceError for what is no manifest."""
     with reading("the manifest", "Try again, or upload the artifact again"):
-        return tuple(
-            ArtifactFile(
-                path,
-                int(entry.get("size") or 0),
-                tagged_digest(entry),
-                str(entry.get("ref") or ""),
-                str((entry.get("extra") or {}).get("versionID") or ""),
-            )
-            for path, entry in sorted(manifest["contents"].items())
-        )
-
-
-def tagged_digest(entry: Mapping[str, Any]) -> str:
-    """The digest of an entry; one that is no MD5 names its algorithm, as in `XXH128:...`."""
-    algorithm = str((entry.get("extra") or {}).get("alg") or "MD5")
-    digest = str(entry["digest"])
-    return digest if algorithm == "MD5" else f"{algorithm}:{digest}"
+        entries = sorted(manifest["contents"].items())
+        return tuple(ArtifactFile.of(path, entry) for path, entry in entries)
 
 
 def base64_md5(text: str | None) -> str:

@@ -99,7 +99,17 @@ def publish(
                 config=dict(publication.config),
                 dir=directory,
                 mode="online" if offline is None else "offline",
-                settings=_settings(wandb),
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    disable_git=True,
+                    disable_code=True,
+                    x_disable_stats=True,
+                    x_disable_machine_info=True,
+                    init_timeout=_START,
+                    finish_timeout=float(_ARRIVE),
+                    finish_timeout_raises=True,
+                ),
             )
             try:
                 published = _log(wandb, run, publication, Path(folder))
@@ -116,20 +126,6 @@ def publish(
             "`goemo-report doctor` looks for the cause",
         ) from error
     return published
-
-
-def _settings(wandb: Any) -> Any:
-    return wandb.Settings(
-        silent=True,
-        console="off",
-        disable_git=True,
-        disable_code=True,
-        x_disable_stats=True,
-        x_disable_machine_info=True,
-        init_timeout=_START,
-        finish_timeout=float(_ARRIVE),
-        finish_timeout_raises=True,
-    )
 
 
 def _log(wandb: Any, run: Any, publication: Publication, folder: Path) -> Published:

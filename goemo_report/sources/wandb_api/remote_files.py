@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
@@ -131,7 +131,7 @@ def _manifests(
     missing: dict[str, Artifact] = {}
     for project, reference in wanted:
         if reference.kind == "run-files":
-            found[reference.id] = (decode.run_file(reference),)
+            found[reference.id] = (ArtifactFile(reference.name, reference.size, reference.digest),)
         elif (manifest := cache.get("manifests", _identity(project, reference))) is not None:
             found[reference.id] = decode.manifest_files(manifest)
         else:
@@ -199,34 +199,21 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
     return hasher.hexdigest()
 
 
-def leaves_directory(path: str) -> bool:
-    """Whether a manifest path would be written outside the directory it is put in."""
-    forms = PurePosixPath(path), PureWindowsPath(path)
-    rooted = any(form.drive or form.root or ".." in form.parts for form in forms)
-    return rooted or not forms[0].parts or "\0" in path
-
-
 def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
     """A checked copy of each file in the cache; only what is not there is downloaded."""
-    found: dict[int, LocalFile] = {
-        number: SkippedFile(file.path, "its path leads out of the directory")
-        for number, (_, _, file) in enumerate(wanted)
-        if leaves_directory(file.path)
-    }
-    held = {n: item for n, item in enumerate(wanted) if n not in found}
+    found: dict[int, LocalFile] = {}
+    held = dict(enumerate(wanted))
     links = {n: item for n, item in held.items() if _is_link(item)}
     for number, target in zip(links, follow(list(links.values()), cache), strict=True):
         if isinstance(target, GoemoError):
-            found[number] = unfollowed(wanted[number][2], str(target))
-            del held[number]
+            found[number] = unfollowed(held.pop(number)[2], str(target))
         else:
             held[number] = target
-    external = {n: item[2] for n, item in held.items() if item[2].reference}
+    external = {n: held.pop(n)[2] for n, item in list(held.items()) if item[2].reference}
     if external:
         transport = wanted[0][0].transport
         files = fetch_external(list(external.values()), lambda: transport, cache, progress)
         found |= dict(zip(external, files, strict=True))
-    held = {n: item for n, item in held.items() if n not in external}
     found |= dict(zip(held, _fetch_held(list(held.values()), cache, progress), strict=True))
     return [found[number] for number in range(len(wanted))]
 

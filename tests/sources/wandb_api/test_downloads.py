@@ -22,7 +22,6 @@ from goemo_report.sources.resolve import find_artifact
 from goemo_report.sources.store import Cache, _private_cache
 from goemo_report.sources.wandb_api import transfer
 from goemo_report.sources.wandb_api.credentials import Credentials, Secret
-from goemo_report.sources.wandb_api.remote_files import leaves_directory
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transfer import Download, download_all
 from goemo_report.sources.wandb_api.transport import Transport
@@ -206,25 +205,6 @@ def test_two_processes_and_threads_do_not_hurt_each_other(
     assert [process.exitcode for process in processes] == [0, 0]
     assert_whole(tmp_path / "aa", tmp_path)
     assert len(scripted_files.paths) == 1
-
-
-@pytest.mark.parametrize(
-    ("path", "leaves"),
-    [
-        ("a.csv", False),
-        ("a/b..c/d.csv", False),
-        ("../a.csv", True),
-        ("a/../../b", True),
-        ("/etc/passwd", True),
-        ("..\\a", True),
-        ("C:\\a", True),
-        ("\\\\host\\share", True),
-        ("a\0b", True),
-        ("", True),
-    ],
-)
-def test_paths_that_leave_the_directory(path: str, leaves: bool) -> None:
-    assert leaves_directory(path) is leaves
 
 
 # --- Against the stand-in server ----------------------------------------------------------
