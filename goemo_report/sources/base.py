@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.sources.model import (
@@ -20,13 +20,8 @@ from goemo_report.sources.model import (
 )
 from goemo_report.sources.references import ArtifactReference, choose, parse_reference
 
-
-class Progress(Protocol):
-    """Told how many bytes of how many are there; command lines draw it."""
-
-    def __call__(self, description: str, done: int, total: int) -> None:
-        """Take in that `done` of `total` bytes are there."""
-        ...
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told what is done, and how many bytes of how many are there; command lines draw it."""
 
 
 def silent(description: str, done: int, total: int) -> None:
@@ -57,14 +52,23 @@ class RunSource(ABC):
         """
 
     def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
-        """One version of an artifact, and the run that logged it.
+        """The newest artifact of a name with the version or alias, and the run that logged it.
 
-        Raises NotFoundError where there is none.
+        `latest` is the newest of all. Raises NotFoundError where there is none.
         """
-        raise NotFoundError(
-            f"no artifact {reference.qualified_name} in {self.description}",
-            "`goemo-report show RUN` lists the artifacts of a run",
-        )
+        runs = self.list_runs(RunQuery()).runs
+        runs = tuple(run for run in runs if reference.project in {None, run.project})
+        logged = self.artifacts(runs)
+        named = [(r, one) for r in runs for one in logged[r.id] if one.name == reference.name]
+        for run, one in reversed(named):
+            if reference.version in {"latest", one.version, *one.aliases}:
+                return run, one
+        what = f"no artifact {reference.qualified_name} in {self.description}"
+        if not named:
+            raise NotFoundError(what, "`goemo-report show RUN` lists the artifacts of a run")
+        names = (name for _, one in named for name in (one.version, *sorted(one.aliases)))
+        known = dict.fromkeys(("latest", *filter(None, names)))
+        raise NotFoundError(what, f"Its versions and aliases are {', '.join(known)}")
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete, unsampled history of each run, by run id."""

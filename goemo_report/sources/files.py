@@ -95,7 +95,7 @@ class FileSource(RunSource):
 
     def __init__(self, path: Path, files: Mapping[Role, Path], name: str) -> None:
         """`name` stands for the path's own; empty takes that."""
-        self._path, self._files = path, dict(files)
+        self._path, self._files, self._given = path, dict(files), name
         self._kept: dict[str, Path] = {}
         config = {"model_name": name or _name(path), **self._config()}
         self._run = RunRecord(
@@ -132,14 +132,12 @@ class FileSource(RunSource):
         path = user_path(file)
         if not path.exists() or path.is_dir():
             raise NotFoundError(f"there is no prediction file {file}", f"Check {argument('val')}")
-        run = self._run
-        name = run.name if run.id.startswith(f"{run.name}=") else ""
-        return FileSource(self._path, {**self._files, "val-predictions": path}, name)
+        return FileSource(self._path, {**self._files, "val-predictions": path}, self._given)
 
     @property
     def is_named(self) -> bool:
         """Whether the user named it, as `NAME=FILE`."""
-        return self._run.id == f"{self._run.name}={self._path}"
+        return bool(self._given)
 
     def told_apart(self, others: Sequence[FileSource]) -> FileSource:
         """The same run under a name that none of the others has: its directory's, its file's or

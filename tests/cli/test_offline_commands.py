@@ -457,7 +457,7 @@ class TestDownload:
         assert result.exit_code == 0, result.stderr
         assert [path.name for path in (tmp_path / "d").iterdir()] == [name]
         for asked, said in (
-            (f"{name}:v0", "its aliases are latest"),
+            (f"{name}:v0", "aliases are latest"),
             ("nothing:v0", "no artifact nothing:v0"),
         ):
             result = invoke("download", asked, *where)

@@ -39,7 +39,6 @@ from goemo_report.sources.offline_logs.folders import (
 from goemo_report.sources.offline_logs.offline_run import OfflineRun, by_run
 from goemo_report.sources.offline_logs.run_log import ManifestEntry, RunLog, peek, read_run_log
 from goemo_report.sources.references import (
-    ArtifactReference,
     RunReference,
     ambiguous,
     choose,
@@ -116,36 +115,6 @@ class LogSource(RunSource):
         except NotFoundError:
             self._raise_damage(named)
             raise
-
-    def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
-        """The newest artifact of a name that has the alias, and the run that logged it.
-
-        `latest` is the newest of all. Raises NotFoundError where there is none.
-        """
-        self._load()
-        records = [
-            run.record
-            for run in self._all
-            if (reference.project or self.project) in {None, run.record.project}
-        ]
-        named = [
-            (record, artifact)
-            for record in records
-            for artifact in self.artifacts_of(record)
-            if artifact.name == reference.name
-        ]
-        fitting = [one for one in named if reference.version in one[1].aliases]
-        if reference.version == "latest":
-            fitting = named
-        if fitting:
-            return fitting[-1]
-        if not named:
-            return super().find_artifact(reference)
-        aliases = dict.fromkeys(["latest", *(one for _, a in named for one in sorted(a.aliases))])
-        raise NotFoundError(
-            f"no artifact {reference.qualified_name} in {self.description}",
-            f"It has no versions before it is uploaded; its aliases are {', '.join(aliases)}",
-        )
 
     def history_of(self, run: RunRecord) -> History:
         """Complete, unsampled history of one run."""
