@@ -118,6 +118,9 @@ class RunRecord:
     sweep: str | None = None
     """The id of the sweep that started it."""
     step_count: int | None = None
+    last_step: int | None = None
+    heartbeat: str = ""
+    """When a server last heard of it, which tells whether there is more by now."""
     results: Path | None = None
     """The directory on this machine that `goemo-train` left its results in, if it is there."""
 

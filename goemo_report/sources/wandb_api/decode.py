@@ -56,6 +56,8 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
         description=node.get("description") or "",
         sweep=node.get("sweepName") or None,
         step_count=lines if isinstance(lines, int) else None,
+        last_step=_last_step(node),
+        heartbeat=str(node.get("heartbeatAt") or ""),
     )
 
 
@@ -108,7 +110,7 @@ def moment(text: str | None) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def last_step(node: Node) -> int | None:
+def _last_step(node: Node) -> int | None:
     """The last step in a run's history; None where the server does not say."""
     keys = node.get("historyKeys")
     if isinstance(keys, str):

@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from goemo_report.errors import SourceError, reading
 from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import History
+from goemo_report.sources.model import History, RunRecord
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
 from goemo_report.sources.wandb_api.faults import RequestRefusedError
@@ -35,38 +34,14 @@ _GOES_ON: Final = ("running", "preempting", "pending")
 _PAUSE: Final = 0.5  # seconds before a short answer is asked a last time
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How much history a run has, as its listing says."""
-
-    run_id: str
-    lines: int | None
-    last_step: int | None
-    heartbeat: str
-    state: str
-
-    @classmethod
-    def of(cls, node: decode.Node) -> Extent:
-        """From a run's node in a listing."""
-        lines = node.get("historyLineCount")
-        return cls(
-            run_id=str(node["name"]),
-            lines=lines if isinstance(lines, int) else None,
-            last_step=decode.last_step(node),
-            heartbeat=str(node.get("heartbeatAt") or ""),
-            state=str(node.get("state") or ""),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    extent: Extent
+class _Span(NamedTuple):
+    run: RunRecord
     first: int
     end: int
 
 
 def histories(
-    project: Project, extents: Sequence[Extent], cache: Cache
+    project: Project, runs: Sequence[RunRecord], cache: Cache
 ) -> dict[str, History | SourceError]:
     """Complete history of each run, or why there is none, by run id, one row a step.
 
@@ -74,53 +49,58 @@ def histories(
     """
     found: dict[str, History | SourceError] = {}
     missing = []
-    for extent in extents:
-        rows = cache.get("histories", _identity(project, extent))
+    for run in runs:
+        rows = cache.get("histories", identity(project, run))
         if rows is None:
-            missing.append(extent)
+            missing.append(run)
         else:
-            found[extent.run_id] = tuple(rows)
+            found[run.id] = tuple(rows)
     raw, errors = raw_rows(project, missing)
-    for extent in missing:
-        rows = raw[extent.run_id]
-        if error := errors.get(extent.run_id) or _incomplete(project, extent, rows):
-            found[extent.run_id] = error
+    for run in missing:
+        rows = raw[run.id]
+        if error := errors.get(run.id) or _incomplete(project, run, rows):
+            found[run.id] = error
             continue
-        found[extent.run_id] = history = by_step(rows)
-        if extent.state not in _GOES_ON and extent.lines is not None:
-            cache.put("histories", _identity(project, extent), history)
+        found[run.id] = history = by_step(rows)
+        if run.state not in _GOES_ON and run.step_count is not None:
+            cache.put("histories", identity(project, run), history)
     return found
 
 
 def _incomplete(
-    project: Project, extent: Extent, rows: Sequence[dict[str, Any]]
+    project: Project, run: RunRecord, rows: Sequence[dict[str, Any]]
 ) -> SourceError | None:
-    if not _is_short(extent, rows):
+    if not _is_short(run, rows):
         return None
     host = project.transport.credentials.host
     return SourceError(
-        f"{host} sent {len(rows):,} of the {extent.lines:,} rows in the history of run "
-        f"{extent.run_id}, also when it was asked again",
+        f"{host} sent {len(rows):,} of the {run.step_count:,} rows in the history of run "
+        f"{run.id}, also when it was asked again",
         "Its answer is incomplete: try again later",
     )
 
 
-def _is_short(extent: Extent, rows: Sequence[dict[str, Any]]) -> bool:
-    return extent.lines is not None and len(rows) < extent.lines
+def _is_short(run: RunRecord, rows: Sequence[dict[str, Any]]) -> bool:
+    return run.step_count is not None and len(rows) < run.step_count
 
 
 def raw_rows(
-    project: Project, extents: Sequence[Extent]
+    project: Project, runs: Sequence[RunRecord]
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, SourceError]]:
     """Every row that the server gave, in its order, repeated steps included, by run id; and what
     went wrong. They may be fewer than the server says that there are."""
     errors: dict[str, SourceError] = {}
-    rows: dict[str, list[dict[str, Any]]] = {extent.run_id: [] for extent in extents}
-    rows |= _ask(project, [_Span(e, *_whole(e)) for e in extents if e.lines != 0], ROWS, errors)
+    rows: dict[str, list[dict[str, Any]]] = {run.id: [] for run in runs}
+    spans = [_Span(run, 0, _end(run)) for run in runs if run.step_count != 0]
+    rows |= _ask(project, spans, ROWS, errors)
     for ask_again in (_exported, _strict, _later):
         unsure = ask_again is _exported
-        short = [e for e in extents if _is_short(e, rows[e.run_id]) or (unsure and e.lines is None)]
-        short = [extent for extent in short if extent.run_id not in errors]
+        short = [
+            run
+            for run in runs
+            if run.id not in errors
+            and (_is_short(run, rows[run.id]) or (unsure and run.step_count is None))
+        ]
         if short:
             for run_id, found in ask_again(project, short, rows, errors).items():
                 rows[run_id] = max(rows[run_id], found, key=len)
@@ -131,15 +111,15 @@ _Rows = dict[str, list[dict[str, Any]]]
 _Errors = dict[str, SourceError]
 
 
-def _strict(project: Project, short: Sequence[Extent], _: _Rows, errors: _Errors) -> _Rows:
+def _strict(project: Project, short: Sequence[RunRecord], _: _Rows, errors: _Errors) -> _Rows:
     """By spans in which there cannot be more rows than are asked for, where they are few enough."""
-    spans = {extent: _strict_spans(extent) for extent in short}
-    sparse = [_Span(extent, *_whole(extent)) for extent in short if not spans[extent]]
-    strict = [span for extent in short for span in spans[extent]]
+    spans = {run.id: _strict_spans(run) for run in short}
+    sparse = [_Span(run, 0, _end(run)) for run in short if not spans[run.id]]
+    strict = [span for own in spans.values() for span in own]
     return _ask(project, sparse, ROWS, errors) | _ask(project, strict, _STRICT_SPAN, errors)
 
 
-def _later(project: Project, short: Sequence[Extent], rows: _Rows, errors: _Errors) -> _Rows:
+def _later(project: Project, short: Sequence[RunRecord], rows: _Rows, errors: _Errors) -> _Rows:
     time.sleep(_PAUSE)
     return _strict(project, short, rows, errors)
 
@@ -147,31 +127,31 @@ def _later(project: Project, short: Sequence[Extent], rows: _Rows, errors: _Erro
 # --- Exported to Parquet --------------------------------------------------------------
 
 
-def _exported(project: Project, short: Sequence[Extent], rows: _Rows, errors: _Errors) -> _Rows:
+def _exported(project: Project, short: Sequence[RunRecord], rows: _Rows, errors: _Errors) -> _Rows:
     """Rows of Parquet files, and after them those that are not exported yet, as the client reads
     them: from the first step of the live data on."""
     found: _Rows = {}
     for group in batches(short, queries.BATCH):
         try:
-            answer = project.ask(*queries.exported_histories_of([e.run_id for e in group]))
+            answer = project.ask(*queries.exported_histories_of([run.id for run in group]))
         except RequestRefusedError:  # an older server, which exports nothing
             return {}
-        for number, extent in enumerate(group):
+        for number, run in enumerate(group):
             export = (answer.get(f"r{number}") or {}).get("parquetHistory") or {}
             if not export.get("parquetUrls"):
                 continue
-            what = f"the exported history of run {extent.run_id}"
+            what = f"the exported history of run {run.id}"
             try:
                 with reading(what, _REMEDY):
                     exported = _parquet_rows(project.transport, export["parquetUrls"])
             except SourceError as error:
-                errors[extent.run_id] = error
+                errors[run.id] = error
                 continue
             known = {row.get("_step") for row in exported}
             steps = (row["_step"] for row in export.get("liveData") or ())
             first = min(steps, default=math.inf)
-            live = (row for row in rows[extent.run_id] if row.get("_step", -1) >= first)
-            found[extent.run_id] = [*exported, *(r for r in live if r["_step"] not in known)]
+            live = (row for row in rows[run.id] if row.get("_step", -1) >= first)
+            found[run.id] = [*exported, *(r for r in live if r["_step"] not in known)]
     return found
 
 
@@ -205,27 +185,21 @@ def by_step(rows: Sequence[dict[str, Any]]) -> History:
     return tuple(steps[key] for key in sorted(steps))
 
 
-def _identity(project: Project, extent: Extent) -> tuple[object, ...]:
-    return (
-        project.transport.credentials.base_url,
-        project.path,
-        extent.run_id,
-        extent.lines,
-        extent.last_step,
-        extent.heartbeat,
-        extent.state,
-    )
+def identity(project: Project, run: RunRecord) -> tuple[object, ...]:
+    """What a history follows from: a run that has logged more since has another."""
+    progress = run.step_count, run.last_step, run.heartbeat, run.state
+    return project.transport.credentials.base_url, project.path, run.id, *progress
 
 
-def _whole(extent: Extent) -> tuple[int, int]:
-    return 0, _NO_END if extent.last_step is None else extent.last_step + 1
+def _end(run: RunRecord) -> int:
+    return _NO_END if run.last_step is None else run.last_step + 1
 
 
-def _strict_spans(extent: Extent) -> list[_Span]:
-    starts = range(0, (extent.last_step or 0) + 1, _STRICT_SPAN)
-    if extent.last_step is None or len(starts) > _MOST_SPANS:
+def _strict_spans(run: RunRecord) -> list[_Span]:
+    starts = range(0, (run.last_step or 0) + 1, _STRICT_SPAN)
+    if run.last_step is None or len(starts) > _MOST_SPANS:
         return []
-    return [_Span(extent, first, first + _STRICT_SPAN) for first in starts]
+    return [_Span(run, first, first + _STRICT_SPAN) for first in starts]
 
 
 def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _Rows:
@@ -233,11 +207,11 @@ def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _R
     pieces: dict[str, list[tuple[int, list[dict[str, Any]]]]] = {}
 
     def one(batch: Sequence[_Span]) -> list[list[dict[str, Any]]]:
-        asked = [(s.extent.run_id, s.first, s.end) for s in batch]
+        asked = [(s.run.id, s.first, s.end) for s in batch]
         answer = project.ask(*queries.histories_of(asked, most))
         found: list[list[dict[str, Any]]] = []
         for number, span in enumerate(batch):
-            run_id = span.extent.run_id
+            run_id = span.run.id
             lines = (answer.get(f"r{number}") or {}).get("history") or ()
             found.append([])
             try:
@@ -255,7 +229,7 @@ def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _R
                 if len(rows) >= most and span.end - span.first > 1 and most == ROWS:
                     halves += _halved(span, rows)
                 else:
-                    pieces.setdefault(span.extent.run_id, []).append((span.first, rows))
+                    pieces.setdefault(span.run.id, []).append((span.first, rows))
         spans = halves
     return {
         run_id: [row for _, rows in sorted(parts, key=lambda part: part[0]) for row in rows]
@@ -270,7 +244,7 @@ def _halved(span: _Span, rows: Sequence[dict[str, Any]]) -> list[_Span]:
     middle = (span.first + end) // 2
     if steps and span.first < steps[len(steps) // 2] < end:
         middle = steps[len(steps) // 2]
-    return [_Span(span.extent, span.first, middle), _Span(span.extent, middle, end)]
+    return [_Span(span.run, span.first, middle), _Span(span.run, middle, end)]
 
 
 def _groups(spans: Sequence[_Span], most: int) -> list[list[_Span]]:
@@ -278,7 +252,7 @@ def _groups(spans: Sequence[_Span], most: int) -> list[list[_Span]]:
     groups: list[list[_Span]] = []
     room = 0
     for span in spans:
-        rows = min(span.extent.lines or most, most, span.end - span.first)
+        rows = min(span.run.step_count or most, most, span.end - span.first)
         if room < rows or len(groups[-1]) == queries.BATCH:
             groups.append([])
             room = _ROWS_PER_REQUEST

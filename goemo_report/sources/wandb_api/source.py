@@ -75,8 +75,7 @@ class ApiSource(RunSource):
         self.project_name = project or PROJECT
         self._entity = entity
         self._projects: dict[tuple[str, str], Project] = {}
-        self._extents: dict[str, online_histories.Extent] = {}  # by run path
-        self._read: dict[tuple[str, online_histories.Extent], History] = {}
+        self._read: dict[tuple[object, ...], History] = {}
         self._owners: dict[str, Project] = {}  # of artifacts, by artifact id
 
     @property
@@ -244,23 +243,21 @@ class ApiSource(RunSource):
         """Asked once of each run, until a listing says that there is more."""
         found: dict[str, History | SourceError] = {}
         for project, members in self._by_project(runs):
-            extents = {run.path: self._extent(project, run) for run in members}
-            unknown = [e for path, e in extents.items() if (path, e) not in self._read]
+            keys = {run.id: online_histories.identity(project, run) for run in members}
+            unknown = [run for run in members if keys[run.id] not in self._read]
             answers = online_histories.histories(project, unknown, self.cache)
-            for path, extent in extents.items():
-                new = extent.run_id in answers
-                answer = answers[extent.run_id] if new else self._read[path, extent]
-                found[extent.run_id] = answer
+            for run_id, key in keys.items():
+                answer = answers[run_id] if run_id in answers else self._read[key]
+                found[run_id] = answer
                 if isinstance(answer, tuple):
-                    self._read[path, extent] = answer
+                    self._read[key] = answer
         return found
 
     def raw_histories(self, runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
         """Every history row that the server holds now, repeated steps included, by run id."""
         found: dict[str, list[dict[str, Any]]] = {}
         for project, members in self._by_project(runs):
-            extents = [self._extent(project, run) for run in members]
-            rows, errors = online_histories.raw_rows(project, extents)
+            rows, errors = online_histories.raw_rows(project, members)
             for error in errors.values():
                 raise error
             found |= rows
@@ -332,15 +329,7 @@ class ApiSource(RunSource):
         return self._owners.get(reference.id) or self.project()
 
     def _record(self, node: decode.Node, project: Project) -> RunRecord:
-        run = decode.run_record(node, project.entity, project.name, self.credentials)
-        self._extents[run.path] = online_histories.Extent.of(node)
-        return run
-
-    def _extent(self, project: Project, run: RunRecord) -> online_histories.Extent:
-        """How much history a run has; asked for where it came from another source object."""
-        if run.path not in self._extents:
-            self._record(self._find_node(project, RunReference(run.id, run.id)), project)
-        return self._extents[run.path]
+        return decode.run_record(node, project.entity, project.name, self.credentials)
 
     def _by_project(
         self, runs: Sequence[RunRecord]
