@@ -207,10 +207,8 @@ def _taken(rows: Iterator[list[str]], count: int) -> list[list[str]]:
 
 @contextmanager
 def _any_length() -> Iterator[None]:
-    """Let csv take fields of any length.
-
-    It keeps one limit for the whole process: it is put back, and threads take turns.
-    """
+    """Let csv take fields of any length. It keeps one limit for the whole process: it is put back,
+    and threads take turns."""
     with _FIELD_LIMIT_LOCK:
         limit = csv.field_size_limit(_LONGEST_FIELD)
         try:

@@ -92,10 +92,8 @@ def _write_all(number: int, data: bytes) -> None:
 
 
 def _open_descriptor(path: Path) -> int | None:
-    """The descriptor that a path such as `/dev/stdout` names, None where it names none.
-
-    To open it by its path would begin a file anew that the shell has open at its end.
-    """
+    """The descriptor that a path such as `/dev/stdout` names, None where it names none. To open it
+    by its path would begin a file anew that the shell has open at its end."""
     folders = {"/dev/fd", os.path.realpath("/proc/self/fd")}
     for _ in range(8):
         if path.name.isdecimal() and os.path.realpath(path.parent) in folders:

@@ -36,10 +36,8 @@ def to_json(document: Any, indent: int | None = 2) -> str:
 
 
 def _written(value: Any, line: str, step: str | None) -> str:
-    """A value as `json.dumps` writes `jsonable(value)`: twice as fast, and without the copy.
-
-    `line` begins a line at the value's own depth, and `step` is what each level adds to it.
-    """
+    """A value as `json.dumps` writes `jsonable(value)`: twice as fast, and without the copy. `line`
+    begins a line at the value's own depth, and `step` is what each level adds to it."""
     if isinstance(value, Mapping):
         held = {str(key): item for key, item in value.items()}
         items: Iterable[Any] = held.values()

@@ -145,10 +145,8 @@ def _parquet(data: bytes, source: str) -> Grid:
 
 
 def _of_arrow(table: Any) -> Grid:
-    """Numbers as arrays, other columns as lists of Python's values.
-
-    Through DLPack, because `to_numpy` imports pandas, which takes longer than all the rest.
-    """
+    """Numbers as arrays, other columns as lists of Python's values. Through DLPack, because
+    `to_numpy` imports pandas, which takes longer than all the rest."""
     import numpy as np
 
     types = _pyarrow("pyarrow.types", "")

@@ -321,11 +321,9 @@ class _Header:
     def _paired(
         self, group: Mapping[str, int], probabilities: Places, *, asked: bool = False
     ) -> None:
-        """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner.
-
-        Columns of other things may begin alike, unless a user `asked` for these; who names the
-        labels chooses among them.
-        """
+        """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner. Columns
+        of other things may begin alike, unless a user `asked` for these; who names the labels
+        chooses among them."""
         named = dict(zip(probabilities.named, probabilities.places, strict=True))
         shared = named.keys() & group.keys()
         marks = self._are_marks({one: group[one] for one in shared})

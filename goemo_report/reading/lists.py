@@ -96,9 +96,7 @@ def _parsed(text: str) -> Any:
 
 def _items(inside: str) -> list[str] | None:
     """Items between brackets; without quotes parted by commas, or by spaces where there are none.
-
-    Python would join `'joy' 'love'`, which is how NumPy writes two items.
-    """
+    Python would join `'joy' 'love'`, which is how NumPy writes two items."""
     if "'" not in inside and '"' not in inside:
         parts = inside.split(",") if "," in inside else inside.split()
         items = [part.strip() for part in parts]

@@ -316,10 +316,8 @@ def _place(target: Download, file: ArtifactFile, local: Path) -> None:
 
 
 def _remove_outdated(target: Download) -> None:
-    """Remove what an earlier version left, so that no one loads a mixture of two.
-
-    Only files that the directory's description names and that are still as it says.
-    """
+    """Remove what an earlier version left, so that no one loads a mixture of two. Only files that
+    the directory's description names and that are still as it says."""
     try:
         earlier = json.loads((target.directory / DESCRIPTION).read_text(encoding="utf-8"))["files"]
         files = [ArtifactFile(item["path"], item["size"], item["digest"]) for item in earlier]

@@ -220,14 +220,6 @@ def unknown_project(noun: str, name: str, place: str, known: Iterable[str]) -> N
     )
 
 
-def moment(milliseconds: Any) -> datetime | None:
-    """A time in milliseconds since 1970, None where it is none."""
-    try:
-        return datetime.fromtimestamp(float(milliseconds) / 1000, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
-
-
 def database_rows(path: Path, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
     """Rows of a query of an SQLite file, which is never written, one at a time.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from numbers import Real
 from typing import Any, Final
 
@@ -63,3 +64,12 @@ def metadata(value: Any) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def moment(text: Any) -> datetime | None:
+    """A time as ISO 8601 has it, which is UTC whether it says so or not; None where it is none."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

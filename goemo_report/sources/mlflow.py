@@ -29,7 +29,6 @@ from goemo_report.sources.local_tracker import (
     database_rows,
     files_below,
     grouped,
-    moment,
     shown_place,
     unknown_project,
 )
@@ -164,7 +163,7 @@ class MlflowSource(TrackedSource):
                 url=run.url,
                 state=_STATES.get(run.status, run.status.lower()),
                 tags=_tags(tags),
-                created_at=moment(run.start),
+                created_at=_moment(run.start),
                 config={key: _value(text) for key, text in run.params.items()},
                 summary=run.metrics,
                 origin=f"{run.experiment}/{run.id}",
@@ -203,16 +202,22 @@ def _tags(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _value(text: str) -> Any:
-    """A parameter, which MLflow keeps as text, as what it was: a number, true, false or None.
-
-    Text that Python would take for a number too, as `2024_12`, `007` and `nan`, stays what it is.
-    """
+    """A parameter, which MLflow keeps as text, as what it was: a number, true, false or None. Text
+    that Python would take for a number too, as `2024_12`, `007` and `nan`, stays what it is."""
     known = {"True": True, "False": False, "None": None}
     if text in known:
         return known[text]
     if not _NUMBER.fullmatch(text) or len(text) > _LONGEST_NUMBER:
         return text
     return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    """A time in milliseconds since 1970, None where it is none."""
+    try:
+        return datetime.fromtimestamp(float(milliseconds) / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _number(value: Any, is_nan: Any = False) -> float:
@@ -246,7 +251,7 @@ class _Folders(MlflowSource):
                     yield SkippedRun(own.parent.name, first_line(error))
         yield from damaged
         never = datetime.min.replace(tzinfo=UTC)
-        yield from sorted(found, key=lambda run: moment(run.start) or never, reverse=True)
+        yield from sorted(found, key=lambda run: _moment(run.start) or never, reverse=True)
 
     def _experiments(self, damaged: list[SkippedRun] | None = None) -> dict[str, str]:
         names: dict[str, str] = {}
@@ -325,10 +330,8 @@ def _last(text: str) -> float:
 
 
 def _local_root(run_id: str, uri: str, *others: Path) -> Path:
-    """The folder of a run's artifacts; another where it was moved with what holds it.
-
-    MLflow calls it RUN/artifacts. No other is taken from a file that somebody else may have made.
-    """
+    """The folder of a run's artifacts; another where it was moved with what holds it. MLflow calls
+    it RUN/artifacts. No other is taken from a file that somebody else may have made."""
     if uri and ("://" not in uri or uri.startswith("file://")):
         named = Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
         if named.is_dir() and named.parts[-2:] == (run_id, "artifacts"):

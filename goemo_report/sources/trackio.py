@@ -11,7 +11,6 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +27,7 @@ from goemo_report.sources.local_tracker import (
     shown_place,
     unknown_project,
 )
+from goemo_report.sources.logged import moment
 from goemo_report.sources.model import (
     ArtifactRef,
     History,
@@ -265,7 +265,7 @@ def _record(project: str, run_id: str, config: _Row, logged: Sequence[_Row]) -> 
         url=None,
         state="finished",  # trackio notes no other
         tags=tuple(map(str, tags)) if isinstance(tags, list) else (),
-        created_at=_moment(started),
+        created_at=moment(started),
         config={key: value for key, value in settings.items() if not key.startswith("_")},
         summary=summary,
         origin=f"{project}/{run_id}",
@@ -302,10 +302,3 @@ def _mapping(value: Any) -> dict[str, Any]:
         return value
     found = json.loads(value) if value else {}
     return found if isinstance(found, dict) else {}
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text)).astimezone()
-    except ValueError:
-        return None

@@ -141,9 +141,7 @@ def _steps(
     history: History, rows: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[int, frozenset[str]], list[int]]:
     """Steps of which the server lacks keys, with these; and those that it has with other values.
-
-    The latter are not sent again: a second row would stand beside the first.
-    """
+    The latter are not sent again: a second row would stand beside the first."""
     held: dict[int, dict[str, Any]] = {}
     for row in rows:
         held.setdefault(int(row.get("_step", -1)), {}).update(_values(row))
@@ -161,11 +159,9 @@ def _steps(
 
 
 def _values(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """What the user logged, in the one form that is compared: flat, as JSON, without nothing.
-
-    The client's own keys begin with an underscore; it does not send empty mappings and does
-    not always send nulls.
-    """
+    """What the user logged, in the one form that is compared: flat, as JSON, without nothing. The
+    client's own keys begin with an underscore; it does not send empty mappings and does not always
+    send nulls."""
     public = {key: value for key, value in mapping.items() if not key.startswith("_")}
     flat = flattened(public, deep=True)
     return {key: jsonable(value) for key, value in flat.items() if value is not None}

@@ -124,11 +124,9 @@ def is_run_directory(path: Path) -> bool:
 
 
 def _results(directory: Path) -> OnDisk | None:
-    """The run whose results `goemo-train` keeps in a directory, its log beside that one.
-
-    A run that was resumed has several logs, each of which begins anew: the last one is whole.
-    A log that lies elsewhere, or of an online run, is left to a source to find.
-    """
+    """The run whose results `goemo-train` keeps in a directory, its log beside that one. A run that
+    was resumed has several logs, each of which begins anew: the last one is whole. A log that lies
+    elsewhere, or of an online run, is left to a source to find."""
     record = read_record(directory)
     if record is None or not record.tracked:
         return None

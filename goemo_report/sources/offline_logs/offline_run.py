@@ -236,10 +236,8 @@ def _relative(directory: Path, root: Path) -> str:
 
 
 def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
-    """Entries of a manifest that the client wrote as compressed lines of JSON.
-
-    Without the file there are none. Raises SourceError for one that cannot be read.
-    """
+    """Entries of a manifest that the client wrote as compressed lines of JSON. Without the file
+    there are none. Raises SourceError for one that cannot be read."""
     if path is None:
         return ()
     with reading(f"the artifact manifest {path.name}", "Copy it again"):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from goemo_report.contract import CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError, reading
-from goemo_report.sources.logged import flattened, metadata
+from goemo_report.sources.logged import flattened, metadata, moment
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from goemo_report.sources.newest import ordered_predictions, run_file_reference
 from goemo_report.sources.wandb_api.credentials import Credentials
@@ -62,10 +62,8 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
 
 
 def _started(created: datetime | None, summary: Mapping[str, Any]) -> datetime | None:
-    """When a run started: a run that was uploaded later was created then, but logged before.
-
-    Good to a second for uploaded runs, whose summary holds whole seconds of running time.
-    """
+    """When a run started: a run that was uploaded later was created then, but logged before. Good
+    to a second for uploaded runs, whose summary holds whole seconds of running time."""
     logged, lasted = summary.get("_timestamp"), summary.get("_runtime")
     if created is None or not isinstance(logged, int | float) or isinstance(logged, bool):
         return created
@@ -97,17 +95,6 @@ def _parsed(text: Any, what: str) -> dict[str, Any]:
     except ValueError:
         raise SourceError(f"the {what} is no JSON", "Open the run's page on W&B") from None
     return value if isinstance(value, dict) else {}
-
-
-def moment(text: str | None) -> datetime | None:
-    """A server's time, which is UTC whether it says so or not."""
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _last_step(node: Node) -> int | None:

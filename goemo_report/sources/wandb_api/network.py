@@ -199,11 +199,8 @@ def redirect_target(response: requests.Response, url: str) -> str:
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that trust what both halves of the client trust.
-
-    One context serves them all: reading the certificates takes 0.1 s, and requests would read
-    them anew for every connection.
-    """
+    """Connections that trust what both halves of the client trust. One context serves them all:
+    reading the certificates takes 0.1 s, and requests would read them anew for every connection."""
 
     def __init__(self, network: Network, connections: int) -> None:
         self._network = network

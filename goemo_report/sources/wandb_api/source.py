@@ -20,6 +20,7 @@ from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.text import printable
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.logged import moment
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -120,7 +121,7 @@ class ApiSource(RunSource):
             else project.run_nodes(filters)
         )
         for node in nodes:
-            if query.is_settled(runs, decode.moment(node.get("createdAt"))):
+            if query.is_settled(runs, moment(node.get("createdAt"))):
                 break  # a run starts before it is created
             name = str(node.get("displayName") or node["name"])
             try:
@@ -160,9 +161,7 @@ class ApiSource(RunSource):
         """
         named = parse_reference(reference)
         self._check_host(named.host, reference)
-        project = self.project(named.entity, named.project)
-        node = self._find_node(project, named)
-        return self._record(node, project)
+        return self._find(self.project(named.entity, named.project), named)
 
     def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
         """One version of an artifact, and the run that logged it.
@@ -185,7 +184,7 @@ class ApiSource(RunSource):
             raise NotFoundError(f"the run that logged {reference.qualified_name} was deleted", "")
         place = creator.get("project") or {}
         owner = self.project((place.get("entity") or {}).get("name"), place.get("name"))
-        run = self._record(self._find_node(owner, RunReference("", creator["name"])), owner)
+        run = self._find(owner, RunReference("", creator["name"]))
         found = decode.artifact_ref(node, run.id)
         self._owners[found.id] = project
         return run, found
@@ -197,24 +196,17 @@ class ApiSource(RunSource):
                 f"Set WANDB_BASE_URL to the API address of {host}",
             )
 
-    def _find_node(self, project: Project, named: RunReference) -> decode.Node:
-        filters = {"displayName": named.run}
-        answer = project.ask(
-            queries.FIND_RUN,
-            {"name": named.run, "filters": json.dumps(filters), "perPage": 20}
-            | {"order": queries.ORDER},
-        )
+    def _find(self, project: Project, named: RunReference) -> RunRecord:
+        filters = json.dumps({"displayName": named.run})
+        asked = {"name": named.run, "filters": filters, "perPage": 20, "order": queries.ORDER}
+        answer = project.ask(queries.FIND_RUN, asked)
         if answer.get("run"):
-            return answer["run"]  # type: ignore[no-any-return]  # JSON
-        fitting = {
-            str(node["name"]): node
-            for node in decode.edges(answer.get("runs"))
-            if node.get("displayName") == named.run
-        }
+            return self._record(answer["run"], project)
+        found = [self._record(node, project) for node in decode.edges(answer.get("runs"))]
+        fitting = {run.id: run for run in found if run.name == named.run}
         if not fitting:
             raise self._no_run(project, named)
-        runs = [self._record(node, project) for node in fitting.values()]
-        return fitting[choose(named, runs, project.path).id]
+        return choose(named, list(fitting.values()), project.path)
 
     def _no_run(self, project: Project, named: RunReference) -> NotFoundError:
         names = project.names()
