@@ -16,7 +16,7 @@ import pytest
 from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError
 from goemo_report.settings import SourceChoice
-from goemo_report.sources.downloads import download_artifacts
+from goemo_report.sources.downloads import download, download_artifacts
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, SkippedFile
 from goemo_report.sources.resolve import find_artifact
 from goemo_report.sources.store import Cache, _private_cache
@@ -366,14 +366,14 @@ def test_a_damaged_manifest_is_fetched_again(server: WandbServer, fault: str) ->
     assert file.digest == md5(b"test run0" * 50)
 
 
-def test_a_hostile_manifest_path_is_refused(server: WandbServer) -> None:
+def test_a_hostile_manifest_path_is_refused(server: WandbServer, tmp_path: Path) -> None:
     hostile = SeedArtifact("evil", "dataset", {"../../evil.txt": b"x", "fine.txt": b"y"})
     put(server, [SeedRun(id="r", artifacts=[hostile])])
     source = open_api()
-    refused, fine = source.fetch(everything(source))
-    assert isinstance(refused, SkippedFile)
-    assert "out of the directory" in refused.reason
-    assert isinstance(fine, Path)
+    done = download(source, source.find_run("r"), root=tmp_path / "deep" / "down")
+    assert done.problems == ["evil:v0/../../evil.txt: leaves the directory"]
+    assert (tmp_path / "deep" / "down" / "evil" / "fine.txt").read_bytes() == b"y"
+    assert not list(tmp_path.rglob("evil.txt"))
 
 
 def test_a_file_that_storage_lost_is_a_reason(server: WandbServer) -> None:
