@@ -28,6 +28,7 @@ from goemo_report.statistics.intervals import percent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.api.runs import Runs
     from goemo_report.audit import Audit
     from goemo_report.audit.gate import Condition
@@ -227,14 +228,13 @@ def audited(runs: Runs, strict: bool, labels: Labels) -> Audits:
 def judged(
     runs: Runs,
     limits: Mapping[Kind, Limits],
-    *,
     baseline: str | None,
     split: Split,
     confidence: float | None,
+    choice: LabelChoice,
+    *,
     require_artifacts: bool,
     require_audit: bool,
-    labels: Labels,
-    map_to: str | None,
 ) -> Gate:
     """Runs held against conditions."""
     from goemo_report.audit import gate
@@ -250,7 +250,7 @@ def judged(
         raise ArgumentError("there is no condition", 'Give one, as fail_under={"macro_f1": 0.45}')
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
     check_numbers(confidence=confidence)
-    choice, waived = chosen_labels(labels, map_to), waivers()
+    waived = waivers()
     source, listing, beside = runs.source, Listing(runs.records), None
     if baseline and limits["max-drop"]:
         source, listing, beside = with_run(runs.choice, source, listing, baseline)

@@ -16,6 +16,7 @@ from goemo_report.api.arguments import (
     Only,
     Place,
     Shown,
+    chosen_labels,
     conditions,
     each,
     place,
@@ -249,22 +250,11 @@ class Runs(Sequence[Run]):
         """
         from goemo_report.api.judged import judged
 
-        limits: dict[Kind, Limits] = {
-            "fail-under": fail_under,
-            "fail-over": fail_over,
-            "max-drop": max_drop,
-        }
-        return judged(
-            self,
-            limits,
-            baseline=baseline,
-            split=split,
-            confidence=confidence,
-            require_artifacts=require_artifacts,
-            require_audit=require_audit,
-            labels=labels,
-            map_to=map_to,
-        )
+        limits: dict[Kind, Limits] = {"fail-under": fail_under, "fail-over": fail_over}
+        limits["max-drop"] = max_drop
+        required = {"require_artifacts": require_artifacts, "require_audit": require_audit}
+        choice = chosen_labels(labels, map_to)
+        return judged(self, limits, baseline, split, confidence, choice, **required)
 
     def __repr__(self) -> str:
         return f"<{plural(len(self), 'run')} from {visible(self.source.description)}>"

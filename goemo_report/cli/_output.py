@@ -124,7 +124,7 @@ def progress() -> Iterator[Progress]:
     def show(description: str, done: int, total: int) -> None:
         if description not in tasks:
             tasks[description] = bars.add_task(one_line(description), total=total or None)
-        bars.update(tasks[description], completed=done)
+        bars.update(tasks[description], completed=done, total=total or None)
 
     with bars:
         yield show
