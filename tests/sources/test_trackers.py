@@ -154,6 +154,11 @@ def test_commands_read_any_source(kind: str, tracked: Path, tmp_path: Path) -> N
         said = invoke("metrics", other, *source, "--predictions", "scored.csv", code=1).stderr
         assert "mine/deep/scored.csv and other/deep/scored.csv" in said
         assert "no run logged an artifact no.csv" in invoke(*named, "no.csv", code=1).stderr
+    else:
+        invoke("download", f"{best}-model:v0", *source, "--root", tmp_path / "b")
+        assert (tmp_path / "b" / f"{best}-model" / "model.safetensors").read_bytes() == b"weights"
+        said = invoke("download", f"{best}-model:v9", *source, code=1).stderr
+        assert "Its versions and aliases are latest, v0" in said
     invoke("audit", best, *source, code=3)  # neither keeps the guide's names
     for name in (best, other, best):  # what another run has under the same name stays
         invoke("download", name, *source, "--only", "test-predictions", "--root", tmp_path / "a")
