@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +21,8 @@ from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
+from goemo_report.statistics.selective import RiskCoverage
+from goemo_report.thresholds.protocols import ProtocolResult
 
 
 def signature(comparison: Comparison) -> str:
@@ -52,8 +55,10 @@ def report_data(
 
     `statistics=False` leaves out what is costly: intervals, differences, protocols.
     """
+    records = [run.record for run in comparison.runs]
+    shared = logged_data(comparison, created_at=created_at, command=command)
     return {
-        "created_at": timestamp(created_at),
+        "created_at": shared["created_at"],
         "command": command,
         "signature": signature(comparison),
         "source": comparison.source,
@@ -64,15 +69,15 @@ def report_data(
         "standing": asdict(comparison.standing) if statistics else {},
         "runs": [_run(run) | (_statistics(run) if statistics else {}) for run in comparison.runs],
         "raters": _raters(comparison) if statistics else {},
-        "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
-        "logged": list(map(_logged, comparison.logged)),
+        "skipped": shared["skipped"],
+        "logged": shared["logged"],
         "seed_groups": [
             {"name": group.name, "runs": list(group.run_ids), "seeds": list(group.seeds)}
             for group in (recipe.group for recipe in comparison.recipes)
         ],
         "config_differences": {
-            key: dict(zip((run.id for run in comparison.runs), values, strict=True))
-            for key, values in config_differences([run.record for run in comparison.runs]).items()
+            key: dict(zip((run.id for run in records), values, strict=True))
+            for key, values in config_differences(records).items()
         },
     }
 
@@ -88,6 +93,10 @@ def logged_data(comparison: Comparison, *, created_at: datetime, command: str) -
         "logged": list(map(_logged, comparison.logged)),
         "skipped": [{"name": item.name, "reason": item.reason} for item in comparison.skipped],
     }
+
+
+def _fields(value: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
 
 
 def _logged(result: RunResult) -> dict[str, Any]:
@@ -108,7 +117,7 @@ def _run(run: ComparedRun) -> dict[str, Any]:
         **_logged(result),
         "key": run.key,
         "splits": {split: _split(found) for split, found in result.splits.items()},
-        "checks": [{key: getattr(check, key) for key in _CHECK} for check in check_logged(result)],
+        "checks": [_fields(check, _CHECK) for check in check_logged(result)],
         "pairing": None
         if alignment is None
         else {"paired": alignment.paired, "rows": alignment.matched, "note": alignment.note},
@@ -117,42 +126,39 @@ def _run(run: ComparedRun) -> dict[str, Any]:
 
 _CHECK: Final = ("key", "place", "logged", "recomputed", "difference", "agrees", "explanation")
 _DIFFERENCE: Final = tuple(field.name for field in fields(Difference))
+_SELECTIVE: Final = tuple(field.name for field in fields(RiskCoverage))
 
 
 def _statistics(run: ComparedRun) -> dict[str, Any]:
     """Intervals `[low, high]` of every metric at 0.5, differences to the baseline, protocols."""
-    differences = run.differences
+    differences, calibration = run.differences, run.calibration
     return {
         "intervals": {key: one and list(one) for key, one in run.intervals.items()},
-        "protocols": [
-            {
-                "protocol": item.choice.protocol,
-                "description": item.choice.description,
-                "thresholds": None
-                if item.choice.thresholds is None
-                else dict(zip(item.choice.labels, item.choice.thresholds.tolist(), strict=True)),
-                "overall": dict(item.overall),
-            }
-            for item in run.protocols
-        ],
+        "protocols": [_protocol(one) for one in run.protocols],
         "differences": differences
+        and {key: one and _fields(one, _DIFFERENCE) for key, one in differences.items()},
+        "calibration": calibration
         and {
-            key: one and {name: getattr(one, name) for name in _DIFFERENCE}
-            for key, one in differences.items()
-        },
-        "calibration": None
-        if run.calibration is None
-        else {
             "methods": [
                 {key: _gain(value) for key, value in asdict(one).items()}
-                for one in run.calibration.methods
+                for one in calibration.methods
             ],
             "selective": {
-                field.name: value.tolist() if isinstance(value, np.ndarray) else value
-                for field in fields(run.calibration.selective)
-                for value in [getattr(run.calibration.selective, field.name)]
+                name: value.tolist() if isinstance(value, np.ndarray) else value
+                for name, value in _fields(calibration.selective, _SELECTIVE).items()
             },
         },
+    }
+
+
+def _protocol(found: ProtocolResult) -> dict[str, Any]:
+    choice, cuts = found.choice, found.choice.thresholds
+    return {
+        **_fields(choice, ("protocol", "description")),
+        "thresholds": None
+        if cuts is None
+        else dict(zip(choice.labels, cuts.tolist(), strict=True)),
+        "overall": dict(found.overall),
     }
 
 
@@ -162,11 +168,12 @@ def _raters(comparison: Comparison) -> dict[str, Any]:
     for run in comparison.runs:
         one = comparison.raters.get(run.id)
         if one is not None:
-            plain = {name: getattr(one, name) for name in _BESIDE}
+            plain = _fields(one, _BESIDE)
             soft = one.soft and {**asdict(one.soft), "interval": list(one.soft.interval)}
             both = {"rater": _agreement(run, one.rater), "run": _agreement(run, one.run)}
-            gap = {"value": one.gap, "low": one.gap_interval[0], "high": one.gap_interval[1]}
-            found[run.id] = plain | both | {"gap": gap, "soft": soft}
+            found[run.id] = (
+                plain | both | {"gap": _bounded(one.gap, one.gap_interval), "soft": soft}
+            )
     return found
 
 
@@ -176,13 +183,17 @@ _BESIDE: Final = ("texts", "unrated", "open", "rated", "floor", "as_true")
 def _agreement(run: ComparedRun, found: Agreement) -> dict[str, Any]:
     columns = (part.tolist() for part in (found.per_class, found.low, found.high))
     return {
-        "macro_f1": {"value": found.macro_f1, "low": found.macro[0], "high": found.macro[1]},
-        "micro_f1": {"value": found.micro_f1, "low": found.micro[0], "high": found.micro[1]},
+        "macro_f1": _bounded(found.macro_f1, found.macro),
+        "micro_f1": _bounded(found.micro_f1, found.micro),
         "f1": {
-            label: dict(zip(("value", "low", "high"), cells, strict=True))
-            for label, *cells in zip(run.labels, *columns, strict=True)
+            label: _bounded(value, bounds)
+            for label, value, *bounds in zip(run.labels, *columns, strict=True)
         },
     }
+
+
+def _bounded(value: float, bounds: Iterable[float]) -> dict[str, float]:
+    return dict(zip(("value", "low", "high"), (value, *bounds), strict=True))
 
 
 def _gain(value: Any) -> Any:
@@ -199,7 +210,7 @@ def _split(found: SplitResult) -> dict[str, Any]:
         "digest": found.file.digest,
         "rows": found.rows,
         "labels": list(found.labels),
-        "logged_threshold": {name: getattr(found.threshold, name) for name in _THRESHOLD},
+        "logged_threshold": _fields(found.threshold, _THRESHOLD),
         "threshold": 0.5,
         "overall": dict(found.scores.overall),
         "as_logged": dict(found.as_logged.overall),

@@ -45,9 +45,11 @@ def _native(comparison: Comparison, report: Report, name: str) -> NativeReport:
 
     parts = [("", markdown_text(in_one_sentence(comparison)))]
     for section in report.sections:
-        if section.id in _IN_NATIVE:
-            tables = [block for block in section.blocks if isinstance(block, Table)]
-            parts += [(section.title, _plain(render_block(one, "md"))) for one in tables[:1]]
+        tables = [block for block in section.blocks if isinstance(block, Table)]
+        if section.id in _IN_NATIVE and tables:
+            text = render_block(tables[0], "md")  # without its HTML, which W&B shows as it stands
+            plain = re.sub(r"</?su[bp]>", "", re.sub(r'<a id="[^"]*"></a>\s*', "", text))
+            parts.append((section.title, plain))
     records = [run.record for run in comparison.runs]
     return NativeReport(
         name,
@@ -55,11 +57,6 @@ def _native(comparison: Comparison, report: Report, name: str) -> NativeReport:
         [(run.entity, run.project, run.id) for run in records if run.entity],
         frozenset(key for run in records for key in run.summary),
     )
-
-
-def _plain(markdown: str) -> str:
-    """Markdown of ours without its HTML, which W&B's editor shows as it stands."""
-    return re.sub(r"</?su[bp]>", "", re.sub(r'<a id="[^"]*"></a>\s*', "", markdown))
 
 
 def _inputs(comparison: Comparison) -> Iterator[str]:
@@ -72,16 +69,7 @@ def _inputs(comparison: Comparison) -> Iterator[str]:
 
 def _leaderboard(report: Report) -> tuple[list[str], list[list[Any]]]:
     """The first table of the leaderboard; an interval takes two columns of its own."""
-    table = next(
-        (
-            block
-            for section in report.sections
-            if section.id == "leaderboard"
-            for block in section.blocks
-            if isinstance(block, Table)
-        ),
-        None,
-    )
+    table = report.tables().get("leaderboard-runs")
     if table is None:
         return ["run"], []
     if table.nested:  # rows that stand for the seeds of a recipe are no runs
@@ -109,6 +97,11 @@ def publish_comparison(
     report = build_report(
         comparison, created_at=date_of(comparison), command="", only=sections or None
     )
+    offline = None
+    if directory:  # that whose `wandb` folder holds the given one or one of its runs
+        place = user_path(directory, real=True)
+        place = place.parent if place.name.startswith(("offline-run-", "run-")) else place
+        offline = place.parent if place.name == "wandb" else place
     name = _NOT_NAME.sub("-", stem).strip("-.")[:_LONGEST] or "comparison"
     columns, rows = _leaderboard(report)
     page = render(report, "html")
@@ -134,13 +127,5 @@ def publish_comparison(
         wanted,
         entity=entity or comparison.baseline.record.entity,
         project=project or comparison.baseline.record.project,
-        offline=_above_runs(directory) if directory else None,
+        offline=offline,
     )
-
-
-def _above_runs(directory: Path) -> Path:
-    """The directory whose `wandb` folder holds a given one or one of its runs."""
-    place = user_path(directory, real=True)
-    if place.name.startswith(("offline-run-", "run-")):
-        place = place.parent
-    return place.parent if place.name == "wandb" else place

@@ -20,7 +20,7 @@ from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import SCHEMA_VERSION, jsonable, timestamp
 from goemo_report.formats.wording import plural
 from goemo_report.labels import LabelSet, logged_set
-from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, canonical_metric
+from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, Metric, canonical_metric
 from goemo_report.report.document import Cell, Column, Table, Value
 from goemo_report.sources.conditions import Key
 from goemo_report.sources.logged import as_number, summarised
@@ -34,6 +34,7 @@ _HEADLINES: Final = {
     "test/micro_f1": "micro F1",
     "test/auc": "micro AUC",
 }
+_CLASS_SCORES: Final = ("f1_score", "precision", "recall")
 _MOST_DIFFERENCES: Final = 3
 """Config keys named to tell runs of one name apart."""
 
@@ -48,7 +49,7 @@ def runs_table(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> 
         runs = list(map(hide_secrets, runs))
         values = [[key.scalar(run) for run in runs] for key in keys]
         columns += tuple(map(_key_column, keys, values))
-        shown = [(run.name, run.id, *(v[at] for v in values)) for at, run in enumerate(runs)]
+        shown = ((run.name, run.id, *own) for run, *own in zip(runs, *values, strict=True))
         return Table("runs", "", columns, tuple(shown))
     apart = told_apart(runs)
     columns += (
@@ -65,12 +66,8 @@ def runs_table(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> 
         headlines = [as_number(logged.get(key)) for key in _HEADLINES]
         state = Cell(run.state, mark=None if run.state == "finished" else "warning")
         told = (apart.get(run.id, ""),) if apart else ()
-        rows.append(
-            (
-                *(run.name, run.id, *told, state, ", ".join(run.tags), run.created_at),
-                *(run.model_name, *headlines),
-            )
-        )
+        about = (state, ", ".join(run.tags), run.created_at, run.model_name)
+        rows.append((run.name, run.id, *told, *about, *headlines))
     return Table("runs", "", columns, tuple(rows))
 
 
@@ -203,36 +200,33 @@ def history_table(history: History) -> Table:
     return Table("history", "History", columns, rows, caption=caption)
 
 
+def class_metrics(scores: Scores) -> list[Metric]:
+    """The metrics of classes that scores have, which without probabilities are fewer."""
+    have = scores.has_probabilities
+    return [one for one in CLASS_METRICS.values() if have or not one.needs_probabilities]
+
+
 def per_class_table(scores: Scores) -> Table:
     """The guide's per-class columns, then the other metrics."""
     from goemo_report.metrics.scores import per_class_rows
 
     columns = (
         Column("emotion", scores.label_set.noun),
-        *(Column(key, title, kind="number") for key, title in _PER_CLASS_SCORES.items()),
+        *(Column(key, key.replace("f1_score", "F1"), kind="number") for key in _CLASS_SCORES),
         *(Column(key, key, kind="integer") for key in ("support", "tp", "fp", "fn", "tn")),
         *(
-            Column(key, metric.title, kind="number")
-            for key, metric in CLASS_METRICS.items()
-            if key not in PER_CLASS_STATISTICS
-            and (scores.has_probabilities or not metric.needs_probabilities)
+            Column(metric.key, metric.title, kind="number")
+            for metric in class_metrics(scores)
+            if metric.key not in PER_CLASS_STATISTICS
         ),
     )
     rows = tuple(tuple(row[column.key] for column in columns) for row in per_class_rows(scores))
     return Table("per-class", "", columns, rows)
 
 
-_PER_CLASS_SCORES: Final = {"f1_score": "F1", "precision": "precision", "recall": "recall"}
-
-
 def overall_table(scores: Scores) -> Table:
     """Every overall metric, one row an average."""
-    overall = scores.overall
-    shown = [
-        metric
-        for metric in CLASS_METRICS.values()
-        if scores.has_probabilities or not metric.needs_probabilities
-    ]
+    overall, shown = scores.overall, class_metrics(scores)
     rows = tuple(
         (average, *(overall.get(f"{average}_{metric.key}") for metric in shown))
         for average in AVERAGES
@@ -295,17 +289,17 @@ def runs_csv(runs: Sequence[RunRecord], keys: Sequence[Key] | None = None) -> st
         header = ["id", "name", *map(str, keys)]
         return to_csv([header, *([r.id, r.name, *(_field(k, r) for k in keys)] for r in runs)])
     fields = ("id", "name", "entity", "project", "url", "state", "created_at")
-    config = list(dict.fromkeys(key for run in runs for key in run.config))
-    summary = list(dict.fromkeys(key for run in runs for key in run.summary))
-    header = [*fields, "tags", *(f"config.{k}" for k in config), *(f"summary.{k}" for k in summary)]
-    rows = [
-        [run_document(run)[field] for field in fields]
-        + [",".join(run.tags)]
-        + [run.config.get(key) for key in config]
-        + [summarised(run.summary.get(key))[0] for key in summary]
-        for run in runs
+    config = dict.fromkeys(key for run in runs for key in run.config)
+    summary = dict.fromkeys(key for run in runs for key in run.summary)
+    rows: list[list[Any]] = [
+        [*fields, "tags", *(f"config.{k}" for k in config), *(f"summary.{k}" for k in summary)]
     ]
-    return to_csv([header, *rows])
+    for run in runs:
+        about = run_document(run)
+        logged = (summarised(run.summary.get(key))[0] for key in summary)
+        own = (about[field] for field in fields)
+        rows.append([*own, ",".join(run.tags), *map(run.config.get, config), *logged])
+    return to_csv(rows)
 
 
 def _field(key: Key, run: RunRecord) -> Any:
@@ -334,8 +328,8 @@ def show_document(
 
 def _file_document(file: ArtifactFile) -> dict[str, Any]:
     """A file of an artifact; `reference` is where W&B says it lies that does not hold it."""
-    document = {"path": file.path, "size": file.size, "digest": file.digest}
-    return document | ({"reference": file.reference} if file.reference else {})
+    names = ("path", "size", "digest", *(["reference"] if file.reference else []))
+    return {name: getattr(file, name) for name in names}
 
 
 def artifact_document(artifact: ArtifactRef) -> dict[str, Any]:

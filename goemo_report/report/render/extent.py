@@ -110,28 +110,22 @@ def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int
     kept: list[Block] = []
     room -= _of_text(section.lead)
     for whole in section.blocks:
-        block = _shorter(whole)
+        block, shut = whole, False
+        if isinstance(whole, Table):
+            shut = whole.browse or whole.collapsed
+            block = table = whole if whole.collapsed else _first_rows(whole)
+            if len(table.rows) < len(whole.rows):
+                fit = len(table.rows) - max(0, _height(table) - room + _ROW - 1) // _ROW
+                block = _first_rows(whole, max(_FEWEST, fit))
+        elif isinstance(whole, Callout) and whole.level != "verdict":
+            block = replace(whole, items=())
         needed = _height(block)
-        if (
-            isinstance(whole, Table)
-            and isinstance(block, Table)
-            and len(block.rows) < len(whole.rows)
-        ):
-            fit = len(block.rows) - max(0, needed - room + _ROW - 1) // _ROW
-            block = _first_rows(whole, max(_FEWEST, fit))
-            needed = _height(block)
-        if needed <= room and not (isinstance(block, Table) and (block.browse or block.collapsed)):
+        if needed <= room and not shut:
             kept.append(block)
             room -= needed
         elif isinstance(block, Table | Plot | Heatmap):
             left.append(block.title)
     return replace(section, blocks=tuple(kept), method=""), room
-
-
-def _shorter(block: Block) -> Block:
-    if isinstance(block, Callout) and block.level != "verdict" and block.items:
-        return replace(block, items=())
-    return _first_rows(block) if isinstance(block, Table) and not block.collapsed else block
 
 
 def _first_rows(table: Table, most: int = _ROWS) -> Table:

@@ -24,6 +24,7 @@ from goemo_report.report.render.svg_marks import (
     mark,
     name_of,
     path_through,
+    points_of,
     px,
     shade_of,
     symbol_at,
@@ -54,8 +55,9 @@ def svg(
         f'{html_text(title)}</title><desc id="{identifier}-d">{html_text(alt)}</desc>'
     )
     style = f"<style>{standalone_style()}</style>" if standalone else ""
-    parts = (_frame(canvas), *(mark(canvas, trace) for trace in canvas.traces), _key(canvas))
-    return "".join([head, style, *parts, _names(canvas), "</svg>"])
+    marks = (mark(canvas, trace) for trace in canvas.traces)
+    names = _end_names(canvas) if canvas.ends else _legend(canvas)
+    return "".join([head, style, _frame(canvas), *marks, _key(canvas), *names, "</svg>"])
 
 
 # --- The frame -------------------------------------------------------------------------
@@ -69,8 +71,8 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
     ends = shape == "wide" and width > SMALL and 0 < len(lines) == len(named) <= _END_LABELS
     xs, ys = (list(_drawn(traces, key)) for key in ("x", "y"))
     x_axis, y_axis = layout["xaxis"], layout["yaxis"]
-    probe = scale(y_axis, ys, 0, 1)
-    left = _left(probe, y_axis, width)
+    longest = max((len(text) for _, text in scale(y_axis, ys, 0, 1).ticks), default=1)
+    left = min(0.42 * width, 14 + LETTER * longest + (16 if y_axis["title"]["text"] else 0))
     right = 16.0
     if ends:
         right = min(0.3 * width, 16 + LETTER * max(len(name_of(t)) for t in named))
@@ -84,7 +86,8 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
     if x_axis.get("side") == "top":
         top += slanted
         bottom = 24.0
-        right = max(right, 0.64 * LETTER * max(map(len, _last_name(x_axis, xs)), default=0))
+        last = scale(x_axis, xs, 0, 1).categories[-1:]  # its name leans out of the frame
+        right = max(right, 0.64 * LETTER * max(map(len, last), default=0))
     elif _has_key(traces):
         top += _ROW
     height = top + inner + bottom + (legend + 4 if below else 0)
@@ -105,11 +108,6 @@ def _drawn(traces: Sequence[Trace], key: str) -> Iterator[Any]:
                     yield from (value + up, value - down)
         if trace["type"] == "bar" and (trace["orientation"] == "h") == (key == "x"):
             yield 0
-
-
-def _last_name(axis: dict[str, Any], values: Sequence[Any]) -> tuple[str, ...]:
-    """The name of the last category, which leans out of the frame."""
-    return scale(axis, values, 0, 1).categories[-1:]
 
 
 def _has_key(traces: Sequence[Trace]) -> bool:
@@ -140,12 +138,6 @@ def _key(canvas: Canvas) -> str:
     )
     right = text_at(x + _KEY * _STEPS + 6, y + 9, last, "")
     return "".join([text_at(x - 6, y + 9, first, ' class="e"'), *boxes, right])
-
-
-def _left(y: Scale, axis: dict[str, Any], width: float) -> float:
-    longest = max((len(text) for _, text in y.ticks), default=1)
-    title = 16 if axis["title"]["text"] else 0
-    return min(0.42 * width, 14 + LETTER * longest + title)
 
 
 def _bottom(x: Scale, axis: dict[str, Any], room: float) -> tuple[float, float]:
@@ -220,21 +212,11 @@ def _y_axis(canvas: Canvas) -> Iterator[str]:
 # --- Names of lines -------------------------------------------------------------------
 
 
-def _names(canvas: Canvas) -> str:
-    if not canvas.named:
-        return ""
-    return "".join(_end_names(canvas) if canvas.ends else _legend(canvas))
-
-
 def _end_names(canvas: Canvas) -> Iterator[str]:
     """Each line's name beside its last point, moved apart where they would meet."""
     places: list[tuple[float, float, Trace]] = []
     for trace in canvas.named:
-        points = [
-            (canvas.x.within(a), canvas.y.within(b))
-            for a, b in zip(trace["x"], trace["y"], strict=True)
-        ]
-        known = [one for one in points if None not in one]
+        known = [one for one in points_of(canvas, trace) if None not in one]
         if known:
             places.append((known[-1][1] or 0.0, known[-1][0] or 0.0, trace))
     places.sort(key=lambda one: one[0])
@@ -242,12 +224,10 @@ def _end_names(canvas: Canvas) -> Iterator[str]:
     for at, *_ in places:
         apart.append(max(at, apart[-1] + 14) if apart else at)
     over = max(0.0, (apart[-1] if apart else 0.0) - canvas.height + 30)
+    inked = ' style="fill:currentColor;font-weight:600"'
     for at, (_, x, trace) in zip(apart, places, strict=True):
-        label = text_at(x + 8, at - over + 4, name_of(trace), "")
-        yield f'<g class="{colour_class(trace)}">{label.replace("<text", _INKED)}</g>'
-
-
-_INKED: Final = '<text style="fill:currentColor;font-weight:600"'
+        label = text_at(x + 8, at - over + 4, name_of(trace), "", inked)
+        yield f'<g class="{colour_class(trace)}">{label}</g>'
 
 
 def _legend_rows(named: Sequence[Trace], width: float) -> Iterator[list[tuple[float, Trace]]]:
@@ -276,6 +256,5 @@ def _legend(canvas: Canvas) -> Iterator[str]:
                 sample = f'<path class="{look}" d="M{px(x)} {y - 5}h14v10h-14z"/>'
             elif "lines" in trace["mode"]:
                 sample = f'<path class="l" d="M{px(x)} {y}h16"{dashes(trace)}/>{sample}'
-            yield f'<g class="{colour_class(trace)}">{sample}</g>' + text_at(
-                x + 21, y + 4, name_of(trace), ""
-            )
+            name = text_at(x + 21, y + 4, name_of(trace), "")
+            yield f'<g class="{colour_class(trace)}">{sample}</g>{name}'

@@ -44,7 +44,7 @@ def mark(canvas: Canvas, trace: Trace) -> str:
     if trace["type"] == "bar":
         inner = _bars(canvas, trace)
     elif is_band(trace):
-        points = _points(canvas, trace)
+        points = points_of(canvas, trace)
         inner = [f'<path class="b" d="{path_through(points)}Z"/>'] if len(points) > 2 else []
     else:
         inner = [*_whiskers(canvas, trace), *_scatter(canvas, trace)]
@@ -62,13 +62,14 @@ def is_band(trace: Trace) -> bool:
     return bool((trace.get("meta") or {}).get("band"))
 
 
-def _points(canvas: Canvas, trace: Trace) -> list[tuple[float | None, float | None]]:
+def points_of(canvas: Canvas, trace: Trace) -> list[tuple[float | None, float | None]]:
+    """Pixels of the points of a trace, kept inside the frame; None for what is missing."""
     pairs = zip(trace["x"], trace["y"], strict=True)
     return [(canvas.x.within(a), canvas.y.within(b)) for a, b in pairs]
 
 
 def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
-    points = _points(canvas, trace)
+    points = points_of(canvas, trace)
     meta = trace.get("meta") or {}
     if "lines" in trace["mode"]:
         stepped = trace["line"].get("shape") == "hv"
@@ -79,12 +80,9 @@ def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
         return
     marker = trace["marker"]
     symbols = marker["symbol"]
-    shown = range(len(points))
-    if most := marker.get("maxdisplayed"):
-        step = max(1, math.ceil(len(points) / most))
-        shown = range(0, len(points), step)
+    most = marker.get("maxdisplayed", len(points) or 1)
     said = trace["mode"] == "markers"
-    for at in shown:
+    for at in range(0, len(points), max(1, math.ceil(len(points) / most))):
         x, y = points[at]
         if x is not None and y is not None:
             symbol = symbols if isinstance(symbols, str) else symbols[at]
@@ -165,16 +163,9 @@ def _heatmap(canvas: Canvas, trace: Trace) -> str:
                 name = shade_of(value, ends, meta["scale"])
                 cells.setdefault(name, []).append(box)
                 if "texttemplate" in trace or x.step >= 34:
-                    light = name[2:] and int(name[2:]) >= SHADES // 2 + 1
-                    digits = meta.get("digits", 2)
-                    texts.append(
-                        text_at(
-                            cx,
-                            cy + 4,
-                            f"{value:.{digits}f}",
-                            f' class="m{" z" if light else " i"}"',
-                        )
-                    )
+                    ink = "z" if int(name[2:]) > SHADES // 2 else "i"
+                    shown = f"{value:.{meta['digits']}f}"
+                    texts.append(text_at(cx, cy + 4, shown, f' class="m {ink}"'))
     parts = [
         f'<path class="{name}" d="{"".join(boxes)}"/>' for name, boxes in sorted(cells.items())
     ]
@@ -241,9 +232,9 @@ def _title(told: str) -> str:
     return f"<title>{html_text(told)}</title>" if told else ""
 
 
-def text_at(x: float, y: float, text: str, attributes: str) -> str:
+def text_at(x: float, y: float, text: str, attributes: str, style: str = "") -> str:
     """A text that begins, ends or is centred there, as its class says."""
-    return f'<text x="{px(x)}" y="{px(y)}"{attributes}>{html_text(text)}</text>'
+    return f'<text{style} x="{px(x)}" y="{px(y)}"{attributes}>{html_text(text)}</text>'
 
 
 def path_through(

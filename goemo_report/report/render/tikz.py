@@ -34,9 +34,10 @@ def tikz(drawing: str) -> str:
     """A `tikzpicture` of an SVG that `svg` made; colours are those of a light page."""
     root = ET.fromstring(drawing)  # noqa: S314 # the report's own
     width, height = root.attrib["width"], root.attrib["height"]
+    known = {**LIGHT, **{f"c{at}": one for at, one in enumerate(PALETTE)}, **heat_colours()}
     colours = "".join(
         f"\\definecolor{{goemo{name}}}{{HTML}}{{{value[1:].upper()}}}"
-        for name, value in _colours().items()
+        for name, value in known.items()
     )
     style = f"\\sffamily\\fontsize{{{_LETTER:.1f}}}{{{1.2 * _LETTER:.1f}}}\\selectfont"
     opened = f"\\begin{{tikzpicture}}[x={_SCALE}pt,y=-{_SCALE}pt,line join=round,font={style}]"
@@ -47,11 +48,6 @@ def tikz(drawing: str) -> str:
         "\\end{tikzpicture}}",
     ]
     return "\n".join(parts)
-
-
-def _colours() -> dict[str, str]:
-    runs = {f"c{at}": colour for at, colour in enumerate(PALETTE)}
-    return {**LIGHT, **runs, **heat_colours()}
 
 
 def _drawn(element: ET.Element, colour: str) -> Iterator[str]:

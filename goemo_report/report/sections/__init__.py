@@ -23,7 +23,7 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.data import logged_data, report_data, signature
 from goemo_report.report.document import Callout, Report, Section
 from goemo_report.report.sections._explore import explored
-from goemo_report.report.sections._recipes import drawn, first_of
+from goemo_report.report.sections._recipes import firsts
 from goemo_report.report.sections._words import texts_range
 from goemo_report.report.sections.thresholds import deciding
 
@@ -156,6 +156,8 @@ def _featured(comparison: Comparison) -> frozenset[int]:
     are too many for a page."""
     if len(comparison.runs) <= MOST_RUNS:
         return frozenset()
-    own = {comparison.baseline.recipe} if comparison.baseline_is_chosen else set()
-    firsts = [first_of(comparison, one) for one in drawn(comparison) if one not in own]
-    return frozenset(run.colour for run in (*firsts, *(comparison.baseline for _ in own)))
+    runs = firsts(comparison)
+    if comparison.baseline_is_chosen:
+        own = comparison.baseline
+        runs = [*(run for run in runs if run.recipe is not own.recipe), own]
+    return frozenset(run.colour for run in runs)

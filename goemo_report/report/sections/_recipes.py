@@ -39,6 +39,11 @@ def first_of(comparison: Comparison, recipe: Recipe) -> ComparedRun:
     return next(run for run in comparison.ranked if run.recipe is recipe)
 
 
+def firsts(comparison: Comparison) -> list[ComparedRun]:
+    """The best run of each recipe that figures show."""
+    return [first_of(comparison, recipe) for recipe in drawn(comparison)]
+
+
 def words(recipe: Recipe) -> str:
     """What a line calls it: `R3 minilm-wbce`, or `minilm-wbce` where it has several runs."""
     alone = len(recipe.runs) == 1

@@ -9,7 +9,6 @@ import numpy as np
 
 from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.rankings import Groups
 from goemo_report.metrics.table import ratio
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
@@ -22,6 +21,7 @@ from goemo_report.report.sections._recalibration import (
 from goemo_report.report.sections._recipes import colour, drawn, lines, name
 from goemo_report.report.sections._tables import (
     Cells,
+    columns,
     label_table,
     metric_column,
     run_columns,
@@ -88,22 +88,17 @@ class _Drawn(NamedTuple):
 
 
 def _ranking(run: ComparedRun) -> _Drawn:
-    truth = run.predictions.truth.ravel()
-    found = Groups.counted(truth, run.predictions.probabilities.ravel())
-    predicted = run.predictions.probabilities.ravel() >= DEFAULT_THRESHOLD
-    hits = int((truth & predicted).sum())
-    false = int((predicted & ~truth).sum())
-    recall = float(ratio(hits, int(truth.sum())))
+    found = Groups.counted(run.predictions.truth.ravel(), run.predictions.probabilities.ravel())
+    at_half = run.found.scores.counts.pooled
+    recall, precision = (float(part[0]) for part in (at_half.recall, at_half.precision))
+    false = float(ratio(at_half.fp, at_half.fp + at_half.tn)[0])
     return _Drawn(
         {
             "precision-recall": precision_recall_curve(found, POINTS),
             "roc": roc_curve(found, POINTS),
         },
         _precisions(found),
-        {
-            "precision-recall": (recall, float(ratio(hits, int(predicted.sum())))),
-            "roc": (float(ratio(false, int((~truth).sum()))), recall),
-        },
+        {"precision-recall": (recall, precision), "roc": (false, recall)},
     )
 
 
@@ -168,13 +163,13 @@ def _curve_table(comparison: Comparison, found: dict[ComparedRun, _Drawn]) -> Ta
 
 
 def _auc(comparison: Comparison) -> Table:
-    columns = [metric_column("micro_auc"), metric_column("macro_auc")]
+    keys = ("micro_auc", "macro_auc")
     return run_table(
         "curves-roc-values",
         "AUC",
         ranked(comparison),
-        columns,
-        lambda run: (run.value(column.key) for column in columns),
+        map(metric_column, keys),
+        lambda run: map(run.value, keys),
     )
 
 
@@ -184,22 +179,14 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
         id="reliability-bins",
         title="Bins of the reliability diagram",
         columns=(
-            Column("run", "run"),
-            Column("bin", "bin", "integer"),
-            Column("pairs", "pairs", "integer"),
+            *columns("run", bin="integer", pairs="integer"),
             Column("confidence", "mean probability", "number", digits=4),
             Column("frequency", "share true", "number", digits=4),
         ),
         rows=tuple(
             (run.short, number, *values)
             for run, one in runs
-            for number, values in enumerate(
-                zip(
-                    *(part.tolist() for part in (one.size, one.confidence, one.frequency)),
-                    strict=True,
-                ),
-                1,
-            )
+            for number, values in enumerate(zip(*_bins(one), strict=True), 1)
         ),
         collapsed=True,
     )
@@ -219,6 +206,10 @@ def _plot(comparison: Comparison, found: dict[str, Reliability]) -> Plot:
         shape="square",
         caption="Above the diagonal a run is too careful; band: 95%, best run.",
     )
+
+
+def _bins(found: Reliability) -> Iterator[list[float]]:
+    return (part.tolist() for part in (found.size, found.confidence, found.frequency))
 
 
 def _best_band(comparison: Comparison, found: dict[str, Reliability]) -> Iterator[Series]:
@@ -254,30 +245,31 @@ def _table(comparison: Comparison, upper: dict[str, Reliability]) -> Table:
         yield float(run.predictions.probabilities.mean())
         yield float(run.predictions.truth.mean())
 
-    columns = (
-        Column("ece", "ECE", "number", digits=4),
-        Column("ece_floor", "calibrated copy", "number", digits=4),
-        Column("ece_debiased", "debiased", "number", digits=4),
-        Column("ece_likely", f"ECE, p \u2265 {LIKELY:g}", "number", digits=4),
-        Column("log_loss", "log loss", "number", digits=4),
-        Column("brier", "Brier", "number", digits=4),
-        Column("mean_probability", "mean p", "number", digits=4),
-        Column("base_rate", "share true", "number", digits=4),
-    )
-    return run_table("calibration-errors", "Calibration errors", ranked(comparison), columns, cells)
+    titles = {
+        "ece": "ECE",
+        "ece_floor": "calibrated copy",
+        "ece_debiased": "debiased",
+        "ece_likely": f"ECE, p \u2265 {LIKELY:g}",
+        "log_loss": "log loss",
+        "brier": "Brier",
+        "mean_probability": "mean p",
+        "base_rate": "share true",
+    }
+    shown = (Column(key, title, "number", digits=4) for key, title in titles.items())
+    return run_table("calibration-errors", "Calibration errors", ranked(comparison), shown, cells)
 
 
 def _per_class(comparison: Comparison) -> Table:
     best = next(run for run in comparison.chosen if run in comparison.with_probabilities)
-    errors: dict[str, dict[str, float]] = {}
-    floors: dict[str, Cell] = {}
+    found: dict[ComparedRun, dict[str, Reliability]] = {}
     for run in comparison.with_probabilities:
-        truth, probabilities = run.predictions.truth, run.predictions.probabilities
-        found = [reliability(*one) for one in zip(truth.T, probabilities.T, strict=True)]
-        errors[run.id] = {label: one.ece for label, one in zip(run.labels, found, strict=True)}
-        if run is best:
-            named = zip(run.labels, found, strict=True)
-            floors = {label: Cell(*one.floor) for label, one in named}
+        pairs = zip(run.predictions.truth.T, run.predictions.probabilities.T, strict=True)
+        found[run] = dict(zip(run.labels, (reliability(*pair) for pair in pairs), strict=True))
+
+    def cells(label: str) -> Cells:
+        yield from (of[label].ece if label in of else None for of in found.values())
+        yield Cell(*found[best][label].floor) if label in found[best] else None
+
     return label_table(
         comparison,
         "calibration-emotions",
@@ -286,9 +278,6 @@ def _per_class(comparison: Comparison) -> Table:
             *run_columns(comparison.with_probabilities, digits=4, shade=True),
             Column("floor", f"calibrated copy of {best.key}", "number", digits=4),
         ],
-        lambda label: (
-            *(errors[run.id].get(label) for run in comparison.with_probabilities),
-            floors.get(label),
-        ),
+        cells,
         collapsed=True,
     )

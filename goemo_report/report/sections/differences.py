@@ -16,6 +16,7 @@ from goemo_report.report.sections._recipes import colour
 from goemo_report.report.sections._tables import (
     Cells,
     callout,
+    columns,
     difference_cell,
     label_table,
     metric_column,
@@ -38,15 +39,12 @@ from goemo_report.report.sections._words import (
 from goemo_report.statistics.differences import (
     DIFFERENCE_METHODS,
     VERDICT_RULE,
-    Difference,
     PairedDifferences,
 )
 
 ORDER = 30
 CHAPTER = "Where it differs"
 SHOWN: Final = tuple(one.key for one in READING_ORDER if one.average in one.metric.narrow)
-
-
 _TUNED: Final = (
     " At tuned thresholds each run has its own; for macro F1 validation is resampled too."
 )
@@ -107,7 +105,7 @@ def _per_label(
     gaps = {one: pair.value if pair else ours[one] - theirs[one] for one, pair in pairs.items()}
     labels = sorted(gaps, key=lambda label: -gaps[label])
     chance = same_recipe(best, other)
-    clear = {one: _is_clear(pairs[one]) and not chance for one in labels}
+    clear = {one for one, pair in pairs.items() if pair and pair.verdict != "tie" and not chance}
     table = label_table(
         comparison,
         "differences-emotions",
@@ -131,53 +129,36 @@ def _per_label(
             f"Both have the same F1 {comparison.at} in every {comparison.noun}: nothing to draw."
         )
         return replace(table, caption=level, collapsed=True)
-    series = tuple(
-        _points(
-            comparison, run, [one for one in labels if (gaps[one] > 0) == gains], gaps, pairs, clear
+    series = []
+    for run, ahead in ((best, True), (other, False)):
+        own = [label for label in labels if (gaps[label] > 0) == ahead]
+        found_own = [pairs[label] for label in own]
+        points = Series(
+            run.short,
+            tuple(number(gaps[label]) for label in own),
+            tuple(own),
+            "points",
+            low=tuple(one.low if one else None for one in found_own),
+            high=tuple(one.high if one else None for one in found_own),
+            colour=colour(comparison, run.recipe),
+            hollow=tuple(label not in clear for label in own),
         )
-        for run, gains in ((best, True), (other, False))
-    )
+        series += [points] if own else []
     return Plot(
         id="differences-figure",
         title=f"F1 per {comparison.noun}: {side(best)} minus {side(other)}",
         alt=f"Difference in F1 of each {comparison.noun} with its 95% interval, the largest gain "
-        f"on top: {sum(clear[one] for one in labels if gaps[one] > 0)} better and "
-        f"{sum(clear[one] for one in labels if gaps[one] < 0)} worse by more than noise.",
+        f"on top: {sum(gaps[one] > 0 for one in clear)} better and "
+        f"{sum(gaps[one] < 0 for one in clear)} worse by more than noise.",
         x=Axis(f"F1 of A minus F1 of B, {comparison.at}"),
         y=Axis("", "category", categories=tuple(labels)),
-        series=tuple(one for one in series if one.x),
+        series=tuple(series),
         table=table,
         caption=(f"Filled: more than noise over all {comparison.nouns} (Holm). " if found else "")
         + "Right of the line A is better, left of it B.",
         horizontal=True,
         zero=True,
         legend=False,
-    )
-
-
-def _is_clear(found: Difference | None) -> bool:
-    return found is not None and found.verdict != "tie"
-
-
-def _points(
-    comparison: Comparison,
-    run: ComparedRun,
-    labels: list[str],
-    gaps: dict[str, float],
-    pairs: dict[str, Difference | None],
-    clear: dict[str, bool],
-) -> Series:
-    """The labels on which a run is ahead, in its recipe's colour."""
-    found = [pairs[label] for label in labels]
-    return Series(
-        run.short,
-        tuple(number(gaps[label]) for label in labels),
-        tuple(labels),
-        "points",
-        low=tuple(one.low if one else None for one in found),
-        high=tuple(one.high if one else None for one in found),
-        colour=colour(comparison, run.recipe),
-        hollow=tuple(not clear[label] for label in labels),
     )
 
 
@@ -227,16 +208,21 @@ def _pair(
 
 
 def _overall(comparison: Comparison) -> Table:
+    base = comparison.baseline
+
     def cells(run: ComparedRun) -> Cells:
         macro = run.difference("macro_f1")
         yield verdict_word(comparison, run)
         yield macro.p_adjusted if macro else None
-        yield from (_cell(comparison, run, key) for key in SHOWN)
+        for key in SHOWN:
+            plain = run.value(key), base.value(key)
+            note = no_interval(key, run, base)
+            yield _cell(comparison, run, key, *plain, note)
         yield run.alignment.note if run.alignment else None
 
     return run_table(
         "differences-runs",
-        f"Every run minus {comparison.baseline.short}",
+        f"Every run minus {base.short}",
         comparison.others,
         (
             Column("verdict", "verdict on macro F1"),
@@ -249,36 +235,36 @@ def _overall(comparison: Comparison) -> Table:
     )
 
 
-def _cell(comparison: Comparison, run: ComparedRun, key: str) -> Cell:
+def _cell(
+    comparison: Comparison,
+    run: ComparedRun,
+    key: str,
+    value: float | None,
+    base: float | None,
+    note: str = "",
+) -> Cell:
     """The paired difference of a metric; the plain one of the values without it."""
-    found = run.difference(key)
+    found = (run.differences or {}).get(key)
     if found is not None:
         return difference_cell(found, chance(comparison, run))
-    value, base = run.value(key), comparison.baseline.value(key)
-    gap = None if value is None or base is None else value - base
-    return Cell(gap, mark="muted", note=no_interval(key, run, comparison.baseline))
-
-
-def _class_cell(comparison: Comparison, run: ComparedRun, label: str) -> Cell:
-    if run.differences is not None and f"f1_{label}" in run.differences:
-        return difference_cell(run.difference(f"f1_{label}"), chance(comparison, run))
-    value, base = (one.of_class("f1", label) for one in (run, comparison.baseline))
-    return Cell(None if value is None or base is None else value - base, mark="muted")
+    return Cell(None if value is None or base is None else value - base, mark="muted", note=note)
 
 
 def _per_class(comparison: Comparison) -> Table:
     base, support = comparison.baseline, comparison.baseline.support
 
     def cells(label: str) -> Cells:
-        yield from (support.get(label), base.of_class("f1", label))
-        yield from (_class_cell(comparison, run, label) for run in comparison.others)
+        of_base = base.of_class("f1", label)
+        yield from (support.get(label), of_base)
+        for run in comparison.others:
+            yield _cell(comparison, run, f"f1_{label}", run.of_class("f1", label), of_base)
 
     return label_table(
         comparison,
         "differences-runs-emotions",
         f"F1 per {comparison.noun}, every run minus {base.short}",
         (
-            Column("support", "support", "integer"),
+            *columns(support="integer"),
             Column("baseline", "baseline F1", "number"),
             *run_columns(comparison.others, "delta"),
         ),

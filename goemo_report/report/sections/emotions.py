@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from goemo_report.comparison import ComparedRun, Comparison, Recipe
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.report.document import Cell, Column, Heatmap, Row, Section, Table
@@ -14,11 +14,13 @@ from goemo_report.report.sections._tables import (
     Cells,
     best_marks,
     class_cell,
+    columns,
     label_column,
     label_table,
     run_columns,
 )
 from goemo_report.report.sections._words import INTERVALS, measured
+from goemo_report.report.tables import class_metrics
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 40
@@ -50,11 +52,7 @@ def _detail(run: ComparedRun) -> Table:
     """One run's metrics by group of the first grouping, each group sorted by F1."""
     noun, others, support = run.label_set.noun, run.label_set.groupings[1:], run.support
     predicted = dict(zip(run.labels, run.found.scores.counts.predicted.tolist(), strict=True))
-    metrics = [
-        metric
-        for metric in CLASS_METRICS.values()
-        if run.found.scores.has_probabilities or not metric.needs_probabilities
-    ]
+    metrics = class_metrics(run.found.scores)
     rows: list[Row] = []
     groups: list[tuple[str, int]] = []
     for group, members in run.label_set.by_group():
@@ -124,7 +122,8 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap | Table:
         by = labels.groupings[0].name
         names = f" by {by} ({', '.join(group for group, _ in groups if group)}), then"
         by += " and "
-    shown = [run for recipe in drawn(comparison) for run in _of(comparison, recipe)]
+    of = {one: [run for run in comparison.ranked if run.recipe is one] for one in drawn(comparison)}
+    shown = [run for runs in of.values() for run in runs[:3]]
     left = len(comparison.runs) - len(shown)
     some = f" The best {len(shown)} of {len(comparison.runs)} runs." if left else ""
     f1_of = {run: [run.of_class("f1", label) for label in ordered] for run in shown}
@@ -138,11 +137,6 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap | Table:
         table=table,
         caption=f"{labels.nouns.capitalize()}{names} by F1.{some}",
     )
-
-
-def _of(comparison: Comparison, recipe: Recipe) -> list[ComparedRun]:
-    """The runs of a recipe; the best three where it has more."""
-    return [run for run in comparison.ranked if run.recipe is recipe][:3]
 
 
 def _never(comparison: Comparison) -> Heatmap | None:
@@ -169,8 +163,7 @@ def _never(comparison: Comparison) -> Heatmap | None:
             id="emotions-never-values",
             title=f"{comparison.nouns.capitalize()} never predicted",
             columns=(
-                Column("run", "run"),
-                Column("number", "number", "integer"),
+                *columns("run", number="integer"),
                 Column("never", comparison.nouns),
             ),
             rows=tuple((run.short, len(never), listed(never)) for run, never in found.items()),

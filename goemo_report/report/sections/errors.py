@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -11,10 +11,10 @@ from goemo_report.analysis.mistakes import Suspect, disagreements, mistakes, sus
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.formats.wording import listed, plural
-from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import MISSING, Callout, Column, Row, Section, Table, Value
-from goemo_report.report.sections._recipes import drawn, first_of
+from goemo_report.report.sections._recipes import firsts
 from goemo_report.report.sections._tables import label_column
 from goemo_report.report.sections._words import measured, side
 
@@ -62,8 +62,7 @@ def _names(predictions: Predictions, labels: BoolArray, row: int) -> str:
 # --- One row a text -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
+class Wrong(NamedTuple):
     """The most confident wrong decision on a text; labels alone have no confidence."""
 
     row: int
@@ -107,8 +106,12 @@ def _surest(judged: Predictions, place: int, row: int, labels: tuple[str, ...]) 
 def shown_runs(comparison: Comparison) -> list[ComparedRun]:
     """A, B and the best run of the other recipes that figures show, on the same texts as A."""
     best, other = comparison.best, comparison.runner_up
-    firsts = [first_of(comparison, recipe) for recipe in drawn(comparison)]
-    runs = dict.fromkeys(run for run in (best, other, *firsts) if run is not None)
+    runs = (best, other, *firsts(comparison))
+    return _alike(best, dict.fromkeys(run for run in runs if run is not None))
+
+
+def _alike(best: ComparedRun, runs: Iterable[ComparedRun]) -> list[ComparedRun]:
+    """The runs on the same texts and labels as the best one."""
     same = best.predictions.texts, best.labels
     return [run for run in runs if (run.predictions.texts, run.labels) == same]
 
@@ -137,7 +140,7 @@ def _texts(comparison: Comparison, limit: int) -> Table:
             one.row + 1,
         )
 
-    keys = listed(f"{run.key}" for run in shown)
+    keys = listed(run.key for run in shown)
     return Table(
         id="errors-texts",
         title="Texts that A or B gets wrong" if other else f"Texts that {best.short} gets wrong",
@@ -170,37 +173,25 @@ def _who(wrong: list[bool], *, b: bool) -> str:
         return "A wrong" if wrong[0] else "others wrong"
     if wrong[0] == wrong[1]:
         return "A and B wrong" if wrong[0] else "others wrong"
-    first = "A" if wrong[0] else "B"
-    return (
-        f"only {first} wrong"
-        if sum(wrong) == 1
-        else f"{first} wrong, {'B' if wrong[0] else 'A'} right"
-    )
+    first, second = "AB" if wrong[0] else "BA"
+    return f"only {first} wrong" if sum(wrong) == 1 else f"{first} wrong, {second} right"
 
 
 # --- Suspected label errors -----------------------------------------------------------
 
 
-def _alike(comparison: Comparison) -> list[FloatArray]:
-    """Probabilities of the runs on the same texts and labels as the best one."""
-    predictions = comparison.best.predictions
-    return [
-        run.predictions.probabilities
-        for run in comparison.with_probabilities
-        if (run.labels, run.predictions.texts) == (predictions.labels, predictions.texts)
-    ]
-
-
 def suspected(comparison: Comparison, limit: int) -> list[Suspect]:
     """Labels of texts that all runs together contradict."""
-    alike = _alike(comparison)
-    return suspects(comparison.best.predictions.truth, alike, 3 * limit) if alike else []
+    alike = _alike(comparison.best, comparison.with_probabilities)
+    likely = [run.predictions.probabilities for run in alike]
+    return suspects(comparison.best.predictions.truth, likely, 3 * limit) if alike else []
 
 
 def _suspects(comparison: Comparison, limit: int) -> Table | None:
     predictions, found = comparison.best.predictions, suspected(comparison, limit)
     if not found:
         return None
+    runs = plural(len(_alike(comparison.best, comparison.with_probabilities)), "run")
     return Table(
         id="suspects",
         title="Suspected label errors",
@@ -226,6 +217,5 @@ def _suspects(comparison: Comparison, limit: int) -> Table | None:
         browse=True,
         page_size=_PAGE,
         collapsed=True,
-        caption=f"Mean over {plural(len(_alike(comparison)), 'run')}; at most {3 * limit} of "
-        "either kind, most confident first.",
+        caption=f"Mean over {runs}; at most {3 * limit} of either kind, most confident first.",
     )

@@ -59,10 +59,7 @@ def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
         run: score_predicted(one.truth, None, one.probabilities >= DEFAULT_THRESHOLD, one.labels)
         for run, one in rolled.items()
     }
-    bounds = [
-        dict(zip(rolled[run].labels, zip(*_bounds(rolled[run]), strict=True), strict=True))
-        for run in comparison.ranked
-    ]
+    bounds = [_bounds(rolled[run]) for run in comparison.ranked]
     base, present = scores[comparison.baseline], set(comparison.labels)
     support = dict(zip(base.labels, base.counts.support.tolist(), strict=True))
     f1 = [
@@ -74,7 +71,7 @@ def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
         values = [one.get(group) for one in f1]
         marked = zip(values, bounds, best_marks(values), strict=True)
         cells = [
-            Cell(value, own[group][0], own[group][1], mark=mark) if group in own else Cell(None)
+            Cell(value, *own[group], mark=mark) if group in own else Cell(None)
             for value, own, mark in marked
         ]
         note = ", ".join(members) if members != [group] else ""
@@ -83,7 +80,7 @@ def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
     yield ("macro F1 over groups", None, None, *means)
 
 
-def _bounds(rolled: Predictions) -> tuple[list[float], list[float]]:
+def _bounds(rolled: Predictions) -> dict[str, tuple[float, float]]:
     """95% interval of the F1 of each group."""
     low, high = analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD).bounds_of_classes("f1")
-    return low.tolist(), high.tolist()
+    return dict(zip(rolled.labels, zip(low.tolist(), high.tolist(), strict=True), strict=True))

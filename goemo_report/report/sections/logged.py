@@ -15,8 +15,18 @@ from goemo_report.contract import SPLITS
 from goemo_report.formats.text import shortened
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL
-from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._tables import number, plain
+from goemo_report.report.document import (
+    Axis,
+    Callout,
+    Cell,
+    Column,
+    Plot,
+    Section,
+    Series,
+    Table,
+    Value,
+)
+from goemo_report.report.sections._tables import columns, number, plain
 from goemo_report.results import RunResult, complete
 
 ORDER = 25
@@ -80,12 +90,11 @@ def _metrics(runs: Sequence[RunResult], splits: Sequence[str]) -> Table:
         )
         for run in runs
     ]
-    columns = (
-        *(Column("run", "run"), Column("id", "id", "code"), Column("model", "model")),
-        *(Column("seed", "seed"), Column("state", "state")),
+    shown = (
+        *columns("run", id="code", model="text", seed="text", state="text"),
         *(Column(key, _title(key), "number", digits=4) for key in keys),
     )
-    return Table("logged-metrics", "As the runs logged it", columns, tuple(rows))
+    return Table("logged-metrics", "As the runs logged it", shown, tuple(rows))
 
 
 def _keys(split: str, logged: set[str]) -> Iterator[str]:
@@ -124,7 +133,7 @@ def _plot(runs: Sequence[RunResult], name: str, title: str, keys: Sequence[str])
     if not series:
         return None
     ends = [(one.name, len(one.x), one.y[-1]) for one in series]
-    columns = (Column("line", "line"), Column("points", "points", "integer"))
+    last = Column("last", "last value", "number", digits=4)
     return Plot(
         id=f"logged-{name}",
         title=f"{title}, as logged",
@@ -135,7 +144,7 @@ def _plot(runs: Sequence[RunResult], name: str, title: str, keys: Sequence[str])
         table=Table(
             f"logged-{name}-values",
             f"Last {title} of each line",
-            (*columns, Column("last", "last value", "number", digits=4)),
+            (*columns("line", points="integer"), last),
             tuple(ends),
         ),
         caption="Dashed: training; solid: validation." if len(keys) > 1 else "",
@@ -145,22 +154,20 @@ def _plot(runs: Sequence[RunResult], name: str, title: str, keys: Sequence[str])
 def _config(runs: Sequence[RunResult]) -> Table:
     """Every config key, those that differ first."""
     records = [run.run for run in runs[:_MOST_RUNS]]
-    columns = config_columns(records)
+    logged = config_columns(records)
     different = config_differences(records) if len(records) > 1 else {}
-    keys = [*different, *(key for key in columns if key not in different)]
-    some = f"{len(different)} of {len(columns)} keys differ; they come first." if different else ""
+    keys = [*different, *(key for key in logged if key not in different)]
+    some = f"{len(different)} of {len(logged)} keys differ; they come first." if different else ""
     heads = (Column(run.id, f"{run.name} ({run.id})") for run in records)
     return Table(
         "logged-config",
         "Config",
-        (Column("key", "key", "code"), *heads),
-        tuple((key, *(_short(plain(value)) for value in columns[key])) for key in keys),
+        (*columns(key="code"), *heads),
+        tuple((key, *(_short(plain(value)) for value in logged[key])) for key in keys),
         caption=f"The first {_MOST_RUNS} runs. {some}" if len(runs) > _MOST_RUNS else some,
         collapsed=True,
     )
 
 
-def _short(value: object) -> str | int | float | bool | None:
-    if isinstance(value, str):
-        return shortened(value, 80)
-    return value if isinstance(value, int | float | bool) else None
+def _short(value: Value) -> Value:
+    return shortened(value, 80) if isinstance(value, str) else value

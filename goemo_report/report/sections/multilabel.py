@@ -16,9 +16,9 @@ from goemo_report.analysis.multilabel import (
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._recipes import colour, drawn, first_of
-from goemo_report.report.sections._tables import Cells, metric_column, run_table
+from goemo_report.report.document import Axis, Cell, Column, Plot, Row, Section, Series, Table
+from goemo_report.report.sections._recipes import colour, firsts
+from goemo_report.report.sections._tables import Cells, columns, metric_column, run_table
 from goemo_report.report.sections._words import measured
 
 ORDER = 125
@@ -40,11 +40,6 @@ def build(comparison: Comparison) -> Section:
         "labels right. Jaccard: shared over united labels, mean over texts. Hamming loss: share "
         "of wrong pairs. Words are split at white space.",
     )
-
-
-def _shown(comparison: Comparison) -> list[ComparedRun]:
-    """The best run of each recipe that figures show."""
-    return [first_of(comparison, recipe) for recipe in drawn(comparison)]
 
 
 def _behaviour(comparison: Comparison) -> Table:
@@ -78,9 +73,8 @@ def _predicted(run: ComparedRun) -> BoolArray:
 def _labels_per_text(comparison: Comparison) -> Plot:
     names = (*(str(count) for count in range(_MOST_LABELS)), f"{_MOST_LABELS} or more")
     shares = [("true", _distribution(comparison.baseline.predictions.truth))]
-    runs = _shown(comparison)
-    shares += [(run.short, _distribution(_predicted(run))) for run in runs]
-    colours = (None, *(colour(comparison, run.recipe) for run in runs))
+    shares += [(run.short, _distribution(_predicted(run))) for run in firsts(comparison)]
+    colours = (None, *range(len(shares) - 1))
     table = Table(
         id="labels-per-text-values",
         title="Share of texts by number of labels",
@@ -124,25 +118,20 @@ def _distribution(labels: BoolArray) -> FloatArray:
 
 def _combinations(best: ComparedRun) -> Table:
     most = combinations(best.predictions.truth, _predicted(best))
+    names = (", ".join(best.labels[j] for j in one.labels) or "(none)" for one in most)
     return Table(
         id="combinations",
         title="The most frequent label combinations",
         columns=(
             Column("labels", "true labels"),
-            Column("texts", "texts", "integer"),
+            *columns(texts="integer"),
             Column("exact", "exact match", "percent"),
             Column("partial", "partial match", "percent"),
             Column("jaccard", "Jaccard", "number"),
         ),
         rows=tuple(
-            (
-                ", ".join(best.labels[j] for j in item.labels) or "(none)",
-                item.texts,
-                item.exact,
-                item.partial,
-                item.jaccard,
-            )
-            for item in most
+            (name, one.texts, one.exact, one.partial, one.jaccard)
+            for name, one in zip(names, most, strict=True)
         ),
         caption=f"{best.name}. Partial: at least one label right, but not the exact set.",
     )
@@ -163,29 +152,14 @@ def _by_length(comparison: Comparison) -> Plot:
         id="text-length-values",
         title="Scores by text length",
         columns=(
-            Column("run", "run"),
-            Column("words", "words"),
-            Column("texts", "texts", "integer"),
+            *columns("run", "words", texts="integer"),
             Column("micro_f1", "micro F1", "number"),
             Column("macro_f1", "macro F1", "number", help=f"over {nouns} that occur in the bin"),
             Column("classes", f"{nouns} that occur", "integer"),
             Column("exact_match", "exact match", "number"),
             Column("micro_auc", "micro AUC", "number"),
         ),
-        rows=tuple(
-            (
-                run.short,
-                _bin_name(item),
-                item.texts,
-                item.micro_f1,
-                item.macro_f1,
-                item.classes,
-                item.exact_match,
-                item.micro_auc if run.predictions.has_probabilities else None,
-            )
-            for run, found in bins.items()
-            for item in found
-        ),
+        rows=tuple(_bin_row(run, item) for run, found in bins.items() for item in found),
         collapsed=True,
     )
     return Plot(
@@ -202,11 +176,17 @@ def _by_length(comparison: Comparison) -> Plot:
                 notes=tuple(plural(item.texts, "text") for item in bins[run]),
                 colour=colour(comparison, run.recipe),
             )
-            for run in _shown(comparison)
+            for run in firsts(comparison)
         ),
         table=table,
         shape="small",
     )
+
+
+def _bin_row(run: ComparedRun, one: LengthBin) -> Row:
+    scores = one.micro_f1, one.macro_f1, one.classes, one.exact_match
+    auc = one.micro_auc if run.predictions.has_probabilities else None
+    return (run.short, _bin_name(one), one.texts, *scores, auc)
 
 
 def _bin_name(item: LengthBin) -> str:

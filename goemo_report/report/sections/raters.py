@@ -6,9 +6,8 @@ from goemo_report.analysis.raters import RATERS_METHOD, RunBesideRaters
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
-from goemo_report.report.sections._tables import Cells, label_table, run_columns
+from goemo_report.report.sections._tables import Cells, columns, label_table, run_columns
 from goemo_report.report.sections._words import HELD_OUT, measured
-from goemo_report.statistics.intervals import Interval
 
 ORDER = 45
 CHAPTER = "Where it differs"
@@ -48,10 +47,6 @@ def _lead(run: ComparedRun, found: RunBesideRaters) -> str:
     )
 
 
-def _bounded(value: float, interval: Interval) -> Cell:
-    return Cell(value, interval.low, interval.high)
-
-
 def _table(runs: list[tuple[ComparedRun, RunBesideRaters]]) -> Table:
     rows: list[Row] = []
     shown: set[tuple[float, ...]] = set()
@@ -59,25 +54,20 @@ def _table(runs: list[tuple[ComparedRun, RunBesideRaters]]) -> Table:
         one, key = found.rater, (found.texts, found.rater.macro_f1, found.floor)
         if key not in shown:  # runs on other texts have another one
             shown.add(key)
-            scores = _bounded(one.macro_f1, one.macro), None, _bounded(one.micro_f1, one.micro)
+            scores = Cell(one.macro_f1, *one.macro), None, Cell(one.micro_f1, *one.micro)
             rows.append((HELD_OUT, found.texts, *scores, None, None))
     for run, found in runs:
-        soft = found.soft
-        rows.append((
-            Cell(run.short, link=run.record.url),
-            found.texts,
-            _bounded(found.run.macro_f1, found.run.macro),
-            _bounded(found.gap, found.gap_interval),
-            _bounded(found.run.micro_f1, found.run.micro),
-            soft.cross_entropy if soft else None,
-            _bounded(soft.above, soft.interval) if soft else None,
-        ))  # fmt: skip
+        soft, name = found.soft, Cell(run.short, link=run.record.url)
+        macro = Cell(found.run.macro_f1, *found.run.macro)
+        gap = Cell(found.gap, *found.gap_interval)
+        micro = Cell(found.run.micro_f1, *found.run.micro)
+        entropy = (soft.cross_entropy, Cell(soft.above, *soft.interval)) if soft else (None, None)
+        rows.append((name, found.texts, macro, gap, micro, *entropy))
     return Table(
         id="raters-runs",
         title="A held-out rater and the runs, judged by the other raters",
         columns=(
-            Column("run", "run"),
-            Column("texts", "texts", "integer"),
+            *columns("run", texts="integer"),
             Column("macro_f1", "macro F1", "number"),
             Column("difference", "to the rater", "delta"),
             Column("micro_f1", "micro F1", "number"),

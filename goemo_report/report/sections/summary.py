@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from goemo_report.analysis.common import WITHOUT_TEXTS
@@ -13,7 +13,7 @@ from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Axis, Callout, Column, Plot, Row, Section, Series, Table
 from goemo_report.report.sections._recipes import colour, drawn, name
-from goemo_report.report.sections._tables import number, with_interval
+from goemo_report.report.sections._tables import columns, number, with_interval
 from goemo_report.report.sections._verdict import verdict
 from goemo_report.report.sections._words import SMALLEST_P, resampling_text, rule
 
@@ -135,8 +135,7 @@ def _table(comparison: Comparison) -> Table:
         id="summary-recipes",
         title="Macro F1 of each recipe",
         columns=(
-            Column("recipe", "recipe"),
-            Column("seeds", "seeds", "integer"),
+            *columns("recipe", seeds="integer"),
             *((Column("tuned", "macro F1, tuned", "number"),) if len(keys) > 1 else ()),
             Column("macro_f1", f"macro F1 {comparison.at}", "number"),
         ),
@@ -199,17 +198,13 @@ def _of_comparison(comparison: Comparison) -> Iterator[Warned]:
             f"{', '.join(keys)}: {what}. Scores on texts that were seen before say little "
             "about new ones.",
         )
-    yield from _of_losses(comparison.losses, comparison.criterion.title)
-
-
-def _of_losses(losses: Mapping[str, Iterable[str]], criterion: str) -> Iterator[Warned]:
-    if len(losses) > 1:
-        words = "; ".join(f"{', '.join(keys)} {loss}" for loss, keys in losses.items())
+    if len(comparison.losses) > 1:
+        words = "; ".join(f"{', '.join(keys)} {loss}" for loss, keys in comparison.losses.items())
         yield Warned(
             "different losses",
             f"The runs were trained with different losses ({words}). A loss shifts the "
             "probabilities, so that 0.5 means something else for each and F1 at 0.5 is no fair "
-            f"comparison: the ranking is by {criterion}.",
+            f"comparison: the ranking is by {comparison.criterion.title}.",
         )
 
 

@@ -25,7 +25,7 @@ from goemo_report.report.document import (
     Table,
 )
 from goemo_report.report.sections._recipes import Curve, lines
-from goemo_report.report.sections._tables import callout, number
+from goemo_report.report.sections._tables import callout, columns, number
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row
 
@@ -145,8 +145,7 @@ class _Unit:
             id=self._id(name),
             title=f"{title} per {self.unit}",
             columns=(
-                Column("run", "run"),
-                Column(self.unit, self.unit, "integer"),
+                *columns("run", **{self.unit: "integer"}),
                 *(Column(split, split, "number", digits=5) for split, *_ in splits),
             ),
             rows=tuple(
@@ -172,8 +171,7 @@ class _Unit:
             id=self._id("epochs") if self.unit == "epoch" else "training-steps",
             title=f"Every {self.unit}" if there == len(rows) else some,
             columns=(
-                Column("key", "key"),
-                Column(self.unit, self.unit, "integer"),
+                *columns("key", **{self.unit: "integer"}),
                 *(Column(key, title, "number", digits=digits) for key, title, digits in _COLUMNS),
             ),
             rows=rows,

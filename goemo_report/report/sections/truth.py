@@ -30,7 +30,7 @@ from goemo_report.report.document import (
     Section,
     Table,
 )
-from goemo_report.report.sections._tables import Cells, callout, number, run_table
+from goemo_report.report.sections._tables import Cells, callout, columns, number, run_table
 
 ORDER = 90
 CHAPTER = "Can I trust it?"
@@ -209,32 +209,20 @@ def _figures(checks: _Checks, *, whole: bool) -> Table | None:
         if whole
         else "Logged beside recomputed",
         columns=(
-            Column("run", "run"),
-            Column("figure", "figure", "code"),
+            *columns("run", figure="code"),
             Column("place", "logged in"),
             *(Column(key, key, kind, digits=4) for key in ("logged", "recomputed")),
             Column("difference", "difference", "delta", digits, help="logged \u2212 recomputed"),
             Column("verdict", "verdict"),
         ),
-        rows=tuple(
-            (
-                run.short,
-                check.key,
-                check.place,
-                number(check.logged),
-                check.recomputed,
-                check.difference,
-                _check_verdict(check),
-            )
-            for run, check in shown
-        ),
+        rows=tuple((run.short, *_check_cells(one)) for run, one in shown),
         browse=25 < len(shown) <= PAGE_ROWS,
         collapsed=True,
     )
     return table if shown else None
 
 
-def _check_verdict(check: LoggedCheck) -> Cell:
-    if check.agrees:
-        return Cell("agrees")
-    return Cell(f"differs: {check.explanation}" if check.explanation else "differs", mark="warning")
+def _check_cells(check: LoggedCheck) -> Cells:
+    yield from (check.key, check.place, number(check.logged), check.recomputed, check.difference)
+    words = f"differs: {check.explanation}" if check.explanation else "differs"
+    yield "agrees" if check.agrees else Cell(words, mark="warning")
