@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,6 @@ from goemo_report.report.render.numbers import show_date
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
-_INDENTATION: Final = re.compile("^ +", re.MULTILINE)
 _IN_WHEEL: Final = _PACKAGE / "templates"
 _IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
 
@@ -44,20 +42,16 @@ def environment() -> Environment:
 
 
 def read_template(name: str) -> str:
-    """A style sheet or script, without its indentation: a report carries it each time."""
+    """A style sheet or script, packed: without indentation and empty lines."""
     loader = environment().loader
     assert loader is not None  # noqa: S101 # set in environment()
-    return _INDENTATION.sub("", loader.get_source(environment(), name)[0])
+    lines = loader.get_source(environment(), name)[0].splitlines()
+    return "\n".join(filter(None, map(str.strip, lines)))
 
 
 def script() -> str:
     """What a page runs: the tables' part, and what computes from the page's data."""
-    return packed("\n".join(map(read_template, SCRIPTS)))
-
-
-def packed(text: str) -> str:
-    """A style sheet or script without indentation and empty lines, which a page need not carry."""
-    return "\n".join(filter(None, map(str.strip, text.splitlines())))
+    return "\n".join(map(read_template, SCRIPTS))
 
 
 def source_hash(text: bytes) -> str:

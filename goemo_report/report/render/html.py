@@ -76,7 +76,7 @@ class _Page:
     def render(self, **context: Any) -> str:
         """The page, given its cover and chapters."""
         script = assets.script()
-        style = assets.packed(assets.read_template("report.css")) + FIGURE_CSS + heat_page_css()
+        style = assets.read_template("report.css") + FIGURE_CSS + heat_page_css()
         template = assets.environment().get_template("report.html.j2")
         return template.render(
             **context,

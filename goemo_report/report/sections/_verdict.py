@@ -39,16 +39,7 @@ def verdict(comparison: Comparison) -> Callout:
         text, *tuned = _recipes(comparison, *comparison.recipes_lead)
         ahead, *more = tuned
         return Callout("verdict", text, (ahead, _criterion(comparison), *more, *_luck(comparison)))
-    metric, *where = comparison.criterion.title.split(" at ")
-    at = "".join(f" at {one}" for one in where).replace("at 0.5", "at threshold 0.5")
-    if at == " at threshold 0.5" and best not in comparison.with_probabilities:
-        at = ", labels as predicted"
-    if metric.endswith(" as predicted"):
-        metric, at = metric.removesuffix(" as predicted"), " as predicted"
-    if at.endswith(" or as predicted"):
-        given = best not in comparison.with_probabilities
-        at = ", labels as predicted" if given else " at threshold 0.5"
-    value = f"{metric} {comparison.score(best):.3f}{at}"
+    value = _reached(comparison, best)
     if other is None:
         return Callout("verdict", f"{best.short} reaches {value}.")
     if not best.aligned(other).paired and comparison.rank_on == comparison.split:
@@ -65,6 +56,18 @@ def verdict(comparison: Comparison) -> Callout:
     lines = [_ahead(comparison, other), _criterion(comparison)]
     lines += [*_decision(comparison, comparison.standing.decision), *_luck(comparison)]
     return Callout("verdict", text, tuple(lines))
+
+
+def _reached(comparison: Comparison, best: ComparedRun) -> str:
+    """The value of the best run, and how its labels are predicted."""
+    metric, at, where = comparison.criterion.title.partition(" at ")
+    value = f"{comparison.score(best):.3f}"
+    if comparison.criterion.key != "macro_f1":
+        return f"{metric} {value}{at}{where}"
+    if not comparison.with_probabilities:
+        return f"macro F1 {value} as predicted"
+    known = best in comparison.with_probabilities
+    return f"macro F1 {value}{' at threshold 0.5' if known else ', labels as predicted'}"
 
 
 def in_one_sentence(comparison: Comparison) -> str:
@@ -284,18 +287,16 @@ def gains(comparison: Comparison) -> list[str]:
             clear = paired is not None and paired.verdict != "tie"
             deltas.append((paired.value if paired else value - other, label, clear))
     deltas.sort(key=lambda item: -item[0])
-    gained = [item for item in deltas[:3] if item[0] > 0]
-    lost = [item for item in deltas[::-1][:3] if item[0] < 0]
-    lines, tested = [], bool(found)
-    better = [label for delta, label, clear in deltas if clear and delta > 0]
-    worse = [label for delta, label, clear in deltas[::-1] if clear and delta < 0]
-    if gained:
-        lines.append(
-            f"Gained most F1 against {side(base)}: {_labels(gained, better, tested=tested)}."
-        )
-    none = f"No {noun} {'lost F1' if gained else f'differs in F1 {comparison.at}'}."
-    lines.append(f"Lost most F1: {_labels(lost, worse, tested=tested)}." if lost else none)
-    if any(clear for *_, clear in (*gained, *lost)):
+    more = [item for item in deltas if item[0] > 0]
+    less = [item for item in deltas[::-1] if item[0] < 0]
+    gained, lost = (
+        _labels(own[:3], [label for _, label, clear in own if clear], tested=bool(found))
+        for own in (more, less)
+    )
+    lines = [f"Gained most F1 against {side(base)}: {gained}."] if more else []
+    none = f"No {noun} {'lost F1' if more else f'differs in F1 {comparison.at}'}."
+    lines.append(f"Lost most F1: {lost}." if less else none)
+    if any(clear for *_, clear in (*more[:3], *less[:3])):
         lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
     return lines
 

@@ -10,6 +10,7 @@ from goemo_report.analysis.multilabel import confusion, cooccurrence
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.report.document import Column, Heatmap, Section, Table
+from goemo_report.report.sections._tables import columns
 from goemo_report.report.sections._words import measured, side
 
 ORDER = 85
@@ -43,17 +44,14 @@ def _instead(run: ComparedRun, predicted: BoolArray) -> Table | None:
     found = run.found
     confused = confusion(found.predictions.truth, predicted)
     support, noun = found.scores.counts.support, found.label_set.noun
-    order = np.argsort(-confused.counts, axis=None, kind="stable")
     rows = []
-    for flat in order.tolist():
-        missed, given = divmod(flat, len(found.labels))
-        texts = float(confused.counts[missed, given])
-        if texts:
-            size = int(support[missed])
-            rows.append((found.labels[missed], found.labels[given], texts, texts / size, size))
+    for missed, given in np.argwhere(confused.counts).tolist():
+        texts, size = float(confused.counts[missed, given]), int(support[missed])
+        rows.append((found.labels[missed], found.labels[given], texts, texts / size, size))
     if not rows:
         return None
-    whole = all(texts.is_integer() for _, _, texts, _, _ in rows)
+    rows.sort(key=lambda row: -row[2])
+    whole = all(row[2].is_integer() for row in rows)
     return Table(
         id="confusions-list",
         title=f"Which {noun} is predicted instead of which: {side(run)}",
@@ -62,7 +60,7 @@ def _instead(run: ComparedRun, predicted: BoolArray) -> Table | None:
             Column("given", "predicted instead"),
             Column("texts", "texts", "number", digits=0 if whole else 1),
             Column("share", "share of its texts", "percent", help="of those that carry it"),
-            Column("support", "support", "integer"),
+            *columns(support="integer"),
         ),
         rows=tuple(rows),
         browse=True,

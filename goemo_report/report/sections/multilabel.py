@@ -75,19 +75,15 @@ def _labels_per_text(comparison: Comparison) -> Plot:
     shares = [("true", _distribution(comparison.baseline.predictions.truth))]
     shares += [(run.short, _distribution(_predicted(run))) for run in firsts(comparison)]
     colours = (None, *range(len(shares) - 1))
+    keys = ("true", *(f"run_{index}" for index in range(1, len(shares))))
     table = Table(
         id="labels-per-text-values",
         title="Share of texts by number of labels",
         columns=(
-            Column("labels", "labels"),
-            *(
-                Column(f"run_{index}" if index else name, name, "percent")
-                for index, (name, _) in enumerate(shares)
-            ),
+            *columns("labels"),
+            *(Column(key, name, "percent") for key, (name, _) in zip(keys, shares, strict=True)),
         ),
-        rows=tuple(
-            (name, *(float(share[at]) for _, share in shares)) for at, name in enumerate(names)
-        ),
+        rows=tuple(zip(names, *(share.tolist() for _, share in shares), strict=True)),
         collapsed=True,
     )
     return Plot(

@@ -11,7 +11,7 @@ from goemo_report.analysis.configs import (
 from goemo_report.comparison import Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Block, Callout, Column, Section, Table
-from goemo_report.report.sections._tables import plain, run_table
+from goemo_report.report.sections._tables import columns, plain, run_table
 
 ORDER = 140
 CHAPTER = "Appendix"
@@ -29,24 +29,22 @@ def build(comparison: Comparison) -> Section:
     same_data = {"dataset_name", "dataset_version"} <= common.keys() and "dataset" in chosen
     if same_data:  # read from several places
         chosen.remove("dataset")
-    differing: Block | None = None
-    if several:
-        differing = Callout("note", "All runs have the same config.")
-        if chosen:
-            differing = _by_run(comparison, "config-differences", "What differs", chosen)
+    differing: Block | None = Callout("note", "All runs have the same config.") if several else None
+    if several and chosen:
+        differing = _by_run(comparison, "config-differences", "What differs", chosen)
     shared = Table(
         id="config-common",
         title="What all runs share" if several else "Config",
-        columns=(Column("key", "key", "code"), Column("value", "value")),
+        columns=columns(key="code", value="text"),
         rows=tuple((key, plain(value)) for key, value in common.items() if not is_environment(key)),
         collapsed=several,
     )
-    columns = config_columns(records)
+    logged = config_columns(records)
     environment = [
         key
-        for key in columns
+        for key, values in logged.items()
         if is_environment(key)
-        and (not key.startswith("system/") or columns.get(key[len("system/") :]) != columns[key])
+        and (not key.startswith("system/") or logged.get(key.removeprefix("system/")) != values)
     ] + ["dataset"] * same_data
     where = _by_run(comparison, "environment", "Environment", environment) if environment else None
     words = plural(len(chosen), "config key")

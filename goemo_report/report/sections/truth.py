@@ -17,7 +17,7 @@ from goemo_report.analysis.truth import (
     sample_problems,
 )
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.contract import SPLITS
+from goemo_report.contract import SPLITS, Split
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import class_key
 from goemo_report.report.document import (
@@ -88,24 +88,17 @@ def _overlaps(comparison: Comparison) -> Table:
     seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run.result))
     rows: list[Row] = []
     for runs in groups.values():
-        found = overlap(runs[0].result)
+        found, keys = overlap(runs[0].result), ", ".join(run.key for run in runs)
         between = {(leak.split, leak.other): leak for leak in leaks(runs[0].result)}
-        trained = (_leak_cell(between.get((s, "training"))) for s in SPLITS)
-        repeats = ((found.repeated.get(s), found.conflicting.get(s)) for s in SPLITS)
-        rows.append(
-            (
-                ", ".join(run.key for run in runs),
-                *(value for pair in repeats for value in pair),
-                _leak_cell(between.get(("test", "validation"))),
-                found.leaked_with_labels,
-                *(trained if seen else ()),
-            )
-        )
+        repeats = (of.get(s) for s in SPLITS for of in (found.repeated, found.conflicting))
+        leaked = _leak_cell(between.get(("test", "validation")))
+        trained = [_leak_cell(between.get((s, "training"))) for s in SPLITS if seen]
+        rows.append((keys, *repeats, leaked, found.leaked_with_labels, *trained))
     return Table(
         id="truth-overlap",
         title="Repeated and leaked texts",
         columns=(
-            Column("runs", "runs"),
+            *columns("runs"),
             *(
                 column
                 for s in SPLITS
@@ -172,8 +165,8 @@ def _counts(checks: _Checks) -> Table:
     return run_table("truth-counts", "Figures confirmed", checks, columns, cells, totals=totals)
 
 
-def _samples(run: ComparedRun, split: str) -> Cell:
-    found = next((item for key, item in run.result.splits.items() if key == split), None)
+def _samples(run: ComparedRun, split: Split) -> Cell:
+    found = run.result.splits.get(split)
     logged = run.record.config.get(f"{split}_samples")
     if found is None:
         return Cell(None)
