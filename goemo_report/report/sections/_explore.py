@@ -51,13 +51,12 @@ def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[
     texts: dict[tuple[str, ...], int] = {}
     for run in comparison.runs:
         runs[run.colour]["texts"] = texts.setdefault(run.predictions.texts, len(texts))
-    for run in counted:
-        runs[run.colour] |= _counts_of(run)
     for at, run in enumerate(counted):
-        own = {key: values[at] for key, values in differing.items() if values[at] is not None}
+        runs[run.colour] |= _counts_of(run)
         runs[run.colour]["config"] = {
-            visible(key): shortened(visible(_setting(value)), _LONGEST)
-            for key, value in own.items()
+            visible(key): shortened(visible(_setting(values[at])), _LONGEST)
+            for key, values in differing.items()
+            if values[at] is not None
         }
     for run in close:
         runs[run.colour]["likely"] = _likely(run)

@@ -11,7 +11,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout, columns
 from goemo_report.report.sections._words import METRIC_TITLES, measured, standard_error
-from goemo_report.statistics.many_runs import SEED_METHOD, SeedDifference, summarise_seeds
+from goemo_report.statistics.many_runs import SEED_METHOD, summarise_seeds
 
 ORDER = 95
 CHAPTER = "Can I trust it?"
@@ -108,17 +108,11 @@ def _groups(comparison: Comparison) -> Table:
 
 def _summaries(recipe: Recipe) -> Iterator[Row]:
     apart = _apart(recipe)
-    for key in _KEYS:
-        values = recipe.values(key)
-        if not values:
-            continue
-        start = (METRIC_TITLES[key], len(recipe.group.by_seed))
-        found = summarise_seeds(values)
+    for key in filter(recipe.values, _KEYS):
+        found = summarise_seeds(recipe.values(key))
         spread = f"{found.minimum:.4f} to {found.maximum:.4f}" if found.n > 1 else None
-        if apart:
-            yield (*start, None, None, f"none: {apart}")
-        else:
-            yield (*start, found.mean, found.sd, spread)
+        own = (None, None, f"none: {apart}") if apart else (found.mean, found.sd, spread)
+        yield (METRIC_TITLES[key], len(recipe.group.by_seed), *own)
 
 
 def _differences(comparison: Comparison) -> Table | None:
@@ -143,21 +137,14 @@ def _differences(comparison: Comparison) -> Table | None:
 
 def _to_baseline(recipe: Recipe, base: Recipe) -> Iterator[Row]:
     apart = _apart(base, recipe)
-    for key in _KEYS:
-        ours, theirs = recipe.values(key), base.values(key)
-        if not ours or not theirs:
-            continue
+    for key in filter(base.values, filter(recipe.values, _KEYS)):
         start = (recipe.title, METRIC_TITLES[key])
         if apart:
             yield (*start, Cell(None), None, f"not compared: {apart}")
-        else:
-            found = recipe.minus(base, key)
-            cell = Cell(found.value, low=found.low, high=found.high)
-            yield (*start, cell, found.p, _words(found))
-
-
-def _words(found: SeedDifference) -> str:
-    if found.p is None or found.df is None:
-        return f"no p-value: {found.reason}"
-    df = "" if found.df > 1000 else f"; {found.df:.1f} degrees of freedom"
-    return standard_error(found) + df
+            continue
+        found = recipe.minus(base, key)
+        note = f"no p-value: {found.reason}"
+        if found.p is not None and found.df is not None:
+            df = "" if found.df > 1000 else f"; {found.df:.1f} degrees of freedom"
+            note = standard_error(found) + df
+        yield (*start, Cell(found.value, found.low, found.high), found.p, note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from goemo_report.analysis.common import WITHOUT_TEXTS
 from goemo_report.analysis.compared_runs import TUNED_F1
@@ -13,7 +13,7 @@ from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Axis, Callout, Column, Plot, Row, Section, Series, Table
 from goemo_report.report.sections._recipes import colour, drawn, name
-from goemo_report.report.sections._tables import columns, number, with_interval
+from goemo_report.report.sections._tables import columns, with_interval
 from goemo_report.report.sections._verdict import verdict
 from goemo_report.report.sections._words import SMALLEST_P, resampling_text, rule
 
@@ -22,13 +22,6 @@ CHAPTER = "Answer"
 _MOST_KINDS: Final = 6
 _OFFSET: Final = 0.17
 _THRESHOLDS: Final = ((TUNED_F1, -_OFFSET), ("macro_f1", _OFFSET))
-
-
-class Warned(NamedTuple):
-    """A warning: what it is about in a few words, and all of it."""
-
-    kind: str
-    text: str
 
 
 def build(comparison: Comparison) -> Section:
@@ -123,13 +116,9 @@ def _table(comparison: Comparison) -> Table:
     keys = (TUNED_F1, "macro_f1") if comparison.with_probabilities else ("macro_f1",)
 
     def row(recipe: Recipe) -> Row:
-        means = (
-            with_interval(
-                number(recipe.mean(key)) if recipe.values(key) else None, recipe.interval(key)
-            )
-            for key in keys
-        )
-        return (name(recipe), len(recipe.group.by_seed) or None, *means)
+        means = (recipe.mean(key) if recipe.values(key) else None for key in keys)
+        cells = map(with_interval, means, map(recipe.interval, keys))
+        return (name(recipe), len(recipe.group.by_seed) or None, *cells)
 
     return Table(
         id="summary-recipes",
@@ -151,17 +140,13 @@ def _warnings(comparison: Comparison) -> Callout | None:
     """One line that names the kinds of warnings, with all of them folded in it."""
     of_runs = [one for run in comparison.runs for one in _of_run(run)]
     found = [*_of_comparison(comparison), *of_runs]
-    found += [
-        Warned(
-            f"{item.name} left out",
-            f"{item.name} was left out: {item.reason}. {item.remedy}".strip(),
-        )
-        for item in comparison.skipped
-    ]
+    for item in comparison.skipped:
+        text = f"{item.name} was left out: {item.reason}. {item.remedy}".strip()
+        found.append((f"{item.name} left out", text))
     if not found:
         return None
-    kinds = Counter(one.kind for one in found)
-    runs = {one.kind for one in of_runs}
+    kinds = Counter(kind for kind, _ in found)
+    runs = {kind for kind, _ in of_runs}
     words = [
         kind if count == 1 else f"{kind} ({f'in {count} runs' if kind in runs else count})"
         for kind, count in kinds.items()
@@ -171,62 +156,56 @@ def _warnings(comparison: Comparison) -> Callout | None:
     return Callout(
         "warning",
         f"Before you trust these numbers: {'; '.join(words)}.",
-        tuple(one.text for one in found),
+        tuple(text for _, text in found),
     )
 
 
-def _of_comparison(comparison: Comparison) -> Iterator[Warned]:
+def _of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """What each warning is about in a few words, and all of it."""
     for change, changed in comparison.label_changes.items():
         paired = change.startswith(WITHOUT_TEXTS)
         kind = "paired without texts" if paired else "labels were changed"
-        yield Warned(kind, f"{', '.join(changed)}: {change}.")
+        yield kind, f"{', '.join(changed)}: {change}."
     if not comparison.same_texts:
         sizes = ", ".join(f"{run.key} {run.found.rows:,}" for run in comparison.runs)
-        yield Warned(
-            "not the same texts",
+        text = (
             f"The runs were not judged on the same {comparison.split} texts ({sizes}), so their "
-            "values and places are not directly comparable; differences are taken on common texts.",
+            "values and places are not directly comparable; differences are taken on common texts."
         )
+        yield "not the same texts", text
     leaked: dict[str, list[str]] = {}
     for run in comparison.runs:
         for leak in leaks(run.result):
             if leak.large:
                 leaked.setdefault(str(leak), []).append(run.key)
     for what, keys in leaked.items():
-        yield Warned(
-            "texts stand in two splits",
-            f"{', '.join(keys)}: {what}. Scores on texts that were seen before say little "
-            "about new ones.",
-        )
+        seen = "Scores on texts that were seen before say little about new ones."
+        yield "texts stand in two splits", f"{', '.join(keys)}: {what}. {seen}"
     if len(comparison.losses) > 1:
         words = "; ".join(f"{', '.join(keys)} {loss}" for loss, keys in comparison.losses.items())
-        yield Warned(
-            "different losses",
+        text = (
             f"The runs were trained with different losses ({words}). A loss shifts the "
             "probabilities, so that 0.5 means something else for each and F1 at 0.5 is no fair "
-            f"comparison: the ranking is by {comparison.criterion.title}.",
+            f"comparison: the ranking is by {comparison.criterion.title}."
         )
+        yield "different losses", text
 
 
-def _of_run(run: ComparedRun) -> Iterator[Warned]:
-    never = run.found.scores.never_predicted
+def _of_run(run: ComparedRun) -> Iterator[tuple[str, str]]:
+    never, nouns, state = run.found.scores.never_predicted, run.label_set.nouns, run.record.state
     if never:
-        yield Warned(
-            f"{run.label_set.nouns} never predicted",
-            f"{run.name} never predicts {len(never)} of {len(run.labels)} "
-            f"{run.label_set.nouns}"
-            f"{' at 0.5' if run.predictions.has_probabilities else ''}: {listed(never, 6)}.",
+        some = f"{len(never)} of {len(run.labels)} {nouns}"
+        at = " at 0.5" if run.predictions.has_probabilities else ""
+        yield (
+            f"{nouns} never predicted",
+            f"{run.name} never predicts {some}{at}: {listed(never, 6)}.",
         )
     wrong = sum(not check.agrees for check in check_logged(run.result))
     if wrong:
-        verb = "differs" if wrong == 1 else "differ"
-        yield Warned(
-            "logged figures differ from the predictions",
-            f"{run.name}: {plural(wrong, 'logged figure')} {verb} from the predictions.",
-        )
-    if run.record.state != "finished":
-        yield Warned(
-            f"a run is {run.record.state}", f"{run.name} is {run.record.state}, not finished."
-        )
+        figures = f"{plural(wrong, 'logged figure')} {'differs' if wrong == 1 else 'differ'}"
+        about = "logged figures differ from the predictions"
+        yield about, f"{run.name}: {figures} from the predictions."
+    if state != "finished":
+        yield f"a run is {state}", f"{run.name} is {state}, not finished."
     if run.alignment and not run.is_paired:
-        yield Warned("not paired", f"{run.name}: {run.alignment.note}.")
+        yield "not paired", f"{run.name}: {run.alignment.note}."

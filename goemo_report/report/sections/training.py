@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -25,13 +25,12 @@ from goemo_report.report.document import (
     Table,
 )
 from goemo_report.report.sections._recipes import Curve, lines
-from goemo_report.report.sections._tables import callout, columns, number
+from goemo_report.report.sections._tables import callout, number
 from goemo_report.sources.logged import as_number
 from goemo_report.sources.model import Row
 
 ORDER = 150
 CHAPTER = "Appendix"
-_UNITS: Final[tuple[Literal["epoch", "step"], ...]] = ("epoch", "step")
 _POINTS_OF_ALL: Final = 12_000  # of all lines of a figure: more would make the page too large
 
 _FIGURES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
@@ -59,15 +58,15 @@ _COLUMNS: Final = (
 
 def build(comparison: Comparison) -> Section:
     """Curves over epochs, or steps of runs that logged no epochs, and the tables behind them."""
-    found = {run.id: training_of(run.result) for run in comparison.runs}
+    found = {run: training_of(run.result) for run in comparison.runs}
     blocks: list[Block] = []
-    for unit in _UNITS:
-        runs = [r for r in comparison.runs if found[r.id].rows and found[r.id].unit == unit]
-        if runs:
-            blocks += _Unit(comparison, runs, found, unit).blocks()
+    for unit in ("epoch", "step"):
+        own = {run: one for run, one in found.items() if one.rows and one.unit == unit}
+        if own:
+            blocks += _Unit(comparison, own, unit).blocks()
     if not blocks:
-        return Section("training", "Training", (Callout("note", "No run logged its epochs."),))
-    missing = (run.name for run in comparison.runs if not found[run.id].rows)
+        return Section.of("training", "Training", Callout("note", "No run logged its epochs."))
+    missing = (run.name for run, one in found.items() if not one.rows)
     return Section.of(
         "training",
         "Training",
@@ -86,13 +85,12 @@ class _Unit:
     """The runs that logged epochs, or those that logged only steps."""
 
     comparison: Comparison
-    runs: Sequence[ComparedRun]
-    found: Mapping[str, Training]
-    unit: Literal["epoch", "step"]
+    found: Mapping[ComparedRun, Training]
+    unit: str
 
     def blocks(self) -> list[Block]:
         """Figures where they show a curve, and the table."""
-        curves = any(len(self.found[run.id].points) > 1 for run in self.runs)
+        curves = any(len(one.points) > 1 for one in self.found.values())
         plots = [self._plot(*figure) for figure in _FIGURES] if curves else []
         return [*(plot for plot in plots if plot is not None), self._table()]
 
@@ -100,12 +98,12 @@ class _Unit:
         return f"training-{name}" if self.unit == "epoch" else f"training-steps-{name}"
 
     def _plot(self, name: str, title: str, axis: str, keys: tuple[str, ...]) -> Plot | None:
-        most = min(MOST_POINTS, max(30, _POINTS_OF_ALL // len(self.runs)))
+        most = min(MOST_POINTS, max(30, _POINTS_OF_ALL // len(self.found)))
         series: list[Series] = []
         for key in keys:
             curves: dict[ComparedRun, Curve] = {}
-            for run in self.runs:
-                x, y = map(np.array, self.found[run.id].curve(key))
+            for run, one in self.found.items():
+                x, y = map(np.array, one.curve(key))
                 kept = drawn(x, y, most)
                 if len(kept):
                     curves[run] = x[kept], y[kept]
@@ -130,10 +128,9 @@ class _Unit:
 
     def _rows(self) -> Iterator[tuple[ComparedRun, float, Row]]:
         """The rows that tables hold: at most MOST_ROWS, as many of each run, its best one too."""
-        share = max(1, MOST_ROWS // len(self.runs))
-        for run in self.runs[:MOST_ROWS]:
-            rows = self.found[run.id].rows
-            best = best_epoch(run.result)
+        share = max(1, MOST_ROWS // len(self.found))
+        for run, one in tuple(self.found.items())[:MOST_ROWS]:
+            rows, best = one.rows, best_epoch(run.result)
             kept = spread(tuple(rows), share)
             if best is not None and best in rows and best not in kept:
                 kept = sorted({*kept[1:], best})
@@ -145,7 +142,8 @@ class _Unit:
             id=self._id(name),
             title=f"{title} per {self.unit}",
             columns=(
-                *columns("run", **{self.unit: "integer"}),
+                Column("run", "run"),
+                Column(self.unit, self.unit, "integer"),
                 *(Column(split, split, "number", digits=5) for split, *_ in splits),
             ),
             rows=tuple(
@@ -164,18 +162,19 @@ class _Unit:
             )
             for run, at, row in self._rows()
         )
-        counts = Counter(run.id for run, _, _ in self._rows())
-        there = sum(len(self.found[run.id].rows) for run in self.runs)
+        counts = Counter(run for run, _, _ in self._rows())
+        there = sum(len(one.rows) for one in self.found.values())
         some = f"{len(rows)} of {there:,} {self.unit}s"
         return Table(
             id=self._id("epochs") if self.unit == "epoch" else "training-steps",
             title=f"Every {self.unit}" if there == len(rows) else some,
             columns=(
-                *columns("key", **{self.unit: "integer"}),
+                Column("key", "key"),
+                Column(self.unit, self.unit, "integer"),
                 *(Column(key, title, "number", digits=digits) for key, title, digits in _COLUMNS),
             ),
             rows=rows,
-            row_groups=tuple((run.name, counts[run.id]) for run in self.runs if counts[run.id]),
+            row_groups=tuple((run.name, number) for run, number in counts.items()),
             row_header=1,
             collapsed=len(rows) > 25,
         )
