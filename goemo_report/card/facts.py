@@ -171,12 +171,8 @@ class Card:
 # --- What the numbers say against a model ---------------------------------------------
 
 _TRAINING: Final = (
-    "learning_rate",
-    "num_epochs",
-    "num_train_epochs",
-    "weight_decay",
-    "warmup_steps",
-)
+    "learning_rate", "num_epochs", "num_train_epochs", "weight_decay", "warmup_steps",
+)  # fmt: skip
 _RARE: Final = 50
 _WEAK: Final = 0.3
 

@@ -109,6 +109,15 @@ def columns(*texts: str, **kinds: ColumnKind) -> tuple[Column, ...]:
     return (*map(Column, texts, texts), *(Column(key, key, kind) for key, kind in kinds.items()))
 
 
+def in_groups(groups: Iterable[tuple[str, Iterable[Row]]]) -> dict[str, Any]:
+    """Rows under the titles of their groups, as a Table takes them; a group may have none."""
+    found = [(title, tuple(rows)) for title, rows in groups]
+    return {
+        "rows": tuple(row for _, rows in found for row in rows),
+        "row_groups": tuple((title, len(rows)) for title, rows in found if title and rows),
+    }
+
+
 def label_column(judged: Comparison | ComparedRun) -> Column:
     """The column that names labels; its key is the guide's for every label set."""
     return Column("emotion", judged.label_set.noun)

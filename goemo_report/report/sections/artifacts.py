@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from goemo_report.comparison import Comparison
-from goemo_report.report.document import Section, Table
-from goemo_report.report.sections._tables import callout, columns, run_cell
+from collections.abc import Iterator
+
+from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.report.document import Row, Section, Table
+from goemo_report.report.sections._tables import callout, columns, in_groups, run_cell
 
 ORDER = 165
 CHAPTER = "Appendix"
@@ -45,11 +47,11 @@ def _read(comparison: Comparison) -> Table:
 
 
 def _logged(comparison: Comparison) -> Table:
-    rows = tuple(
-        (run_cell(run), one.name, one.version, one.type, one.role, one.size, one.digest)
-        for run in comparison.runs
-        for one in run.result.artifacts
-    )
+    def rows(run: ComparedRun) -> Iterator[Row]:
+        for one in run.result.artifacts:
+            about = (one.name, one.version, one.type, one.role, one.size, one.digest)
+            yield (run_cell(run), *about)
+
     return Table(
         id="artifacts-logged",
         title="Artifacts that the runs logged",
@@ -57,8 +59,5 @@ def _logged(comparison: Comparison) -> Table:
             *columns("run", artifact="code", version="text", type="text", role="text"),
             *columns(size="bytes", digest="code"),
         ),
-        rows=rows,
-        row_groups=tuple(
-            (run.name, len(run.result.artifacts)) for run in comparison.runs if run.result.artifacts
-        ),
+        **in_groups((run.name, rows(run)) for run in comparison.runs),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from goemo_report.report.sections._tables import (
     best_marks,
     class_cell,
     columns,
+    in_groups,
     label_column,
     label_table,
     run_columns,
@@ -53,17 +55,15 @@ def _detail(run: ComparedRun) -> Table:
     noun, others, support = run.label_set.noun, run.label_set.groupings[1:], run.support
     predicted = dict(zip(run.labels, run.found.scores.counts.predicted.tolist(), strict=True))
     metrics = class_metrics(run.found.scores)
-    rows: list[Row] = []
-    groups: list[tuple[str, int]] = []
-    for group, members in run.label_set.by_group():
+
+    def rows(members: Iterable[str]) -> Iterator[Row]:
         found = [label for label in members if label in support]
         for label in sorted(found, key=lambda label: -(run.of_class("f1", label) or 0.0)):
             called = Cell(predicted[label], mark=None if predicted[label] else "warning")
             its = (grouping.group_of(label) for grouping in others)
             cells = (class_cell(run, metric.key, label) for metric in metrics)
-            rows.append((label, *its, support[label], called, *cells))
-        if found and group:
-            groups.append((group, len(found)))
+            yield (label, *its, support[label], called, *cells)
+
     return Table(
         id="emotions-detail",
         title=f"Every {noun}: {run.short}",
@@ -74,8 +74,7 @@ def _detail(run: ComparedRun) -> Table:
             Column("predicted", "predicted", "integer", help="texts predicted to carry it"),
             *(Column(metric.key, metric.title, "number") for metric in metrics),
         ),
-        rows=tuple(rows),
-        row_groups=tuple(groups),
+        **in_groups((group, rows(members)) for group, members in run.label_set.by_group()),
         collapsed=True,
     )
 

@@ -10,7 +10,7 @@ from goemo_report.labels import Grouping
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Row, Section, Table
-from goemo_report.report.sections._tables import best_marks, run_columns
+from goemo_report.report.sections._tables import best_marks, in_groups, run_columns
 from goemo_report.report.sections._words import measured
 from goemo_report.statistics.intervals import analyse
 
@@ -24,12 +24,6 @@ def build(comparison: Comparison) -> Section | None:
     if not groupings:
         return None
     sources = dict.fromkeys(grouping.source for grouping in groupings)
-    rows: list[Row] = []
-    spans: list[tuple[str, int]] = []
-    for grouping in groupings:
-        own = list(_rows(comparison, grouping))
-        spans.append((grouping.title, len(own)))
-        rows += own
     return Section.of(
         "groups",
         f"{' and '.join(grouping.short for grouping in groupings)} groups",
@@ -42,8 +36,7 @@ def build(comparison: Comparison) -> Section | None:
                 Column("support", "support", "integer", help="texts, in the baseline's file"),
                 *run_columns(comparison.ranked, shade=True),
             ),
-            rows=tuple(rows),
-            row_groups=tuple(spans),
+            **in_groups((one.title, _rows(comparison, one)) for one in groupings),
         ),
         method=f"{measured(comparison)}. A text has a group if it has any of its "
         f"{comparison.label_set.nouns}, and is predicted to have one if any is predicted; the "

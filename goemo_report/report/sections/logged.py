@@ -11,7 +11,7 @@ from goemo_report.analysis.configs import config_columns, config_differences, se
 from goemo_report.analysis.curves import drawn
 from goemo_report.analysis.epochs import MOST_POINTS, training_of
 from goemo_report.comparison import Comparison
-from goemo_report.contract import SPLITS
+from goemo_report.contract import SPLITS, Split
 from goemo_report.formats.text import shortened
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import OVERALL
@@ -67,11 +67,11 @@ def build(comparison: Comparison) -> Section | None:
     )
 
 
-def _reasons(runs: Sequence[RunResult], split: str) -> Iterator[str]:
+def _reasons(runs: Sequence[RunResult], split: Split) -> Iterator[str]:
     """Why there are no predictions, with the runs of which that is so."""
     found: dict[str, list[str]] = {}
     for run in runs:
-        why = next((why for one, why in run.problems.items() if one == split), "none are usable")
+        why = run.problems.get(split, "none are usable")
         found.setdefault(why, []).append(f"{run.run.name} ({run.id})")
     yield from (f"{listed(names, 8)}: {why}" for why, names in found.items())
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from goemo_report.analysis.raters import RATERS_METHOD, RunBesideRaters
+from goemo_report.analysis.raters import RATERS_METHOD, Agreement, RunBesideRaters
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
-from goemo_report.report.sections._tables import Cells, columns, label_table, run_columns
+from goemo_report.report.sections._tables import columns, label_table, run_columns
 from goemo_report.report.sections._words import HELD_OUT, measured
 
 ORDER = 45
@@ -96,26 +96,20 @@ def _left_out(found: RunBesideRaters) -> Callout:
 
 
 def _labels(comparison: Comparison, runs: list[tuple[ComparedRun, RunBesideRaters]]) -> Table:
-    by_id = {run.id: found for run, found in runs}
     compared = [run for run, _ in runs]
-    held = next((run for run in compared if run.labels == comparison.labels), compared[0])
-
-    def cell(run: ComparedRun, label: str, *, human: bool) -> Cell:
-        if label not in run.labels:
-            return Cell(None)
-        at, found = run.labels.index(label), by_id[run.id]
-        one = found.rater if human else found.run
-        return Cell(float(one.per_class[at]), float(one.low[at]), float(one.high[at]))
-
-    def cells(label: str) -> Cells:
-        yield cell(held, label, human=True)
-        yield from (cell(run, label, human=False) for run in compared)
-
+    held = next((one for one in runs if one[0].labels == comparison.labels), runs[0])
+    columns_of = [_f1(held[0], held[1].rater), *(_f1(run, found.run) for run, found in runs)]
     return label_table(
         comparison,
         "raters-emotions",
         f"F1 of each {comparison.noun}, judged by the other raters",
         (Column("rater", HELD_OUT, "number"), *run_columns(compared, shade=True)),
-        cells,
+        lambda label: (one.get(label, Cell(None)) for one in columns_of),
         collapsed=True,
     )
+
+
+def _f1(run: ComparedRun, found: Agreement) -> dict[str, Cell]:
+    """F1 by label, with intervals."""
+    values = (part.tolist() for part in (found.per_class, found.low, found.high))
+    return dict(zip(run.labels, map(Cell, *values), strict=True))

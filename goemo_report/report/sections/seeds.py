@@ -9,7 +9,7 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout, Cell, Column, Row, Section, Table
-from goemo_report.report.sections._tables import callout, columns
+from goemo_report.report.sections._tables import callout, columns, in_groups
 from goemo_report.report.sections._words import METRIC_TITLES, measured, standard_error
 from goemo_report.statistics.many_runs import SEED_METHOD, summarise_seeds
 
@@ -83,13 +83,11 @@ def _apart(*recipes: Recipe) -> str:
 
 
 def _groups(comparison: Comparison) -> Table:
-    rows: list[Row] = []
-    spans: list[tuple[str, int]] = []
+    grouped = []
     for recipe in comparison.recipes:
-        own = list(_summaries(recipe))
-        rows += own
         seeds = ", ".join("not logged" if s is None else str(s) for s in recipe.group.seeds)
-        spans.append((f"{recipe.title}, seeds {seeds}", len(own)))
+        grouped.append((f"{recipe.title}, seeds {seeds}", _summaries(recipe)))
+    found = in_groups(grouped)
     return Table(
         id="seeds-groups",
         title="Over seeds",
@@ -100,9 +98,8 @@ def _groups(comparison: Comparison) -> Table:
             Column("sd", "standard deviation", "number", digits=4),
             Column("range", "range"),
         ),
-        rows=tuple(rows),
-        row_groups=tuple(spans),
-        collapsed=len(rows) > _OPEN,
+        **found,
+        collapsed=len(found["rows"]) > _OPEN,
     )
 
 
