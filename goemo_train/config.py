@@ -35,10 +35,11 @@ Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
 Pooling = Literal["default", "mean", "auto"]
 Updates = Literal["auto", "batch", "all"]
-LossName = Literal["bce", "weighted-bce", "focal"]
+LossName = Literal["bce", "balanced-bce", "weighted-bce", "focal"]
 Compile = Literal["auto", "on", "off"]
 Taxonomy = Literal["goemotions", "ekman", "sentiment"]
 BiasStart = Literal["zero", "log-odds"]
+HeadStart = Literal["random", "label-names"]
 Mode = Literal["online", "offline", "disabled"]
 
 
@@ -73,6 +74,8 @@ class TrainConfig:
     random_seed: Annotated[int, "seed of every random choice", (0, 2**32 - 1)] = 42
     pooling: Annotated[Pooling, "the model's own, or mean of tokens (auto: if a BERT)"] = "default"
     bias_start: Annotated[BiasStart, "output bias at the start: 0 or label log-odds"] = "zero"
+    head_start: Annotated[HeadStart, "output weights at the start: random, or the direction "
+                          "of each label's name"] = "random"  # fmt: skip
     embedding_updates: Annotated[Updates, "word embeddings of the batch, or all"] = "auto"
     threshold: Annotated[float, "a label is predicted from this probability on", (0, 1)] = 0.5
     precision: Annotated[Precision, "of training (auto: as launched, or bf16 on GPU)"] = "auto"

@@ -21,6 +21,7 @@ from goemo_train.tiny import TINY
 
 MEAN_SCALE = 1e4  # how much the mean over tokens outweighs the first token before LayerNorm
 POOLER_SCALE = 1e-4  # tanh is linear to 1e-7 in what the exported pooler sees
+NAME_LOGIT = 10.0  # of a text whose features are those of the label's name, before the bias
 READY_MASK = ("albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Types whose attention takes a boolean mask (b, 1, t, t) as it is."""
 
@@ -216,6 +217,24 @@ def start_bias(model: Classifier, truth: npt.NDArray[np.bool_]) -> None:
     odds = np.log(positives / (len(truth) + 1 - positives))
     with torch.no_grad():
         model.output().bias.copy_(torch.from_numpy(odds))
+
+
+@torch.no_grad()
+def start_weights(model: Classifier, tokenizer: Any, labels: tuple[str, ...]) -> None:
+    """Start the output weights of each label at the direction of its name in the encoder.
+
+    The mean direction of all names is taken away first: it tells no label from another.
+    """
+    features: list[torch.Tensor] = []
+    head = model.output()
+    hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    names = [label.replace("_", " ") for label in labels]
+    encoded = tokenizer(names, padding=True, truncation=True, return_tensors="pt")
+    model.eval()(encoded["input_ids"], encoded["attention_mask"].bool())
+    hook.remove()
+    found = features[0]
+    directions = functional.normalize(found - found.mean(0))
+    head.weight.copy_(NAME_LOGIT / found.norm(dim=1).mean() * directions)
 
 
 def save_checkpoint(model: Classifier, tokenizer: Any, directory: Path) -> None:

@@ -22,23 +22,26 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def choose_loss(config: TrainConfig, truth: npt.NDArray[np.bool_], device: torch.device) -> Loss:
     """The loss that the settings name, of logits and targets (b, k), summed.
 
-    `truth` (n, k) of the training split gives the weights of `weighted-bce`: positives weigh the
-    root of negatives over positives. The whole ratio, several hundred for the rarest emotion,
-    would drown everything else.
+    `truth` (n, k) of the training split gives the weights. Those of `balanced-bce` are one for each
+    label, in proportion to the root of one over its frequency, 1 on average: what a label's
+    best probabilities are stays the same. Those of `weighted-bce` are for positives alone, the root
+    of negatives over positives. Without a root the rarest emotion, several hundred times as
+    heavy, would drown everything else.
     """
     smooth = config.label_smoothing
-    weights = None
-    if config.loss == "weighted-bce":
-        positives = truth.sum(0) + 0.5
-        roots = np.sqrt((len(truth) + 1 - positives) / positives)
-        weights = torch.from_numpy(roots).float().to(device)
+    labels = positives = None
+    counts = torch.from_numpy(truth.sum(0) + 0.5).float().to(device)
+    if config.loss == "balanced-bce":
+        labels = counts.rsqrt() / counts.rsqrt().mean()
+    elif config.loss == "weighted-bce":
+        positives = ((len(truth) + 1 - counts) / counts).sqrt()
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         targets = targets * (1 - smooth) + smooth / 2 if smooth else targets
         if config.loss == "focal":
             return focal(logits, targets)
         return functional.binary_cross_entropy_with_logits(
-            logits, targets, reduction="sum", pos_weight=weights
+            logits, targets, labels, reduction="sum", pos_weight=positives
         )
 
     return loss

@@ -14,7 +14,7 @@ from goemo_train.config import TrainConfig
 from goemo_train.optimiser import choose_loss, focal
 
 CPU = torch.device("cpu")
-NAMES = ("bce", "weighted-bce", "focal")
+NAMES = ("bce", "balanced-bce", "weighted-bce", "focal")
 
 
 def logit(p: float) -> float:
@@ -36,6 +36,10 @@ def test_by_hand() -> None:
     focused = -(0.2**2) * math.log(0.8) - 0.3**2 * math.log(0.7)
     assert loss_of("bce")(logits, targets).item() == pytest.approx(plain, abs=1e-12)
     assert loss_of("focal")(logits, targets).item() == pytest.approx(focused, abs=1e-12)
+    # 3.5 and 1.5 positives: their roots' inverses are 1 on average
+    common, rare = 3.5**-0.5, 1.5**-0.5
+    balanced = 2 * (-common * math.log(0.8) - rare * math.log(0.7)) / (common + rare)
+    assert loss_of("balanced-bce")(logits, targets).item() == pytest.approx(balanced, abs=1e-6)
     # 3.5 positives of 5, 1.5 of 5: roots of 1.5 / 3.5 and 3.5 / 1.5
     weighted = -math.sqrt(1.5 / 3.5) * math.log(0.8) - math.log(0.7)
     assert loss_of("weighted-bce")(logits, targets).item() == pytest.approx(weighted, abs=1e-6)

