@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,6 +56,11 @@ class Classifier(nn.Module):
     def output(self) -> nn.Linear:
         """The layer that makes the logits."""
         return [m for m in self.plain.modules() if isinstance(m, nn.Linear)][-1]
+
+    def draws_by_thread(self) -> bool:
+        """Whether all that training draws at random comes from the thread's own generator."""
+        config = self.plain.config
+        return config.model_type in READY_MASK and config._attn_implementation == ATTENTION
 
     def layers(self) -> list[nn.Module]:
         """The encoder's layers from the embeddings on: its longest list of modules."""
@@ -270,13 +276,16 @@ def load_checkpoint(directory: Path) -> Classifier:
 
 LEVELS = 2**16
 ATTENTION = "goemo_cpu"
+RANDOM = threading.local()
+"""`generator` of a thread is what its dropout draws from, else torch's own."""
 
 
 class _Drop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, p: float) -> torch.Tensor:
         dropped = round(p * LEVELS)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
+        bits.random_(-(2**63), None, generator=getattr(RANDOM, "generator", None))
         # numpy compares 16-bit numbers four times as fast as torch.
         levels = bits.numpy().view(np.int16)[: x.numel()]
         kept = (levels >= dropped - LEVELS // 2).view(np.uint8)  # a plain int: all in 16 bits

@@ -21,7 +21,7 @@ from goemo_train.data import Tokens
 from goemo_train.evaluate import autocast, number_format
 from goemo_train.model import Classifier
 from goemo_train.optimiser import Loss, Optimiser, choose_loss
-from goemo_train.processes import Distributed
+from goemo_train.processes import Distributed, SecondThread
 from goemo_train.teacher import soft_labels
 from goemo_train.tracking import Progress
 
@@ -42,6 +42,7 @@ class Setup:
     tokenizer: Any
     classifier: Classifier
     network: nn.Module  # the classifier, its gradients averaged over the processes
+    second: SecondThread | None  # on CPU, which a process alone has to itself
     optimiser: Optimiser
     loss: Loss
     steps: int
@@ -110,6 +111,8 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     optimiser = Optimiser(classifier, config)
     # after the optimiser chose its sparse gradients
     network = distributed.accelerator.prepare_model(classifier)
+    alone = device.type == "cpu" and distributed.size == 1 and config.compile == "off"
+    halves = alone and torch.get_num_threads() > 1 and classifier.draws_by_thread()
     measured = {
         "model_params": parameters,
         "num_labels": len(corpus.labels),
@@ -123,8 +126,8 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     }
     return Setup(
         config, corpus, train, tokens["val"], tokens["test"], sample, tokenizer, classifier,
-        network, optimiser, choose_loss(config, corpus.train.truth, device), steps, measured,
-        warnings,
+        network, SecondThread(classifier) if halves else None, optimiser,
+        choose_loss(config, corpus.train.truth, device), steps, measured, warnings,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from goemo_report.api.recording import per_class_csv
 from goemo_report.errors import GoemoError
@@ -137,17 +138,24 @@ def train_step(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One optimiser step on these texts; gives their mean loss and the gradient norm."""
     config, tokens, device, size = setup.config, setup.tokens, distributed.device, distributed.size
+
+    def backward(network: nn.Module, texts: npt.NDArray[np.int64]) -> torch.Tensor:
+        ids, mask, truth = tokens.batch(texts, device)
+        with evaluate.autocast(device, config.precision):
+            logits = network(ids, mask)
+        share = weight * setup.loss(logits.float(), truth)
+        share.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return share.detach()
+
     loss = torch.zeros((), device=device)
     most_tokens = CPU_TOKENS * size if device.type == "cpu" else 0
     for part in data.pieces(rows, tokens.lengths, config.micro_batch_size * size, most_tokens):
         mine = part[distributed.rank :: size]  # of the last few texts it may be empty
         weight = min(len(mine), 1) * size / (len(rows) * len(setup.corpus.labels))
-        ids, mask, truth = tokens.batch(mine if len(mine) else part[:1], device)
-        with evaluate.autocast(device, config.precision):
-            logits = setup.network(ids, mask)
-        share = weight * setup.loss(logits.float(), truth)
-        share.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        loss += share.detach()
+        if setup.second and len(mine) > 1:
+            loss += setup.second.gradients(backward, mine)
+        else:
+            loss += backward(setup.network, mine if len(mine) else part[:1])
     norm = setup.optimiser.step(rate)
     return distributed.sum(loss / size), norm
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ import torch
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.optimiser import Optimiser, layer_scales
+from goemo_train.processes import Distributed
+from goemo_train.setup import Setup, prepare
+from goemo_train.tracking import Progress
+from goemo_train.train import train_step
 from tests.train.forked import Forks
 
 
@@ -150,6 +156,55 @@ def test_a_batch_in_parts_trains_the_same(tmp_path: Path, forks: Forks) -> None:
     for whole, parts in zip(rows[0], rows[7], strict=True):
         for key in ("train/loss", "train/grad_norm", "val/loss", "val/auc"):
             assert parts[key] == pytest.approx(whole[key], rel=1e-3), key
+
+
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def begun(**settings: Any) -> Setup:
+    config = TrainConfig(model="tiny-bert", model_name="tiny-bert", dataset="demo", limit=90,
+                         batch_size=16, **settings)  # fmt: skip
+    setup = prepare(config, Distributed(), Progress(quiet=True))
+    setup.classifier.train()
+    return setup
+
+
+def steps(setup: Setup, first: int, last: int) -> dict[str, torch.Tensor]:
+    batches = data.training_batches(setup.tokens.lengths, 16, 1, 1)
+    for rows in batches[first:last]:
+        train_step(setup, Distributed(), rows, 1e-3)
+    return trained(setup.classifier)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_two_threads_train_what_one_does() -> None:
+    setup = begun(dropout=0.0)
+    assert setup.second
+    both, alone = (steps(s, 0, 4) for s in (setup, replace(begun(dropout=0.0), second=None)))
+    for name, tensor in both.items():
+        if "key.bias" not in name:  # softmax does not see it: its gradient is rounding alone
+            assert torch.allclose(tensor, alone[name], rtol=0, atol=1e-5), name
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_two_threads_go_on_with_the_same_bits() -> None:
+    setup = begun(dropout=0.3)
+    steps(setup, 0, 2)
+    kept = deepcopy((setup.classifier.state_dict(), setup.optimiser.state_dict()))
+    random = torch.get_rng_state()
+    expected = steps(setup, 2, 6)
+    again = begun(dropout=0.3)
+    again.classifier.load_state_dict(kept[0])
+    again.optimiser.load_state_dict(kept[1])
+    torch.set_rng_state(random)
+    got = steps(again, 2, 6)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in got.items())
 
 
 def test_other_losses_and_the_rest_train_and_are_logged(tmp_path: Path, forks: Forks) -> None:
