@@ -174,7 +174,10 @@ def _described(card: Card) -> str:
 
 def _configuration(card: Card) -> dict[str, Any]:
     keys = [key.name for key in CONFIG_KEYS if key.name not in _ENVIRONMENT]
-    more = ("pooling", "bias_start", "max_grad_norm", "precision", "eval_precision", "limit")
+    more = (
+        *("pooling", "bias_start", "head_start", "layer_decay", "max_grad_norm"),
+        *("precision", "eval_precision", "limit"),
+    )
     return {key: card.config[key] for key in (*keys, *more) if key in card.config}
 
 
