@@ -114,8 +114,9 @@ KEPT_ON_RESUME = {"micro_batch_size", "auto_batch_size"} | _PLACES | _STATES
 PRESETS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("tiny-*", {"learning_rate": 3e-3, "batch_size": 32, "num_epochs": 8,
                 "bias_start": "log-odds"}),
-    ("*minilm*", {"learning_rate": 3e-4, "batch_size": 32, "num_epochs": 3, "pooling": "auto",
-                  "bias_start": "log-odds"}),
+    ("*minilm*", {"learning_rate": 5e-4, "batch_size": 32, "num_epochs": 2, "pooling": "auto",
+                  "bias_start": "log-odds", "head_start": "label-names",
+                  "loss": "balanced-bce", "layer_decay": 0.75}),
     ("roberta-large*", {"learning_rate": 1e-5, "bias_start": "log-odds"}),
     ("roberta-base*", {"learning_rate": 3e-5, "bias_start": "log-odds"}),
     ("distilbert-*", {"learning_rate": 5e-5, "batch_size": 32, "bias_start": "log-odds"}),

@@ -159,7 +159,7 @@ def test_short_names(tmp_path: Path) -> None:
 def test_a_recipe_goes_by_the_given_name_then_by_the_model(tmp_path: Path) -> None:
     (tmp_path / "encoder").mkdir()
     named = settled("--model", str(tmp_path / "encoder"), "--model-name", "all-MiniLM-L6-v2")
-    assert (named.learning_rate, named.pooling) == (3e-4, "auto")
+    assert (named.learning_rate, named.pooling) == (5e-4, "auto")
     assert settled("--model=roberta-large", "--model-name=mine").learning_rate == 1e-5
 
 
