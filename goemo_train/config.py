@@ -35,7 +35,7 @@ Status = Literal["baseline", "experimental", "final"]
 Precision = Literal["auto", "fp32", "bf16"]
 Pooling = Literal["default", "mean", "auto"]
 Updates = Literal["auto", "batch", "all"]
-LossName = Literal["bce", "balanced-bce", "weighted-bce", "focal"]
+LossName = Literal["bce", "balanced-bce", "weighted-bce"]
 Compile = Literal["auto", "on", "off"]
 Taxonomy = Literal["goemotions", "ekman", "sentiment"]
 BiasStart = Literal["zero", "log-odds"]
@@ -67,7 +67,6 @@ class TrainConfig:
     teacher: Annotated[tuple[str, ...], "learn what this checkpoint directory or prediction "
                        "file says of the training texts; of several, the mean"] = ()  # fmt: skip
     soft_labels: Annotated[bool, "learn the share of raters who chose a label, of ratings"] = False
-    label_smoothing: Annotated[float, "targets are 1 - N/2 and N/2", (0, 0.9)] = 0.0
     layer_decay: Annotated[float, "learning rate times N a layer below the head", (0.1, 1)] = 1.0
     weight_decay: Annotated[float, "decoupled weight decay", (0, 10)] = 0.01
     max_grad_norm: Annotated[float, "gradients are clipped to this norm", (1e-9, 1e9)] = 1.0

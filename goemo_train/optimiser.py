@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,6 @@ from torch.nn import functional
 
 from goemo_train.config import TrainConfig
 from goemo_train.model import Classifier
-
-FOCAL = 2.0  # gamma of the focal loss: Lin et al., ICCV 2017
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -28,33 +27,16 @@ def choose_loss(config: TrainConfig, truth: npt.NDArray[np.bool_], device: torch
     of negatives over positives. Without a root the rarest emotion, several hundred times as
     heavy, would drown everything else.
     """
-    smooth = config.label_smoothing
     labels = positives = None
     counts = torch.from_numpy(truth.sum(0) + 0.5).float().to(device)
     if config.loss == "balanced-bce":
         labels = counts.rsqrt() / counts.rsqrt().mean()
     elif config.loss == "weighted-bce":
         positives = ((len(truth) + 1 - counts) / counts).sqrt()
-
-    def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        targets = targets * (1 - smooth) + smooth / 2 if smooth else targets
-        if config.loss == "focal":
-            return focal(logits, targets)
-        return functional.binary_cross_entropy_with_logits(
-            logits, targets, labels, reduction="sum", pos_weight=positives
-        )
-
-    return loss
-
-
-def focal(logits: torch.Tensor, targets: torch.Tensor, gamma: float = FOCAL) -> torch.Tensor:
-    """BCE with p^gamma on negatives and (1 - p)^gamma on positives, summed.
-
-    All by log-sigmoids, so that neither it nor its gradient overflows at large logits.
-    """
-    log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
-    positive = targets * (gamma * log_q).exp() * log_p
-    return -(positive + (1 - targets) * (gamma * log_p).exp() * log_q).sum()
+    return partial(
+        functional.binary_cross_entropy_with_logits,
+        weight=labels, pos_weight=positives, reduction="sum",
+    )  # fmt: skip
 
 
 class Optimiser:

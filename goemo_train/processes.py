@@ -20,6 +20,7 @@ import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list, gather_object
 from accelerate.utils.environment import parse_flag_from_env
+from torch import nn
 
 from goemo_report.errors import SettingsError
 from goemo_train.config import REQUEUE, TrainConfig

@@ -83,11 +83,11 @@ def test_what_was_measured_and_odd_keys_are_no_settings() -> None:
 
 def test_the_checkpoint_says_what_is_a_setting() -> None:
     """What somebody added to the config in W&B is none."""
-    config, record = trained(loss="focal")
+    config, record = trained(loss="weighted-bce")
     logged = {**record.config, "reviewed_by": "me"}
     words = replicate_arguments(replace(record, config=logged), (checkpoint(config),))
     assert "--reviewed-by" not in words
-    assert words[words.index("--loss") + 1] == "focal"
+    assert words[words.index("--loss") + 1] == "weighted-bce"
 
 
 def test_an_offline_run_is_replicated_offline() -> None:

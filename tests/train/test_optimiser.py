@@ -210,14 +210,12 @@ def test_two_threads_go_on_with_the_same_bits() -> None:
 def test_other_losses_and_the_rest_train_and_are_logged(tmp_path: Path, forks: Forks) -> None:
     code, said = forks.run(
         *("--dataset=demo", "--model=tiny-bert", "--limit=300", "--num-epochs=1"),
-        *("--ablate=loss=weighted-bce,focal", "--label-smoothing=0.05"),
-        *("--layer-decay=0.8", "--auto-batch-size", "--wandb-mode=disabled"),
+        *("--ablate=loss=weighted-bce,balanced-bce", "--layer-decay=0.8"),
+        *("--auto-batch-size", "--wandb-mode=disabled"),
         f"--output={tmp_path}",
     )
     assert code == 0, said
     assert said.count("32 texts are computed at once, of 32 a step") == 2
     configs = [json.loads(p.read_text())["config"] for p in tmp_path.glob("*/run.json")]
-    assert {config["loss"] for config in configs} == {"weighted-bce", "focal"}
-    assert {(c["label_smoothing"], c["layer_decay"], c["micro_batch_size"]) for c in configs} == {
-        (0.05, 0.8, 32)
-    }
+    assert {config["loss"] for config in configs} == {"weighted-bce", "balanced-bce"}
+    assert {(c["layer_decay"], c["micro_batch_size"]) for c in configs} == {(0.8, 32)}

@@ -115,7 +115,7 @@ def test_the_command_that_began_a_run_resumes_it(tmp_path: Path, forks: Forks) -
     same = (*ARGUMENTS, *arguments, *resumed(tmp_path), f"--output={tmp_path}")
     for other, told in (
         ("--dropout=0.2", "has --dropout 0.1, not 0.2"),
-        ("--loss=focal", "has --loss bce, not focal"),
+        ("--loss=weighted-bce", "has --loss bce, not weighted-bce"),
         ("--pooling=default", "has --pooling auto, not default"),
     ):
         trainer = forks.start(*same, other)
