@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from goemo_train.config import TrainConfig
+from goemo_report.errors import SettingsError
+from goemo_train.config import LossName, TrainConfig
 from goemo_train.model import Classifier
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -27,6 +28,8 @@ def choose_loss(config: TrainConfig, truth: npt.NDArray[np.bool_], device: torch
     of negatives over positives. Without a root the rarest emotion, several hundred times as
     heavy, would drown everything else.
     """
+    if config.loss not in get_args(LossName):
+        raise SettingsError(f"the run has --loss {config.loss}, which is gone", "Start a new run")
     labels = positives = None
     counts = torch.from_numpy(truth.sum(0) + 0.5).float().to(device)
     if config.loss == "balanced-bce":

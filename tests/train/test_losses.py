@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from goemo_report.errors import SettingsError
 from goemo_train.config import TrainConfig
 from goemo_train.optimiser import choose_loss
 
@@ -40,6 +41,11 @@ def test_by_hand() -> None:
     # 3.5 positives of 5, 1.5 of 5: roots of 1.5 / 3.5 and 3.5 / 1.5
     weighted = -math.sqrt(1.5 / 3.5) * math.log(0.8) - math.log(0.7)
     assert loss_of("weighted-bce")(logits, targets).item() == pytest.approx(weighted, abs=1e-6)
+
+
+def test_a_run_with_a_loss_of_before_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--loss focal, which is gone"):
+        loss_of("focal")
 
 
 @pytest.mark.parametrize("name", NAMES)
