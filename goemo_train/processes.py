@@ -1,30 +1,24 @@
-"""The processes of one run, as accelerate knows them, their threads, and signals that stop them."""
+"""The processes of one run, as accelerate knows them, and the signals that stop them."""
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list, gather_object
 from accelerate.utils.environment import parse_flag_from_env
-from torch import nn
 
 from goemo_report.errors import SettingsError
 from goemo_train.config import REQUEUE, TrainConfig
-from goemo_train.model import RANDOM, Classifier
 
 PATIENCE = timedelta(hours=1)  # with the main process, which sends a run before the next starts
 LAUNCHER_DELAY = 1.0  # seconds after Ctrl-C in which torchrun passes it on once more
@@ -97,47 +91,6 @@ class Distributed:
         """Leave the group, once all are done with it."""
         self.wait()
         self.accelerator.end_training()
-
-
-class SecondThread:
-    """Half of a step's texts on half of the cores, by a thread with a model of the same weights.
-
-    An operation on some hundred tokens is too short to be worth all cores. Each step seeds the
-    second half's dropout by torch's own generator, so that runs repeat bit for bit.
-    """
-
-    def __init__(self, classifier: Classifier) -> None:
-        shared = {
-            id(weight): nn.Parameter(weight.data, weight.requires_grad)
-            for weight in classifier.parameters()
-        }
-        self.models = classifier, copy.deepcopy(classifier, shared)
-        self.threads, self.generator = torch.get_num_threads(), torch.Generator()
-        self.pool = ThreadPoolExecutor(1, initializer=self._begin)
-
-    def _begin(self) -> None:
-        torch.set_num_threads(self.threads // 2)
-        RANDOM.generator = self.generator
-
-    def gradients(
-        self, compute: Callable[[Classifier, npt.NDArray[np.int64]], torch.Tensor],
-        rows: npt.NDArray[np.int64],
-    ) -> torch.Tensor:  # fmt: skip
-        """The sum of what `compute` gives for both halves; their gradients are added up."""
-        first, second = self.models
-        self.generator.manual_seed(int(torch.randint(2**62, ())))
-        other = self.pool.submit(compute, second.train(), rows[1::2])
-        torch.set_num_threads(self.threads // 2)
-        try:
-            mine = compute(first, rows[::2])
-        finally:
-            theirs = other.result()
-            torch.set_num_threads(self.threads)
-        for weight, more in zip(first.parameters(), second.parameters(), strict=True):
-            if weight.grad is not None and more.grad is not None:
-                weight.grad += more.grad
-                more.grad = None
-        return mine + theirs
 
 
 def is_first_to_fail() -> bool:

@@ -20,8 +20,8 @@ from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
 from goemo_train.evaluate import autocast, number_format
 from goemo_train.model import Classifier
-from goemo_train.optimiser import Loss, Optimiser, choose_loss
-from goemo_train.processes import Distributed, SecondThread
+from goemo_train.optimiser import Loss, Optimiser, SecondThread, choose_loss
+from goemo_train.processes import Distributed
 from goemo_train.teacher import soft_labels
 from goemo_train.tracking import Progress
 
