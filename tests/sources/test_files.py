@@ -58,7 +58,6 @@ def invoke(*arguments: str) -> Result:
         (("thresholds", "out/bert"), '"per-class"'),
         (("check", "a.csv", "--fail-over", "hamming_loss=0.9"), ""),
         (("card", "a.csv"), "model-index"),
-        (("compare", "=a.csv", "b.csv"), "Write NAME=FILE"),
     ],
 )
 def test_every_command_that_takes_a_run(arguments: tuple[str, ...], said: str) -> None:
@@ -235,6 +234,7 @@ def test_validation_predictions_come_from_a_pipe_once(tmp_path: Path) -> None:
         ("metrics -", "'-' names no run and no file. "),
         ("metrics M=", "'M=' names no run and no file. "),
         ("compare '' -o -", "an empty text names no run"),
+        ("compare =a.csv b.csv -o -", "'=a.csv' has no name before =. Write NAME=FILE"),
     ],
 )
 def test_mistakes_among_files_ask_no_server(line: str, why: str) -> None:
