@@ -153,6 +153,7 @@ def test_two_processes_are_as_one(tmp_path: Path, forks: Forks, alone: Path) -> 
     assert_as_one(alone, tmp_path)
 
 
+@pytest.mark.slow
 def test_micro_batches_are_of_each_process_and_change_nothing(
     tmp_path: Path, forks: Forks, alone: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_micro_batches_are_of_each_process_and_change_nothing(
     assert [max(sizes(process)) for process in group] == [5, 4]
 
 
+@pytest.mark.slow
 def test_all_processes_halve_where_one_runs_out_of_memory(tmp_path: Path, forks: Forks) -> None:
     prepared = {"PREPARE": f"{__name__}:run_out_once"}
     group = start(forks, tmp_path, *SMALL, "--num-epochs=1", "--auto-batch-size", extra=prepared)
@@ -192,6 +194,7 @@ def xlnet(directory: Path) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_unused_parameters_are_not_waited_for(tmp_path: Path, forks: Forks) -> None:
     arguments = (*AS_ONE, f"--model={xlnet(tmp_path / 'model')}", "--embedding-updates=all")
     finish([forks.start(*arguments, f"--output={tmp_path / 'one'}")])

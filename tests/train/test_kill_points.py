@@ -54,6 +54,7 @@ def test_killed_at_any_point_it_ends_with_the_same_bits(
         shutil.rmtree(output)
 
 
+@pytest.mark.slow
 def test_killed_before_the_last_rename_it_is_whole_when_it_is_seen(
     tmp_path: Path, forks: Forks
 ) -> None:

@@ -130,9 +130,8 @@ def test_a_series_fails_where_its_second_run_does(
     assert len(list((tmp_path / "runs").glob("*/checkpoint"))) == 1
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_resumed_run_goes_on_in_the_same_run(
     wandb_server: WandbServer, tmp_path: Path, forks: Forks, number: signal.Signals
 ) -> None:
@@ -159,6 +158,7 @@ def test_a_resumed_run_goes_on_in_the_same_run(
     assert len(set(run["artifacts"])) == 4
 
 
+@pytest.mark.slow
 def test_a_series_is_as_many_runs(wandb_server: WandbServer, tmp_path: Path, forks: Forks) -> None:
     trainer = forks.start(
         *(*SMALL, "--num-epochs=1", "--ablate=dropout=0.0,0.3", "--seeds=13,42", "--tag=mine"),

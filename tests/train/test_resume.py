@@ -189,6 +189,7 @@ def test_a_disk_that_fills_up_ends_with_the_command_that_goes_on(
     assert_same(tmp_path, uninterrupted.output)
 
 
+@pytest.mark.slow
 def test_a_terminated_offline_run_is_marked_failed_and_resumes_into_one_log(
     tmp_path: Path, forks: Forks, uninterrupted: Whole
 ) -> None:

@@ -125,6 +125,7 @@ def test_the_command_that_began_a_run_resumes_it(tmp_path: Path, forks: Forks) -
     assert trainer.wait() == 0, trainer.stderr()
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_the_one_run_that_was_asked_for_alike(
     tmp_path: Path, forks: Forks
 ) -> None:
