@@ -43,23 +43,6 @@ def test_passing_faults_are_retried(server: WandbServer, tmp_path: Path) -> None
     assert server.count("Runs") == 2
 
 
-@pytest.mark.slow
-def test_lasting_faults_end_in_a_message_that_names_no_cause(
-    server: WandbServer, tmp_path: Path
-) -> None:
-    server.faults.add(operation="Runs", status=500)
-    server.faults.add(operation="Run", hang=True)
-    code = """
-    api = wandb.Api(timeout=3)
-    result["500"] = attempt(lambda: list(api.runs("p")))
-    result["hang"] = attempt(lambda: api.run("p/one"))
-    """
-    result = run_client(server, code, tmp_path)
-    assert result["500"].startswith("WandbApiFailedError")
-    assert result["hang"].startswith("CommError")
-    assert all("did not respond in time" in message for message in result.values())
-
-
 DOWNLOAD = """
 artifact = wandb.Api().artifact("p/art:v0")
 def digest(root):
