@@ -21,7 +21,8 @@ def attempt(function):
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 """
-_AFTER = '\nprint("\\nRESULT " + json.dumps(result))\n'
+# At once, as the client's helper process does not always end when it is told to.
+_AFTER = '\nprint("\\nRESULT " + json.dumps(result), flush=True)\nos._exit(0)\n'
 
 
 def run_client(
