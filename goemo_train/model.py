@@ -34,6 +34,7 @@ class Classifier(nn.Module):
     """
 
     pooling: ClassVar[Pooling] = "default"
+    new_head = True  # False: a trained one was loaded
 
     def __init__(self, plain: Any) -> None:
         super().__init__()
@@ -166,7 +167,7 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
         "label2id": {label: i for i, label in enumerate(labels)},
         "problem_type": "multi_label_classification",
     }
-    name = config.model
+    name, loaded = config.model, {"missing_keys": True}
     if name in TINY:
         plain, tokenizer = TINY[name](settings, config.dropout)
     else:
@@ -174,9 +175,10 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
             described = transformers.AutoConfig.from_pretrained(name, **settings)
             _set_dropout(described, config.dropout)
             tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-            plain = transformers.AutoModelForSequenceClassification.from_pretrained(
-                name, config=described, dtype=torch.float32, ignore_mismatched_sizes=True
-            )
+            plain, loaded = transformers.AutoModelForSequenceClassification.from_pretrained(
+                name, config=described, dtype=torch.float32, ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
             raise GoemoError(
                 f"the model {name} cannot be loaded: {first_line(error)}",
@@ -190,14 +192,14 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
     limit -= 2 if kind in ("roberta", "xlm-roberta", "camembert") else 0
     if 0 < limit < asked:  # XLNet says -1: any
         raise SettingsError(f"--max-seq-length is {asked}", f"{name} reads at most {limit}")
-    if isinstance(plain, transformers.BertForSequenceClassification):
-        if before := _undo_export(plain):
-            return before, tokenizer
-        return (Classifier if config.pooling == "default" else MeanPooled)(plain), tokenizer
-    if config.pooling == "mean":
+    bert = isinstance(plain, transformers.BertForSequenceClassification)
+    if config.pooling == "mean" and not bert:
         what = f"--pooling mean is made for BERT types, {name} is a {kind}"
         raise SettingsError(what, "Give --pooling default")
-    return Classifier(plain), tokenizer
+    mean = MeanPooled if bert and config.pooling != "default" else Classifier
+    classifier = (bert and _undo_export(plain)) or mean(plain)
+    classifier.new_head = bool(loaded["missing_keys"] or loaded.get("mismatched_keys"))
+    return classifier, tokenizer
 
 
 def _set_dropout(described: Any, dropout: float) -> None:

@@ -67,7 +67,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         progress.note(f"the model is called {config.model_name}; --model-name calls it otherwise")
     if config.bias_start == "log-odds":
         model.start_bias(classifier, corpus.train.truth)
-    if config.head_start == "label-names":
+    if config.head_start == "label-names" and classifier.new_head:
         model.start_weights(classifier, tokenizer, corpus.labels)
     parameters = classifier.exported_size()
     if device.type == "cpu":

@@ -82,6 +82,8 @@ def test_a_checkpoint_with_mean_pooling_can_be_trained_further(
         expected = classifier(inputs["input_ids"], inputs["attention_mask"])
         got = loaded.eval()(inputs["input_ids"], inputs["attention_mask"])
     assert isinstance(loaded, model.MeanPooled)
+    assert not loaded.new_head  # so that it does not start at the names of the labels
+    assert model.load(again, EMOTIONS[:7])[0].new_head
     assert torch.allclose(got, expected, atol=1e-5)
 
 
