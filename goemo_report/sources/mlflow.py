@@ -314,11 +314,17 @@ class _Folders(MlflowSource):
 
     def _models_of(self, experiment: Path) -> dict[str, dict[str, Path]]:
         """Where the newest model of a name lies that `log_model` logged, by run and name."""
-        about = {meta.parent: self._yaml(meta) for meta in experiment.glob("models/*/meta.yaml")}
+        models = []
+        for meta in experiment.glob("models/*/meta.yaml"):
+            about = self._yaml(meta)
+            with reading(str(meta)):
+                when, name = int(about["creation_timestamp"]), str(about["name"])
+            models.append(
+                (when, str(about.get("source_run_id")), name, meta.with_name("artifacts"))
+            )
         found: dict[str, dict[str, Path]] = defaultdict(dict)
-        for folder in sorted(about, key=lambda one: int(about[one]["creation_timestamp"])):
-            source = str(about[folder].get("source_run_id"))
-            found[source][str(about[folder]["name"])] = folder / "artifacts"
+        for _, run_id, name, folder in sorted(models):
+            found[run_id][name] = folder
         return found
 
 

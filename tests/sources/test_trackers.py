@@ -395,17 +395,19 @@ def test_broken_answers_of_a_server_are_one_line(path: str, broken: Answer, said
         ("meta.yaml", "run_id: r\nartifact_uri: 'file://['\n", "artifacts of run r"),
         ("metrics/f1", "1\n", "run r cannot be read"),
         ("../meta.yaml", "[1", "cannot be read"),
+        ("../models/m/meta.yaml", "name: m\n", "models/m/meta.yaml cannot be read: it has no"),
     ],
 )
 def test_broken_folders_of_mlflow_are_one_line(
     tmp_path: Path, file: str, text: str, said: str
 ) -> None:
     run = tmp_path / "1" / "r"
-    (run / "metrics").mkdir(parents=True)
+    for folder in (run / "metrics", run.with_name("models") / "m"):
+        folder.mkdir(parents=True)
     for name in ("../meta.yaml", "meta.yaml"):
         (run / name).write_text("name: E\nrun_id: r\n")
     (run / file).write_text(text)
-    command = ("runs",) if file.startswith("..") else ("show", "r")
+    command = ("runs",) if file == "../meta.yaml" else ("show", "r")
     done = invoke(*command, "--source", f"mlflow:{tmp_path}", code=int(bool(said)))
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == int(bool(said))
