@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from functools import cache
 from itertools import chain
-from json.encoder import encode_basestring
 from typing import Any, Final
 
 from goemo_report.formats.text import escape_hidden_json
@@ -22,7 +19,6 @@ from goemo_report.formats.text import escape_hidden_json
 SCHEMA_VERSION: Final = 2
 """Of every JSON document that is written; it rises with a release, as docs/contract.md says."""
 
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 DEEPEST: Final = 100
 """Levels of nesting that a value may have."""
 
@@ -31,43 +27,8 @@ _TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"
 
 def to_json(document: Any, indent: int | None = 2) -> str:
     """One JSON document, ending in a line break; a terminal or CI log shows it unharmed."""
-    step = None if indent is None else " " * indent
-    return escape_hidden_json(_written(document, "" if step is None else "\n", step)) + "\n"
-
-
-def _written(value: Any, line: str, step: str | None) -> str:
-    """A value as `json.dumps` writes `jsonable(value)`: twice as fast, and without the copy. `line`
-    begins a line at the value's own depth, and `step` is what each level adds to it."""
-    if isinstance(value, Mapping):
-        held = {str(key): item for key, item in value.items()}
-        items: Iterable[Any] = held.values()
-    elif isinstance(value, list | tuple):
-        held, items = None, value
-    elif isinstance(value, str):
-        return encode_basestring(value)
-    else:
-        plain = jsonable(value)
-        scalar = not isinstance(plain, list | str)
-        return json.dumps(plain) if scalar else _written(plain, line, step)
-    inner = line + (step or "")
-    between = ", " if step is None else "," + inner
-    opening, closing = "{}" if held is not None else "[]"
-    if not items:
-        return opening + closing
-    if _SCALARS.issuperset(map(type, items)):
-        with suppress(ValueError):  # not a finite number
-            text = _encoder(between).encode(value if held is None else held)
-            return f"{opening}{inner}{text[1:-1]}{line}{closing}"
-    parts = (_written(item, inner, step) for item in items)
-    if held is not None:
-        parts = (f"{encode_basestring(k)}: {part}" for k, part in zip(held, parts, strict=True))
-    return f"{opening}{inner}{between.join(parts)}{line}{closing}"
-
-
-@cache
-def _encoder(between: str) -> json.JSONEncoder:
-    """Of what is flat; it is written in C, but not where it indents."""
-    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(between, ": "))
+    text = json.dumps(jsonable(document), ensure_ascii=False, allow_nan=False, indent=indent)
+    return escape_hidden_json(text) + "\n"
 
 
 def jsonable(value: Any) -> Any:
