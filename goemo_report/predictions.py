@@ -24,8 +24,9 @@ from goemo_report.contract import (
     probability_column,
 )
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Table, quoted, read_table
 from goemo_report.formats.files import write_whole
+from goemo_report.formats.readers import read_table
+from goemo_report.formats.table import Table, quoted
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import Grouping, LabelSet, check_label

@@ -23,7 +23,7 @@ from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
 from goemo_report.comparison import Options, compare
 from goemo_report.contract import prediction_columns
-from goemo_report.formats.csv_table import to_csv
+from goemo_report.formats.table import to_csv
 from goemo_report.labels import EMOTIONS, GOEMOTIONS
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions

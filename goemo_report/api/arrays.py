@@ -12,8 +12,7 @@ import numpy as np
 from goemo_report.api.arguments import Labels, chosen_labels
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import ArgumentError, DataError
-from goemo_report.formats.csv_table import Table
-from goemo_report.formats.readers import Grid
+from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.labels import check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
@@ -96,8 +95,8 @@ def of_frame(frame: Any, reading: Reading) -> Predictions:
         frame = frame.to_pandas()
     frame = frame.to_frame() if frame.ndim == 1 else frame
     columns = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    grid = Grid(list(map(str, frame.columns)), columns).flat()
-    return of_table(Table(grid.header, "the DataFrame", columns=grid.columns), reading)
+    header = list(map(str, frame.columns))
+    return of_table(Table(header, "the DataFrame", columns=columns).flat(), reading)
 
 
 def _cells(column: Any) -> Sequence[Any]:

@@ -17,7 +17,7 @@ from goemo_report.api.arrays import arrays
 from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
 from goemo_report.errors import ArgumentError, DataError
-from goemo_report.formats.csv_table import to_csv
+from goemo_report.formats.table import to_csv
 from goemo_report.labels import set_of
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.predictions import Predictions, write_predictions

@@ -15,7 +15,7 @@ from goemo_report.contract import (
     Role,
     Split,
 )
-from goemo_report.formats.csv_table import Table
+from goemo_report.formats.table import Table
 from goemo_report.results import PREDICTION_ROLES
 from goemo_report.sources.model import LostFiles
 from goemo_report.sources.newest import holds_no

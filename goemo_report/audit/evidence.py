@@ -18,7 +18,8 @@ from typing import Any, Final
 from goemo_report.analysis.epochs import Training, training_of
 from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, Split
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Table, read_table
+from goemo_report.formats.readers import read_table
+from goemo_report.formats.table import Table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
 from goemo_report.loading import ReadFiles, load_runs
 from goemo_report.reading.names import AS_FOUND, Reading

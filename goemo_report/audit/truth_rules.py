@@ -10,7 +10,7 @@ from goemo_report.analysis.truth import LEAK_LIMIT, TUNED, LoggedCheck, check_lo
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.registry import RuleSet, Severity, has_type, shown
 from goemo_report.contract import OVERALL_METRICS, PER_CLASS_STATISTICS, SPLITS, Split
-from goemo_report.formats.csv_table import Table
+from goemo_report.formats.table import Table
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.sources.logged import as_number

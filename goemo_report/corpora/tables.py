@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.errors import DataError, first_line
-from goemo_report.formats.csv_table import Table, read_table
+from goemo_report.formats.readers import read_table
+from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.labels import EMOTIONS
 from goemo_report.reading.lists import is_nothing, listed, mark, marked

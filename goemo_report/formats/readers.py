@@ -1,20 +1,23 @@
-"""Tables in other formats than CSV, as rows of strings; each reader is one function below."""
+"""Files as tables: the format is told by content; each but CSV has one function below."""
 
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import json
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 from goemo_report.errors import DataError, first_line
-from goemo_report.formats.sniff import Format, has_table_ending
+from goemo_report.formats.sniff import HEAD, has_table_ending, sniff
+from goemo_report.formats.table import Table
 from goemo_report.formats.text import printable, shown
 from goemo_report.formats.wording import listed, plural
 
@@ -23,11 +26,51 @@ from goemo_report.formats.wording import listed, plural
 _SMALL: Final = 64 << 20
 _RATIO: Final = 50
 _LIMIT: Final = 1 << 30
+_MOST_LAYERS: Final = 2
+_MARK_LINE: Final = rb"(\xef\xbb\xbf)?sep=.\r?\n"
 DAMAGED: Final = (
     zlib.error, EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError,
     RuntimeError,
 )  # fmt: skip
 """What the unpackers of the standard library raise for damaged data."""
+
+
+def read_table(path: Path, source: str, numbers: tuple[str, ...] = ()) -> Table:
+    """Read a table of any format that `sniff` knows a reader for, compressed or not.
+
+    Last columns whose names begin with one of `numbers` may come as arrays of numbers, not as text.
+    The rows of a CSV are parsed when they are asked for. Raises DataError, naming `source`, the
+    format and the line, when the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{source} does not exist", "Check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a path that no system can open
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{source} cannot be read: {reason}", "Check the path") from error
+    found = sniff(data[:HEAD])
+    for _ in range(_MOST_LAYERS):
+        if found.key in PACKED:
+            data = unpacked(data, found.key, source)
+            found = sniff(data[:HEAD])
+    if found.key == "utf-16" and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        data = of_utf_16(data, source)
+        found = sniff(data[:HEAD])
+    if re.match(_MARK_LINE, data):  # spreadsheets say so how fields are separated
+        data = re.sub(_MARK_LINE, rb"\n", data, count=1)
+        found = sniff(data.lstrip()[:HEAD])
+    if found.key in READERS:
+        try:
+            return READERS[found.key](data, source).flat()
+        except DataError:
+            raise
+        except Exception as error:
+            what = f"{source} is {found.title} that is cut off or damaged"
+            raise DataError(f"{what}: {first_line(error)}", "Write or download it again") from error
+    if found.mark:
+        return Table.of(data, source, found.mark, numbers)
+    raise DataError(f"{source} {found.what}", found.remedy)
 
 
 def unpacked(data: bytes, key: str, source: str) -> bytes:
@@ -82,96 +125,41 @@ def _opened(data: bytes, key: str, source: str) -> IO[bytes]:
     return opened
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Named columns of values, as a format gives them."""
-
-    header: list[str]
-    columns: list[Sequence[Any]]
-
-    def flat(self) -> Grid:
-        """Columns of mappings as a column for each key, `probs.joy`; other columns as they are."""
-        header: list[str] = []
-        columns: list[Sequence[Any]] = []
-        for name, column in zip(self.header, self.columns, strict=True):
-            if len(column) and all(isinstance(one, Mapping) for one in column):
-                keys = dict.fromkeys(key for one in column for key in one)
-                inner = Grid(
-                    [f"{name}.{key}" for key in keys],
-                    [[one.get(key) for one in column] for key in keys],
-                ).flat()
-                header, columns = header + inner.header, columns + inner.columns
-            else:
-                header.append(name)
-                columns.append(column)
-        return Grid(header, columns)
-
-
-def text_of(value: Any) -> str:
-    """A value as the text that a CSV would have: a list as JSON, nothing as empty."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str)
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def read_grid(data: bytes, found: Format, source: str) -> Grid:
-    """The table that bytes of a format hold. Raises DataError, naming the format."""
-    try:
-        return READERS[found.key](data, source).flat()
-    except DataError:
-        raise
-    except Exception as error:
-        what = f"{source} is {found.title} that is cut off or damaged"
-        raise DataError(f"{what}: {first_line(error)}", "Write or download it again") from error
-
-
-def _arrow(data: bytes, source: str) -> Grid:
-    ipc = _pyarrow("pyarrow.ipc", source)
-    if data.startswith(b"FEA1"):
-        return _of_arrow(_pyarrow("pyarrow.feather", source).read_table(io.BytesIO(data)))
-    opened = ipc.open_file if data.startswith(b"ARROW1") else ipc.open_stream
-    return _of_arrow(opened(io.BytesIO(data)).read_all())
-
-
-def _parquet(data: bytes, source: str) -> Grid:
-    parquet = _pyarrow("pyarrow.parquet", source)
-    return _of_arrow(parquet.ParquetFile(io.BytesIO(data)).read(use_threads=False))
-
-
-def _of_arrow(table: Any) -> Grid:
-    """Numbers as arrays, other columns as lists of Python's values. Through DLPack, because
-    `to_numpy` imports pandas, which takes longer than all the rest."""
+def _arrow(data: bytes, source: str) -> Table:
+    """Parquet, Arrow or Feather: numbers as arrays, other columns as lists of Python's values.
+    Through DLPack, because `to_numpy` imports pandas, which takes longer than all the rest."""
     import numpy as np
 
-    types = _pyarrow("pyarrow.types", "")
+    try:
+        from pyarrow import types
+
+        if data.startswith(b"PAR1"):
+            from pyarrow import parquet
+
+            table = parquet.ParquetFile(io.BytesIO(data)).read(use_threads=False)
+        elif data.startswith(b"FEA1"):
+            from pyarrow import feather
+
+            table = feather.read_table(io.BytesIO(data))
+        else:
+            from pyarrow import ipc
+
+            opened = ipc.open_file if data.startswith(b"ARROW1") else ipc.open_stream
+            table = opened(io.BytesIO(data)).read_all()
+    except ImportError as error:
+        remedy = "Install it: pip install 'goemo[tables]'"
+        raise DataError(f"{source} needs pyarrow to be read", remedy) from error
 
     def values(column: Any) -> Any:
         numeric = types.is_floating(column.type) or types.is_integer(column.type)
         if not numeric or column.null_count or not column.num_chunks:
             return column.to_pylist()
-        return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
+        return np.concatenate(list(map(np.from_dlpack, column.chunks)))
 
-    return Grid(list(table.column_names), list(map(values, table.columns)))
-
-
-def _pyarrow(module: str, source: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise DataError(
-            f"{source} needs pyarrow to be read", "Install it: pip install 'goemo[tables]'"
-        ) from error
+    return Table(list(table.column_names), source, columns=list(map(values, table.columns)))
 
 
-def _json(data: bytes, source: str) -> Grid:
+def _json(data: bytes, source: str) -> Table:
     """A list of objects, an object of columns or of rows by index, or a `wandb.Table`."""
     document = json.loads(data.decode("utf-8-sig"))
     if not isinstance(document, dict):
@@ -182,7 +170,8 @@ def _json(data: bytes, source: str) -> Grid:
         if odd is not None:
             what = f"{plural(len(rows[odd - 1]), 'value')} where there are {len(header)} columns"
             raise DataError(f"{source}, row {odd}: {what}", "Write one value a column")
-        return Grid(header, list(zip(*rows, strict=True)) or [[] for _ in header])
+        columns: list[Any] = list(zip(*rows, strict=True)) or [[] for _ in header]
+        return Table(header, source, columns=columns)
     records = [v for v in document.values() if isinstance(v, list) and v and _are_objects(v)]
     if len(records) == 1:  # {"data": [...]}, {"schema": ..., "data": [...]}
         return _records(records[0], source)
@@ -204,14 +193,14 @@ def _json(data: bytes, source: str) -> Grid:
         found = listed((f"{name} {n or 'no list'}" for name, n in lengths.items()), 4)
         what = f"{source} is JSON, but neither a list of objects nor columns of one length: {found}"
         raise DataError(what, "Write one object a text")
-    return Grid(list(document), columns)
+    return Table(list(document), source, columns=columns)
 
 
 def _are_objects(values: Sequence[Any]) -> bool:
     return all(isinstance(one, Mapping) for one in values)
 
 
-def _json_lines(data: bytes, source: str) -> Grid:
+def _json_lines(data: bytes, source: str) -> Table:
     lines = data.decode("utf-8-sig").split("\n")
     records = []
     for number, line in enumerate(lines, 1):
@@ -224,7 +213,7 @@ def _json_lines(data: bytes, source: str) -> Grid:
     return _records(records, source)
 
 
-def _records(records: Any, source: str) -> Grid:
+def _records(records: Any, source: str) -> Table:
     if not isinstance(records, list) or not all(isinstance(one, Mapping) for one in records):
         raise DataError(f"{source} is JSON, but not a list of objects", "Write one object a text")
     if not records:
@@ -234,10 +223,11 @@ def _records(records: Any, source: str) -> Grid:
         if len(record) != len(header):
             lost = next(name for name in header if name not in record)
             raise DataError(f"{source}, row {number}: no {lost!r}", "Write every key in every row")
-    return Grid(header, [[record[name] for record in records] for name in header])
+    columns = [[record[name] for record in records] for name in header]
+    return Table(header, source, columns=columns)
 
 
-def _numpy(data: bytes, source: str) -> Grid:
+def _numpy(data: bytes, source: str) -> Table:
     """`y_true` with `y_prob` or `y_pred`, (n, k); `labels` (k) and `texts` (n) if there."""
     import numpy as np
 
@@ -279,10 +269,10 @@ def _numpy(data: bytes, source: str) -> Grid:
     rows = {len(column) for column in columns}
     if len(rows) > 1:
         raise DataError(f"{source}: arrays of {listed(map(str, sorted(rows)))} rows", "Align them")
-    return Grid(header, columns)
+    return Table(header, source, columns=columns)
 
 
-READERS: Final[dict[str, Callable[[bytes, str], Grid]]] = {
-    "parquet": _parquet, "arrow": _arrow, "json": _json, "jsonl": _json_lines, "npz": _numpy,
+READERS: Final[dict[str, Callable[[bytes, str], Table]]] = {
+    "parquet": _arrow, "arrow": _arrow, "json": _json, "jsonl": _json_lines, "npz": _numpy,
 }  # fmt: skip
 PACKED: Final = ("gzip", "bzip2", "xz", "zip")

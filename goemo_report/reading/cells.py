@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from goemo_report.contract import probability_column
-from goemo_report.formats.csv_table import Block
+from goemo_report.formats.table import Block
 from goemo_report.formats.text import shown
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray

@@ -14,7 +14,7 @@ from itertools import chain
 
 from goemo_report.contract import PROBABILITY_PREFIX, PROBABILITY_PREFIXES
 from goemo_report.errors import DataError, argument
-from goemo_report.formats.csv_table import Block, Table
+from goemo_report.formats.table import Block, Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
 from goemo_report.formats.wording import plural

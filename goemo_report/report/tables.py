@@ -16,8 +16,8 @@ from goemo_report.analysis.configs import (
 )
 from goemo_report.analysis.epochs import METRICS, spread, training
 from goemo_report.contract import PER_CLASS_STATISTICS, per_class_metric
-from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import SCHEMA_VERSION, jsonable, timestamp
+from goemo_report.formats.table import to_csv
 from goemo_report.formats.wording import plural
 from goemo_report.labels import LabelSet, logged_set
 from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, Metric, canonical_metric

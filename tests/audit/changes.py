@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_report.audit.evidence import Evidence
 from goemo_report.contract import Role
-from goemo_report.formats.csv_table import Table, to_csv
+from goemo_report.formats.table import Table, to_csv
 from goemo_report.results import logged_metrics
 from goemo_report.sources.model import ArtifactFile
 

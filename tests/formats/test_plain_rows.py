@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import Table, quoted
 from goemo_report.formats.plain_rows import decimals
+from goemo_report.formats.table import Table, quoted
 
 HEADER = "text,true_labels,pred_probs_joy,pred_probs_fear"
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from goemo_report.errors import DataError
-from goemo_report.formats.csv_table import read_table
+from goemo_report.formats.readers import read_table
 
 HEADER = ["text", "true_labels", "pred_labels", "pred_probs_joy", "pred_probs_fear"]
 ROW = ["Hello; you | there", "joy,fear", "joy", "0.5", "0.25"]

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goemo_report.comparison import compare
-from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import jsonable, timestamp, to_json
+from goemo_report.formats.table import to_csv
 from goemo_report.formats.text import escape_workflow_commands, visible
 from goemo_report.report.data import report_data
 from goemo_report.report.tables import (

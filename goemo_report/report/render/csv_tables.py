@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from goemo_report.errors import SettingsError
-from goemo_report.formats.csv_table import to_csv
+from goemo_report.formats.table import to_csv
 from goemo_report.report.document import Block, Cell, Heatmap, Plot, Report, Table, Value
 from goemo_report.report.render.numbers import defined
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from goemo_report.formats.csv_table import to_csv
 from goemo_report.formats.json_text import to_json
+from goemo_report.formats.table import to_csv
 from goemo_report.formats.text import escape_workflow_commands, visible
 from goemo_report.report.render.text import (
     anchor,

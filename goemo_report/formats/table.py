@@ -1,70 +1,31 @@
-"""CSV files read as rows of strings, with the line of every row that is refused, and written."""
+"""A table of any format: its rows by columns, and the line of every row that is refused."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
-import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice, repeat, takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goemo_report.errors import DataError
-from goemo_report.formats import readers
 from goemo_report.formats.json_text import jsonable
-from goemo_report.formats.sniff import HEAD, separator, sniff
+from goemo_report.formats.sniff import separator
 from goemo_report.formats.text import escape_workflow_commands
 from goemo_report.formats.wording import plural
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader  # the type has no public name before Python 3.13
 
-_MOST_LAYERS = 2
-_MARK_LINE = rb"(\xef\xbb\xbf)?sep=.\r?\n"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
 _ROWS_AT_ONCE = 1 << 13
-
-
-def read_table(path: Path, source: str, numbers: tuple[str, ...] = ()) -> Table:
-    """Read a table of any format that `sniff` knows a reader for, compressed or not.
-
-    Last columns whose names begin with one of `numbers` may come as arrays of numbers, not as text.
-    The rows of a CSV are parsed when they are asked for. Raises DataError, naming `source`, the
-    format and the line, when the file cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{source} does not exist", "Check the path") from None
-    except (OSError, ValueError) as error:  # ValueError: a path that no system can open
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{source} cannot be read: {reason}", "Check the path") from error
-    found = sniff(data[:HEAD])
-    for _ in range(_MOST_LAYERS):
-        if found.key in readers.PACKED:
-            data = readers.unpacked(data, found.key, source)
-            found = sniff(data[:HEAD])
-    if found.key == "utf-16" and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        data = readers.of_utf_16(data, source)
-        found = sniff(data[:HEAD])
-    if re.match(_MARK_LINE, data):  # spreadsheets say so how fields are separated
-        data = re.sub(_MARK_LINE, rb"\n", data, count=1)
-        found = sniff(data.lstrip()[:HEAD])
-    if found.key in readers.READERS:
-        grid = readers.read_grid(data, found, source)
-        return Table(grid.header, source, columns=grid.columns)
-    if found.mark:
-        return Table.of(data, source, found.mark, numbers)
-    raise DataError(f"{source} {found.what}", found.remedy)
 
 
 class Block(NamedTuple):
@@ -104,11 +65,26 @@ class Table:
             return cls(header, source, data, mark, numbers=numbers)
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
 
+    def flat(self) -> Table:
+        """Columns of mappings as a column for each key, `probs.joy`; other columns as they are."""
+        header: list[str] = []
+        columns: list[Sequence[Any]] = []
+        for name, column in zip(self.header, self.columns, strict=True):
+            if len(column) and all(isinstance(one, Mapping) for one in column):
+                keys = dict.fromkeys(key for one in column for key in one)
+                cells = [[one.get(key) for one in column] for key in keys]
+                inner = Table([f"{name}.{key}" for key in keys], self.source, columns=cells).flat()
+                header, columns = header + inner.header, [*columns, *inner.columns]
+            else:
+                header.append(name)
+                columns.append(column)
+        return Table(header, self.source, columns=columns)
+
     @cached_property
     def rows(self) -> list[list[str]]:
         """All rows as text, for tables that are small."""
         return [
-            list(map(readers.text_of, row))
+            list(map(text_of, row))
             for block in self.blocks()
             for row in zip(*block.columns, strict=True)
         ]
@@ -198,6 +174,19 @@ class Table:
             line, byte = self.data.count(b"\n", 0, error.start) + 1, self.data[error.start]
             what = f"{self.source}, line {line}: byte 0x{byte:02x} is not UTF-8"
         return DataError(what, "Save the file as UTF-8")
+
+
+def text_of(value: Any) -> str:
+    """A value as the text that a CSV would have: a list as JSON, nothing as empty."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _taken(rows: Iterator[list[str]], count: int) -> list[list[str]]:
