@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from goemo_report.analysis.alignment import Alignment, align
 from goemo_report.analysis.common import clustered, on_common_labels, told_alike
 from goemo_report.analysis.compared_runs import (
     RANKING_METRIC,
@@ -23,7 +24,7 @@ from goemo_report.analysis.compared_runs import (
     compared_runs,
 )
 from goemo_report.analysis.raters import RunBesideRaters, beside_raters
-from goemo_report.analysis.run_statistics import RunStatistics, aligned
+from goemo_report.analysis.run_statistics import RunStatistics, about
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError, argument
@@ -180,7 +181,7 @@ class Comparison:
     @cached_property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
         """The losses that runs were trained with, with the keys of those runs."""
-        return self._keys_by(lambda run: self.statistics.losses[run.id])
+        return self._keys_by(lambda run: run.loss)
 
     def _keys_by(self, said: Callable[[ComparedRun], str]) -> dict[str, tuple[str, ...]]:
         """The keys of the runs of which the same is said, without those of which nothing is."""
@@ -316,8 +317,7 @@ class Comparison:
         they equally good: macro F1 at 0.5. None for a single run and runs on other texts."""
         if len(self.runs) < 2 or not self.alike:
             return None
-        found = self.statistics.replicates
-        return luck_of_the_best([found[run.id][RANKING_METRIC] for run in self.runs])
+        return luck_of_the_best([run.replicates(RANKING_METRIC) for run in self.runs])
 
     @cached_property
     def raters(self) -> Mapping[str, RunBesideRaters]:
@@ -346,12 +346,11 @@ class Comparison:
             return None
         if macro.same:  # no text shows how often they may differ on others
             return None
-        tuned = key == TUNED_F1
-        of_two = self.statistics.tuned_pair if tuned else self.statistics.pair
-        pair = of_two(self.best.result, other.result)
+        best = self.best
+        pair = best.against_tuned(other) if key == TUNED_F1 else best.against(other)
         if pair is None:
             return None
-        common = self.best.aligned(other)
+        common = best.aligned(other)
         return decide(
             macro.value,
             significant=macro.verdict != "tie",
@@ -389,7 +388,7 @@ class Comparison:
     def tuned_best_vs_runner_up(self) -> PairedDifferences | None:
         """Best run minus runner-up at thresholds tuned on validation; None where not paired."""
         other = self.runner_up
-        found = self.statistics.tuned_pair(self.best.result, other.result) if other else None
+        found = self.best.against_tuned(other) if other else None
         return found.differences if found else None
 
     @property
@@ -438,9 +437,8 @@ class Comparison:
         """Compute all statistics now, telling the progress."""
         if not self.runs:
             return
-        found = self.statistics
-        _ = found.intervals, found.differences, found.protocols, found.tuned_intervals
-        _ = found.calibrations
+        one = self.baseline  # what is asked of one run is computed of all
+        _ = one.intervals, one.differences, one.protocols, one.tuned_interval, one.calibration
         _ = self.best_vs_runner_up, self.tuned_best_vs_runner_up
 
     def without(self, fault: RunError) -> Comparison:
@@ -520,26 +518,29 @@ def compare(
         place = usable.index(chosen)
         usable = clustered(usable, split, options.cluster, ratings)
         chosen = usable[place]
-    alignments, faults = aligned(usable, split, chosen)
-    absent += faults
-    statistics = RunStatistics(
+    alignments: dict[str, Alignment] = {}
+    for run in usable:
+        try:
+            if run is not chosen:
+                with about(run, f"rows in common with {chosen.run.name}"):
+                    pair = (one.splits[split].predictions for one in (run, chosen))
+                    alignments[run.id] = align(*pair)
+        except RunError as fault:
+            absent.append(SkippedRun(run.run.name, fault.reason))
+    runs = compared_runs(
         [run for run in usable if run is chosen or run.id in alignments],
-        split,
-        chosen,
         alignments,
-        options.resamples,
-        options.seed,
-        progress,
-        cache,
+        RunStatistics(split, options.resamples, options.seed, progress, cache),
+        baseline_is_chosen=rule != FIRST_RUN,
     )
-    runs, recipes = compared_runs(statistics, rule != FIRST_RUN)
+    baseline_run = next(run for run in runs if run.is_baseline)
     found = Comparison(
         runs=runs,
         split=split,
-        baseline=next(run for run in runs if run.is_baseline),
+        baseline=baseline_run,
         baseline_rule=rule,
-        recipes=recipes,
-        statistics=statistics,
+        recipes=tuple(dict.fromkeys(run.recipe for run in runs)),
+        statistics=baseline_run.statistics,
         skipped=tuple(absent),
         source=source,
         options=options,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.analysis.configs import config_differences, flat_config, seed_groups
+from goemo_report.analysis.configs import by_recipe, config_differences, flat_config
 from goemo_report.caches.score_cache import score_both
 from goemo_report.comparison import Options, compare
 from goemo_report.errors import NotFoundError, SettingsError
@@ -91,20 +91,18 @@ def test_the_ranking_follows_macro_f1() -> None:
 
 
 def test_runs_that_differ_only_in_the_seed_form_a_group() -> None:
-    groups = seed_groups([run.run for run in FOUR])
-    assert [group.run_ids for group in groups] == [
-        ("distilbertbases1", "distilbertbases2"),
-        ("robertalarges1", "robertalarges2"),
+    assert [[run.id for run in group] for group in by_recipe([run.run for run in FOUR])] == [
+        ["distilbertbases1", "distilbertbases2"],
+        ["robertalarges1", "robertalarges2"],
     ]
-    assert groups[0].seeds == (1, 2)
     longer = run_result(OfflineRun(seed=3, epochs=4)).run
-    assert len(seed_groups([FOUR[0].run, longer])) == 2
+    assert len(by_recipe([FOUR[0].run, longer])) == 2
 
 
 def test_the_environment_does_not_split_a_seed_group() -> None:
     one = run_result(OfflineRun(seed=1))
     elsewhere = OfflineRun(seed=2, config={"gpu_type": "A100", "system/python_version": "3.12"})
-    assert len(seed_groups([one.run, run_result(elsewhere).run])) == 1
+    assert len(by_recipe([one.run, run_result(elsewhere).run])) == 1
 
 
 def test_the_path_of_the_data_does_not_split_a_seed_group() -> None:
@@ -113,14 +111,14 @@ def test_the_path_of_the_data_does_not_split_a_seed_group() -> None:
 
     known = {"dataset_name": "d", "dataset_version": "sha256:1"}
     one, other = made(1, dataset="../d", **known), made(2, dataset="/data/d", **known)
-    assert len(seed_groups([one.run, other.run])) == 1
+    assert len(by_recipe([one.run, other.run])) == 1
     changed = made(2, dataset="/data/d", **known | {"dataset_version": "sha256:2"})
-    assert len(seed_groups([one.run, changed.run])) == 2
+    assert len(by_recipe([one.run, changed.run])) == 2
 
 
 def test_runs_without_a_config_are_groups_of_their_own() -> None:
     runs = [run_result(OfflineRun(seed=seed), config={}).run for seed in (1, 2)]
-    assert len(seed_groups(runs)) == 2
+    assert len(by_recipe(runs)) == 2
 
 
 def test_config_differences_name_every_key_that_differs() -> None:
@@ -250,8 +248,8 @@ def test_single_runs_are_judged_against_the_margin_at_tuned_thresholds_too() -> 
     assert lead is not None
     assert (found.value, found.margin) == (lead.value, 0.03)
     assert found.answer == "undecided" if lead.verdict == "tie" else "better"
-    drawn = comparison.statistics.tuned_replicates
-    over_both_splits = float(np.std(drawn[pair[0].id] - drawn[pair[1].id]))
+    drawn = [run.replicates(TUNED_F1) for run in comparison.runs]
+    over_both_splits = float(np.std(drawn[0] - drawn[1]))
     assert found.detectable >= 2.8 * over_both_splits
     assert len(found.carriers) == 3
     what = f"Undecided: here a difference of {found.detectable:.3f} is found with 80% power"

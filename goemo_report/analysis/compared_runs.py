@@ -1,31 +1,38 @@
-"""A run within a comparison, and the recipe that it shares with its other seeds."""
+"""A run within a comparison with its statistics, and the recipe that it shares with other seeds."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from goemo_report.analysis.alignment import Alignment
-from goemo_report.analysis.configs import SeedGroup, run_labels, seed_groups, seed_of
-from goemo_report.analysis.run_statistics import RunStatistics
-from goemo_report.contract import Split
+from goemo_report.analysis.alignment import Alignment, align
+from goemo_report.analysis.configs import by_recipe, model_title, run_labels, seed_key, seed_of
+from goemo_report.analysis.run_statistics import RunStatistics, about
 from goemo_report.labels import LabelSet
-from goemo_report.metrics.arrays import FloatArray
+from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
-from goemo_report.statistics.differences import Difference, PairedDifferences
+from goemo_report.statistics.clusters import Clusters
+from goemo_report.statistics.differences import (
+    Difference,
+    Paired,
+    PairedDifferences,
+    paired_with_swaps,
+    widened,
+)
 from goemo_report.statistics.distributions import normal_quantile, student_quantile
-from goemo_report.statistics.intervals import Interval, MetricIntervals
+from goemo_report.statistics.intervals import Analysis, Interval, MetricIntervals
 from goemo_report.statistics.many_runs import SeedDifference, seed_difference, seed_mean
-from goemo_report.thresholds.protocols import Protocol, ProtocolResult
-from goemo_report.thresholds.recalibration import Calibration
+from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
+from goemo_report.thresholds.recalibration import Calibration, calibration
+from goemo_report.thresholds.resampled import tuned_macro_f1
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""
@@ -33,6 +40,8 @@ VALIDATION_F1: Final = "validation_macro_f1"
 """Key of the figure by which the best run is chosen on validation."""
 TUNED_F1: Final = "tuned_macro_f1"
 """Key of macro F1 at thresholds per class that are tuned on validation."""
+TUNED_RESAMPLES: Final = 250
+"""Of validation and of the judged texts, each with thresholds of its own."""
 
 _MOST_RAISED: Final = 2.0
 """How many times as large as over resamples a variance over texts may be taken to be."""
@@ -45,15 +54,27 @@ class Recipe:
     `title` has the model, what tells it from other recipes, and the keys of its runs.
     """
 
-    group: SeedGroup
     title: str
     runs: list[ComparedRun] = field(default_factory=list, repr=False)
 
     @property
+    def by_seed(self) -> Mapping[str, list[ComparedRun]]:
+        """The runs of each logged seed."""
+        found: dict[str, list[ComparedRun]] = {}
+        for run in self.runs:
+            key = seed_key(run.record)
+            if key is not None:
+                found.setdefault(key, []).append(run)
+        return found
+
+    @property
     def seeds(self) -> list[list[ComparedRun]]:
-        """The runs of each seed; those without one are left out where others logged theirs."""
-        runs = {run.id: run for run in self.runs}
-        return [[runs[run_id] for run_id in ids] for ids in self.group.replicas]
+        """Runs of one logged seed together; all runs as one seed where none logged any.
+
+        Repeats of one seed say nothing of the spread over seeds, and a run without a seed
+        cannot be told from a repeat: beside runs that logged theirs it is left out.
+        """
+        return list(self.by_seed.values()) or [self.runs]
 
     @property
     def counted(self) -> list[ComparedRun]:
@@ -140,11 +161,11 @@ class ComparedRun:
 
     `key` (R1, R2, ...), `name` and `short` (key, model and what tells runs of one model apart)
     are what to call it; `colour` is its index in the palette of figures. `alignment` is with
-    the baseline, None for the baseline itself.
+    the baseline, None for the baseline itself. Statistics are at 0.5 where nothing else is said;
+    they are computed of all runs when they are first asked for.
     """
 
     result: RunResult
-    split: Split
     key: str
     name: str
     short: str
@@ -171,9 +192,14 @@ class ComparedRun:
         return seed_of(self.record)
 
     @property
+    def loss(self) -> str:
+        """The loss that it logged; binary cross-entropy if it logged none."""
+        return str(self.record.config.get("loss", "bce"))
+
+    @property
     def found(self) -> SplitResult:
         """Its result on the split of the comparison."""
-        return self.result.splits[self.split]
+        return self.result.splits[self.statistics.split]
 
     @property
     def predictions(self) -> Predictions:
@@ -226,19 +252,21 @@ class ComparedRun:
         counts = self.found.scores.counts.support.tolist()
         return dict(zip(self.labels, counts, strict=True))
 
+    # --- Statistics -----------------------------------------------------------------------
+
     @property
     def intervals(self) -> MetricIntervals:
         """95% intervals of its metrics at 0.5."""
-        return self.statistics.intervals[self.id]
+        return self.statistics.analysed[self.id].intervals
+
+    def interval(self, key: str) -> Interval | None:
+        """95% interval of an overall metric at 0.5, or of TUNED_F1."""
+        return self.tuned_interval if key == TUNED_F1 else self.intervals[key]
 
     @property
     def differences(self) -> PairedDifferences | None:
         """Run minus baseline at 0.5; None of the baseline and where the two are not paired."""
         return self.statistics.differences.get(self.id)
-
-    def interval(self, key: str) -> Interval | None:
-        """95% interval of an overall metric at 0.5, or of TUNED_F1."""
-        return self.tuned_interval if key == TUNED_F1 else self.intervals[key]
 
     def difference(self, key: str) -> Difference | None:
         """One metric minus the baseline's; None where there is no paired difference."""
@@ -247,11 +275,18 @@ class ComparedRun:
     @property
     def protocols(self) -> tuple[ProtocolResult, ...]:
         """Every threshold protocol; the bound comes last."""
-        return self.statistics.protocols[self.id]
+
+        def computed(run: ComparedRun) -> tuple[ProtocolResult, ...]:
+            held = run.result.splits.get("val")
+            validation = held.predictions if held else None
+            found = choices(run.predictions, validation, run.statistics.split)
+            return tuple(ProtocolResult.of(choice, run.predictions) for choice in found)
+
+        return self.statistics.of_each("thresholds", computed)[self.id]
 
     def protocol(self, name: Protocol) -> ProtocolResult | None:
         """One threshold protocol; None where the run does not have it."""
-        return self.statistics.protocol(self.result, name)
+        return next((one for one in self.protocols if one.choice.protocol == name), None)
 
     @property
     def tuned(self) -> ProtocolResult | None:
@@ -260,64 +295,167 @@ class ComparedRun:
 
     @property
     def calibration(self) -> Calibration | None:
-        """Its calibration errors; None where its file has no probabilities."""
-        return self.statistics.calibrations.get(self.id)
+        """Its calibration errors, and what validation mends of them; None where its file has no
+        probabilities."""
+
+        def has_probabilities(run: ComparedRun) -> bool:
+            return run.predictions.has_probabilities and bool(run.protocols)
+
+        def computed(run: ComparedRun) -> Calibration:
+            if run.tuned is None:
+                return calibration(run.predictions)
+            validation = run.result.splits["val"].predictions
+            return calibration(run.predictions, validation, run.tuned.overall["macro_f1"])
+
+        return self.statistics.of_each("calibration", computed, has_probabilities).get(self.id)
 
     @property
     def tuned_interval(self) -> Interval | None:
-        """95% interval of macro F1 at the tuned thresholds, for other validation texts too."""
-        return self.statistics.tuned_intervals.get(self.id)
+        """95% interval of macro F1 at thresholds per class tuned on validation, which holds the
+        uncertainty of the thresholds as well, see `replicates`; None without such thresholds."""
+
+        def computed(run: ComparedRun) -> Interval:
+            predicted = run.tuned.choice.predicted(run.predictions) if run.tuned else None
+            analysis, drawn = (
+                run.statistics.analyse(run.predictions, predicted),
+                run.replicates(TUNED_F1),
+            )
+            return analysis.macro_interval("f1", float(np.std(drawn)) if len(drawn) else 0.0)
+
+        what, baseline = "intervals at tuned thresholds", self.statistics.baseline
+        found = self.statistics.of_each(what, computed, lambda run: run.tuned, [baseline])
+        return found.get(self.id)
 
     def replicates(self, key: str) -> FloatArray:
-        """An overall metric at 0.5, or TUNED_F1, of each resample of the baseline's texts; empty
-        for a run that was not judged on those very texts."""
-        if key == TUNED_F1:
-            return self.statistics.tuned_replicates[self.id]
-        drawn = self.statistics.replicates.get(self.id)
-        return np.zeros(0) if drawn is None else drawn[key]
+        """An overall metric at 0.5 of each resample of the baseline's texts, or TUNED_F1 of each of
+        TUNED_RESAMPLES, at thresholds tuned on resamples of validation.
+
+        Empty for a run that was not judged on those very texts, and of TUNED_F1 without validation
+        predictions.
+        """
+        if key != TUNED_F1:
+            drawn = self.statistics.analysed[self.id].replicates
+            return drawn[key] if drawn else np.zeros(0)
+        what, baseline = "resamples at tuned thresholds", self.statistics.baseline
+        found = self.statistics.of_each(what, _tuned_replicates, beside=[baseline])
+        return found[self.id]
+
+    @property
+    def order(self) -> IntArray | None:
+        """Its rows in the order of the baseline's texts; None if it has not all of them."""
+        common = self.alignment
+        if common is None:
+            return np.arange(len(self.predictions))
+        whole = common.complete and not common.disagreeing
+        return common.rows[np.argsort(common.other_rows)] if whole else None
 
     def aligned(self, other: ComparedRun) -> Alignment:
         """The rows and labels that it has in common with another run."""
-        return self.statistics.alignment(self.result, other.result)
+        if other.is_baseline and self.alignment is not None:
+            return self.alignment
+        with about(self.result, f"rows in common with {other.record.name}"):
+            return align(self.predictions, other.predictions)
 
     def minus(self, other: ComparedRun) -> PairedDifferences | None:
         """Its differences to another run at 0.5; None where the two are not paired."""
-        found = self.statistics.pair(self.result, other.result)
+        found = self.against(other)
         return found.differences if found else None
+
+    def against(self, other: ComparedRun) -> Paired | None:
+        """Its differences to another run at 0.5 on what both have; None where they are not paired,
+        and what else is known of that of macro F1."""
+        if other.is_baseline:
+            return self.statistics.analysed[self.id].difference
+        common = self.aligned(other)
+        with about(self.result, f"difference to {other.record.name}"):
+            return self.statistics.paired(self, other, common) if common.paired else None
+
+    def against_tuned(self, other: ComparedRun) -> Paired | None:
+        """The same at each run's own thresholds per class, tuned on its validation split.
+
+        For macro F1 and its error the thresholds are tuned anew on resamples of validation, where
+        both runs were judged on all texts of the baseline; else, and for the other metrics, they
+        count as given.
+        """
+        choice, others = self.tuned, other.tuned
+        if choice is None or others is None:
+            return None
+        common = self.aligned(other)
+        if not common.paired:
+            return None
+
+        def tuned(one: ComparedRun, found: ProtocolResult, *at: IntArray) -> Analysis:
+            predicted = found.choice.predicted(one.predictions)[np.ix_(*at)]
+            return self.statistics.analyse(one.predictions.take(*at), predicted)
+
+        def computed() -> Paired:
+            return paired_with_swaps(
+                tuned(self, choice, common.rows, common.columns),
+                tuned(other, others, common.other_rows, common.other_columns),
+            )
+
+        with about(self.result, f"difference to {other.record.name} at tuned thresholds"):
+            found = self.statistics.cached("tuned differences", [self, other], computed)
+        drawn = [one.replicates(TUNED_F1) for one in (self, other)]
+        macro = found.differences["macro_f1"]
+        if macro is None or not all(len(one) for one in drawn):
+            return found
+        error = float(np.std(drawn[0] - drawn[1]))
+        return found._replace(differences={**found.differences, "macro_f1": widened(macro, error)})
+
+
+def _tuned_replicates(run: ComparedRun) -> FloatArray:
+    order, tuned = run.order, run.protocol("global")
+    if order is None or tuned is None or tuned.choice.thresholds is None:
+        return np.zeros(0)
+    judged, validation = run.predictions, run.result.splits["val"].predictions
+    columns = np.arange(len(judged.labels))
+    by_text = np.array(sorted(range(len(validation)), key=validation.texts.__getitem__))
+    splits = validation.take(by_text, columns), judged.take(order, columns)
+    drawn, of_judged = (
+        Clusters.of(one.clusters, len(one)).weights(TUNED_RESAMPLES, run.statistics.seed + first)
+        for one, first in zip(splits, (1, 0), strict=True)
+    )
+    overall = float(tuned.choice.thresholds[0])
+    return tuned_macro_f1(*splits, drawn, of_judged, overall=overall)
 
 
 def compared_runs(
-    statistics: RunStatistics, baseline_is_chosen: bool = False
-) -> tuple[tuple[ComparedRun, ...], tuple[Recipe, ...]]:
-    """The runs with what to call them, and their recipes."""
-    results = statistics.runs
+    results: Sequence[RunResult],
+    alignments: Mapping[str, Alignment],
+    statistics: RunStatistics,
+    *,
+    baseline_is_chosen: bool,
+) -> tuple[ComparedRun, ...]:
+    """The runs with what to call them and their recipes, as those of the statistics.
+
+    `alignments` has one entry a run other than the baseline.
+    """
     records = [result.run for result in results]
     keys = {run.id: f"R{number}" for number, run in enumerate(records, 1)}
     taken, labels = Counter(run.name for run in records), run_labels(records)
-    groups = seed_groups(records)
-    first = run_labels([run for run in records if run.id in {one.run_ids[0] for one in groups}])
+    groups = by_recipe(records)
+    first = run_labels([group[0] for group in groups])  # one run speaks for its recipe
     recipes: dict[str, Recipe] = {}
-    for group in groups:  # one run speaks for its recipe
-        label = first[group.run_ids[0]]
-        words = group.name if label.endswith(group.run_ids[0]) else label
-        members = ", ".join(keys[run_id] for run_id in group.run_ids)
-        recipe = Recipe(group, f"{words} ({members})")
-        recipes |= dict.fromkeys(group.run_ids, recipe)
-    runs = tuple(
+    for group in groups:
+        label = first[group[0].id]
+        words = model_title(group[0]) if label.endswith(group[0].id) else label
+        members = ", ".join(keys[run.id] for run in group)
+        recipes |= dict.fromkeys((run.id for run in group), Recipe(f"{words} ({members})"))
+    statistics.runs = tuple(
         ComparedRun(
             result=result,
-            split=statistics.split,
             key=keys[run.id],
             name=run.name if taken[run.name] == 1 else f"{run.name} ({run.id})",
             short=f"{keys[run.id]} {labels[run.id]}",
             colour=number,
             recipe=recipes[run.id],
-            alignment=statistics.alignments.get(run.id),
+            alignment=alignments.get(run.id),
             statistics=statistics,
-            is_chosen_baseline=baseline_is_chosen and run.id == statistics.baseline.id,
+            is_chosen_baseline=baseline_is_chosen and run.id not in alignments,
         )
         for number, (result, run) in enumerate(zip(results, records, strict=True))
     )
-    for run in runs:
+    for run in statistics.runs:
         run.recipe.runs.append(run)
-    return runs, tuple(dict.fromkeys(recipes.values()))
+    return statistics.runs

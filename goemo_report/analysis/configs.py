@@ -9,7 +9,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from goemo_report.formats.wording import plural
@@ -35,38 +35,6 @@ _SECRET: Final = re.compile(
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
 )
 _HIDDEN: Final = "[hidden]"
-
-
-@dataclass(frozen=True, slots=True)
-class SeedGroup:
-    """Runs whose config differs only in the random seed, by id in the order of creation.
-
-    `seeds` holds the seed of each run, None where it logged none.
-    """
-
-    name: str
-    run_ids: tuple[str, ...]
-    seeds: tuple[Any, ...]
-
-    @property
-    def by_seed(self) -> Mapping[str, tuple[str, ...]]:
-        """Runs of each logged seed; 7, 7.0 and "7" are one seed."""
-        found: dict[str, tuple[str, ...]] = {}
-        for run_id, seed in zip(self.run_ids, self.seeds, strict=True):
-            if seed is not None:
-                whole = isinstance(seed, float) and seed.is_integer()
-                key = str(int(seed) if whole else seed).strip()
-                found[key] = (*found.get(key, ()), run_id)
-        return found
-
-    @property
-    def replicas(self) -> tuple[tuple[str, ...], ...]:
-        """Runs of one logged seed together; all runs as one seed where none logged any.
-
-        Repeats of one seed say nothing of the spread over seeds, and a run without a seed
-        cannot be told from a repeat: beside runs that logged theirs it is left out.
-        """
-        return tuple(self.by_seed.values()) or (self.run_ids,)
 
 
 def flat_config(run: RunRecord) -> dict[str, Any]:
@@ -134,20 +102,14 @@ def recipe(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def seed_groups(runs: Sequence[RunRecord]) -> tuple[SeedGroup, ...]:
-    """Groups of runs with one recipe, in the order of their first run; one run is a group too."""
+def by_recipe(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
+    """Runs whose config differs only in the random seed together, in the order of their first run;
+    a run without a config is alone."""
     members: dict[str, list[RunRecord]] = {}
     for run in runs:
         key = exactly(recipe(run)) if recipe(run) else run.id
         members.setdefault(key, []).append(run)
-    return tuple(
-        SeedGroup(
-            name=model_title(group[0]),
-            run_ids=tuple(run.id for run in group),
-            seeds=tuple(seed_of(run) for run in group),
-        )
-        for group in members.values()
-    )
+    return list(members.values())
 
 
 def model_title(run: RunRecord) -> str:
@@ -161,6 +123,14 @@ def model_title(run: RunRecord) -> str:
 def seed_of(run: RunRecord) -> Any:
     """The random seed that a run logged; None if it logged none."""
     return next((run.config[key] for key in SEED_KEYS if key in run.config), None)
+
+
+def seed_key(run: RunRecord) -> str | None:
+    """What is the same for runs of one logged seed: 7, 7.0 and "7" are one. None without a seed."""
+    seed = seed_of(run)
+    if seed is None:
+        return None
+    return str(int(seed) if isinstance(seed, float) and seed.is_integer() else seed).strip()
 
 
 def config_columns(runs: Sequence[RunRecord]) -> dict[str, tuple[Any, ...]]:

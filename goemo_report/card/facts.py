@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from goemo_report.analysis.run_statistics import RunStatistics
 from goemo_report.card.replicate import base_model, by_goemo_train
+from goemo_report.comparison import compare
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.wording import plural
 from goemo_report.labels import DataSet, LabelSet
@@ -163,9 +163,9 @@ class Card:
         report's, which holds their choice as well."""
         if self.choice is None:
             return None
-        one, run = RunStatistics([self.result], self.split, self.result, {}), self.result
+        tuned = compare([self.result], split=self.split).baseline.tuned_interval
         found = analyse(self.predictions, self.choice.predicted(self.predictions)).intervals
-        return {**found, "macro_f1": one.tuned_intervals.get(run.id, found["macro_f1"])}
+        return {**found, "macro_f1": tuned or found["macro_f1"]}
 
 
 # --- What the numbers say against a model ---------------------------------------------

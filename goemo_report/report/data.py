@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from goemo_report import __version__
-from goemo_report.analysis.configs import config_differences
+from goemo_report.analysis.configs import config_differences, model_title
 from goemo_report.analysis.epochs import MOST_POINTS, spread
 from goemo_report.analysis.raters import Agreement
 from goemo_report.analysis.truth import check_logged
@@ -72,8 +72,12 @@ def report_data(
         "skipped": shared["skipped"],
         "logged": shared["logged"],
         "seed_groups": [
-            {"name": group.name, "runs": list(group.run_ids), "seeds": list(group.seeds)}
-            for group in (recipe.group for recipe in comparison.recipes)
+            {
+                "name": model_title(one.runs[0].record),
+                "runs": [run.id for run in one.runs],
+                "seeds": [run.seed for run in one.runs],
+            }
+            for one in comparison.recipes
         ],
         "config_differences": {
             key: dict(zip((run.id for run in records), values, strict=True))

@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 
-from goemo_report.analysis.configs import SeedGroup, flat_config, recipe, without_secrets
+from goemo_report.analysis.compared_runs import Recipe
+from goemo_report.analysis.configs import flat_config, recipe, without_secrets
+from goemo_report.comparison import compare
 from tests.offline_runs import OfflineRun
 from tests.synthetic import run_result
 
 
-def group(*seeds: Any) -> SeedGroup:
-    return SeedGroup("m", tuple(f"r{number}" for number in range(len(seeds))), seeds)
+def group(*seeds: Any) -> Recipe:
+    run = run_result(splits=["val"])
+    runs = [
+        replace(run, run=replace(run.run, id=f"r{number}", config={"model": "m", "seed": seed}))
+        for number, seed in enumerate(seeds)
+    ]
+    (found,) = compare(runs, split="val").recipes
+    return found
 
 
 @pytest.mark.parametrize(
@@ -31,11 +39,15 @@ def group(*seeds: Any) -> SeedGroup:
 def test_runs_of_one_logged_seed_stand_together(
     seeds: tuple[Any, ...], replicas: tuple[str, ...]
 ) -> None:
-    assert tuple(map(" ".join, group(*seeds).replicas)) == replicas
+    found = group(*seeds).seeds
+    assert tuple(" ".join(run.id for run in runs) for runs in found) == replicas
 
 
 def test_runs_are_listed_by_seed() -> None:
-    assert group(7, 8, 7, None).by_seed == {"7": ("r0", "r2"), "8": ("r1",)}
+    found = group(7, 8, 7, None).by_seed.items()
+    assert {seed: [run.id for run in runs] for seed, runs in found} == {
+        "7": ["r0", "r2"], "8": ["r1"]
+    }  # fmt: skip
 
 
 def test_secrets_of_a_config_are_hidden_and_still_tell_recipes_apart() -> None:

@@ -47,8 +47,8 @@ scores = comparison.runs[0].found.scores
 document = metrics_document(scores)
 assert 0.5 < document["overall"]["macro_specificity"] < 1
 assert 0 <= document["per_class"][0]["specificity"] <= 1
-assert list(comparison.statistics.intervals[runs[0].id]["macro_specificity"])
-assert comparison.statistics.differences[runs[1].id]["specificity_joy"].p > 0
+assert list(comparison.runs[0].intervals["macro_specificity"])
+assert comparison.runs[1].differences["specificity_joy"].p > 0
 assert recomputed_key("specificity_macro", ()) == "macro_specificity"
 report = build_report(comparison, created_at=CREATED, command="")
 titles = {c.title for s in report.sections for b in s.blocks for c in getattr(b, "columns", ())

@@ -202,7 +202,7 @@ def _of_one_recipe(comparison: Comparison) -> Callout:
     if identical(best, last):
         chance = "Same recipe, and the predictions are identical: they are one result."
     values = [run.macro_f1 for run in comparison.runs]
-    means, seeds = recipe.values(), len(recipe.group.by_seed)
+    means, seeds = recipe.values(), len(recipe.by_seed)
     differ = "differ only in the seed"
     if seeds < len(values):
         differ = f"logged {plural(seeds, 'seed') if seeds else 'no seed'}"

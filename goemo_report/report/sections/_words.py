@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.analysis.configs import model_title
+from goemo_report.analysis.configs import model_title, seed_key
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import OVERALL
@@ -89,11 +89,10 @@ def same_recipe(run: ComparedRun, other: ComparedRun) -> str:
     """Whether two runs of one recipe have different seeds, in words; empty for two recipes."""
     if run.recipe is not other.recipe:
         return ""
-    of_seed = run.recipe.group.by_seed.values()
-    known = [ids for ids in of_seed if run.id in ids or other.id in ids]
-    if len(known) == 2:
-        return "other seed"
-    return "same seed" if known and {run.id, other.id} <= set(known[0]) else "seeds not logged"
+    seeds = {seed_key(run.record), seed_key(other.record)}
+    if None in seeds:
+        return "seeds not logged"
+    return "other seed" if len(seeds) == 2 else "same seed"
 
 
 def identical(run: ComparedRun, other: ComparedRun) -> bool:

@@ -52,15 +52,15 @@ def build(comparison: Comparison) -> Section | None:
 
 def _repeats(recipe: Recipe) -> str:
     """What of a recipe is no further seed; empty if everything is."""
-    group, number = recipe.group, len(recipe.runs)
+    by_seed, number = recipe.by_seed, len(recipe.runs)
     if number == len(recipe.seeds):
         return ""
-    if not group.by_seed:
+    if not by_seed:
         what = f"{number} runs of one seed, as far as is known: none was logged"
-    elif len(group.by_seed) == 1 and None not in group.seeds:
+    elif len(by_seed) == 1 and len(recipe.counted) == number:
         what = f"{number} runs of one seed"
     else:
-        what = f"{number} runs of {plural(len(group.by_seed), 'logged seed')}"
+        what = f"{number} runs of {plural(len(by_seed), 'logged seed')}"
     averaged = [", ".join(run.key for run in runs) for runs in recipe.seeds if len(runs) > 1]
     said = [f"{listed(averaged)} averaged first"] if averaged else []
     left_out = [run.key for run in recipe.runs if run not in recipe.counted]
@@ -85,7 +85,8 @@ def _apart(*recipes: Recipe) -> str:
 def _groups(comparison: Comparison) -> Table:
     grouped = []
     for recipe in comparison.recipes:
-        seeds = ", ".join("not logged" if s is None else str(s) for s in recipe.group.seeds)
+        logged = (run.seed for run in recipe.runs)
+        seeds = ", ".join("not logged" if seed is None else str(seed) for seed in logged)
         grouped.append((f"{recipe.title}, seeds {seeds}", _summaries(recipe)))
     found = in_groups(grouped)
     return Table(
@@ -109,7 +110,7 @@ def _summaries(recipe: Recipe) -> Iterator[Row]:
         found = summarise_seeds(recipe.values(key))
         spread = f"{found.minimum:.4f} to {found.maximum:.4f}" if found.n > 1 else None
         own = (None, None, f"none: {apart}") if apart else (found.mean, found.sd, spread)
-        yield (METRIC_TITLES[key], len(recipe.group.by_seed), *own)
+        yield (METRIC_TITLES[key], len(recipe.by_seed), *own)
 
 
 def _differences(comparison: Comparison) -> Table | None:

@@ -118,7 +118,7 @@ def _table(comparison: Comparison) -> Table:
     def row(recipe: Recipe) -> Row:
         means = (recipe.mean(key) if recipe.values(key) else None for key in keys)
         cells = map(with_interval, means, map(recipe.interval, keys))
-        return (name(recipe), len(recipe.group.by_seed) or None, *cells)
+        return (name(recipe), len(recipe.by_seed) or None, *cells)
 
     return Table(
         id="summary-recipes",
