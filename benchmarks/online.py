@@ -62,12 +62,12 @@ print(json.dumps([
 """
 
 READING = """
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.loading import load_results
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.resolve import open_source
 source = open_source(SourceChoice())
-print(len(load_results(source, source.list_runs(RunQuery(tags=["final"])).runs)))
+print(len(load_results(source, source.list_runs(RunQuery.of(tag=["final"])).runs)))
 """
 
 

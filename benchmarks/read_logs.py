@@ -24,10 +24,10 @@ from tests.offline_runs import OfflineRun, make_runs
 LIST = """
 import sys
 from pathlib import Path
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 source = LogSource(Path(sys.argv[1]))
-runs = source.list_runs(RunQuery(tags=["final"])).runs
+runs = source.list_runs(RunQuery.of(tag=["final"])).runs
 assert len(runs) == int(sys.argv[2]), len(runs)
 """
 EVERYTHING = (

@@ -17,8 +17,14 @@ from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import Predictions
-from goemo_report.sources.logged import as_number
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord, SkippedRun
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    RunRecord,
+    SkippedRun,
+    as_number,
+)
 from goemo_report.thresholds.infer import InferredThreshold, infer_threshold
 
 PREDICTION_ROLES: Final[dict[Split, Role]] = {"val": "val-predictions", "test": "test-predictions"}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from goemo_report.errors import NotFoundError
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,
     Listing,
     LocalFile,
-    RunQuery,
     RunRecord,
     SkippedFile,
 )

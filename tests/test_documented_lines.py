@@ -24,7 +24,7 @@ from click.testing import CliRunner
 
 from goemo_report.cli import goemo_report as main
 from goemo_report.contract import PROJECT
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_train.config import parse, settle
 from tests.conftest import MakeOnce

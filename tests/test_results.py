@@ -16,8 +16,8 @@ from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import logged_metrics
 from goemo_report.sources.chosen import ChosenSource, NamedPredictions
-from goemo_report.sources.logged import as_number
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, RunRecord
+from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, as_number
 from goemo_report.sources.newest import prediction_file, split_role
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
@@ -254,7 +254,7 @@ def test_logged_values_that_are_numbers(value: object, number: float | None) -> 
 
 def test_real_offline_runs_are_loaded(offline_root: Path) -> None:
     source = LogSource(offline_root)
-    runs = source.list_runs(RunQuery(tags=["final"])).runs
+    runs = source.list_runs(RunQuery.of(tag=["final"])).runs
     steps: list[tuple[int, int]] = []
     loaded = load_results(source, runs, progress=lambda _, done, total: steps.append((done, total)))
     assert len(loaded) == 4

@@ -10,8 +10,7 @@ from weakref import WeakKeyDictionary
 
 from goemo_report.contract import EPOCH_METRICS, MACRO_AUC_METRICS
 from goemo_report.metrics.table import canonical_metric
-from goemo_report.sources.logged import as_number
-from goemo_report.sources.model import History, Row
+from goemo_report.sources.model import History, Row, as_number
 
 if TYPE_CHECKING:
     from goemo_report.results import RunResult  # numpy is not needed to show a history

@@ -20,7 +20,7 @@ from goemo_report.metrics.rankings import Ranking
 from goemo_report.metrics.table import OVERALL, OverallMetric, class_key
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import as_number
 from goemo_report.thresholds.tune import Tuned
 
 TOLERANCE: Final = 5e-4

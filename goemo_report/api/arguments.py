@@ -18,7 +18,8 @@ from goemo_report.settings import SourceChoice, check_numbers, load_settings, re
 if TYPE_CHECKING:  # a prediction file needs none of the sources
     from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.sources.base import Progress
-    from goemo_report.sources.model import RunQuery, RunRecord
+    from goemo_report.sources.conditions import RunQuery
+    from goemo_report.sources.model import RunRecord
 
 Names: TypeAlias = str | Sequence[str]
 Place: TypeAlias = str | os.PathLike[str]
@@ -79,17 +80,12 @@ def conditions(
     *, where: Names = (), sort: str | None = None, limit: int | None = None, **names: Names
 ) -> RunQuery:
     """Which runs are meant; `names` are the arguments `tag` to `group` of `runs`."""
-    from goemo_report.sources.conditions import Condition, Order
-    from goemo_report.sources.model import RunQuery
+    from goemo_report.sources.conditions import RunQuery
 
     check_texts(sort=sort)
     check_numbers(limit=limit)
-    return RunQuery(
-        **{f"{name}s": each(value) for name, value in names.items()},
-        where=tuple(map(Condition.of, each(where))),
-        sort=None if sort is None else Order.of(sort),
-        limit=limit,
-    )
+    given = {name: each(values) for name, values in names.items()}
+    return RunQuery.of(where=each(where), sort=sort, limit=limit, **given)
 
 
 def chosen_labels(
@@ -236,7 +232,7 @@ def tagged_baseline(records: Sequence[RunRecord]) -> list[RunRecord]:
 def ranking(records: Sequence[RunRecord]) -> tuple[list[RunRecord], str]:
     """All runs, that with the best logged figure first, and what the first of them are."""
     from goemo_report.metrics.table import canonical_metric
-    from goemo_report.sources.logged import as_number
+    from goemo_report.sources.model import as_number
 
     logged = [{canonical_metric(key): run.summary[key] for key in run.summary} for run in records]
 

@@ -43,8 +43,7 @@ from goemo_report.predictions import understood
 from goemo_report.results import RunResult
 from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.logged import as_number
-from goemo_report.sources.model import Listing, RunRecord
+from goemo_report.sources.model import Listing, RunRecord, as_number
 from goemo_report.sources.resolve import with_run
 from goemo_report.sources.store import cache_directory
 

@@ -23,7 +23,8 @@ from goemo_report.reading.names import Reading
 from goemo_report.results import LoadedRuns, RunResult, result_of
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.model import Listing, RunQuery, RunRecord
+from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import Listing, RunRecord
 from goemo_report.sources.resolve import gather, with_run
 
 if TYPE_CHECKING:

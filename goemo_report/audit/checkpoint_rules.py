@@ -20,7 +20,7 @@ from goemo_report.audit.registry import (
     shown,
 )
 from goemo_report.contract import ARTIFACTS, CHECKPOINT_METADATA, CHECKPOINT_WEIGHTS, Key
-from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import as_number
 from goemo_report.sources.newest import holds_no
 
 CONTENTS = RuleSet("artifacts")

@@ -27,7 +27,7 @@ from goemo_report.contract import (
 )
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import canonical_metric
-from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import as_number
 
 METRICS = RuleSet("metrics")
 

@@ -13,7 +13,7 @@ from goemo_report.contract import OVERALL_METRICS, PER_CLASS_STATISTICS, SPLITS,
 from goemo_report.formats.table import Table
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.scores import Scores, per_class_rows
-from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import as_number
 
 TRUTH = RuleSet("truth")
 

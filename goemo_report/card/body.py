@@ -16,7 +16,7 @@ from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_report.report.document import Cell, Code, Column, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_code, markdown_text
-from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import as_number
 from goemo_report.statistics.intervals import MetricIntervals
 
 INTENDED_USE: Final = (

@@ -17,7 +17,7 @@ from goemo_report.metrics.scores import Scores
 from goemo_report.predictions import Predictions
 from goemo_report.report.render.text import markdown_text
 from goemo_report.results import RunResult
-from goemo_report.sources.logged import as_number
+from goemo_report.sources.model import as_number
 from goemo_report.statistics.intervals import MetricIntervals, analyse
 from goemo_report.thresholds.protocols import ThresholdChoice, tuned_per_class
 

@@ -24,8 +24,7 @@ from goemo_report.formats.wording import listed
 from goemo_report.labels import LABEL_SETS, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.logged import as_number
-from goemo_report.sources.model import RunRecord
+from goemo_report.sources.model import RunRecord, as_number
 
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -23,8 +23,14 @@ from goemo_report.labels import LabelSet, logged_set
 from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, Metric, canonical_metric
 from goemo_report.report.document import Cell, Column, Table, Value
 from goemo_report.sources.conditions import Key
-from goemo_report.sources.logged import as_number, summarised
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, History, RunRecord
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    History,
+    RunRecord,
+    as_number,
+    summarised,
+)
 
 if TYPE_CHECKING:
     from goemo_report.metrics.scores import Scores  # numpy is not needed to list runs

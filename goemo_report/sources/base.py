@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from goemo_report.errors import NotFoundError, SourceError
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,
     Listing,
     LocalFile,
-    RunQuery,
     RunRecord,
     SkippedRun,
 )

@@ -1,4 +1,4 @@
-"""Conditions on runs as text, `config.learning_rate > 1e-5`, and the order to put runs in."""
+"""Which runs: conditions as text, `config.learning_rate > 1e-5`, their order, and how many."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from operator import ge, gt, le, lt
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from goemo_report.contract import RUN_FIELDS
 from goemo_report.errors import ArgumentError, argument
 from goemo_report.formats.json_text import jsonable
 from goemo_report.formats.text import shown
-from goemo_report.sources.logged import SUMMARIES, as_number, summarised
-
-if TYPE_CHECKING:
-    from goemo_report.sources.model import RunRecord
+from goemo_report.sources.model import SUMMARIES, Listing, RunRecord, as_number, summarised
 
 _ON_SERVER: Final = {
     "id": "name", "name": "display_name", "state": "state", "tags": "tags", "group": "group",
@@ -41,6 +39,10 @@ _ITEM: Final = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^,\"']*[^,\"'\s])\s*(?:,|$)"
 _JOINT: Final = re.compile(r"\s(and|or|&&|\|\|)\s", re.IGNORECASE)
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
 _ORDERS: Final[Mapping[str, Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
+_MODELS: Final = ("config.model_name.value", "config._name_or_path.value", "display_name")
+"""Where a server has the name of a run's model."""
+_PLAIN: Final = re.compile(r"[\w./ -]+")
+"""Names that mean themselves as a regular expression, or a little more."""
 _METRIC: Final = re.compile("auc|(macro|micro|weighted|samples|f1|precision|recall|support)_.+")
 """How the guide's metrics are called after their split."""
 _MONGO: Final = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
@@ -98,6 +100,10 @@ class Key:
         return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
+_TAGS: Final = Key("", "tags")
+_MODEL: Final = Key("", "model")
+
+
 def _found(values: Mapping[str, Any], name: str) -> Any:
     if name in values:
         return values[name]
@@ -112,9 +118,10 @@ def _found(values: Mapping[str, Any], name: str) -> Any:
 class Condition:
     """One condition, such as `config.learning_rate > 1e-5` or `tags in [final, baseline]`.
 
-    A run without the key fulfils only `!=` and `== null`. Tags are compared one by one. With
-    every operator a number means numbers, and one in quotes, `"5"`, what was logged as text;
-    fields of a run, such as its name, are text. A time means all of its day, minute or second.
+    A run without the key fulfils only `!=` and `== null`. Tags are compared one by one, a model's
+    name whole or what follows its last slash. With every operator a number means numbers, and one
+    in quotes, `"5"`, what was logged as text; fields of a run, such as its name, are text. A time
+    means all of its day, minute or second.
     """
 
     text: str
@@ -130,6 +137,23 @@ class Condition:
             return cls._read(text)
         except ArgumentError as error:
             raise ArgumentError(f"{shown(text)}: {error.what}", error.remedy) from None
+
+    @classmethod
+    def given(cls, name: str, values: Sequence[str]) -> list[Condition]:
+        """What an argument asks for by its name: all of `tag`, none of `not_tag`, one of the values
+        of `any_tag`, `state`, `model` and other fields of a run."""
+        key = Key("", "tags" if name.endswith("tag") else name)
+        apart = name in {"tag", "not_tag"}
+        return [
+            cls(
+                " ".join(argument(name, value) for value in group),
+                key,
+                "!=" if name == "not_tag" else "in",
+                tuple((value, value) for value in group),
+            )
+            for group in ([[value] for value in values] if apart else [values])
+            if group
+        ]
 
     @classmethod
     def _read(cls, text: str) -> Condition:
@@ -148,7 +172,7 @@ class Condition:
         if value[0] in "=<>!~" and operator != "~":
             raise ArgumentError(f"{operator}{value[0]} is not an operator", _OPERATORS)
         operands = tuple(_items(value)) if operator == "in" else (_operand(value, operator),)
-        condition = cls(text, key, operator, operands)
+        condition = cls(argument("where", text), key, operator, operands)
         condition._check()
         return condition
 
@@ -174,12 +198,12 @@ class Condition:
     def holds(self, run: RunRecord) -> bool:
         """Whether a run fulfils it."""
         value = self.key.scalar(run)
-        if self.key.name == "tags" and not self.key.section:
+        if self.key == _TAGS:
             value = run.tags
-        if self.operator == "!=":
-            return not self._equal(value)
-        if self.operator in {"==", "in"}:
-            return self._equal(value)
+        if self.operator in {"==", "in", "!="}:
+            if self.key == _MODEL and value is not None:
+                value = (value, value.rsplit("/", 1)[-1])
+            return self._equal(value) != (self.operator == "!=")
         if value is None:
             return False
         wanted, written = self.operands[0]
@@ -209,6 +233,8 @@ class Condition:
         Only what every server is known to do: equality of fields, and comparisons of plain keys
         with numbers. A run that was uploaded later was created there after it started.
         """
+        if self.operator == "!=" and self.key == _TAGS:  # as the client's own generator writes it
+            return {"$or": [{"tags": None}, {"tags": {"$ne": self.operands[0][1]}}]}
         if self.operator in {"!=", "~"} or any(v is None or v == "" for v, _ in self.operands):
             return None
         if any(written.startswith(("[", "{")) for _, written in self.operands):
@@ -217,10 +243,12 @@ class Condition:
             if self.key.name == "created_at" and self.operator in {">", ">="}:
                 start = _span(self.operands[0][1])[0]
                 return {"created_at": {"$gte": f"{start:%Y-%m-%dT%H:%M:%S}"}}
+            names = [written for _, written in self.operands]
+            if self.key == _MODEL and all(map(_PLAIN.fullmatch, names)):
+                parts = [_either(path, [{"$regex": name} for name in names]) for path in _MODELS]
+                return {"$or": parts}
             field = _ON_SERVER.get(self.key.name)
-            if field is None or self.operator in _ORDERS:
-                return None
-            return either(field, [written for _, written in self.operands])
+            return _either(field, names) if field is not None else None
         if "." in self.key.name or '"' in self.key.name:
             return None
         if self.operator in _ORDERS:
@@ -232,13 +260,13 @@ class Condition:
         else:
             values = [jsonable(value) for value, _ in self.operands]  # infinity is a string
         if self.key.section == "config":
-            return either(f"config.{self.key.name}.value", values)
+            return _either(f"config.{self.key.name}.value", values)
         path = f"summary_metrics.{self.key.name}"
         paths = [path, *(f"{path}.{kind}" for kind in SUMMARIES)]
         return {"$or": [{one: value} for one in paths for value in values]}
 
 
-def either(field: str, values: Iterable[Any]) -> dict[str, Any]:
+def _either(field: str, values: Iterable[Any]) -> dict[str, Any]:
     """A server's filter: the field has one of the values. `$in` fails on lists of tags."""
     filters = [{field: value} for value in values]
     return filters[0] if len(filters) == 1 else {"$or": filters}
@@ -362,3 +390,65 @@ class Order:
         if isinstance(value, datetime):
             return 0, _aware(value)
         return (1, value) if isinstance(value, str) else (0, value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs: those that fulfil all conditions `where`, in the order `sort`, at most `limit`.
+
+    `sort` None is the order of creation; `limit` takes the first runs of `sort`, without it the
+    newest.
+    """
+
+    where: Sequence[Condition] = ()
+    sort: Order | None = None
+    limit: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        where: Sequence[str] = (),
+        sort: str | None = None,
+        limit: int | None = None,
+        **given: Sequence[str],
+    ) -> RunQuery:
+        """From the arguments of `runs`; `given` are `tag` to `group`. Raises ArgumentError for a
+        condition or an order that is none."""
+        conditions = [*(Condition.given(*one) for one in given.items()), map(Condition.of, where)]
+        return cls(tuple(chain(*conditions)), None if sort is None else Order.of(sort), limit)
+
+    @property
+    def selects(self) -> bool:
+        """Whether it asks for some of the runs, in whatever order."""
+        return bool(self.where) or self.limit is not None
+
+    def matches(self, run: RunRecord) -> bool:
+        """Whether a run fulfils every condition."""
+        return all(condition.holds(run) for condition in self.where)
+
+    @property
+    def newest(self) -> int | None:
+        """How many of the newest runs are asked for; None where all have to be looked at."""
+        by_time = self.sort is None or self.sort == Order.of("-created_at")
+        return self.limit if by_time else None
+
+    def is_settled(self, matching: Sequence[RunRecord], at: datetime | None) -> bool:
+        """Whether none of the newest runs asked for started at `at` or before, for as many of
+        those that match started later. Reports do not count: they may be left out yet."""
+        if self.newest is None or at is None or len(matching) < self.newest:
+            return False
+        later = (
+            run.created_at is not None and run.created_at > at
+            for run in matching
+            if not run.is_report
+        )
+        return sum(later) >= self.newest
+
+    def arranged(self, listing: Listing) -> Listing:
+        """Runs that match, sorted and as many as were asked for."""
+        runs = listing.runs if self.sort is None else self.sort.sort(listing.runs)
+        if self.limit is not None:
+            first = 0 if self.sort is not None else max(0, len(runs) - self.limit)
+            runs = runs[first : first + self.limit]
+        return replace(listing, runs=runs)

@@ -19,7 +19,8 @@ from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural, size
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunQuery, SkippedFile
+from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, SkippedFile
 from goemo_report.sources.resolve import open_source
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api.credentials import NEEDED, client_version, find_credentials

@@ -15,6 +15,7 @@ from goemo_report.errors import DataError, GoemoError, NotFoundError, argument, 
 from goemo_report.formats.files import chunks, named_path, user_path
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -22,7 +23,6 @@ from goemo_report.sources.model import (
     Listing,
     LocalFile,
     LostFiles,
-    RunQuery,
     RunRecord,
 )
 from goemo_report.sources.newest import PREDICTIONS

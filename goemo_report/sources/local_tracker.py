@@ -7,7 +7,7 @@ import os
 import re
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,13 +21,13 @@ from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     Listing,
     LocalFile,
     LostFiles,
-    RunQuery,
     RunRecord,
     SkippedFile,
     SkippedRun,
@@ -91,10 +91,6 @@ class TrackedSource(RunSource):
         for lost in (one for one in found.skipped if one.name == reference.rpartition("/")[2]):
             raise SourceError(lost.reason, lost.remedy)
         return choose(parse_reference(reference), found.runs, self.description)
-
-    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # see below
-        """None: what cannot be read is met when it is read."""
-        return {}
 
     def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
         """What one run logged."""

@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 from goemo_report.errors import SourceError, argument, first_line, reading
 from goemo_report.formats.files import chunks, user_path, whole_file
 from goemo_report.settings import SourceChoice
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.local_tracker import (
     Kept,
     TrackedSource,
@@ -36,7 +37,6 @@ from goemo_report.sources.model import (
     ArtifactRef,
     History,
     LocalFile,
-    RunQuery,
     RunRecord,
     SkippedFile,
     SkippedRun,
@@ -249,6 +249,7 @@ class _Folders(MlflowSource):
                             found.append(self._run(about, own.parent, name))
                 except SourceError as error:
                     yield SkippedRun(own.parent.name, first_line(error))
+            yield from self._models(self._root / folder)[1]
         yield from damaged
         never = datetime.min.replace(tzinfo=UTC)
         yield from sorted(found, key=lambda run: _moment(run.start) or never, reverse=True)
@@ -308,24 +309,26 @@ class _Folders(MlflowSource):
     def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
         home = self._homes[run.id]
         found = files_below(_local_root(run.id, artifacts, home / "artifacts"))
-        for name, folder in self._models(home.parent).get(run.id, {}).items():
+        for name, folder in self._models(home.parent)[0].get(run.id, {}).items():
             found += files_below(folder, name)
         return found
 
-    def _models_of(self, experiment: Path) -> dict[str, dict[str, Path]]:
-        """Where the newest model of a name lies that `log_model` logged, by run and name."""
-        models = []
+    def _models_of(self, experiment: Path) -> tuple[dict[str, dict[str, Path]], list[SkippedRun]]:
+        """Where the newest model of a name lies that `log_model` logged, by run and name; and those
+        that cannot be read."""
+        models, damaged = [], []
         for meta in experiment.glob("models/*/meta.yaml"):
-            about = self._yaml(meta)
-            with reading(str(meta)):
-                when, name = int(about["creation_timestamp"]), str(about["name"])
-            models.append(
-                (when, str(about.get("source_run_id")), name, meta.with_name("artifacts"))
-            )
+            try:
+                about = self._yaml(meta)
+                with reading(str(meta)):
+                    when, name = int(about["creation_timestamp"]), str(about["name"])
+                    models.append((when, str(about.get("source_run_id")), name, meta.parent))
+            except SourceError as error:
+                damaged.append(SkippedRun(f"model {meta.parent.name}", first_line(error)))
         found: dict[str, dict[str, Path]] = defaultdict(dict)
         for _, run_id, name, folder in sorted(models):
-            found[run_id][name] = folder
-        return found
+            found[run_id][name] = folder / "artifacts"
+        return found, damaged
 
 
 def _last(text: str) -> float:
@@ -503,15 +506,16 @@ class _Server(MlflowSource):
             return
         asked: dict[str, Any] = {
             "experiment_ids": list(names),
-            "max_results": min(_PAGE, query.limit or _PAGE),
+            "max_results": _PAGE if query.where else min(_PAGE, query.limit or _PAGE),
             "order_by": ["attributes.start_time DESC"],
         }
-        wanted = [state for state in query.states if state.upper() in _STATES]
-        if wanted and len(wanted) == len(query.states) == 1:
-            asked["filter"] = f"attributes.status = '{wanted[0].upper()}'"
         for run in self._pages("runs/search", "runs", asked, get=False):
             with reading(f"a run of {self._place}", ""):
                 yield self._run(run, names)
+
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # see below
+        """None: every history would be asked for. What cannot be read is met when it is read."""
+        return {}
 
     def _run(self, run: Mapping[str, Any], names: Mapping[str, str]) -> _Run:
         info, data = run["info"], run.get("data") or {}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from goemo_report.contract import Role
-from goemo_report.sources.conditions import Condition, Order
+from goemo_report.formats.json_text import parsed
 
 _DIGEST_OF_BYTES: Final = ("", "file", "wandb-artifact", "wandb-client-artifact")
 """Schemes of references whose digest is of the bytes; of others it is an ETag or the address."""
@@ -193,72 +194,6 @@ class Listing:
     skipped: tuple[SkippedRun, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunQuery:
-    """Which runs: all of `tags`, any of `any_tags`, none of `not_tags`, all conditions `where`.
-
-    Empty means no condition. `models` are compared with a run's model name, whole or what follows
-    its last slash. `sort` None is the order of creation; `limit` takes the first runs of `sort`,
-    without it the newest.
-    """
-
-    tags: Sequence[str] = ()
-    any_tags: Sequence[str] = ()
-    not_tags: Sequence[str] = ()
-    states: Sequence[str] = ()
-    models: Sequence[str] = ()
-    sweeps: Sequence[str] = ()
-    groups: Sequence[str] = ()
-    where: Sequence[Condition] = ()
-    sort: Order | None = None
-    limit: int | None = None
-
-    @property
-    def selects(self) -> bool:
-        """Whether it asks for some of the runs, in whatever order."""
-        return replace(self, sort=None) != RunQuery()
-
-    def matches(self, run: RunRecord) -> bool:
-        """Whether a run fulfils every condition."""
-        tags, model = set(run.tags), run.model_name
-        return (
-            tags.issuperset(self.tags)
-            and (not self.any_tags or not tags.isdisjoint(self.any_tags))
-            and tags.isdisjoint(self.not_tags)
-            and (not self.states or run.state in self.states)
-            and (not self.models or not {model, model.rsplit("/", 1)[-1]}.isdisjoint(self.models))
-            and (not self.sweeps or run.sweep in self.sweeps)
-            and (not self.groups or run.group in self.groups)
-            and all(condition.holds(run) for condition in self.where)
-        )
-
-    @property
-    def newest(self) -> int | None:
-        """How many of the newest runs are asked for; None where all have to be looked at."""
-        by_time = self.sort is None or self.sort == Order.of("-created_at")
-        return self.limit if by_time else None
-
-    def is_settled(self, matching: Sequence[RunRecord], at: datetime | None) -> bool:
-        """Whether none of the newest runs asked for started at `at` or before, for as many of
-        those that match started later. Reports do not count: they may be left out yet."""
-        if self.newest is None or at is None or len(matching) < self.newest:
-            return False
-        later = (
-            run.created_at is not None and run.created_at > at
-            for run in matching
-            if not run.is_report
-        )
-        return sum(later) >= self.newest
-
-    def arranged(self, listing: Listing) -> Listing:
-        """Runs that match, sorted and as many as were asked for."""
-        runs = listing.runs if self.sort is None else self.sort.sort(listing.runs)
-        if self.limit is not None:
-            first = 0 if self.sort is not None else max(0, len(runs) - self.limit)
-            runs = runs[first : first + self.limit]
-        return replace(listing, runs=runs)
-
-
 LocalFile = Path | SkippedFile
 
 
@@ -272,3 +207,71 @@ class LostFiles(tuple[ArtifactFile, ...]):
         lost = super().__new__(cls)
         lost.reason = reason
         return lost
+
+
+# --- What runs log, read in one way -----------------------------------------------------
+
+SUMMARIES: Final = ("last", "best", "max", "min", "mean", "first")
+"""What `define_metric` may keep of a metric in place of its last value; the first counts."""
+
+
+def flattened(values: Mapping[str, Any], *, deep: bool = False) -> dict[str, Any]:
+    """Nested values under keys joined by dots, as W&B's server returns rows: `val.loss`.
+
+    What has a `_type`, such as a histogram, is one value unless `deep`. Empty mappings hold none.
+    """
+    if not any(isinstance(value, Mapping) for value in values.values()):
+        return dict(values)
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and (deep or "_type" not in value):
+            inner = flattened(value, deep=deep)
+            flat.update((f"{key}.{name}", item) for name, item in inner.items())
+        else:
+            flat[key] = value
+    return flat
+
+
+def summarised(value: Any) -> tuple[Any, str]:
+    """A summary value, and which one it is of a metric defined with a summary: `max`, say."""
+    if isinstance(value, Mapping):
+        for kind in SUMMARIES:
+            if kind in value:
+                return value[kind], kind
+    return value, ""
+
+
+def as_number(value: Any) -> float | None:
+    """A logged value as a number; None where it is none.
+
+    W&B writes what JSON cannot hold as "NaN" and "Infinity"; see `summarised` too.
+    """
+    if type(value) is float:  # most are
+        return value
+    value, _ = summarised(value)
+    if isinstance(value, str) and value in {"NaN", "Infinity", "-Infinity"}:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # JSON has whole numbers that no float can hold
+        return None
+
+
+def metadata(value: Any) -> dict[str, Any]:
+    """What was noted on an artifact, which may be JSON text; unreadable, it is nothing."""
+    try:
+        found = parsed(value) if isinstance(value, str) and value else value
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def moment(text: Any) -> datetime | None:
+    """A time as ISO 8601 has it, which is UTC whether it says so or not; None where it is none."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -17,8 +17,8 @@ from goemo_report.settings import SourceChoice
 from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import JoinedSource, RunSource, readable
 from goemo_report.sources.chosen import ChosenSource, NamedPredictions
-from goemo_report.sources.conditions import Key
-from goemo_report.sources.model import ArtifactRef, Listing, RunQuery, RunRecord
+from goemo_report.sources.conditions import Condition, Key, RunQuery
+from goemo_report.sources.model import ArtifactRef, Listing, RunRecord
 from goemo_report.sources.references import parse_artifact
 
 CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] = (
@@ -40,8 +40,7 @@ choice."""
 CHECKED_AT_ONCE: Final = 500
 """Most runs whose artifacts and history are looked at when they are listed."""
 
-_MOST_TAGS_NAMED: Final = 20
-_MOST_VALUES_NAMED: Final = 8
+_MOST_VALUES_NAMED: Final = 20
 
 
 def open_source(choice: SourceChoice) -> RunSource:
@@ -332,39 +331,39 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
             f"Check {argument('source')}, {argument('wandb_dir')}, {argument('project')} and "
             f"{argument('entity')}",
         )
-    tags = Counter(tag for run in runs for tag in run.tags)
-    conditions = _conditions(query)
-    for wanted in query.tags:
-        if wanted not in tags:
-            return NotFoundError(
-                f"no run in {where} has the tag {wanted!r}", _meant(wanted, tags) + _existing(tags)
-            )
-    if query.any_tags and not tags.keys() & set(query.any_tags):
-        meant = _meant(query.any_tags[0], tags, "any_tag")
-        return NotFoundError(f"no run in {where} matches {conditions}", meant + _existing(tags))
-    groups = Counter(run.group for run in runs if run.group)
-    if query.groups and not groups.keys() & set(query.groups):
-        meant = _meant(query.groups[0], groups, "group")
-        remedy = meant + _existing(groups, "group")
-        return NotFoundError(f"no run in {where} matches {conditions}", remedy)
     for condition in query.where:
         if not any(map(condition.holds, runs)):
-            what = f"no run in {where} matches {condition.text!r}"
-            return NotFoundError(what, _values_of(condition.key, runs))
+            what = f"no run in {where} matches {condition.text}"
+            return NotFoundError(what, _alternatives(condition, runs))
     return NotFoundError(
-        f"no run in {where} matches {conditions}",
+        f"no run in {where} matches {' '.join(condition.text for condition in query.where)}",
         "`goemo-report runs` lists the runs with their tags, states and models",
     )
 
 
-def _values_of(key: Key, runs: Sequence[RunRecord]) -> str:
-    """What a key is in the runs."""
-    values = dict.fromkeys(str(key.value(run)) for run in runs if key.value(run) is not None)
-    if not values:
+def _alternatives(condition: Condition, runs: Sequence[RunRecord]) -> str:
+    """The values in the runs of what a condition is on, after those most like a mistyped one."""
+    key = condition.key
+    values = [key.value(run) for run in runs]
+    known = Counter(
+        str(one)
+        for value in values
+        if value is not None
+        for one in (value if isinstance(value, tuple) else (value,))
+    )
+    if not known:
         return f"N{lacking(key, runs)[1:]}"
-    named = list(values)[-_MOST_VALUES_NAMED:]
-    more = f" and {len(values) - len(named)} more" if len(values) > len(named) else ""
-    return f"{key} is {', '.join(shown(value) for value in named)}{more}"
+    meant = ""
+    for wanted in (written for _, written in condition.operands):
+        each = wanted.split(",")
+        close = difflib.get_close_matches(wanted, known, n=2)
+        if len(condition.operands) == 1 < len(each) and all(one in known for one in each):
+            alone = " ".join(condition.text.replace(wanted, one) for one in each)
+            meant = f"Give each alone: {alone}. "
+        elif close:
+            meant = f"Did you mean {' or '.join(map(repr, close))}? "
+    counted = [f"{shown(one)} ({count})" for one, count in known.most_common()]
+    return f"{meant}Values of {key}: {listed(counted, _MOST_VALUES_NAMED)}"
 
 
 def lacking(key: Key, runs: Sequence[RunRecord]) -> str:
@@ -373,37 +372,3 @@ def lacking(key: Key, runs: Sequence[RunRecord]) -> str:
     close = difflib.get_close_matches(str(key), sorted(known), n=3)
     meant = f": did you mean {' or '.join(close)}?" if close else ""
     return f"no run has {key}{meant}"
-
-
-def _conditions(query: RunQuery) -> str:
-    named = (
-        ("tag", query.tags),
-        ("any_tag", query.any_tags),
-        ("not_tag", query.not_tags),
-        ("state", query.states),
-        ("model", query.models),
-        ("sweep", query.sweeps),
-        ("group", query.groups),
-        ("where", [condition.text for condition in query.where]),
-    )
-    return " ".join(argument(option, value) for option, values in named for value in values)
-
-
-def _meant(wanted: str, tags: Counter[str], name: str = "tag") -> str:
-    """A question after the tags most like a mistyped one, empty where none is like it."""
-    if "," in wanted and all(one in tags for one in wanted.split(",")):
-        each = " ".join(argument(name, one) for one in wanted.split(","))
-        return f"Give each alone: {each}. "
-    close = difflib.get_close_matches(wanted, tags, n=2)
-    return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
-
-
-def _existing(tags: Counter[str], noun: str = "tag") -> str:
-    if not tags:
-        return f"No run has any {noun}"
-    counted = tags.most_common(_MOST_TAGS_NAMED)
-    named = [f"{repr(tag) if ', ' in tag else tag} ({count})" for tag, count in counted]
-    more = len(tags) - len(named)
-    return (
-        f"{noun.capitalize()}s that exist: {', '.join(named)}{f' and {more} more' if more else ''}"
-    )

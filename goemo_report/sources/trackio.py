@@ -19,6 +19,7 @@ from goemo_report.contract import artifact_role
 from goemo_report.errors import SourceError, reading, require_extra
 from goemo_report.formats.files import chunks, user_path, write_whole
 from goemo_report.settings import SourceChoice
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.local_tracker import (
     Kept,
     TrackedSource,
@@ -27,15 +28,14 @@ from goemo_report.sources.local_tracker import (
     shown_place,
     unknown_project,
 )
-from goemo_report.sources.logged import moment
 from goemo_report.sources.model import (
     ArtifactRef,
     History,
     LocalFile,
-    RunQuery,
     RunRecord,
     SkippedFile,
     SkippedRun,
+    moment,
 )
 from goemo_report.sources.newest import RUN_TABLE, split_role
 from goemo_report.sources.store import private_cache

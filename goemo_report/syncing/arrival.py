@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.formats.json_text import jsonable
-from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import ArtifactRef, History, RunRecord
+from goemo_report.sources.model import ArtifactRef, History, RunRecord, flattened
 
 _SHOWN: Final = 3
 

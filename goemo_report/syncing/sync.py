@@ -18,7 +18,8 @@ from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.wording import plural
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
-from goemo_report.sources.model import ArtifactRef, Listing, RunQuery, RunRecord
+from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import ArtifactRef, Listing, RunRecord
 from goemo_report.sources.offline_logs.folders import OnDisk, on_disk
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.resolve import find_runs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.audit.evidence import Evidence, collect
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.train.conftest import Finished, finished
 

@@ -16,7 +16,8 @@ from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.errors import SettingsError
 from goemo_report.report.render import render_block
 from goemo_report.sources.base import Progress, silent
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, RunRecord
+from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.audit import changes
 from tests.audit.changes import GONE

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import goemo_report as gr
 from goemo_report.cli import goemo_report
 from goemo_report.cli.compare import _tell
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 
 

@@ -20,7 +20,7 @@ from goemo_report.errors import GoemoError
 from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import read_predictions, write_predictions
 from goemo_report.settings import load_settings
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.contract import PROJECT
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.wandb_server import SeedArtifact, SeedRun, WandbServer
 from tests.wandb_server.fixtures import wandb_server

@@ -12,8 +12,7 @@ import pytest
 
 from goemo_report.errors import SettingsError
 from goemo_report.sources.base import RunSource
-from goemo_report.sources.conditions import Condition, Order
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import Condition, Order, RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.resolve import find_runs
 from goemo_report.sources.wandb_api import queries
@@ -175,11 +174,11 @@ def test_both_sources_find_the_same_runs(
 @pytest.mark.parametrize(
     ("query", "ids"),
     [
-        (RunQuery(models=["bert-base"]), "ab"),
-        (RunQuery(models=["org/bert-base"]), "a"),
-        (RunQuery(models=["roberta"]), "cd"),
-        (RunQuery(sweeps=["sw1", "sw2"]), "bc"),
-        (RunQuery(groups=["42"]), "c"),
+        (RunQuery.of(model=["bert-base"]), "ab"),
+        (RunQuery.of(model=["org/bert-base"]), "a"),
+        (RunQuery.of(model=["roberta"]), "cd"),
+        (RunQuery.of(sweep=["sw1", "sw2"]), "bc"),
+        (RunQuery.of(group=["42"]), "c"),
         (RunQuery(sort=Order.of("summary.test/macro_f1")), "cabd"),
         (RunQuery(sort=Order.of("-summary.test/macro_f1")), "bacd"),
         (RunQuery(sort=Order.of("-summary.loss")), "bcad"),

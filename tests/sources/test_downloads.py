@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from goemo_report.errors import NotFoundError
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.downloads import DESCRIPTION, download, refuse_path
 from goemo_report.sources.model import (
     ArtifactFile,
@@ -20,7 +21,6 @@ from goemo_report.sources.model import (
     History,
     Listing,
     LocalFile,
-    RunQuery,
     RunRecord,
     SkippedFile,
 )

@@ -21,8 +21,9 @@ from goemo_report.formats.files import write_output
 from goemo_report.loading import load_results
 from goemo_report.predictions import write_predictions
 from goemo_report.settings import SourceChoice
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.files import FileSource
-from goemo_report.sources.model import ArtifactRef, RunQuery, RunRecord
+from goemo_report.sources.model import ArtifactRef, RunRecord
 from goemo_report.sources.resolve import find_one, gather
 from tests.offline_runs import OfflineRun, make_runs, write_prediction_file
 

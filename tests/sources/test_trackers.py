@@ -192,7 +192,7 @@ def test_what_cannot_be_read_is_one_line(tracked: Path, tmp_path: Path) -> None:
         done = invoke("runs", *source, "--project", "nope", code=1)
         assert noun in done.stderr
         assert f"'{EXPERIMENT}'" in done.stderr
-    assert "Groups that exist: g (2)" in invoke("runs", *source, "--group", "x", code=1).stderr
+    assert "Values of group: 'g' (2)" in invoke("runs", *source, "--group", "x", code=1).stderr
     invoke("runs", *source, "--project", "emo tions")  # trackio's file has no blanks in its name
     assert "Sources: wandb" in invoke("runs", "--source", "nope:x", code=2).stderr
     invoke("runs", "--source", "mlflow:x", "--wandb-dir", "y", code=2)
@@ -395,22 +395,47 @@ def test_broken_answers_of_a_server_are_one_line(path: str, broken: Answer, said
         ("meta.yaml", "run_id: r\nartifact_uri: 'file://['\n", "artifacts of run r"),
         ("metrics/f1", "1\n", "run r cannot be read"),
         ("../meta.yaml", "[1", "cannot be read"),
-        ("../models/m/meta.yaml", "name: m\n", "models/m/meta.yaml cannot be read: it has no"),
     ],
 )
 def test_broken_folders_of_mlflow_are_one_line(
     tmp_path: Path, file: str, text: str, said: str
 ) -> None:
     run = tmp_path / "1" / "r"
-    for folder in (run / "metrics", run.with_name("models") / "m"):
-        folder.mkdir(parents=True)
+    (run / "metrics").mkdir(parents=True)
     for name in ("../meta.yaml", "meta.yaml"):
         (run / name).write_text("name: E\nrun_id: r\n")
     (run / file).write_text(text)
-    command = ("runs",) if file == "../meta.yaml" else ("show", "r")
+    command = ("runs",) if file.startswith("..") else ("show", "r")
     done = invoke(*command, "--source", f"mlflow:{tmp_path}", code=int(bool(said)))
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == int(bool(said))
+
+
+def test_what_is_damaged_is_left_out_with_its_file_and_the_rest_is_read(tmp_path: Path) -> None:
+    """Of one folder of MLflow: a run whose artifacts are nowhere, and two models of `log_model`."""
+    (experiment := tmp_path / "1").mkdir()
+    (experiment / "meta.yaml").write_text("name: E\n")
+    model = "name: m\nsource_run_id: good\n"
+    for name, text in (
+        ("good", "run_id: good\n"),
+        ("lost", "run_id: lost\nartifact_uri: 'file://['\n"),
+        ("models/whole", f"{model}creation_timestamp: 1\n"),
+        ("models/later", model),
+        ("models/cut", "[1"),
+    ):
+        (experiment / name / "artifacts").mkdir(parents=True)
+        (experiment / name / "meta.yaml").write_text(text)
+        (experiment / name / "artifacts" / "config.json").write_text("{}")
+    source = f"mlflow:{tmp_path}"
+    runs = gr.runs(source=source)
+    assert [run.id for run in runs] == ["good"]
+    assert {one.name: "cannot be read" in one.reason for one in runs.skipped} == {
+        "model later": True, "model cut": True, "lost": True,
+    }  # fmt: skip
+    for name in ("later", "cut"):
+        assert any(f"models/{name}/meta.yaml" in one.reason for one in runs.skipped)
+    assert list(runs[0].artifacts()["artifact"]) == ["config.json", "m"]
+    invoke("show", "good", "--source", source)
 
 
 @pytest.mark.parametrize("leads", ["by its address", "by a link"])

@@ -15,7 +15,7 @@ from goemo_report.api.setup import Synced
 from goemo_report.errors import SourceError
 from goemo_report.formats.json_text import to_json
 from goemo_report.report.tables import run_document
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource

@@ -26,8 +26,7 @@ from goemo_report.report.document import (
 )
 from goemo_report.report.sections._recipes import Curve, lines
 from goemo_report.report.sections._tables import callout, number
-from goemo_report.sources.logged import as_number
-from goemo_report.sources.model import Row
+from goemo_report.sources.model import Row, as_number
 
 ORDER = 150
 CHAPTER = "Appendix"

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from goemo_report.contract import artifact_role
 from goemo_report.errors import reading
-from goemo_report.sources.logged import metadata
-from goemo_report.sources.model import ArtifactRef, History, RunRecord
+from goemo_report.sources.model import ArtifactRef, History, RunRecord, metadata
 from goemo_report.sources.newest import run_file_reference
 from goemo_report.sources.offline_logs.folders import (
     StagedFiles,

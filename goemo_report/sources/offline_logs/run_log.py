@@ -14,8 +14,7 @@ from google.protobuf.message import DecodeError
 
 from goemo_report.errors import GoemoError, SourceError, reading
 from goemo_report.formats.json_text import DEEPEST, parsed
-from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import ArtifactFile, Row
+from goemo_report.sources.model import ArtifactFile, Row, flattened
 from goemo_report.sources.offline_logs.folders import log_run_id
 from goemo_report.sources.offline_logs.log_format import (
     DamagedLogError,

@@ -14,13 +14,13 @@ from goemo_report.errors import NotFoundError, SourceError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
     History,
     Listing,
     LocalFile,
-    RunQuery,
     RunRecord,
     SkippedFile,
     SkippedRun,

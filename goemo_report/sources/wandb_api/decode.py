@@ -13,8 +13,14 @@ from typing import Any, Final
 
 from goemo_report.contract import CONFIG_KEYS, ROLES, SYSTEM_KEYS, artifact_role
 from goemo_report.errors import SourceError, reading
-from goemo_report.sources.logged import flattened, metadata, moment
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
+from goemo_report.sources.model import (
+    ArtifactFile,
+    ArtifactRef,
+    RunRecord,
+    flattened,
+    metadata,
+    moment,
+)
 from goemo_report.sources.newest import ordered_predictions, run_file_reference
 from goemo_report.sources.wandb_api.credentials import Credentials
 

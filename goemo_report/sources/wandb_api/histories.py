@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from goemo_report.errors import SourceError, reading
-from goemo_report.sources.logged import flattened
-from goemo_report.sources.model import History, RunRecord
+from goemo_report.sources.model import History, RunRecord, flattened
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
 from goemo_report.sources.wandb_api.faults import RequestRefusedError

@@ -5,13 +5,11 @@ Questions about many runs or artifacts become one document with an alias each.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from goemo_report.contract import PREDICTIONS_FOLDER
-from goemo_report.sources import conditions as filters
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 
 RUNS_PER_PAGE: Final = 100
 """Full runs in one answer: about 1 MB with the guide's 140 summary values each."""
@@ -49,8 +47,6 @@ fragment ArtifactFields on Artifact {
 
 ORDER: Final = "+created_at"
 NEWEST_FIRST: Final = "-created_at"
-_PLAIN: Final = re.compile(r"[\w./ -]+")
-"""Names that mean themselves as a regular expression, or a little more."""
 
 
 def _each(
@@ -239,26 +235,7 @@ def run_file_urls(wanted: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, dic
 
 
 def run_filters(query: RunQuery) -> dict[str, Any]:
-    """A query as the server's filter.
-
-    Lists of tags are spelt out: `$all` and `$in` fail on them. "Not this tag" is written as
-    the client's own query generator writes it, so that runs without any tag are kept. A server
-    may find more runs than match: whoever asks sorts them out.
-    """
-    conditions: list[dict[str, Any]] = [{"tags": tag} for tag in query.tags]
-    for field, values in (
-        ("tags", query.any_tags),
-        ("state", query.states),
-        ("sweep", query.sweeps),
-        ("group", query.groups),
-    ):
-        conditions += [filters.either(field, values)] if values else []
-    conditions += [{"$or": [{"tags": None}, {"tags": {"$ne": tag}}]} for tag in query.not_tags]
-    if query.models and all(map(_PLAIN.fullmatch, query.models)):
-        paths = ("config.model_name.value", "config._name_or_path.value", "display_name")
-        parts = [
-            filters.either(path, [{"$regex": name} for name in query.models]) for path in paths
-        ]
-        conditions.append({"$or": parts})
-    conditions += [f for condition in query.where if (f := condition.on_server()) is not None]
-    return {"$and": conditions} if conditions else {}
+    """A query as the server's filter: more runs may fit it than match, which whoever asks sorts
+    out."""
+    filters = [one for condition in query.where if (one := condition.on_server()) is not None]
+    return {"$and": filters} if filters else {}

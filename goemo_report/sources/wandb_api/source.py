@@ -20,7 +20,7 @@ from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.text import printable
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.logged import moment
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
@@ -28,9 +28,9 @@ from goemo_report.sources.model import (
     Listing,
     LocalFile,
     LostFiles,
-    RunQuery,
     RunRecord,
     SkippedRun,
+    moment,
 )
 from goemo_report.sources.references import (
     ArtifactReference,

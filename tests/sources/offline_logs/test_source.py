@@ -21,7 +21,8 @@ from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.labels import EMOTIONS
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource, readable
-from goemo_report.sources.model import Listing, RunQuery, RunRecord
+from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import Listing, RunRecord
 from goemo_report.sources.offline_logs.log_format import DamagedLogError
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
@@ -72,9 +73,9 @@ class TestListing:
 
     def test_filters(self, offline_root: Path) -> None:
         source = LogSource(offline_root)
-        found = source.list_runs(RunQuery(tags=["final"], models=["roberta-large"])).runs
+        found = source.list_runs(RunQuery.of(tag=["final"], model=["roberta-large"])).runs
         assert [run.id for run in found] == ["robertalarges1", "robertalarges2"]
-        assert source.list_runs(RunQuery(tags=["absent"])) == Listing(())
+        assert source.list_runs(RunQuery.of(tag=["absent"])) == Listing(())
 
     def test_states(self, mixed_root: Path) -> None:
         states = {run.id: run.state for run in listed(mixed_root).values()}

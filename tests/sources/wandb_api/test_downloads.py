@@ -16,8 +16,9 @@ import pytest
 from goemo_report.contract import PROJECT
 from goemo_report.errors import NotFoundError
 from goemo_report.settings import SourceChoice
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.downloads import download, download_artifacts
-from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunQuery, SkippedFile
+from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, SkippedFile
 from goemo_report.sources.resolve import find_artifact
 from goemo_report.sources.store import Cache, _private_cache
 from goemo_report.sources.wandb_api import transfer

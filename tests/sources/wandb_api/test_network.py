@@ -18,8 +18,8 @@ import pytest
 
 from goemo_report.contract import PROJECT
 from goemo_report.errors import SettingsError, SourceError
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.doctor import diagnose_online
-from goemo_report.sources.model import RunQuery
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.wandb_api.credentials import (
     Credentials,

@@ -9,7 +9,7 @@ from types import FunctionType
 import pytest
 from graphql import parse, validate
 
-from goemo_report.sources.model import RunQuery
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.credentials import client_version
 from tests.sources.clients import Uses, client_documents

@@ -13,8 +13,9 @@ import pytest
 from goemo_report.contract import PROJECT, RUN_STATES
 from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.loading import load_runs
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.downloads import download
-from goemo_report.sources.model import ArtifactRef, RunQuery
+from goemo_report.sources.model import ArtifactRef
 from goemo_report.sources.newest import holds_no
 from goemo_report.sources.wandb_api import queries
 from goemo_report.sources.wandb_api.histories import by_step
@@ -87,15 +88,15 @@ VARIETY = [
     ("query", "ids"),
     [
         (RunQuery(), "abcde"),
-        (RunQuery(tags=["final"]), "abe"),
-        (RunQuery(tags=["final", "x"]), "ae"),
-        (RunQuery(any_tags=["x", "y"]), "abce"),
-        (RunQuery(not_tags=["x"]), "bd"),
-        (RunQuery(not_tags=["x", "y"]), "d"),
-        (RunQuery(states=["failed", "crashed"]), "bd"),
-        (RunQuery(models=["bert"]), "ace"),
-        (RunQuery(models=["bert", "roberta"], tags=["final"], not_tags=["y"]), "a"),
-        (RunQuery(tags=["nowhere"]), ""),
+        (RunQuery.of(tag=["final"]), "abe"),
+        (RunQuery.of(tag=["final", "x"]), "ae"),
+        (RunQuery.of(any_tag=["x", "y"]), "abce"),
+        (RunQuery.of(not_tag=["x"]), "bd"),
+        (RunQuery.of(not_tag=["x", "y"]), "d"),
+        (RunQuery.of(state=["failed", "crashed"]), "bd"),
+        (RunQuery.of(model=["bert"]), "ace"),
+        (RunQuery.of(model=["bert", "roberta"], tag=["final"], not_tag=["y"]), "a"),
+        (RunQuery.of(tag=["nowhere"]), ""),
     ],
 )
 def test_filters_are_the_servers_work(server: WandbServer, query: RunQuery, ids: str) -> None:
@@ -115,7 +116,7 @@ def test_every_state_keeps_its_name_and_can_be_asked_for(server: WandbServer) ->
     found = source.list_runs(RunQuery()).runs
     assert {run.id: run.state for run in found} == {s: s for s in (*names, "new-in-2030")}
     for state in names:
-        assert [run.id for run in source.list_runs(RunQuery(states=[state])).runs] == [state]
+        assert [run.id for run in source.list_runs(RunQuery.of(state=[state])).runs] == [state]
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
