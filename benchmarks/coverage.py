@@ -29,13 +29,12 @@ from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.scores import Scores, score
 from goemo_report.metrics.table import OVERALL
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.statistics.differences import RANDOMISATIONS, paired, widened
+from goemo_report.statistics.differences import RANDOMISATIONS, paired, swapped, widened
+from goemo_report.statistics.distributions import max_t, p_value
 from goemo_report.statistics.intervals import Analysis, analyse
 from goemo_report.statistics.many_runs import seed_difference
-from goemo_report.statistics.randomisation import max_t, p_value, swapped
 from goemo_report.statistics.resampling import bootstrap_weights
-from goemo_report.thresholds.resampled import tuned_macro_f1
-from goemo_report.thresholds.tune import Tuned
+from goemo_report.thresholds.tune import Tuned, tuned_macro_f1
 
 TEXTS = 5427
 # Positives of each emotion in the test split, in canonical order.

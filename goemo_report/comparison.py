@@ -34,12 +34,11 @@ from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
-from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.differences import ALPHA, Difference, PairedDifferences
 from goemo_report.statistics.distributions import normal_quantile
-from goemo_report.statistics.equivalence import MARGIN, Decision, decide
 from goemo_report.statistics.intervals import RESAMPLES
-from goemo_report.statistics.many_runs import luck_of_the_best
+from goemo_report.statistics.many_runs import MARGIN, Decision, decide, luck_of_the_best
+from goemo_report.statistics.resampling import Clusters
 
 __all__ = ["ComparedRun", "Comparison", "Options", "Recipe", "compare"]
 

@@ -19,7 +19,6 @@ from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
-from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.differences import (
     Difference,
     Paired,
@@ -30,9 +29,10 @@ from goemo_report.statistics.differences import (
 from goemo_report.statistics.distributions import normal_quantile, student_quantile
 from goemo_report.statistics.intervals import Analysis, Interval, MetricIntervals
 from goemo_report.statistics.many_runs import SeedDifference, seed_difference, seed_mean
+from goemo_report.statistics.resampling import Clusters
+from goemo_report.thresholds.calibration import Calibration, calibration
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
-from goemo_report.thresholds.recalibration import Calibration, calibration
-from goemo_report.thresholds.resampled import tuned_macro_f1
+from goemo_report.thresholds.tune import tuned_macro_f1
 
 RANKING_METRIC: Final = "macro_f1"
 """Runs are ranked by it, at the fixed threshold 0.5."""

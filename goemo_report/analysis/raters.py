@@ -21,10 +21,9 @@ from goemo_report.labels import NEUTRAL, Grouping, LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.table import CLASS_METRICS, ratio
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.clusters import Clusters
 from goemo_report.statistics.distributions import wilson
 from goemo_report.statistics.intervals import Interval, percentiles
-from goemo_report.statistics.resampling import WeightArray, weighted_sums
+from goemo_report.statistics.resampling import Clusters, WeightArray, weighted_sums
 
 _SURE: Final = float(np.finfo(np.float64).eps)
 RATERS_METHOD: Final = (

@@ -45,7 +45,7 @@ from goemo_report.settings import check_numbers, creation_time
 from goemo_report.sources.base import readable
 from goemo_report.sources.model import Listing, SkippedRun
 from goemo_report.sources.store import cache_directory
-from goemo_report.statistics.equivalence import MARGIN
+from goemo_report.statistics.many_runs import MARGIN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,12 +14,11 @@ from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.sources.store import Cache, is_digest
 from goemo_report.statistics import STATISTICS_VERSION
-from goemo_report.statistics.calibration import RiskCoverage
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference, Paired
 from goemo_report.statistics.distributions import Estimate
 from goemo_report.statistics.intervals import Interval
+from goemo_report.thresholds.calibration import Calibrated, Calibration, RiskCoverage
 from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
-from goemo_report.thresholds.recalibration import Calibrated, Calibration
 
 FORMAT: Final = 4
 """Of the entries."""

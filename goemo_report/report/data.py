@@ -20,8 +20,8 @@ from goemo_report.metrics.scores import per_class_rows
 from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.statistics.calibration import RiskCoverage
 from goemo_report.statistics.differences import RANDOMISATIONS, Difference
+from goemo_report.thresholds.calibration import RiskCoverage
 from goemo_report.thresholds.protocols import ProtocolResult
 
 

@@ -10,19 +10,21 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.counts import CountMetrics
+from goemo_report.metrics.counts import ClassCounts, CountMetrics, count_metrics, text_metrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, titles
 from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import (
+    TIED,
     holm,
     normal_p,
     normal_quantile,
+    p_value,
+    sign_test,
     wilson,
 )
-from goemo_report.statistics.equivalence import variance_shares
 from goemo_report.statistics.influence import NO_SPREAD, Influence
 from goemo_report.statistics.intervals import Analysis, Bounds, percentiles
-from goemo_report.statistics.randomisation import TIED, p_value, sign_test, swapped
+from goemo_report.statistics.resampling import weighted_sums
 
 Verdict = Literal["win", "tie", "loss"]
 
@@ -169,6 +171,43 @@ def paired_with_swaps(
             found[f"{key}_{label}"] = _difference(metric, map(float, numbers), at_most, alpha)
     shares = variance_shares((run.resampled - baseline.resampled).per_class["f1"])
     return Paired(found, by_chance.overall[HEADLINE], shares)
+
+
+def swapped(run: Analysis, baseline: Analysis, randomisations: int) -> CountMetrics:
+    """Differences of the metrics after each of many random swaps of the two runs' outputs.
+
+    Under no difference each text's two outputs could as well be swapped (Noreen 1989; Yeh 2000).
+    Only texts with different outputs matter: a swap moves the difference of their counts from
+    one run to the other, so that all swaps are one matrix product.
+    """
+    k = len(run.labels)
+    apart = np.flatnonzero((run.predicted != baseline.predicted).any(axis=1))
+    swaps = run.clusters.coin_flips(randomisations, run.seed, apart)
+    moved = baseline.outcomes.columns[apart, : 2 * k] - run.outcomes.columns[apart, : 2 * k]
+    shifts = weighted_sums(swaps, moved)
+    tp, predicted = shifts[:, :k], shifts[:, k:]
+    truths = np.zeros(k)  # no swap moves them
+    found = count_metrics(run.counts + ClassCounts.of(tp, predicted, truths, 0))
+    found -= count_metrics(baseline.counts + ClassCounts.of(-tp, -predicted, truths, 0))
+    truth = run.predictions.truth[apart]
+    scores = text_metrics(truth, run.predicted[apart])
+    others = text_metrics(truth, baseline.predicted[apart])
+    gaps = np.stack([scores[key] - others[key] for key in scores], axis=1)
+    means = (gaps.sum(axis=0) - 2.0 * weighted_sums(swaps, gaps)) / len(run)
+    found.overall.update(zip(scores, means.T, strict=True))
+    return found
+
+
+def variance_shares(differences: FloatArray) -> FloatArray:
+    """The part of each column in the variance of their mean, (k,), of (m, k) replicates.
+
+    They add up to 1, unless there is no variance; classes that offset others have a negative one.
+    """
+    centred = differences - differences.mean(axis=0)
+    mean = centred.mean(axis=1)
+    total = float(mean @ mean) * differences.shape[1]
+    shares: FloatArray = centred.T @ mean / (total if total > 0.0 else 1.0)
+    return shares
 
 
 def _difference(

@@ -19,7 +19,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -29,10 +28,9 @@ from goemo_report.metrics.counts import ClassCounts, CountMetrics
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.class_draws import ClassDraws, widest
-from goemo_report.statistics.clusters import Clusters, linearised
 from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 from goemo_report.statistics.influence import Influence, influences
-from goemo_report.statistics.resampling import Outcomes, WeightArray, weighted_sums
+from goemo_report.statistics.resampling import Clusters, Outcomes, linearised, weighted_sums
 
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
 
@@ -40,7 +38,6 @@ RESAMPLES: Final = 1000
 _IN_A_TAIL: Final = 25  # resamples beyond each bound, as 1000 leave at 95%
 HIGHEST_CONFIDENCE: Final = 0.999
 """Beyond it the bootstrap would need more resamples than memory should hold."""
-_DRAWING: Final = Lock()  # of the threads that want the same weights, one draws them
 
 METHODS: Final[Mapping[str, str]] = {
     "class": (
@@ -160,11 +157,7 @@ class Analysis:
     @Once
     def resampled(self) -> CountMetrics:
         """Counts-based metrics of each bootstrap resample: (resamples,) and (resamples, k)."""
-        return self.outcomes.resampled(self._weights())
-
-    def _weights(self) -> WeightArray:
-        with _DRAWING:
-            return self.clusters.weights(self.resamples, self.seed)
+        return self.outcomes.resampled(self.clusters.weights(self.resamples, self.seed))
 
     @Once
     def clusters(self) -> Clusters:
@@ -253,8 +246,6 @@ class Analysis:
         With clusters, values are sums over each, scaled so that their mean over clusters is that
         over texts, and the variance for few positives is raised as the other is.
         """
-        if self.clusters.alone:
-            return self._influences
         scale = self.clusters.number / len(self)
         return {
             key: replace(
@@ -282,7 +273,8 @@ class Analysis:
             return self.resampled.overall
         averages = {key: one for key, one in self._influences.items() if key in OVERALL}
         values = np.concatenate([one.values for one in averages.values()], axis=1) / len(self)
-        linear = weighted_sums(self._weights(), values.astype(np.float32)).T
+        weights = self.clusters.weights(self.resamples, self.seed)
+        linear = weighted_sums(weights, values.astype(np.float32)).T
         linear += np.array([[one.estimates[0]] for one in averages.values()])
         return self.resampled.overall | dict(zip(averages, linear, strict=True))
 

@@ -11,12 +11,11 @@ from goemo_report.metrics.arrays import BoolArray
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.clusters import Clusters, linearised
-from goemo_report.statistics.differences import paired_with_swaps
+from goemo_report.statistics.differences import paired_with_swaps, swapped
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import analyse
-from goemo_report.statistics.randomisation import swapped
-from goemo_report.thresholds.recalibration import calibration
+from goemo_report.statistics.resampling import Clusters, linearised
+from goemo_report.thresholds.calibration import calibration
 from tests.numbers import make_predictions
 
 

@@ -15,16 +15,11 @@ from goemo_report.labels import EMOTIONS, LabelSet
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import paired, paired_with_swaps
+from goemo_report.statistics.differences import paired, paired_with_swaps, swapped
+from goemo_report.statistics.distributions import max_t, p_value, sign_test
 from goemo_report.statistics.intervals import analyse
 from goemo_report.statistics.many_runs import adjusted_over_runs, luck_of_the_best
-from goemo_report.statistics.randomisation import (
-    _coin_flips,
-    max_t,
-    p_value,
-    sign_test,
-    swapped,
-)
+from goemo_report.statistics.resampling import Clusters
 from tests.numbers import every_value, make_predictions
 
 
@@ -407,10 +402,10 @@ def test_runs_that_are_alike_are_one_test() -> None:
 def test_coins_belong_to_texts() -> None:
     """Whichever texts two runs differ on, a text is swapped in the same repeats."""
     chosen, others = np.array([1, 4, 9]), np.array([4, 8])
-    assert np.array_equal(
-        _coin_flips(50, 10, 3, chosen)[:, 1], _coin_flips(50, 10, 3, others)[:, 0]
-    )
-    assert 0 < _coin_flips(50, 10, 3, chosen).mean() < 1
+    texts = Clusters.of((), 10)
+    first, second = (texts.coin_flips(50, 3, one) for one in (chosen, others))
+    assert np.array_equal(first[:, 1], second[:, 0])
+    assert 0 < first.mean() < 1
 
 
 def test_macro_f1_is_adjusted_over_runs() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from goemo_report.statistics.equivalence import decide, variance_shares
+from goemo_report.statistics.differences import variance_shares
+from goemo_report.statistics.many_runs import decide
 
 
 @pytest.mark.parametrize("value", [-0.004, 0.0, 0.02])

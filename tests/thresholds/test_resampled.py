@@ -7,8 +7,7 @@ import numpy as np
 from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.resampling import WeightArray, bootstrap_weights
-from goemo_report.thresholds.resampled import tuned_macro_f1
-from goemo_report.thresholds.tune import Tuned
+from goemo_report.thresholds.tune import Tuned, tuned_macro_f1
 from tests.numbers import make_predictions
 
 

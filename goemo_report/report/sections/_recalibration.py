@@ -10,7 +10,7 @@ from goemo_report.report.document import Axis, Callout, Cell, Column, Mark, Plot
 from goemo_report.report.sections._recipes import lines
 from goemo_report.report.sections._tables import Cells, run_table
 from goemo_report.statistics.distributions import Estimate
-from goemo_report.thresholds.recalibration import Calibration
+from goemo_report.thresholds.calibration import Calibration
 
 _KEPT: Final = (1.0, 0.8, 0.5)
 

@@ -20,8 +20,7 @@ from goemo_report.report.sections._words import (
     standard_error,
 )
 from goemo_report.statistics.differences import ALPHA, Difference
-from goemo_report.statistics.equivalence import Decision
-from goemo_report.statistics.many_runs import SeedDifference, sweep_chance, wins
+from goemo_report.statistics.many_runs import Decision, SeedDifference, sweep_chance, wins
 
 _EQUAL: Final = 5e-4
 _SAME: Final = "the same on every text: there is nothing to test"
