@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from goemo_report.report.document import Heatmap, Plot, Report
+    from goemo_report.report.publish import Published
     from goemo_report.report.render import Extent
-    from goemo_report.sources.wandb_api.publishing import Published
 
 P = ParamSpec("P")
 T = TypeVar("T")

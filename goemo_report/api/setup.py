@@ -34,9 +34,9 @@ def diagnose(notify: Notify, **place: Any) -> Diagnosis:
 
 def require_publishable(*, native: bool, **place: Any) -> None:
     """Raise GoemoError for what would keep a report from being published, before it is made."""
-    from goemo_report.sources.wandb_api import publishing
+    from goemo_report.report import publish
 
-    publishing.require_publishable(settled(**place).directory, native=native)
+    publish.require_publishable(settled(**place).directory, native=native)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ import pytest
 
 from goemo_report.contract import PROJECT
 from goemo_report.errors import SettingsError, SourceError
+from goemo_report.report.publish import require_publishable
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.doctor import diagnose_online
 from goemo_report.sources.offline_logs.source import LogSource
@@ -28,7 +29,6 @@ from goemo_report.sources.wandb_api.credentials import (
     find_credentials,
 )
 from goemo_report.sources.wandb_api.network import find_network, origin
-from goemo_report.sources.wandb_api.publishing import Publication, publish
 from goemo_report.sources.wandb_api.transport import Transport
 from goemo_report.syncing.sync import Patience, sync
 from tests.sources import scripted_server as scripted
@@ -44,10 +44,11 @@ PASSWORD = "netrc-password"
 QUERY = "query Viewer { viewer { id } }"
 RUN = "distilbertbases1"
 PUBLISH = """\
-from goemo_report.sources.wandb_api.publishing import Publication, publish
-report = Publication("report-x", "report-x", {}, {"x.md": b"x"}, "<p>x</p>", ["run"], [["x"]])
-print(publish(report, entity="goemo-team", project="reports").artifact)
+import goemo_report as gr
+report = gr.compare("one.csv", "two.csv", labels="goemotions", resamples=100)
+print(report.publish("x", entity="goemo-team", project="reports").artifact)
 """
+TABLE = "text,true_labels,pred_labels\nso glad,joy,joy\nhow sad,sadness,joy\nfine,neutral,neutral\n"
 SECRET = {"X-Gate": "open-sesame"}
 
 
@@ -433,10 +434,9 @@ def test_a_client_that_is_too_old_to_write_is_told(
     monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.26.1")
-    report = Publication("x", "x", {}, {}, "", [], [])
     calls: dict[str, Callable[[], object]] = {
         "sync": lambda: sync(LogSource(Path()), [], open_api(), notify=print),
-        "publish": lambda: publish(report, entity=None, project="p"),
+        "publish": lambda: require_publishable(None, native=False),
     }
     with pytest.raises(SourceError, match=rf"`{command}` needs wandb 0\.2\d or later; 0\.26\.1"):
         calls[command]()
@@ -513,6 +513,8 @@ def test_reading_sync_and_publish_go_one_way(
         )
         assert arrival.complete, arrival
 
+        for name in ("one.csv", "two.csv"):
+            (tmp_path / name).write_text(TABLE)
         done = subprocess.run(
             [sys.executable, "-c", PUBLISH], capture_output=True, text=True, check=False, timeout=60
         )
