@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from goemo_report.formats.json_text import jsonable
 from goemo_report.sources.model import ArtifactRef, History, RunRecord, flattened
@@ -31,28 +31,48 @@ class Part:
         return f"{line} (missing: {', '.join(self.missing[:_SHOWN])}{more})"
 
 
-@dataclass(frozen=True, slots=True)
+class Held(NamedTuple):
+    """What the server holds of a run; `rows` are its history rows as they are, repeats included."""
+
+    run: RunRecord
+    rows: Sequence[Mapping[str, Any]]
+    artifacts: Sequence[ArtifactRef]
+
+
+@dataclass(eq=False, slots=True)
 class Arrival:
-    """What of one run is on the server. `parts` is empty where the run itself is not.
+    """What the logs of a run hold, oldest first, the project that it is sent to, and what of it is
+    on the server: `parts` is empty where the run itself is not.
 
     `doubled` counts history rows that the server holds more than once. Of `missing_steps` these
     keys, and of artifacts these (name, digest), would have to be sent to make it complete.
+    `unread`: nobody knows what the server has of it. `said` is what went wrong meanwhile.
     """
 
     run: RunRecord
-    path: str
+    logs: tuple[Path, ...]
+    history: History
+    artifacts: tuple[ArtifactRef, ...]
+    project: str
+    path: str = ""
     url: str | None = None
     parts: tuple[Part, ...] = ()
     doubled: int = 0
-    attempts: int = 0
-    problems: tuple[str, ...] = ()
     missing_steps: Mapping[int, frozenset[str]] = field(default_factory=dict)
     missing_artifacts: frozenset[tuple[str, str]] = frozenset()
+    unread: bool = False
+    attempts: int = 0
+    said: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
         """Whether everything arrived."""
         return bool(self.parts) and not any(part.missing for part in self.parts)
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, each once, unless everything arrived all the same."""
+        return [] if self.complete else list(dict.fromkeys(self.said))
 
     def lines(self) -> list[str]:
         """One line on the run, and one for each thing that the client complained of."""
@@ -84,56 +104,38 @@ class Arrival:
                 {"name": part.name, "logged": part.logged, "missing": list(part.missing)}
                 for part in self.parts
             ],
-            "problems": list(self.problems),
+            "problems": self.problems,
         }
 
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """What the logs of a run hold, oldest first, and the project that it is sent to."""
-
-    run: RunRecord
-    logs: tuple[Path, ...]
-    history: History
-    artifacts: tuple[ArtifactRef, ...]
-    project: str
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the server holds of a run; `rows` are its history rows as they are, repeats included."""
-
-    run: RunRecord
-    rows: Sequence[Mapping[str, Any]]
-    artifacts: Sequence[ArtifactRef]
-
-
-def compare(logged: Logged, held: Held | None, path: str) -> Arrival:
-    """Hold what the server has against the log; None means that it has no such run."""
-    here = logged.run
-    if held is None:
-        return Arrival(here, path)
-    there = held.run
-    missing, differing = _steps(logged.history, held.rows)
-    steps = [f"step {step}" for step in missing]
-    steps += [f"step {step} as logged" for step in differing]
-    known = {(reference.name, reference.digest) for reference in held.artifacts}
-    lacking = [a for a in logged.artifacts if (a.name, a.digest) not in known]
-    ended = here.state in {"finished", "failed"}
-    state = (f"{there.state}, not {here.state}",) if ended and there.state != here.state else ()
-    parts = (
-        _part("config", here.config, there.config),
-        Part("history", len(logged.history), tuple(steps)),
-        _part("summary", here.summary, there.summary),
-        Part("tags", len(here.tags), tuple(tag for tag in here.tags if tag not in there.tags)),
-        Part("state", 1, state),
-        Part("artifacts", len(logged.artifacts), tuple(a.name for a in lacking)),
-    )
-    doubled = len(held.rows) - len({row.get("_step") for row in held.rows})
-    wanted = frozenset((a.name, a.digest) for a in lacking)
-    return Arrival(
-        here, path, there.url, parts, doubled, missing_steps=missing, missing_artifacts=wanted
-    )
+    def compare(self, held: Held | None) -> None:
+        """Hold what the server has against the log; None means that it has no such run."""
+        self.unread, self.url, self.parts = False, None, ()
+        if held is None:
+            return
+        here, there = self.run, held.run
+        missing, differing = _steps(self.history, held.rows)
+        steps = [f"step {step}" for step in missing]
+        steps += [f"step {step} as logged" for step in differing]
+        known = {(reference.name, reference.digest) for reference in held.artifacts}
+        lacking = [a for a in self.artifacts if (a.name, a.digest) not in known]
+        ended = here.state in {"finished", "failed"}
+        state = (f"{there.state}, not {here.state}",) if ended and there.state != here.state else ()
+        self.url = there.url
+        self.parts = (
+            _part("config", here.config, there.config),
+            Part("history", len(self.history), tuple(steps)),
+            _part("summary", here.summary, there.summary),
+            Part("tags", len(here.tags), tuple(tag for tag in here.tags if tag not in there.tags)),
+            Part("state", 1, state),
+            Part("artifacts", len(self.artifacts), tuple(a.name for a in lacking)),
+        )
+        self.doubled = len(held.rows) - len({row.get("_step") for row in held.rows})
+        self.missing_steps = missing
+        self.missing_artifacts = frozenset((a.name, a.digest) for a in lacking)
+        if missing and len(held.rows) < (there.step_count or 0):  # logged ones may be the others
+            self.unread = True
+            count = f"{len(held.rows):,} of the {there.step_count:,} rows"
+            self.said.append(f"the server sent {count} that it has")
 
 
 def _steps(

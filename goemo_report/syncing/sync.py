@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +26,8 @@ from goemo_report.sources.resolve import find_runs
 from goemo_report.sources.wandb_api.credentials import require_client
 from goemo_report.sources.wandb_api.faults import Notify, read_offline
 from goemo_report.sources.wandb_api.source import ApiSource
-from goemo_report.syncing.arrival import Arrival, Held, Logged, compare
-from goemo_report.syncing.upload import Sent, log_of_remainder, wandb_sync
+from goemo_report.syncing.arrival import Arrival, Held
+from goemo_report.syncing.upload import log_of_remainder, wandb_sync
 
 _ATTEMPTS: Final = 3
 _LEAST_TIME: Final = 120.0
@@ -47,17 +47,6 @@ class Patience:
     silence: float = 30.0
 
 
-@dataclass(slots=True)
-class _Sending:
-    """One run on its way; `unread` while nobody knows what the server has of it."""
-
-    logged: Logged
-    found: Arrival
-    unread: bool = False
-    problems: list[str] = field(default_factory=list)
-    attempts: int = 0
-
-
 def sync(
     source: LogSource,
     runs: Sequence[RunRecord],
@@ -74,27 +63,32 @@ def sync(
     """
     _check_key(remote)
     histories, artifacts = source.histories(runs), source.artifacts(runs)
-    waiting = []
-    for run in runs:
-        found = source.logs_of(run), histories[run.id], artifacts[run.id], project or run.project
-        waiting.append(_Sending(Logged(run, *found), Arrival(run, "")))
-    everything = list(waiting)
-    _read_back(waiting, remote)
+    arrivals = [
+        Arrival(
+            run,
+            source.logs_of(run),
+            histories[run.id],
+            artifacts[run.id],
+            project or run.project,
+        )
+        for run in runs
+    ]
+    _read_back(arrivals, remote)
     for attempt in range(_ATTEMPTS):
-        waiting = [i for i in waiting if not i.found.complete and not i.unread]
+        waiting = [one for one in arrivals if not one.complete and not one.unread]
         if not waiting:
             break
         if attempt:
             notify(f"sending what is missing of {plural(len(waiting), 'run')} again")
-        before = [item.found for item in waiting]
+        before = [(one.parts, one.missing_steps) for one in waiting]
         alive = _send(source, waiting, remote, patience)
         _settle(waiting, remote, patience)
-        if not alive or (attempt and before == [item.found for item in waiting]):
+        if not alive or (attempt and before == [(one.parts, one.missing_steps) for one in waiting]):
             break
-    for item in everything:
-        if not item.found.complete:
-            _unmark(item.logged.logs)
-    return [_told(item) for item in everything]
+    for log in (log for one in arrivals if not one.complete for log in one.logs):
+        # Take back the client's claim that it was synced, so that `wandb sync` tries again.
+        log.with_name(f"{log.name}.synced").unlink(missing_ok=True)
+    return arrivals
 
 
 def _check_key(remote: ApiSource) -> None:
@@ -106,25 +100,20 @@ def _check_key(remote: ApiSource) -> None:
         raise SourceError(error.what, error.remedy.removesuffix(read_offline())) from error
 
 
-def _told(item: _Sending) -> Arrival:
-    problems = () if item.found.complete else tuple(dict.fromkeys(item.problems))
-    return replace(item.found, attempts=item.attempts, problems=problems)
-
-
 # --- Sending --------------------------------------------------------------------------
 
 
 def _send(
-    source: RunSource, items: Sequence[_Sending], remote: ApiSource, patience: Patience
+    source: RunSource, arrivals: Sequence[Arrival], remote: ApiSource, patience: Patience
 ) -> bool:
     """Send each run, or what is missing of it. False where the server has gone away."""
-    for name, members in _by_project(items):
+    for name, members in _by_project(arrivals):
         with tempfile.TemporaryDirectory(prefix="goemo-sync-") as folder:
-            directories = []
-            for number, item in enumerate(members):
-                item.attempts += 1
-                directories += _directories(source, item, remote, Path(folder) / str(number))
-            size = sum(a.size for item in members for a in item.logged.artifacts)
+            directories: list[Path] = []
+            for number, one in enumerate(members):
+                one.attempts += 1
+                directories += _directories(source, one, remote, Path(folder) / str(number))
+            size = sum(a.size for one in members for a in one.artifacts)
             sent = wandb_sync(
                 directories,
                 credentials=remote.credentials,
@@ -134,34 +123,27 @@ def _send(
                 patience=patience.silence,
                 is_alive=lambda: _answers(remote),
             )
-        for item in members:
-            item.problems += _about(item, sent, len(members))
+        for one in members:
+            one.said += [sent.stopped] if sent.stopped else []
+            one.said += [c for c in sent.complaints if len(members) == 1 or one.run.id in c]
         if sent.stopped:
             return False
     return True
 
 
-def _by_project(items: Sequence[_Sending]) -> Iterator[tuple[str, list[_Sending]]]:
-    for name in dict.fromkeys(item.logged.project for item in items):
-        yield name, [item for item in items if item.logged.project == name]
+def _by_project(arrivals: Sequence[Arrival]) -> Iterator[tuple[str, list[Arrival]]]:
+    for name in dict.fromkeys(one.project for one in arrivals):
+        yield name, [one for one in arrivals if one.project == name]
 
 
-def _about(item: _Sending, sent: Sent, runs: int) -> Iterator[str]:
-    """What was said of one run: with several, lines that name another are left out."""
-    if sent.stopped:
-        yield sent.stopped
-    for line in sent.complaints:
-        if runs == 1 or item.logged.run.id in line:
-            yield line
-
-
-def _directories(source: RunSource, item: _Sending, remote: ApiSource, folder: Path) -> list[Path]:
+def _directories(
+    source: RunSource, one: Arrival, remote: ApiSource, folder: Path
+) -> Sequence[Path]:
     """The run's own directories where the server has nothing, else a log of the remainder."""
-    logged, missing = item.logged, item.found.missing_artifacts
-    if not item.found.parts:
-        return [log.parent for log in logged.logs]
-    lacking = [a for a in logged.artifacts if (a.name, a.digest) in missing]
-    return [log_of_remainder(logged, item.found, remote.entity, _staged(source, lacking), folder)]
+    if not one.parts:
+        return [log.parent for log in one.logs]
+    lacking = [a for a in one.artifacts if (a.name, a.digest) in one.missing_artifacts]
+    return [log_of_remainder(one, remote.entity, _staged(source, lacking), folder)]
 
 
 def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tuple[str, str], Path]:
@@ -187,53 +169,34 @@ def _answers(remote: ApiSource) -> bool:
     return True
 
 
-def _unmark(logs: Sequence[Path]) -> None:
-    """Take back the client's claim that a run was synced, so that `wandb sync` tries again."""
-    for log in logs:
-        log.with_name(f"{log.name}.synced").unlink(missing_ok=True)
-
-
 # --- Reading back -----------------------------------------------------------------------
 
 
-def _settle(items: Sequence[_Sending], remote: ApiSource, patience: Patience) -> None:
+def _settle(arrivals: Sequence[Arrival], remote: ApiSource, patience: Patience) -> None:
     """Read back until all is there or the server had its time to digest it."""
     until = time.monotonic() + patience.settle
     pause = 0.2
     while True:
-        _read_back(items, remote)
-        if all(item.found.complete for item in items) or time.monotonic() > until:
+        _read_back(arrivals, remote)
+        if all(one.complete for one in arrivals) or time.monotonic() > until:
             return
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
 
 
-def _read_back(items: Sequence[_Sending], remote: ApiSource) -> None:
+def _read_back(arrivals: Sequence[Arrival], remote: ApiSource) -> None:
     """Compare each run with what the server has of it now."""
-    for name, members in _by_project(items):
-        ids = [item.logged.run.id for item in members]
+    for name, members in _by_project(arrivals):
         try:
-            held = _held(remote, name, ids)
+            held = _held(remote, name, [one.run.id for one in members])
         except GoemoError as error:
-            for item in members:
-                item.problems.append(str(error))
-                item.unread = True  # what may be there is not sent again
+            for one in members:
+                one.said.append(str(error))
+                one.unread = True  # what may be there is not sent again
             continue
-        for item in members:
-            run_id = item.logged.run.id
-            path = f"{remote.entity}/{name}/{run_id}"
-            item.found = compare(item.logged, held.get(run_id), path)
-            item.unread = run_id in held and _is_short(item, held[run_id])
-
-
-def _is_short(item: _Sending, held: Held) -> bool:
-    """Whether the server sent fewer rows than it has, and logged ones are among the others."""
-    short = bool(item.found.missing_steps) and len(held.rows) < (held.run.step_count or 0)
-    if short:
-        item.problems.append(
-            f"the server sent {len(held.rows):,} of the {held.run.step_count:,} rows that it has"
-        )
-    return short
+        for one in members:
+            one.path = f"{remote.entity}/{name}/{one.run.id}"
+            one.compare(held.get(one.run.id))
 
 
 def _held(remote: ApiSource, project: str, ids: Sequence[str]) -> dict[str, Held]:

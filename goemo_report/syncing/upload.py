@@ -24,7 +24,7 @@ from goemo_report.errors import SourceError
 from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.wandb_api.credentials import Credentials
 from goemo_report.sources.wandb_api.network import find_network
-from goemo_report.syncing.arrival import Arrival, Logged
+from goemo_report.syncing.arrival import Arrival
 
 _PROBE_EVERY: Final = 3.0
 _NOT_INHERITED: Final = {"WANDB_MODE", "WANDB_RUN_ID", "WANDB_SERVICE", "WANDB_SILENT"} | {
@@ -35,8 +35,7 @@ _NOT_AGAIN: Final = {"output", "output_raw", "stats", "alert", "tbrecord", "use_
 
 
 def log_of_remainder(
-    logged: Logged,
-    found: Arrival,
+    arrival: Arrival,
     entity: str,
     files: Mapping[tuple[str, str], Path],
     folder: Path,
@@ -53,35 +52,35 @@ def log_of_remainder(
 
     records: list[bytes] = []
     exits: list[bytes] = []
-    for log in logged.logs:
+    for log in arrival.logs:
         for payload in read_log(log.read_bytes(), log.name).payloads:
             record = proto.Record.FromString(payload)
             kind = record.WhichOneof("record_type")
             if kind == "exit":
                 exits.append(payload)
             elif kind == "history":
-                keys = found.missing_steps.get(_step(record.history))
+                keys = arrival.missing_steps.get(_step(record.history))
                 if keys is not None:
                     _keep(record.history, keys)
                     records.append(record.SerializeToString())
             elif kind == "artifact":
                 artifact = record.artifact
-                if (artifact.name, artifact.digest) in found.missing_artifacts:
+                if (artifact.name, artifact.digest) in arrival.missing_artifacts:
                     for entry in artifact.manifest.contents:
                         place = files.get((artifact.name, entry.path))
                         if place is not None and not Path(entry.local_path).exists():
                             entry.local_path = str(place)
-                    artifact.entity, artifact.project = entity, logged.project
+                    artifact.entity, artifact.project = entity, arrival.project
                     records.append(record.SerializeToString())
             elif kind not in {*_NOT_AGAIN, "final", "footer"}:
                 records.append(payload)
     # The client makes the summary of the history that it sends, which is not all of it.
     summary = proto.Record()
-    for key, value in logged.run.summary.items():
+    for key, value in arrival.run.summary.items():
         summary.summary.update.add(key=key, value_json=json.dumps(value))
     records.append(summary.SerializeToString())
     records += exits[-1:]
-    newest = logged.logs[-1]
+    newest = arrival.logs[-1]
     directory = folder / newest.parent.name
     directory.mkdir(parents=True)
     if (own := newest.parent / "files").is_dir():

@@ -19,7 +19,7 @@ from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_report.syncing.arrival import Arrival, Logged
+from goemo_report.syncing.arrival import Arrival
 from goemo_report.syncing.sync import Patience, sync
 from goemo_report.syncing.upload import log_of_remainder
 from tests.sources.online import open_api, point_at
@@ -256,14 +256,16 @@ def test_a_log_of_the_remainder_holds_it_and_nothing_else(
     original = read_run_log(logs[0], "original")
     wanted = original.artifacts[1]
     run = replace(run, summary={"a": 1.5, "nested": {"b": [1]}})
-    found = Arrival(
+    arrival = Arrival(
         run,
-        "",
+        logs,
+        (),
+        (),
+        "other",
         missing_steps={3: frozenset({"val/loss", "epoch"})},
         missing_artifacts=frozenset({(wanted.name, wanted.digest)}),
     )
-    logged = Logged(run, logs, (), (), "other")
-    directory = log_of_remainder(logged, found, "my-team", {}, tmp_path / "new")
+    directory = log_of_remainder(arrival, "my-team", {}, tmp_path / "new")
     made = read_run_log(next(directory.glob("*.wandb")), "made")
     [row] = history_rows(made)
     assert {key for key in row if not key.startswith("_")} == {"val/loss", "epoch"}

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-import urllib3
+from urllib3 import BaseHTTPResponse, exceptions
 
 from goemo_report.errors import SettingsError, SourceError, argument
 from goemo_report.formats.text import printable, shortened
@@ -206,9 +205,9 @@ def not_a_server(host: str, status: int) -> SourceError:
     )
 
 
-def transient_status(response: requests.Response, host: str) -> TransientError | None:
+def transient_status(response: BaseHTTPResponse, host: str) -> TransientError | None:
     """The fault of a 408, 429 or 5xx answer; None for every other status."""
-    status = response.status_code
+    status = response.status
     if status == 429:
         return TransientError(
             f"{host} limits the rate of requests (429)",
@@ -241,35 +240,32 @@ def hopeless_status(status: int, host: str) -> RequestRefusedError:
 
 
 def transient_exception(error: Exception, host: str) -> TransientError:
-    """The fault behind an exception of requests, urllib3 or the socket.
+    """The fault behind an exception of urllib3 or the socket.
 
     Raises SourceError at once for what cannot pass: a certificate that does not fit.
     """
     cause = _root(error)
-    if isinstance(error, requests.exceptions.SSLError) or isinstance(cause, ssl.SSLError):
+    if isinstance(error, exceptions.SSLError) or isinstance(cause, ssl.SSLError):
         raise SourceError(
             f"no trusted TLS connection to {host} ({_ssl_reason(cause)})",
             "Set REQUESTS_CA_BUNDLE to the certificate of your server or proxy, or check that "
             "WANDB_BASE_URL says http or https as the server wants it",
         ) from None
-    if "SOCKS" in str(error) and isinstance(error, requests.exceptions.InvalidSchema):
-        raise SourceError("the proxy speaks SOCKS", "pip install pysocks") from None
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+    if isinstance(error, exceptions.LocationValueError):
         raise SourceError(f"{host} gave an address that cannot be used", "") from None
-    if isinstance(error, requests.exceptions.ProxyError):
+    if isinstance(error, exceptions.ProxyError):
         return TransientError(
             f"the proxy in front of {host} cannot be used",
             unreachable=True,
             remedy="`goemo-report doctor` names the proxy; check it, or NO_PROXY",
         )
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return TransientError(f"{host} accepts no connection", timed_out=True)
-    if isinstance(error, requests.exceptions.Timeout) or isinstance(cause, TimeoutError):
-        return TransientError(f"{host} did not answer", timed_out=True)
-    if isinstance(cause, urllib3.exceptions.NameResolutionError | OSError) and not isinstance(
-        cause, ConnectionResetError | BrokenPipeError
-    ):
-        why = "unknown host" if _is_name_error(cause) else (_os_reason(cause) or "unreachable")
+    if isinstance(error, exceptions.ReadTimeoutError) or isinstance(cause, TimeoutError):
+        is_connected = not isinstance(error, exceptions.ConnectTimeoutError)
+        what = "did not answer" if is_connected else "accepts no connection"
+        return TransientError(f"{host} {what}", timed_out=True)
+    if isinstance(cause, OSError) and not isinstance(cause, ConnectionResetError | BrokenPipeError):
+        known = (cause.strerror or "").lower() or "unreachable"
+        why = "unknown host" if isinstance(cause, socket.gaierror) else known
         return TransientError(
             f"{host} cannot be reached ({why})",
             unreachable=True,
@@ -323,14 +319,6 @@ def _root(error: BaseException) -> BaseException:
             return error
         seen.add(id(inner))
         error = inner
-
-
-def _is_name_error(cause: BaseException) -> bool:
-    return isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError)
-
-
-def _os_reason(cause: BaseException) -> str:
-    return (getattr(cause, "strerror", None) or "").lower()
 
 
 def _ssl_reason(cause: BaseException) -> str:

@@ -15,17 +15,15 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-import requests
 import requests.utils
-from requests.adapters import HTTPAdapter
+import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
-from goemo_report.errors import SettingsError
+from goemo_report.errors import SettingsError, SourceError
 from goemo_report.sources.wandb_api.credentials import Setting, client_setting
 
 Origin = tuple[str, str, int | None]
@@ -66,9 +64,11 @@ class Network:
         """The extra headers of requests to the server, without the proxy's own."""
         return {k: v for k, v in self.headers.items() if k.lower() != _PROXY_HEADER}
 
-    def proxies_for(self, url: str) -> dict[str, str]:
-        """Proxies by scheme: the client's own first, else the environment's with its NO_PROXY."""
-        return {**requests.utils.get_environ_proxies(url), **self.proxies}
+    def proxy_for(self, url: str) -> str | None:
+        """The client's own proxy for an address, else the environment's with its NO_PROXY."""
+        proxies = {**requests.utils.get_environ_proxies(url), **self.proxies}
+        proxy = requests.utils.select_proxy(url, proxies)
+        return proxy and requests.utils.prepend_scheme_if_needed(proxy, "http")
 
     def environment(self) -> dict[str, str]:
         """Variables that make a client in another directory take the same way."""
@@ -91,8 +91,7 @@ class Network:
     def described(self, url: str) -> Iterator[str]:
         """What is in force towards an address and where it was set, without secret values."""
         scheme = urlsplit(url).scheme
-        proxy = requests.utils.select_proxy(url, self.proxies_for(url))
-        if proxy:
+        if proxy := self.proxy_for(url):
             source = self.sources.get(f"{scheme}_proxy") or f"{scheme.upper()}_PROXY"
             yield f"proxy {_without_password(proxy)} ({source})"
         elif urllib.request.getproxies().get(scheme):
@@ -164,75 +163,54 @@ def _checked_headers(setting: Setting) -> dict[str, str]:
 
 def _without_password(url: str) -> str:
     scheme, _, rest = url.rpartition("://")
-    return f"{scheme or 'http'}://{rest.rsplit('@', 1)[-1]}"
+    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"
 
 
-class Session(requests.Session):
-    """Sends what it is given and nothing else: no cookies, no passwords of netrc files or
-    addresses. Redirects are not followed: that is for the caller, who knows the secrets."""
+class Pools:
+    """Connections, direct and by proxy, which trust what both halves of the client trust.
 
-    def __init__(self, network: Network, connections: int) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.auth = _no_auth
-        self.verify = not network.insecure
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(network, connections)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, which keeps requests from preparing a request for it."""
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-def redirect_target(response: requests.Response, url: str) -> str:
-    """Where a redirect leads from an address."""
-    target = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
-    try:
-        return urljoin(url, target)
-    except ValueError:
-        return target
-
-
-class _Adapter(HTTPAdapter):
-    """Connections that trust what both halves of the client trust. One context serves them all:
-    reading the certificates takes 0.1 s, and requests would read them anew for every connection."""
+    They send what they are given and nothing else: no cookies, no passwords of netrc files.
+    """
 
     def __init__(self, network: Network, connections: int) -> None:
         self._network = network
+        self._connections = connections
         self._lock = threading.Lock()
-        self._made: ssl.SSLContext | None = None
-        super().__init__(pool_connections=4, pool_maxsize=connections, max_retries=0)
+        self._made: dict[tuple[str, str | None], urllib3.PoolManager] = {}
 
-    def build_connection_pool_key_attributes(
-        self, request: Any, verify: Any, cert: Any = None
-    ) -> tuple[Any, Any]:
-        """Add the context to what requests says of a connection."""
-        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
-        if host["scheme"] == "https" and verify:
-            pool["ssl_context"] = self._context()
-        return host, pool
+    def to(self, url: str) -> urllib3.PoolManager:
+        """The pool for an address. Raises ssl.SSLError for certificates that are none, and
+        SourceError for a proxy that cannot be used."""
+        way = urlsplit(url).scheme, self._network.proxy_for(url)
+        with self._lock:  # reading the certificates takes 0.1 s: once
+            if way not in self._made:
+                self._made[way] = self._pool(*way)
+            return self._made[way]
 
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Leave the certificates to the context, where they are checked at all."""
-        if not verify:
-            super().cert_verify(conn, url, verify, cert)
-
-    def proxy_headers(self, proxy: str) -> dict[str, str]:
-        """What only the proxy may know."""
+    def _pool(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
+        options: dict[str, Any] = {"num_pools": 4, "maxsize": self._connections}
+        if self._network.insecure:
+            options["cert_reqs"] = "CERT_NONE"
+        elif "https" in {scheme, urlsplit(proxy or "").scheme}:
+            options["ssl_context"] = self._certificates()
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        if proxy.startswith("socks"):
+            try:
+                from urllib3.contrib.socks import SOCKSProxyManager
+            except ImportError:
+                raise SourceError("the proxy speaks SOCKS", "pip install pysocks") from None
+            return SOCKSProxyManager(proxy, **options)
+        user, password = requests.utils.get_auth_from_url(proxy)
         own = {k: v for k, v in self._network.headers.items() if k.lower() == _PROXY_HEADER}
-        return super().proxy_headers(proxy) | own
+        if user and not own:
+            own = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}")
+        options["proxy_ssl_context"] = options.get("ssl_context")
+        return urllib3.ProxyManager(proxy, proxy_headers=own, **options)
 
-    def _context(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._made is None:
-                made = create_urllib3_context()
-                made.load_default_certs()  # the system's, or SSL_CERT_FILE and SSL_CERT_DIR
-                place = Path(self._network.bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH)
-                made.load_verify_locations(*((None, place) if place.is_dir() else (place, None)))
-                self._made = made
-            return self._made
+    def _certificates(self) -> ssl.SSLContext:
+        context = create_urllib3_context()
+        context.load_default_certs()  # the system's, or SSL_CERT_FILE and SSL_CERT_DIR
+        place = Path(self._network.bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH)
+        context.load_verify_locations(*((None, place) if place.is_dir() else (place, None)))
+        return context

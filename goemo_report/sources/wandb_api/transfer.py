@@ -197,7 +197,7 @@ def _fill(
                 url, transport.timeout, with_key=with_key, offset=offset
             ) as response:
                 _check_etag(item, url, response.headers.get("ETag"))
-                if offset and response.status_code != 206:  # this server only starts over
+                if offset and response.status != 206:  # this server only starts over
                     starts += 1
                     _start_over(file, meter)
                 for piece in transport.pieces(response):

@@ -10,15 +10,15 @@ from __future__ import annotations
 import base64
 import json
 import math
-import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
+from urllib.parse import urlencode, urljoin
 
-import requests
+import requests.utils
 import urllib3
 
 from goemo_report import __version__
@@ -42,15 +42,15 @@ from goemo_report.sources.wandb_api.faults import (
 )
 from goemo_report.sources.wandb_api.network import (
     Network,
-    Session,
+    Pools,
     find_network,
     origin,
-    redirect_target,
 )
 
 CONNECTIONS: Final = 16
 """Requests in flight at once."""
 
+_USER_AGENT: Final = f"goemo-report/{__version__}"
 _PIECE: Final = 1 << 18
 _MOST_REDIRECTS: Final = 10
 
@@ -79,8 +79,7 @@ class Transport:
         self._home = origin(credentials.base_url)
         self._token = AccessToken.of(credentials)
         self._quota_from = -math.inf  # no request before, by the server's own word
-        self._session = Session(self.network, CONNECTIONS)
-        self._session.headers["User-Agent"] = f"goemo-report/{__version__}"
+        self._pools = Pools(self.network, CONNECTIONS)
         if self.network.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
             self.notify(f"certificates are not checked ({self.network.insecure})")
@@ -104,19 +103,14 @@ class Transport:
         Raises SourceError; RequestRefusedError with the server's own words where it refused.
         """
         url = f"{self.credentials.base_url}/graphql"
+        asked = {"operationName": _operation(document), "query": document}
+        body = json.dumps(asked | {"variables": dict(variables)}).encode()
+        headers = {"Content-Type": "application/json"}
         backoff = self.backoff()
         while True:
             try:
                 response = self._send(
-                    "POST",
-                    url,
-                    backoff.remaining,
-                    with_key=True,
-                    json={
-                        "operationName": _operation(document),
-                        "query": document,
-                        "variables": dict(variables),
-                    },
+                    url, backoff.remaining, body=body, with_key=True, headers=headers
                 )
                 return self._data(response, self._body(response, backoff))
             except TransientError as fault:
@@ -135,7 +129,7 @@ class Transport:
     @contextmanager
     def open(
         self, url: str, timeout: float, *, with_key: bool = False, offset: int = 0
-    ) -> Iterator[requests.Response]:
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
         """A body to be read piece by piece, from an offset where the server can.
 
         Raises TransientError for what may pass, RequestRefusedError for what will not.
@@ -143,10 +137,10 @@ class Transport:
         headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        response = self._send("GET", url, timeout, with_key=with_key, headers=headers)
+        response = self._send(url, timeout, with_key=with_key, headers=headers)
         try:
-            if response.status_code not in {200, 206}:
-                raise hopeless_status(response.status_code, self.credentials.host)
+            if response.status not in {200, 206}:
+                raise hopeless_status(response.status, self.credentials.host)
             yield response
         finally:
             response.close()
@@ -165,45 +159,53 @@ class Transport:
     def _exchange(self, form: Mapping[str, str], timeout: float) -> dict[str, Any]:
         """An access token for a JWT. Raises SourceError where the server refuses it."""
         url = f"{self.credentials.base_url}/oidc/token"
-        response = self._send("POST", url, timeout, data=dict(form))
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        response = self._send(url, timeout, body=urlencode(form).encode(), headers=headers)
         body = self._body(response, Backoff(timeout, self.notify))
         try:
             answer = json.loads(body)
         except ValueError:
             answer = None
-        if response.status_code != 200 or not isinstance(answer, dict):
-            raise refused_identity(self.credentials, response.status_code, answer)
+        if response.status != 200 or not isinstance(answer, dict):
+            raise refused_identity(self.credentials, response.status, answer)
         token = answer.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise not_a_server(self.credentials.host, response.status_code)
+            raise not_a_server(self.credentials.host, response.status)
         return answer
 
     def _send(
-        self, method: str, url: str, timeout: float, *, with_key: bool = False, **arguments: Any
-    ) -> requests.Response:
-        """One request. Redirects are followed here, as only the server itself may be told
-        the key and the extra headers: its scheme, host and port."""
-        given = arguments.pop("headers", {})
+        self,
+        url: str,
+        timeout: float,
+        *,
+        body: bytes | None = None,
+        with_key: bool = False,
+        headers: Mapping[str, str] = {},
+    ) -> urllib3.BaseHTTPResponse:
+        """One request, which posts a body. Redirects are followed here, as only the
+        server itself may be told the key and the extra headers: its scheme, host and port."""
         for _ in range(_MOST_REDIRECTS):
-            headers = dict(given)
+            given = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", **headers}
             at_home = self._is_home(url)
             if at_home:
                 self._keep_quota(timeout)
-                headers |= self.network.server_headers
+                given |= self.network.server_headers
                 if with_key:
-                    headers["Authorization"] = self._authorization(timeout)
-            response = self._once(method, url, timeout, headers=headers, **arguments)
+                    given["Authorization"] = self._authorization(timeout)
+            response = self._once(url, timeout, given, body)
             if at_home:
                 quota_from = time.monotonic() + quota_gone(response.headers)
                 self._quota_from = max(self._quota_from, quota_from)
             if fault := transient_status(response, self.credentials.host):
                 response.close()
                 raise fault
-            if not response.is_redirect:
+            if not (target := response.get_redirect_location()):
                 return response
             response.close()
-            url = redirect_target(response, url)
-            if not self._is_home(url) and (method == "POST" or not url.startswith("http")):
+            with suppress(ValueError):  # an address that is none is refused as it stands
+                target = urljoin(url, target.encode("latin-1").decode("utf-8", "replace"))
+            url = target
+            if not self._is_home(url) and (body is not None or not url.startswith("http")):
                 raise moved(self.credentials.host, url)
         raise SourceError(f"{self.credentials.host} redirects in a circle", "Check WANDB_BASE_URL")
 
@@ -215,19 +217,24 @@ class Transport:
             host = self.credentials.host
             raise SourceError(f"{host} gave an address that cannot be used", "") from None
 
-    def _once(self, method: str, url: str, timeout: float, **arguments: Any) -> requests.Response:
+    def _once(
+        self, url: str, timeout: float, headers: Mapping[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        method = "GET" if body is None else "POST"
         with self._lock:
-            self.requests["graphql" if method == "POST" else "files"] += 1
+            self.requests["files" if body is None else "graphql"] += 1
         try:
-            return self._session.request(
+            return self._pools.to(url).urlopen(
                 method,
-                url,
-                timeout=(min(timeout, 10.0), timeout),
-                stream=True,
-                proxies=self.network.proxies_for(url),
-                **arguments,
+                requests.utils.urldefragauth(url),
+                redirect=False,
+                retries=False,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(min(timeout, 10.0), timeout),
+                preload_content=False,
             )
-        except (requests.RequestException, ssl.SSLError) as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise transient_exception(error, self.credentials.host) from None
 
     def _keep_quota(self, timeout: float) -> None:
@@ -238,15 +245,15 @@ class Transport:
             self.notify(f"{what}; waiting {wait:.2g} s as it asks")
             time.sleep(wait)
 
-    def pieces(self, response: requests.Response) -> Iterator[bytes]:
+    def pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         """A body as it arrives. Raises TransientError where it breaks off."""
         try:
-            while piece := response.raw.read1(_PIECE, decode_content=True):
+            while piece := response.read1(_PIECE, decode_content=True):
                 yield piece
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise transient_exception(error, self.credentials.host) from None
 
-    def _body(self, response: requests.Response, backoff: Backoff) -> bytes:
+    def _body(self, response: urllib3.BaseHTTPResponse, backoff: Backoff) -> bytes:
         """All of a body before the deadline, however slowly it drips."""
         pieces = []
         try:
@@ -259,24 +266,24 @@ class Transport:
             response.close()
         return b"".join(pieces)
 
-    def _data(self, response: requests.Response, body: bytes) -> dict[str, Any]:
+    def _data(self, response: urllib3.BaseHTTPResponse, body: bytes) -> dict[str, Any]:
         host = self.credentials.host
         try:
             answer = json.loads(body)
         except ValueError:
             answer = None
-        if response.status_code == 401:
+        if response.status == 401:
             raise refused_key(self.credentials)
         if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
-            raise not_a_server(host, response.status_code)
+            raise not_a_server(host, response.status)
         errors = answer.get("errors") or []
         data = answer.get("data")
-        if response.status_code >= 400 or (errors and not data):
+        if response.status >= 400 or (errors and not data):
             messages = "; ".join(_message(error) for error in errors) or "no reason given"
             raise RequestRefusedError(
-                f"{host} refuses the request ({response.status_code}): {messages}",
+                f"{host} refuses the request ({response.status}): {messages}",
                 "Check entity, project and what the key may see with `goemo-report doctor`",
-                status=response.status_code,
+                status=response.status,
                 reason=messages,
             )
         return data if isinstance(data, dict) else {}
