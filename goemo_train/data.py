@@ -23,9 +23,10 @@ from goemo_report.contract import DATASET_NAME, SPLIT_NAMES
 from goemo_report.corpora import demo
 from goemo_report.corpora.corpus import Corpus, Split, corpus_of
 from goemo_report.corpora.directory import Found, LabelledTexts, read_directory
-from goemo_report.corpora.tables import LABEL_COLUMNS, TEXT_COLUMNS, Columns
+from goemo_report.corpora.tables import LABEL_COLUMNS, Columns
 from goemo_report.errors import DataError
 from goemo_report.labels import GOEMOTIONS, LabelSet, known_set
+from goemo_report.reading.names import TEXTS
 from goemo_report.sources.store import Cache, Codec
 from goemo_train.config import HUB_NAME, TrainConfig
 
@@ -86,7 +87,7 @@ def _from_hub(name: str, columns: Columns) -> Found:
     classes = {k: n for k, f in first.features.items() if (n := _class_names(f))}
     label = columns.labels or next((k for k in (*LABEL_COLUMNS, *classes) if k in classes), "")
     texts = [k for k, f in first.features.items() if getattr(f, "dtype", "") == "string"]
-    text = columns.text or next((k for k in (*TEXT_COLUMNS, *texts) if k in texts), "")
+    text = columns.text or next((k for k in (*TEXTS, *texts) if k in texts), "")
     splits: dict[str, LabelledTexts] = {}
     for split, names in SPLIT_NAMES.items():
         table = next((found[one] for one in names if one in found), None)

@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from goemo_report.corpora.directory import AGREEING
 from goemo_report.corpora.ratings import Ratings
-from goemo_report.corpora.tables import AGREEING
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import listed
 from goemo_report.labels import NEUTRAL, Grouping, LabelSet

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from goemo_report.contract import SPLIT_NAMES
-from goemo_report.corpora.tables import (
-    LABEL_COLUMNS,
-    SAME_NAMES,
-    TEXT_COLUMNS,
-    Columns,
-    RawSplit,
-    read_split,
-)
+from goemo_report.corpora.tables import Columns, LabelledTable
 from goemo_report.errors import DataError
 from goemo_report.formats.files import chunks
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.formats.wording import plural
-from goemo_report.labels import EKMAN, EMOTIONS, GOEMOTIONS, NEUTRAL, check_label, known_set
+from goemo_report.labels import (
+    EKMAN,
+    EMOTIONS,
+    GOEMOTIONS,
+    NEUTRAL,
+    WITHOUT_NEUTRAL,
+    LabelSet,
+    check_label,
+    known_set,
+    set_of,
+)
 
 _SHARD: Final = re.compile(r"-\d+-of-\d+$")
 _LABELS: Final = "labels.txt"
+AGREEING: Final = 2
+"""Raters that must have chosen a label of a text: the rule of Demszky et al., ACL 2020."""
+
+Ids: TypeAlias = tuple[int, ...]
+LabelledTexts: TypeAlias = list[tuple[str, Ids]]
+"""Texts with their label ids."""
+Row: TypeAlias = tuple[str, str, Ids]
+"""Key, text and labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +67,53 @@ def read_directory(directory: Path, columns: Columns | None = None) -> Found:
     """
     files, columns = _files(directory), columns or Columns()
     names = read_label_names(directory / _LABELS) if (directory / _LABELS).is_file() else ()
-    raw: dict[str, RawSplit] = {}
-    for split, paths in files.items():
-        if is_headless(paths[0], columns):
-            if not names:
-                raise DataError(
-                    f"{directory / _LABELS} cannot be read: there is no such file",
-                    f"It lists the labels, one a line; {paths[0].name} has no header",
-                )
-            raw[split] = read_rows(paths[0], names)
-        else:
-            raw[split] = read_split(paths, columns)
-    notes = [_ratings(split, part) for split, part in raw.items() if part.ratings]
-    if set(raw) == {"train"} and raw["train"].ratings:
-        raw = _split_by_key(raw["train"])
-        notes.append("there is no split: each text goes to one by a digest of its id, 80:10:10")
-    missing = SPLIT_NAMES.keys() - raw.keys()
-    if missing:
+    parts = {s: [LabelledTable(path, columns) for path in paths] for s, paths in files.items()}
+    missing = SPLIT_NAMES.keys() - parts.keys()
+    is_split = set(parts) != {"train"} or not parts["train"][0].is_rated
+    if missing and is_split:
         split = min(missing)
         tried = ", ".join(f"{name}.*" for name in SPLIT_NAMES[split])
         raise DataError(f"{directory} has no {split} split ({tried})", "Add the file")
+    every = list(chain.from_iterable(parts.values()))
+    names = names or _names(every, directory)
+    if len(names) < 2:
+        raise DataError(f"{directory} has {plural(len(names), 'label')}", "At least two are needed")
+    for label in names:
+        check_label(label, str(directory))
+    label_set = LabelSet.of(names)
+    rows = {s: [row for one in own for row in one.rows(label_set)] for s, own in parts.items()}
+    chosen: dict[str, list[Ids]] = {}
+    notes = []
+    for split, own in parts.items():
+        if own[0].is_rated:
+            count, (rows[split], of_raters, dropped) = len(rows[split]), _agreed(rows[split])
+            chosen |= of_raters if split == "train" else {}
+            texts = len(rows[split]) + dropped
+            notes.append(
+                f"{split}: {count:,} ratings of {texts:,} texts; a text has the labels that two "
+                f"raters chose; {dropped:,} texts without one are dropped"
+            )
+    if not is_split:
+        rows = _split_by_key(rows["train"])
+        notes.append("there is no split: each text goes to one by a digest of its id, 80:10:10")
     digest = hashlib.sha256()
     for path in chain.from_iterable(files.values()):
         with path.open("rb") as file:
             for part in chunks(file):
                 digest.update(part)
-    splits, labels, chosen = _with_ids(raw, names, directory)
-    return Found(splits, labels, f"sha256:{digest.hexdigest()[:16]}", tuple(notes), chosen)
+    labels = set_of(names).labels
+    place = [labels.index(name) for name in names]
+
+    def ordered(ids: Ids) -> Ids:
+        return ids if labels == names else tuple(sorted(place[one] for one in ids))
+
+    return Found(
+        {split: [(text, ordered(ids)) for _, text, ids in own] for split, own in rows.items()},
+        labels,
+        f"sha256:{digest.hexdigest()[:16]}",
+        tuple(notes),
+        [list(map(ordered, chosen[key])) for key, *_ in rows["train"]] if chosen else (),
+    )
 
 
 def _files(directory: Path) -> dict[str, list[Path]]:
@@ -122,106 +154,52 @@ def _is_table(path: Path) -> bool:
     return path.is_file() and path.name not in infos and has_table_ending(path.name)
 
 
-def _ratings(split: str, part: RawSplit) -> str:
-    return (
-        f"{split}: {part.ratings:,} ratings of {len(part.texts) + part.dropped:,} texts; a text "
-        f"has the labels that two raters chose; {part.dropped:,} texts without one are dropped"
-    )
+def _agreed(rows: Sequence[Row]) -> tuple[list[Row], dict[str, list[Ids]], int]:
+    """A row for each text, with the labels that AGREEING raters chose; what each rater chose who
+    chose any, by key; and how many texts are left without a label, which go."""
+    texts: dict[str, str] = {}
+    chosen: dict[str, list[Ids]] = {}
+    for key, text, ids in rows:
+        texts.setdefault(key, text)
+        chosen.setdefault(key, []).extend([ids] if ids else [])
+    agreed = []
+    for key, own in chosen.items():
+        counts = Counter(chain.from_iterable(own))
+        ids = tuple(sorted(one for one, count in counts.items() if count >= AGREEING))
+        agreed += [(key, texts[key], ids)] if ids else []
+    return agreed, chosen, len(texts) - len(agreed)
 
 
-def _split_by_key(part: RawSplit) -> dict[str, RawSplit]:
-    rows: dict[str, list[int]] = {"train": [], "val": [], "test": []}
-    for row, key in enumerate(part.keys):
-        tenth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 10
-        rows[{0: "test", 1: "val"}.get(tenth, "train")].append(row)
-    return {
-        split: RawSplit(
-            [part.texts[r] for r in own],
-            [part.labels[r] for r in own],
-            part.names,
-            chosen=[part.chosen[r] for r in own],
-        )
-        for split, own in rows.items()
-    }
+def _split_by_key(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    split: dict[str, list[Row]] = {"train": [], "val": [], "test": []}
+    for row in rows:
+        tenth = int.from_bytes(hashlib.sha256(row[0].encode()).digest()[:8], "big") % 10
+        split[{0: "test", 1: "val"}.get(tenth, "train")].append(row)
+    return split
 
 
 # --- Labels ---------------------------------------------------------------------------
 
 
-def _with_ids(
-    raw: Mapping[str, RawSplit], names: Sequence[str], directory: Path
-) -> tuple[dict[str, LabelledTexts], tuple[str, ...], Sequence[Sequence[tuple[int, ...]]]]:
-    """The splits with ids, the labels in canonical order or that of the data set, and the ids that
-    each rater of the training texts chose."""
-    held = dict.fromkeys(name for part in raw.values() for row in part.labels for name in row)
-    noted = tuple(names) or next((part.names for part in raw.values() if part.names), ())
-    if noted:  # what one rater alone chose is a label as well
-        choices = chain.from_iterable(chain(*part.chosen) for part in raw.values())
-        held |= dict.fromkeys(chain.from_iterable(choices))
-    for split, part in raw.items() if not names else ():
-        order = bool(part.names) and part.names != noted and any(map(_is_id, held))
-        if order or set(part.names) not in (set(), set(noted)):
-            what = f"{directory}: {split} has other labels than other splits, or in another order"
-            raise DataError(what, SAME_NAMES)
-    if noted and not held.keys() <= set(noted) and all(map(_is_id, held)):
-        wrong = next((one for one in held if int(one) >= len(noted)), None)
-        if wrong is not None:
-            what = f"{directory}: the label id {wrong} is not among the {len(noted)} labels"
-            raise DataError(what, f"Ids go from 0 to {len(noted) - 1}")
-        meant = {one: noted[int(one)] for one in held}
-    elif noted:
-        for one in held:
-            if one not in noted:
-                raise DataError(
-                    f"{directory}: the label {one!r} is not among the {len(noted)} labels",
-                    f"They are {', '.join(noted[:8])}{', ...' if len(noted) > 8 else ''}",
-                )
-        meant = {one: one for one in held}
-    elif held and all(map(_is_id, held)):
-        raise DataError(
-            f"{directory}: the labels are ids, and nothing says what they mean",
-            f"Put {_LABELS} there, a name a line in the order of the ids",
-        )
-    else:
-        noted, meant = _order(held), {one: one for one in held}
-    known = known_set(noted)
-    labels = known.labels if known is not None else tuple(noted)
-    if len(labels) < 2:
-        what = f"{directory} has {plural(len(labels), 'label')}"
-        raise DataError(what, "At least two are needed")
-    for label in labels:
-        check_label(label, str(directory))
-    place = {one: labels.index(label) for one, label in meant.items()}
-    splits = {
-        split: [
-            (text, tuple(sorted(place[one] for one in row)))
-            for text, row in zip(part.texts, part.labels, strict=True)
-        ]
-        for split, part in raw.items()
-    }
-    chosen = [
-        [tuple(place[one] for one in choice if one in place) for choice in text]
-        for text in raw["train"].chosen
-    ]
-    return splits, labels, chosen
-
-
-def _order(held: Mapping[str, object]) -> tuple[str, ...]:
-    """The known set that names belong to, GoEmotions where one of them is no Ekman emotion; else
-    the names in alphabetical order."""
+def _names(parts: Sequence[LabelledTable], directory: Path) -> tuple[str, ...]:
+    """The labels that all files name, in the order of their ids; else those that occur, in that of
+    a known set or of the alphabet."""
+    bare = next((one for one in parts if not one.has_header), None)
+    if bare is not None:
+        what = f"{directory / _LABELS} cannot be read: there is no such file"
+        raise DataError(what, f"It lists the labels, one a line; {bare.path.name} has no header")
+    named = [(one, names) for one in parts if (names := one.own_names)]
+    for one, names in named:
+        first, noted = named[0]
+        if names != noted and not (one.names and first.names and set(names) == set(noted)):
+            what = f"{one.source} and {first.source} name other labels, or in another order"
+            raise DataError(what, "Write all files with the same labels: ids count by their order")
+    if named:
+        return named[0][1]
+    held = {name: None for one in parts for name in one.names_in_cells()}
     if held.keys() <= set(EMOTIONS) and not held.keys() <= set(EKMAN.labels):
-        return GOEMOTIONS.labels if NEUTRAL in held else GOEMOTIONS.labels[:-1]
+        return GOEMOTIONS.labels if NEUTRAL in held else WITHOUT_NEUTRAL.labels
     return tuple(sorted(held))
-
-
-def _is_id(label: str) -> bool:
-    return label.isascii() and label.isdigit()
-
-
-# --- The three TSV files --------------------------------------------------------------
-
-LabelledTexts = list[tuple[str, tuple[int, ...]]]
-"""Texts with their label ids."""
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:
@@ -250,72 +228,3 @@ def read_label_names(path: Path) -> tuple[str, ...]:
             "Ids in the splits index this file, so that its order matters",
         )
     return names
-
-
-def is_headless(path: Path, columns: Columns) -> bool:
-    """Whether a file is a TSV whose first line is a text and not names of columns."""
-    if path.suffix.lower() != ".tsv":
-        return False
-    with path.open("rb") as file:
-        fields = file.readline(1 << 20).decode("utf-8-sig", "replace").strip().split("\t")
-    known = {*TEXT_COLUMNS, *LABEL_COLUMNS, columns.text, *columns.labels.split(",")} - {""}
-    return known.isdisjoint(fields)
-
-
-def read_rows(path: Path, names: tuple[str, ...]) -> RawSplit:
-    """The rows of a TSV file without a header, with names or ids of these labels.
-
-    Raises:
-        DataError: it names file and line.
-
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "Check --dataset") from error
-    found = RawSplit([], [], names)
-    meant = {**{str(number): name for number, name in enumerate(names)}, **{n: n for n in names}}
-    known: dict[str, tuple[str, ...]] = {}  # there are some hundred different sets of labels
-    widths: tuple[int, ...] = (2, 3)  # of the first row; that of all others is the same
-    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not (line := line.rstrip(b"\r")):
-            continue
-        try:
-            text, labels = _row(line, widths, meant, known)
-            widths = (line.count(b"\t") + 1,)
-        except DataError as error:
-            raise DataError(f"{path}, line {number}: {error.what}", error.remedy) from error
-        found.texts.append(text)
-        found.labels.append(labels)
-    return found
-
-
-def _row(
-    line: bytes, widths: tuple[int, ...], meant: Mapping[str, str],
-    known: dict[str, tuple[str, ...]],
-) -> tuple[str, tuple[str, ...]]:  # fmt: skip
-    try:
-        columns = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 ({error.reason})", "Save as UTF-8") from error
-    if len(columns) not in widths:
-        raise DataError(
-            f"{len(columns)} columns, not {' or '.join(map(str, widths))}",
-            "All rows are text, label ids, comment id, or all are without the last",
-        )
-    text, labels = columns[:2]
-    if not text.strip():
-        raise DataError("the text is empty", "Remove the row")
-    if "\0" in text:
-        raise DataError("the text holds a NUL byte", "The file is damaged: get it again")
-    if labels not in known:
-        try:
-            found = tuple(meant[part] for part in labels.split(","))
-        except KeyError as error:
-            what = f"unknown label id {error.args[0][:20]!r}"
-            remedy = f"Ids go from 0 to {len(set(meant.values())) - 1}"
-            raise DataError(what, remedy) from error
-        if len(set(found)) < len(found):
-            raise DataError(f"a label id is listed twice in {labels!r}", "Name each label once")
-        known[labels] = found
-    return text, known[labels]

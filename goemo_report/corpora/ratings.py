@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from goemo_report.corpora.tables import RATER, UNCLEAR, Columns, Reader, open_table
+from goemo_report.corpora.tables import RATER, UNCLEAR, Columns, LabelledTable
 from goemo_report.errors import DataError
 from goemo_report.formats.text import shown
 from goemo_report.metrics.arrays import BoolArray
-from goemo_report.reading.lists import mark
 
 _EXPECTED: Final = (
     "Give GoEmotions' raw ratings (goemotions_1.csv, ...): text, id, rater_id and a column of 0 "
@@ -82,33 +82,19 @@ def read_ratings(paths: Sequence[Path], cluster: str = "") -> Ratings:
 
 
 def _read(path: Path, cluster: str) -> Ratings:
-    table = open_table(path)
-    reader = Reader(table, Columns())
-    if not reader.raters:
+    table = LabelledTable(path, Columns())
+    if not table.is_rated:
         raise DataError(f"{table.source} has no column {RATER}: it rates nothing", _EXPECTED)
-    if not reader.names:
+    if not table.names:
         raise DataError(f"{table.source} has no column for each label", _EXPECTED)
-    columns = dict(zip(reader.header, zip(*table.rows, strict=True), strict=True))
-    marks = np.stack([_marks(reader, name, columns[name]) for name in reader.names], axis=1)
-    clear = np.ones(len(marks), dtype=bool)
-    if UNCLEAR in columns:
-        clear = ~_marks(reader, UNCLEAR, columns[UNCLEAR])
-    kept = np.flatnonzero(clear).tolist()
-    texts = tuple(map(str.strip, columns[reader.header[reader.text]]))
-    ids = columns.get("id", texts)
-    clusters = columns.get(cluster, ())
-    held = [tuple(column[at] for at in kept) for column in (ids, texts, columns[RATER])]
+    texts = list(map(str.strip, table.texts))
+    marks = np.stack([table.marks(name) for name in table.names], axis=1)
+    unclear = table.marks(UNCLEAR) if table.has(UNCLEAR) else np.zeros(len(texts), np.bool_)
+    columns = (table.column(name) for name in ("id", RATER, cluster))
+    ids, raters, clusters = (tuple(compress(one or (), ~unclear)) for one in columns)
+    clear = tuple(compress(texts, ~unclear))
     return Ratings(
-        *(held[0], held[1], held[2], marks[clear], reader.names, table.source),
-        unclear=len(marks) - len(kept),
-        clusters=tuple(clusters[at] for at in kept) if clusters else (),
+        *(ids or clear, clear, raters, marks[~unclear], table.names, table.source),
+        unclear=int(unclear.sum()),
+        clusters=clusters,
     )
-
-
-def _marks(reader: Reader, name: str, cells: Sequence[Any]) -> BoolArray:
-    meant = {cell: mark(cell) for cell in set(cells)}
-    wrong = next((cell for cell in cells if meant[cell] is None), None)
-    if wrong is not None:
-        what = f"{shown(str(wrong))} is neither 0 nor 1"
-        raise reader.table.refusal(cells.index(wrong), name, what, "Write 0 or 1 for each label")
-    return np.array([meant[cell] for cell in cells], dtype=np.bool_)

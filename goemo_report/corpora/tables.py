@@ -1,36 +1,38 @@
-"""Splits of labelled texts as tables with a header, of any format that prediction files may have.
+"""One file of a split of labelled texts: which columns mean what, and what its ids mean.
 
 A table has a column of texts, and its labels in one column, as names or as ids, or in one column
-a label. Tables with a row for each rater become a row for each text.
+a label. It may have a row for each rater of a text.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from goemo_report.errors import DataError, first_line
+import numpy as np
+
+from goemo_report.errors import DataError, argument, first_line
 from goemo_report.formats.readers import read_table
 from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
-from goemo_report.labels import EMOTIONS
-from goemo_report.reading.lists import is_nothing, listed, mark, marked
+from goemo_report.labels import EMOTIONS, LabelSet
+from goemo_report.metrics.arrays import BoolArray
+from goemo_report.reading import cells
+from goemo_report.reading.cells import Places
+from goemo_report.reading.columns import Header, seen
+from goemo_report.reading.lists import CellError
+from goemo_report.reading.names import LABEL, TEXTS
 
-TEXT_COLUMNS: Final = ("text", "sentence", "comment_text", "comment", "content", "tweet")
 LABEL_COLUMNS: Final = ("labels", "label", "emotions", "emotion", "true_labels")
 RATER: Final = "rater_id"
-SAME_NAMES: Final = "Write all files with the same labels in the same order: ids count by it"
-AGREEING: Final = 2
-"""Raters that must have chosen a label of a text: the rule of Demszky et al., ACL 2020."""
 UNCLEAR: Final = "example_very_unclear"
 _NO_LABELS: Final = {"id", "idx", "index", "unnamed: 0", UNCLEAR, RATER, ""}
-_QUOTED: Final = re.compile(r'"([^"]|"")*"')
+_BARE: Final = ("text", "labels", "id")
+_HALF_QUOTED: Final = re.compile(rb'(?m)(?:^|\t)"(?!(?:[^"\t\n]|"")*"\r?(?:\t|$))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,203 +43,162 @@ class Columns:
     labels: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RawSplit:
-    """Texts, each with its labels: names, or ids of `names` where these are known.
-
-    `keys` tells the texts of several files apart, `ratings` counts the rows of raters and
-    `dropped` the texts on which no two of them agree; `chosen` has what each rater chose, of each
-    text, those left out who chose nothing.
-    """
-
-    texts: list[str]
-    labels: list[tuple[str, ...]]
-    names: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    ratings: int = 0
-    dropped: int = 0
-    chosen: Sequence[Sequence[tuple[str, ...]]] = ()
-
-
-def read_split(paths: Sequence[Path], columns: Columns) -> RawSplit:
-    """The rows of the files of one split, one after the other.
-
-    Raises DataError, naming file, row and column.
-    """
-    tables = [open_table(path) for path in paths]
-    parts = [Reader(table, columns) for table in tables]
-    names = parts[0].names
-    for part in parts[1:]:
-        if part.names != names:
-            raise DataError(f"{part.table.source} has other label columns than {paths[0]}")
-    if not names:
-        noted = {path: _feature_names(path, parts[0].label_column) for path in paths}
-        first = next((path for path in paths if noted[path]), paths[0])
-        names = noted[first]
-        if other := next((path for path in paths if noted[path] not in {(), names}), None):
-            what = f"{other} and {first} name their labels differently, or in another order"
-            raise DataError(what, SAME_NAMES)
-    rows = [row for part in parts for row in part.rows()]
-    if parts[0].raters:
-        return _agreed(rows, names)
-    return RawSplit([text for _, text, _ in rows], [labels for *_, labels in rows], names)
-
-
-def open_table(path: Path) -> Table:
-    """The table of a file. In TSV, quotes that do not enclose whole fields are plain characters."""
+def _open(path: Path, columns: Columns) -> Table:
+    """The table of a file. A TSV file need not have a header: it has texts, label ids and ids of
+    comments, as GoEmotions' own. Quotes in TSV that do not enclose whole fields are characters."""
     if path.suffix.lower() == ".tsv":
-        lines = path.read_bytes().decode("utf-8-sig", "replace").split("\n")
-        rows = [line.rstrip("\r").split("\t") for line in lines if line.strip("\r")]
-        quoted = [cell for row in rows for cell in row if cell.startswith('"')]
-        if len(set(map(len, rows))) == 1 and not all(map(_QUOTED.fullmatch, quoted)):
-            return Table(rows[0], str(path), columns=tuple(zip(*rows[1:], strict=True)))
+        data = path.read_bytes()
+        lines = data.split(b"\n")
+        first = lines[0].decode("utf-8-sig", "replace").strip("\r").split("\t")
+        known = {*TEXTS, *LABEL_COLUMNS, columns.text, *columns.labels.split(",")} - {""}
+        if data.strip() and known.isdisjoint(name.strip().lower() for name in first):
+            if len(first) not in (2, 3):
+                what = f"{path}, line 1: {len(first)} columns, not 2 or 3"
+                raise DataError(what, "Write a header, or text, label ids and the comment's id")
+            header = list(_BARE[: len(first)])
+            return Table(header, str(path), data, "\t", is_quoted=False, has_header=False)
+        widths = {line.count(b"\t") for line in lines if line.strip(b"\r")}
+        if len(widths) == 1 and _HALF_QUOTED.search(data):
+            return Table(first, str(path), data, "\t", is_quoted=False)
     return read_table(path, str(path))
 
 
-class Reader:
-    """Which columns of a table mean what. Raises DataError where it cannot be told."""
+class LabelledTable:
+    """A table of texts with labels, all of it. Raises DataError where it cannot be told which
+    columns they are, or where a text is missing."""
 
-    def __init__(self, table: Table, columns: Columns) -> None:
-        self.table = table
-        self.header = [name.strip() for name in table.header]
-        self.text = self._column(columns.text, TEXT_COLUMNS, "text")
-        self.raters = RATER in self.header
-        named = [name.strip() for name in columns.labels.split(",") if name.strip()]
-        self.label_column, self.one_hot = "", tuple[str, ...]()
-        self.mapped = self._mapped(named or LABEL_COLUMNS)
+    def __init__(self, path: Path, columns: Columns) -> None:
+        table = _open(path, columns)
+        table = replace(table, header=[name.strip() for name in table.header])
+        self.path, self.source, self.has_header = path, table.source, table.has_header
+        self.block = table.whole()
+        header = self._header = Header(self.block)
+        text = self._named(columns.text, "text_column") if columns.text else header.first(TEXTS)
+        if text is None:
+            raise self._lacks("texts", "text_column")
+        self._text = text
+        self.is_rated = RATER in table.header
+        self._is_partial = False
+        self._at = self._labels([one for one in map(str.strip, columns.labels.split(",")) if one])
+        self.texts = cells.texts(self.block, text, 0)
+        for row, one in enumerate(self.texts):
+            if not one.strip() or "\0" in one:
+                what = "the text is empty" if not one.strip() else "the text holds a NUL byte"
+                raise self.block.refusal(row, text, what, "Remove the row")
+
+    # --- Columns ------------------------------------------------------------------------
+
+    def _named(self, column: str, option: str) -> int:
+        return self._header.named(column, option)
+
+    def _lacks(self, what: str, option: str) -> DataError:
+        has = f"it has {seen(self._header.header)}"
+        more = "" if what == "texts" else ", or several, one a label, with commas between"
+        said = f"{self.source} has no column of {what}; {has}"
+        return DataError(said, f"Name it with {argument(option)}{more}")
+
+    def _labels(self, named: list[str]) -> Places:
+        """Where labels are: in columns that were named, one that is usual, one for each key of
+        mappings (`labels.joy`), or in all columns of noughts and ones."""
+        names = self._header.header
         if len(named) > 1:
-            for name in named:
-                self._column(name, (), "label")
-            self.one_hot = tuple(named)
-        elif self.mapped:
-            self.one_hot = tuple(
-                name.removeprefix(self.mapped)
-                for name in self.header
-                if name.startswith(self.mapped)
-            )
-            self.header = [name.removeprefix(self.mapped) for name in self.header]
-        elif named or any(name in self.header for name in LABEL_COLUMNS):
-            at = self._column(columns.labels.strip(), LABEL_COLUMNS, "label")
-            self.label_column = self.header[at]
-        else:
-            self.one_hot = tuple(self._marked())
-        if not (self.label_column or self.mapped) and len(self.one_hot) < 2:
-            raise DataError(
-                f"{table.source} has no column of labels: {self._seen()}",
-                "Name it with --label-column, or several, one a label, with commas between",
-            )
+            return Places.of({name: self._named(name, "label_column") for name in named})
+        usual = next((name for name in named or LABEL_COLUMNS if name in names), None)
+        if usual:
+            return Places((names.index(usual),))
+        for name in named or LABEL_COLUMNS:
+            if inner := self._header.matches(f"{name}.{LABEL}"):
+                self._is_partial = True  # mappings may leave some out
+                return Places.of(inner)
+        if named:
+            self._named(named[0], "label_column")
+        found = {name: at for at, name in enumerate(names) if self._is_label(name, at)}
+        if len(found) < 2:
+            raise self._lacks("labels", "label_column")
+        return Places.of(found)
+
+    def _is_label(self, name: str, at: int) -> bool:
+        """Whether a column has 0 and 1; ratings of an emotion are refused where they do not."""
+        if at == self._text or name.lower() in _NO_LABELS:
+            return False
+        return (self.is_rated and name in EMOTIONS) or cells.are_marks(self.block.columns[at])
+
+    def has(self, column: str) -> bool:
+        """Whether there is a column of the name."""
+        return column in self._header.header
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column as text, none where there is no such column."""
+        return cells.texts(self.block, self._named(name, ""), 0) if self.has(name) else []
+
+    def marks(self, name: str) -> BoolArray:
+        """A column of 0 and 1."""
+        return cells.marks(self.block, self._named(name, ""))
+
+    # --- Labels -------------------------------------------------------------------------
 
     @property
     def names(self) -> tuple[str, ...]:
         """The labels where each has a column; mappings may leave some out."""
-        return () if self.mapped else self.one_hot
+        return () if self._is_partial else self._at.named
 
-    def _seen(self) -> str:
-        return f"its columns are {', '.join(map(shown, self.header[:40]))}"
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The labels where the file, or what lies beside it, has them in order."""
+        if self._at.named or not self.has_header:
+            return self.names
+        return _feature_names(self.path, self._header.header[self._at.places[0]])
 
-    def _column(self, wanted: str, usual: Sequence[str], what: str) -> int:
-        for name in (wanted,) if wanted else usual:
-            if name in self.header:
-                return self.header.index(name)
-        asked = f"the column {shown(wanted)}" if wanted else f"a column of {what}s"
-        option = f"Name it with --{what}-column" if not wanted else f"Check --{what}-column"
-        raise DataError(f"{self.table.source} lacks {asked}: {self._seen()}", option)
+    def names_in_cells(self) -> dict[str, None]:
+        """The names that occur. Raises DataError where there are ids instead."""
+        if self._at.named:
+            return dict.fromkeys(self._at.named)
+        held = self.block.columns[self._at.places[0]]
+        if cells.kind_of(held) in {"ids", "marks"}:
+            what = f"{self.source}: the labels are ids, and nothing says what they mean"
+            raise DataError(what, "Put labels.txt there, a name a line in the order of the ids")
+        return cells.names_in(self.block, self._at.places[0])
 
-    def _mapped(self, names: Sequence[str]) -> str:
-        """How the columns `labels.joy` begin, which mappings of labels are read as; or nothing."""
-        if any(name in self.header for name in names):
-            return ""
-        begun = (f"{name}." for name in names)
-        return next((one for one in begun if any(h.startswith(one) for h in self.header)), "")
+    def rows(self, label_set: LabelSet) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """Key, text and labels, by their positions in the set, of each row."""
+        keys = self.column("id") or self.texts
+        return zip(keys, self.texts, self._ids(label_set), strict=True)
 
-    def _marked(self) -> Iterator[str]:
-        """Columns of noughts and ones; ratings of an emotion are refused where they are not."""
-        for at, name in enumerate(self.header):
-            if at != self.text and name.lower() not in _NO_LABELS:
-                cells = {str(row[at]) for row in self.table.rows}
-                rated = self.raters and name in EMOTIONS
-                if rated or all(mark(cell) is not None for cell in cells):
-                    yield name
-
-    def rows(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-        """Key, text and labels of each row."""
-        places = [(self.header.index(name), name) for name in self.one_hot]
-        label = self.header.index(self.label_column) if self.label_column else -1
-        key = self.header.index("id") if "id" in self.header else self.text
-        for number, row in enumerate(self.table.rows):
-            text = str(row[self.text])
-            if not text.strip() or "\0" in text:
-                what = "the text is empty" if not text.strip() else "the text holds a NUL byte"
-                raise self.table.refusal(number, self.header[self.text], what, "Remove the row")
-            if label >= 0:
-                try:
-                    labels = items(row[label])
-                except DataError as fault:
-                    raise self.table.refusal(
-                        number, self.label_column, fault.what, fault.remedy
-                    ) from None
-            else:
-                labels = tuple(name for at, name in places if self._mark(number, name, row[at]))
-            if len(set(labels)) < len(labels):
-                what = f"a label is listed twice in {shown(str(row[label]))}"
-                raise self.table.refusal(number, self.label_column, what, "Name each label once")
-            yield str(row[key]), text, labels
-
-    def _mark(self, row: int, name: str, cell: Any) -> bool:
-        found = False if self.mapped and is_nothing(cell) else mark(cell)
-        if found is None:
-            what = f"{shown(str(cell))} is neither 0 nor 1"
-            raise self.table.refusal(
-                row, f"{self.mapped}{name}", what, "One column a label has 0 or 1 for each text"
-            )
-        return found
+    def _ids(self, label_set: LabelSet) -> list[tuple[int, ...]]:
+        names = label_set.labels
+        if not self._at.named:
+            (place,) = self._at.places
+            if not self.has_header:
+                return cells.decoded(self.block, place, _strictly(names))
+            held = self.block.columns[place]
+            kind = cells.kind_of(held, names, len(names)) or "names"
+            read = cells.reader(kind, label_set, names, has_columns=False)
+            return cells.decoded(self.block, place, read)
+        if other := next((name for name in self._at.named if name not in names), None):
+            what = f"{self.source}: the label {shown(other)} is not among the {len(names)} labels"
+            raise DataError(what, f"They are {', '.join(names[:8])}{', ...' * (len(names) > 8)}")
+        places = sorted(zip(map(names.index, self._at.named), self._at.places, strict=True))
+        marks = [cells.marks(self.block, at, may_lack=self._is_partial) for _, at in places]
+        ids = np.array([one for one, _ in places])
+        return [tuple(ids[row].tolist()) for row in np.stack(marks, axis=1)]
 
 
-def items(cell: Any) -> tuple[str, ...]:
-    """The labels that a cell lists: a list, JSON, Python's or NumPy's text of one, or commas; of
-    a mapping those that are marked with 1. Raises DataError for scores, and lists in lists."""
-    if is_nothing(cell):
-        return ()
-    values = listed(cell)
-    if values and all(isinstance(v, list | tuple) and len(v) == 2 for v in values):
-        values = {str(name): value for name, value in values}  # a mapping of Parquet
-    if isinstance(values, Mapping):
-        values = marked(values)
-    nested = any(isinstance(v, Mapping | list | tuple) for v in values or ())
-    unread = isinstance(cell, list) or str(cell).strip()[:2] in {"[{", "[["}
-    if nested or (values is None and unread):
-        raise DataError(f"{shown(str(cell))} is no list of labels", "Write names or ids")
-    if values is None and isinstance(cell, str):
-        comma = next((m for m in (",", "|", ";") if m in cell), ",")
-        values = [part for part in map(str.strip, cell.split(comma)) if part]
-    return tuple(
-        str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip()
-        for v in ([cell] if values is None else values)
-        if not is_nothing(v)
-    )
+def _strictly(names: tuple[str, ...]) -> Callable[[str], tuple[int, ...]]:
+    """What reads cells of names or ids that nothing but a comma parts: where a TSV file without a
+    header was cut, nothing else tells."""
+    meant = {str(at): at for at in range(len(names))} | {name: at for at, name in enumerate(names)}
 
+    def read(cell: str) -> tuple[int, ...]:
+        parts = cell.split(",")
+        unknown = next((part for part in parts if part not in meant), None)
+        if unknown is not None:
+            what = f"unknown label id {unknown[:20]!r}"
+            raise CellError(what, f"Ids go from 0 to {len(names) - 1}")
+        if len({meant[part] for part in parts}) < len(parts):
+            raise CellError(f"a label id is listed twice in {cell!r}", "Name each label once")
+        return tuple(sorted(meant[part] for part in parts))
 
-def _agreed(rows: Sequence[tuple[str, str, tuple[str, ...]]], names: tuple[str, ...]) -> RawSplit:
-    """A row for each text, with the labels that AGREEING raters chose; texts without one go."""
-    texts: dict[str, str] = {}
-    chosen: dict[str, list[tuple[str, ...]]] = {}
-    for key, text, labels in rows:
-        texts.setdefault(key, text)
-        chosen.setdefault(key, []).extend([labels] if labels else [])
-    agreed = {
-        key: tuple(name for name, n in Counter(chain(*one)).items() if n >= AGREEING)
-        for key, one in chosen.items()
-    }
-    kept = [key for key, labels in agreed.items() if labels]
-    return RawSplit(
-        [texts[key] for key in kept],
-        [agreed[key] for key in kept],
-        names,
-        tuple(kept),
-        len(rows),
-        len(texts) - len(kept),
-        [chosen[key] for key in kept],
-    )
+    return read
 
 
 # --- Names of ids ---------------------------------------------------------------------

@@ -48,6 +48,7 @@ class Table:
     """A table: its header, and the bytes of the whole, in which `mark` separates fields.
 
     A blank line is no row. Of other formats `columns` hold the values, and `mark` is empty.
+    `is_quoted`: quotes enclose fields; `has_header`: the bytes begin with the header.
     """
 
     header: list[str]
@@ -56,6 +57,8 @@ class Table:
     mark: str = ""
     columns: Sequence[Sequence[Any]] = ()
     numbers: tuple[str, ...] = ()
+    is_quoted: bool = True
+    has_header: bool = True
 
     @classmethod
     def of(cls, data: bytes, source: str, mark: str = ",", numbers: tuple[str, ...] = ()) -> Table:
@@ -83,11 +86,15 @@ class Table:
     @cached_property
     def rows(self) -> list[list[str]]:
         """All rows as text, for tables that are small."""
-        return [
-            list(map(text_of, row))
-            for block in self.blocks()
-            for row in zip(*block.columns, strict=True)
-        ]
+        return [list(map(text_of, row)) for row in zip(*self.whole().columns, strict=True)]
+
+    def whole(self) -> Block:
+        """All rows in one block."""
+        first, *others = self.blocks()
+        if not others:
+            return first
+        parts = zip(first.columns, *(block.columns for block in others), strict=True)
+        return Block(self, 0, [list(chain.from_iterable(part)) for part in parts])
 
     def blocks(self) -> Iterator[Block]:
         """The rows, some at a time: at least one, and each as long as the header."""
@@ -100,11 +107,13 @@ class Table:
         for end, columns in self._plain():
             yield Block(self, first, columns)
             first, at = first + len(columns[0]), end
-        for rows in islice(self._parsed(at), 0 if at else 1, None):
+        for rows in islice(self._parsed(at), int(self.has_header and not at), None):
             if set(map(len, rows)) != {width}:
                 row = next(i for i, cells in enumerate(rows) if len(cells) != width)
-                what = f"{plural(len(rows[row]), 'field')} where the header has {width}"
+                known = "header" if self.has_header else "first row"
+                what = f"{plural(len(rows[row]), 'field')} where the {known} has {width}"
                 remedy = "Quote texts that hold commas, quotes or new lines"
+                remedy = remedy if self.is_quoted else "Write as many in every row"
                 other = separator(",".join(rows[row]), width)
                 if len(rows[row]) == 1 and other:
                     what = f"separated by {other}, unlike the header"
@@ -120,11 +129,13 @@ class Table:
 
     def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
         """The error that refuses a row (counted from 0), with the line on which it starts."""
-        line = f"line {self._line(row + 1)} (row {row + 1})" if self.mark else f"row {row + 1}"
-        place = f"{self.source}, {line}"
-        if column:
+        place = f"row {row + 1}"
+        if self.mark:
+            line = f"line {self._line(row + self.has_header)}"
+            place = f"{line} ({place})" if self.has_header else line
+        if column and self.has_header:
             place += f", column {column}"
-        return DataError(f"{place}: {what}", remedy)
+        return DataError(f"{self.source}, {place}: {what}", remedy)
 
     def _plain(self) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
         """The first rows, as far as they are the guide's: where they end, and their columns."""
@@ -141,6 +152,8 @@ class Table:
         encoding = "utf-8" if at else "utf-8-sig"
         data = io.BytesIO(self.data[at:])
         text = io.TextIOWrapper(data, encoding=encoding, errors=errors, newline="")
+        if not self.is_quoted:
+            return csv.reader(text, delimiter=self.mark, quoting=csv.QUOTE_NONE)
         return csv.reader(text, delimiter=self.mark, strict=True)
 
     def _parsed(self, at: int = 0) -> Iterator[list[list[str]]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from goemo_report.contract import probability_column
 from goemo_report.formats.table import Block
 from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed as in_words
 from goemo_report.labels import LabelSet
-from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.reading.lists import CellError, is_nothing, listed, mark, marked
 
 Kind = Literal["names", "ids", "marks", "numbers"]
@@ -39,6 +39,7 @@ class Places(NamedTuple):
 
 _OTHER_MARKS: Final = {"/": "slashes", "\t": "tabs", " ": "spaces"}
 _MOST_LOOKED_AT: Final = 2000
+_Read = TypeVar("_Read")
 
 
 def texts(block: Block, place: int | None, before: int) -> list[str]:
@@ -65,16 +66,16 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
     whole = on = True
     for cell in list(distinct(cells))[:_MOST_LOOKED_AT]:
         try:
-            items = _items(cell, known)
+            named = items(cell, known)
         except CellError:
             return "names"  # refused with its row when it is read
-        if not items:
+        if not named:
             continue
-        values = [_number(item) for item in items]
-        if None in values or all(str(item) in known for item in items):
+        values = [_number(item) for item in named]
+        if None in values or all(str(item) in known for item in named):
             return "names"
         numbers = True
-        lengths.add(len(items))
+        lengths.add(len(named))
         no_ids |= len(set(values)) < len(values) or values == [1.0, 0.0]
         on &= all(value in (0, 1) for value in values)
         whole &= all(value == int(value) and value >= 0 for value in values if value is not None)
@@ -91,41 +92,52 @@ def list_length(cells: Sequence[Any]) -> int:
     return found.pop() if len(found) == 1 else 0
 
 
-def names_in(cells: Sequence[Any]) -> dict[str, None]:
-    """Every name that occurs in cells of names, in order."""
-    found: dict[str, None] = {}
-    for cell in distinct(cells):
-        with suppress(CellError):  # refused with its row when it is read
-            found |= {str(name).strip(): None for name in _items(cell, ())}
-    found.pop("", None)
-    return found
+def names_in(block: Block, place: int) -> dict[str, None]:
+    """Every name that occurs in a column of names, in order."""
+    _, found = _decoded(block, place, items)
+    return {name: None for named in found for item in named if (name := str(item).strip())}
 
 
 def labels(block: Block, at: Places, label_set: LabelSet, order: Sequence[str]) -> BoolArray:
     """(n, k) booleans from a column of names, ids or marks, or from one of 0 and 1 a label.
 
-    `order` has the labels as lists of marks have them. Each distinct cell is parsed once.
+    `order` has the labels as lists of marks have them.
     """
     if at.named:
-        return np.stack([_marks(block, place) for place in at.places], axis=1)
-    (place,) = at.places
-    cells = list(block.columns[place])  # an array makes its items anew, and nan is not nan
-    codes = distinct(cells)
-    matrices = np.zeros((len(codes), len(label_set.labels)), dtype=np.bool_)
-    index = {label: position for position, label in enumerate(label_set.labels)}
-    for code, cell in enumerate(codes.values()):
-        try:
-            matrices[code, _positions(cell, at.kind, label_set, index, order)] = True
-        except CellError as fault:
-            row = next(row for row, one in enumerate(cells) if _key(one) == _key(cell))
-            raise block.refusal(row, place, fault.what, fault.remedy) from None
-    numbers = {key: code for code, key in enumerate(codes)}
-    try:
-        found = np.fromiter(map(numbers.__getitem__, cells), np.intp, len(cells))
-    except TypeError:  # lists
-        found = np.fromiter((numbers[_key(cell)] for cell in cells), np.intp, len(cells))
-    matrix: BoolArray = matrices[found]
+        return np.stack([marks(block, place) for place in at.places], axis=1)
+    codes, found = _decoded(block, at.places[0], reader(at.kind, label_set, order))
+    matrices = np.zeros((len(found), len(label_set.labels)), dtype=np.bool_)
+    for code, positions in enumerate(found):
+        matrices[code, positions] = True
+    matrix: BoolArray = matrices[codes]
     return matrix
+
+
+def decoded(block: Block, place: int, read: Callable[[Any], Iterable[int]]) -> list[Any]:
+    """What `read` makes of each cell, sorted. Raises DataError, naming the row of a CellError."""
+    codes, found = _decoded(block, place, lambda cell: tuple(sorted(read(cell))))
+    return [found[code] for code in codes.tolist()]
+
+
+def _decoded(
+    block: Block, place: int, read: Callable[[Any], _Read]
+) -> tuple[IntArray, list[_Read]]:
+    """What is read of each different cell, once, and for each row (n,) which of them it has."""
+    cells = list(block.columns[place])  # an array makes its items anew, and nan is not nan
+    found = []
+    different = distinct(cells)
+    for key, cell in different.items():
+        try:
+            found.append(read(cell))
+        except CellError as fault:
+            row = next(row for row, one in enumerate(cells) if one is cell or _key(one) == key)
+            raise block.refusal(row, place, fault.what, fault.remedy) from None
+    numbers = {key: code for code, key in enumerate(different)}
+    try:
+        codes = np.fromiter(map(numbers.__getitem__, cells), np.intp, len(cells))
+    except TypeError:  # lists
+        codes = np.fromiter((numbers[_key(cell)] for cell in cells), np.intp, len(cells))
+    return codes, found
 
 
 def are_marks(cells: Sequence[Any]) -> bool:
@@ -133,7 +145,8 @@ def are_marks(cells: Sequence[Any]) -> bool:
     return all(mark(cell) is not None for cell in distinct(cells).values())
 
 
-def _marks(block: Block, place: int) -> BoolArray:
+def marks(block: Block, place: int, *, may_lack: bool = False) -> BoolArray:
+    """(n,) booleans of a column of 0 and 1; `may_lack`: what is empty is not marked."""
     cells = block.columns[place]
     if (
         isinstance(cells, np.ndarray)
@@ -141,13 +154,16 @@ def _marks(block: Block, place: int) -> BoolArray:
         and np.isin(cells, (0, 1)).all()
     ):
         return cells.astype(np.bool_)
-    cells = list(cells)
-    marks = {key: mark(cell) for key, cell in distinct(cells).items()}
-    if None in marks.values():
-        row = next(row for row, cell in enumerate(cells) if marks[_key(cell)] is None)
-        what = f"{shown(str(cells[row]))} is neither 0 nor 1"
-        raise block.refusal(row, place, what, "Write it as the other rows do")
-    return np.fromiter((marks[_key(cell)] for cell in cells), np.bool_, len(cells))
+
+    def read(cell: Any) -> bool:
+        found = False if may_lack and is_nothing(cell) else mark(cell)
+        if found is None:
+            what = f"{shown(str(cell))} is neither 0 nor 1"
+            raise CellError(what, "Write 0 or 1 in every row")
+        return found
+
+    codes, found = _decoded(block, place, read)
+    return np.array(found, np.bool_)[codes]
 
 
 def _key(cell: Any) -> Any:
@@ -163,64 +179,77 @@ def distinct(cells: Sequence[Any]) -> dict[Any, Any]:
         return {_key(cell): cell for cell in cells}
 
 
-def _items(cell: Any, known: Mapping[str, int] | set[str] | tuple[()]) -> list[Any]:
-    """What a cell of labels names, one by one."""
-    if not isinstance(cell, str):
-        found = listed(cell)
-        if isinstance(found, Mapping):
-            return marked(found)
-        if found is not None:
-            return list(found)
-        return [] if is_nothing(cell) else [cell]
-    text = cell.strip()
-    if text in known:
+def items(cell: Any, known: Collection[str] = ()) -> list[Any]:
+    """What a cell of labels names, one by one: a list, JSON, Python's or NumPy's text of one, or
+    parts between marks; of a mapping those that are marked with 1.
+
+    Raises CellError for scores, and for lists in lists.
+    """
+    text = cell.strip() if isinstance(cell, str) else cell
+    if isinstance(text, str) and text in known:
         return [text]
     found = listed(text)
     if isinstance(found, Mapping):
         return marked(found)
+    nested = any(isinstance(one, Mapping | list | tuple) for one in found or ())
+    unread = found is None and (isinstance(text, list) or str(text)[:2] in {"[{", "[["})
+    if nested or unread:
+        raise CellError(f"{shown(str(cell))} is no list of labels", "Write names or ids")
     if found is not None:
-        inside = text[1:-1].strip()
-        return [inside] if inside in known else list(found)
-    return [] if is_nothing(text) else _separated(text, known)
+        inside = text[1:-1].strip() if isinstance(text, str) else None
+        return [inside] if inside in known else [one for one in found if one is not None]
+    if is_nothing(text):
+        return []
+    return _separated(text, known) if isinstance(text, str) else [text]
 
 
-def _separated(text: str, known: Iterable[str]) -> list[str]:
+def _separated(text: str, known: Collection[str]) -> list[str]:
     """The parts of a cell between bars, semicolons or commas, where no label has such a mark."""
     marks = (mark for mark in "|;" if mark in text and not any(mark in one for one in known))
     return text.split(next(marks, ","))
 
 
-def _positions(
-    cell: Any, kind: Kind, label_set: LabelSet, index: Mapping[str, int], order: Sequence[str]
-) -> list[int]:
-    """The labels that a cell names, by their positions."""
-    items = _items(cell, index)
-    if kind == "marks" and items:
-        marks = [mark(item) for item in items]
-        if len(marks) != len(order) or None in marks:
-            what = f"{shown(str(cell))} is no list of {len(order)} times 0 or 1"
-            raise CellError(what, "Write it as the other rows do")
-        return [index[label] for label, mark in zip(order, marks, strict=True) if mark]
-    found: list[int] = []
-    for item in items:
-        name = str(item).strip()
-        if kind == "ids":
-            number = _number(item)
-            if number is None or number != int(number) or not 0 <= number < len(index):
-                raise CellError(
-                    f"{shown(str(cell))} holds an id that is no label's",
-                    f"Write ids from 0 to {len(index) - 1}",
-                )
-            position: int | None = int(number)
-        else:
-            position = index.get(name)
-            if position is None:
-                alike = [at for label, at in index.items() if label.lower() == name.lower()]
-                position = alike[0] if len(alike) == 1 else None
-        if position is None or position in found:
-            raise _label_fault(str(cell), name, label_set, twice=position is not None)
-        found.append(position)
-    return found
+def reader(
+    kind: Kind, label_set: LabelSet, order: Sequence[str], *, has_columns: bool = True
+) -> Callable[[Any], list[int]]:
+    """What gives the labels that a cell names, by their positions. Raises CellError, which names
+    the column that an unknown label lacks where labels `has_columns`."""
+    index = {label: position for position, label in enumerate(label_set.labels)}
+
+    def read(cell: Any) -> list[int]:
+        named = items(cell, index)
+        if kind == "marks" and named:
+            on = [mark(item) for item in named]
+            if len(on) != len(order) or None in on:
+                what = f"{shown(str(cell))} is no list of {len(order)} times 0 or 1"
+                raise CellError(what, "Write it as the other rows do")
+            return [index[label] for label, mark in zip(order, on, strict=True) if mark]
+        found: list[int] = []
+        for item in named:
+            position = _position(item, kind, index)
+            if position is None and kind == "ids":
+                what = f"{shown(str(cell))} holds an id that is no label's"
+                raise CellError(what, f"Write ids from 0 to {len(index) - 1}")
+            if position is None or position in found:
+                name, twice = str(item).strip(), position is not None
+                raise _label_fault(str(cell), name, label_set, twice, has_columns)
+            found.append(position)
+        return found
+
+    return read
+
+
+def _position(item: Any, kind: Kind, index: Mapping[str, int]) -> int | None:
+    """Which label an id or a name means, the only one where the case differs; None for none."""
+    if kind == "ids":
+        number = _number(item)
+        at = -1 if number is None or number != int(number) else int(number)
+        return at if 0 <= at < len(index) else None
+    name = str(item).strip()
+    if name in index:
+        return index[name]
+    alike = [at for label, at in index.items() if label.lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _number(item: Any) -> float | None:
@@ -233,7 +262,9 @@ def _number(item: Any) -> float | None:
         return None if found is None else float(found)
 
 
-def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> CellError:
+def _label_fault(
+    cell: str, name: str, label_set: LabelSet, twice: bool, has_columns: bool
+) -> CellError:
     """What is wrong with a cell of labels, of which `name` cannot be taken, and the remedy."""
     noun, labels = label_set.noun, label_set.labels
     remedy = f"Write names of {label_set.nouns}, separated by commas"
@@ -254,9 +285,13 @@ def _label_fault(cell: str, name: str, label_set: LabelSet, *, twice: bool) -> C
     if _number(name) is not None and not any(_number(label) is not None for label in labels):
         what = f"{shown(name)} is no id of the {len(labels)} {label_set.nouns}"
         return CellError(what, f"Write ids from 0 to {len(labels) - 1}, or names")
-    column = shown(probability_column(name))
-    what = f"{shown(name)} is no {noun}: the file has no column {column}"
-    return CellError(what, f"{remedy}, and a column for each")
+    if has_columns:
+        what = (
+            f"{shown(name)} is no {noun}: the file has no column {shown(probability_column(name))}"
+        )
+        return CellError(what, f"{remedy}, and a column for each")
+    what = f"{shown(name)} is no {noun}: they are {in_words(labels, 4)}"
+    return CellError(what, f"{remedy}, or add it where the others are named")
 
 
 # --- Probabilities ----------------------------------------------------------------------

@@ -33,6 +33,7 @@ from goemo_report.reading.cells import Places
 from goemo_report.reading.lists import is_nothing, listed
 from goemo_report.reading.names import (
     AFTER,
+    AS_FOUND,
     BEFORE,
     GUIDES,
     IDS,
@@ -56,9 +57,9 @@ def understand(table: Table, reading: Reading) -> tuple[Columns, Iterator[Block]
     try:
         sample = next(blocks)
     except DataError as error:
-        _Header(table, Block(table, 0, [()] * len(table.header)), reading).columns()
+        Header(Block(table, 0, [()] * len(table.header)), reading).columns()
         raise error from None
-    return _Header(table, sample, reading).columns(), chain((sample,), blocks)
+    return Header(sample, reading).columns(), chain((sample,), blocks)
 
 
 def seen(header: Sequence[str]) -> str:
@@ -74,19 +75,19 @@ def seen(header: Sequence[str]) -> str:
     return in_words(parts, 4) or "no columns"
 
 
-class _Header:
+class Header:
     """The header of a table with some of its rows, and what a user says of it."""
 
-    def __init__(self, table: Table, sample: Block, reading: Reading) -> None:
-        self.table, self.sample, self.reading = table, sample, reading
-        self.header, self.source = table.header, table.source
+    def __init__(self, sample: Block, reading: Reading = AS_FOUND) -> None:
+        self.table, self.sample, self.reading = sample.table, sample, reading
+        self.header, self.source = sample.table.header, sample.table.source
         self.notes: list[str] = []
         self.absent: list[str] = []
         self.plain = [re.sub(r"[\s.-]+", "_", name.strip()).lower() for name in self.header]
 
     def columns(self) -> Columns:
         """Everything that is understood."""
-        text, key = self._first(TEXTS), self._first(IDS)
+        text, key = self.first(TEXTS), self.first(IDS)
         probabilities, truth, predicted = self.probabilities, self.truth, self.predicted
         self._require(has_texts=text is not None or key is not None)
         assert truth is not None  # noqa: S101 # it is required
@@ -115,7 +116,8 @@ class _Header:
 
     # --- Which columns there are ----------------------------------------------------------
 
-    def _first(self, names: Sequence[str]) -> int | None:
+    def first(self, names: Sequence[str]) -> int | None:
+        """The column with the first of the names that is there, however it is spelled."""
         for name in names:
             if name in self.plain:
                 place = self.plain.index(name)
@@ -162,7 +164,7 @@ class _Header:
         asked: str = getattr(self.reading, kind)
         if not asked or kind not in self.reading.settings:
             return asked
-        if asked in self.header or (LABEL in asked and len(self._matches(asked)) > 1):
+        if asked in self.header or (LABEL in asked and len(self.matches(asked)) > 1):
             return asked
         self.absent.append(f"tool.goemo.columns.{kind} names {shown(asked)}, which is not there")
         guides = f"{kind}_labels" in self.header if kind != "prob" else len(self.guides) > 1
@@ -171,22 +173,24 @@ class _Header:
 
     def _matching(self, pattern: str, option: str) -> dict[str, int]:
         """The columns that a pattern with `{label}` names. Raises DataError for fewer than 2."""
-        found = self._matches(pattern)
+        found = self.matches(pattern)
         if len(found) < 2:
             raise self._no_column(pattern, option)
         return found
 
-    def _matches(self, pattern: str) -> dict[str, int]:
+    def matches(self, pattern: str) -> dict[str, int]:
+        """The columns that a pattern with `{label}` names, by label."""
         before, _, after = pattern.partition(LABEL)
         form = re.compile(f"{re.escape(before)}(.+){re.escape(after)}")
         matched = ((form.fullmatch(name), place) for place, name in enumerate(self.header))
         found = {one[1]: place for one, place in matched if one}
         if not (before or after):  # every column is a label, but for those of other things
-            known = {self._first(TEXTS), self._first(IDS)}
+            known = {self.first(TEXTS), self.first(IDS)}
             found = {name: place for name, place in found.items() if place not in known}
         return found
 
-    def _named(self, column: str, option: str) -> int:
+    def named(self, column: str, option: str) -> int:
+        """The column of a name. Raises DataError that names the option where it is not there."""
         if column not in self.header:
             raise self._no_column(column, option)
         return self.header.index(column)
@@ -225,7 +229,7 @@ class _Header:
         """Where probabilities are."""
         asked = self._asked("prob")
         if asked and LABEL not in asked:
-            return Places((self._named(asked, "prob"),))
+            return Places((self.named(asked, "prob"),))
         if asked:
             return Places.of(self._matching(asked, "prob"))
         if len(self.guides) >= 2:
@@ -288,9 +292,9 @@ class _Header:
                 self._paired(group, probabilities, asked=True)
             return Places.of(group)
         if asked:
-            return Places((self._named(asked, kind),))
+            return Places((self.named(asked, kind),))
         names = TRUE if kind == "true" else PREDICTED
-        guides = self._first(names[:1])
+        guides = self.first(names[:1])
         if guides is not None:
             return Places((guides,))
         used = set(probabilities.places) if probabilities else set()
@@ -436,7 +440,7 @@ class _Header:
             for block in self.table.blocks():
                 for place in places:
                     if cells.kind_of(block.columns[place]) == "names":
-                        names |= cells.names_in(block.columns[place])
+                        names |= cells.names_in(block, place)
         known = [label for one in self._sets for label in one.labels]
         spelled = {label.lower(): label for label in known}
         names = {name if name in known else spelled.get(name.lower(), name): None for name in names}

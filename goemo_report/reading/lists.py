@@ -70,7 +70,13 @@ def listed(value: Any) -> Sequence[Any] | Mapping[Any, Any] | None:
         value = sorted(value, key=str)
     if isinstance(value, list | tuple) and value and all(isinstance(x, Mapping) for x in value):
         return _by_name(value)
+    if isinstance(value, list) and value and all(map(_is_pair, value)):  # a mapping of Parquet
+        return dict(value)
     return value if isinstance(value, list | tuple | Mapping) else None
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
 def _parsed(text: str) -> Any:

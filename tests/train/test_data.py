@@ -83,12 +83,12 @@ def test_the_official_sizes_are_those_of_all_texts(tmp_path: Path, exclude_neutr
         (b"bad\t\ty\n", "line 1: unknown label id ''"),
         (b"bad\tjoyy\ty\n", "unknown label id 'joyy'"),
         ("bad\t٣\ty\n".encode(), "unknown label id"),
-        (b"a\t0\tx\n\nno columns\n", "line 3: 1 columns"),
+        (b"a\t0\tx\n\nno columns\n", "line 3: 1 field where"),
         (b"a\t0\tx\textra\n", "line 1: 4 columns, not 2 or 3"),
-        (b"a\t0\tx\nsome text cut\t2", "line 2: 2 columns, not 3"),  # of 27
-        (b"a\t0\nb\t2\tx\n", "line 2: 3 columns, not 2"),
+        (b"a\t0\tx\nsome text cut\t2", "line 2: 2 fields where the first row has 3"),  # of 27
+        (b"a\t0\nb\t2\tx\n", "line 2: 3 fields where the first row has 2"),
         (b"a\t0\tx\n\t\t\n", "line 2: the text is empty"),
-        (b"a\t0\tx\n  \n", "line 2: 1 columns, not 3"),
+        (b"a\t0\tx\n  \n", "line 2: 1 field where"),
         (b"a\t" + b"9" * 5000 + b"\tx\n", "line 1: unknown label id '9{20}'"),
         (b"a\t0\tx\r\n\r\nbad\t28\ty\r\n", "line 3: unknown label id '28'"),
         (b"a\t3,0,3\tx\n", "line 1: a label id is listed twice in '3,0,3'"),
@@ -96,9 +96,9 @@ def test_the_official_sizes_are_those_of_all_texts(tmp_path: Path, exclude_neutr
         (b"a\t 3\tx\n", "line 1: unknown label id ' 3'"),
         (b"a\t0\tx\n \t1\ty\n", "line 2: the text is empty"),
         (b"a\0b\t1\ty\n", "line 1: the text holds a NUL byte"),
-        ("a\t0\tx\n".encode("utf-16"), "line 1: not UTF-8"),
-        (b"ok\t0\tx\nbad \xff\t0\tx\n", "line 2: not UTF-8"),
-        (b"", "train split .* has no text"),
+        ("a\t0\tx\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        (b"ok\t0\tx\nbad \xff\t0\tx\n", "line 2: byte 0xff is not UTF-8"),
+        (b"", "train.tsv is empty"),
     ],
 )
 def test_bad_rows_name_file_and_line(tmp_path: Path, row: bytes, message: str) -> None:
