@@ -7,12 +7,12 @@ import os
 import re
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from goemo_report.contract import FILE_STEMS, Role, artifact_role
@@ -39,13 +39,15 @@ from goemo_report.sources.store import md5_of
 _CONFIG: Final = "config.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A file of a run: its path in its artifact, its size, its place on this machine if it is here,
-    and its path as it was logged."""
+Count: TypeAlias = Callable[[int], object]
+"""Told how many bytes of a file are read."""
 
-    path: str
-    size: int
+
+@dataclass(frozen=True, slots=True)
+class Kept(ArtifactFile):
+    """A file of a run: `local` is its place on this machine if it is known, and `logged` where its
+    tracker says that it is."""
+
     local: Path | None = None
     logged: str = ""
 
@@ -64,7 +66,7 @@ class TrackedSource(RunSource):
     def logged_files(self, run: RunRecord) -> Iterable[tuple[ArtifactRef, Sequence[Kept]]]:
         """What a run logged, the newest version of each name last."""
 
-    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:  # noqa: ARG002 # others ask
+    def local_copy(self, artifact: ArtifactRef, kept: Kept, count: Count = bool) -> LocalFile:  # noqa: ARG002 # others ask
         """A file on this machine. Its path is checked by whoever listed it."""
         if kept.local is None or not kept.local.is_file():
             return SkippedFile(kept.path, f"{kept.local or kept.path} is not there")
@@ -74,15 +76,14 @@ class TrackedSource(RunSource):
         """Runs that match, ordered by creation, then id; read no further than the limit asks."""
         found: list[RunRecord] = []
         skipped: list[SkippedRun] = []
-        most = query.newest
         for run in self.newest_first(query):
             if isinstance(run, SkippedRun):
                 skipped.append(run)
+            elif query.is_settled(found, run.created_at):
+                break
             elif query.matches(run):
                 found.append(run)
-                if len(found) == most:
-                    break
-        found.sort(key=lambda run: (run.created_at or datetime.min.replace(tzinfo=UTC), run.id))
+        found.sort(key=lambda run: run.by_creation)
         return Listing(tuple(found), tuple(skipped))
 
     def find_run(self, reference: str) -> RunRecord:
@@ -99,13 +100,18 @@ class TrackedSource(RunSource):
             self._files[artifact.id] = {kept.path: kept for kept in files}
         return tuple(artifact for artifact, _ in found)
 
+    def held(self, artifact: ArtifactRef) -> Mapping[str, Kept]:
+        """The files of an artifact by their paths in it."""
+        if artifact.id not in self._files:
+            what = f"no artifact {artifact.qualified_name} in {self.description}"
+            raise NotFoundError(what, "`goemo-report show RUN` lists the artifacts of a run")
+        return self._files[artifact.id]
+
     def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
         """The files of one artifact with the digests that they have now; of tables also those
         that have to be fetched for it."""
-        if artifact.id not in self._files:
-            raise NotFoundError(f"no artifact {artifact.name} in {self.description}", "")
         found = []
-        for path, kept in sorted(self._files[artifact.id].items()):
+        for path, kept in sorted(self.held(artifact).items()):
             digest = ""
             if kept.local is not None or artifact.role in FILE_STEMS.values():
                 local = self.local_copy(artifact, kept)
@@ -118,14 +124,21 @@ class TrackedSource(RunSource):
     def fetch(
         self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
     ) -> list[LocalFile]:
-        """The files where they are, or copies of them."""
+        """The files where they are, or copies of them; one that is gone or differs is a
+        SkippedFile."""
+        total, before = sum(file.size for _, file in wanted), 0  # bytes
         found: list[LocalFile] = []
-        for number, (artifact, file) in enumerate(wanted):
-            progress(f"reading {file.path}", number, len(wanted))
-            kept = self._files[artifact.id].get(file.path)
-            missing = SkippedFile(file.path, f"it is not in {artifact.name}")
-            found.append(missing if kept is None else self.local_copy(artifact, kept))
+        for artifact, file in wanted:
+            count = partial(_report, progress, file, before, total)
+            kept = self.held(artifact).get(file.path)
+            missing = SkippedFile(file.path, f"it is not in the manifest of {artifact.name}")
+            found.append(missing if kept is None else self.local_copy(artifact, kept, count))
+            before += file.size
         return found
+
+
+def _report(progress: Progress, file: ArtifactFile, before: int, total: int, read: int) -> None:
+    progress(f"reading {file.path}", min(before + read, total), total)
 
 
 def grouped(run: RunRecord, files: Sequence[Kept]) -> list[tuple[ArtifactRef, list[Kept]]]:
@@ -199,7 +212,7 @@ def files_below(root: Path, within: str = "") -> list[Kept]:
             path = Path(folder, name)
             if not path.is_symlink() and path.is_file():
                 name = Path(within, path.relative_to(root)).as_posix()
-                found.append(Kept(name, path.stat().st_size, path))
+                found.append(Kept(name, path.stat().st_size, local=path))
     return sorted(found, key=lambda kept: kept.path)
 
 

@@ -13,9 +13,9 @@ import re
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -25,6 +25,7 @@ from goemo_report.formats.files import chunks, user_path, whole_file
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.local_tracker import (
+    Count,
     Kept,
     TrackedSource,
     database_rows,
@@ -55,22 +56,6 @@ _TRUE: Final = ("", "true", "1", "yes")
 _NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LONGEST_NUMBER: Final = 40
 _HUGE: Final = 1.7976931348623157e308  # what MLflow's database has for infinity
-
-
-@dataclass(slots=True)
-class _Run:
-    """A run as MLflow has it."""
-
-    id: str
-    name: str
-    experiment: str
-    status: str
-    start: Any
-    artifacts: str
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    url: str | None = None
 
 
 def open_source(choice: SourceChoice) -> MlflowSource:
@@ -123,7 +108,7 @@ class MlflowSource(TrackedSource):
         self._artifacts: dict[str, str] = {}  # where those of a run lie, by its id
 
     @abstractmethod
-    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:
+    def _runs(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
         """Runs that are not deleted, from the newest on."""
 
     @abstractmethod
@@ -149,27 +134,38 @@ class MlflowSource(TrackedSource):
             known = self._experiments()
             if self.experiment not in {*known, *known.values()}:
                 raise unknown_project("experiment", self.experiment, self._place, known.values())
-        for run in self._runs(query):
-            if isinstance(run, SkippedRun):
-                yield run
-                continue
-            self._artifacts[run.id] = run.artifacts
-            tags = run.tags
-            yield RunRecord(
-                id=run.id,
-                name=run.name or tags.get("mlflow.runName") or run.id,
-                entity=None,
-                project=run.experiment,
-                url=run.url,
-                state=_STATES.get(run.status, run.status.lower()),
-                tags=_tags(tags),
-                created_at=_moment(run.start),
-                config={key: _value(text) for key, text in run.params.items()},
-                summary=run.metrics,
-                origin=f"{run.experiment}/{run.id}",
-                group=tags.get("mlflow.parentRunId"),
-                notes=tags.get("mlflow.note.content", ""),
-            )
+        yield from self._runs(query)
+
+    def _record(
+        self,
+        run_id: str,
+        name: Any,
+        experiment: str,
+        status: Any,
+        start: Any,
+        artifacts: Any,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        url: str | None = None,
+    ) -> RunRecord:
+        """A run as MLflow has it."""
+        self._artifacts[run_id] = str(artifacts or "")
+        return RunRecord(
+            id=run_id,
+            name=str(name or tags.get("mlflow.runName") or run_id),
+            entity=None,
+            project=experiment,
+            url=url,
+            state=_STATES.get(str(status), str(status).lower()),
+            tags=_tags(tags),
+            created_at=_moment(start),
+            config={key: _value(text) for key, text in params.items()},
+            summary=metrics,
+            origin=f"{experiment}/{run_id}",
+            group=tags.get("mlflow.parentRunId"),
+            notes=tags.get("mlflow.note.content", ""),
+        )
 
     def history_of(self, run: RunRecord) -> History:
         """Every step with all that was logged at it; of values logged twice the later one."""
@@ -235,8 +231,8 @@ class _Folders(MlflowSource):
         self._homes: dict[str, Path] = {}
         self._models = cache(self._models_of)
 
-    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # all are read
-        found: list[_Run] = []
+    def _runs(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:  # noqa: ARG002 # all are read
+        found: list[RunRecord] = []
         damaged: list[SkippedRun] = []
         for folder, name in self._experiments(damaged).items():
             if self.experiment not in {None, name, folder}:
@@ -251,8 +247,7 @@ class _Folders(MlflowSource):
                     yield SkippedRun(own.parent.name, first_line(error))
             yield from self._models(self._root / folder)[1]
         yield from damaged
-        never = datetime.min.replace(tzinfo=UTC)
-        yield from sorted(found, key=lambda run: _moment(run.start) or never, reverse=True)
+        yield from sorted(found, key=lambda run: run.by_creation, reverse=True)
 
     def _experiments(self, damaged: list[SkippedRun] | None = None) -> dict[str, str]:
         names: dict[str, str] = {}
@@ -265,16 +260,13 @@ class _Folders(MlflowSource):
                     damaged.append(SkippedRun(folder, first_line(error)))
         return names
 
-    def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> _Run:
-        self._homes[str(about["run_id"])] = home
-        metrics = self._texts(home / "metrics")
-        return _Run(
-            id=str(about["run_id"]),
-            name=str(about.get("run_name") or ""),
-            experiment=experiment,
-            status=str(about.get("status")),
-            start=about.get("start_time"),
-            artifacts=str(about.get("artifact_uri") or ""),
+    def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> RunRecord:
+        run_id, metrics = str(about["run_id"]), self._texts(home / "metrics")
+        self._homes[run_id] = home
+        return self._record(
+            run_id,
+            *(about.get("run_name"), experiment, about.get("status")),
+            *(about.get("start_time"), about.get("artifact_uri")),
             params=self._texts(home / "params"),
             metrics={key: _last(text) for key, text in metrics.items() if text.strip()},
             tags=self._texts(home / "tags"),
@@ -356,8 +348,7 @@ class _Tables(MlflowSource):
         super().__init__(f"in {path}")
         self._path = path
 
-    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:  # noqa: ARG002 # conditions are on what is read
-        batch: list[_Run] = []
+    def _runs(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:  # noqa: ARG002 # conditions are on what is read
         rows = database_rows(
             self._path,
             "select run_uuid, r.name, e.name, status, start_time, artifact_uri from runs r join "
@@ -366,29 +357,25 @@ class _Tables(MlflowSource):
             "order by start_time desc, run_uuid desc",
             *(self.experiment,) * 3,
         )
-        for row in rows:
-            run_id, name, own, status, start, place = row
-            batch.append(_Run(run_id, name or "", own, str(status), start, place or ""))
-            if len(batch) == _PAGE:
-                yield from self._filled(batch)
-                batch = []
-        yield from self._filled(batch)
+        while page := list(islice(rows, _PAGE)):
+            ids = [row[0] for row in page]
+            held = [self._values(table, ids) for table in ("params", "latest_metrics", "tags")]
+            for row in page:
+                yield self._record(*row[:6], *(values[row[0]] for values in held))
 
     def _experiments(self) -> dict[str, str]:
         text = "select experiment_id, name from experiments where lifecycle_stage = 'active'"
         return {str(number): name for number, name in database_rows(self._path, text)}
 
-    def _filled(self, runs: list[_Run]) -> list[_Run]:
-        by_id = {run.id: run for run in runs}
-        own = f"where run_uuid in ({','.join('?' * len(runs))})"
-        for table in ("params", "tags"):
-            text = f"select run_uuid, key, value from {table} {own}"  # noqa: S608 # the tables' own names
-            for run_id, key, value in database_rows(self._path, text, *by_id):
-                getattr(by_id[run_id], table)[key] = str(value or "")
-        text = f"select run_uuid, key, value, is_nan from latest_metrics {own}"  # noqa: S608 # marks
-        for run_id, key, value, is_nan in database_rows(self._path, text, *by_id):
-            by_id[run_id].metrics[key] = _number(value, is_nan)
-        return runs
+    def _values(self, table: str, ids: Sequence[str]) -> Mapping[str, dict[str, Any]]:
+        """Keys and values of a table by run."""
+        numbers = table == "latest_metrics"
+        found: dict[str, dict[str, Any]] = defaultdict(dict)
+        columns = f"run_uuid, key, value{', is_nan' if numbers else ''}"
+        query = f"select {columns} from {table} where run_uuid in ({','.join('?' * len(ids))})"  # noqa: S608 # the tables' own names
+        for run_id, key, *value in database_rows(self._path, query, *ids):
+            found[run_id][key] = _number(*value) if numbers else str(value[0] or "")
+        return found
 
     def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
         rows = database_rows(
@@ -498,7 +485,7 @@ class _Server(MlflowSource):
         with reading(f"an experiment of {self._place}", ""):
             return {str(one["experiment_id"]): str(one["name"]) for one in every}
 
-    def _runs(self, query: RunQuery) -> Iterator[_Run | SkippedRun]:
+    def _runs(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
         names = self._experiments()
         if self.experiment is not None:
             names = {key: name for key, name in names.items() if self.experiment in {key, name}}
@@ -517,24 +504,21 @@ class _Server(MlflowSource):
         """None: every history would be asked for. What cannot be read is met when it is read."""
         return {}
 
-    def _run(self, run: Mapping[str, Any], names: Mapping[str, str]) -> _Run:
+    def _run(self, run: Mapping[str, Any], names: Mapping[str, str]) -> RunRecord:
         info, data = run["info"], run.get("data") or {}
         place = str(info["experiment_id"])
         run_id = str(info.get("run_id") or info["run_uuid"])
-        pairs = {
-            name: {str(one["key"]): one.get("value", "") for one in data.get(name) or ()}
-            for name in ("params", "tags", "metrics")
-        }
-        return _Run(
-            id=run_id,
-            name=str(info.get("run_name") or ""),
-            experiment=names.get(place, place),
-            status=str(info.get("status")),
-            start=info.get("start_time"),
-            artifacts=str(info.get("artifact_uri") or ""),
-            params={key: str(value) for key, value in pairs["params"].items()},
-            metrics={key: _number(value) for key, value in pairs["metrics"].items()},
-            tags={key: str(value) for key, value in pairs["tags"].items()},
+        params, metrics, tags = (
+            {str(one["key"]): one.get("value", "") for one in data.get(name) or ()}
+            for name in ("params", "metrics", "tags")
+        )
+        return self._record(
+            run_id,
+            *(info.get("run_name"), names.get(place, place), info.get("status")),
+            *(info.get("start_time"), info.get("artifact_uri")),
+            params={key: str(value) for key, value in params.items()},
+            metrics={key: _number(value) for key, value in metrics.items()},
+            tags={key: str(value) for key, value in tags.items()},
             url=f"{self._pages_at}/#/experiments/{place}/runs/{run_id}",
         )
 
@@ -558,7 +542,7 @@ class _Server(MlflowSource):
                     folders.append(path)
         return sorted(found, key=lambda kept: kept.path)
 
-    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
+    def local_copy(self, artifact: ArtifactRef, kept: Kept, count: Count = bool) -> LocalFile:
         """A copy of a file, kept as long as this process; of other size it is not taken."""
         from urllib3.exceptions import HTTPError
 
@@ -574,6 +558,7 @@ class _Server(MlflowSource):
             with whole_file(local) as file:
                 for piece in chunks(answer.raw):
                     file.write(piece)
+                    count(file.tell())
         except (SourceError, OSError, HTTPError) as error:
             return SkippedFile(kept.path, first_line(error))
         if (came := local.stat().st_size) != kept.size:

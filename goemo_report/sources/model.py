@@ -18,6 +18,8 @@ _DIGEST_OF_BYTES: Final = ("", "file", "wandb-artifact", "wandb-client-artifact"
 _UNTELLING: Final = frozenset({"model", "checkpoint", "best", "final", "weights", "snapshot"})
 """Names of directories that say nothing of the model in them."""
 
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+
 Row = Mapping[str, Any]
 History = tuple[Row, ...]
 """Every logged step in order, one mapping a step, `_step` included; nested values are flat."""
@@ -35,7 +37,7 @@ class ArtifactFile:
 
     path: str
     size: int
-    digest: str
+    digest: str = ""
     reference: str = ""
     generation: str = ""
 
@@ -129,6 +131,11 @@ class RunRecord:
     def path(self) -> str:
         """`entity/project/id`, without an entity where none is known."""
         return "/".join(part for part in (self.entity, self.project, self.id) if part)
+
+    @property
+    def by_creation(self) -> tuple[datetime, str]:
+        """What runs are ordered by: their creation, then their id; first those that have none."""
+        return self.created_at or _BEFORE_ALL, self.id
 
     def about(self) -> dict[str, Any]:
         """What tells it from other runs, for documents."""

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from goemo_report.contract import artifact_role
 from goemo_report.errors import SourceError, reading, require_extra
-from goemo_report.formats.files import chunks, user_path, write_whole
+from goemo_report.formats.files import user_path, write_whole
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.local_tracker import (
+    Count,
     Kept,
     TrackedSource,
     database_rows,
@@ -123,9 +124,7 @@ class TrackioSource(TrackedSource):
                     _record(project, run_id, configs.get(run_id, {}), logged.get(run_id, []))
                     for run_id in dict.fromkeys((*configs, *logged))
                 ]
-        yield from sorted(
-            found, key=lambda run: run.created_at.timestamp() if run.created_at else 0, reverse=True
-        )
+        yield from sorted(found, key=lambda run: run.by_creation, reverse=True)
 
     def history_of(self, run: RunRecord) -> History:
         """Every step with all that was logged at it."""
@@ -197,7 +196,7 @@ class TrackioSource(TrackedSource):
             write_whole(local, data)
             about = ArtifactRef(f"{run.path}/{key}", key.replace("/", "-"), RUN_TABLE, None, "",
                                 len(data), role, run.id, is_offline=True)  # fmt: skip
-            yield about, [Kept(name, len(data), local, "")]
+            yield about, [Kept(name, len(data), local=local)]
 
     def _kept(self, project: str, entry: Mapping[str, Any]) -> Kept:
         """A file of a manifest; its bytes lie under their SHA-256, which is checked on reading."""
@@ -206,17 +205,15 @@ class TrackioSource(TrackedSource):
         if len(digest) == 64 and digest.isalnum():
             blobs = self._folder / "artifacts" / project / "blobs" / "sha256"
             local = blobs / digest[:2] / digest
-        return Kept(str(entry["path"]), int(entry.get("size") or 0), local, digest)
+        return Kept(str(entry["path"]), int(entry.get("size") or 0), local=local, logged=digest)
 
-    def local_copy(self, artifact: ArtifactRef, kept: Kept) -> LocalFile:
+    def local_copy(self, artifact: ArtifactRef, kept: Kept, count: Count = bool) -> LocalFile:
         """The file where trackio keeps it, if its bytes are those that were logged."""
-        local = super().local_copy(artifact, kept)
+        local = super().local_copy(artifact, kept, count)
         if isinstance(local, Path) and artifact.type != RUN_TABLE:
-            hasher = hashlib.sha256()
             with local.open("rb") as file:
-                for piece in chunks(file):
-                    hasher.update(piece)
-            if hasher.hexdigest() != kept.logged:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != kept.logged:
                 return SkippedFile(kept.path, "its bytes are not those logged", changed=True)
         return local
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Final, NamedTuple
 
@@ -15,10 +16,11 @@ from goemo_report.errors import NotFoundError
 from goemo_report.formats.files import user_path
 from goemo_report.formats.json_text import parsed
 from goemo_report.sources.base import silent
+from goemo_report.sources.local_tracker import Count, Kept
 from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
 from goemo_report.sources.newest import ordered_predictions
 from goemo_report.sources.references import FORMS
-from goemo_report.sources.store import is_digest
+from goemo_report.sources.store import file_digest, is_digest
 
 LOG_PATTERN: Final = "run-*.wandb"
 """File name of a run log; the star stands for the run id."""
@@ -241,32 +243,26 @@ class StagedFiles:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = list(folders)
-        self._by_name: dict[str, list[Path]] | None = None
 
-    def add(self, folders: Iterable[Path]) -> None:
-        """Look in more staging folders."""
-        self._folders += [folder for folder in folders if folder not in self._folders]
-        self._by_name = None
-
-    def find(self, path: str, size: int, digest: str, local_path: str, read: Reader) -> LocalFile:
-        """The file with this digest, or why there is none; `path` is its name in the artifact."""
-        name = PureWindowsPath(local_path).name  # takes both kinds of separator
+    def find(self, kept: Kept, count: Count) -> LocalFile:
+        """The file with a digest, or why there is none."""
+        name = PureWindowsPath(kept.logged).name  # takes both kinds of separator
         wrong: Path | None = None
-        for place in self._index().get(name) or self._elsewhere(local_path, digest):
+        for place in self._by_name.get(name) or self._elsewhere(kept.logged, kept.digest):
             try:
                 if not place.is_file():
                     continue
-                if place.stat().st_size == size and read(place, digest):
+                if place.stat().st_size == kept.size and file_digest(place, kept.digest, count):
                     return place
             except (OSError, ValueError) as error:
-                return SkippedFile(path, f"{place} cannot be checked: {error}")
+                return SkippedFile(kept.path, f"{place} cannot be checked: {error}")
             wrong = wrong or place
         if wrong is not None:
             reason = f"{wrong} is not the file that was logged: size or MD5 differ"
-            return SkippedFile(path, reason, changed=True)
+            return SkippedFile(kept.path, reason, changed=True)
         staged = f"its staged copy {name} is gone" if name else "no staged copy was recorded"
         return SkippedFile(
-            path,
+            kept.path,
             f"{staged}: not where it was written, in no artifacts/staging folder beside the "
             "runs, not in wandb's cache",
         )
@@ -274,7 +270,7 @@ class StagedFiles:
     def manifest_file(self, local_path: str) -> Path | None:
         """Where the manifest of a very large artifact lies, by path or by name."""
         name = PureWindowsPath(local_path).name
-        places = (*self._index().get(name, ()), *self._elsewhere(local_path, ""))
+        places = (*self._by_name.get(name, ()), *self._elsewhere(local_path, ""))
         return next((place for place in places if place.is_file()), None)
 
     def _elsewhere(self, local_path: str, digest: str) -> Iterator[Path]:
@@ -283,18 +279,14 @@ class StagedFiles:
         if (cached := _in_wandb_cache(digest)) is not None:
             yield cached
 
-    def _index(self) -> dict[str, list[Path]]:
-        if self._by_name is None:
-            self._by_name = {}
-            for top in self._folders:
-                for folder, _, names in os.walk(top):
-                    for name in names:
-                        self._by_name.setdefault(name, []).append(Path(folder, name))
-        return self._by_name
-
-
-Reader = Callable[[Path, str], bool]
-"""Reads a file and says whether it has a digest."""
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for top in self._folders:
+            for folder, _, names in os.walk(top):
+                for name in names:
+                    found.setdefault(name, []).append(Path(folder, name))
+        return found
 
 
 def _in_wandb_cache(digest: str) -> Path | None:

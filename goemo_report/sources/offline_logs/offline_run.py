@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from goemo_report.contract import artifact_role
 from goemo_report.errors import reading
+from goemo_report.sources.local_tracker import Kept
 from goemo_report.sources.model import ArtifactRef, History, RunRecord, metadata
 from goemo_report.sources.newest import run_file_reference
 from goemo_report.sources.offline_logs.folders import (
@@ -26,7 +27,6 @@ from goemo_report.sources.offline_logs.folders import (
     run_file,
 )
 from goemo_report.sources.offline_logs.run_log import (
-    ManifestEntry,
     RunLog,
     Updates,
     entries_of,
@@ -38,8 +38,8 @@ from goemo_report.sources.store import md5_of
 
 _DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")
 _CONFIG_OF_THE_CLIENT: Final = ("_wandb", "wandb_version")
-_TYPES_OF_THE_CLIENT: Final = "wandb-"  # artifacts that nobody logged, such as wandb-history
 _BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+_TYPES_OF_THE_CLIENT: Final = "wandb-"  # artifacts that nobody logged, such as wandb-history
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,7 @@ class OfflineRun:
         return (artifact for log in self.logs for artifact in log.artifacts)
 
     @cached_property
-    def references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
+    def references(self) -> list[tuple[ArtifactRef, Sequence[Kept]]]:
         """What the run logged, the newest of each name last, then predictions as run files.
 
         Offline artifacts have no version: W&B gives one out when the run is uploaded. Raises
@@ -156,9 +156,9 @@ class OfflineRun:
         with reading(f"what {self.logs[-1].label} says of artifacts"):
             return self._references()
 
-    def _references(self) -> list[tuple[ArtifactRef, Sequence[ManifestEntry]]]:
+    def _references(self) -> list[tuple[ArtifactRef, Sequence[Kept]]]:
         run = self.record
-        found: list[tuple[ArtifactRef, Sequence[ManifestEntry]]] = []
+        found: list[tuple[ArtifactRef, Sequence[Kept]]] = []
         for artifact, aliases in self._logged():
             entries = self._entries(artifact)
             reference = ArtifactRef(
@@ -179,25 +179,25 @@ class OfflineRun:
         recorded = (path for log in self.logs for path in log.files)
         return found + [self._run_file(p) for p in prediction_files(self.directories, recorded)]
 
-    def _entries(self, artifact: Any) -> Sequence[ManifestEntry]:
+    def _entries(self, artifact: Any) -> Sequence[Kept]:
         if file := artifact.manifest.manifest_file_path:  # too large for the log
             return _large_manifest(self.staged.manifest_file(file))
         return tuple(entries_of(artifact))
 
     @cached_property
-    def held(self) -> dict[tuple[str, str], ManifestEntry]:
+    def held(self) -> dict[tuple[str, str], Kept]:
         """Every file of the run's artifacts, by the id that the client gave one, and path."""
         every = ((one.client_id, self._entries(one)) for one in self._artifacts())
         return {(holder, entry.path): entry for holder, entries in every for entry in entries}
 
-    def _run_file(self, path: str) -> tuple[ArtifactRef, Sequence[ManifestEntry]]:
+    def _run_file(self, path: str) -> tuple[ArtifactRef, Sequence[Kept]]:
         """A prediction file that the run kept as it is; digest and size are today's."""
         run, local = self.record, run_file(self.directories, path)
-        entry = ManifestEntry(
+        entry = Kept(
             path,
             local.stat().st_size if local else 0,
             md5_of(local) if local else "",
-            local_path=str(local or ""),
+            logged=str(local or ""),
         )
         place = f"{run.path}/files/{path}"
         about = (run.id, path, place, entry.digest, entry.size)
@@ -234,7 +234,7 @@ def _relative(directory: Path, root: Path) -> str:
     return directory.name
 
 
-def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
+def _large_manifest(path: Path | None) -> tuple[Kept, ...]:
     """Entries of a manifest that the client wrote as compressed lines of JSON. Without the file
     there are none. Raises SourceError for one that cannot be read."""
     if path is None:
@@ -243,7 +243,7 @@ def _large_manifest(path: Path | None) -> tuple[ManifestEntry, ...]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         return tuple(
-            ManifestEntry.of(str(line["path"]), line, local_path=str(line.get("local_path") or ""))
+            Kept.of(str(line["path"]), line, logged=str(line.get("local_path") or ""))
             for line in lines
         )
 

@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError
 
 from goemo_report.errors import GoemoError, SourceError, reading
 from goemo_report.formats.json_text import DEEPEST, parsed
-from goemo_report.sources.model import ArtifactFile, Row, flattened
+from goemo_report.sources.local_tracker import Kept
+from goemo_report.sources.model import Row, flattened
 from goemo_report.sources.offline_logs.folders import log_run_id
 from goemo_report.sources.offline_logs.log_format import (
     DamagedLogError,
@@ -23,6 +24,7 @@ from goemo_report.sources.offline_logs.log_format import (
     Run,
     read_log,
 )
+from goemo_report.sources.store import open_regular
 
 Json = str
 KeyPath = tuple[str, ...]
@@ -31,13 +33,6 @@ Updates = dict[KeyPath, Json | None]
 
 _BEGINNING: Final = 1 << 16  # bytes
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestEntry(ArtifactFile):
-    """One file of a logged artifact; `local_path` is where the client staged it."""
-
-    local_path: str = ""
 
 
 @dataclass(slots=True)
@@ -89,7 +84,7 @@ def read_run_log(path: Path, label: str) -> RunLog:
 def peek(path: Path) -> tuple[str, datetime | None]:
     """The id and the start of a run from the beginning of its log; None where that has no start."""
     log = RunLog(path, path.name, log_run_id(path))
-    with suppress(GoemoError, DecodeError, OSError, ValueError), path.open("rb") as file:
+    with suppress(GoemoError, DecodeError, OSError, ValueError), open_regular(path) as file:
         for payload in read_log(file.read(_BEGINNING), path.name).payloads:
             record = Record.FromString(payload)
             if record.WhichOneof("kind") == "run":
@@ -131,12 +126,13 @@ def _apply_run(log: RunLog, run: Any) -> None:
     update(log.summary, _changes(run.summary))
 
 
-def entries_of(artifact: Any) -> Iterator[ManifestEntry]:
-    """The files in an artifact's record; none where its manifest is a file of its own."""
+def entries_of(artifact: Any) -> Iterator[Kept]:
+    """The files in an artifact's record, with where the client staged them; none where its
+    manifest is a file of its own."""
     for held in artifact.manifest.contents:
         extra = {item.key: _unquoted(item.value_json) for item in held.extra}
         entry = {"size": held.size, "digest": held.digest, "ref": held.ref, "extra": extra}
-        yield ManifestEntry.of(held.path, entry, local_path=held.local_path)
+        yield Kept.of(held.path, entry, logged=held.local_path)
 
 
 def _unquoted(text: Json) -> Any:

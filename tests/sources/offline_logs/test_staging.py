@@ -121,10 +121,6 @@ class TestArtifacts:
             f"content {number}" for number in range(3)
         ]
 
-    def test_a_fresh_source_serves_a_reference_of_an_older_one(self, offline_root: Path) -> None:
-        artifact = by_role(LogSource(offline_root), "robertalarges1", "per-class-metrics")
-        assert LogSource(offline_root).manifests([artifact])[0][0].path == "per_class_metrics.csv"
-
 
 class TestFetching:
     def test_files_have_the_logged_digest_and_hold_predictions(self, offline_root: Path) -> None:
