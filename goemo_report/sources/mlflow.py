@@ -229,6 +229,7 @@ class _Folders(MlflowSource):
         super().__init__(f"in {shown_place(root)}")
         self._root = root
         self._homes: dict[str, Path] = {}
+        self._metrics: dict[str, dict[str, str]] = {}  # texts of their files, by run id
         self._models = cache(self._models_of)
 
     def _runs(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:  # noqa: ARG002 # all are read
@@ -262,7 +263,7 @@ class _Folders(MlflowSource):
 
     def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> RunRecord:
         run_id, metrics = str(about["run_id"]), self._texts(home / "metrics")
-        self._homes[run_id] = home
+        self._homes[run_id], self._metrics[run_id] = home, metrics
         return self._record(
             run_id,
             *(about.get("run_name"), experiment, about.get("status")),
@@ -292,7 +293,7 @@ class _Folders(MlflowSource):
         }
 
     def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
-        for key, text in self._texts(self._homes[run.id] / "metrics").items():
+        for key, text in self._metrics[run.id].items():
             with reading(f"metric {key} of run {run.name}"):
                 for line in text.splitlines():
                     _, value, *step = line.split()

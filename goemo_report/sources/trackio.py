@@ -84,6 +84,7 @@ class TrackioSource(TrackedSource):
             raise unknown_project("project", str(project), f"trackio in {shown_place(path)}", files)
         self._path, self._project = path, project
         self.table = cache(self._table)
+        self.logged = cache(self._logged)
 
     @property
     def description(self) -> str:
@@ -119,7 +120,7 @@ class TrackioSource(TrackedSource):
         for project, file in self._projects.items():
             with reading(str(file)):
                 configs = {_run_id(row): row for row in self.table(project, "configs")}
-                logged = self._logged(project)
+                logged = self.logged(project)
                 found += [
                     _record(project, run_id, configs.get(run_id, {}), logged.get(run_id, []))
                     for run_id in dict.fromkeys((*configs, *logged))
@@ -130,7 +131,7 @@ class TrackioSource(TrackedSource):
         """Every step with all that was logged at it."""
         steps: dict[int, dict[str, Any]] = defaultdict(dict)
         with reading(f"the history of run {run.name}"):
-            for row in self._logged(run.project).get(run.id, []):
+            for row in self.logged(run.project).get(run.id, []):
                 steps[int(row["step"])].update(_values(row, "metrics"))
         return tuple({"_step": step, **steps[step]} for step in sorted(steps))
 
@@ -184,7 +185,7 @@ class TrackioSource(TrackedSource):
     def _tables(self, run: RunRecord) -> Iterator[tuple[ArtifactRef, list[Kept]]]:
         """Predictions that the run logged as a `trackio.Table`, each as a file of its own."""
         tables: dict[str, list[Any]] = {}
-        for row in self._logged(run.project).get(run.id, []):
+        for row in self.logged(run.project).get(run.id, []):
             tables |= {key: value["_value"] for key, value in _raw(row).items() if _is_table(value)}
         for key, rows in tables.items():
             if "pred" not in key.lower():
