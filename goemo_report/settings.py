@@ -6,7 +6,7 @@ The environment variables are wandb's own and mean what they mean to wandb.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
@@ -22,6 +22,14 @@ from goemo_report.formats.text import shortened, shown
 _OFFLINE_MODES: Final = ("offline", "dryrun")  # dryrun is wandb's older word
 _ONLINE_MODES: Final = ("online", "shared", "run")
 _OF_WANDB: Final = ("wandb", "offline")
+SOURCES: Final = {
+    "wandb": "wandb_api.source",
+    "offline": "offline_logs.source",
+    "mlflow": "mlflow",
+    "trackio": "trackio",
+}
+"""The module below `goemo_report.sources` of each source, by its name in `--source NAME:PLACE`; its
+`open_source` takes the choice."""
 
 
 class Bounds(NamedTuple):
@@ -84,6 +92,21 @@ def _text(meaning: str) -> FileKey:
     return FileKey(_is_text, "a string that is not empty", meaning)
 
 
+def _is_source(value: object) -> bool:
+    return _is_text(value) and not _wrong_source(str(value))
+
+
+def _wrong_source(text: str) -> tuple[str, str] | None:
+    """What is wrong with NAME:PLACE, and the remedy."""
+    kind, _, place = text.partition(":")
+    if kind not in SOURCES:
+        return f"there is no source {shown(kind)}", f"Sources: {', '.join(SOURCES)}"
+    if kind == "wandb" and place:
+        given = f"{argument('entity')} and {argument('project')}"
+        return f"the source wandb takes no place {shown(place)}", f"Give {given}"
+    return None
+
+
 def _number(name: str, meaning: str) -> FileKey:
     return FileKey(NUMBERS[name].hold, str(NUMBERS[name]), meaning)
 
@@ -99,7 +122,9 @@ _FORMATS: Final = ("html", "md", "json", "csv", "latex")
 FILE_KEYS: Final[dict[str, FileKey]] = {
     "entity": _text("W&B user or team"),
     "project": _text("W&B project"),
-    "source": _text("where runs come from: wandb, offline:DIR, mlflow:PLACE, trackio:DIR"),
+    "source": FileKey(
+        _is_source, "wandb, offline:DIR, mlflow:PLACE or trackio:DIR", "where runs come from"
+    ),
     "wandb-dir": _text("read offline runs below this directory"),
     "reports": _text("directory that reports are written to"),
     "formats": FileKey(
@@ -137,14 +162,6 @@ _PATH_KEYS: Final = frozenset({"wandb-dir", "reports"})
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectFile:
-    """The `[tool.goemo]` table of one pyproject.toml; no path where there is none."""
-
-    path: Path | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class SourceChoice:
     """Where a RUN is looked for that does not say it itself: `kind` is a source by its name, and
     `where` the directory or address that it reads.
@@ -164,8 +181,6 @@ class SourceChoice:
     """Artifacts that hold the predictions of runs, as `[val=]ARTIFACT[:ALIAS][/FILE]`."""
     alias: str = ""
     """The alias or version of predictions that is meant; empty: the newest."""
-    file: Path | None = None
-    """The pyproject.toml that chose the kind, None where something else did."""
 
     def check_files(self) -> None:
         """Raise ArgumentError where predictions of runs are named, but only files are read."""
@@ -195,39 +210,43 @@ def load_settings(
 
     None and empty variables count as not set; `source` is KIND or KIND:WHERE, and only W&B's own
     kinds take entity and project from elsewhere than the arguments.
-    Raises SettingsError for a pyproject.toml that cannot be used.
+    Raises ArgumentError for a source that is none, SettingsError for a pyproject.toml that cannot
+    be used.
     """
     if source and wandb_dir is not None:
         raise ArgumentError(
             f"{argument('source')} and {argument('wandb_dir')} were given", "Give one of the two"
         )
-    file, chosen_by = read_project_file(directory), None
+    if source and (wrong := _wrong_source(source)) is not None:
+        raise ArgumentError(*wrong)
+    file = read_project_file(directory)
     if wandb_dir is not None:
         kind, where = "offline", str(wandb_dir)
     elif source:
         kind, _, where = source.partition(":")
     else:
         kind, where = _settled(environ, file, directory)
-        chosen_by = file.path if kind == file.values.get("source", "").partition(":")[0] else None
     if kind == "offline" and not where:
         where = str(_wandb_directory(environ, directory))
     if kind in _OF_WANDB:
-        entity = entity or environ.get("WANDB_ENTITY") or file.values.get("entity")
-        project = project or environ.get("WANDB_PROJECT") or file.values.get("project")
-    return SourceChoice(entity, project, kind, where, file=chosen_by)
+        entity = entity or environ.get("WANDB_ENTITY") or file.get("entity")
+        project = project or environ.get("WANDB_PROJECT") or file.get("project")
+    return SourceChoice(entity, project, kind, where)
 
 
-def _settled(environ: Mapping[str, str], file: ProjectFile, directory: Path) -> tuple[str, str]:
+def _settled(
+    environ: Mapping[str, str], file: Mapping[str, Any], directory: Path
+) -> tuple[str, str]:
     """Kind and place of the source that environment and pyproject.toml name."""
     mode = environ.get("WANDB_MODE", "").lower()
     if mode in _OFFLINE_MODES:
         return "offline", str(_wandb_directory(environ, directory))
     if mode in _ONLINE_MODES:
         return "wandb", ""
-    if "source" in file.values:
-        kind, _, where = file.values["source"].partition(":")
+    if "source" in file:
+        kind, _, where = file["source"].partition(":")
         return kind, where
-    return ("offline", file.values["wandb-dir"]) if "wandb-dir" in file.values else ("wandb", "")
+    return ("offline", file["wandb-dir"]) if "wandb-dir" in file else ("wandb", "")
 
 
 def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:
@@ -245,7 +264,7 @@ def _wandb_directory(environ: Mapping[str, str], directory: Path) -> Path:
 _SQLITE: Final = "sqlite:///"
 
 
-def read_project_file(directory: Path) -> ProjectFile:
+def read_project_file(directory: Path) -> Mapping[str, Any]:
     """The `[tool.goemo]` table of the nearest pyproject.toml, at or above a directory.
 
     Keys come back spelled with hyphens, paths as seen from `directory`.
@@ -264,8 +283,8 @@ def read_project_file(directory: Path) -> ProjectFile:
             place = place.removeprefix(scheme)
             if place and "://" not in place and folder != start:
                 values["source"] = f"{kind}:{scheme}{folder / user_path(place)}"
-            return ProjectFile(path, values)
-    return ProjectFile()
+            return values
+    return {}
 
 
 def _read_table(path: Path) -> Mapping[str, Any]:

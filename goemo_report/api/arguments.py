@@ -62,10 +62,6 @@ def settled(
         environ=os.environ,
         directory=Path(),
     )
-    if source:
-        from goemo_report.sources.resolve import check_source
-
-        check_source(found)
     for name in each(predictions):
         NamedPredictions.of(name)
     return replace(
@@ -103,7 +99,7 @@ def chosen_labels(
     if isinstance(labels, LabelChoice):
         return labels
     check_texts(map_to=map_to, true=true, pred=pred, prob=prob)
-    file = read_project_file(Path()).values
+    file = read_project_file(Path())
     given = {"true": true, "pred": pred, "prob": prob}
     set_ones = file.get("columns", {})
     columns = set_ones | {name: one for name, one in given.items() if one}
@@ -119,7 +115,7 @@ def waivers() -> Mapping[str, str]:
     """Rules of the audit that `[tool.goemo]` waives, with the reason; checked."""
     from goemo_report.audit import check_waivers
 
-    found: Mapping[str, str] = read_project_file(Path()).values.get("waive", {})
+    found: Mapping[str, str] = read_project_file(Path()).get("waive", {})
     check_waivers(found)
     return found
 

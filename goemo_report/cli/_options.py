@@ -124,7 +124,7 @@ def source(
         @functools.wraps(command)
         def settled(**values: Any) -> Any:
             asked = {name: values.pop(name) for name in names if name in values}
-            file = read_project_file(Path.cwd()).values
+            file = read_project_file(Path.cwd())
             values |= _from_file(click.get_current_context(), file, values)
             try:
                 return command(asked=asked, **values)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Final
 
-from goemo_report.errors import ArgumentError, GoemoError, NotFoundError, SettingsError, argument
+from goemo_report.errors import GoemoError, NotFoundError, SettingsError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
-from goemo_report.settings import SourceChoice
+from goemo_report.settings import SOURCES, SourceChoice
 from goemo_report.sources import files, offline_logs
 from goemo_report.sources.base import JoinedSource, RunSource, readable
 from goemo_report.sources.chosen import ChosenSource, NamedPredictions
@@ -28,15 +28,6 @@ CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] 
 """What each source makes of a RUN argument by its look: the source to ask, None for the one
 that was chosen, and what to ask it for. The first that does not answer None counts."""
 
-SOURCES: Final = {
-    "wandb": "wandb_api.source",
-    "offline": "offline_logs.source",
-    "mlflow": "mlflow",
-    "trackio": "trackio",
-}
-"""The module of each source by its name in `--source NAME:PLACE`; its `open_source` takes the
-choice."""
-
 CHECKED_AT_ONCE: Final = 500
 """Most runs whose artifacts and history are looked at when they are listed."""
 
@@ -45,49 +36,15 @@ _MOST_VALUES_NAMED: Final = 20
 
 def open_source(choice: SourceChoice) -> RunSource:
     """The source that was chosen; what it reads is read when it is needed."""
-    check_source(choice)
     module = import_module(f"goemo_report.sources.{SOURCES[choice.kind]}")
     source: RunSource = module.open_source(choice)
     return source
 
 
-def check_source(choice: SourceChoice) -> None:
-    """Raise ArgumentError for a kind of source that is not known, and for a place that it has not.
-
-    SettingsError where pyproject.toml names the kind.
-    """
-    if choice.kind not in SOURCES:
-        what = f"there is no source {shown(choice.kind)}"
-        known = f"Sources: {', '.join(SOURCES)}"
-        if choice.file is not None:
-            raise SettingsError(f"{choice.file}: key source in [tool.goemo]: {what}", known)
-        raise ArgumentError(what, known)
-    if choice.kind == "wandb" and choice.where:
-        given = f"{argument('entity')} and {argument('project')}"
-        raise ArgumentError(
-            f"the source wandb takes no place {shown(choice.where)}", f"Give {given}"
-        )
-
-
 def find_one(choice: SourceChoice, reference: str) -> tuple[RunSource, RunRecord]:
     """The one run that a RUN argument names, and its source."""
-    own, asked = _claim_all(choice, [reference])[reference]
-    if isinstance(own, files.FileSource):
-        choice.check_files()
-    source = own or open_source(choice)
-    try:
-        run = source.find_run(asked)
-        return _chosen(choice, source, [run]), run
-    except GoemoError as error:
-        raise _about_paths([reference], choice, error) or error from None
-
-
-def _chosen(choice: SourceChoice, source: RunSource, runs: Sequence[RunRecord]) -> RunSource:
-    """The source, with the predictions of runs that were named."""
-    if not choice.predictions and not choice.alias:
-        return source
-    named = list(map(NamedPredictions.of, choice.predictions))
-    return ChosenSource([(source, runs)], named, choice.alias)
+    source, listing = gather(choice, [reference], RunQuery(), everything=True)
+    return source, listing.runs[0]
 
 
 def find_artifact(
@@ -137,25 +94,39 @@ def gather(
         except GoemoError as error:
             raise _about_paths(list(others.values()), choice, error) or error from None
         parts.append((source, listing))
-    for reference, (own, _) in claimed.items():
+    for reference, (own, asked) in claimed.items():
         if own is not None:
             try:
-                named[reference] = own.find_run(reference)
+                named[reference] = own.find_run(asked)
             except GoemoError as error:
                 raise _about_paths([reference], choice, error) or error from None
             parts.append((own, Listing((named[reference],))))
-    if all(isinstance(part, files.FileSource) for part, _ in parts):
-        choice.check_files()
-    source, listing = _joined(parts)
+    source, listing = _as_one(choice, parts)
     places = {named[reference].id: place for place, reference in enumerate(claimed)}
-    in_order = sorted(listing.runs, key=lambda run: places.get(run.id, len(places)))
-    listing = replace(listing, runs=tuple(in_order))
-    if query.sort is not None:
-        listing = replace(listing, runs=query.sort.sort(listing.runs))
-    source = _chosen(choice, source, listing.runs)
+    in_order = tuple(sorted(listing.runs, key=lambda run: places.get(run.id, len(places))))
+    listing = replace(listing, runs=in_order if query.sort is None else query.sort.sort(in_order))
     if everything or len(listing.runs) > CHECKED_AT_ONCE:  # whoever reads some checks those
         return source, listing
     return source, readable(source, listing)
+
+
+def _as_one(
+    choice: SourceChoice, parts: Sequence[tuple[RunSource, Listing]]
+) -> tuple[RunSource, Listing]:
+    """Sources and their runs as one, no run twice, with the predictions that were named."""
+    distinct: dict[str, tuple[RunSource, RunRecord]] = {}
+    for source, listing in parts:
+        for run in listing.runs:
+            distinct.setdefault(run.id, (source, run))
+    owned = [(one, [run for own, run in distinct.values() if own is one]) for one, _ in parts]
+    runs = tuple(run for _, run in distinct.values())
+    found = Listing(runs, tuple(item for _, listing in parts for item in listing.skipped))
+    if choice.predictions or choice.alias:
+        if all(isinstance(source, files.FileSource) for source, _ in parts):
+            choice.check_files()
+        named = list(map(NamedPredictions.of, choice.predictions))
+        return ChosenSource(owned, named, choice.alias), found
+    return parts[0][0] if len(parts) == 1 else JoinedSource(owned), found
 
 
 def with_run(
@@ -173,7 +144,8 @@ def with_run(
         raise NotFoundError(f"no run is called {reference}", f"The files compared are {names}")
     other, run = find_one(choice, reference)
     if run.id not in {known.id for known in listing.runs}:
-        source, listing = _joined([(other, Listing((run,))), (source, listing)])
+        source = JoinedSource([(other, [run]), (source, listing.runs)])
+        listing = replace(listing, runs=(run, *listing.runs))
     return source, listing, run
 
 
@@ -265,21 +237,6 @@ def _without_reports(listing: Listing) -> Listing:
     """Leave out the runs that publishing itself made, unless there is nothing else."""
     runs = tuple(run for run in listing.runs if not run.is_report)
     return replace(listing, runs=runs) if runs else listing
-
-
-def _joined(parts: Sequence[tuple[RunSource, Listing]]) -> tuple[RunSource, Listing]:
-    if len(parts) == 1:
-        return parts[0]
-    known: set[str] = set()
-    distinct = []
-    for source, listing in parts:
-        runs = [run for run in listing.runs if run.id not in known]
-        known.update(run.id for run in runs)
-        distinct.append((source, runs))
-    return JoinedSource(distinct), Listing(
-        tuple(run for _, runs in distinct for run in runs),
-        tuple(item for _, listing in parts for item in listing.skipped),
-    )
 
 
 # --- What is wrong where nothing is found ---------------------------------------------
