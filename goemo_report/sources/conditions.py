@@ -195,6 +195,11 @@ class Condition:
         if self.operator in _ORDERS and (value is None or isinstance(value, bool)):
             raise ArgumentError(f"{written} has no order", "Use == or !=")
 
+    @property
+    def wanted(self) -> list[str]:
+        """The values that it asks for, as they were written."""
+        return [] if self.operator == "!=" else [written for _, written in self.operands]
+
     def holds(self, run: RunRecord) -> bool:
         """Whether a run fulfils it."""
         value = self.key.scalar(run)

@@ -185,7 +185,8 @@ def _as_saved(files: Sequence[Kept]) -> Iterator[Kept]:
                 "(model|components/tokenizer)/(.+)", kept.path.removeprefix(folder)
             )
             if kept.path.startswith(folder) and found:
-                kept = replace(kept, path=f"{folder}{found[2]}", logged=kept.path)
+                logged = kept.logged or kept.path
+                kept = replace(kept, path=f"{folder}{found[2]}", logged=logged)
         yield kept
 
 

@@ -13,12 +13,14 @@ import re
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from goemo_report.errors import SourceError, argument, first_line, reading
 from goemo_report.formats.files import chunks, user_path, whole_file
@@ -413,6 +415,10 @@ def _check_address() -> str:
     return f"Check the address of {argument('source')}"
 
 
+class _NoSuchPathError(SourceError):
+    """A server does not know a path of the API: it is older."""
+
+
 class _Server(MlflowSource):
     """What an MLflow server answers. MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN, let in."""
 
@@ -456,9 +462,9 @@ class _Server(MlflowSource):
                 "MLFLOW_TRACKING_TOKEN",
             )
         if answer.status_code >= 400:
-            raise SourceError(
-                f"{self._place} answers {answer.status_code} to {path}", _check_address()
-            )
+            kind = _NoSuchPathError if answer.status_code == 404 else SourceError
+            said = f"{self._place} answers {answer.status_code} to {path.partition('?')[0]}"
+            raise kind(said, _check_address())
         return answer
 
     def _asked(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
@@ -516,7 +522,7 @@ class _Server(MlflowSource):
         return self._record(
             run_id,
             *(info.get("run_name"), names.get(place, place), info.get("status")),
-            *(info.get("start_time"), info.get("artifact_uri")),
+            *(info.get("start_time"), place),
             params={key: str(value) for key, value in params.items()},
             metrics={key: _number(value) for key, value in metrics.items()},
             tags={key: str(value) for key, value in tags.items()},
@@ -530,30 +536,49 @@ class _Server(MlflowSource):
                 with reading(f"metric {key} of run {run.name}"):
                     yield key, _number(one["value"]), int(one.get("step") or 0)
 
-    def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:  # noqa: ARG002 # the server knows
-        folders, found, asked = [""], list[Kept](), 0
-        while folders and asked < _MOST_FOLDERS:
-            folder, asked = folders.pop(), asked + 1
-            values = {"run_id": run.id, **({"path": folder} if folder else {})}
-            for one in self._pages("artifacts/list", "files", values, get=True):
-                path = str(one["path"])
+    def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
+        """Files of the run, and of the newest model of each name that `log_model` logged: MLflow 3
+        has them elsewhere. `artifacts` is the experiment's id."""
+        found = self._listed("artifacts/list", "path", {"run_id": run.id})
+        files = f"/get-artifact?run_uuid={quote(run.id)}&path="
+        found = [replace(kept, logged=f"{files}{quote(kept.path)}") for kept in found]
+        asked = {"experiment_ids": [artifacts], "filter": f"source_run_id = '{run.id}'"}
+        models: dict[str, str] = {}
+        with suppress(_NoSuchPathError):
+            every = self._pages("logged-models/search", "models", asked, get=False)
+            infos = sorted((one["info"] for one in every), key=_created)
+            models = {str(info["name"]): str(info["model_id"]) for info in infos}
+        for name, model in models.items():
+            place = f"logged-models/{quote(model)}/artifacts"
+            files = f"/ajax-api/2.0/mlflow/{place}/files?artifact_file_path="
+            for kept in self._listed(f"{place}/directories", "artifact_directory_path", {}):
+                logged = f"{files}{quote(kept.path)}"
+                found.append(replace(kept, path=f"{name}/{kept.path}", logged=logged))
+        return found
+
+    def _listed(self, path: str, argument: str, asked: Mapping[str, Any]) -> list[Kept]:
+        """All files of a place, whose folders the API lists one by one."""
+        folders, found, requests = [""], list[Kept](), 0
+        while folders and requests < _MOST_FOLDERS:
+            folder, requests = folders.pop(), requests + 1
+            values = {**asked, **({argument: folder} if folder else {})}
+            for one in self._pages(path, "files", values, get=True):
+                name = str(one["path"])
                 if not one.get("is_dir"):
-                    found.append(Kept(path, int(one.get("file_size") or 0)))
-                elif path.startswith(folder) and path != folder:
-                    folders.append(path)
+                    found.append(Kept(name, int(one.get("file_size") or 0)))
+                elif name.startswith(folder) and name != folder:
+                    folders.append(name)
         return sorted(found, key=lambda kept: kept.path)
 
-    def local_copy(self, artifact: ArtifactRef, kept: Kept, count: Count = bool) -> LocalFile:
+    def local_copy(self, artifact: ArtifactRef, kept: Kept, count: Count = bool) -> LocalFile:  # noqa: ARG002 # `logged` says all
         """A copy of a file, kept as long as this process; of other size it is not taken."""
         from urllib3.exceptions import HTTPError
 
-        run_id = artifact.run_id
-        local = private_cache().named_file_path(self._base, run_id, kept.logged)
+        local = private_cache().named_file_path(self._base, kept.logged)
         if local.is_file():
             return local
         try:
-            asked = {"run_uuid": run_id, "path": kept.logged}
-            answer = self._response("GET", "/get-artifact", stream=True, params=asked)
+            answer = self._response("GET", kept.logged, stream=True)
             answer.raw.decode_content = True
             local.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(local) as file:
@@ -566,3 +591,7 @@ class _Server(MlflowSource):
             local.unlink()
             return SkippedFile(kept.path, f"{came:,} bytes came of {kept.size:,}", changed=True)
         return local
+
+
+def _created(info: Mapping[str, Any]) -> int:
+    return int(info.get("creation_timestamp_ms") or 0)

@@ -32,6 +32,7 @@ CHECKED_AT_ONCE: Final = 500
 """Most runs whose artifacts and history are looked at when they are listed."""
 
 _MOST_VALUES_NAMED: Final = 20
+_LONGEST_VALUE: Final = 40
 
 
 def open_source(choice: SourceChoice) -> RunSource:
@@ -311,15 +312,18 @@ def _alternatives(condition: Condition, runs: Sequence[RunRecord]) -> str:
     if not known:
         return f"N{lacking(key, runs)[1:]}"
     meant = ""
-    for wanted in (written for _, written in condition.operands):
+    for wanted in condition.wanted:
         each = wanted.split(",")
         close = difflib.get_close_matches(wanted, known, n=2)
-        if len(condition.operands) == 1 < len(each) and all(one in known for one in each):
+        if len(condition.wanted) == 1 < len(each) and all(one in known for one in each):
             alone = " ".join(condition.text.replace(wanted, one) for one in each)
             meant = f"Give each alone: {alone}. "
         elif close:
             meant = f"Did you mean {' or '.join(map(repr, close))}? "
-    counted = [f"{shown(one)} ({count})" for one, count in known.most_common()]
+    counted = [
+        f"{shown(one) if ', ' in one or len(one) > _LONGEST_VALUE else one} ({count})"
+        for one, count in known.most_common()
+    ]
     return f"{meant}Values of {key}: {listed(counted, _MOST_VALUES_NAMED)}"
 
 

@@ -135,7 +135,7 @@ def test_unknown_run(online: Online) -> None:
 def test_tag_without_runs_says_which_exist(online: Online) -> None:
     put(online.server, some_runs(2, tags=["final", "baseline"]))
     done = online("compare", "--tag", "finale")
-    assert_error(done, "no run in .* matches --tag finale", r"'final' \(2\)")
+    assert_error(done, "no run in .* matches --tag finale", r"final \(2\)")
 
 
 def test_missing_artifact(online: Online) -> None:
