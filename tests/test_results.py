@@ -15,8 +15,8 @@ from goemo_report.labels import WITHOUT_NEUTRAL
 from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import logged_metrics
-from goemo_report.sources.chosen import ChosenSource, NamedPredictions
 from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.gathered import GatheredSource, NamedPredictions
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, as_number
 from goemo_report.sources.newest import prediction_file, split_role
 from goemo_report.sources.offline_logs.source import LogSource
@@ -310,7 +310,7 @@ def test_predictions_under_another_name_are_read_when_named(
     logged = versions("a", "preds-a", "best", "", "latest")
     source.add(record("a"), (reference("a", "test"), {"test_predictions.csv": written["damaged"]}),
                *((one, files) for one in logged))  # fmt: skip
-    chosen = ChosenSource([(source, source.runs)], [NamedPredictions.of(text)], alias)
+    chosen = GatheredSource([(source, source.runs)], [NamedPredictions.of(text)], alias)
     loaded = load_results(chosen, source.runs, ["test"])
     assert loaded[0].splits["test"].artifact.id == taken
     (note,) = loaded.notes if taken == "preds-a2" else ("logged 3 times",)
@@ -329,11 +329,15 @@ def test_predictions_that_are_not_there_are_refused_with_what_is(written: dict[s
     ):
         with pytest.raises(NotFoundError) as caught:
             load_results(
-                ChosenSource([(source, source.runs)], list(map(NamedPredictions.of, named)), alias),
+                GatheredSource(
+                    [(source, source.runs)], list(map(NamedPredictions.of, named)), alias
+                ),
                 source.runs,
             )
         assert said in str(caught.value)
-    (found,) = load_results(ChosenSource([(source, source.runs)], [], "e1"), source.runs, ["test"])
+    (found,) = load_results(
+        GatheredSource([(source, source.runs)], [], "e1"), source.runs, ["test"]
+    )
     assert found.splits["test"].artifact.id == "1"
     for wrong in ("", "a:b:c", ":v1", "val="):
         with pytest.raises(ArgumentError, match="names no predictions"):
@@ -348,13 +352,13 @@ def test_two_files_of_one_artifact_and_runs_without_it(written: dict[str, Path])
     file = replace(reference("c", "test"), kind="file", version=None)
     source.add(record("c"), (file, {"test_predictions.csv": written["test"]}))
     named = list(map(NamedPredictions.of, ("both/test.csv", "both/val.csv")))
-    loaded = load_results(ChosenSource([(source, source.runs)], named), source.runs)
+    loaded = load_results(GatheredSource([(source, source.runs)], named), source.runs)
     assert [set(one.splits) for one in loaded] == [{"test", "val"}, {"test"}]
     (skipped,) = loaded.skipped
     assert f"has no artifact both, but {reference('b', 'test').name}" in skipped.reason
     twice = list(map(NamedPredictions.of, ("both/test.csv", "test=both/val.csv")))
     with pytest.raises(ArgumentError, match=r"test\.csv and val\.csv of both are both"):
-        load_results(ChosenSource([(source, source.runs)], twice), source.runs, ["test"])
+        load_results(GatheredSource([(source, source.runs)], twice), source.runs, ["test"])
 
 
 @pytest.mark.parametrize(

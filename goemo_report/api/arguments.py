@@ -50,7 +50,7 @@ def settled(
     `val` are files of validation predictions, FILE or NAME=FILE; `predictions` and `alias` name
     the artifacts that hold predictions. Raises SettingsError for names that are none.
     """
-    from goemo_report.sources.chosen import NamedPredictions
+    from goemo_report.sources.gathered import NamedPredictions
 
     check_texts(entity=entity, project=project, alias=alias, source=source)
     directory = None if wandb_dir is None else Path(place(wandb_dir, "wandb_dir"))

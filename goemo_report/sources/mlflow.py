@@ -556,12 +556,12 @@ class _Server(MlflowSource):
                 found.append(replace(kept, path=f"{name}/{kept.path}", logged=logged))
         return found
 
-    def _listed(self, path: str, argument: str, asked: Mapping[str, Any]) -> list[Kept]:
+    def _listed(self, path: str, inside: str, asked: Mapping[str, Any]) -> list[Kept]:
         """All files of a place, whose folders the API lists one by one."""
         folders, found, requests = [""], list[Kept](), 0
         while folders and requests < _MOST_FOLDERS:
             folder, requests = folders.pop(), requests + 1
-            values = {**asked, **({argument: folder} if folder else {})}
+            values = {**asked, **({inside: folder} if folder else {})}
             for one in self._pages(path, "files", values, get=True):
                 name = str(one["path"])
                 if not one.get("is_dir"):

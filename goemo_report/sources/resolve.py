@@ -15,9 +15,9 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
 from goemo_report.settings import SOURCES, SourceChoice
 from goemo_report.sources import files, offline_logs
-from goemo_report.sources.base import JoinedSource, RunSource, readable
-from goemo_report.sources.chosen import ChosenSource, NamedPredictions
+from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.conditions import Condition, Key, RunQuery
+from goemo_report.sources.gathered import GatheredSource, NamedPredictions
 from goemo_report.sources.model import ArtifactRef, Listing, RunRecord
 from goemo_report.sources.references import parse_artifact
 
@@ -122,12 +122,12 @@ def _as_one(
     owned = [(one, [run for own, run in distinct.values() if own is one]) for one, _ in parts]
     runs = tuple(run for _, run in distinct.values())
     found = Listing(runs, tuple(item for _, listing in parts for item in listing.skipped))
-    if choice.predictions or choice.alias:
-        if all(isinstance(source, files.FileSource) for source, _ in parts):
-            choice.check_files()
-        named = list(map(NamedPredictions.of, choice.predictions))
-        return ChosenSource(owned, named, choice.alias), found
-    return parts[0][0] if len(parts) == 1 else JoinedSource(owned), found
+    if all(isinstance(source, files.FileSource) for source, _ in parts):
+        choice.check_files()
+    named = tuple(map(NamedPredictions.of, choice.predictions))
+    if len(parts) == 1 and not named and not choice.alias:
+        return parts[0][0], found
+    return GatheredSource(owned, named, choice.alias), found
 
 
 def with_run(
@@ -145,7 +145,7 @@ def with_run(
         raise NotFoundError(f"no run is called {reference}", f"The files compared are {names}")
     other, run = find_one(choice, reference)
     if run.id not in {known.id for known in listing.runs}:
-        source = JoinedSource([(other, [run]), (source, listing.runs)])
+        source = GatheredSource([(other, [run]), (source, listing.runs)])
         listing = replace(listing, runs=(run, *listing.runs))
     return source, listing, run
 

@@ -1,25 +1,30 @@
-"""Runs that keep their predictions under another name, or in another version."""
+"""Runs of several sources as one, with their predictions under other names or in other versions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, TypeVar
 
 from goemo_report.contract import Role
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
-from goemo_report.sources.base import JoinedSource, RunSource
+from goemo_report.sources.base import Progress, RunSource, silent
+from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
+    History,
+    Listing,
+    LocalFile,
     LostFiles,
     RunRecord,
 )
 from goemo_report.sources.newest import FOLDER, PREDICTIONS, role_of, split_role
+from goemo_report.sources.references import choose, parse_reference
 
 _FORM: Final = re.compile(r"(?:(val|test)=)?([^/:=]+)(?::([^/:]+))?(?:/(.+))?")
 
@@ -59,8 +64,15 @@ class NamedPredictions:
         return artifact.name in names or fnmatchcase(artifact.name, self.artifact)
 
 
-class ChosenSource(JoinedSource):
-    """Runs with other predictions than their newest: by name, and in the version of an alias."""
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
+
+
+class GatheredSource(RunSource):
+    """Runs that were found, each asked of the source it came from.
+
+    Their predictions are the newest, or those that are `named`, in the version of an `alias`.
+    """
 
     def __init__(
         self,
@@ -68,16 +80,42 @@ class ChosenSource(JoinedSource):
         named: Sequence[NamedPredictions] = (),
         alias: str = "",
     ) -> None:
-        super().__init__(parts)
+        """`parts` are sources with their runs; a run id belongs to one source only."""
+        self._parts: Final = tuple((source, tuple(runs)) for source, runs in parts)
+        self._owner = {run.id: source for source, runs in self._parts for run in runs}
         self._named, self._alias = tuple(named), alias
         self._files: dict[tuple[str, Role | None], str] = {}  # what is meant, by id and role
 
+    @property
+    def description(self) -> str:
+        """The descriptions of all sources."""
+        return " and ".join(dict.fromkeys(source.description for source, _ in self._parts))
+
+    def list_runs(self, query: RunQuery) -> Listing:
+        """The runs that match, in the order in which they were found."""
+        return Listing(tuple(r for _, runs in self._parts for r in runs if query.matches(r)))
+
+    def find_run(self, reference: str) -> RunRecord:
+        """The one run with this id, name or path."""
+        runs = self.list_runs(RunQuery()).runs
+        return choose(parse_reference(reference), runs, self.description)
+
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        """Complete history of each run, by run id."""
+        return self._by_id(runs, lambda source, own: source.histories(own))
+
+    def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
+        """Why the history or the artifacts of some runs cannot be read, by run id."""
+        return self._by_id(runs, lambda source, own: source.faults(own))
+
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
-        """What each run logged, without the predictions that are not meant.
+        """What each run logged, by run id, without the predictions that are not meant.
 
         Raises NotFoundError where no run has those that are.
         """
-        found = super().artifacts(runs)
+        found = self._by_id(runs, lambda source, own: source.artifacts(own))
+        if not self._named and not self._alias:
+            return found
         every = [(run, one) for run in runs for one in found.get(run.id, ())]
         self._named = tuple(self._found(named, every) for named in self._named)
         kept = {run.id: tuple(self._kept(run, found.get(run.id, ()))) for run in runs}
@@ -90,6 +128,29 @@ class ChosenSource(JoinedSource):
             raise NotFoundError(what, f"Aliases: {listed(known, 8)}" if known else "")
         return kept
 
+    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        """The files of each artifact; of one whose file is named that file alone.
+
+        Raises NotFoundError where none of them has it.
+        """
+        found = self._manifests(artifacts)
+        meant = [self._files.get((one.id, one.role), "") for one in artifacts]
+        kept = [_only(*item) for item in zip(found, meant, artifacts, strict=True)]
+        asked = [files for files, path in zip(kept, meant, strict=True) if path]
+        lost = [files for files in asked if isinstance(files, LostFiles)]
+        if lost and len(lost) == len(asked):
+            raise NotFoundError(lost[0].reason, "Name a file of the artifact after /")
+        return kept
+
+    def fetch(
+        self, wanted: Sequence[tuple[ArtifactRef, ArtifactFile]], progress: Progress = silent
+    ) -> list[LocalFile]:
+        """A local copy of each file, in the order asked."""
+        owners = (artifact.run_id for artifact, _ in wanted)
+        return self._in_order(wanted, owners, lambda source, own: source.fetch(own, progress))
+
+    # --- Which predictions are meant ----------------------------------------------------
+
     def _found(
         self, named: NamedPredictions, every: Sequence[tuple[RunRecord, ArtifactRef]]
     ) -> NamedPredictions:
@@ -99,7 +160,7 @@ class ChosenSource(JoinedSource):
         folders = [one for _, one in every if one.type == FOLDER]
         held = {
             (one.name, file.path)
-            for one, files in zip(folders, super().manifests(folders), strict=True)
+            for one, files in zip(folders, self._manifests(folders), strict=True)
             for file in files
             if file.path.rsplit("/", 1)[-1] == named.artifact
         }
@@ -147,19 +208,34 @@ class ChosenSource(JoinedSource):
             what = f"{file or 'all files'} and {named.file or 'all files'} of {artifact.name} are"
             raise ArgumentError(f"{what} both named as {split} predictions", f"Write {split}= once")
 
-    def manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
-        """The files of each artifact; of one whose file is named that file alone.
+    # --- Asking each source --------------------------------------------------------------
 
-        Raises NotFoundError where none of them has it.
-        """
-        found = super().manifests(artifacts)
-        meant = [self._files.get((one.id, one.role), "") for one in artifacts]
-        kept = [_only(*item) for item in zip(found, meant, artifacts, strict=True)]
-        asked = [files for files, path in zip(kept, meant, strict=True) if path]
-        lost = [files for files in asked if isinstance(files, LostFiles)]
-        if lost and len(lost) == len(asked):
-            raise NotFoundError(lost[0].reason, "Name a file of the artifact after /")
-        return kept
+    def _manifests(self, artifacts: Sequence[ArtifactRef]) -> list[tuple[ArtifactFile, ...]]:
+        owners = [artifact.run_id for artifact in artifacts]
+        return self._in_order(artifacts, owners, lambda source, own: source.manifests(own))
+
+    def _by_id(
+        self,
+        runs: Sequence[RunRecord],
+        ask: Callable[[RunSource, list[RunRecord]], Mapping[str, _Answer]],
+    ) -> dict[str, _Answer]:
+        found: dict[str, _Answer] = {}
+        for source in dict.fromkeys(self._owner[run.id] for run in runs):
+            found |= ask(source, [run for run in runs if self._owner[run.id] is source])
+        return found
+
+    def _in_order(
+        self,
+        items: Sequence[_Asked],
+        run_ids: Iterable[str],
+        ask: Callable[[RunSource, list[_Asked]], Iterable[_Answer]],
+    ) -> list[_Answer]:
+        owned = [(self._owner[run_id], item) for run_id, item in zip(run_ids, items, strict=True)]
+        answers = {
+            source: iter(ask(source, [item for own, item in owned if own is source]))
+            for source in dict.fromkeys(own for own, _ in owned)
+        }
+        return [next(answers[own]) for own, _ in owned]
 
 
 def _only(
