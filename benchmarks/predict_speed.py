@@ -26,6 +26,7 @@ from goemo_report.corpora.corpus import Split
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.evaluate import autocast, predict
+from goemo_train.processes import Distributed
 
 CPU = torch.device("cpu")
 PADDINGS = {"padded to 128": "max_length", "padded to the batch": True}
@@ -61,7 +62,8 @@ def main() -> None:
     classifier.eval()
 
     def sorted_by_length(precision: str) -> Any:
-        return predict(classifier, data.tokenise(split, tokenizer, 128), CPU, precision)[0]
+        tokens = data.tokenise(split, tokenizer, 128)
+        return predict(classifier, tokens, Distributed(), precision)[0]
 
     ways: dict[str, Any] = {"length-sorted": sorted_by_length} | {
         name: partial(padded, classifier, tokenizer, split.texts, padding)

@@ -45,6 +45,7 @@ from goemo_report.labels import GOEMOTIONS
 from goemo_train import data, model
 from goemo_train.config import REQUEUE, TrainConfig
 from goemo_train.evaluate import predict, rankings
+from goemo_train.processes import Distributed
 from goemo_train.setup import compile_layers
 from goemo_train.tracking import Progress
 from goemo_train.train import train
@@ -207,7 +208,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         corpus = data.load_corpus(config)
         _, tokenizer = model.load(config, corpus.labels)
         tokens = data.tokenise(corpus.val, tokenizer, 128)
-        probabilities, _ = predict(classifier.to(device), tokens, device)
+        probabilities, _ = predict(classifier.to(device), tokens, Distributed())
         found.update(rankings("val", corpus.val.truth, probabilities))
     return found
 

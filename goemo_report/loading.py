@@ -9,8 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from goemo_report.caches.read_ahead import Unread, reading_ahead
-from goemo_report.caches.score_cache import cached_scores, read_unchanged
+from goemo_report.caches.score_cache import (
+    Unread,
+    cached_scores,
+    read_unchanged,
+    reading_ahead,
+)
 from goemo_report.contract import ARTIFACTS, SPLITS, Role, Split, artifact_role
 from goemo_report.errors import DataError, NotFoundError, argument, unexpected
 from goemo_report.formats.wording import listed, plural

@@ -101,8 +101,7 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Run], *, last: 
     try:
         run = train(config, Progress(), given=given, last=last)
     except Interrupted as stopped:
-        again = f"goemo-train --resume {stopped.run} --output {shlex.quote(config.output)}"
-        return _fail(f"interrupted by {stopped}; go on with: {again}", stopped.code)
+        return _fail(f"interrupted by {stopped}; go on with: {stopped.again}", stopped.code)
     if run:  # the main process
         done.append(run)
         sys.stdout.write(summary(run))

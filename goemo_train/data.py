@@ -19,6 +19,7 @@ import numpy.typing as npt
 import tokenizers
 import torch
 
+from goemo_report.caches.values import values
 from goemo_report.contract import DATASET_NAME, SPLIT_NAMES
 from goemo_report.corpora import demo
 from goemo_report.corpora.corpus import Corpus, Split, corpus_of
@@ -27,15 +28,11 @@ from goemo_report.corpora.tables import LABEL_COLUMNS, Columns
 from goemo_report.errors import DataError
 from goemo_report.labels import GOEMOTIONS, LabelSet, known_set
 from goemo_report.reading.names import TEXTS
-from goemo_report.sources.store import Cache, Codec
+from goemo_report.sources.store import Cache
 from goemo_train.config import HUB_NAME, TrainConfig
 
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter
 CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
-NUMBERS = Codec[npt.NDArray[np.int32]](
-    lambda numbers: [numbers.astype("<i4").tobytes()],
-    lambda data: np.frombuffer(data, "<i4").astype(np.int32),
-)
 MOST_KEPT = 256 << 20  # bytes of all kept tokens
 
 
@@ -153,27 +150,26 @@ class Tokens:
 def tokenise(split: Split, tokenizer: Any, max_length: int) -> Tokens:
     """Tokens of a split, special tokens included, cut after `max_length`; kept between runs."""
     tokenizer("", truncation=True, max_length=max_length)  # sets up the backend
-    backend, n = tokenizer.backend_tokenizer, len(split.texts)
-    identity = (tokenizers.__version__, backend.to_str(), backend.encode_special_tokens)
-    numbers = Cache().cached(
-        "tokens", (*identity, split.texts), lambda: _encode(split.texts, backend), NUMBERS,
-        most=MOST_KEPT,
-    )  # fmt: skip
-    starts = np.concatenate(([0], np.cumsum(numbers[1 : n + 1], dtype=np.int64)))
-    truth = split.truth.astype(np.float32)
-    return Tokens(numbers[n + 1 :], starts, truth, int(numbers[0]), tokenizer.pad_token_id)
+    backend, texts = tokenizer.backend_tokenizer, split.texts
+    state = (tokenizers.__version__, backend.to_str(), backend.encode_special_tokens)
+    ids, starts, truncated = Cache().cached(
+        "tokens", (texts, *state), lambda: _encode(texts, backend), values(), most=MOST_KEPT
+    )
+    return Tokens(ids, starts, split.truth.astype(np.float32), truncated, tokenizer.pad_token_id)
 
 
-def _encode(texts: Sequence[str], backend: tokenizers.Tokenizer) -> npt.NDArray[np.int32]:
-    """How many texts were cut, the length of each, and the ids of all, end to end."""
-    lengths, truncated = [], 0
+def _encode(
+    texts: Sequence[str], backend: tokenizers.Tokenizer
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int]:
+    """The ids of all texts, end to end, where each text starts, and how many were cut."""
+    lengths, truncated = [0], 0
     ids: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(texts), CHUNK):
         encoded = backend.encode_batch_fast(texts[start : start + CHUNK])
         lengths += [len(encoding) for encoding in encoded]
         truncated += sum(bool(encoding.overflowing) for encoding in encoded)
         ids.append(np.fromiter(chain.from_iterable(e.ids for e in encoded), np.int32))
-    return np.concatenate([np.array([truncated, *lengths], np.int32), *ids])
+    return np.concatenate(ids), np.cumsum(lengths, dtype=np.int64), truncated
 
 
 def training_batches(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from goemo_report.predictions import Predictions, read_predictions, write_predic
 from goemo_report.thresholds.tune import RULE, Tuned
 from goemo_train import data
 from goemo_train.data import Tokens
-from goemo_train.processes import Distributed, Interrupted, Interruption
+from goemo_train.processes import Distributed
 from goemo_train.run_directory import flush
 
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # of evaluation; on CPU so that caches hold them
@@ -30,16 +29,11 @@ BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # of evaluation; on CPU so that cac
 
 @torch.no_grad()  # as in trial steps, so that nothing is compiled anew
 def predict(
-    classifier: nn.Module,
-    tokens: Tokens,
-    device: torch.device,
-    precision: str = "fp32",
-    stop: Interruption | None = None,
-    distributed: Distributed | None = None,
+    classifier: nn.Module, tokens: Tokens, processes: Distributed, precision: str = "fp32"
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Probabilities (n, k) in the order of the texts, and the mean BCE loss."""
     classifier.eval()
-    processes = distributed or Distributed()
+    device = processes.device
     logits = torch.zeros(len(tokens), tokens.truth.shape[1], device=device)
     batches = list(data.evaluation_batches(tokens.lengths, BATCH_TOKENS[device.type]))
     for first in range(0, len(batches), processes.size):
@@ -48,8 +42,7 @@ def predict(
             with autocast(device, precision):
                 found = classifier(ids, mask).float()
             logits[torch.from_numpy(batches[mine]).to(device)] = found
-        if stop and (number := processes.stops(stop)):
-            raise Interrupted(number)
+        processes.check_signals()
     logits = processes.sum(logits)  # each process filled in its own rows
     truth = torch.from_numpy(tokens.truth).to(device)
     loss = functional.binary_cross_entropy_with_logits(logits, truth).item()
@@ -93,19 +86,14 @@ def export(
     return read_predictions(path)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What a checkpoint scores on test, and the thresholds that validation suggests."""
-
-    scores: Scores
-    thresholds: dict[str, Any]  # what thresholds.json holds
-    row: dict[str, Any]  # the guide's keys, and the macro AUC and the thresholds beside them
-
-
 def evaluate(
     found: Mapping[str, Predictions], labels: tuple[str, ...], threshold: float
-) -> Evaluation:
-    """Scores from the predictions of `val` and `test`, which say nothing of the thresholds."""
+) -> tuple[Scores, dict[str, Any], dict[str, Any]]:
+    """Scores from the predictions of `val` and `test`, which say nothing of the thresholds.
+
+    Gives the scores on test, the thresholds that validation suggests as thresholds.json holds
+    them, and all of it under the guide's keys.
+    """
     scores = score(found["test"].truth, found["test"].probabilities, labels, threshold)
     chosen = Tuned(found["val"].truth, found["val"].probabilities).thresholds
     tuned = {
@@ -117,4 +105,4 @@ def evaluate(
     row |= {f"{name}_tuned": value for name, value in tuned.items()}
     row |= {f"threshold/{label}": value for label, value in by_label.items()}
     about = {"chosen_on": "val", "method": RULE, "thresholds": by_label, **tuned}
-    return Evaluation(scores, about, row)
+    return scores, about, row

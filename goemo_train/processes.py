@@ -35,6 +35,8 @@ class Distributed:
     host knows goes over gloo, which never waits for a GPU and says at once who is gone.
     """
 
+    noted_signal = 0  # the first that came of those that are noted
+
     def __init__(self) -> None:
         cuda = torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
@@ -78,9 +80,34 @@ class Distributed:
         total: torch.Tensor = self.accelerator.reduce(tensor, "sum")
         return total
 
-    def stops(self, stop: Interruption) -> int:
-        """The signal that came to any process; all of them stop after the same step."""
-        return int(self.accelerator.reduce(torch.tensor(stop.number), "max"))
+    @contextmanager
+    def noting_signals(self) -> Iterator[None]:
+        """Note signals in the block instead of ending the process.
+
+        SIGTERM and SIGUSR1 are what Kubernetes and SLURM send before they take a machine. A second
+        one interrupts at once, but not the copy of the first that a launcher sends.
+        """
+        came = 0.0
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            nonlocal came
+            now = time.monotonic()
+            if self.noted_signal and now - came > LAUNCHER_DELAY:
+                raise KeyboardInterrupt
+            self.noted_signal, came = self.noted_signal or number, came or now
+
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        before = [signal.signal(number, note) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def check_signals(self) -> None:
+        """Raise Interrupted, in all processes after the same step, once a signal came to one."""
+        if number := int(self.accelerator.reduce(torch.tensor(self.noted_signal), "max")):
+            raise Interrupted(number)
 
     def texts_at_once(self, config: TrainConfig) -> int:
         """The most texts of a step that a process computes at once."""
@@ -110,38 +137,8 @@ def is_loss_of_a_process(error: BaseException) -> bool:
 
 
 class Interrupted(Exception):  # noqa: N818 - what happened, not what is wrong
-    """A signal came while training; `run` is the id to go on with, `code` the exit code."""
+    """A signal came while training; `again` is the command to go on, `code` the exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.code, self.run = 130 if number == signal.SIGINT else REQUEUE, ""
-
-
-class Interruption:
-    """The first signal of the block `with stop.noted()`, after which training stops.
-
-    SIGTERM and SIGUSR1 are what Kubernetes and SLURM send before they take a machine. A second
-    one interrupts at once, but not the copy of the first that a launcher sends.
-    """
-
-    number = 0
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note signals in the block instead of ending the process."""
-        came = 0.0
-
-        def note(number: int, _frame: FrameType | None) -> None:
-            nonlocal came
-            now = time.monotonic()
-            if self.number and now - came > LAUNCHER_DELAY:
-                raise KeyboardInterrupt
-            self.number, came = self.number or number, came or now
-
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        before = [signal.signal(number, note) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+        self.code, self.again = 130 if number == signal.SIGINT else REQUEUE, ""

@@ -136,7 +136,6 @@ class Run:
                 yield
                 code = 0
             except Interrupted as stopped:  # between two steps: nothing is half done
-                stopped.run = self.tracker.run_id
                 self.save()
                 code = stopped.code
                 raise
@@ -166,7 +165,10 @@ def explained(run: Opened, distributed: Distributed) -> Iterator[None]:
     """Say in one line what to do about a full disk, too little memory or a lost process."""
     try:
         yield
-    except (GoemoError, Interrupted):
+    except GoemoError:
+        raise
+    except Interrupted as stopped:
+        stopped.again = run.again
         raise
     except BaseException as error:
         if is_full(error):

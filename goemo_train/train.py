@@ -20,7 +20,7 @@ from goemo_report.predictions import Predictions
 from goemo_train import data, evaluate, model
 from goemo_train.config import TrainConfig
 from goemo_train.optimiser import learning_rate
-from goemo_train.processes import Distributed, Interrupted, Interruption
+from goemo_train.processes import Distributed
 from goemo_train.run import Run, State, explained
 from goemo_train.run_directory import hold, new_best, open_run, tidy, write_json, write_whole
 from goemo_train.setup import Setup, prepare
@@ -51,7 +51,6 @@ def train(
     lock = hold(opened.directory) if opened and opened.config.resume else None
     opened = distributed.share(opened)
     progress = progress if main else Progress(quiet=True)
-    stop = Interruption()
     with explained(opened, distributed), threads_for(opened.config.model):
         setup = prepare(opened.config, distributed, progress)
         config, directory = setup.config, opened.directory
@@ -61,7 +60,7 @@ def train(
         tracker = Tracker.start(told, logged, opened.name, opened.id)
         record = opened.record(tracker.settled(), logged)
         run = Run(opened.name, directory, setup, distributed, progress, tracker)
-        with stop.noted():
+        with distributed.noting_signals():
             with run.ended():
                 if main:
                     directory.mkdir(exist_ok=True)  # not before: W&B may refuse the run
@@ -82,9 +81,9 @@ def train(
                 for text in setup.warnings:
                     run.warn(text)
                 while not is_over(run.state, config):
-                    train_epoch(run, stop)
-                    end_epoch(run, stop)
-                found = predict_splits(run, stop)
+                    train_epoch(run)
+                    end_epoch(run)
+                found = predict_splits(run)
                 if last:
                     distributed.close()  # the rest is the main process's
                 if not main:
@@ -102,7 +101,7 @@ def is_over(state: State, config: TrainConfig) -> bool:
     return state.epoch > config.num_epochs or 0 < config.patience <= waited
 
 
-def train_epoch(run: Run, stop: Interruption) -> None:
+def train_epoch(run: Run) -> None:
     """The steps that are left of the epoch."""
     setup, state, config = run.setup, run.state, run.setup.config
     order = data.training_batches(
@@ -119,12 +118,10 @@ def train_epoch(run: Run, stop: Interruption) -> None:
             state.batch += 1
             state.step += 1
             show(len(rows), loss)
-            if signal := run.distributed.stops(stop):
-                state.epoch_time += time.perf_counter() - started
-                raise Interrupted(signal)
+            now = time.perf_counter()
+            state.epoch_time, started = state.epoch_time + now - started, now
+            run.distributed.check_signals()
             if config.checkpoint_every and state.step % config.checkpoint_every == 0:
-                now = time.perf_counter()
-                state.epoch_time, started = state.epoch_time + now - started, now
                 if state.batch >= ENOUGH:
                     finite_steps(state)
                 run.save()
@@ -178,7 +175,7 @@ def diverged(what: str) -> GoemoError:
     return GoemoError(what, "Lower --learning-rate, or train with --precision fp32")
 
 
-def end_epoch(run: Run, stop: Interruption) -> None:
+def end_epoch(run: Run) -> None:
     """Measure what the epoch came to, keep the best checkpoint, log and save."""
     setup, state, config = run.setup, run.state, run.setup.config
     started = time.perf_counter()
@@ -189,7 +186,7 @@ def end_epoch(run: Run, stop: Interruption) -> None:
             "gradient was not finite"
         )
     losses, norms = torch.stack(state.losses).cpu()[finite], torch.stack(state.norms).cpu()[finite]
-    how = (run.distributed.device, config.eval_precision, stop, run.distributed)
+    how = run.distributed, config.eval_precision
     train_p, _ = evaluate.predict(setup.classifier, setup.sample, *how)
     val_p, val_loss = evaluate.predict(setup.classifier, setup.val, *how)
     if not np.isfinite(val_loss):
@@ -224,19 +221,18 @@ def end_epoch(run: Run, stop: Interruption) -> None:
     run.tracker.log(row, len(state.history))  # not before: an epoch that is done again may differ
 
 
-def predict_splits(run: Run, stop: Interruption) -> dict[str, Predictions]:
+def predict_splits(run: Run) -> dict[str, Predictions]:
     """Validation and test by the best checkpoint, loaded as anyone would load it.
 
     The main process has them as they read back from the files.
     """
-    setup, config, device = run.setup, run.setup.config, run.distributed.device
+    setup, config = run.setup, run.setup.config
     run.progress.note("predicting with the saved checkpoint")
     run.distributed.wait()
-    saved = model.load_checkpoint(run.best / "checkpoint").to(device)
+    saved = model.load_checkpoint(run.best / "checkpoint").to(run.distributed.device)
     found = {}
     for split, inputs in (("val", setup.val), ("test", setup.test)):
-        how = (device, config.eval_precision, stop, run.distributed)
-        p, _ = evaluate.predict(saved, inputs, *how)
+        p, _ = evaluate.predict(saved, inputs, run.distributed, config.eval_precision)
         if run.distributed.main:
             found[split] = evaluate.export(run.directory, split, setup.corpus, p, config.threshold)
     return found
@@ -245,15 +241,13 @@ def predict_splits(run: Run, stop: Interruption) -> dict[str, Predictions]:
 def log_evaluation(run: Run, found: dict[str, Predictions]) -> dict[str, Any]:
     """Score the predictions, write and log that with the artifacts; gives the summary."""
     state, setup = run.state, run.setup
-    evaluation = evaluate.evaluate(found, setup.corpus.labels, setup.config.threshold)
-    if missed := evaluation.scores.never_predicted:
+    scores, thresholds, row = evaluate.evaluate(found, setup.corpus.labels, setup.config.threshold)
+    if missed := scores.never_predicted:
         classes = "1 class is" if len(missed) == 1 else f"{len(missed)} classes are"
         run.warn(f"{classes} never predicted on test: {listed(missed, 6)}")
-    per_class = per_class_csv(evaluation.scores)
-    write_whole(run.directory / "per_class_metrics.csv", per_class.encode())
-    write_json(run.best / "checkpoint" / "thresholds.json", evaluation.thresholds)
-    row = {
-        **evaluation.row,
+    write_whole(run.directory / "per_class_metrics.csv", per_class_csv(scores).encode())
+    write_json(run.best / "checkpoint" / "thresholds.json", thresholds)
+    row |= {
         "total_training_time": state.training_time,
         "best_epoch": state.best_epoch,
         "final_epoch": len(state.history),

@@ -16,6 +16,7 @@ from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.evaluate import number_format, predict
 from goemo_train.optimiser import Optimiser, learning_rate
+from goemo_train.processes import Distributed
 
 
 @settings(max_examples=80)
@@ -45,7 +46,7 @@ def test_predictions_come_in_the_order_of_the_texts_without_effect_of_padding() 
     classifier, tokenizer = model.load(config, corpus.labels)
     torch.nn.init.normal_(classifier.output().weight, std=0.5)
     tokens = data.tokenise(corpus.train, tokenizer, 128)
-    got, loss = predict(classifier, tokens, torch.device("cpu"))
+    got, loss = predict(classifier, tokens, Distributed())
     rows = []
     with torch.no_grad():
         for text in corpus.train.texts:

@@ -22,8 +22,6 @@ from goemo_train.run_directory import write_json
 from goemo_train.tracking import Progress
 from goemo_train.train import train
 
-CPU = torch.device("cpu")
-
 
 def run(output: Path, **settings: Any) -> Run:
     given = {"model": "tiny-roberta", "limit": 64, "num_epochs": 1, **settings}
@@ -269,8 +267,9 @@ class TestTeachers:
     def test_a_student_learns_the_mean_of_what_they_say(self, tmp_path: Path) -> None:
         """Without a true label in sight: what the targets are is what is learned."""
         teacher = run(tmp_path, limit=200, num_epochs=6, batch_size=32, learning_rate=3e-3)
-        corpus, held = teacher.setup.corpus, teacher.setup.corpus.train
-        own = evaluate.predict(teacher.setup.classifier, teacher.setup.tokens, CPU)[0]
+        learned, corpus = teacher.setup, teacher.setup.corpus
+        held = corpus.train
+        own = evaluate.predict(learned.classifier, learned.tokens, teacher.distributed)[0]
         file = tmp_path / "train_predictions.csv"
         order = np.random.default_rng(0).permutation(len(held.texts))
         texts = ["a text of another split", *(held.texts[row] for row in order)]
