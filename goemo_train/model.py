@@ -39,6 +39,7 @@ class Classifier(nn.Module):
     def __init__(self, plain: Any) -> None:
         super().__init__()
         self.plain = plain
+        self.exported_size = _size(plain)  # parameters of what `export` gives
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Logits (b, k)."""
@@ -72,9 +73,9 @@ class Classifier(nn.Module):
         """The model as a class that transformers loads by itself."""
         return self.plain
 
-    def exported_size(self) -> int:
-        """Parameters of what `export` gives."""
-        return sum(p.numel() for p in self.plain.parameters())
+
+def _size(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 class MeanPooled(Classifier):
@@ -91,6 +92,7 @@ class MeanPooled(Classifier):
 
     def __init__(self, plain: transformers.BertForSequenceClassification) -> None:
         super().__init__(plain)
+        self.exported_size += _size(plain.bert.encoder.layer[-1])
         plain.bert.pooler = None
         self.norm = nn.LayerNorm(plain.config.hidden_size, eps=plain.config.layer_norm_eps)
 
@@ -105,12 +107,6 @@ class MeanPooled(Classifier):
             pooled = self.norm(tokens[:, 0] / MEAN_SCALE + mean)
             logits: torch.Tensor = self.plain.classifier(self.plain.dropout(pooled))
         return logits
-
-    def exported_size(self) -> int:
-        """Those of the encoder and the head, of one more layer and of a pooler."""
-        layer: int = sum(p.numel() for p in self.layers()[0].parameters())
-        width = int(self.plain.config.hidden_size)
-        return super().exported_size() + layer + width * width + width
 
     @torch.no_grad()
     def export(self) -> Any:

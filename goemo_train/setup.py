@@ -69,7 +69,6 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         model.start_bias(classifier, corpus.train.truth)
     if config.head_start == "label-names" and classifier.new_head:
         model.start_weights(classifier, tokenizer, corpus.labels)
-    parameters = classifier.exported_size()
     if device.type == "cpu":
         model.use_cheap_dropout(classifier.plain)
     classifier.to(device)
@@ -114,7 +113,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     alone = device.type == "cpu" and distributed.size == 1 and config.compile == "off"
     halves = alone and torch.get_num_threads() > 1 and classifier.draws_by_thread()
     measured = {
-        "model_params": parameters,
+        "model_params": classifier.exported_size,
         "num_labels": len(corpus.labels),
         "dataset_name": corpus.name,
         "dataset_version": corpus.version,

@@ -102,7 +102,7 @@ def test_the_exported_size_is_that_of_the_export(pooling: Any) -> None:
                          pooling=pooling)  # fmt: skip
     classifier, _ = model.load(config, data.load_corpus(config).labels)
     exported = sum(p.numel() for p in classifier.export().parameters())
-    assert classifier.exported_size() == exported
+    assert classifier.exported_size == exported
 
 
 def test_the_bias_starts_at_the_log_odds() -> None:
