@@ -210,7 +210,7 @@ _BOARD: Final = (
 SAMPLING_ERROR: Final = 0.02
 """Half the width of a 95% interval of macro F1 on the test split of GoEmotions, about."""
 
-_DATA: Final = DataSet(
+GOEMOTIONS_DATA: Final = DataSet(
     DATASET_NAME, "GoEmotions", "google-research-datasets/go_emotions", SPLIT_SAMPLES
 )
 GOEMOTIONS: Final = LabelSet(
@@ -222,7 +222,7 @@ GOEMOTIONS: Final = LabelSet(
         Grouping("sentiment", "Sentiment", _SENTIMENT, _PAPER),
         Grouping("ekman", "Ekman emotions", _EKMAN, _PAPER),
     ),
-    _DATA,
+    GOEMOTIONS_DATA,
     _BOARD,
 )
 WITHOUT_NEUTRAL: Final = replace(
@@ -234,9 +234,11 @@ EKMAN: Final = LabelSet(
     "emotion",
     "Ekman emotions",
     (Grouping("sentiment", "Sentiment", _EKMAN_SENTIMENT, _PAPER),),
-    _DATA,
+    GOEMOTIONS_DATA,
 )
-SENTIMENT: Final = LabelSet("sentiment", tuple(_SENTIMENT), "sentiment", "Sentiment", data=_DATA)
+SENTIMENT: Final = LabelSet(
+    "sentiment", tuple(_SENTIMENT), "sentiment", "Sentiment", data=GOEMOTIONS_DATA
+)
 LABEL_SETS: Final = (GOEMOTIONS, WITHOUT_NEUTRAL, EKMAN, SENTIMENT)
 
 

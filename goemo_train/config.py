@@ -26,7 +26,6 @@ from goemo_report.errors import SettingsError
 from goemo_report.formats.files import user_path
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-HUB_NAME = "google-research-datasets/go_emotions"
 REQUEUE = 75  # exit code of a run that was told to stop (EX_TEMPFAIL): the same command goes on
 MADE = ("demo", "tiny-bert", "tiny-roberta")  # on the spot, whatever lies in the directory
 

@@ -1,4 +1,4 @@
-"""Splits, tokens and batches.
+"""Tokens and batches.
 
 Texts are tokenised once, kept between runs, and lie end to end in one array. Batches are
 made from shuffled mega-batches that are sorted by length: nearly no padding, and still a
@@ -7,11 +7,9 @@ random order.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,16 +18,10 @@ import tokenizers
 import torch
 
 from goemo_report.caches.values import values
-from goemo_report.contract import DATASET_NAME, SPLIT_NAMES
-from goemo_report.corpora import demo
-from goemo_report.corpora.corpus import Corpus, Split, corpus_of
-from goemo_report.corpora.directory import Found, LabelledTexts, read_directory
-from goemo_report.corpora.tables import LABEL_COLUMNS, Columns
-from goemo_report.errors import DataError
-from goemo_report.labels import GOEMOTIONS, LabelSet, known_set
-from goemo_report.reading.names import TEXTS
+from goemo_report.corpora.corpus import Corpus, Split, read_corpus
+from goemo_report.corpora.tables import Columns
 from goemo_report.sources.store import Cache
-from goemo_train.config import HUB_NAME, TrainConfig
+from goemo_train.config import TrainConfig
 
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter
 CHUNK = 1024  # texts that are tokenised together; a tokenizer's own result is large
@@ -37,70 +29,12 @@ MOST_KEPT = 256 << 20  # bytes of all kept tokens
 
 
 def load_corpus(config: TrainConfig) -> Corpus:
-    """The data set that the settings name.
-
-    Raises:
-        DataError: a file or row cannot be used, or the hub cannot be reached.
-
-    """
-    name, columns = config.dataset, Columns(config.text_column, config.label_column)
-    if name == "demo":
-        found = Found(demo.generate(), GOEMOTIONS.labels, "1")
-    elif Path(name).is_dir():
-        found = read_directory(Path(name), columns)
-        own = known_set(found.labels) or LabelSet.of(found.labels)
-        name = DATASET_NAME if own.data is GOEMOTIONS.data else Path(name).resolve().name
-    elif name in (DATASET_NAME, HUB_NAME):
-        found, name = _from_hub(f"{HUB_NAME}:simplified", columns), DATASET_NAME
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", name) and not name.startswith("."):
-        found, name = _from_hub(name, columns), name.partition(":")[0]
-    else:
-        raise DataError(
-            f"--dataset {name} is neither go_emotions nor demo nor a directory nor OWNER/NAME of "
-            "the hub",
-            "A directory holds train, validation and test as .tsv, .csv, .parquet or .jsonl",
-        )
-    return corpus_of(
-        found, name, taxonomy=config.taxonomy, exclude_neutral=config.exclude_neutral,
+    """The data set that the settings name. Raises DataError where it cannot be had or used."""
+    columns = Columns(config.text_column, config.label_column)
+    return read_corpus(
+        config.dataset, columns, taxonomy=config.taxonomy, exclude_neutral=config.exclude_neutral,
         limit=config.limit,
     )  # fmt: skip
-
-
-def _from_hub(name: str, columns: Columns) -> Found:
-    """A data set of the hub, `owner/name` or `owner/name:config`, with class labels."""
-    path, _, part = name.partition(":")
-    try:
-        import datasets
-
-        found = datasets.load_dataset(path, part or None)
-    except Exception as error:  # whatever the hub client raises: network, HTTP, cache, import
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise DataError(
-            f"{path} could not be had from the hub: {reason}",
-            "Give --dataset a directory of its files, set HF_HOME to a cache that holds it "
-            "(HF_HUB_OFFLINE=1 keeps the network out), or try --dataset demo",
-        ) from error
-    first = next(iter(found.values()))
-    classes = {k: n for k, f in first.features.items() if (n := _class_names(f))}
-    label = columns.labels or next((k for k in (*LABEL_COLUMNS, *classes) if k in classes), "")
-    texts = [k for k, f in first.features.items() if getattr(f, "dtype", "") == "string"]
-    text = columns.text or next((k for k in (*TEXTS, *texts) if k in texts), "")
-    splits: dict[str, LabelledTexts] = {}
-    for split, names in SPLIT_NAMES.items():
-        table = next((found[one] for one in names if one in found), None)
-        if table is None or label not in classes or text not in texts:
-            lacks = f"{split} split" if table is None else "column of texts and one of class labels"
-            seen = f"splits {', '.join(found)}; columns {', '.join(first.features)}"
-            raise DataError(f"{path} has no {lacks} ({seen})", "Name --text-column, --label-column")
-        ids = ((one,) if isinstance(one, int) else tuple(one) for one in table[label][:])
-        splits[split] = list(zip(table[text][:], ids, strict=True))
-    version = str(first.version or first.info.version or "unknown")
-    return Found(splits, classes[label], version)
-
-
-def _class_names(feature: Any) -> tuple[str, ...]:
-    """The names of a class label, or of a sequence of them; none for another feature."""
-    return tuple(getattr(getattr(feature, "feature", feature), "names", None) or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("goemo_report", "goemo_train")
 HEAVY = ("wandb", "torch", "transformers", "datasets", "pandas", "pyarrow", "plotly", "scipy",
          "onnx", "onnxruntime")  # fmt: skip
-NEED_THE_EXTRA = ("goemo_report.checkpoints",)
+NEED_THE_EXTRA = ("goemo_report.checkpoints", "goemo_report.corpora.corpus")
 """Modules of the report that say in one line what to install where `[train]` is not."""
 
 

