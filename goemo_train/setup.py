@@ -22,7 +22,6 @@ from goemo_train.evaluate import autocast, number_format
 from goemo_train.model import Classifier
 from goemo_train.optimiser import Loss, Optimiser, SecondThread, choose_loss
 from goemo_train.processes import Distributed
-from goemo_train.teacher import soft_labels
 from goemo_train.tracking import Progress
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
@@ -79,7 +78,8 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     if config.soft_labels:  # the sample keeps the true labels, as with a teacher
         train = replace(train, truth=_shares(config, corpus))
     if config.teacher:
-        soft = soft_labels(config, corpus, device, progress) if distributed.main else None
+        how = (config, corpus, device, progress.note)
+        soft = data.soft_labels(*how) if distributed.main else None
         train = replace(train, truth=distributed.share(soft))
     torch.manual_seed(config.random_seed + distributed.rank)  # each process its own dropout
     leaked, truncated = corpus.leaked(), sum(part.truncated for part in tokens.values())
