@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 from transformers.masking_utils import sdpa_mask
 
+from goemo_report.checkpoints.checkpoint import most_tokens
 from goemo_report.errors import GoemoError, SettingsError, first_line
 from goemo_report.formats.json_text import to_json
 from goemo_train.config import Pooling, TrainConfig
@@ -184,9 +185,7 @@ def load(config: TrainConfig, labels: tuple[str, ...]) -> tuple[Classifier, Any]
     if tokenizer.pad_token_id is None or not tokenizer.is_fast:
         raise GoemoError(f"{name} has no fast tokenizer with padding", "Use an encoder")
     kind, asked = plain.config.model_type, config.max_seq_length
-    limit = getattr(plain.config, "max_position_embeddings", asked)
-    limit -= 2 if kind in ("roberta", "xlm-roberta", "camembert") else 0
-    if 0 < limit < asked:  # XLNet says -1: any
+    if (limit := most_tokens(plain.config) or asked) < asked:
         raise SettingsError(f"--max-seq-length is {asked}", f"{name} reads at most {limit}")
     bert = isinstance(plain, transformers.BertForSequenceClassification)
     if config.pooling == "mean" and not bert:

@@ -298,9 +298,14 @@ def _labels(
 
 def _limit(config: Any, tokenizer: Any) -> int:
     """Most tokens that the model can read."""
-    limits = [getattr(config, "max_position_embeddings", None) or _LONGEST]
-    if config.model_type in _OFFSET_POSITIONS:
-        limits[0] -= 2
-    if 2 < tokenizer.model_max_length < 10**6:  # transformers writes 1e30 for no limit
-        limits.append(int(tokenizer.model_max_length))
-    return min(limits)
+    longest = tokenizer.model_max_length  # transformers writes 1e30 for no limit
+    own = most_tokens(config) or _LONGEST
+    return min(own, int(longest)) if 2 < longest < 10**6 else own
+
+
+def most_tokens(config: Any) -> int | None:
+    """Most tokens for which a model of this config has positions; None where it does not say."""
+    positions: int = getattr(config, "max_position_embeddings", None) or 0
+    if positions <= 0:  # XLNet says -1
+        return None
+    return positions - 2 if config.model_type in _OFFSET_POSITIONS else positions

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 from goemo_report import errors
 from goemo_report.checkpoints import checkpoint, checkpoint_files
-from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
+from goemo_report.checkpoints.checkpoint import Checkpoint, most_tokens, sigmoid
 from goemo_report.errors import DataError, GoemoError, NotFoundError, SettingsError
 from goemo_report.labels import EMOTIONS
 from goemo_report.predictions import Predictions
@@ -310,3 +311,18 @@ def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(errors, "find_spec", lambda name: None)
     with pytest.raises(GoemoError, match=r"needs torch and transformers\. Install the extra: pip"):
         errors.require_extra("loading a checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (transformers.BertConfig(max_position_embeddings=40), 40),
+        (transformers.RobertaConfig(max_position_embeddings=42), 40),
+        (transformers.XLNetConfig(), None),  # which says -1
+        (transformers.T5Config(), None),
+    ],
+)
+def test_a_model_reads_as_many_tokens_as_it_has_positions(
+    config: Any, expected: int | None
+) -> None:
+    assert most_tokens(config) == expected
