@@ -22,8 +22,8 @@ from goemo_report.labels import (
     GOEMOTIONS_DATA,
     NEUTRAL,
     SPLIT_SAMPLES,
-    LabelSet,
     known_set,
+    set_of,
 )
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.reading.names import TEXTS
@@ -79,15 +79,15 @@ def read_corpus(
         DataError: a file or row cannot be used, or the hub cannot be reached.
 
     """
-    name, official = dataset, GOEMOTIONS_DATA.hub
+    name, hub = dataset, GOEMOTIONS_DATA.hub
     if name == "demo":
         found = Found(demo.generate(), GOEMOTIONS.labels, "1")
     elif Path(name).is_dir():
         found = read_directory(Path(name), columns)
-        own = known_set(found.labels) or LabelSet.of(found.labels)
-        name = DATASET_NAME if own.data is GOEMOTIONS_DATA else Path(name).resolve().name
-    elif name in (DATASET_NAME, official):
-        found, name = read_hub(f"{official}:simplified", columns), DATASET_NAME
+        official = set_of(found.labels).data is GOEMOTIONS_DATA
+        name = DATASET_NAME if official else Path(name).resolve().name
+    elif name in (DATASET_NAME, hub):
+        found, name = read_hub(f"{hub}:simplified", columns), DATASET_NAME
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", name) and not name.startswith("."):
         found, name = read_hub(name, columns), name.partition(":")[0]
     else:
@@ -179,8 +179,7 @@ def _groups(labels: tuple[str, ...], taxonomy: str | None) -> dict[str, tuple[st
     """What each label of a taxonomy is made of."""
     known = known_set(labels) or (GOEMOTIONS if set(labels) <= set(GOEMOTIONS.labels) else None)
     if not taxonomy or (known is not None and known.name.lower().startswith(taxonomy)):
-        same = known_set(labels)  # in their own order, which readers of predictions keep to
-        return {label: (label,) for label in (same.labels if same is not None else labels)}
+        return {label: (label,) for label in set_of(labels).labels}  # as readers order them
     grouping = known.grouping(taxonomy) if known is not None else None
     if grouping is None:
         raise DataError(
