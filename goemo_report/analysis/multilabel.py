@@ -1,24 +1,29 @@
-"""Multi-label behaviour: labels per text, co-occurrence, confusions, combinations, length."""
+"""How predictions behave: labels together, confusions, text length, mistakes, what is odd."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import reduce
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from goemo_report.analysis.alignment import Alignment
+from goemo_report.formats.wording import listed, plural
+from goemo_report.labels import GOEMOTIONS, NEUTRAL
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.counts import count, text_metrics
 from goemo_report.metrics.rankings import micro_roc_auc
+from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import ratio
+from goemo_report.predictions import Predictions
+from goemo_report.thresholds.infer import infer_threshold
 
+_NEARLY: Final = 3
+"""Labels that may differ from those of GoEmotions before a set is plainly another one."""
 LENGTH_EDGES: Final = (0, 5, 10, 15, 20, 25)
 """Words at which a bin of text length starts."""
-
-
-def labels_per_text(labels: BoolArray) -> IntArray:
-    """How many texts have 0, 1, 2, ... labels, from (n, k)."""
-    return np.bincount(labels.sum(axis=1)).astype(np.int64)
 
 
 def cooccurrence(labels: BoolArray) -> IntArray:
@@ -27,29 +32,17 @@ def cooccurrence(labels: BoolArray) -> IntArray:
     return (one.T @ one).round().astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Confusion:
+def confusion(truth: BoolArray, predicted: BoolArray) -> FloatArray:
     """Which label is predicted instead of which, (k, k): rows missed, columns wrongly given.
 
     A text that misses label i and wrongly gets label j counts 1 for (i, j), shared out so
-    that each missed label adds up to at most 1: with m wrong labels each gets 1 / m. `nothing`
-    (k,) counts the missed labels of texts that get no wrong label.
+    that each missed label adds up to 1: with m wrong labels each gets 1 / m. Labels that texts
+    without a wrong label miss count nowhere.
     """
-
-    counts: FloatArray
-    nothing: IntArray
-
-
-def confusion(truth: BoolArray, predicted: BoolArray) -> Confusion:
-    """Confusions of (n, k) true and predicted labels."""
-    missed = truth & ~predicted
     wrong = predicted & ~truth
-    extra = wrong.sum(axis=1)
-    shares = ratio(wrong, np.maximum(extra, 1)[:, None])
-    return Confusion(
-        counts=missed.astype(np.float64).T @ shares,
-        nothing=missed[extra == 0].sum(axis=0).astype(np.int64),
-    )
+    shares = ratio(wrong, np.maximum(wrong.sum(axis=1), 1)[:, None])
+    found: FloatArray = (truth & ~predicted).astype(np.float64).T @ shares
+    return found
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -138,3 +131,118 @@ def by_length(
             )
         )
     return bins
+
+
+# --- Texts worth reading --------------------------------------------------------------
+
+
+def mistakes(predictions: Predictions, predicted: BoolArray, limit: int) -> list[int]:
+    """Rows of the `limit` most confident false positives and false negatives of each label.
+
+    A run is confident of a false positive by p, of a false negative by 1 - p. Labels in order,
+    false positives first, most confident first, rows break ties.
+    """
+    truth, p = predictions.truth, predictions.probabilities
+    kinds = (predicted & ~truth, p), (truth & ~predicted, 1.0 - p)
+    return [
+        row
+        for label in range(len(predictions.labels))
+        for wrong, sure in kinds
+        for row, _ in _most(wrong[:, [label]], sure[:, [label]], limit)
+    ]
+
+
+def disagreements(
+    first: Predictions, other: Predictions, common: Alignment, threshold: float, limit: int
+) -> tuple[list[int], list[int]]:
+    """Rows of the first run that it gets right for a label and the other wrong, and the reverse.
+
+    The `limit` widest disagreements of either kind over the common rows and labels, widest first.
+    """
+    ours, theirs = common.take(first, other)
+    p, q = ours.probabilities, theirs.probabilities
+    right, other_right = (p >= threshold) == ours.truth, (q >= threshold) == ours.truth
+    better, worse = (
+        [int(common.rows[row]) for row, _ in _most(differs, np.abs(p - q), limit)]
+        for differs in (right & ~other_right, other_right & ~right)
+    )
+    return better, worse
+
+
+class Suspect(NamedTuple):
+    """A text whose true label looks wrong: the runs are sure of the opposite.
+
+    `mean` is their mean probability for the label; `labelled` says whether the text carries it.
+    """
+
+    row: int
+    label: int
+    labelled: bool
+    mean: float
+
+
+def suspects(truth: BoolArray, probabilities: Sequence[FloatArray], limit: int) -> list[Suspect]:
+    """Labels that contradict the model most, from (n, k) truth and each run's probabilities.
+
+    The off-diagonal rule of confident learning (Northcutt et al., JAIR 2021), taken per label:
+    a text is suspect if its mean probability is above the mean probability of texts that
+    carry the label although it does not, or below that of texts that do not although it
+    does. At most `limit` of either kind: labels that seem missing first, most confident first.
+    """
+    mean = reduce(np.add, probabilities) / len(probabilities)
+    carried, support = (mean * truth).sum(axis=0), truth.sum(axis=0)
+    missing, rest = (mean * ~truth).sum(axis=0), (~truth).sum(axis=0)
+    high = np.divide(carried, support, out=np.full(truth.shape[1], np.inf), where=support > 0)
+    low = np.divide(missing, rest, out=np.full(truth.shape[1], -np.inf), where=rest > 0)
+    return [
+        Suspect(row, label, labelled, float(mean[row, label]))
+        for labelled, suspect, sure in (
+            (False, ~truth & (mean > high), mean),
+            (True, truth & (mean < low), 1.0 - mean),
+        )
+        for row, label in _most(suspect, sure, limit)
+    ]
+
+
+def _most(chosen: BoolArray, sure: FloatArray, limit: int) -> Iterator[tuple[int, int]]:
+    """The chosen places of a matrix with the largest values, largest first, rows break ties."""
+    order = np.argsort(-sure[chosen], kind="stable")[:limit]
+    yield from map(tuple, np.argwhere(chosen)[order].tolist())
+
+
+# --- What is odd ----------------------------------------------------------------------
+
+
+def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
+    """One line each on rows and classes that a reader of the scores should know about.
+
+    A row without a true label is odd only where there is a label for it, neutral.
+    """
+    inferred = infer_threshold(predictions)
+    if predictions.has_probabilities and (
+        inferred.value != scores.threshold or inferred.contradictions
+    ):
+        yield f"the file's own pred_labels: {inferred.description}"
+    has_neutral = NEUTRAL in predictions.labels
+    is_known = bool(inferred.contradictions) and inferred.value is not None
+    threshold = inferred.value if inferred.value is not None else np.inf
+    contradicted = (predictions.probabilities >= threshold) != predictions.predicted
+    for what, odd in (
+        ("no true label", ~predictions.truth.any(axis=1) & has_neutral),
+        ("no text", np.array([not text.strip() for text in predictions.texts])),
+        ("pred_labels that contradict it", contradicted.any(axis=1) & is_known),
+    ):
+        if rows := np.flatnonzero(odd).tolist():
+            first = listed([f"{row + 1:,}" for row in rows], 5)
+            yield f"{plural(len(rows), 'row')} with {what}: {first} (the first text is row 1)"
+    lacking = [label for label in GOEMOTIONS.labels if label not in predictions.labels]
+    more = [label for label in predictions.labels if label not in GOEMOTIONS.labels]
+    if predictions.label_set.data is None and len(lacking) + len(more) <= _NEARLY:
+        lacks = f"lacks {listed(lacking)}" if lacking else ""
+        besides = f"has {listed(more)} besides" if more else ""
+        it = " and ".join(filter(None, (lacks, besides)))
+        yield f"its labels count as its own, not as those of {GOEMOTIONS.name}: it {it}"
+    if scores.has_probabilities and scores.without_auc:
+        yield f"no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}"
+    if scores.never_predicted:
+        yield f"never predicted: {listed(scores.never_predicted, 8)}"

@@ -57,7 +57,7 @@ class Evaluation:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is odd about the predictions: labels that never occur, columns that are alike."""
-        from goemo_report.analysis.oddities import oddities
+        from goemo_report.analysis.multilabel import oddities
 
         if self.held is None:
             return ()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goemo_report.analysis.curves import drawn
 from goemo_report.analysis.epochs import METRICS, spread, training, training_of
+from goemo_report.metrics.rankings import drawn
 from tests.synthetic import run_result
 
 

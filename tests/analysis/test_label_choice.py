@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from goemo_report.analysis.label_choice import LabelChoice, label_choice, own_groupings
-from goemo_report.analysis.oddities import oddities
+from goemo_report.analysis.multilabel import oddities
 from goemo_report.analysis.truth import check_logged
 from goemo_report.audit.gate import Judge
 from goemo_report.audit.limits import Limit, resolve

@@ -7,9 +7,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from goemo_report.analysis.curves import Curve, precision_recall_curve, roc_curve
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.metrics.rankings import Groups
+from goemo_report.metrics.rankings import Curve, Groups, precision_recall_curve, roc_curve
 from goemo_report.metrics.table import ratio
 from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
 from goemo_report.report.sections._recalibration import (

@@ -45,8 +45,8 @@ def _instead(run: ComparedRun, predicted: BoolArray) -> Table | None:
     confused = confusion(found.predictions.truth, predicted)
     support, noun = found.scores.counts.support, found.label_set.noun
     rows = []
-    for missed, given in np.argwhere(confused.counts).tolist():
-        texts, size = float(confused.counts[missed, given]), int(support[missed])
+    for missed, given in np.argwhere(confused).tolist():
+        texts, size = float(confused[missed, given]), int(support[missed])
         rows.append((found.labels[missed], found.labels[given], texts, texts / size, size))
     if not rows:
         return None

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from goemo_report.analysis.mistakes import Suspect, disagreements, mistakes, suspects
+from goemo_report.analysis.multilabel import Suspect, disagreements, mistakes, suspects
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.formats.wording import listed, plural
@@ -75,14 +75,15 @@ def wrong_decisions(best: ComparedRun, other: ComparedRun | None, limit: int) ->
     """One decision a text: of A's wrong ones the surest, else of B's where it is wrong."""
     predictions = best.predictions
     predicted = predictions.probabilities >= DEFAULT_THRESHOLD
-    asked = [(predictions, {one.row: one.row for one in mistakes(predictions, predicted, limit)})]
+    asked = [(predictions, {row: row for row in mistakes(predictions, predicted, limit)})]
     common = best.aligned(other) if other is not None else None
     if other is not None and common is not None and common.paired:
-        parted = disagreements(predictions, other.predictions, common, DEFAULT_THRESHOLD, 5 * limit)
+        both = predictions, other.predictions
+        better, worse = disagreements(*both, common, DEFAULT_THRESHOLD, 5 * limit)
         places = dict(zip(common.rows.tolist(), common.other_rows.tolist(), strict=True))
         asked += [
-            (predictions, {one.row: one.row for one in parted if one.better == "other"}),
-            (other.predictions, {one.row: places[one.row] for one in parted}),
+            (predictions, {row: row for row in worse}),
+            (other.predictions, {row: places[row] for row in (*better, *worse)}),
         ]
     found: dict[int, Wrong] = {}
     for judged, rows in asked:

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 
 from goemo_report.analysis.configs import config_columns, config_differences, seed_of
-from goemo_report.analysis.curves import drawn
 from goemo_report.analysis.epochs import MOST_POINTS, training_of
 from goemo_report.comparison import Comparison
 from goemo_report.contract import SPLITS, Split
 from goemo_report.formats.text import shortened
 from goemo_report.formats.wording import listed, plural
+from goemo_report.metrics.rankings import drawn
 from goemo_report.metrics.table import OVERALL
 from goemo_report.report.document import (
     Axis,

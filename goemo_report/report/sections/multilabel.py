@@ -10,7 +10,6 @@ from goemo_report.analysis.multilabel import (
     LengthBin,
     by_length,
     combinations,
-    labels_per_text,
     word_counts,
 )
 from goemo_report.comparison import ComparedRun, Comparison
@@ -104,7 +103,7 @@ def _labels_per_text(comparison: Comparison) -> Plot:
 
 def _distribution(labels: BoolArray) -> FloatArray:
     """Share of texts with 0, 1, ... and with _MOST_LABELS or more labels."""
-    counts = labels_per_text(labels)
+    counts = np.bincount(labels.sum(axis=1))
     few = np.zeros(_MOST_LABELS + 1)
     few[: len(counts)] = counts[: len(few)]
     few[-1] = counts[_MOST_LABELS:].sum()

@@ -6,10 +6,10 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.analysis.curves import GRID, sweep
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray
+from goemo_report.metrics.rankings import GRID, sweep
 from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Table
 from goemo_report.report.sections._recalibration import risk_plot
 from goemo_report.report.sections._recipes import lines

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from goemo_report.analysis.curves import drawn
 from goemo_report.analysis.epochs import MOST_POINTS, MOST_ROWS, Training, spread, training_of
 from goemo_report.analysis.truth import best_epoch
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.metrics.rankings import drawn
 from goemo_report.report.document import (
     Axis,
     Block,

@@ -207,7 +207,7 @@ def test_what_is_fixed_broken_and_confused_is_counted_as_python_counts(
     broken = ((ours == truth) & (theirs != truth)).sum()
     assert opened.page.evaluate(script) == [fixed, broken]
     found = opened.page.evaluate("() => [...goemo.data.confusion(goemo.data.runs[0])]")
-    assert found == pytest.approx(confusion(truth, ours).counts.ravel().tolist(), abs=1e-9)
+    assert found == pytest.approx(confusion(truth, ours).ravel().tolist(), abs=1e-9)
     lift = confusions._log_lift(ours) - confusions._log_lift(truth)
     few = np.minimum.outer(truth.sum(axis=0), truth.sum(axis=0)) < 20
     known = ~few & ~np.eye(len(lift), dtype=bool)
@@ -230,7 +230,7 @@ def test_confusions_are_those_of_a(opened: Opened, comparison: Comparison) -> No
         "#confusions-lift .fig > title",
     ):
         assert other.short in str(page.locator(place).first.text_content())
-    counts = confusion(other.predictions.truth, other.predictions.probabilities >= 0.5).counts
+    counts = confusion(other.predictions.truth, other.predictions.probabilities >= 0.5)
     assert f"of {np.count_nonzero(counts)} rows" in status.inner_text()
     missed, given = np.unravel_index(counts.argmax(), counts.shape)
     row = table.locator("tbody tr").first.inner_text().split("\t")

@@ -8,9 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from goemo_report.analysis.curves import GRID, precision_recall_curve, roc_curve, sweep, thin
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import Ranking, roc_auc
+from goemo_report.metrics.rankings import (
+    GRID,
+    Ranking,
+    precision_recall_curve,
+    roc_auc,
+    roc_curve,
+    sweep,
+    thin,
+)
 from tests.numbers import average_precision
 
 ALL = 10**6
@@ -48,7 +55,7 @@ def test_precision_recall_points_are_those_of_scikit_learn(seed: int) -> None:
 def test_thinned_curves_keep_area_and_ends() -> None:
     truth, scores = scored(1, rows=20_000, digits=12)
     found = Ranking.of(truth, scores)
-    roc, precision_recall = roc_curve(found), precision_recall_curve(found)
+    roc, precision_recall = roc_curve(found, 200), precision_recall_curve(found, 200)
     assert roc is not None
     assert precision_recall is not None
     assert len(roc.x) <= 200
@@ -80,9 +87,9 @@ def test_no_left_out_point_is_far_from_a_kept_one(seed: int, points: int) -> Non
 
 def test_undefined_curves_are_none() -> None:
     scores = np.array([0.1, 0.5, 0.9])
-    assert precision_recall_curve(Ranking.of(np.zeros(3, bool), scores)) is None
-    assert roc_curve(Ranking.of(np.zeros(3, bool), scores)) is None
-    assert roc_curve(Ranking.of(np.ones(3, bool), scores)) is None
+    assert precision_recall_curve(Ranking.of(np.zeros(3, bool), scores), 9) is None
+    assert roc_curve(Ranking.of(np.zeros(3, bool), scores), 9) is None
+    assert roc_curve(Ranking.of(np.ones(3, bool), scores), 9) is None
 
 
 def test_a_sweep_gives_the_metrics_of_each_threshold() -> None:
