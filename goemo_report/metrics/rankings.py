@@ -219,7 +219,8 @@ def drawn(x: FloatArray, y: FloatArray, points: int) -> IntArray:
     """Indices of at most `points` points of a line that look like all: its extremes among them."""
     if len(x) <= points:
         return np.arange(len(x), dtype=np.int64)
-    kept = thin(*((one - one.min()) / (np.ptp(one) or 1.0) for one in (x, y)), points - 2)
+    across, up = ((one - one.min()) / (np.ptp(one) or 1.0) for one in (x, y))
+    kept = thin(across, up, points - 2)
     return np.unique(np.concatenate([kept, [y.argmin(), y.argmax()]])).astype(np.int64)
 
 

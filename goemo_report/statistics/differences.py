@@ -141,7 +141,7 @@ def paired_with_swaps(
     run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
 ) -> Paired:
     """The same, with the swaps that `adjusted_over_runs` needs."""
-    pair, alpha = _Pair.of(run, baseline), round(1 - run.confidence, 12)
+    pair, alpha = _Pair(run, baseline), round(1 - run.confidence, 12)
     by_chance = swapped(run, baseline, randomisations)
     parts = pair.of_counts(by_chance) | pair.of_probabilities()
     floor = 1.0 / (1 + randomisations)
@@ -241,7 +241,6 @@ _Part: TypeAlias = tuple[Any, Any, Any, Any]
 _UNDEFINED: Final = (np.nan,) * 4
 
 
-@dataclass(frozen=True, eq=False, slots=True)
 class _Pair:
     """Two runs on the same texts, and which classes have nothing, or too little, to be tested.
 
@@ -249,14 +248,7 @@ class _Pair:
     MINIMUM_POSITIVES positives or negatives.
     """
 
-    run: Analysis
-    baseline: Analysis
-    same_labels: BoolArray
-    same_probabilities: BoolArray
-    few: BoolArray
-
-    @classmethod
-    def of(cls, run: Analysis, baseline: Analysis) -> _Pair:
+    def __init__(self, run: Analysis, baseline: Analysis) -> None:
         ours, theirs = run.predictions, baseline.predictions
         if ours.labels != theirs.labels or ours.texts != theirs.texts:
             raise ValueError("the runs do not have the same texts and labels in the same order")
@@ -267,14 +259,12 @@ class _Pair:
         how = [(one.resamples, one.seed, one.confidence) for one in (run, baseline)]
         if how[0] != how[1]:
             raise ValueError("the runs were not resampled alike")
+        self.run, self.baseline = run, baseline
         positives = np.count_nonzero(ours.truth, axis=0)
-        return cls(
-            run,
-            baseline,
-            (run.predicted == baseline.predicted).all(axis=0),
-            (ours.probabilities == theirs.probabilities).all(axis=0),
-            np.minimum(positives, len(ours) - positives) < MINIMUM_POSITIVES,
-        )
+        self.few: BoolArray = np.minimum(positives, len(ours) - positives) < MINIMUM_POSITIVES
+        self.same_labels: BoolArray = (run.predicted == baseline.predicted).all(axis=0)
+        same: BoolArray = (ours.probabilities == theirs.probabilities).all(axis=0)
+        self.same_probabilities = same
 
     def tested(self, metric: Metric) -> BoolArray:
         """Classes of which a test of the metric can be made, (k,)."""

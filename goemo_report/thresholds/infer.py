@@ -89,8 +89,7 @@ def infer_threshold(predictions: Predictions) -> InferredThreshold:
 
 def _infer(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold:
     rows = len(probabilities)
-    lows = _largest(probabilities, ~predicted, axis=1)
-    highs = _smallest(probabilities, predicted, axis=1)
+    lows, highs = _allowed(probabilities, predicted, axis=1)
     low, high = float(lows.max()), float(highs.min())
     if low < high:
         value = _roundest(low, high) if low < DEFAULT_THRESHOLD or np.isfinite(high) else None
@@ -99,8 +98,7 @@ def _infer(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold
     if fallback is not None:
         return fallback
     best, low, high, contradictions = _best_fit(lows, highs)
-    class_lows = _largest(probabilities, ~predicted, axis=0)
-    class_highs = _smallest(probabilities, predicted, axis=0)
+    class_lows, class_highs = _allowed(probabilities, predicted, axis=0)
     odd = int(np.count_nonzero((best <= class_lows) | (best > class_highs)))
     if (class_lows < class_highs).all() and odd < contradictions:
         return InferredThreshold(
@@ -115,6 +113,15 @@ def _infer(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold
             ),
         )
     return InferredThreshold("inconsistent", rows, low, high, best, contradictions)
+
+
+def _allowed(
+    probabilities: FloatArray, predicted: BoolArray, axis: int
+) -> tuple[FloatArray, FloatArray]:
+    """Above and up to which probability the threshold of each text lies; of classes with axis 0."""
+    low: FloatArray = probabilities.max(axis=axis, initial=-np.inf, where=~predicted)
+    high: FloatArray = probabilities.min(axis=axis, initial=np.inf, where=predicted)
+    return low, high
 
 
 def _infer_fallback(
@@ -151,16 +158,6 @@ def _best_fit(lows: FloatArray, highs: FloatArray) -> tuple[float, float, float,
     high = float(bounds[bounds >= at].min(initial=np.inf))
     value = _roundest(low, high)
     return at if value is None else value, low, high, len(lows) - best
-
-
-def _largest(values: FloatArray, where: BoolArray, axis: int) -> FloatArray:
-    result: FloatArray = values.max(axis=axis, initial=-np.inf, where=where)
-    return result
-
-
-def _smallest(values: FloatArray, where: BoolArray, axis: int) -> FloatArray:
-    result: FloatArray = values.min(axis=axis, initial=np.inf, where=where)
-    return result
 
 
 def _roundest(low: float, high: float) -> float | None:

@@ -27,6 +27,7 @@ from goemo_report.report.sections._tables import (
     run_table,
 )
 from goemo_report.report.sections._words import sample
+from goemo_report.statistics.distributions import wilson
 from goemo_report.thresholds.calibration import BINS, Reliability, reliability
 
 ORDER = 70
@@ -35,7 +36,6 @@ NEEDS_PROBABILITIES = True
 POINTS: Final = 120
 """Most points of a curve."""
 _RECALLS: Final = (0.2, 0.4, 0.6, 0.8)
-_Z2: Final = 1.959964**2
 LIKELY: Final = 0.05
 """Pairs below this probability are nearly all negative; the diagram leaves them out."""
 
@@ -216,16 +216,14 @@ def _best_band(comparison: Comparison, found: dict[str, Reliability]) -> Iterato
     one, best = found.get(comparison.best.id), comparison.best
     if one is None or len(one.size) < 2:
         return
-    centre = (one.frequency + _Z2 / (2 * one.size)) / (1 + _Z2 / one.size)
-    spread = one.frequency * (1 - one.frequency) / one.size + _Z2 / (4 * one.size**2)
-    half = np.sqrt(_Z2 * spread) / (1 + _Z2 / one.size)
+    low, high = wilson(one.frequency, one.size.astype(np.float64))
     yield Series(
         f"{best.short}, 95%",
         tuple(one.confidence.tolist()),
         tuple([None] * len(one.size)),
         "band",
-        low=tuple((centre - half).tolist()),
-        high=tuple((centre + half).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
         colour=colour(comparison, best.recipe),
     )
 
