@@ -18,7 +18,7 @@ from goemo_report.cli import goemo_report
 from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.store import Cache
-from goemo_report.sources.wandb_api.external_files import fetch_external
+from goemo_report.sources.wandb_api.transfer import fetch_external
 from goemo_report.sources.wandb_api.transport import Transport
 from tests.offline_runs import private_directory, wandb_environment
 from tests.sources.online import md5, open_api, point_at, put

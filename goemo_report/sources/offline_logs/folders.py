@@ -305,15 +305,15 @@ def _in_wandb_cache(digest: str) -> Path | None:
 def fetch_elsewhere(file: ArtifactFile) -> LocalFile:
     """A file of which no log of this directory tells where it is staged."""
     from goemo_report.sources.store import Cache
-    from goemo_report.sources.wandb_api import external_files
     from goemo_report.sources.wandb_api.credentials import find_credentials
+    from goemo_report.sources.wandb_api.transfer import fetch_external, unfollowed
     from goemo_report.sources.wandb_api.transport import Transport
 
     if file.scheme in {LINK, "wandb-artifact"}:
         why = "no log here tells of that artifact; upload the run and read it from W&B"
-        return external_files.unfollowed(file, why)
+        return unfollowed(file, why)
 
     def connect() -> Transport:
         return Transport(find_credentials(), notify=lambda _: None)
 
-    return external_files.fetch_external([file], connect, Cache(), silent)[0]
+    return fetch_external([file], connect, Cache(), silent)[0]

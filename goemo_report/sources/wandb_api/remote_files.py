@@ -16,10 +16,16 @@ from goemo_report.sources.base import Progress
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, SkippedFile
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries
-from goemo_report.sources.wandb_api.external_files import fetch_external, unfollowed
 from goemo_report.sources.wandb_api.faults import RequestRefusedError
 from goemo_report.sources.wandb_api.project import Project, batches, in_parallel
-from goemo_report.sources.wandb_api.transfer import Address, Download, cached_files, download_all
+from goemo_report.sources.wandb_api.transfer import (
+    Address,
+    Download,
+    download_all,
+    fetch_external,
+    is_cached,
+    unfollowed,
+)
 
 Artifact = tuple[Project, ArtifactRef]
 Wanted = tuple[Project, ArtifactRef, ArtifactFile]
@@ -231,9 +237,11 @@ def _fetch_held(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> l
             )
         except ValueError as error:
             found[number] = SkippedFile(file.path, str(error))
-    checked = cached_files(
-        [(place, wanted[n][2].size, wanted[n][2].digest) for n, place in places.items()]
-    )
+
+    def is_there(number: int) -> bool:
+        return is_cached(places[number], wanted[number][2].size, wanted[number][2].digest)
+
+    checked = in_parallel(is_there, list(places))
     lacking = [n for n, there in zip(places, checked, strict=True) if not there]
     addresses = _ask_addresses([wanted[n] for n in lacking])
     downloads = []

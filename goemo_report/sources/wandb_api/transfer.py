@@ -1,8 +1,12 @@
-"""Downloads into the cache: in parallel, resumed where they broke off, checked by digest.
+"""Files brought into the cache: in parallel, resumed where they broke off, checked by digest.
 
 A file is written to `NAME.part` under a lock, compared with the manifest's digest and only
 then renamed, so that a wrong or half file never carries the right name. A second process that
 wants the same file waits for the first and takes over where it died.
+
+Files that an artifact names and does not hold are followed as the W&B client follows them. An
+artifact may be anybody's: a `file://` reference is therefore read only where size and digest are
+those of its manifest, and what is asked over the network is asked without the key.
 """
 
 from __future__ import annotations
@@ -13,8 +17,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO, Final
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 try:
     import fcntl
@@ -23,8 +30,15 @@ except ImportError:  # Windows has no flock: two processes may then fetch the sa
 
 from goemo_report.errors import ChangedFileError, GoemoError, SourceError
 from goemo_report.sources.base import Progress
-from goemo_report.sources.model import LocalFile, SkippedFile
-from goemo_report.sources.store import Cache, discard, file_digest, make_private, private_cache
+from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
+from goemo_report.sources.store import (
+    Cache,
+    discard,
+    file_digest,
+    make_private,
+    md5_of,
+    private_cache,
+)
 from goemo_report.sources.wandb_api.faults import RequestRefusedError, TransientError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
 
@@ -54,22 +68,6 @@ class Download:
     etag: str = ""
 
 
-class Meter:
-    """Adds up the bytes of all downloads for one progress display."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._total = total
-        self._done = 0
-        self._lock = threading.Lock()
-
-    def add(self, count: int) -> None:
-        """So many bytes more (or fewer, where a download starts over)."""
-        with self._lock:
-            self._done += count
-            self._progress("downloading", self._done, self._total)
-
-
 def is_cached(target: Path, size: int, digest: str) -> bool:
     """Whether the cache holds the right bytes, which nobody knows without a digest.
 
@@ -86,31 +84,49 @@ def is_cached(target: Path, size: int, digest: str) -> bool:
     return False
 
 
-def cached_files(targets: Sequence[tuple[Path, int, str]]) -> list[bool]:
-    """`is_cached` of many files at once; hashing runs beside itself."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda target: is_cached(*target), targets))
-
-
 def download_all(
     wanted: Sequence[Download], transport: Transport, progress: Progress
 ) -> list[LocalFile]:
     """Fetch files into the cache; one that cannot be had comes back with the reason."""
     if not wanted:
         return []
-    meter = Meter(progress, sum(item.size for item in wanted))
-    meter.add(0)
-    stop = threading.Event()
+    fetching = _Fetching(transport, progress, sum(item.size for item in wanted))
+    pool = ThreadPoolExecutor(min(CONNECTIONS, len(wanted)))
+    try:
+        return list(pool.map(fetching.one, wanted))
+    finally:
+        fetching.stopped.set()  # Ctrl-C: what is running stops at its next piece, keeps its .part
+        pool.shutdown(cancel_futures=True)
 
-    def one(item: Download) -> LocalFile:
+
+class _Fetching:
+    """Downloads at the same time, whose bytes add up in one progress display."""
+
+    def __init__(self, transport: Transport, progress: Progress, total: int) -> None:
+        self._transport = transport
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self._lock = threading.Lock()
+        self.stopped = threading.Event()
+        self._count(0)
+
+    def _count(self, more: int) -> None:
+        """So many bytes more (or fewer, where a download starts over)."""
+        with self._lock:
+            self._done += more
+            self._progress("downloading", self._done, self._total)
+
+    def one(self, item: Download) -> LocalFile:
+        """A file in the cache, or why it is not there."""
         try:
             try:
-                return _download(item, transport, meter, stop)
+                return self._download(item)
             except OSError as error:  # no room, or nothing may be written there
                 Cache().note(error)
                 discard(_part(item.target))
                 elsewhere = private_cache().root / "files" / item.target.name
-                return _download(replace(item, target=elsewhere), transport, meter, stop)
+                return self._download(replace(item, target=elsewhere))
         except GoemoError as error:
             if item.etag and isinstance(error, RequestRefusedError):  # W&B is not to blame
                 return SkippedFile(item.path, f"its server answers {error.status}")
@@ -119,41 +135,88 @@ def download_all(
         except OSError as error:
             return SkippedFile(item.path, f"cannot be written: {error}")
 
-    pool = ThreadPoolExecutor(min(CONNECTIONS, len(wanted)))
-    try:
-        return list(pool.map(one, wanted))
-    finally:
-        stop.set()  # Ctrl-C: what is running stops at its next piece and keeps its .part
-        pool.shutdown(cancel_futures=True)
-
-
-def _download(item: Download, transport: Transport, meter: Meter, stop: threading.Event) -> Path:
-    make_private(item.target.parent)
-    part = _part(item.target)
-    with _locked(part) as file:
-        if is_cached(item.target, item.size, item.digest):  # another process was faster
-            meter.add(item.size)
-            part.unlink(missing_ok=True)
-            return item.target
-        if not item.digest:  # who knows what an earlier process left
-            file.truncate(0)
-        for _ in range(_ROUNDS):
-            _fill(item, file, transport, meter, stop)
-            file.flush()
-            if not item.digest or file_digest(part, item.digest):
-                os.fsync(file.fileno())
-                if item.target.is_dir():
-                    discard(item.target)
-                part.chmod(0o400)  # shared with every later report
-                part.replace(item.target)
+    def _download(self, item: Download) -> Path:
+        make_private(item.target.parent)
+        part = _part(item.target)
+        with _locked(part) as file:
+            if is_cached(item.target, item.size, item.digest):  # another process was faster
+                self._count(item.size)
+                part.unlink(missing_ok=True)
                 return item.target
-            transport.notify(f"{item.path} arrived with wrong bytes; fetching it again")
-            _start_over(file, meter)
-    part.unlink(missing_ok=True)
-    raise ChangedFileError(
-        f"{item.path} does not have the digest of its manifest after {_ROUNDS} downloads",
-        "The stored file is damaged: upload it again",
-    )
+            if not item.digest:  # who knows what an earlier process left
+                file.truncate(0)
+            for _ in range(_ROUNDS):
+                self._fill(item, file)
+                file.flush()
+                if not item.digest or file_digest(part, item.digest):
+                    os.fsync(file.fileno())
+                    if item.target.is_dir():
+                        discard(item.target)
+                    part.chmod(0o400)  # shared with every later report
+                    part.replace(item.target)
+                    return item.target
+                self._transport.notify(f"{item.path} arrived with wrong bytes; fetching it again")
+                self._start_over(file)
+        part.unlink(missing_ok=True)
+        raise ChangedFileError(
+            f"{item.path} does not have the digest of its manifest after {_ROUNDS} downloads",
+            "The stored file is damaged: upload it again",
+        )
+
+    def _fill(self, item: Download, file: BinaryIO) -> None:
+        """Append until the file has its size; every byte that arrives restarts the clock."""
+        transport = self._transport
+        backoff = transport.backoff()
+        self._count(file.seek(0, os.SEEK_END))
+        addresses = iter(item.addresses)
+        url, with_key = next(addresses)()
+        starts = 0
+        while True:
+            offset = file.tell()
+            try:
+                with transport.open(
+                    url, transport.timeout, with_key=with_key, offset=offset
+                ) as response:
+                    # As the client compares; of a file logged by its address nothing is known.
+                    tag = (response.headers.get("ETag") or url).strip('"')
+                    if item.etag not in {"", url, tag}:
+                        raise ChangedFileError(
+                            "it is not the file that was logged: its ETag differs"
+                        )
+                    if offset and response.status != 206:  # this server only starts over
+                        starts += 1
+                        self._start_over(file)
+                    for piece in transport.pieces(response):
+                        if self.stopped.is_set():
+                            again = "Start the download again; it goes on from here"
+                            raise SourceError("stopped", again)
+                        file.write(piece)
+                        self._count(len(piece))
+                        backoff.restart()
+                if item.etag or file.tell() >= item.size:
+                    return
+                what = f"{item.path} broke off at {file.tell()} of {item.size} bytes"
+                raise TransientError(what)  # noqa: TRY301 - handled as the others are
+            except RequestRefusedError as error:
+                if error.status == 416 and offset:  # more is here than there
+                    starts += 1
+                    self._start_over(file)
+                    continue
+                expired = error.status in {400, 403, 404}  # as signed addresses do
+                following = next(addresses, None) if expired else None
+                if following is None:
+                    raise
+                url, with_key = following()
+            except TransientError as fault:
+                file.flush()
+                if starts >= _ROUNDS:
+                    raise fault.lasting(transport.timeout) from None
+                backoff.wait(fault)
+
+    def _start_over(self, file: BinaryIO) -> None:
+        self._count(-file.tell())
+        file.seek(0)
+        file.truncate()
 
 
 def _part(target: Path) -> Path:
@@ -181,67 +244,97 @@ def _same_file(path: Path, file: BinaryIO) -> bool:
         return False
 
 
-def _fill(
-    item: Download, file: BinaryIO, transport: Transport, meter: Meter, stop: threading.Event
-) -> None:
-    """Append until the file has its size; every byte that arrives restarts the clock."""
-    backoff = transport.backoff()
-    meter.add(file.seek(0, os.SEEK_END))
-    addresses = iter(item.addresses)
-    url, with_key = next(addresses)()
-    starts = 0
-    while True:
-        offset = file.tell()
-        try:
-            with transport.open(
-                url, transport.timeout, with_key=with_key, offset=offset
-            ) as response:
-                _check_etag(item, url, response.headers.get("ETag"))
-                if offset and response.status != 206:  # this server only starts over
-                    starts += 1
-                    _start_over(file, meter)
-                for piece in transport.pieces(response):
-                    _stop_if(stop)
-                    file.write(piece)
-                    meter.add(len(piece))
-                    backoff.restart()
-            _check_length(file, item)
-            return
-        except RequestRefusedError as error:
-            if error.status == 416 and offset:  # more is here than there
-                starts += 1
-                _start_over(file, meter)
-            elif error.status in {400, 403, 404}:  # signed addresses expire
-                following = next(addresses, None)
-                if following is None:
-                    raise
-                url, with_key = following()
-            else:
-                raise
-        except TransientError as fault:
-            file.flush()
-            if starts >= _ROUNDS:
-                raise fault.lasting(transport.timeout) from None
-            backoff.wait(fault)
+# --- What an artifact refers to ---------------------------------------------------------
+
+_LIBRARIES: Final = {
+    "s3": ("boto3", "boto3"),
+    "gs": ("google.cloud.storage", "google-cloud-storage"),
+}
+"""By scheme of a bucket: what the client reads it with, as module and as distribution."""
+
+_LONGEST: Final = 200  # characters of a reference in a message
 
 
-def _stop_if(stop: threading.Event) -> None:
-    if stop.is_set():
-        raise SourceError("stopped", "Start the download again; it goes on from here")
+def fetch_external(
+    wanted: Sequence[ArtifactFile],
+    connect: Callable[[], Transport],
+    cache: Cache,
+    progress: Progress,
+) -> list[LocalFile]:
+    """A local copy of what each reference names, or why there is none, in order."""
+    found: dict[int, LocalFile] = {}
+    asked: dict[int, Download] = {}
+    for number, file in enumerate(wanted):
+        if file.scheme in {"http", "https"}:
+            asked[number] = _download_of(file, cache)
+        elif file.scheme == "file":
+            found[number] = _on_this_machine(file)
+        elif file.scheme in _LIBRARIES:
+            found[number] = _in_bucket(file)
+        else:
+            found[number] = unfollowed(file, "goemo-report cannot follow this kind")
+    fetched = download_all(list(asked.values()), connect(), progress) if asked else []
+    for number, local in zip(asked, fetched, strict=True):
+        file = wanted[number]
+        if isinstance(local, SkippedFile):
+            local = unfollowed(file, local.reason, changed=local.changed)
+        elif file.digest != file.reference:  # an ETag names one content
+            known = [local.stat().st_size, md5_of(local)]
+            cache.put("digests", (file.reference, file.digest), known)
+        found[number] = local
+    return [found[number] for number in range(len(wanted))]
 
 
-def _check_etag(item: Download, url: str, found: str | None) -> None:
-    """Compare as the client does; where it logged the address alone, nothing is known."""
-    if item.etag not in {"", url, (found or url).strip('"')}:
-        raise ChangedFileError("it is not the file that was logged: its ETag differs")
+def unfollowed(file: ArtifactFile, why: str, *, changed: bool = False) -> SkippedFile:
+    """A reference that leads to no file, and why."""
+    shown = file.reference[:_LONGEST] + ("..." if len(file.reference) > _LONGEST else "")
+    reason = f"by reference to {shown}: {why}"
+    return SkippedFile(file.path, reason, changed=changed, cause=f"by reference: {why}")
 
 
-def _check_length(file: BinaryIO, item: Download) -> None:
-    if not item.etag and file.tell() < item.size:
-        raise TransientError(f"{item.path} broke off at {file.tell()} of {item.size} bytes")
+def _download_of(file: ArtifactFile, cache: Cache) -> Download:
+    """A plain GET. The digest is the ETag, or the address itself where it had none: such a file
+    may have changed, so it is fetched each time."""
+    place, url = (file.reference, file.digest), file.reference
+    size, digest = cache.get("digests", place) or (0, "")
+    target = cache.named_file_path(*place)
+    return Download(file.path, size, digest, target, [lambda: (url, False)], etag=file.digest)
 
 
-def _start_over(file: BinaryIO, meter: Meter) -> None:
-    meter.add(-file.tell())
-    file.seek(0)
-    file.truncate()
+def _on_this_machine(file: ArtifactFile) -> LocalFile:
+    try:
+        path = Path(url2pathname(urlparse(file.reference).path))
+        if path.stat().st_size == file.size and file_digest(path, file.digest):
+            return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return unfollowed(file, f"it cannot be read on this machine: {reason}")
+    why = "the file there is not the one that was logged, or it was logged without a checksum"
+    return unfollowed(file, why, changed=True)
+
+
+def _in_bucket(file: ArtifactFile) -> LocalFile:
+    """What the client's own reader of a bucket gives; it compares the ETag."""
+    module, distribution = _LIBRARIES[file.scheme]
+    try:
+        import_module(module)
+    except ImportError:
+        return unfollowed(file, f"it needs `pip install {distribution}`")
+    from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+    from wandb.sdk.artifacts.storage_handlers.gcs_handler import GCSHandler
+    from wandb.sdk.artifacts.storage_handlers.s3_handler import S3Handler
+    from wandb.sdk.lib.paths import LogicalPath
+
+    extra = {"etag": file.digest} | ({"versionID": file.generation} if file.generation else {})
+    try:
+        entry = ArtifactManifestEntry(
+            path=LogicalPath(file.path),
+            digest=file.digest,
+            ref=file.reference,
+            size=file.size,
+            extra=extra,
+        )
+        handler = S3Handler() if file.scheme == "s3" else GCSHandler()
+        return Path(handler.load_path(entry, local=True))
+    except Exception as error:  # noqa: BLE001 - whatever the cloud's library raises
+        return unfollowed(file, " ".join(str(error).split()) or type(error).__name__)
