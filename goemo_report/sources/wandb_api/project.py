@@ -109,22 +109,23 @@ class Project:
                 return
             variables["cursor"] = cursor
 
-    def all_of(
-        self,
-        run_id: str,
-        node: decode.Node,
-        field: str,
-        more: Callable[[str, str], tuple[str, dict[str, Any]]],
-    ) -> Iterator[decode.Node]:
-        """All nodes of one of a run's connections; `node` has its first page."""
-        connection = node.get(field) or {}
-        while True:
-            yield from decode.edges(connection)
-            page = connection.get("pageInfo") or {}
-            if not page.get("hasNextPage") or not page.get("endCursor"):
-                return
-            answer = self.ask(*more(run_id, page["endCursor"]))
-            connection = (answer.get("run") or {}).get(field) or {}
+    def logged(self, run_id: str, node: decode.Node) -> tuple[list[decode.Node], list[decode.Node]]:
+        """All artifacts that a run logged, and its prediction files; `node` has the first pages."""
+        found: dict[str, list[decode.Node]] = {"outputArtifacts": [], "files": []}
+        cursors: dict[str, str | None] = dict.fromkeys(found)
+        going_on = list(found)
+        while going_on:
+            for field in tuple(going_on):
+                connection = node.get(field) or {}
+                found[field] += decode.edges(connection)
+                page = connection.get("pageInfo") or {}
+                cursors[field] = page.get("endCursor")
+                if not page.get("hasNextPage") or not cursors[field]:
+                    going_on.remove(field)
+            if going_on:
+                answer = self.ask(*queries.artifacts_of([run_id], *cursors.values()))
+                node = answer.get("r0") or {}
+        return found["outputArtifacts"], found["files"]
 
     def newest_nodes(self, filters: Mapping[str, Any], size: int) -> Iterator[decode.Node]:
         """The runs that fit a filter, the last created first, in pages of at most `size`."""

@@ -127,39 +127,31 @@ PROJECTS: Final = """query GetProjects($entity: String, $cursor: String, $perPag
   models(entityName: $entity, after: $cursor, first: $perPage) { edges { node { name } } }
 }"""
 
-_RUN_FILES: Final = _page_of(
-    "files(after: $cursor, first: $mostFiles, pattern: $pattern)",
-    "node { id name sizeBytes md5 updatedAt }",
+_LOGGED: Final = "\n      ".join(
+    (
+        _page_of("outputArtifacts(after: $cursor, first: $most)", "node { ...ArtifactFields }"),
+        _page_of(
+            "files(after: $filesCursor, first: $mostFiles, pattern: $pattern)",
+            "node { id name sizeBytes md5 updatedAt }",
+        ),
+    )
 )
-_OUTPUT_ARTIFACTS: Final = _page_of(
-    "outputArtifacts(after: $cursor, first: $mostArtifacts)", "node { ...ArtifactFields }"
-)
-_ARTIFACT_PAGE: Final[_Variables] = {"mostArtifacts": ("Int", MOST_ARTIFACTS)}
-_FILES_PAGE: Final[_Variables] = {
-    "mostFiles": ("Int", MOST_RUN_FILES),
-    "pattern": ("String", f"{PREDICTIONS_FOLDER}%"),
-}
 
 
-def artifacts_of(run_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """What each run logged, with the files that it kept under `predictions/`."""
-    part = f"r#: run(name: $r#) {{\n      {_OUTPUT_ARTIFACTS}\n      {_RUN_FILES}\n    }}"
+def artifacts_of(
+    run_ids: Sequence[str], cursor: str | None = None, files_cursor: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    """A page of what each run logged, and one of the files that it kept under `predictions/`."""
+    part = f"r#: run(name: $r#) {{\n      {_LOGGED}\n    }}"
     parts, variables = _each(part, {"r": "String!"}, zip(run_ids))
-    variables |= {"cursor": ("String", None), **_ARTIFACT_PAGE, **_FILES_PAGE}
+    variables |= {
+        "cursor": ("String", cursor),
+        "most": ("Int", MOST_ARTIFACTS),
+        "filesCursor": ("String", files_cursor),
+        "mostFiles": ("Int", MOST_RUN_FILES),
+        "pattern": ("String", f"{PREDICTIONS_FOLDER}%"),
+    }
     return _in_project("RunsOutputArtifacts", parts, variables, _ARTIFACT)
-
-
-def more_artifacts(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
-    """The next page of what a run logged."""
-    variables = {"run": ("String!", run_id), "cursor": ("String", cursor), **_ARTIFACT_PAGE}
-    part = f"run(name: $run) {{ {_OUTPUT_ARTIFACTS} }}"
-    return _in_project("RunOutputArtifacts", [part], variables, _ARTIFACT)
-
-
-def more_run_files(run_id: str, cursor: str) -> tuple[str, dict[str, Any]]:
-    """The next page of the files that a run kept under `predictions/`."""
-    variables = {"run": ("String!", run_id), "cursor": ("String", cursor), **_FILES_PAGE}
-    return _in_project("RunFiles", [f"run(name: $run) {{ {_RUN_FILES} }}"], variables)
 
 
 def histories_of(spans: Sequence[tuple[str, int, int]], most: int) -> tuple[str, dict[str, Any]]:

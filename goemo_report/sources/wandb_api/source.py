@@ -283,10 +283,9 @@ class ApiSource(RunSource):
                 raise NotFoundError(
                     f"no run {run.id} in {project.path} any more", "List the runs again"
                 )
-            logged = project.all_of(run.id, node, "outputArtifacts", queries.more_artifacts)
-            files = project.all_of(run.id, node, "files", queries.more_run_files)
-            references = decode.artifact_refs(list(logged), run.id)
-            references += decode.prediction_run_files(list(files), run.id)
+            logged, files = project.logged(run.id, node)
+            references = decode.artifact_refs(logged, run.id)
+            references += decode.prediction_run_files(files, run.id)
             self._owners |= {reference.id: project for reference in references}
             found[run.id] = references
         return found

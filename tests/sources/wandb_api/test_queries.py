@@ -19,8 +19,6 @@ from tests.wandb_server.api import schema
 
 MADE = {
     "artifacts_of": queries.artifacts_of(["a", "b"]),
-    "more_artifacts": queries.more_artifacts("a", "c"),
-    "more_run_files": queries.more_run_files("a", "c"),
     "histories_of": queries.histories_of([("a", 0, 9), ("b", 5, 6)], 5),
     "exported_histories_of": queries.exported_histories_of(["a", "b"]),
     "manifests_of": queries.manifests_of(["a", "b"]),
