@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -274,14 +275,7 @@ class AccessToken:
         self._identity_file = identity_file
         self._credentials_file = credentials_file
         self._lock = threading.Lock()
-        self._held: tuple[Secret, datetime] | None = None
-
-    @classmethod
-    def of(cls, credentials: Credentials) -> AccessToken | None:
-        """For a server that is asked with a JWT."""
-        if credentials.identity_file is None or credentials.credentials_file is None:
-            return None
-        return cls(credentials.base_url, credentials.identity_file, credentials.credentials_file)
+        self._token, self._until = "", datetime.min.replace(tzinfo=UTC)
 
     def get(self, exchange: Callable[[Mapping[str, str]], Mapping[str, Any]]) -> str:
         """The token. `exchange` sends a form and gives the answer.
@@ -289,16 +283,19 @@ class AccessToken:
         Raises SettingsError where the JWT cannot be read, and what `exchange` raises.
         """
         with self._lock:
-            if not _holds(self._held):
-                self._held = self._kept()
-            if self._held is None:
+            if self._is_over():
+                self._read()
+            if self._is_over():
                 answer = exchange({"grant_type": _GRANT, "assertion": self._identity()})
                 lasts = answer.get("expires_in")
                 seconds = min(lasts, 1 << 30) if isinstance(lasts, int | float) else 0
-                until = datetime.now(UTC) + timedelta(seconds=seconds)
-                self._held = Secret(answer["access_token"]), until
-                self._keep(*self._held)
-            return self._held[0].reveal()
+                self._token = answer["access_token"]
+                self._until = datetime.now(UTC) + timedelta(seconds=seconds)
+                self._write()
+            return self._token
+
+    def _is_over(self) -> bool:
+        return self._until < datetime.now(UTC) + _SPARE
 
     def _identity(self) -> str:
         try:
@@ -310,7 +307,7 @@ class AccessToken:
                 "Set it to the file that holds your identity token (JWT)",
             ) from None
 
-    def _all_kept(self) -> dict[str, Any]:
+    def _kept(self) -> dict[str, Any]:
         """The credentials file's entries by server, none where it cannot be read."""
         try:
             found = json.loads(self._credentials_file.read_bytes())["credentials"]
@@ -318,27 +315,18 @@ class AccessToken:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _kept(self) -> tuple[Secret, datetime] | None:
-        """The client's own token, where it still holds."""
-        try:
-            entry = self._all_kept()[self._base_url]
-            at = datetime.strptime(entry["expires_at"], _LAYOUT).replace(tzinfo=UTC)
-            found = Secret(str(entry["access_token"])), at
-        except (KeyError, TypeError, ValueError):
-            return None
-        return found if _holds(found) else None
+    def _read(self) -> None:
+        """Take the client's own token, where there is one."""
+        with suppress(KeyError, TypeError, ValueError):
+            entry = self._kept()[self._base_url]
+            until = datetime.strptime(entry["expires_at"], _LAYOUT).replace(tzinfo=UTC)
+            self._token, self._until = str(entry["access_token"]), until
 
-    def _keep(self, token: Secret, at: datetime) -> None:
+    def _write(self) -> None:
         """For the next command and for the client; without it, tokens are fetched each time."""
-        entry = {"expires_at": at.strftime(_LAYOUT), "access_token": token.reveal()}
-        kept = {"credentials": self._all_kept() | {self._base_url: entry}}
-        try:
+        entry = {"expires_at": self._until.strftime(_LAYOUT), "access_token": self._token}
+        kept = {"credentials": self._kept() | {self._base_url: entry}}
+        with suppress(OSError):
             self._credentials_file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self._credentials_file, mode=0o600) as file:
                 file.write(json.dumps(kept, indent=2).encode())
-        except OSError:
-            return
-
-
-def _holds(token: tuple[Secret, datetime] | None) -> bool:
-    return token is not None and token[1] - datetime.now(UTC) > _SPARE

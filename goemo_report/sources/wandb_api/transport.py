@@ -77,7 +77,10 @@ class Transport:
         self._tell = notify
         self._lock = threading.Lock()
         self._home = origin(credentials.base_url)
-        self._token = AccessToken.of(credentials)
+        self._token = None
+        if credentials.identity_file is not None and credentials.credentials_file is not None:
+            own = credentials.identity_file, credentials.credentials_file
+            self._token = AccessToken(credentials.base_url, *own)
         self._quota_from = -math.inf  # no request before, by the server's own word
         self._pools = Pools(self.network, CONNECTIONS)
         if self.network.insecure:
