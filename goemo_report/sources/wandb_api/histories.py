@@ -33,6 +33,9 @@ _GOES_ON: Final = ("running", "preempting", "pending")
 _PAUSE: Final = 0.5  # seconds before a short answer is asked a last time
 
 
+Identity = tuple[object, ...]
+
+
 class _Span(NamedTuple):
     run: RunRecord
     first: int
@@ -40,43 +43,31 @@ class _Span(NamedTuple):
 
 
 def histories(
-    project: Project, runs: Sequence[RunRecord], cache: Cache
-) -> dict[str, History | SourceError]:
-    """Complete history of each run, or why there is none, by run id, one row a step.
+    project: Project, runs: Sequence[RunRecord], cache: Cache, read: dict[Identity, History]
+) -> tuple[dict[str, History], dict[str, SourceError]]:
+    """Complete histories by run id, one row a step, and why there is none of the other runs.
 
-    Histories of runs that have ended are kept in the cache.
+    What was `read` before is not asked for; histories of runs that have ended are in the cache.
     """
-    found: dict[str, History | SourceError] = {}
-    missing = []
-    for run in runs:
-        rows = cache.get("histories", identity(project, run))
-        if rows is None:
-            missing.append(run)
-        else:
-            found[run.id] = tuple(rows)
-    raw, errors = raw_rows(project, missing)
+    keys = {run.id: _identity(project, run) for run in runs}
+    for key in keys.values():
+        if key not in read and (kept := cache.get("histories", key)) is not None:
+            read[key] = tuple(kept)
+    missing = [run for run in runs if keys[run.id] not in read]
+    rows, errors = raw_rows(project, missing)
     for run in missing:
-        rows = raw[run.id]
-        if error := errors.get(run.id) or _incomplete(project, run, rows):
-            found[run.id] = error
-            continue
-        found[run.id] = history = by_step(rows)
-        if run.state not in _GOES_ON and run.step_count is not None:
-            cache.put("histories", identity(project, run), history)
-    return found
-
-
-def _incomplete(
-    project: Project, run: RunRecord, rows: Sequence[dict[str, Any]]
-) -> SourceError | None:
-    if not _is_short(run, rows):
-        return None
-    host = project.transport.credentials.host
-    return SourceError(
-        f"{host} sent {len(rows):,} of the {run.step_count:,} rows in the history of run "
-        f"{run.id}, also when it was asked again",
-        "Its answer is incomplete: try again later",
-    )
+        if run.id not in errors and _is_short(run, rows[run.id]):
+            errors[run.id] = SourceError(
+                f"{project.transport.credentials.host} sent {len(rows[run.id]):,} of the "
+                f"{run.step_count:,} rows in the history of run {run.id}, also when it was asked "
+                "again",
+                "Its answer is incomplete: try again later",
+            )
+        if run.id not in errors:
+            read[keys[run.id]] = history = by_step(rows[run.id])
+            if run.state not in _GOES_ON and run.step_count is not None:
+                cache.put("histories", keys[run.id], history)
+    return {run_id: read[key] for run_id, key in keys.items() if run_id not in errors}, errors
 
 
 def _is_short(run: RunRecord, rows: Sequence[dict[str, Any]]) -> bool:
@@ -184,7 +175,7 @@ def by_step(rows: Sequence[dict[str, Any]]) -> History:
     return tuple(steps[key] for key in sorted(steps))
 
 
-def identity(project: Project, run: RunRecord) -> tuple[object, ...]:
+def _identity(project: Project, run: RunRecord) -> Identity:
     """What a history follows from: a run that has logged more since has another."""
     progress = run.step_count, run.last_step, run.heartbeat, run.state
     return project.transport.credentials.base_url, project.path, run.id, *progress

@@ -76,7 +76,7 @@ class ApiSource(RunSource):
         self.project_name = project or PROJECT
         self._entity = entity
         self._projects: dict[tuple[str, str], Project] = {}
-        self._read: dict[tuple[object, ...], History] = {}
+        self._read: dict[online_histories.Identity, History] = {}
         self._owners: dict[str, Project] = {}  # of artifacts, by artifact id
 
     @property
@@ -220,30 +220,26 @@ class ApiSource(RunSource):
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete, unsampled history of each run, by run id."""
-        answers = self._histories(runs)
-        for answer in answers.values():
-            if isinstance(answer, SourceError):
-                raise answer
-        return {run_id: found for run_id, found in answers.items() if isinstance(found, tuple)}
+        found, errors = self._histories(runs)
+        for error in errors.values():
+            raise error
+        return found
 
     def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:
         """Why the history of some runs cannot be read whole, by run id."""
-        answers = self._histories(runs).items()
-        return {run_id: str(found) for run_id, found in answers if isinstance(found, SourceError)}
+        return {run_id: str(error) for run_id, error in self._histories(runs)[1].items()}
 
-    def _histories(self, runs: Sequence[RunRecord]) -> dict[str, History | SourceError]:
+    def _histories(
+        self, runs: Sequence[RunRecord]
+    ) -> tuple[dict[str, History], dict[str, SourceError]]:
         """Asked once of each run, until a listing says that there is more."""
-        found: dict[str, History | SourceError] = {}
+        found: dict[str, History] = {}
+        errors: dict[str, SourceError] = {}
         for project, members in self._by_project(runs):
-            keys = {run.id: online_histories.identity(project, run) for run in members}
-            unknown = [run for run in members if keys[run.id] not in self._read]
-            answers = online_histories.histories(project, unknown, self.cache)
-            for run_id, key in keys.items():
-                answer = answers[run_id] if run_id in answers else self._read[key]
-                found[run_id] = answer
-                if isinstance(answer, tuple):
-                    self._read[key] = answer
-        return found
+            own, wrong = online_histories.histories(project, members, self.cache, self._read)
+            found |= own
+            errors |= wrong
+        return found, errors
 
     def raw_histories(self, runs: Sequence[RunRecord]) -> dict[str, list[dict[str, Any]]]:
         """Every history row that the server holds now, repeated steps included, by run id."""
