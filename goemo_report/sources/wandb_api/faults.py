@@ -16,13 +16,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from urllib3 import BaseHTTPResponse, exceptions
 
 from goemo_report.errors import SettingsError, SourceError, argument
-from goemo_report.formats.text import printable, shortened
-from goemo_report.sources.wandb_api.credentials import Credentials
 
 
 def read_offline() -> str:
@@ -156,44 +153,6 @@ class Backoff:
 
 
 # --- What is said of each -------------------------------------------------------------
-
-
-def refused_key(credentials: Credentials) -> SourceError:
-    """The server does not know the key."""
-    is_token = credentials.identity_file is not None
-    return RequestRefusedError(
-        f"{credentials.host} refused the {'access token' if is_token else 'API key'} from "
-        f"{credentials.key_source} (401)",
-        f"Delete {credentials.credentials_file} and renew the identity token"
-        if is_token
-        else "Run `wandb login --relogin`, or set WANDB_API_KEY to a key of this server",
-        status=401,
-    )
-
-
-def refused_identity(credentials: Credentials, status: int, answer: object) -> SourceError:
-    """The server gives no access token for the JWT."""
-    errors = answer if isinstance(answer, dict) else {}
-    said = errors.get("error_description") or errors.get("error") or "no reason given"
-    reason = " ".join(str(said).split())[:300]
-    return RequestRefusedError(
-        f"{credentials.host} refused the identity token in {credentials.identity_file} "
-        f"({status}): {reason}",
-        "Renew the token; WANDB_IDENTITY_TOKEN_FILE names its file",
-        status=status,
-        reason=reason,
-    )
-
-
-def moved(host: str, target: str) -> SourceError:
-    """The server sends a request elsewhere, which must not be told what the server may be."""
-    parts = urlsplit(target)
-    place = f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}"
-    shown = shortened(printable(place), 200)
-    return SourceError(
-        f"{host} redirects to {shown}, where no key is sent",
-        f"Set WANDB_BASE_URL to {shown} if you trust it",
-    )
 
 
 def not_a_server(host: str, status: int) -> SourceError:

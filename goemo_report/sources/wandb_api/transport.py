@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests.utils
 import urllib3
 
 from goemo_report import __version__
 from goemo_report.errors import SourceError
+from goemo_report.formats.text import printable, shortened
 from goemo_report.sources.wandb_api.credentials import AccessToken, Credentials
 from goemo_report.sources.wandb_api.faults import (
     Backoff,
@@ -31,12 +32,9 @@ from goemo_report.sources.wandb_api.faults import (
     TransientError,
     hopeless_status,
     http_timeout,
-    moved,
     not_a_server,
     quota_gone,
     read_offline,
-    refused_identity,
-    refused_key,
     transient_exception,
     transient_status,
 )
@@ -165,12 +163,16 @@ class Transport:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         response = self._send(url, timeout, body=urlencode(form).encode(), headers=headers)
         body = self._body(response, Backoff(timeout, self.notify))
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
-        if response.status != 200 or not isinstance(answer, dict):
-            raise refused_identity(self.credentials, response.status, answer)
+        answer = _parsed(body)
+        if response.status != 200 or not answer:
+            reason = _line(answer.get("error_description") or answer.get("error"))
+            raise RequestRefusedError(
+                f"{self.credentials.host} refused the identity token in "
+                f"{self.credentials.identity_file} ({response.status}): {reason}",
+                "Renew the token; WANDB_IDENTITY_TOKEN_FILE names its file",
+                status=response.status,
+                reason=reason,
+            )
         token = answer.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise not_a_server(self.credentials.host, response.status)
@@ -187,6 +189,7 @@ class Transport:
     ) -> urllib3.BaseHTTPResponse:
         """One request, which posts a body. Redirects are followed here, as only the
         server itself may be told the key and the extra headers: its scheme, host and port."""
+        host = self.credentials.host
         for _ in range(_MOST_REDIRECTS):
             given = {"User-Agent": _USER_AGENT, "Accept-Encoding": "gzip, deflate", **headers}
             at_home = self._is_home(url)
@@ -199,7 +202,7 @@ class Transport:
             if at_home:
                 quota_from = time.monotonic() + quota_gone(response.headers)
                 self._quota_from = max(self._quota_from, quota_from)
-            if fault := transient_status(response, self.credentials.host):
+            if fault := transient_status(response, host):
                 response.close()
                 raise fault
             if not (target := response.get_redirect_location()):
@@ -209,8 +212,13 @@ class Transport:
                 target = urljoin(url, target.encode("latin-1").decode("utf-8", "replace"))
             url = target
             if not self._is_home(url) and (body is not None or not url.startswith("http")):
-                raise moved(self.credentials.host, url)
-        raise SourceError(f"{self.credentials.host} redirects in a circle", "Check WANDB_BASE_URL")
+                parts = urlsplit(url)
+                place = printable(f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}")
+                raise SourceError(
+                    f"{host} redirects to {shortened(place, 200)}, where no key is sent",
+                    f"Set WANDB_BASE_URL to {shortened(place, 200)} if you trust it",
+                )
+        raise SourceError(f"{host} redirects in a circle", "Check WANDB_BASE_URL")
 
     def _is_home(self, url: str) -> bool:
         """Whether an address is the server's. Raises SourceError where it is none."""
@@ -270,19 +278,25 @@ class Transport:
         return b"".join(pieces)
 
     def _data(self, response: urllib3.BaseHTTPResponse, body: bytes) -> dict[str, Any]:
-        host = self.credentials.host
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
+        known, host = self.credentials, self.credentials.host
         if response.status == 401:
-            raise refused_key(self.credentials)
-        if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
+            is_token = known.identity_file is not None
+            raise RequestRefusedError(
+                f"{host} refused the {'access token' if is_token else 'API key'} from "
+                f"{known.key_source} (401)",
+                f"Delete {known.credentials_file} and renew the identity token"
+                if is_token
+                else "Run `wandb login --relogin`, or set WANDB_API_KEY to a key of this server",
+                status=401,
+            )
+        answer = _parsed(body)
+        if not ("data" in answer or "errors" in answer):
             raise not_a_server(host, response.status)
         errors = answer.get("errors") or []
         data = answer.get("data")
         if response.status >= 400 or (errors and not data):
-            messages = "; ".join(_message(error) for error in errors) or "no reason given"
+            said = (error.get("message") if isinstance(error, dict) else error for error in errors)
+            messages = "; ".join(map(_line, said)) or "no reason given"
             raise RequestRefusedError(
                 f"{host} refuses the request ({response.status}): {messages}",
                 "Check entity, project and what the key may see with `goemo-report doctor`",
@@ -297,6 +311,15 @@ def _operation(document: str) -> str:
     return document.split("(", 1)[0].split("{", 1)[0].removeprefix("query").strip()
 
 
-def _message(error: Any) -> str:
-    text = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(text).split())[:300]
+def _parsed(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is, empty where it is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _line(said: Any) -> str:
+    """A server's own words in one line."""
+    return " ".join(str(said or "no reason given").split())[:300]
