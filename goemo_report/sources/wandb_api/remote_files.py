@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
@@ -227,32 +227,22 @@ def fetch(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[Lo
 def _fetch_held(wanted: Sequence[Wanted], cache: Cache, progress: Progress) -> list[LocalFile]:
     """Files whose bytes are with W&B."""
     found: dict[int, LocalFile] = {}
-    places: dict[int, Path] = {}
-    for number, (_, reference, file) in enumerate(wanted):
+    downloads: dict[int, Download] = {}
+    known: _Known = {}
+    for number, item in enumerate(wanted):
         try:
-            places[number] = (
-                cache.file_path(file.digest)
-                if file.digest
-                else cache.named_file_path(reference.run_id, reference.id, file.path, file.size)
-            )
-        except ValueError as error:
-            found[number] = SkippedFile(file.path, str(error))
-
-    def is_there(number: int) -> bool:
-        return is_cached(places[number], wanted[number][2].size, wanted[number][2].digest)
-
-    checked = in_parallel(is_there, list(places))
-    lacking = [n for n, there in zip(places, checked, strict=True) if not there]
-    addresses = _ask_addresses([wanted[n] for n in lacking])
-    downloads = []
-    for n in lacking:
-        file, tried = wanted[n][2], _addresses(wanted[n], addresses, cache)
-        downloads.append(Download(file.path, file.size, file.digest, places[n], tried))
-    found |= places
-    if downloads:
-        fetched = download_all(downloads, wanted[0][0].transport, progress)
+            downloads[number] = _download_of(item, known, cache)
+        except ValueError as error:  # what the manifest calls a digest is none
+            found[number] = SkippedFile(item[2].path, str(error))
+    checked = in_parallel(is_cached, list(downloads.values()))
+    found |= {number: one.target for number, one in downloads.items()}
+    lacking = [n for n, there in zip(downloads, checked, strict=True) if not there]
+    if lacking:
+        known |= _ask_addresses([wanted[n] for n in lacking])
+        transport = wanted[0][0].transport
+        fetched = download_all([downloads[n] for n in lacking], transport, progress)
         found |= dict(zip(lacking, fetched, strict=True))
-    return [found[n] for n in range(len(wanted))]
+    return [found[number] for number in range(len(wanted))]
 
 
 # --- Where files lie ------------------------------------------------------------------
@@ -261,11 +251,17 @@ _Known = dict[tuple[str, str], tuple[str, bool]]
 """Addresses by artifact id and path, and whether they want the key."""
 
 
-def _addresses(item: Wanted, known: _Known, cache: Cache) -> tuple[Address, ...]:
-    """The places of one file, to be tried in this order: as asked for with all others, asked
-    for again, and the client's own fallback for signed addresses that do not work."""
+def _download_of(item: Wanted, known: _Known, cache: Cache) -> Download:
+    """A file with the places to be tried in this order: as `known` then, asked for again, and the
+    client's own fallback for signed addresses that do not work. Raises ValueError for a digest
+    that is none."""
     project, reference, file = item
     key = reference.id, file.path
+    target = (
+        cache.file_path(file.digest)
+        if file.digest
+        else cache.named_file_path(reference.run_id, reference.id, file.path, file.size)
+    )
 
     def fresh() -> tuple[str, bool]:
         address = _ask_addresses([item]).get(key)
@@ -281,25 +277,26 @@ def _addresses(item: Wanted, known: _Known, cache: Cache) -> tuple[Address, ...]
         birth = kept["contents"].get(file.path, {}).get("birthArtifactID") or reference.id
         parts = ("default", project.entity, project.name, reference.name, reference.id, birth)
         middle = "/".join(quote(part, safe="") for part in parts)
-        place = cache.file_path(file.digest).name[:32]
+        place = target.name[:32]
         name = quote(PurePosixPath(file.path).name)
         base = project.transport.credentials.base_url
         return f"{base}/artifactsV2/{middle}/{place}/{name}", True
 
-    first = (lambda: known.get(key) or fresh(), fresh)
-    return first if reference.kind == "run-files" else (*first, in_storage)
+    addresses: list[Address] = [lambda: known.get(key) or fresh(), fresh]
+    addresses += [in_storage] if reference.kind != "run-files" else []
+    return Download(file.path, file.size, file.digest, target, addresses)
 
 
 def _ask_addresses(wanted: Sequence[Wanted]) -> _Known:
-    artifacts: dict[str, list[Wanted]] = {}
+    places: dict[tuple[str, str], dict[str, list[Wanted]]] = {}
     for item in wanted:
-        artifacts.setdefault(item[1].id, []).append(item)
-    places: dict[tuple[str, str], list[Sequence[Wanted]]] = {}
-    for items in artifacts.values():
-        project, reference, _ = items[0]
-        units = places.setdefault((reference.kind, project.path), [])
-        units += batches(items, _FILES_PER_ALIAS)
-    groups = [group for units in places.values() for group in batches(units, queries.BATCH)]
+        project, reference, _ = item
+        held = places.setdefault((reference.kind, project.path), {})
+        held.setdefault(reference.id, []).append(item)
+    groups: list[Sequence[Sequence[Wanted]]] = []
+    for held in places.values():
+        units = [unit for items in held.values() for unit in batches(items, _FILES_PER_ALIAS)]
+        groups += batches(units, queries.BATCH)
     found: _Known = {}
     for answer in in_parallel(_ask_group, groups):
         found |= answer

@@ -68,19 +68,17 @@ class Download:
     etag: str = ""
 
 
-def is_cached(target: Path, size: int, digest: str) -> bool:
+def is_cached(item: Download) -> bool:
     """Whether the cache holds the right bytes, which nobody knows without a digest.
 
     What else has the place of a known file is removed.
     """
-    if not digest:
+    if not item.digest:
         return False
-    try:
-        if target.stat().st_size == size and file_digest(target, digest):
+    with contextlib.suppress(OSError, ValueError):
+        if item.target.stat().st_size == item.size and file_digest(item.target, item.digest):
             return True
-    except (OSError, ValueError):
-        pass
-    discard(target)
+    discard(item.target)
     return False
 
 
@@ -139,7 +137,7 @@ class _Fetching:
         make_private(item.target.parent)
         part = _part(item.target)
         with _locked(part) as file:
-            if is_cached(item.target, item.size, item.digest):  # another process was faster
+            if is_cached(item):  # another process was faster
                 self._count(item.size)
                 part.unlink(missing_ok=True)
                 return item.target
