@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import tempfile
 import time
@@ -14,11 +15,10 @@ from typing import Any, Final, Literal
 
 from goemo_report import __version__
 from goemo_report.contract import STATUS_TAGS
-from goemo_report.errors import GoemoError, SourceError, argument
+from goemo_report.errors import GoemoError, argument
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.wording import plural, size
 from goemo_report.settings import SourceChoice
-from goemo_report.sources.base import RunSource
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, SkippedFile
 from goemo_report.sources.resolve import open_source
@@ -77,67 +77,50 @@ class Diagnosis:
 
 
 def diagnose(choice: SourceChoice, notify: Notify) -> Diagnosis:
-    """Check what the settings choose: the server, or a directory of offline runs."""
-    if choice.kind != "wandb":
-        try:
-            source = open_source(choice)
-        except SourceError as error:
-            return Diagnosis((_versions(), _failed("runs", error)))
-        return diagnose_offline(source, choice.directory or source.description)
-    return diagnose_online(entity=choice.entity, project=choice.project, notify=notify)
+    """Check what the settings choose: W&B's server, or another source such as a directory of
+    offline runs, for which no key is needed."""
+    cache = Cache()
+    found = _server(choice, notify, cache) if choice.kind == "wandb" else _elsewhere(choice)
+    return Diagnosis((_versions(), *found, _cache(cache), _disk(cache)))
 
 
-def diagnose_online(
-    *, entity: str | None, project: str | None, notify: Notify, cache: Cache | None = None
-) -> Diagnosis:
-    """Check key, host, entity, project, runs and an artifact on the W&B server."""
-    cache = cache or Cache()
-    checks, looked_for = [_versions()], "key"
+def _elsewhere(choice: SourceChoice) -> Iterator[Check]:
+    place, name = choice.directory, "offline runs" if choice.directory else "runs"
+    try:
+        source = open_source(choice)
+        listing = source.list_runs(RunQuery())
+    except GoemoError as error:
+        yield _failed(name, error)
+        return
+    runs, where = listing.runs, f"below {place}" if place else f"in {source.description}"
+    if runs:
+        yield Check(name, "ok", f"{len(runs)} {where}")
+    else:
+        remedy = f"Check {argument('wandb_dir' if place else 'source')}"
+        yield Check(name, "failed", f"none {where}", remedy)
+    for item in listing.skipped:
+        yield Check(name, "warning", f"{item.name}: {item.reason}", "Copy it again")
+    if runs:
+        tags = _tags(Counter(tag for run in runs for tag in run.tags))
+        yield tags if place else replace(tags, status="ok", remedy="")
+
+
+def _server(choice: SourceChoice, notify: Notify, cache: Cache) -> Iterator[Check]:
+    """Checks that build on each other; after the first failure the rest is not tried."""
+    looked_for = "key"
     try:
         credentials = find_credentials()
         looked_for = "network"
         source = ApiSource(
-            entity=entity, project=project, credentials=credentials, cache=cache, notify=notify
+            entity=choice.entity,
+            project=choice.project,
+            credentials=credentials,
+            cache=cache,
+            notify=notify,
         )
     except GoemoError as error:
-        checks.append(_failed(looked_for, error))
-    else:
-        checks += _server(source)
-    return Diagnosis((*checks, _cache(cache), _disk(cache)))
-
-
-def diagnose_offline(
-    source: RunSource, directory: Path | str, cache: Cache | None = None
-) -> Diagnosis:
-    """Check what is not W&B's server, such as a directory of offline runs; no key is needed."""
-    cache = cache or Cache()
-    is_offline = isinstance(directory, Path)
-    name, where = ("offline runs", "below") if is_offline else ("runs", "in")
-    where += f" {directory}"
-    place = argument("wandb_dir" if is_offline else "source")
-    try:
-        listing = source.list_runs(RunQuery())
-    except GoemoError as error:
-        found = [_failed(name, error)]
-    else:
-        runs = listing.runs
-        found = [
-            Check(name, "ok", f"{len(runs)} {where}")
-            if runs
-            else Check(name, "failed", f"none {where}", f"Check {place}")
-        ]
-        found += [
-            Check(name, "warning", f"{item.name}: {item.reason}", "Copy it again")
-            for item in listing.skipped
-        ]
-        if runs:
-            tags = _tags(Counter(tag for run in runs for tag in run.tags))
-            found.append(tags if is_offline else replace(tags, status="ok", remedy=""))
-    return Diagnosis((_versions(), *found, _cache(cache), _disk(cache)))
-
-
-def _server(source: ApiSource) -> Iterator[Check]:
-    """Checks that build on each other; after the first failure the rest is not tried."""
+        yield _failed(looked_for, error)
+        return
     broken = ""
     steps = (_key, _network, _host, _entity, _project, _runs_by_tag, _artifact_download)
     for step in steps:
@@ -256,7 +239,9 @@ def _artifact_download(source: ApiSource) -> Iterator[Check]:
         return
     reference, file = min(wanted, key=lambda pair: pair[1].size)
     with tempfile.TemporaryDirectory() as folder:
-        [local] = source.with_cache(Cache(Path(folder))).fetch([(reference, file)])
+        afresh = copy.copy(source)
+        afresh.cache = Cache(Path(folder))
+        [local] = afresh.fetch([(reference, file)])
     if isinstance(local, SkippedFile):
         yield Check("artifact download", "failed", f"{local.path}: {local.reason}", "")
     else:

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from goemo_report.cli import goemo_report
 from goemo_report.contract import PROJECT
-from goemo_report.sources.doctor import Check, Diagnosis, diagnose_offline, diagnose_online
-from goemo_report.sources.offline_logs.source import LogSource
+from goemo_report.settings import SourceChoice
+from goemo_report.sources.doctor import Check, Diagnosis, diagnose
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api.credentials import client_version
 from tests.sources.online import point_at, put, some_runs
@@ -32,7 +32,11 @@ def server(
 
 
 def examine(entity: str | None = None, project: str = PROJECT) -> Diagnosis:
-    return diagnose_online(entity=entity, project=project, notify=lambda _: None)
+    return diagnose(SourceChoice(entity, project), lambda _: None)
+
+
+def examine_offline(root: Path) -> Diagnosis:
+    return diagnose(SourceChoice(kind="offline", where=str(root)), lambda _: None)
 
 
 def named(diagnosis: Diagnosis, name: str) -> Check:
@@ -112,12 +116,13 @@ def test_a_storage_that_fails_is_found_though_the_cache_is_full(
     assert "test_predictions.csv" in check.detail
 
 
-def test_a_cache_that_cannot_be_written(server: WandbServer, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written(
+    server: WandbServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("")
-    diagnosis = diagnose_online(
-        entity=None, project=PROJECT, notify=print, cache=Cache(blocked / "cache")
-    )
+    monkeypatch.setenv("GOEMO_CACHE_DIR", str(blocked / "cache"))
+    diagnosis = examine()
     assert named(diagnosis, "cache").status == "failed"
     assert "GOEMO_CACHE_DIR" in named(diagnosis, "cache").remedy
 
@@ -131,10 +136,10 @@ def test_little_space(server: WandbServer, monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_another_wandb_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("goemo_report.sources.doctor.metadata.version", lambda name: "0.99.0")
-    diagnosis = diagnose_offline(LogSource(tmp_path), tmp_path)
+    diagnosis = examine_offline(tmp_path)
     assert named(diagnosis, "versions").status == "warning"
     monkeypatch.setattr("goemo_report.sources.doctor.metadata.version", lambda name: "0.27.2")
-    check = named(diagnose_offline(LogSource(tmp_path), tmp_path), "versions")
+    check = named(examine_offline(tmp_path), "versions")
     assert (check.status, check.remedy) == (
         "warning",
         "pip install --upgrade wandb, for sync",
@@ -142,10 +147,10 @@ def test_another_wandb_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_offline_runs_need_no_server(offline_root: Path, tmp_path: Path) -> None:
-    diagnosis = diagnose_offline(LogSource(offline_root), offline_root)
+    diagnosis = examine_offline(offline_root)
     assert not diagnosis.failed
     assert "final 4" in named(diagnosis, "runs by tag").detail
-    empty = diagnose_offline(LogSource(tmp_path), tmp_path)
+    empty = examine_offline(tmp_path)
     assert named(empty, "offline runs").status == "failed"
 
 

@@ -7,7 +7,6 @@ cannot be configured away; of wandb itself only the login (key, host) is used.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import json
 import sys
@@ -96,12 +95,6 @@ class ApiSource(RunSource):
         """A project of this server, by default the source's own."""
         place = (entity or self.entity, name or self.project_name)
         return self._projects.setdefault(place, Project(self.transport, *place))
-
-    def with_cache(self, cache: Cache) -> ApiSource:
-        """The same source with another cache; what it learnt about runs is shared."""
-        other = copy.copy(self)
-        other.cache = cache
-        return other
 
     def viewer(self) -> decode.Node:
         """Whose key this is; empty where the server knows no user for it."""

@@ -19,8 +19,9 @@ import pytest
 from goemo_report.contract import PROJECT
 from goemo_report.errors import SettingsError, SourceError
 from goemo_report.report.publish import require_publishable
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.conditions import RunQuery
-from goemo_report.sources.doctor import diagnose_online
+from goemo_report.sources.doctor import diagnose
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.wandb_api.credentials import (
     Credentials,
@@ -380,7 +381,7 @@ class TestSettings:
         with pytest.raises(SettingsError, match=variable) as caught:
             find_network()
         assert "sesame" not in str(caught.value)
-        check = diagnose_online(entity=None, project="p", notify=print).checks[1]
+        check = diagnose(SourceChoice(project="p"), print).checks[1]
         assert (check.name, check.status) == ("network", "failed")
 
 
@@ -519,7 +520,7 @@ def test_reading_sync_and_publish_go_one_way(
             [sys.executable, "-c", PUBLISH], capture_output=True, text=True, check=False, timeout=60
         )
         assert done.stdout.split()[-1:] == ["report-x:v0"], done.stderr
-        checks = diagnose_online(entity=None, project=PROJECT, notify=print).checks
+        checks = diagnose(SourceChoice(project=PROJECT), print).checks
         [network] = [check for check in checks if check.name == "network"]
         for part in (
             "proxy http://127.0.0.1:",
