@@ -102,8 +102,7 @@ def _metadata(evidence: Evidence, key: Key) -> Iterator[str]:
     """The checkpoint's metadata has {name}, {type}: {meaning}."""
     checkpoint = evidence.artifacts.get("checkpoint")
     if checkpoint is not None:
-        found = fault(checkpoint.reference.metadata, key, _SANE_METADATA.get(key.name))
-        if found:
+        for found in fault(checkpoint.reference.metadata, key, _SANE_METADATA.get(key.name)):
             yield f"{found} in the metadata of {checkpoint.reference.name}"
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from goemo_report.analysis.epochs import Training, training_of
 from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, Split
@@ -21,14 +20,15 @@ from goemo_report.errors import DataError
 from goemo_report.formats.readers import read_table
 from goemo_report.formats.table import Table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
-from goemo_report.loading import ReadFiles, load_runs
+from goemo_report.loading import LoadedRun, load_runs
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.results import PREDICTION_ROLES, RunResult
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.model import Row, RunRecord, SkippedFile
+from goemo_report.sources.model import ArtifactFile, Row, RunRecord, SkippedFile
 from goemo_report.sources.newest import LoggedArtifact
 from goemo_report.sources.store import file_digest
 
+_T = TypeVar("_T")
 EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.name != "epoch")
 
 
@@ -130,18 +130,13 @@ def collect(
     """
     evidence = []
     for loaded in load_runs(source, runs, list(ARTIFACTS), progress, whole=whole, reading=reading):
-        readable = {
-            role: pair
-            for role, pair in loaded.files.items()
-            if role not in loaded.damaged or not isinstance(pair[1], SkippedFile)
-        }
         evidence.append(
             Evidence(
                 loaded.result,
                 loaded.artifacts,
-                _headers(readable),
-                _read_per_class(readable),
-                _read_checkpoint_config(readable),
+                _headers(loaded),
+                _read(loaded, "per-class-metrics", _whole_table),
+                _read(loaded, "checkpoint", _json_object),
                 loaded.damaged,
                 _edited(loaded.result.run, loaded.artifacts, whole=whole),
             )
@@ -169,39 +164,41 @@ def _edited(
     return tuple(edited)
 
 
-def _headers(files: ReadFiles) -> dict[Split, tuple[str, ...]]:
+def _headers(loaded: LoadedRun) -> dict[Split, tuple[str, ...]]:
     """The column names of each prediction file that holds text."""
-    headers = {}
-    for split, role in PREDICTION_ROLES.items():
-        local = files[role][1] if role in files else None
-        if isinstance(local, Path):
-            with suppress(DataError):
-                headers[split] = tuple(read_table(local, local.name).header)
-    return headers
+    found = {
+        split: _read(loaded, role, lambda _, local: read_table(local, local.name))
+        for split, role in PREDICTION_ROLES.items()
+    }
+    return {split: tuple(one.header) for split, one in found.items() if isinstance(one, Table)}
 
 
-def _read_per_class(files: ReadFiles) -> Table | str | None:
-    if "per-class-metrics" not in files:
+def _read(
+    loaded: LoadedRun, role: Role, parse: Callable[[ArtifactFile, Path], _T]
+) -> _T | str | None:
+    """What the file of an artifact holds, why it cannot be read, or None where there is none."""
+    file, local = loaded.files.get(role, (None, None))
+    if file is None or local is None:
         return None
-    file, local = files["per-class-metrics"]
     if isinstance(local, SkippedFile):
-        return f"{local.path}: {local.reason}"
+        return None if role in loaded.damaged else f"{local.path}: {local.reason}"
     try:
-        table = read_table(local, file.path)
-        _ = table.rows
+        return parse(file, local)
     except DataError as error:
         return error.what
+
+
+def _whole_table(file: ArtifactFile, local: Path) -> Table:
+    table = read_table(local, file.path)
+    _ = table.rows
     return table
 
 
-def _read_checkpoint_config(files: ReadFiles) -> Mapping[str, Any] | str | None:
-    if "checkpoint" not in files:
-        return None
-    _, local = files["checkpoint"]
-    if isinstance(local, SkippedFile):
-        return f"{local.path}: {local.reason}"
+def _json_object(_: ArtifactFile, local: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(local.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        return f"config.json is not JSON: {error}"
-    return config if isinstance(config, dict) else "config.json holds no JSON object"
+        raise DataError(f"config.json is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise DataError("config.json holds no JSON object")
+    return config

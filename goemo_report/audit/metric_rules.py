@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from goemo_report.audit.evidence import EPOCH_KEYS, Evidence
 from goemo_report.audit.registry import (
@@ -13,9 +13,9 @@ from goemo_report.audit.registry import (
     SHARE,
     RuleSet,
     Sane,
+    fault,
     has_type,
     listed,
-    shown,
 )
 from goemo_report.contract import (
     MACRO_AUC_METRICS,
@@ -87,21 +87,13 @@ def _in_every_epoch(evidence: Evidence, key: Key) -> Iterator[str]:
         yield f"{key.name} is in no epoch"
     elif missing:
         yield f"{key.name} is missing in epoch {listed(missing)}"
+    sane = _SANE_EPOCH.get(key.name, NOT_NEGATIVE)
     for epoch, value in values.items():
-        problem = "" if value is None else _number_fault(value, key)
-        if problem:
-            yield f"{key.name} of epoch {epoch} {problem}"
+        number = as_number(value)
+        given = {key.name: value if number is None else number}
+        if value is not None and (found := [*fault(given, key, sane, f" of epoch {epoch}")]):
+            yield from found
             return
-
-
-def _number_fault(value: Any, key: Key) -> str:
-    number = as_number(value)
-    if number is None:
-        return f"is {shown(value)}, not a number"
-    if not math.isfinite(number):
-        return "is not finite"
-    sane, range_ = _SANE_EPOCH.get(key.name, NOT_NEGATIVE)
-    return "" if sane(number) else f"is {number:g}, not {range_}"
 
 
 # --- After training -------------------------------------------------------------------
@@ -110,14 +102,9 @@ def _number_fault(value: Any, key: Key) -> str:
 @METRICS.rule_of_keys("metric", OVERALL_METRICS, "Log it after the evaluation on the test split")
 def _overall_metric(evidence: Evidence, key: Key) -> Iterator[str]:
     """{name} is logged after training: {meaning}."""
-    value = evidence.result.logged.get(key.name)
-    if value is None:
-        yield f"{key.name} is missing"
-    elif math.isnan(value):
-        if not key.name.endswith("auc"):  # an AUC without positives is not defined
-            yield f"{key.name} is not a number"
-    elif not 0 <= value <= 1:
-        yield f"{key.name} is {value:g}, not from 0 to 1"
+    logged = evidence.result.logged
+    if not (key.name.endswith("auc") and math.isnan(logged.get(key.name, 0.0))):
+        yield from fault(logged, key, SHARE)  # an AUC without positives is not defined
 
 
 @METRICS.rule(
@@ -173,11 +160,7 @@ for _statistic, _kind in PER_CLASS_STATISTICS.items():
 @METRICS.rule_of_keys("summary", SUMMARY_METRICS, "Log it with the evaluation metrics")
 def _summary_metric(evidence: Evidence, key: Key) -> Iterator[str]:
     """{name} is logged after training, {type}: {meaning}."""
-    value = evidence.result.logged.get(key.name)
-    if value is None:
-        yield f"{key.name} is missing"
-    elif not has_type(value, key.type) or value < 0:
-        yield f"{key.name} is {value:g}"
+    return fault(evidence.result.logged, key, NOT_NEGATIVE)
 
 
 # --- Other spellings ------------------------------------------------------------------

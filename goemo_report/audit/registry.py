@@ -6,7 +6,7 @@ Also what several rules ask of a logged value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Concatenate, Final, Literal, ParamSpec, get_args
@@ -151,17 +151,19 @@ def has_type(value: object, kind: type) -> bool:
     return abs(value) < _LARGEST and (kind is float or float(value).is_integer())  # nan is not less
 
 
-def fault(values: Mapping[str, Any], key: Key, sane: Sane | None = None) -> str:
-    """What is wrong with one key of a mapping, empty where nothing is."""
+def fault(
+    values: Mapping[str, Any], key: Key, sane: Sane | None = None, where: str = ""
+) -> Iterator[str]:
+    """What is wrong with one key of a mapping, nothing where nothing is."""
+    value, what = values.get(key.name), f"{key.name}{where} is"
     if key.name not in values:
-        return f"{key.name} is missing"
-    value = values[key.name]
-    if value is None:
-        return "" if key.optional else f"{key.name} is null, not {_TYPE_NAMES[key.type]}"
-    if not has_type(value, key.type):
-        return f"{key.name} is {shown(value)}, not {_TYPE_NAMES[key.type]}"
-    if key.type is str and not value.strip():
-        return f"{key.name} is empty"
-    if sane is not None and not sane[0](value):
-        return f"{key.name} is {shown(value)}, not {sane[1]}"
-    return ""
+        yield f"{what} missing"
+    elif value is None:
+        if not key.optional:
+            yield f"{what} null, not {_TYPE_NAMES[key.type]}"
+    elif not has_type(value, key.type):
+        yield f"{what} {shown(value)}, not {_TYPE_NAMES[key.type]}"
+    elif key.type is str and not value.strip():
+        yield f"{what} empty"
+    elif sane is not None and not sane[0](value):
+        yield f"{what} {shown(value)}, not {sane[1]}"

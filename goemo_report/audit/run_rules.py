@@ -137,9 +137,7 @@ _SANE: Final[dict[str, Sane]] = {
 @CONFIG.rule_of_keys("config", CONFIG_KEYS, "Log {name} in the run's config", _SANE)
 def _key_of_config(evidence: Evidence, key: Key) -> Iterator[str]:
     """The config has {name}, {type}{range}: {meaning}."""
-    found = fault(evidence.run.config, key, _SANE.get(key.name))
-    if found:
-        yield found
+    return fault(evidence.run.config, key, _SANE.get(key.name))
 
 
 @CONFIG.rule("warning", "Log both from the same place")

@@ -18,7 +18,7 @@ import numpy as np
 
 from goemo_report.checkpoints import checkpoint_files
 from goemo_report.checkpoints.checkpoint_files import Files
-from goemo_report.checkpoints.weights import damaged_weights, require_all, require_plausible
+from goemo_report.checkpoints.weights import damaged, require_all, require_plausible
 from goemo_report.errors import DataError, SettingsError, argument, first_line, require_extra
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LABEL_SETS, set_of
@@ -156,7 +156,7 @@ def load(files: Files, labels: tuple[str, ...] | None = None, device: str = "aut
     logging.disable_progress_bar()
     place = _device(torch, device)
     options = {"local_files_only": True, "trust_remote_code": False}
-    require_plausible(files.directory, files.label)
+    require_plausible(files)
     try:
         with warnings.catch_warnings(action="ignore"):  # what matters is raised
             model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -256,12 +256,8 @@ def _device(torch: Any, wanted: str) -> str:
 
 def _not_loaded(files: Files, what: str, error: Exception) -> DataError:
     text = str(error)
-    damaged = damaged_weights(files.directory) if what == "model" else None
-    if damaged or any(word in text for word in _CUT_OFF):
-        return DataError(
-            f"the weights of {files.label} are cut off or damaged ({damaged or first_line(error)})",
-            "Save the checkpoint again and log it again",
-        )
+    if any(word in text for word in _CUT_OFF):
+        return damaged(files.label, first_line(error))
     if type(error).__name__ == "UnpicklingError" or "weights_only" in text.lower():
         return DataError(
             f"the weights of {files.label} are refused: the pickle holds more than tensors",

@@ -6,18 +6,15 @@ far that is from the file. One explains the difference when it brings it below t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.sources.base import Progress, silent
-
-Again: TypeAlias = Callable[..., FloatArray]
-"""Predicts the sampled texts, or those given, with other settings: probabilities (n, k)."""
 
 SAMPLE: Final = 192
 """Texts on which hypotheses are tried."""
@@ -53,11 +50,13 @@ class Trial:
         return {**about, **left, "explains": self.explains, "helps": self.helps}
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False)
 class Evidence:
     """What was predicted in the file (n, k) and again (n, k), and how.
 
-    `tolerances` by precision.
+    `tolerances` by precision. Mistakes are tried on `sample`, s of the texts: those in `rows`, with
+    the probabilities `file` and `now` (s, k). `even` (s,) marks those of the even spread: sizes are
+    judged on them, since the others were chosen for theirs.
     """
 
     checkpoint: Checkpoint
@@ -68,6 +67,30 @@ class Evidence:
     tolerances: Mapping[str, float]
     max_length: int
     batch_size: int
+
+    def __post_init__(self) -> None:
+        self.predicted = sigmoid(self.logits)
+        self.rows = sampled(_by_text(self.predicted - self.stated))
+        self.even: BoolArray = np.isin(self.rows, spread(len(self.texts), SAMPLE // 2))
+        self.file, self.now = self.stated[self.rows], self.predicted[self.rows]
+        self.sample = [self.texts[row] for row in self.rows.tolist()]
+
+    def again(self, texts: Sequence[str] | None = None, **settings: Any) -> FloatArray:
+        """Probabilities of them, or of the texts given, predicted with other settings."""
+        settings = {"max_length": self.max_length, "batch_size": self.batch_size} | settings
+        return sigmoid(self.checkpoint.predict(self.sample if texts is None else texts, **settings))
+
+    def trial(
+        self, name: str, finding: str, probabilities: FloatArray, explains: bool | None = None
+    ) -> Trial:
+        """What is left if the file's probabilities were these; whether that explains it may be
+        known otherwise."""
+        left, before = np.abs(probabilities - self.file), np.abs(self.now - self.file)
+        helps = explains
+        if explains is None:
+            explains = bool(left.max() <= self.tolerance)
+            helps = explains or left.mean() * _MUCH <= before.mean()
+        return Trial(name, finding, float(left.max()), float(left.mean()), explains, bool(helps))
 
 
 def spread(rows: int, size: int) -> IntArray:
@@ -92,42 +115,6 @@ def correlation(first: FloatArray, second: FloatArray) -> float:
     return float((first * second).sum()) / size if size > 0 else 0.0
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Judge:
-    """The sampled rows in the file and predicted again (n, k).
-
-    `even` (n,) marks those of the even spread: sizes are judged on them, since the others were
-    chosen for theirs.
-    """
-
-    stated: FloatArray
-    now: FloatArray
-    tolerance: float
-    even: BoolArray
-
-    @property
-    def before(self) -> FloatArray:
-        """What is to be explained, (n, k)."""
-        return np.abs(self.now - self.stated)
-
-    def trial(
-        self, name: str, finding: str, probabilities: FloatArray, *, explains: bool | None = None
-    ) -> Trial:
-        """What is left if the file's probabilities were these."""
-        left = np.abs(probabilities - self.stated)
-        if explains is None:
-            explains = bool(left.max() <= self.tolerance)
-        helps = explains or bool(left.mean() * _MUCH <= self.before.mean())
-        return Trial(name, finding, float(left.max()), float(left.mean()), explains, helps)
-
-    def by_size(self, name: str, finding: str, explains: bool) -> Trial:
-        """A mistake that cannot be repeated, so that everything is left."""
-        before = self.before
-        return Trial(
-            name, finding, float(before.max()), float(before.mean()), bool(explains), bool(explains)
-        )
-
-
 # --- The usual mistakes ---------------------------------------------------------------------
 
 
@@ -148,15 +135,14 @@ def try_all(evidence: Evidence, progress: Progress = silent) -> list[Trial]:
 
 def unexplained(evidence: Evidence) -> str:
     """What to suspect when no hypothesis explains the difference."""
-    now = sigmoid(evidence.logits)
     none = "none of the usual mistakes explains it"
-    differs = np.abs(now - evidence.stated).max(axis=1) > evidence.tolerance
+    differs = _by_text(evidence.predicted - evidence.stated) > evidence.tolerance
     if differs.mean() <= _FEW:
         return (
             f"{none}, and it is in {np.count_nonzero(differs)} of {len(differs)} rows only: "
             "probably their texts or probabilities were changed in the file"
         )
-    together = correlation(now, evidence.stated)
+    together = correlation(evidence.predicted, evidence.stated)
     if together >= _UNRELATED:
         return f"{none}: the checkpoint is probably of another epoch or run than the predictions"
     unknown = evidence.checkpoint.unknown(evidence.texts[:SAMPLE])
@@ -169,49 +155,40 @@ def unexplained(evidence: Evidence) -> str:
 
 
 def _trials(evidence: Evidence) -> Iterator[Trial]:
-    differences = np.abs(sigmoid(evidence.logits) - evidence.stated)
-    rows = sampled(differences.max(axis=1))
-    stated, logits = evidence.stated[rows], evidence.logits[rows]
-    texts = [evidence.texts[row] for row in rows.tolist()]
-    even = np.isin(rows, spread(len(differences), SAMPLE // 2))
-    judge = Judge(stated, sigmoid(logits), evidence.tolerance, even)
-    yield _label_order(judge, evidence.checkpoint.labels)
-    yield _row_order(judge, evidence, rows)
+    yield _label_order(evidence)
+    yield _row_order(evidence)
+    logits = evidence.logits[evidence.rows]
     softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
-    yield judge.trial(
+    yield evidence.trial(
         "softmax",
         "the file has softmax over the labels, not a sigmoid of each",
         softmax / softmax.sum(axis=1, keepdims=True),
     )
-
-    def again(texts: Sequence[str] = texts, **settings: Any) -> FloatArray:
-        settings = {"max_length": evidence.max_length, "batch_size": evidence.batch_size} | settings
-        return sigmoid(evidence.checkpoint.predict(texts, **settings))
-
-    yield _length(judge, evidence, texts, again)
-    yield judge.trial(
+    yield _length(evidence)
+    yield evidence.trial(
         "tokenizer: case",
         "the file's texts were lower-cased first",
-        again([text.lower() for text in texts]),
+        evidence.again([text.lower() for text in evidence.sample]),
     )
-    yield judge.trial(
+    yield evidence.trial(
         "tokenizer: special tokens",
         "the file's texts had no special tokens",
-        again(special_tokens=False),
+        evidence.again(special_tokens=False),
     )
-    yield judge.trial(
+    yield evidence.trial(
         "padding",
         f"the file's texts were padded to {evidence.max_length} tokens without attention mask",
-        again(masked=False),
+        evidence.again(masked=False),
     )
-    yield dropout(judge, again)
+    yield _dropout(evidence)
     for precision in ("bf16", "fp16"):
-        yield half(judge, precision, evidence.tolerances[precision], again)
+        yield _half(evidence, precision)
 
 
-def _label_order(judge: Judge, labels: tuple[str, ...]) -> Trial:
+def _label_order(evidence: Evidence) -> Trial:
     """Which output each column of the file is most like; a mistake permutes them."""
-    apart = np.abs(judge.stated[:, :, None] - judge.now[:, None, :]).mean(axis=0)
+    labels = evidence.checkpoint.labels
+    apart = np.abs(evidence.file[:, :, None] - evidence.now[:, None, :]).mean(axis=0)
     likest = np.where(
         apart.diagonal() <= apart.min(axis=1), np.arange(len(labels)), apart.argmin(axis=1)
     )
@@ -220,44 +197,41 @@ def _label_order(judge: Judge, labels: tuple[str, ...]) -> Trial:
         for column, output in enumerate(likest.tolist())
         if column != output
     ]
-    more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
     is_permutation = len(set(likest.tolist())) == len(labels)
-    by_alphabet = [labels.index(name) for name in sorted(labels)]
     if not moved:
         finding = "the labels are in the same order"
-    elif is_permutation and likest.tolist() == by_alphabet:
+    elif likest.tolist() == [labels.index(name) for name in sorted(labels)]:
         finding = "the file's columns are in alphabetical order"
     else:
+        more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
         finding = f"the file's columns are in another order: {', '.join(moved[:_SHOWN])}{more}"
-    trial = judge.trial("label order", finding, judge.now[:, likest])
-    if is_permutation and moved:
-        return trial
-    return Trial(trial.name, trial.finding, trial.largest, trial.mean, False, False)
+    explains = None if is_permutation and moved else False
+    return evidence.trial("label order", finding, evidence.now[:, likest], explains)
 
 
-def _row_order(judge: Judge, evidence: Evidence, rows: IntArray) -> Trial:
+def _row_order(evidence: Evidence) -> Trial:
     """The text whose probabilities each row of the file holds: another one for each row.
 
     Whatever is wrong, some text is nearer than the row's own; so nothing counts but a
     permutation that leaves no difference.
     """
-    everything = sigmoid(evidence.logits)
-    nearest = rows.copy()
-    for place in np.flatnonzero(judge.before.max(axis=1) > judge.tolerance).tolist():
-        nearest[place] = np.abs(everything - judge.stated[place]).max(axis=1).argmin()
+    everything, file, tolerance = evidence.predicted, evidence.file, evidence.tolerance
+    nearest = evidence.rows.copy()
+    for place in np.flatnonzero(_by_text(evidence.now - file) > tolerance).tolist():
+        nearest[place] = _by_text(everything - file[place]).argmin()
     taken, times = np.unique(nearest, return_counts=True)
     alike = [
-        np.count_nonzero(np.abs(everything - everything[row]).max(axis=1) <= judge.tolerance)
+        np.count_nonzero(_by_text(everything - everything[row]) <= tolerance)
         for row in taken.tolist()
     ]
-    moved = int(np.count_nonzero(nearest != rows))
-    finding = f"{moved} of {len(rows)} rows sampled hold the probabilities of another text"
-    left = np.abs(everything[nearest] - judge.stated)
-    explains = bool(moved and left.max() <= judge.tolerance and (times <= np.asarray(alike)).all())
-    return Trial("row order", finding, float(left.max()), float(left.mean()), explains, explains)
+    moved = int(np.count_nonzero(nearest != evidence.rows))
+    finding = f"{moved} of {len(nearest)} rows sampled hold the probabilities of another text"
+    same = _by_text(everything[nearest] - file).max() <= tolerance
+    explains = bool(moved and same and (times <= np.asarray(alike)).all())
+    return evidence.trial("row order", finding, everything[nearest], explains)
 
 
-def _length(judge: Judge, evidence: Evidence, texts: Sequence[str], again: Again) -> Trial:
+def _length(evidence: Evidence) -> Trial:
     """The length that leaves least.
 
     Texts that fit into the file's maximum are predicted alike when whole. So it is below the
@@ -265,35 +239,35 @@ def _length(judge: Judge, evidence: Evidence, texts: Sequence[str], again: Again
     """
     limit = evidence.checkpoint.limit
     asked = min(evidence.max_length, limit)
-    lengths = np.minimum(evidence.checkpoint.lengths(texts), limit)
+    lengths = np.minimum(evidence.checkpoint.lengths(evidence.sample), limit)
 
     def cut(length: int) -> FloatArray:
-        found = judge.now.copy()
+        found = evidence.now.copy()
         rows = np.flatnonzero(lengths > min(length, asked))
         if len(rows):
-            found[rows] = again([texts[row] for row in rows.tolist()], max_length=length)
+            texts = [evidence.sample[row] for row in rows.tolist()]
+            found[rows] = evidence.again(texts, max_length=length)
         return found
 
     whole = cut(limit)
-    differs = np.abs(whole - judge.stated).max(axis=1) > max(judge.tolerance, _SAME)
-    longest = int(lengths.max())
+    differs = _by_text(whole - evidence.file) > max(evidence.tolerance, _SAME)
     if not differs.any():
+        longest = int(lengths.max())
         finding = f"the file's texts were cut after {longest} tokens or more, not {asked}"
-        return judge.trial("maximum length", finding, whole)
-    best, least = asked, judge.now
-    left = float(judge.before.mean())
+        return evidence.trial("maximum length", finding, whole)
+    best, least = asked, evidence.now
+    left = float(np.abs(least - evidence.file).mean())
     for length in range(int(lengths[differs].min()) - 1, _SHORTEST - 1, -1):
         if length == asked:
             continue
         found = cut(length)
-        mean = float(np.abs(found - judge.stated).mean())
+        mean = float(np.abs(found - evidence.file).mean())
         if mean < left:
             best, least, left = length, found, mean
         elif mean > 2 * left:  # texts are cut that were not
             break
-    return judge.trial(
-        "maximum length", f"the file's texts were cut after {best} tokens, not {asked}", least
-    )
+    finding = f"the file's texts were cut after {best} tokens, not {asked}"
+    return evidence.trial("maximum length", finding, least)
 
 
 # --- Mistakes that are noise: known by the size of the differences, not by repeating them ------
@@ -305,12 +279,12 @@ _MOVED: Final = 0.8
 _SMALL: Final = 0.25
 
 
-def dropout(judge: Judge, again: Again) -> Trial:
+def _dropout(evidence: Evidence) -> Trial:
     """Dropout is not to be repeated, but known by its size, by what is left of it on average
     over the texts, which is little, and by how far it leaves the order of the texts alone."""
-    even = judge.even
-    noise = [(again(dropout=True) - judge.now)[even] for _ in range(_PASSES)]
-    now, seen = judge.now[even], (judge.stated - judge.now)[even]
+    even = evidence.even
+    noise = [(evidence.again(dropout=True) - evidence.now)[even] for _ in range(_PASSES)]
+    now, seen = evidence.now[even], (evidence.file - evidence.now)[even]
     size = max(float(np.mean([np.abs(one).mean() for one in noise])), 1e-12)
     steady = float(np.mean([np.abs(one.mean(axis=0)).mean() for one in noise]))
     disorder = max(1.0 - correlation(now + one, now) for one in noise)
@@ -321,28 +295,27 @@ def dropout(judge: Judge, again: Again) -> Trial:
         and float(np.abs(seen.mean(axis=0)).mean()) < 2 * steady
         and 1.0 - correlation(now + seen, now) < 4 * disorder
         and _moves_as_many(seen, noise[0])
-        and float(judge.before.max()) > judge.tolerance
+        and float(np.abs(evidence.now - evidence.file).max()) > evidence.tolerance
     )
-    return judge.by_size("dropout", finding, fits)
+    return evidence.trial("dropout", finding, evidence.now, fits)  # everything is left
 
 
-def half(judge: Judge, precision: str, tolerance: float, again: Again) -> Trial:
-    """Half precision rounds differently on each device: known by its size, or repeated.
-
-    `tolerance` is the most that the precision makes of a difference.
-    """
-    found = again(precision=precision)
-    if float(np.abs(found - judge.stated).max()) <= judge.tolerance:
-        return judge.trial("half precision", f"the file was predicted in {precision}", found)
-    made, seen = (found - judge.now)[judge.even], (judge.stated - judge.now)[judge.even]
+def _half(evidence: Evidence, precision: str) -> Trial:
+    """Half precision rounds differently on each device: known by its size, or repeated."""
+    found = evidence.again(precision=precision)
+    trial = evidence.trial("half precision", f"the file was predicted in {precision}", found)
+    if trial.explains:
+        return trial
+    even = evidence.even
+    made, seen = (found - evidence.now)[even], (evidence.file - evidence.now)[even]
     ratio = float(np.median(_by_text(seen)) / max(float(np.median(_by_text(made))), 1e-12))
     finding = f"differences are {ratio:.2g} times as large as {precision} makes them here"
     fits = (
         _HALF_RATIO[0] < ratio < _HALF_RATIO[1]
-        and float(judge.before.max()) <= tolerance
+        and float(np.abs(evidence.now - evidence.file).max()) <= evidence.tolerances[precision]
         and _moves_as_many(seen, made)
     )
-    return judge.trial("half precision", finding, found, explains=fits)
+    return replace(trial, finding=finding, explains=fits, helps=fits or trial.helps)
 
 
 def _by_text(differences: FloatArray) -> FloatArray:

@@ -6,7 +6,6 @@ error which names the cause. Pickles are read by torch's restricted unpickler (`
 
 from __future__ import annotations
 
-import json
 import math
 import pickletools
 import re
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import listed, plural
 
@@ -28,15 +28,12 @@ _HEAD: Final = re.compile(r"^(classifier|score|head|pre_classifier|classificatio
 _DICTIONARIES: Final = frozenset({"state_dict", "model_state_dict", "model", "module", "weights"})
 
 
-def damaged_weights(directory: Path) -> str | None:
-    """The first weights file in a directory that is cut off or no such file, None where all
-    look whole. Nothing in them is run."""
-    for path in sorted(directory.iterdir()):
-        if path.suffix == ".safetensors" and _safetensors(path) is None:
-            return path.name
-        if path.suffix == ".bin" and not _whole_pickle(path):
-            return path.name
-    return None
+def damaged(label: str, why: str) -> DataError:
+    """That the weights of a checkpoint are damaged, and how that is known."""
+    return DataError(
+        f"the weights of {label} are cut off or damaged ({why})",
+        "Save the checkpoint again and log it again",
+    )
 
 
 def _safetensors(path: Path) -> dict[str, Sequence[int]] | None:
@@ -66,20 +63,22 @@ def _whole_pickle(path: Path) -> bool:
     return True
 
 
-def require_plausible(directory: Path, label: str) -> None:
-    """Raise DataError where the config describes another model than the weights hold.
+def require_plausible(files: Files) -> None:
+    """Raise DataError where weights are cut off, or the config describes another model than they
+    hold.
 
     Before anything is built: a config that asks for millions of layers, or for more numbers
-    than there are, would keep the machine busy or use up its memory. Weights that cannot be
+    than there are, would keep the machine busy or use up its memory. Whole weights that cannot be
     read are left to the loader, which says why.
     """
+    label, directory = files.label, files.directory
     shapes = _shapes(directory, label)
     if shapes is None:
         return
     import torch
     import transformers
 
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    config = files.json("config.json")
     widest = max((size for shape in shapes.values() for size in shape), default=0)
     for key, number in _integers(config):
         most = widest if key == "num_labels" else len(shapes)
@@ -118,24 +117,27 @@ def _integers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
 
 
 def _shapes(directory: Path, label: str) -> dict[str, Sequence[int]] | None:
-    """The shape of every tensor by name, None where a file cannot be read.
+    """The shape of every tensor by name, None where a whole file cannot be read.
 
-    Raises DataError for a pickle that holds something else than tensors by name.
+    Raises DataError for a file that is cut off and for a pickle that holds something else than
+    tensors by name.
     """
     shapes: dict[str, Sequence[int]] = {}
     for path in sorted(directory.iterdir()):
         if path.suffix == ".safetensors":
             found = _safetensors(path)
             if found is None:
-                return None
+                raise damaged(label, path.name)
             shapes |= found
         elif path.suffix == ".bin":
             import torch
 
             try:
                 held = torch.load(path, map_location="meta", weights_only=True)
-            except Exception:  # noqa: BLE001 # the loader meets the same and says what it is
-                return None
+            except Exception as error:
+                if not _whole_pickle(path):
+                    raise damaged(label, path.name) from error
+                return None  # the loader meets the same and says what it is
             shapes |= {name: tensor.shape for name, tensor in _tensors(held, path, label).items()}
     return shapes
 

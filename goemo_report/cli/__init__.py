@@ -12,8 +12,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from goemo_report.cli import _errors
-from goemo_report.cli._group import goemo_report
+from goemo_report.cli._group import goemo_report, report
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
     try:
         goemo_report(prog_name="goemo-report")
     except OSError as error:  # the help text has nowhere to go
-        sys.exit(_errors.report(error, debug=False))
+        sys.exit(report(error, debug=False))
 
 
 def _fill_closed_streams() -> None:

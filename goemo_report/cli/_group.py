@@ -1,20 +1,143 @@
-"""The group of commands: found by file, loaded when needed, errors mapped in one place."""
+"""The group of commands: found by file, loaded when needed; errors become one line, what failed and
+what to do about it, and an exit code."""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from goemo_report import __version__
-from goemo_report.cli import _errors
-from goemo_report.errors import ArgumentError, command_line
+from goemo_report.errors import ArgumentError, GoemoError, command_line, sentences, unexpected
+from goemo_report.formats.text import printable, shortened
+
+FAILED, FOUND_SOMETHING, INTERRUPTED, PIPE_CLOSED = 1, 3, 130, 141
+"""Exit codes; 3 is that of a check that worked and found fault, the last two
+are the shell's own for SIGINT and SIGPIPE."""
+
+_API_KEY = re.compile(r"wandb_v\d+_\w+|\bhf_[A-Za-z0-9]{20,}")
+_LONGEST = 1000
+"""Characters of what went wrong: a list of runs or a value of a file may be of any length."""
+DEBUG = "goemo.debug"
+"""Key in a context's `meta`: whether `--debug` was given."""
+_ERROR = click.style("error:", fg="red", bold=True)
+_REMEDIES = {
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "Check the permissions, or choose another place"
+    ),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space, or choose another place"),
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "Choose another place, or move what is there"
+    ),
+    errno.ENOENT: "Check the spelling, or choose another place: this one does not exist",
+    errno.ELOOP: "Links lead in a circle: check them, or choose another place",
+}
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def _remember_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[DEBUG] = True  # shared by a command and its group
+
+
+def debug_option(command: _Command) -> _Command:
+    """`--debug`, on the group and on every command."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_remember_debug,
+        help="Show the traceback of an error.",
+    )(command)
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Say on standard error what went wrong; gives the exit code."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        _silence_standard_output()
+        return PIPE_CLOSED
+    if debug:
+        import traceback
+
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            _say(one_line(line))
+    what, remedy = _explain(error)
+    _say(f"{_ERROR} {one_line(sentences(shortened(what, _LONGEST), remedy))}")
+    if isinstance(error, OSError):
+        _silence_standard_output()  # what is buffered would fail again at exit
+    return FAILED
+
+
+def report_usage(error: click.UsageError, group: click.Context, remedy: str = "") -> int:
+    """Say on standard error what was typed wrongly, the remedy and where help is; gives the exit
+    code."""
+    at = (error.ctx or group).command_path
+    if error.ctx in {None, group} and group.invoked_subcommand:
+        at = f"{group.command_path} {group.invoked_subcommand}"
+    what = sentences(shortened(error.format_message(), _LONGEST), remedy)
+    _say(f"{_ERROR} {one_line(sentences(what, f'See `{at} --help`'))}")
+    return error.exit_code
+
+
+def one_line(text: str) -> str:
+    """Printable text on one line, without any API key of W&B or token of the hub."""
+    for name in ("WANDB_API_KEY", "HF_TOKEN"):
+        if key := os.environ.get(name):
+            text = text.replace(key, "[API key]")
+    text = _API_KEY.sub("[API key]", text)
+    return printable(re.sub(r"[\r\n\t]+", " ", text.rstrip()))
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, GoemoError):
+        return error.what, error.remedy
+    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
+        return "standard output is closed", "Open it, or write to a file with --output"
+    if isinstance(error, OSError) and error.strerror:
+        name = error.filename if isinstance(error.filename, str | os.PathLike) else None
+        where = f"{os.fspath(name)}: " if name else ""
+        return f"{where}{error.strerror}", _REMEDIES.get(
+            error.errno or 0, "Run again with --debug to see where"
+        )
+    if isinstance(error, MemoryError):
+        return "not enough memory", "Compare fewer runs at once"
+    remedy = "This is a fault of goemo-report: run again with --debug and report the traceback"
+    return unexpected(error), remedy
+
+
+def _say(text: str) -> None:
+    """A line on standard error; nothing where nobody listens there any more."""
+    try:
+        if "NO_COLOR" in os.environ:
+            text = click.unstyle(text)
+        click.echo(text, err=True)
+    except OSError:
+        pass
+
+
+def _silence_standard_output() -> None:
+    """Point standard output at nothing, so that flushing it at exit cannot fail."""
+    try:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+    except (OSError, ValueError):  # not a real file, as in tests
+        pass
+
+
+# --- Commands -------------------------------------------------------------------------
 
 ARGUMENTS = "goemo.arguments"
 """Key in a context's `meta`: the arguments as they were typed."""
@@ -44,39 +167,26 @@ class Command(click.Command):
     """A command whose help lists shared options under headings of their own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse null characters, which no path or name has, and options with an empty value.
-
-        An unset variable would mean this directory.
-        """
+        """Refuse null characters, which no path or name has, and options with an empty value, as
+        an unset variable gives: it would mean this directory."""
         if any("\0" in word for word in args):
             raise click.UsageError("An argument holds a null character: leave it out", ctx)
-        takes = {
-            name
-            for one in self.params
-            if isinstance(one, click.Option) and not one.is_flag
-            for name in one.opts
+        options = {
+            name: one for one in self.params if isinstance(one, click.Option) for name in one.opts
         }
-        for option, value in pairwise([*args, "-"]):
-            name, given, inline = option.partition("=")
-            if name in takes and (inline if given else value) == "":
+        words = []
+        for word, following in pairwise([*args, "-"]):
+            name, given, inline = word.partition("=")
+            one = options.get(name)
+            if one and not one.is_flag and (inline if given else following) == "":
                 raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
-        rest = super().parse_args(ctx, list(self._with_values(args)))
+            alone = one.flag_value if one and not given else None
+            if isinstance(alone, str) and following not in getattr(one.type, "choices", ()):
+                word = f"{word}={alone}"  # what follows an option that may stand alone may be a RUN
+            words.append(word)
+        rest = super().parse_args(ctx, words)
         self._check_folders(ctx)
         return rest
-
-    def _with_values(self, args: list[str]) -> Iterator[str]:
-        """The arguments, an option that may stand alone with its value: what follows it may be
-        a RUN."""
-        alone = {
-            name: one
-            for one in self.params
-            if isinstance(one, click.Option) and isinstance(one.flag_value, str)
-            for name in one.opts
-        }
-        for word, following in pairwise([*args, ""]):
-            one = alone.get(word)
-            lacks = one is not None and following not in getattr(one.type, "choices", ())
-            yield f"{word}={one.flag_value}" if one and lacks else word
 
     def _check_folders(self, ctx: click.Context) -> None:
         """Refuse files in a folder that is neither there nor made by another option.
@@ -113,12 +223,6 @@ _ELSEWHERE = {"help": "--help", "version": "--version", "list": "runs", "ls": "r
 """Words that are commands of other programs."""
 
 
-def report_command(short_help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
-    """A command of `goemo-report`, with examples at the end of its help."""
-    shown = "".join(f"  {example}\n" for example in examples)
-    return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
-
-
 class LazyGroup(click.Group):
     """Commands are the modules beside this one; each is imported when it is asked for."""
 
@@ -153,9 +257,9 @@ class LazyGroup(click.Group):
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.NoSuchOption as error:
-            ctx.exit(_errors.report_usage(error, ctx, "Options of a command go after it"))
+            ctx.exit(report_usage(error, ctx, "Options of a command go after it"))
         except click.UsageError as error:
-            ctx.exit(_errors.report_usage(error, ctx))
+            ctx.exit(report_usage(error, ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; every error becomes one line and an exit code."""
@@ -166,13 +270,13 @@ class LazyGroup(click.Group):
             finally:
                 sys.stdout.flush()  # a full disk or a closed pipe is met here, not at exit
         except click.UsageError as error:
-            ctx.exit(_errors.report_usage(error, ctx))
+            ctx.exit(report_usage(error, ctx))
         except ArgumentError as error:
-            ctx.exit(_errors.report_usage(click.UsageError(error.what), ctx, error.remedy))
+            ctx.exit(report_usage(click.UsageError(error.what), ctx, error.remedy))
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - nothing gets past here
-            ctx.exit(_errors.report(error, debug=_errors.DEBUG in ctx.meta))
+            ctx.exit(report(error, debug=DEBUG in ctx.meta))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -201,7 +305,7 @@ Shell completion: eval "$(_GOEMO_REPORT_COMPLETE=bash_source goemo-report)"
 """,
 )
 @click.version_option(__version__, prog_name="goemo-report", message="%(prog)s %(version)s")
-@_errors.debug_option
+@debug_option
 def goemo_report() -> None:
     """Honest reports from the W&B runs of multi-label emotion classification.
 

@@ -1,4 +1,4 @@
-"""Arguments and options that commands share, each declared once."""
+"""How commands are declared, and the arguments and options that they share, each declared once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from goemo_report.cli._errors import debug_option
-from goemo_report.cli._group import OutputDirectory, OutputFile, SharedOption
+from goemo_report.cli._group import Command, OutputDirectory, OutputFile, SharedOption, debug_option
 from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS, Tuning
 from goemo_report.errors import GoemoError
 from goemo_report.settings import NUMBERS, read_project_file
@@ -83,6 +82,12 @@ def each(*options: Option[Any]) -> Callable[[_Command], _Command]:
     return lambda command: functools.reduce(
         lambda wrapped, option: option(wrapped), options[::-1], command
     )
+
+
+def command(short_help: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
+    """A command of `goemo-report`, with examples at the end of its help."""
+    shown = "".join(f"  {example}\n" for example in examples)
+    return click.command(cls=Command, short_help=short_help, epilog=f"\b\nExamples:\n{shown}")
 
 
 # --- Which runs -----------------------------------------------------------------------------

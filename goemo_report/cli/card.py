@@ -10,7 +10,6 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, progress, write
 
 ORDER = 66
@@ -44,7 +43,7 @@ card_options = takes.each(
 """What a card says beside the run."""
 
 
-@report_command(
+@takes.command(
     "Write a Hugging Face model card for a run.",
     "goemo-report card roberta-large-20241210-143022 --license mit -o README.md",
     "goemo-report card abc123 --wandb-dir runs --base-model FacebookAI/roberta-large",

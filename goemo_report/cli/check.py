@@ -12,10 +12,8 @@ from click.core import ParameterSource
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note, note_all, note_skipped, progress, write
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._group import FOUND_SOMETHING
+from goemo_report.cli._output import note, note_all, note_skipped, progress, write, write_answer
 
 ORDER = 70
 _CONDITIONS: Final = (
@@ -25,7 +23,7 @@ _CONDITIONS: Final = (
 _limit = partial(click.option, metavar="METRIC=VALUE", multiple=True)
 
 
-@report_command(
+@takes.command(
     "Quality gate: fail where a run is not good enough.",
     "goemo-report check --tag final --fail-under macro_f1=0.45 --fail-under f1_joy=0.5",
     "goemo-report check RUN_B --baseline RUN_A --max-drop macro_f1=0.01 --confidence 0.95",

@@ -14,25 +14,33 @@ import click
 import goemo_report as gr
 from goemo_report.api import setup
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import ARGUMENTS, report_command
+from goemo_report.cli._group import ARGUMENTS
 from goemo_report.cli._output import (
-    DEFAULT_FORMATS,
-    build,
     note,
     note_all,
     note_skipped,
     progress,
     write,
-    write_all,
     write_bytes,
     write_json,
     write_lines,
 )
+from goemo_report.errors import ArgumentError
+from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
-from goemo_report.report.render import WRITTEN, Extent, render_summary
+from goemo_report.report.document import Report
+from goemo_report.report.render import (
+    SUFFIXES,
+    WRITTEN,
+    Extent,
+    render_block,
+    render_files,
+    render_summary,
+)
 from goemo_report.report.render.pdf import BROWSER_VARIABLE, find_chromium
 
 ORDER = 30
+DEFAULT_FORMATS = ("html", "md", "json")
 
 
 def _file_name(value: str) -> str:
@@ -45,7 +53,7 @@ def _file_name(value: str) -> str:
 _SHORT = ("summary", "leaderboard", "differences", "emotions")
 
 
-@report_command(
+@takes.command(
     "Compare runs and write the report.",
     "goemo-report compare --tag final",
     "goemo-report compare --tag final --wandb-dir wandb --open",
@@ -302,3 +310,45 @@ def _publish(
 def _without_login(word: str) -> str:
     """An argument as a report may show it: an address loses its user and password."""
     return re.sub(r"^([a-z]+://)[^/@]*@", r"\1", word, flags=re.IGNORECASE)
+
+
+# --- The files of a report ------------------------------------------------------------
+
+
+def build(
+    comparison: gr.ComparisonResult,
+    formats: Sequence[str],
+    command: str,
+    only: Sequence[str] = (),
+    table: str | None = None,
+    *,
+    stem: str,
+    extent: Extent = "usual",
+    browser: Path | None = None,
+) -> tuple[Report, dict[str, dict[str, bytes]]]:
+    """The report, and the files of every format, by their path, before any is written; of one
+    table where asked."""
+    with progress() as bar:
+        bar("computing the report", 0, 0)
+        report = comparison.report(sections=only, command=command)
+        if table is None:
+            files = {form: render_files(report, form, stem, extent, browser) for form in formats}
+            return report, files
+    tables = report.tables()
+    if table not in tables:
+        raise ArgumentError(f"there is no table {shown(table)}", f"Tables: {', '.join(tables)}")
+    texts = {form: render_block(tables[table], form) for form in formats}
+    return report, {
+        form: {f"{stem}{SUFFIXES[form]}": text.encode("utf-8", "backslashreplace")}
+        for form, text in texts.items()
+    }
+
+
+def write_all(documents: dict[str, dict[str, bytes]], directory: Path) -> list[Path]:
+    """Write every file whole and name the documents; gives their paths in the order of formats."""
+    for files in documents.values():
+        for name, data in files.items():
+            write_bytes(data, directory / name)
+    written = [directory / next(iter(files)) for files in documents.values()]
+    write_lines(map(str, written))
+    return written

@@ -12,22 +12,15 @@ import click
 import goemo_report as gr
 from goemo_report.api import demo
 from goemo_report.cli import _options as takes
-from goemo_report.cli._errors import debug_option
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import (
-    DEFAULT_FORMATS,
-    build,
-    note,
-    note_skipped,
-    progress,
-    write_all,
-)
+from goemo_report.cli._group import debug_option
+from goemo_report.cli._output import note, note_skipped, progress
+from goemo_report.cli.compare import DEFAULT_FORMATS, build, write_all
 from goemo_report.errors import missing_packages
 
 ORDER = 120
 
 
-@report_command(
+@takes.command(
     "Train four small runs offline and compare them.",
     "goemo-report demo",
     "goemo-report demo --runs-dir scratch/runs --output scratch --open",

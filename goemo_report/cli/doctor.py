@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 from goemo_report.api import setup
 from goemo_report.cli import _options as takes
-from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import note, write_answer
 
 ORDER = 100
 
 
-@report_command(
+@takes.command(
     "Check key, host, entity, project, versions and cache.",
     "goemo-report doctor",
     "goemo-report doctor --entity my-team --format json",
@@ -34,6 +29,4 @@ def command(asked: dict[str, Any], form: str, output: Path) -> None:
     something failed.
     """
     found = setup.diagnose(notify=note, **asked)
-    write_answer(found, form, output)
-    if found.failed:
-        raise click.exceptions.Exit(FOUND_SOMETHING)
+    write_answer(found, form, output, passed=not found.failed)

@@ -11,14 +11,12 @@ import goemo_report as gr
 from goemo_report.api import setup
 from goemo_report.api.arguments import ONLY
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note, note_skipped, progress, write_lines
 
 ORDER = 40
 
 
-@report_command(
+@takes.command(
     "Download artifacts, verified by digest.",
     "goemo-report download roberta-large-20241210-143022",
     "goemo-report download abc123 --only predictions --root data",
@@ -47,7 +45,7 @@ def command(run: str | None, only: tuple[str, ...], root: Path, asked: dict[str,
     goemo-artifact.json in each directory says which run, artifact and version it holds. When
     something cannot be had the rest is still downloaded, and the exit code is 1.
     """
-    chosen = any(asked[name] for name in FILTERS if name != "sort")
+    chosen = any(asked[name] for name in takes.FILTERS if name != "sort")
     if (run is None) != chosen:
         what = "both a RUN and conditions" if run else "neither a RUN nor a condition"
         raise click.UsageError(f"There is {what}: give a RUN, or choose runs as with --tag")

@@ -10,14 +10,12 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note, note_all, note_skipped, progress, write_lines
 
 ORDER = 72
 
 
-@report_command(
+@takes.command(
     "Average the predictions of runs; the mean is a run.",
     "goemo-report ensemble RUN_A RUN_B -o ensemble",
     "goemo-report ensemble --tag final --model roberta-large --wandb-dir wandb -o ensemble",
@@ -42,7 +40,7 @@ def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
     """
     from goemo_report.api.mixture import averaged
 
-    if not runs and not any(asked[name] for name in FILTERS):
+    if not runs and not any(asked[name] for name in takes.FILTERS):
         raise click.UsageError("name the runs to average, or give --tag")
     with progress() as bar:
         chosen = gr.runs(*runs, **asked, progress=bar)

@@ -10,8 +10,6 @@ from click.core import ParameterSource
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._options import FILTERS
 from goemo_report.cli._output import note_all, note_skipped, progress, write_lines
 from goemo_report.contract import Split
 
@@ -24,7 +22,7 @@ _LIMIT = (
 )
 
 
-@report_command(
+@takes.command(
     "Write runs as Parquet tables, or a checkpoint as ONNX.",
     "goemo-report export --tag final -o runs.parquet",
     "goemo-report export --wandb-dir runs --baseline RUN_A -o runs.parquet",
@@ -78,7 +76,9 @@ def command(
     is_table = output is not None and output.suffix == ".parquet"
     form = form or ("parquet" if is_table else "onnx")
     if form == "onnx":
-        chosen = [FILTERS[name][0] for name in FILTERS if name != "limit" and asked.pop(name)]
+        chosen = [
+            takes.FILTERS[name][0] for name in takes.FILTERS if name != "limit" and asked.pop(name)
+        ]
         typed = click.get_current_context().get_parameter_source
         chosen += [
             f"--{name.replace('_', '-')}"

@@ -7,16 +7,14 @@ from typing import Any
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note_all, progress
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import progress, write_answer
 from goemo_report.contract import DEFAULT_THRESHOLD
 
 ORDER = 50
 _SPARE = ("tn", "fn", "fp", "tp", "brier", "mcc", "average_precision")
 
 
-@report_command(
+@takes.command(
     "Recompute metrics of a run or a prediction CSV.",
     "goemo-report metrics test_predictions.csv",
     "goemo-report metrics roberta-large-20241210-143022 --split val --threshold 0.3",
@@ -54,5 +52,4 @@ def command(
         found = gr.score(run, threshold=threshold, **options, **asked, progress=bar)
     if threshold is None and found.held is not None and found.held.has_probabilities:
         found = gr.score(found.held, threshold=DEFAULT_THRESHOLD)
-    write_answer(found, form, output, spare=_SPARE)
-    note_all(found.notes)
+    write_answer(found, form, output, spare=_SPARE, notes=found.notes)

@@ -10,14 +10,12 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note, note_all, progress
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import note, note_all, progress, write_answer
 
 ORDER = 70
 
 
-@report_command(
+@takes.command(
     "Predict emotions of texts with a run's checkpoint.",
     'goemo-report predict roberta-large-20241210-143022 "Thank you so much!"',
     "goemo-report predict abc123 --wandb-dir runs --format json < texts.txt",

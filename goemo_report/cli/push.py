@@ -8,15 +8,13 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note_all, progress
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import progress, write_answer
 from goemo_report.cli.card import card_options
 
 ORDER = 67
 
 
-@report_command(
+@takes.command(
     "Send a run to the Hugging Face hub as one commit.",
     "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --dry-run",
     "goemo-report push abc123 my-team/roberta-goemotions --wandb-dir runs --license mit",
@@ -47,5 +45,4 @@ def command(run: str, repo: str, form: str, asked: dict[str, Any], **options: An
     """
     with progress() as bar:
         found = gr.run(run, **asked, progress=bar).push(repo, **options)
-    write_answer(found, form)
-    note_all(found.notes)
+    write_answer(found, form, notes=found.notes)

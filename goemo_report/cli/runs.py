@@ -10,15 +10,13 @@ from click.core import ParameterSource
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note_all, note_skipped
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import note_all, note_skipped, write_answer
 
 ORDER = 10
 _SPARE: Final = ("model", "test/auc", "created_at", "test/micro_f1", "tags", "differs")
 
 
-@report_command(
+@takes.command(
     "List runs: tags, states, headline metrics.",
     "goemo-report runs --tag final",
     "goemo-report runs --wandb-dir wandb --any-tag final --any-tag baseline",

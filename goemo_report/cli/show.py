@@ -9,9 +9,7 @@ import click
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import note_all, write
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import note_all, write, write_answer
 
 ORDER = 20
 _SPARE: Final = (
@@ -26,7 +24,7 @@ _SPARE: Final = (
 )
 
 
-@report_command(
+@takes.command(
     "Show one run: config, summary, history, artifacts.",
     "goemo-report show roberta-large-20241210-143022",
     "goemo-report show wandb/offline-run-20241210_143022-abc123",

@@ -9,16 +9,13 @@ import click
 
 from goemo_report.api import setup
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
-from goemo_report.cli._options import FILTERS
-from goemo_report.cli._output import note, note_skipped
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import note, note_skipped, write_answer
 from goemo_report.formats.wording import plural
 
 ORDER = 90
 
 
-@report_command(
+@takes.command(
     "Upload offline runs and prove that they arrived.",
     "goemo-report sync wandb/offline-run-20241210_143022-abc123",
     "goemo-report sync wandb",
@@ -44,7 +41,7 @@ def command(
     summary, tags, state and each artifact (by digest) are compared with the log, and what is
     missing is sent again by itself. The exit code is 1 while anything is missing.
     """
-    if not (runs or any(asked[name] for name in FILTERS) or asked["wandb_dir"]):
+    if not (runs or any(asked[name] for name in takes.FILTERS) or asked["wandb_dir"]):
         raise click.UsageError(
             "Name runs or directories, choose runs with --tag, "
             "or give --wandb-dir DIR for all runs below DIR."

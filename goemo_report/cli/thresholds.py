@@ -7,13 +7,12 @@ from typing import Any
 
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._group import report_command
 from goemo_report.cli._output import note_all, progress, write_json
 
 ORDER = 68
 
 
-@report_command(
+@takes.command(
     "Write a run's thresholds, tuned on validation, as JSON.",
     "goemo-report thresholds roberta-large-20241210-143022 -o thresholds.json",
     "goemo-report thresholds abc123 --wandb-dir runs --protocol global",

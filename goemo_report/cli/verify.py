@@ -5,19 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
 import goemo_report as gr
 from goemo_report.cli import _options as takes
-from goemo_report.cli._errors import FOUND_SOMETHING
-from goemo_report.cli._group import report_command
-from goemo_report.cli._output import progress
-from goemo_report.cli._table import write_answer
+from goemo_report.cli._output import progress, write_answer
 
 ORDER = 62
 
 
-@report_command(
+@takes.command(
     "Load a run's checkpoint, predict again and compare.",
     "goemo-report verify roberta-large-20241210-143022",
     "goemo-report verify abc123 --wandb-dir runs --limit 500",
@@ -46,6 +41,4 @@ def command(run: str, asked: dict[str, Any], form: str, output: Path, **options:
     """
     with progress() as bar:
         found = gr.run(run, **asked, progress=bar).verify(**options)
-    write_answer(found, form, output)
-    if not found.agrees:
-        raise click.exceptions.Exit(FOUND_SOMETHING)
+    write_answer(found, form, output, passed=found.agrees)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from goemo_report import __version__
 from goemo_report.cli import goemo_report
-from goemo_report.cli._errors import one_line
+from goemo_report.cli._group import one_line
 from goemo_report.errors import DataError, GoemoError
 from goemo_report.formats.text import printable
 from tests.sources.log_writer import run_record, write_run

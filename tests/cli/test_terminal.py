@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import goemo_report as gr
 from goemo_report.cli import goemo_report
-from goemo_report.cli._table import cut, narrowed, plain
+from goemo_report.cli._output import cut, narrowed, plain
 from goemo_report.report.document import Cell, Column, Table
 from tests.offline_runs import OfflineRun, write_prediction_file
 
