@@ -128,20 +128,19 @@ def collect(
     `whole` checks the files of offline artifacts that no rule reads as well: the weights.
     `reading` says what a user says of prediction files.
     """
-    evidence = []
-    for loaded in load_runs(source, runs, list(ARTIFACTS), progress, whole=whole, reading=reading):
-        evidence.append(
-            Evidence(
-                loaded.result,
-                loaded.artifacts,
-                _headers(loaded),
-                _read(loaded, "per-class-metrics", _whole_table),
-                _read(loaded, "checkpoint", _json_object),
-                loaded.damaged,
-                _edited(loaded.result.run, loaded.artifacts, whole=whole),
-            )
+    found = load_runs(source, runs, list(ARTIFACTS), progress, whole=whole, reading=reading)
+    return [
+        Evidence(
+            loaded.result,
+            loaded.artifacts,
+            _headers(loaded),
+            _read(loaded, "per-class-metrics", _whole_table),
+            _read(loaded, "checkpoint", _json_object),
+            loaded.damaged,
+            _edited(loaded.result.run, loaded.artifacts, whole=whole),
         )
-    return evidence
+        for loaded in found
+    ]
 
 
 def _edited(

@@ -181,7 +181,7 @@ class Command(click.Command):
             if one and not one.is_flag and (inline if given else following) == "":
                 raise click.UsageError(f"{name} is empty: give a value, or leave it out", ctx)
             alone = one.flag_value if one and not given else None
-            if isinstance(alone, str) and following not in getattr(one.type, "choices", ()):
+            if one and isinstance(alone, str) and following not in getattr(one.type, "choices", ()):
                 word = f"{word}={alone}"  # what follows an option that may stand alone may be a RUN
             words.append(word)
         rest = super().parse_args(ctx, words)
