@@ -256,33 +256,23 @@ class Comparison:
         return next(run for run in self.chosen if recipe is None or run.recipe is recipe)
 
     @property
-    def second(self) -> ComparedRun:
-        """The next best; there must be two runs."""
-        return next(run for run in self.chosen if run is not self.best)
-
-    @property
     def best_recipe(self) -> Recipe | None:
         """The recipe with the best mean, where any has several seeds on the same texts."""
         if not self.alike or all(len(recipe.seeds) < 2 for recipe in self.recipes):
             return None
         return self.ranked_recipes[0]
 
-    @property
-    def reference(self) -> ComparedRun | None:
-        """What the best run is held against: the baseline if someone chose it, else the next."""
-        if not self.others:
-            return None
-        if self.baseline_is_chosen and not self.best.is_baseline:
-            return self.baseline
-        return self.second
-
     @cached_property
     def runner_up(self) -> ComparedRun | None:
-        """The reference, or the best run of another recipe where that is a seed of the same."""
-        reference, own = self.reference, self.best.recipe
-        chosen = self.baseline_is_chosen and reference is self.baseline
-        if reference is None or (chosen and reference.recipe is not own):
-            return reference
+        """What the best run is held against: the baseline if someone chose it, else the next best;
+        one of another recipe, where there is one."""
+        if not self.others:
+            return None
+        own, reference = self.best.recipe, next(run for run in self.chosen if run is not self.best)
+        if self.baseline_is_chosen and not self.best.is_baseline:
+            reference = self.baseline
+            if reference.recipe is not own:
+                return reference
         others = self.chosen
         if self.best_recipe is not None and len(self.recipes) > 1:
             others = tuple(run for run in others if run.recipe is self.ranked_recipes[1])
@@ -290,16 +280,15 @@ class Comparison:
 
     @cached_property
     def best_vs_runner_up(self) -> PairedDifferences | None:
-        """Best run minus runner-up at 0.5; None where they are not paired or there is none."""
-        return self.best_minus(self.runner_up) if self.runner_up else None
-
-    def best_minus(self, other: ComparedRun) -> PairedDifferences | None:
-        """Best run minus another one.
+        """Best run minus runner-up at 0.5; None where they are not paired or there is none.
 
         The best of all on test may beat a given baseline by luck, so that p is adjusted over the
         runs. Against the next best it need not be: the one that is chosen after looking leads by
         a significant gap no more often than the level says (Gutmann and Maymin 1987).
         """
+        other = self.runner_up
+        if other is None:
+            return None
         if other.is_baseline and self.baseline_is_chosen and self.rank_on == self.split:
             return self.best.differences
         return self.best.minus(other)
@@ -449,10 +438,9 @@ class Comparison:
         others = tuple(run.result for run in self.runs if run is not lost)
         skipped = (*self.skipped, SkippedRun(lost.name, fault.reason))
         return compare(
-            LoadedRuns(others, (), self.logged, self.notes),
+            LoadedRuns(others, skipped, self.logged, self.notes),
             baseline=self.baseline.id if self.baseline_rule not in (FIRST_RUN, TAGGED) else None,
             split=self.split,
-            skipped=skipped,
             source=self.source,
             options=self.options,
             progress=self.statistics.progress,
@@ -466,7 +454,6 @@ def compare(
     *,
     baseline: str | None = None,
     split: Split = "test",
-    skipped: Sequence[SkippedRun] = (),
     source: str = "",
     options: Options | None = None,
     progress: Progress = silent,
@@ -484,10 +471,8 @@ def compare(
     computed before are taken from there. `ratings` are those of human raters; DataError where they
     rate none of the texts, or other labels.
     """
-    absent = list(skipped)
     loaded = results if isinstance(results, LoadedRuns) else LoadedRuns(tuple(results))
-    absent[:0] = [item for item in loaded.skipped if item not in absent]
-    logged, usable = list(loaded.logged), list[RunResult]()
+    absent, logged, usable = list(loaded.skipped), list(loaded.logged), list[RunResult]()
     for result in loaded:
         if split in result.splits:
             usable.append(result)

@@ -54,9 +54,7 @@ class SplitResult:
         cls, split: Split, scored: ScoredPredictions, artifact: ArtifactRef, file: ArtifactFile
     ) -> SplitResult:
         """What follows from scored predictions, and where they came from."""
-        held = scored.predictions
-        both = scored.scores, scored.as_logged
-        return cls(split, held, *both, infer_threshold(held), artifact, file)
+        return cls(split, *scored, infer_threshold(scored.predictions), artifact, file)
 
     def changed(self, change: Callable[[Predictions], Predictions]) -> SplitResult:
         """The same split with other labels, scored anew; itself where nothing changes."""
@@ -186,15 +184,9 @@ def result_of(predictions: Predictions, split: Split, name: str) -> RunResult:
     )
     role = PREDICTION_ROLES[split]
     artifact = ArtifactRef(name, name, ARTIFACTS[role].type, None, "", 0, role, name)
-    found = score_split(split, predictions, artifact, ArtifactFile(predictions.source, 0, ""))
+    file = ArtifactFile(predictions.source, 0, "")
+    found = SplitResult.of(split, score_both(predictions), artifact, file)
     return RunResult(run, {split: found}, {}, (), (artifact,), {})
-
-
-def score_split(
-    split: Split, predictions: Predictions, artifact: ArtifactRef, file: ArtifactFile
-) -> SplitResult:
-    """Score predictions at 0.5 and as their own `pred_labels` have them."""
-    return SplitResult.of(split, score_both(predictions), artifact, file)
 
 
 def logged_metrics(run: RunRecord, history: History) -> dict[str, float]:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from goemo_report.analysis.truth import recomputed_metrics
+from goemo_report.caches.score_cache import score_both
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS, Split
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
-from goemo_report.results import PREDICTION_ROLES, RunResult, SplitResult, score_split
+from goemo_report.results import PREDICTION_ROLES, RunResult, SplitResult
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from tests.offline_runs import OfflineRun, epoch_metrics, predictions, run_config
 
@@ -41,7 +42,8 @@ def split_result(
     )
     role = PREDICTION_ROLES[split]
     artifact = ArtifactRef("a", f"m-{role}-r", "dataset", "v0", "d", 1, role, "r")
-    return score_split(split, table, artifact, ArtifactFile(f"{split}_predictions.csv", 1, "d"))
+    file = ArtifactFile(f"{split}_predictions.csv", 1, "d")
+    return SplitResult.of(split, score_both(table), artifact, file)
 
 
 def run_result(
@@ -94,7 +96,7 @@ def labels_only(result: RunResult) -> RunResult:
     for split, found in result.splits.items():
         marks = found.predictions.predicted.astype(np.float64)
         bare = replace(found.predictions, probabilities=marks, has_probabilities=False)
-        splits[split] = score_split(split, bare, found.artifact, found.file)
+        splits[split] = SplitResult.of(split, score_both(bare), found.artifact, found.file)
     return replace(result, splits=splits)
 
 

@@ -182,11 +182,11 @@ def test_progress_is_told_run_by_run() -> None:
 
 def test_the_best_run_is_set_against_the_next_one() -> None:
     comparison = compare(FOUR)
-    found = comparison.best_minus(comparison.second)
+    first, second = comparison.ranked[:2]
+    found = first.minus(second)
     assert found is not None
     macro = found["macro_f1"]
     assert macro is not None
-    first, second = comparison.ranked[:2]
     gap = first.macro_f1 - second.macro_f1
     assert macro.value == pytest.approx(gap, abs=1e-12)
 
@@ -209,7 +209,7 @@ def test_the_best_run_is_chosen_on_validation_and_judged_on_test() -> None:
     assert comparison.rank_on == "val"
     assert comparison.best.result is weak
     assert comparison.ranked[0].result is strong
-    found = comparison.best_minus(comparison.second)
+    found = comparison.best_vs_runner_up
     assert found is not None
     assert found["macro_f1"] is not None
     assert found["macro_f1"].value < 0.0
@@ -284,7 +284,7 @@ def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:
     comparison = compare((FOUR[0], FOUR[2]))
     found, best = comparison.tuned_best_vs_runner_up, comparison.best
     assert found is not None
-    assert comparison.reference is comparison.baseline
+    assert comparison.runner_up is comparison.baseline
     gap = 0.0
     for run, sign in ((best, 1), (comparison.baseline, -1)):
         tuned = run.tuned
@@ -296,7 +296,7 @@ def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:
     assert comparison.best_vs_runner_up["macro_f1"] != found["macro_f1"]
     alone = run_result(STANDARD_RUNS[2], splits=("test",), number=3)
     assert compare((FOUR[0], alone)).tuned_best_vs_runner_up is None
-    assert compare(FOUR[:1]).reference is None
+    assert compare(FOUR[:1]).runner_up is None
 
 
 def test_a_shuffled_file_gives_the_same_differences() -> None:

@@ -28,8 +28,8 @@ from goemo_report.api.arguments import (
     places,
     settled,
 )
-from goemo_report.api.mixture import Comparable, grouped, items, load, with_baseline
-from goemo_report.api.runs import Runs
+from goemo_report.api.mixture import Comparable, asked_for, load, places_of
+from goemo_report.api.runs import Runs, with_baseline
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split
@@ -514,34 +514,28 @@ def compare(
     """
     check_words(split=split)
     check_numbers(top=top)
+    check_texts(baseline=baseline, cluster=cluster)
+    choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
+    choice = replace(choice, reading=replace(choice.reading, cluster=cluster or ""))
+    where = settled(wandb_dir, entity, project, source=source)
     skipped, cut = (runs.skipped, "") if isinstance(runs, Runs) else ((), "")
     if isinstance(runs, Runs):
         records, cut = best_logged(runs.records, top)
         if cut:
             kept = readable(runs.source, Listing(records, runs.skipped))
             records, skipped = kept.runs, kept.skipped
-        runs = replace(runs, records=records)
-    check_texts(baseline=baseline, cluster=cluster)
-    choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
-    choice = replace(choice, reading=replace(choice.reading, cluster=cluster or ""))
-    wanted = list(items(runs, others, choice.reading))
-    where = settled(wandb_dir, entity, project, source=source)
+        runs, baseline = with_baseline(replace(runs, records=records), baseline)
     rated = list(map(Path, places(raters, "raters")))
     ratings = read_ratings(rated, cluster or "") if rated else None
     with Bar(progress) as bar:
-        groups = list(grouped(wanted, where))
-        if baseline is not None and isinstance(runs, Runs):
-            baseline = with_baseline(groups, runs, baseline)
-        loaded = load(groups, split, choice, bar, figures=True)
-        if cut:
-            loaded = replace(loaded, notes=(cut, *loaded.notes))
+        asked = asked_for(runs, others, choice.reading, where)
+        loaded = load(asked, split, choice, bar, figures=True)
+        notes = (*filter(None, [cut]), *loaded.notes)
         found = compare_results(
-            loaded,
+            replace(loaded, skipped=(*loaded.skipped, *skipped), notes=notes),
             baseline=baseline,
             split=split,
-            skipped=skipped,
-            source=" and ".join(dict.fromkeys(group.place for group in groups))
-            + (f"; {cut}" if cut else ""),
+            source="; ".join(filter(None, (places_of(asked), cut))),
             options=Options(texts, max_errors, resamples, seed, rank_on, margin, cluster or ""),
             progress=bar,
             cache=cache_directory(),

@@ -43,8 +43,7 @@ from goemo_report.predictions import understood
 from goemo_report.results import RunResult
 from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, RunSource, silent
-from goemo_report.sources.model import Listing, RunRecord, as_number
-from goemo_report.sources.resolve import with_run
+from goemo_report.sources.model import RunRecord, as_number
 from goemo_report.sources.store import cache_directory
 
 if TYPE_CHECKING:
@@ -95,6 +94,8 @@ def export_tables(
         raise NotFoundError("there are no runs to export", "Ask for other runs")
     from pyarrow.parquet import read_metadata
 
+    from goemo_report.api.runs import with_baseline
+
     keys = _config_keys(runs.records)
     columns = _columns(keys)
     names = {end: path.with_name(f"{path.stem}{end}.parquet") for end in columns}
@@ -102,14 +103,12 @@ def export_tables(
         if name.is_dir():
             raise DataError(f"{name} is a directory", "Choose another name")
     choice, lost = chosen_labels(labels), dict[str, str]()
-    source, records = runs.source, runs.records
-    if baseline is not None:
-        source, listing, run = with_run(runs.choice, source, Listing(records), baseline)
-        baseline, records = run.id, listing.runs
+    every, baseline = with_baseline(runs, baseline)
     done = 0
     with Bar(runs.progress) as bar, ExitStack() as stack:
         tables = {end: stack.enter_context(_table(names[end], columns[end])) for end in columns}
-        best, cut = _best(_Reader(source, SPLITS, choice, lost, bar), records, baseline, split, top)
+        read = _Reader(every.source, SPLITS, choice, lost, bar)
+        best, cut = _best(read, every.records, baseline, split, top)
         compared = compare_results(
             best, baseline=baseline, split=split, progress=bar, cache=cache_directory()
         )

@@ -237,12 +237,11 @@ def judged(
     require_audit: bool,
 ) -> Gate:
     """Runs held against conditions."""
+    from goemo_report.api.runs import with_baseline
     from goemo_report.audit import gate
     from goemo_report.audit.evidence import collect
     from goemo_report.audit.limits import resolve
     from goemo_report.loading import require_same_labels
-    from goemo_report.sources.model import Listing
-    from goemo_report.sources.resolve import with_run
 
     _require_any(runs)
     check_words(split=split)
@@ -251,19 +250,19 @@ def judged(
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
     check_numbers(confidence=confidence)
     waived = waivers()
-    source, listing, beside = runs.source, Listing(runs.records), None
-    if baseline and limits["max-drop"]:
-        source, listing, beside = with_run(runs.choice, source, listing, baseline)
+    every, beside = with_baseline(runs, (baseline or None) if limits["max-drop"] else None)
     with Bar(runs.progress) as bar:
         thorough = require_artifacts or require_audit
-        collected = collect(source, listing.runs, bar, whole=thorough, reading=choice.reading)
+        collected = collect(
+            every.source, every.records, bar, whole=thorough, reading=choice.reading
+        )
     for one in collected:
         require_same_labels(one.result)
     evidence = {one.run.id: one for one in collected}
     required = [gate.require_artifacts] * require_artifacts + [gate.require_audit] * require_audit
     own = [evidence[run.id] for run in runs.records]
     results = [one.result.changed(choice.on) for one in own]
-    reference = evidence[beside.id].result.changed(choice.on) if beside else None
+    reference = evidence[beside].result.changed(choice.on) if beside else None
     known = [*results, *([reference] if reference else [])]
     metrics = [resolve(limit, split, known) for limit in asked]
     judge = gate.Judge(split, confidence=confidence, baseline=reference)
@@ -273,7 +272,8 @@ def judged(
         met += [require(held, waived) for require in required]
     met += map(gate.unreadable, runs.skipped)
     columns = understood(file for one in collected for file in one.result.files)
-    return Gate(tuple(met), split, confidence, beside, tuple(columns))
+    about = reference.run if reference else None
+    return Gate(tuple(met), split, confidence, about, tuple(columns))
 
 
 def _require_any(runs: Runs) -> None:

@@ -1,4 +1,4 @@
-"""Runs, files, names and predictions in any mixture: found, read, averaged."""
+"""What `compare` and `ensemble` take, in any mixture: found, read, averaged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from goemo_report.analysis.ensemble import Ensemble
 from goemo_report.analysis.ensemble import ensemble as average_runs
@@ -16,131 +16,119 @@ from goemo_report.api.arrays import of_frame
 from goemo_report.api.one_run import Run
 from goemo_report.api.runs import Runs
 from goemo_report.contract import Split
-from goemo_report.errors import ArgumentError, DataError, NotFoundError
+from goemo_report.errors import ArgumentError, DataError
 from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions
 from goemo_report.reading.names import Reading
 from goemo_report.results import LoadedRuns, RunResult, result_of
 from goemo_report.settings import SourceChoice
-from goemo_report.sources.base import RunSource
 from goemo_report.sources.conditions import RunQuery
-from goemo_report.sources.model import Listing, RunRecord
-from goemo_report.sources.resolve import gather, with_run
+from goemo_report.sources.resolve import gather
 
 if TYPE_CHECKING:
     from goemo_report.analysis.label_choice import LabelChoice
 
 Comparable: TypeAlias = Run | Predictions | Place
-_Item: TypeAlias = "tuple[str | None, Comparable]"
-"""What was asked for, with the name that it was given."""
+Asked: TypeAlias = tuple[str | None, Run | Predictions]
+"""A run or predictions in memory, with the name that it was given."""
 
 
-class Group(NamedTuple):
-    """Runs of one source that are read at once, or predictions in memory, each with the name that
-    it was given."""
-
-    place: str
-    source: RunSource | None
-    runs: list[tuple[str | None, RunRecord]]
-    held: list[tuple[str | None, Predictions]]
-
-
-def items(
+def asked_for(
     runs: Runs | Comparable | Sequence[Comparable] | Mapping[str, Comparable],
     others: Sequence[Comparable],
     reading: Reading,
-) -> Iterator[_Item]:
-    """Each one that was asked for; what is no run is refused."""
+    where: SourceChoice,
+) -> list[Asked]:
+    """Each one that was asked for, in that order; what is no run is refused.
+
+    Names and files that were given no other name are looked up together.
+    """
+    given: list[tuple[str | None, Comparable]] = [(None, one) for one in others]
     if isinstance(runs, Mapping):
-        yield from ((str(name), _checked(item, reading)) for name, item in runs.items())
+        given[:0] = [(str(name), one) for name, one in runs.items()]
     elif isinstance(runs, Sequence | Iterator) and not isinstance(runs, str):
-        yield from ((None, _checked(item, reading)) for item in runs)
+        given[:0] = [(None, one) for one in runs]
     else:
-        yield None, _checked(runs, reading)
-    yield from ((None, _checked(item, reading)) for item in others)
+        given[:0] = [(None, runs)]
+    checked = [(name, _checked(one, reading)) for name, one in given]
+    asked: list[Asked] = []
+    for (name, _), batch in groupby(checked, key=lambda one: (one[0], isinstance(one[1], str))):
+        texts: list[str] = []
+        for _, one in batch:
+            if isinstance(one, str):
+                texts.append(one)
+            else:
+                asked.append((name, one))
+        if texts:
+            source, listing = gather(where, texts, RunQuery())
+            asked += [(name, Run(record, source)) for record in listing.runs]
+    return asked
 
 
-def _checked(item: Comparable, reading: Reading) -> Comparable:
+def _checked(item: Comparable, reading: Reading) -> Run | Predictions | str:
     if hasattr(item, "to_csv"):  # a DataFrame
         return of_frame(item, reading)
-    if not isinstance(item, Run | Predictions | str | os.PathLike):
+    if isinstance(item, str | os.PathLike):
+        return os.fspath(item)
+    if not isinstance(item, Run | Predictions):
         kind = type(item).__name__
         raise ArgumentError(f"a {kind} is no run", "Give runs, predictions, names or files")
     return item
 
 
-def grouped(wanted: Sequence[_Item], where: SourceChoice) -> Iterator[Group]:
-    """What was asked for by where it is read from, in the order asked."""
-    for _, batch in groupby(wanted, key=_origin):
-        own = list(batch)
-        held = [(name, item) for name, item in own if isinstance(item, Predictions)]
-        runs = [(name, item) for name, item in own if isinstance(item, Run)]
-        places = [os.fspath(item) for _, item in own if isinstance(item, str | os.PathLike)]
-        if held:
-            yield Group("predictions in memory", None, [], held)
-        elif runs:
-            source = runs[0][1].source
-            yield Group(source.description, source, [(name, one.record) for name, one in runs], [])
-        else:
-            source, listing = gather(where, places, RunQuery())
-            found = [(own[0][0], record) for record in listing.runs]
-            yield Group(source.description, source, found, [])
-
-
-def _origin(item: _Item) -> object:
-    """Alike for what is read at once: runs of one source, and names that were given no other."""
-    name, one = item
-    return (Run, id(one.source)) if isinstance(one, Run) else (type(one) is Predictions, name)
-
-
-def with_baseline(groups: list[Group], runs: Runs, baseline: str) -> str:
-    """The id of the baseline, which joins the runs, the first of the groups, if it is not among
-    them.
-
-    Raises NotFoundError where there are no runs.
-    """
-    if not len(runs):
-        raise NotFoundError("there are no runs to compare with a baseline", "Ask for other runs")
-    source, listing, run = with_run(runs.choice, runs.source, Listing(runs.records), baseline)
-    if len(listing.runs) > len(runs):
-        more = groups[0].runs[len(runs) :]
-        own: list[tuple[str | None, RunRecord]] = [(None, one) for one in listing.runs]
-        groups[0] = Group(source.description, source, [*own, *more], [])
-    return run.id
-
-
 def load(
-    groups: Sequence[Group], split: Split, labels: LabelChoice, bar: Bar, *, figures: bool = False
+    asked: Sequence[Asked], split: Split, labels: LabelChoice, bar: Bar, *, figures: bool = False
 ) -> LoadedRuns:
-    """Results in the order asked, with the names asked for; `figures` as in load_results."""
-    found: list[RunResult] = []
+    """Results in the order asked, with the names asked for; `figures` as in load_results.
+
+    Runs of one source that stand together are read at once.
+    """
+    results: list[RunResult] = []
     more: list[LoadedRuns] = []
-    for group in groups:
-        for name, held in group.held:
-            held = labels.on(labels.expected(held))
-            one = result_of(held, split, name or f"predictions {len(found) + 1}")
-            found.append(_distinct(one, found))
-        if group.source is None:
+    for _, batch in groupby(asked, key=_source):
+        names: dict[str, list[str | None]] = {}  # one run may be given twice, under two names
+        runs: list[Run] = []
+        for name, one in batch:
+            if isinstance(one, Predictions):
+                held = labels.on(labels.expected(one))
+                called = name or f"predictions {len(results) + 1}"
+                results.append(_distinct(result_of(held, split, called), results))
+            else:
+                names.setdefault(one.id, []).append(name)
+                runs.append(one)
+        if not runs:
             continue
-        records = [record for _, record in group.runs]
+        records = [run.record for run in runs]
         loaded = load_results(
-            group.source, records, progress=bar, reading=labels.reading, figures=figures
+            runs[0].source, records, progress=bar, reading=labels.reading, figures=figures
         )
         more.append(loaded)
-        names: dict[str, list[str | None]] = {}  # one run may be given twice, under two names
-        for name, record in group.runs:
-            names.setdefault(record.id, []).append(name)
         for result in loaded:
             name = names[result.id].pop(0)
-            name = result.run.name if name is None else name
-            one = replace(result.changed(labels.on), run=replace(result.run, name=name))
-            found.append(_distinct(one, found))
+            run = result.run if name is None else replace(result.run, name=name)
+            results.append(_distinct(replace(result.changed(labels.on), run=run), results))
     return LoadedRuns(
-        tuple(found),
+        tuple(results),
         tuple(item for one in more for item in one.skipped),
         tuple(run for one in more for run in one.logged),
         tuple(note for one in more for note in one.notes),
     )
+
+
+def _source(asked: Asked) -> int | None:
+    """Alike for runs of one source, and for predictions in memory."""
+    _, one = asked
+    return id(one.source) if isinstance(one, Run) else None
+
+
+def places_of(asked: Sequence[Asked]) -> str:
+    """Where they were read from."""
+    of_source = {_source(pair): pair[1] for pair in asked}
+    found = (
+        one.source.description if isinstance(one, Run) else "predictions in memory"
+        for one in of_source.values()
+    )
+    return " and ".join(dict.fromkeys(found))
 
 
 def _distinct(result: RunResult, others: Sequence[RunResult]) -> RunResult:
@@ -203,7 +191,6 @@ def averaged(
 ) -> Ensemble:
     """The averaged predictions of both splits, and what goes with them."""
     choice = chosen_labels()
-    wanted = list(items(runs, others, choice.reading))
-    groups = list(grouped(wanted, where or SourceChoice()))
+    asked = asked_for(runs, others, choice.reading, where or SourceChoice())
     with Bar(progress) as bar:
-        return average_runs(load(groups, split, choice, bar))
+        return average_runs(load(asked, split, choice, bar))

@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -47,8 +47,7 @@ _TEXTS_AT_ONCE: Final = 1 << 14
 _SHARED: Final[WeakValueDictionary[str, Predictions]] = WeakValueDictionary()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ScoredPredictions:
+class ScoredPredictions(NamedTuple):
     """Predictions, their scores at a threshold, and their scores as `pred_labels` have them."""
 
     predictions: Predictions

@@ -12,6 +12,7 @@ import pytest
 from goemo_report.audit import RULES, audit
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.registry import SEVERITIES
+from goemo_report.caches.score_cache import score_both
 from goemo_report.contract import (
     ARTIFACTS,
     CHECKPOINT_METADATA,
@@ -25,7 +26,7 @@ from goemo_report.contract import (
     Role,
     Split,
 )
-from goemo_report.results import PREDICTION_ROLES, score_split
+from goemo_report.results import PREDICTION_ROLES, SplitResult
 from tests.audit import changes
 from tests.audit.changes import GONE
 
@@ -93,7 +94,7 @@ def _predictions(split: Split, change: Callable[[Any], Any]) -> Breach:
 
     def breach(evidence: Evidence) -> Evidence:
         old = evidence.result.splits[split]
-        new = score_split(split, change(old.predictions), old.artifact, old.file)
+        new = SplitResult.of(split, score_both(change(old.predictions)), old.artifact, old.file)
         splits = {**evidence.result.splits, split: new}
         return dataclasses.replace(
             evidence, result=dataclasses.replace(evidence.result, splits=splits)

@@ -17,7 +17,7 @@ from goemo_report.report.document import Heatmap, Plot, Report, Table
 from goemo_report.report.render import render
 from goemo_report.report.render.numbers import as_cell
 from goemo_report.report.sections import build_report, multilabel, section_ids
-from goemo_report.results import RunResult
+from goemo_report.results import LoadedRuns, RunResult
 from goemo_report.sources.model import SkippedRun
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import column
@@ -36,7 +36,7 @@ def report(comparison: Comparison, *only: str) -> Report:
 
 @pytest.fixture(scope="module")
 def full() -> Report:
-    return report(compare(FOUR, skipped=(SkippedRun("lost-run", "its log is damaged"),)))
+    return report(compare(LoadedRuns(tuple(FOUR), (SkippedRun("lost-run", "its log is damaged"),))))
 
 
 def table(found: Report, identifier: str) -> Table:
