@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias
 
 from goemo_report.caches.score_cache import (
     Unread,
@@ -15,7 +15,7 @@ from goemo_report.caches.score_cache import (
     read_unchanged,
     reading_ahead,
 )
-from goemo_report.contract import ARTIFACTS, SPLITS, Role, Split, artifact_role
+from goemo_report.contract import SPLITS, Role, Split, artifact_role
 from goemo_report.errors import DataError, NotFoundError, argument, unexpected
 from goemo_report.formats.wording import listed, plural
 from goemo_report.predictions import Predictions
@@ -48,8 +48,6 @@ from goemo_report.sources.newest import (
 from goemo_report.sources.store import Cache, is_digest
 
 _SPLITS: Final = {role: split for split, role in PREDICTION_ROLES.items()}
-_T = TypeVar("_T")
-
 
 ReadFiles: TypeAlias = Mapping[Role, tuple[ArtifactFile, LocalFile]]
 """The one file of each artifact that is read, and its copy on this machine."""
@@ -182,9 +180,10 @@ def load_runs(
     steps = source.histories(runs) if histories else {}
     found = _newest_artifacts(source, runs, logged, roles)
     wanted = [
-        _Wanted(place, artifact, file, file == read)
-        for place, artifact in found.items()
-        for read in (artifact.file(place[1]),)
+        _Wanted(run_id, role, artifact, file, file == read)
+        for run_id, own in found.items()
+        for role, artifact in own.items()
+        for read in (artifact.file(role),)
         for file in (artifact.files if whole and artifact.is_offline else filter(None, (read,)))
     ]
     loaded: list[LoadedRun] = []
@@ -194,45 +193,33 @@ def load_runs(
         pairs = [(item.artifact.reference, item.file) for item in wanted]
         fetched = source.fetch(pairs, progress)
         helpers.enter_context(reading_ahead(_unread(ahead, fetched)))
-        files: dict[_Place, tuple[ArtifactFile, LocalFile]] = {}
-        damaged: dict[_Place, tuple[str, ...]] = {}
+        files: dict[str, dict[Role, tuple[ArtifactFile, LocalFile]]] = {run: {} for run in found}
+        damaged: dict[str, dict[Role, tuple[str, ...]]] = {run: {} for run in found}
         for item, here in zip(wanted, fetched, strict=True):
             if item.is_read:
-                files[item.place] = item.file, here
+                files[item.run_id][item.role] = item.file, here
             if isinstance(here, SkippedFile) and item.artifact.is_offline:
-                reason = f"{here.path}: {here.reason}"
-                damaged[item.place] = (*damaged.get(item.place, ()), reason)
+                known = damaged[item.run_id].get(item.role, ())
+                damaged[item.run_id][item.role] = (*known, f"{here.path}: {here.reason}")
         for number, run in enumerate(runs):
             progress("reading files", number, len(runs))
             own, history = tuple(logged.get(run.id, ())), steps.get(run.id, ())
-            artifacts, read = _of_run(run, found), _of_run(run, files)
+            artifacts, read = found[run.id], files[run.id]
             splits, problems = _read_splits(run, roles, artifacts, read, own, reading)
             result = RunResult(run, splits, logged_metrics(run, history), history, own, problems)
-            loaded.append(LoadedRun(result, artifacts, read, _of_run(run, damaged)))
+            loaded.append(LoadedRun(result, artifacts, read, damaged[run.id]))
     progress("reading files", len(runs), len(runs))
     return loaded
-
-
-_Place: TypeAlias = tuple[str, Role]
-"""A run's id and a role: where one artifact of many runs belongs."""
 
 
 class _Wanted(NamedTuple):
     """One file to fetch; `is_read` where it is the one of its artifact that is read."""
 
-    place: _Place
+    run_id: str
+    role: Role
     artifact: LoggedArtifact
     file: ArtifactFile
     is_read: bool
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        return _source_name(self.artifact.reference, self.file)
-
-
-def _of_run(run: RunRecord, found: Mapping[_Place, _T]) -> dict[Role, _T]:
-    return {role: found[run.id, role] for role in ARTIFACTS if (run.id, role) in found}
 
 
 def _newest_artifacts(
@@ -240,18 +227,20 @@ def _newest_artifacts(
     runs: Sequence[RunRecord],
     logged: Mapping[str, Sequence[ArtifactRef]],
     roles: Sequence[Role],
-) -> dict[_Place, LoggedArtifact]:
-    chosen = {
-        (run.id, role): reference
+) -> dict[str, dict[Role, LoggedArtifact]]:
+    """By run id and role."""
+    chosen = [
+        (run.id, role, reference)
         for run in runs
         for role in roles
         if (reference := newest(run, logged.get(run.id, ()), role)) is not None
-    }
-    unique = {(one.id, one.role): one for one in chosen.values()}
+    ]
+    unique = {(one.id, one.role): one for _, _, one in chosen}
     manifests = dict(zip(unique, source.manifests(list(unique.values())), strict=True))
-    return {
-        place: LoggedArtifact(one, manifests[one.id, one.role]) for place, one in chosen.items()
-    }
+    found: dict[str, dict[Role, LoggedArtifact]] = {run.id: {} for run in runs}
+    for run_id, role, one in chosen:
+        found[run_id][role] = LoggedArtifact(one, manifests[one.id, one.role])
+    return found
 
 
 def _unread(
@@ -262,7 +251,7 @@ def _unread(
     cache = Cache()
     for number, item in enumerate(wanted):
         file, from_server = item.file, not item.artifact.reference.is_offline
-        if not item.is_read or item.place[1] not in _SPLITS or from_server != (fetched is None):
+        if not item.is_read or item.role not in _SPLITS or from_server != (fetched is None):
             continue
         if fetched is not None:
             place = fetched[number]
@@ -271,7 +260,8 @@ def _unread(
         else:
             continue
         if isinstance(place, Path):
-            yield Unread(place, file.checksum, item.name, file.size)
+            name = _source_name(item.artifact.reference, file)
+            yield Unread(place, file.checksum, name, file.size)
 
 
 def _read_splits(
