@@ -13,7 +13,13 @@ from goemo_report.contract import ROLES, SPLITS, Role, Tuning
 from goemo_report.errors import ArgumentError, argument
 from goemo_report.formats.files import named_path
 from goemo_report.formats.text import shown
-from goemo_report.settings import SourceChoice, check_numbers, load_settings, read_project_file
+from goemo_report.settings import (
+    NUMBERS,
+    SourceChoice,
+    check_numbers,
+    load_settings,
+    read_project_file,
+)
 
 if TYPE_CHECKING:  # a prediction file needs none of the sources
     from goemo_report.analysis.label_choice import LabelChoice
@@ -52,7 +58,7 @@ def settled(
     """
     from goemo_report.sources.gathered import NamedPredictions
 
-    check_texts(entity=entity, project=project, alias=alias, source=source)
+    check(entity=entity, project=project, alias=alias, source=source)
     directory = None if wandb_dir is None else Path(place(wandb_dir, "wandb_dir"))
     found = load_settings(
         entity=entity,
@@ -78,8 +84,7 @@ def conditions(
     """Which runs are meant; `names` are the arguments `tag` to `group` of `runs`."""
     from goemo_report.sources.conditions import RunQuery
 
-    check_texts(sort=sort)
-    check_numbers(limit=limit)
+    check(sort=sort, limit=limit)
     given = {name: each(values) for name, values in names.items()}
     return RunQuery.of(where=each(where), sort=sort, limit=limit, **given)
 
@@ -98,7 +103,7 @@ def chosen_labels(
 
     if isinstance(labels, LabelChoice):
         return labels
-    check_texts(map_to=map_to, true=true, pred=pred, prob=prob)
+    check(map_to=map_to, true=true, pred=pred, prob=prob)
     file = read_project_file(Path())
     given = {"true": true, "pred": pred, "prob": prob}
     set_ones = file.get("columns", {})
@@ -123,12 +128,17 @@ def waivers() -> Mapping[str, str]:
 _WORDS: Final = {"split": SPLITS, "protocol": get_args(Tuning)}
 
 
-def check_words(**given: str) -> None:
-    """Raise ArgumentError for a word that the argument of its name does not know."""
-    for name, word in given.items():
-        if word not in _WORDS[name]:
+def check(**given: object) -> None:
+    """Raise ArgumentError for what an argument of its name cannot be: a split or protocol that is
+    none, a number out of its bounds, and of all others what is no text; None is unset."""
+    for name, value in given.items():
+        if name in _WORDS and value not in _WORDS[name]:
             known = ", ".join(_WORDS[name])
-            raise ArgumentError(f"there is no {name} {word!r}", f"{name.capitalize()}s: {known}")
+            raise ArgumentError(f"there is no {name} {value!r}", f"{name.capitalize()}s: {known}")
+        if name in NUMBERS:
+            check_numbers(**{name: value})
+        elif value is not None and not isinstance(value, str):
+            raise ArgumentError(f"{name} is {value!r}", "Give a text")
 
 
 def roles(only: Only) -> tuple[Role, ...]:
@@ -164,13 +174,6 @@ def places(value: Place | Sequence[Place] | None, name: str) -> list[str]:
     if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
         several = [value]
     return [place(one, name) for one in several if one is not None]
-
-
-def check_texts(**given: object) -> None:
-    """Raise ArgumentError for an argument that is neither a text nor None."""
-    for name, value in given.items():
-        if value is not None and not isinstance(value, str):
-            raise ArgumentError(f"{name} is {value!r}", "Give a text")
 
 
 class Bar:

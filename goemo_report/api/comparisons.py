@@ -20,8 +20,7 @@ from goemo_report.api.arguments import (
     Place,
     Shown,
     best_logged,
-    check_texts,
-    check_words,
+    check,
     chosen_labels,
     each,
     place,
@@ -41,7 +40,7 @@ from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import complete
-from goemo_report.settings import check_numbers, creation_time
+from goemo_report.settings import creation_time
 from goemo_report.sources.base import readable
 from goemo_report.sources.model import Listing, SkippedRun
 from goemo_report.sources.store import cache_directory
@@ -512,9 +511,7 @@ def compare(
         >>> c.verdict.numbers["p"]  # doctest: +SKIP
 
     """
-    check_words(split=split)
-    check_numbers(top=top)
-    check_texts(baseline=baseline, cluster=cluster)
+    check(split=split, top=top, baseline=baseline, cluster=cluster)
     choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
     choice = replace(choice, reading=replace(choice.reading, cluster=cluster or ""))
     where = settled(wandb_dir, entity, project, source=source)

@@ -19,7 +19,7 @@ from goemo_report.analysis.label_choice import LabelChoice
 from goemo_report.api.arguments import (
     Bar,
     Labels,
-    check_words,
+    check,
     chosen_labels,
     ranking,
     tagged_baseline,
@@ -41,7 +41,6 @@ from goemo_report.loading import load_results
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import RunResult
-from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord, as_number
 from goemo_report.sources.store import cache_directory
@@ -83,8 +82,7 @@ def export_tables(
 
     The `top` runs have intervals and differences, as `compare` makes them; the others have values.
     """
-    check_words(split=split)
-    check_numbers(top=top)
+    check(split=split, top=top)
     require_extra("writing Parquet", "pyarrow", extra="tables")
     if path.suffix != ".parquet":
         raise ArgumentError(f"{path} does not end in .parquet", "Name the first of three tables")

@@ -10,7 +10,7 @@ from goemo_report.api.arguments import (
     Bar,
     Labels,
     Names,
-    check_words,
+    check,
     chosen_labels,
     each,
     waivers,
@@ -22,7 +22,6 @@ from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import printable
 from goemo_report.formats.wording import plural
 from goemo_report.predictions import understood
-from goemo_report.settings import check_numbers
 from goemo_report.statistics.intervals import percent
 
 if TYPE_CHECKING:
@@ -244,11 +243,11 @@ def judged(
     from goemo_report.loading import require_same_labels
 
     _require_any(runs)
-    check_words(split=split)
+    check(split=split)
     if not any(limits.values()) and not (require_artifacts or require_audit):
         raise ArgumentError("there is no condition", 'Give one, as fail_under={"macro_f1": 0.45}')
     asked = [limit for kind, wanted in limits.items() for limit in _limits(kind, wanted)]
-    check_numbers(confidence=confidence)
+    check(confidence=confidence)
     waived = waivers()
     every, beside = with_baseline(runs, (baseline or None) if limits["max-drop"] else None)
     with Bar(runs.progress) as bar:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from goemo_report.analysis.ensemble import Ensemble
 from goemo_report.analysis.ensemble import ensemble as average_runs
-from goemo_report.api.arguments import Bar, Place, Shown, check_words, chosen_labels, place, settled
+from goemo_report.api.arguments import Bar, Place, Shown, check, chosen_labels, place, settled
 from goemo_report.api.arrays import of_frame
 from goemo_report.api.one_run import Run
 from goemo_report.api.runs import Runs
@@ -172,7 +172,7 @@ def ensemble(
         DataError: other texts, labels or true labels, with the counts; fewer than two runs.
 
     """
-    check_words(split=split)
+    check(split=split)
     where = settled(wandb_dir, entity, project, source=source)
     found = averaged(runs, *others, split=split, where=where, progress=progress)
     if output is not None:

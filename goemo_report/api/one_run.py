@@ -13,8 +13,7 @@ from goemo_report.api.arguments import (
     Only,
     Place,
     Shown,
-    check_texts,
-    check_words,
+    check,
     chosen_labels,
     each,
     place,
@@ -23,7 +22,7 @@ from goemo_report.api.arguments import (
 from goemo_report.contract import SPLITS, Split, Tuning
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
 from goemo_report.formats import notebook
-from goemo_report.settings import SourceChoice, check_numbers
+from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.downloads import Downloads, download
 from goemo_report.sources.model import RunRecord
@@ -206,7 +205,7 @@ class Run:
         from goemo_report.predictions import understood
         from goemo_report.thresholds.protocols import export_thresholds
 
-        check_words(protocol=protocol)
+        check(protocol=protocol)
         choice = chosen_labels(labels, map_to)
         with Bar(self.progress) as bar:
             if protocol == "fixed":  # any split names the labels
@@ -245,8 +244,7 @@ class Run:
         """
         from goemo_report.checkpoints.labelling import label_texts
 
-        check_numbers(batch_size=batch_size, max_seq_length=max_seq_length)
-        check_words(protocol=protocol)
+        check(batch_size=batch_size, max_seq_length=max_seq_length, protocol=protocol)
         if isinstance(texts, str):
             raise ArgumentError("texts is one text", "Give a list of texts")
         texts = each(texts)
@@ -285,8 +283,7 @@ class Run:
         """
         from goemo_report.checkpoints.export import export_onnx
 
-        check_words(split=split)
-        check_numbers(limit=limit)
+        check(split=split, limit=limit)
         with Bar(self.progress) as bar:
             return export_onnx(
                 self.source,
@@ -325,9 +322,8 @@ class Run:
         """
         from goemo_report.checkpoints.verify import Changed, verify
 
-        check_words(split=split)
-        check_numbers(limit=limit, batch_size=batch_size, tolerance=tolerance)
-        check_numbers(max_seq_length=max_seq_length)
+        check(split=split, limit=limit, batch_size=batch_size, tolerance=tolerance)
+        check(max_seq_length=max_seq_length)
         with Bar(self.progress) as bar:
             try:
                 return verify(
@@ -366,7 +362,7 @@ class Run:
         from goemo_report.card.facts import UNKNOWN_LICENSE, Card
         from goemo_report.predictions import understood
 
-        check_texts(license_id=license_id, base_model=base_model, name=name)
+        check(license_id=license_id, base_model=base_model, name=name)
         choice = chosen_labels(labels, map_to)
         read = self._result(SPLITS, choice.reading)
         result = read.changed(choice.on)
@@ -417,7 +413,7 @@ class Run:
         """
         from goemo_report.hub import Content, push
 
-        check_texts(repo=repo, license_id=license_id, base_model=base_model, name=name)
+        check(repo=repo, license_id=license_id, base_model=base_model, name=name)
         content = Content(license_id, base_model, name, texts)
         with Bar(self.progress) as bar:
             return push(
@@ -467,7 +463,7 @@ class Run:
         from goemo_report.loading import load_results
 
         for split in splits:
-            check_words(split=split)
+            check(split=split)
         with Bar(self.progress) as bar:
             return load_results(self.source, [self.record], splits, bar, reading)[0]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from goemo_report import contract
-from goemo_report.api.arguments import check_words
+from goemo_report.api.arguments import check
 from goemo_report.api.arrays import arrays
 from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
@@ -21,7 +21,6 @@ from goemo_report.formats.table import to_csv
 from goemo_report.labels import set_of
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.predictions import Predictions, write_predictions
-from goemo_report.settings import check_numbers
 
 
 def metric_row(scores: Scores) -> dict[str, float | int | None]:
@@ -101,7 +100,7 @@ def _check(run: Any, split: str) -> None:
         raise ArgumentError(
             f"{type(run).__name__} is not a W&B run", "Give what wandb.init returns"
         )
-    check_words(split=split)
+    check(split=split)
 
 
 def predictions_of(
@@ -126,7 +125,7 @@ def predictions_of(
 
     """
     truth, probabilities, _, names, _ = arrays(y_true, y_prob, None, labels)
-    check_numbers(threshold=threshold)
+    check(threshold=threshold)
     if probabilities is None or len(names) < 2:
         raise DataError(f"{len(names)} labels", "Give probabilities of two labels or more")
     if len(texts) != len(truth):
@@ -162,7 +161,7 @@ def trainer_metrics(
         1.0
 
     """
-    check_numbers(threshold=threshold)
+    check(threshold=threshold)
 
     def compute(evaluated: Any) -> Mapping[str, float]:
         logits, truth = evaluated[0], evaluated[1]

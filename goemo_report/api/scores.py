@@ -14,7 +14,7 @@ from goemo_report.api.arguments import (
     Names,
     Place,
     Shown,
-    check_words,
+    check,
     chosen_labels,
     place,
     settled,
@@ -207,7 +207,7 @@ def score(
         0.333
 
     """
-    check_words(split=split)
+    check(split=split)
     if predictions is None:
         if y_true is None or (y_prob is None and y_pred is None):
             raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")

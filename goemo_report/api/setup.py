@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goemo_report.api.arguments import Bar, Only, Place, Shown, conditions, settled
+from goemo_report.api.arguments import Bar, Only, Place, Shown, check, conditions, settled
 from goemo_report.errors import ArgumentError, argument
 from goemo_report.formats.json_text import SCHEMA_VERSION
-from goemo_report.settings import check_numbers
 from goemo_report.sources.model import SkippedRun
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def sync(
     from goemo_report.sources.wandb_api.source import ApiSource
     from goemo_report.syncing import sync as syncing
 
-    check_numbers(timeout=timeout)
+    check(timeout=timeout)
     where = settled(wandb_dir, entity, project)
     remote = ApiSource(entity=where.entity, project=where.project, notify=notify)
     query = conditions(**chosen)
