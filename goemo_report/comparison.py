@@ -13,8 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from goemo_report.analysis.alignment import Alignment, align
-from goemo_report.analysis.common import clustered, on_common_labels, told_alike
+from goemo_report.analysis.common import Alignment, align, clustered, on_common_labels, told_alike
 from goemo_report.analysis.compared_runs import (
     RANKING_METRIC,
     TUNED_F1,

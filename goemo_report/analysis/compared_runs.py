@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from goemo_report.analysis.alignment import Alignment, align
+from goemo_report.analysis.common import Alignment, align
 from goemo_report.analysis.configs import by_recipe, model_title, run_labels, seed_key, seed_of
 from goemo_report.analysis.run_statistics import RunStatistics, about
 from goemo_report.labels import LabelSet

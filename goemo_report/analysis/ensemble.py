@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from goemo_report.analysis.alignment import align
+from goemo_report.analysis.common import align
 from goemo_report.analysis.configs import MEMBERS, recipe
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import DataError

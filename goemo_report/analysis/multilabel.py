@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from goemo_report.analysis.alignment import Alignment
+from goemo_report.analysis.common import Alignment
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray

@@ -29,7 +29,7 @@ from goemo_report.statistics.many_runs import adjusted_over_runs
 from goemo_report.thresholds.tune import cross_fitted
 
 if TYPE_CHECKING:
-    from goemo_report.analysis.alignment import Alignment
+    from goemo_report.analysis.common import Alignment
     from goemo_report.analysis.compared_runs import ComparedRun
 
 Replicates: TypeAlias = Mapping[str, FloatArray]

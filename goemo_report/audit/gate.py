@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
-from goemo_report.analysis.alignment import align
-from goemo_report.analysis.common import on_common_labels, told_alike
+from goemo_report.analysis.common import align, on_common_labels, told_alike
 from goemo_report.audit import RULES, Audit, audit, unread
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of

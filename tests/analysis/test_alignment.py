@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_report.analysis.alignment import align
+from goemo_report.analysis.common import align
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL, LabelSet
 from goemo_report.predictions import Predictions
 

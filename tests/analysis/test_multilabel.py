@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_report.analysis.alignment import align
+from goemo_report.analysis.common import align
 from goemo_report.analysis.multilabel import (
     by_length,
     combinations,
