@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 from goemo_report.contract import ROLES, SPLITS, Role, Tuning
-from goemo_report.errors import ArgumentError, argument
+from goemo_report.errors import ArgumentError, NotFoundError, argument
 from goemo_report.formats.files import named_path
 from goemo_report.formats.text import shown
 from goemo_report.settings import (
@@ -23,6 +23,7 @@ from goemo_report.settings import (
 
 if TYPE_CHECKING:  # a prediction file needs none of the sources
     from goemo_report.analysis.label_choice import LabelChoice
+    from goemo_report.api.runs import Runs
     from goemo_report.sources.base import Progress
     from goemo_report.sources.conditions import RunQuery
     from goemo_report.sources.model import RunRecord
@@ -203,7 +204,7 @@ class Bar:
             print(file=sys.stderr)
 
 
-# --- top: of very many runs ----------------------------------------------------------------
+# --- Among many runs: those compared, and the baseline --------------------------------------
 
 TOP: Final = 100
 """Runs compared at most, unless more are asked for: the predictions of each are in memory."""
@@ -250,3 +251,19 @@ def ranking(records: Sequence[RunRecord]) -> tuple[list[RunRecord], str]:
     values = by_key[key]
     order = sorted(range(len(records)), key=lambda at: (values[at] is None, -(values[at] or 0)))
     return [records[at] for at in order], f"those with the best logged {key}"
+
+
+def with_baseline(runs: Runs, baseline: str | None) -> tuple[Runs, str | None]:
+    """Runs and a baseline, which joins them if it is not among them; its id.
+
+    Raises NotFoundError where there are no runs.
+    """
+    from goemo_report.sources.model import Listing
+    from goemo_report.sources.resolve import with_run
+
+    if baseline is None:
+        return runs, None
+    if not runs.records:
+        raise NotFoundError("there are no runs to compare with a baseline", "Ask for other runs")
+    source, listing, one = with_run(runs.choice, runs.source, Listing(runs.records), baseline)
+    return replace(runs, records=listing.runs, source=source), one.id

@@ -26,9 +26,10 @@ from goemo_report.api.arguments import (
     place,
     places,
     settled,
+    with_baseline,
 )
 from goemo_report.api.mixture import Comparable, asked_for, load, places_of
-from goemo_report.api.runs import Runs, with_baseline
+from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import Split

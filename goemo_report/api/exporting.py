@@ -23,6 +23,7 @@ from goemo_report.api.arguments import (
     chosen_labels,
     ranking,
     tagged_baseline,
+    with_baseline,
 )
 from goemo_report.comparison import Comparison
 from goemo_report.comparison import compare as compare_results
@@ -91,8 +92,6 @@ def export_tables(
     if not len(runs):
         raise NotFoundError("there are no runs to export", "Ask for other runs")
     from pyarrow.parquet import read_metadata
-
-    from goemo_report.api.runs import with_baseline
 
     keys = _config_keys(runs.records)
     columns = _columns(keys)

@@ -14,6 +14,7 @@ from goemo_report.api.arguments import (
     chosen_labels,
     each,
     waivers,
+    with_baseline,
 )
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, NotFoundError, argument
@@ -236,7 +237,6 @@ def judged(
     require_audit: bool,
 ) -> Gate:
     """Runs held against conditions."""
-    from goemo_report.api.runs import with_baseline
     from goemo_report.audit import gate
     from goemo_report.audit.evidence import collect
     from goemo_report.audit.limits import resolve

@@ -35,8 +35,8 @@ from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.conditions import Key
 from goemo_report.sources.downloads import Downloads, download_each
-from goemo_report.sources.model import Listing, RunRecord, SkippedRun
-from goemo_report.sources.resolve import find_one, gather, lacking, with_run
+from goemo_report.sources.model import RunRecord, SkippedRun
+from goemo_report.sources.resolve import find_one, gather, lacking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -347,19 +347,6 @@ def runs(
     opened, listing = gather(choice, names, query, everything=everything, reports=reports)
     key = query.sort.key if query.sort else None
     return Runs(listing.runs, opened, choice, listing.skipped, progress, sorted_by=key, limit=limit)
-
-
-def with_baseline(runs: Runs, baseline: str | None) -> tuple[Runs, str | None]:
-    """Runs and a baseline, which joins them if it is not among them; its id.
-
-    Raises NotFoundError where there are no runs.
-    """
-    if baseline is None:
-        return runs, None
-    if not runs.records:
-        raise NotFoundError("there are no runs to compare with a baseline", "Ask for other runs")
-    source, listing, one = with_run(runs.choice, runs.source, Listing(runs.records), baseline)
-    return replace(runs, records=listing.runs, source=source), one.id
 
 
 def run(
