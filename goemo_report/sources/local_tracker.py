@@ -10,13 +10,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from goemo_report.contract import FILE_STEMS, Role, artifact_role
-from goemo_report.errors import NotFoundError, SourceError, argument
+from goemo_report.errors import NotFoundError, SourceError, argument, first_line, reading
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed
@@ -88,10 +88,14 @@ class TrackedSource(RunSource):
 
     def find_run(self, reference: str) -> RunRecord:
         """The one run that an id, a name, project/id or project/name names."""
-        found = self.list_runs(RunQuery())
-        for lost in (one for one in found.skipped if one.name == reference.rpartition("/")[2]):
-            raise SourceError(lost.reason, lost.remedy)
-        return choose(parse_reference(reference), found.runs, self.description)
+        for lost in self._everything.skipped:
+            if lost.name == reference.rpartition("/")[2]:
+                raise SourceError(lost.reason, lost.remedy)
+        return choose(parse_reference(reference), self._everything.runs, self.description)
+
+    @cached_property
+    def _everything(self) -> Listing:
+        return self.list_runs(RunQuery())
 
     def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
         """What one run logged."""
@@ -135,6 +139,30 @@ class TrackedSource(RunSource):
             found.append(missing if kept is None else self.local_copy(artifact, kept, count))
             before += file.size
         return found
+
+
+def read_each(
+    made: Iterable[tuple[str, Callable[[], RunRecord | None]]],
+) -> Iterator[RunRecord | SkippedRun]:
+    """Runs, each made by a function, None for what is none; one that cannot be made is left out
+    under the name beside it."""
+    for name, make in made:
+        found: RunRecord | SkippedRun | None
+        try:
+            with reading(f"run {name}"):
+                found = make()
+        except SourceError as error:
+            found = SkippedRun(name, first_line(error))
+        if found is not None:
+            yield found
+
+
+def from_newest(found: Iterable[RunRecord | SkippedRun]) -> Iterator[RunRecord | SkippedRun]:
+    """What cannot be read, then the runs from the newest on."""
+    every = list(found)
+    yield from (one for one in every if isinstance(one, SkippedRun))
+    runs = (one for one in every if isinstance(one, RunRecord))
+    yield from sorted(runs, key=lambda run: run.by_creation, reverse=True)
 
 
 def _report(progress: Progress, file: ArtifactFile, before: int, total: int, read: int) -> None:

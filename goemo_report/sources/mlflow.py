@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 from goemo_report.errors import SourceError, argument, first_line, reading
@@ -32,7 +32,9 @@ from goemo_report.sources.local_tracker import (
     TrackedSource,
     database_rows,
     files_below,
+    from_newest,
     grouped,
+    read_each,
     shown_place,
     unknown_project,
 )
@@ -141,18 +143,16 @@ class MlflowSource(TrackedSource):
     def _record(
         self,
         run_id: str,
-        name: Any,
-        experiment: str,
-        status: Any,
-        start: Any,
-        artifacts: Any,
-        params: Mapping[str, str],
+        about: Sequence[Any],
+        params: Mapping[str, Any],
         metrics: Mapping[str, float],
-        tags: Mapping[str, str],
+        logged_tags: Mapping[str, Any],
         url: str | None = None,
     ) -> RunRecord:
-        """A run as MLflow has it."""
-        self._artifacts[run_id] = str(artifacts or "")
+        """A run; `about` has its name, experiment, status, start and the place of its artifacts."""
+        name, experiment, status, start, artifacts = about
+        tags = {key: _text(value) for key, value in logged_tags.items()}
+        self._artifacts[run_id] = _text(artifacts)
         return RunRecord(
             id=run_id,
             name=str(name or tags.get("mlflow.runName") or run_id),
@@ -162,7 +162,7 @@ class MlflowSource(TrackedSource):
             state=_STATES.get(str(status), str(status).lower()),
             tags=_tags(tags),
             created_at=_moment(start),
-            config={key: _value(text) for key, text in params.items()},
+            config={key: _value(_text(value)) for key, value in params.items()},
             summary=metrics,
             origin=f"{experiment}/{run_id}",
             group=tags.get("mlflow.parentRunId"),
@@ -183,6 +183,10 @@ class MlflowSource(TrackedSource):
         with reading(f"the artifacts of run {run.name}"):
             files = self._logged(run, self._artifacts[run.id])
         return grouped(run, files)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _tags(tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -231,48 +235,45 @@ class _Folders(MlflowSource):
         super().__init__(f"in {shown_place(root)}")
         self._root = root
         self._homes: dict[str, Path] = {}
-        self._metrics: dict[str, dict[str, str]] = {}  # texts of their files, by run id
+        self._metrics: dict[str, dict[str, list[_Logged]]] = {}  # by run id
         self._models = cache(self._models_of)
+        self._damaged: list[SkippedRun] = []  # experiments
 
     def _runs(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:  # noqa: ARG002 # all are read
-        found: list[RunRecord] = []
-        damaged: list[SkippedRun] = []
-        for folder, name in self._experiments(damaged).items():
-            if self.experiment not in {None, name, folder}:
-                continue
-            for own in sorted((self._root / folder).glob("*/meta.yaml")):
-                try:
-                    about = self._yaml(own)
-                    if about.get("lifecycle_stage", "active") == "active" and "run_id" in about:
-                        with reading(f"run {own.parent.name}"):
-                            found.append(self._run(about, own.parent, name))
-                except SourceError as error:
-                    yield SkippedRun(own.parent.name, first_line(error))
-            yield from self._models(self._root / folder)[1]
-        yield from damaged
-        yield from sorted(found, key=lambda run: run.by_creation, reverse=True)
+        made = []
+        for folder, name in self._experiments().items():
+            if self.experiment in {None, name, folder}:
+                yield from self._models(self._root / folder)[1]
+                own = sorted((self._root / folder).glob("*/meta.yaml"))
+                made += [(meta.parent.name, partial(self._run, meta, name)) for meta in own]
+        yield from self._damaged
+        yield from from_newest(read_each(made))
 
-    def _experiments(self, damaged: list[SkippedRun] | None = None) -> dict[str, str]:
+    def _experiments(self) -> dict[str, str]:
         names: dict[str, str] = {}
+        self._damaged = []
         for meta in sorted(self._root.glob("*/meta.yaml")):
             folder = meta.parent.name
             try:
                 names[folder] = str(self._yaml(meta).get("name") or folder)
             except SourceError as error:
-                if damaged is not None:
-                    damaged.append(SkippedRun(folder, first_line(error)))
+                self._damaged.append(SkippedRun(folder, first_line(error)))
         return names
 
-    def _run(self, about: Mapping[str, Any], home: Path, experiment: str) -> RunRecord:
-        run_id, metrics = str(about["run_id"]), self._texts(home / "metrics")
+    def _run(self, meta: Path, experiment: str) -> RunRecord | None:
+        about, home = self._yaml(meta), meta.parent
+        if about.get("lifecycle_stage", "active") != "active" or "run_id" not in about:
+            return None
+        run_id, texts = str(about["run_id"]), self._texts(home / "metrics")
+        metrics = {key: rows for key, text in texts.items() if (rows := _rows(text))}
         self._homes[run_id], self._metrics[run_id] = home, metrics
+        keys = ("status", "start_time", "artifact_uri")
         return self._record(
             run_id,
-            *(about.get("run_name"), experiment, about.get("status")),
-            *(about.get("start_time"), about.get("artifact_uri")),
-            params=self._texts(home / "params"),
-            metrics={key: _last(text) for key, text in metrics.items() if text.strip()},
-            tags=self._texts(home / "tags"),
+            (about.get("run_name"), experiment, *map(about.get, keys)),
+            self._texts(home / "params"),
+            {key: max(rows, key=lambda row: row[:2])[2] for key, rows in metrics.items()},
+            self._texts(home / "tags"),
         )
 
     @staticmethod
@@ -295,11 +296,8 @@ class _Folders(MlflowSource):
         }
 
     def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
-        for key, text in self._metrics[run.id].items():
-            with reading(f"metric {key} of run {run.name}"):
-                for line in text.splitlines():
-                    _, value, *step = line.split()
-                    yield key, float(value), int(step[0]) if step else 0
+        for key, rows in self._metrics[run.id].items():
+            yield from ((key, value, step) for step, _, value in rows)
 
     def _logged(self, run: RunRecord, artifacts: str) -> list[Kept]:
         home = self._homes[run.id]
@@ -326,11 +324,14 @@ class _Folders(MlflowSource):
         return found, damaged
 
 
-def _last(text: str) -> float:
-    """The newest value of a metric's lines `time value step`."""
+_Logged: TypeAlias = tuple[int, int, float]
+"""Step, time and value."""
+
+
+def _rows(text: str) -> list[_Logged]:
+    """What the lines `time value step` of a metric say, in the order logged."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    newest = max(rows, key=lambda row: (int(row[2]) if len(row) > 2 else 0, int(row[0])))
-    return float(newest[1])
+    return [(int(row[2]) if len(row) > 2 else 0, int(row[0]), float(row[1])) for row in rows]
 
 
 def _local_root(run_id: str, uri: str, *others: Path) -> Path:
@@ -344,6 +345,10 @@ def _local_root(run_id: str, uri: str, *others: Path) -> Path:
 
 
 # --- The database -------------------------------------------------------------------------
+
+
+_Values: TypeAlias = dict[str, dict[str, list[Any]]]
+"""What a table has of each run, by its id and key."""
 
 
 class _Tables(MlflowSource):
@@ -362,23 +367,29 @@ class _Tables(MlflowSource):
         )
         while page := list(islice(rows, _PAGE)):
             ids = [row[0] for row in page]
-            held = [self._values(table, ids) for table in ("params", "latest_metrics", "tags")]
-            for row in page:
-                yield self._record(*row[:6], *(values[row[0]] for values in held))
+            metrics = self._values("latest_metrics", ids, ", is_nan")
+            held = (self._values("params", ids), metrics, self._values("tags", ids))
+            yield from read_each((row[0], partial(self._run, row, *held)) for row in page)
 
     def _experiments(self) -> dict[str, str]:
         text = "select experiment_id, name from experiments where lifecycle_stage = 'active'"
         return {str(number): name for number, name in database_rows(self._path, text)}
 
-    def _values(self, table: str, ids: Sequence[str]) -> Mapping[str, dict[str, Any]]:
-        """Keys and values of a table by run."""
-        numbers = table == "latest_metrics"
-        found: dict[str, dict[str, Any]] = defaultdict(dict)
-        columns = f"run_uuid, key, value{', is_nan' if numbers else ''}"
-        query = f"select {columns} from {table} where run_uuid in ({','.join('?' * len(ids))})"  # noqa: S608 # the tables' own names
-        for run_id, key, *value in database_rows(self._path, query, *ids):
-            found[run_id][key] = _number(*value) if numbers else str(value[0] or "")
+    def _values(self, table: str, ids: Sequence[str], more: str = "") -> _Values:
+        query = f"select run_uuid, key, value{more} from {table} where run_uuid in "  # noqa: S608 # the tables' own names
+        found: _Values = defaultdict(dict)
+        marks = ",".join("?" * len(ids))
+        for run_id, key, *value in database_rows(self._path, f"{query}({marks})", *ids):
+            found[run_id][key] = value
         return found
+
+    def _run(
+        self, row: Sequence[Any], params: _Values, metrics: _Values, tags: _Values
+    ) -> RunRecord:
+        run_id, *about = row
+        texts = [{key: text for key, (text,) in one[run_id].items()} for one in (params, tags)]
+        numbers = {key: _number(*value) for key, value in metrics[run_id].items()}
+        return self._record(run_id, about, texts[0], numbers, texts[1])
 
     def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
         rows = database_rows(
@@ -445,12 +456,12 @@ class _Server(MlflowSource):
         if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() == "true":
             self._session.verify = False
 
-    def _response(self, method: str, path: str, stream: bool = False, **more: Any) -> Any:
+    def _response(self, method: str, path: str, **more: Any) -> Any:
         import requests
 
         address = f"{self._base}{path}"
         try:
-            answer = self._session.request(method, address, timeout=(10, 60), stream=stream, **more)
+            answer = self._session.request(method, address, timeout=(10, 60), stream=True, **more)
         except requests.RequestException as error:
             raise SourceError(
                 f"{self._place} cannot be reached ({type(error).__name__})", _check_address()
@@ -467,20 +478,16 @@ class _Server(MlflowSource):
             raise kind(said, _check_address())
         return answer
 
-    def _asked(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
-        answer = self._response(method, f"/api/2.0/mlflow/{path}", **more)
-        with reading(f"what {self._place} answers", _check_address()):
-            found = json.loads(answer.content)
-            if not isinstance(found, dict):
-                raise TypeError("it is no JSON object")
-            return found
-
     def _pages(self, path: str, key: str, asked: Mapping[str, Any], *, get: bool) -> Iterator[Any]:
         token = ""
         while True:
             values = {**asked, **({"page_token": token} if token else {})}
-            more: dict[str, Any] = {"params": values} if get else {"json": values}
-            page = self._asked("GET" if get else "POST", path, **more)
+            method, name = ("GET", "params") if get else ("POST", "json")
+            answer = self._response(method, f"/api/2.0/mlflow/{path}", **{name: values})
+            with reading(f"what {self._place} answers", _check_address()):
+                page = json.loads(answer.content)
+                if not isinstance(page, dict):
+                    raise TypeError("it is no JSON object")
             yield from page.get(key) or ()
             following = page.get("next_page_token") or ""
             if not following or following == token:
@@ -500,12 +507,14 @@ class _Server(MlflowSource):
             return
         asked: dict[str, Any] = {
             "experiment_ids": list(names),
-            "max_results": _PAGE if query.where else min(_PAGE, query.limit or _PAGE),
+            "max_results": _PAGE if query.where else min(_PAGE, (query.limit or _PAGE) + 1),
             "order_by": ["attributes.start_time DESC"],
         }
-        for run in self._pages("runs/search", "runs", asked, get=False):
-            with reading(f"a run of {self._place}", ""):
-                yield self._run(run, names)
+        every = self._pages("runs/search", "runs", asked, get=False)
+        yield from read_each(
+            (f"{number} of {self._place}", partial(self._run, run, names))
+            for number, run in enumerate(every, 1)
+        )
 
     def faults(self, runs: Sequence[RunRecord]) -> Mapping[str, str]:  # noqa: ARG002 # see below
         """None: every history would be asked for. What cannot be read is met when it is read."""
@@ -514,19 +523,18 @@ class _Server(MlflowSource):
     def _run(self, run: Mapping[str, Any], names: Mapping[str, str]) -> RunRecord:
         info, data = run["info"], run.get("data") or {}
         place = str(info["experiment_id"])
-        run_id = str(info.get("run_id") or info["run_uuid"])
+        run_id, keys = str(info.get("run_id") or info["run_uuid"]), ("status", "start_time")
         params, metrics, tags = (
             {str(one["key"]): one.get("value", "") for one in data.get(name) or ()}
             for name in ("params", "metrics", "tags")
         )
         return self._record(
             run_id,
-            *(info.get("run_name"), names.get(place, place), info.get("status")),
-            *(info.get("start_time"), place),
-            params={key: str(value) for key, value in params.items()},
-            metrics={key: _number(value) for key, value in metrics.items()},
-            tags={key: str(value) for key, value in tags.items()},
-            url=f"{self._pages_at}/#/experiments/{place}/runs/{run_id}",
+            (info.get("run_name"), names.get(place, place), *map(info.get, keys), place),
+            params,
+            {key: _number(value) for key, value in metrics.items()},
+            tags,
+            f"{self._pages_at}/#/experiments/{place}/runs/{run_id}",
         )
 
     def _steps(self, run: RunRecord) -> Iterator[tuple[str, float, int]]:
@@ -546,7 +554,8 @@ class _Server(MlflowSource):
         models: dict[str, str] = {}
         with suppress(_NoSuchPathError):
             every = self._pages("logged-models/search", "models", asked, get=False)
-            infos = sorted((one["info"] for one in every), key=_created)
+            infos = [one["info"] for one in every]
+            infos.sort(key=lambda info: int(info.get("creation_timestamp_ms") or 0))
             models = {str(info["name"]): str(info["model_id"]) for info in infos}
         for name, model in models.items():
             place = f"logged-models/{quote(model)}/artifacts"
@@ -578,7 +587,7 @@ class _Server(MlflowSource):
         if local.is_file():
             return local
         try:
-            answer = self._response("GET", kept.logged, stream=True)
+            answer = self._response("GET", kept.logged)
             answer.raw.decode_content = True
             local.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(local) as file:
@@ -591,7 +600,3 @@ class _Server(MlflowSource):
             local.unlink()
             return SkippedFile(kept.path, f"{came:,} bytes came of {kept.size:,}", changed=True)
         return local
-
-
-def _created(info: Mapping[str, Any]) -> int:
-    return int(info.get("creation_timestamp_ms") or 0)

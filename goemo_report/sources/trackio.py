@@ -11,7 +11,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from goemo_report.sources.local_tracker import (
     Kept,
     TrackedSource,
     database_rows,
+    from_newest,
+    read_each,
     role_of_path,
     shown_place,
     unknown_project,
@@ -36,6 +38,7 @@ from goemo_report.sources.model import (
     RunRecord,
     SkippedFile,
     SkippedRun,
+    metadata,
     moment,
 )
 from goemo_report.sources.newest import RUN_TABLE, split_role
@@ -116,16 +119,16 @@ class TrackioSource(TrackedSource):
 
     def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:  # noqa: ARG002 # all are read
         """Runs of the projects from the newest on."""
-        found: list[RunRecord] = []
-        for project, file in self._projects.items():
-            with reading(str(file)):
-                configs = {_run_id(row): row for row in self.table(project, "configs")}
-                logged = self.logged(project)
-                found += [
-                    _record(project, run_id, configs.get(run_id, {}), logged.get(run_id, []))
-                    for run_id in dict.fromkeys((*configs, *logged))
-                ]
-        yield from sorted(found, key=lambda run: run.by_creation, reverse=True)
+        made = []
+        for project in self._projects:
+            configs = {_run_id(row): row for row in self.table(project, "configs")}
+            logged = self.logged(project)
+            for run_id in dict.fromkeys((*configs, *logged)):
+                config, rows = configs.get(run_id, {}), logged.get(run_id, [])
+                names = (row["run_name"] for row in (config, *rows) if row.get("run_name"))
+                about = project, run_id, str(next(names, run_id))
+                made.append((about[-1], partial(_record, *about, config, rows)))
+        yield from from_newest(read_each(made))
 
     def history_of(self, run: RunRecord) -> History:
         """Every step with all that was logged at it."""
@@ -170,7 +173,7 @@ class TrackioSource(TrackedSource):
                         size=int(version["size_bytes"]),
                         role=role,
                         run_id=run.id,
-                        metadata=_mapping(version["metadata"]),
+                        metadata=metadata(version["metadata"]),
                         aliases=tuple(
                             str(row["alias"])
                             for row in aliases
@@ -244,7 +247,9 @@ def _run_id(row: _Row) -> str:
     return str(row.get("run_id") or row.get("run_name") or "")
 
 
-def _record(project: str, run_id: str, config: _Row, logged: Sequence[_Row]) -> RunRecord:
+def _record(
+    project: str, run_id: str, name: str, config: _Row, logged: Sequence[_Row]
+) -> RunRecord:
     settings = _values(config, "config")
     summary: dict[str, Any] = {}
     for row in sorted(logged, key=lambda row: int(row["step"])):
@@ -254,10 +259,9 @@ def _record(project: str, run_id: str, config: _Row, logged: Sequence[_Row]) -> 
     started = settings.get("_Created") or config.get("created_at")
     started = started or (logged[0]["timestamp"] if logged else None)
     tags = settings.get("tags")
-    named = next((row["run_name"] for row in (config, *logged) if row.get("run_name")), run_id)
     return RunRecord(
         id=run_id,
-        name=str(named),
+        name=name,
         entity=None,
         project=project,
         url=None,

@@ -216,6 +216,35 @@ def test_bytes_that_changed_are_not_read(tracked: Path, tmp_path: Path) -> None:
     assert "bytes are not those logged" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("update configs set config = '{' where run_name = ?", "run"),
+        ("update metrics set metrics = '{' where run_name = ?", "run"),
+        (
+            (
+                "update artifact_versions set manifest = '{' where id in "
+                "(select artifact_version_id from run_artifact_links where run_name = ?)"
+            ),
+            "the artifacts of run",
+        ),
+    ],
+)
+def test_of_a_damaged_run_of_trackio_the_others_are_read(
+    tracked: Path, tmp_path: Path, change: str, said: str
+) -> None:
+    copy = shutil.copytree(tracked / "trackio", tmp_path / "trackio")
+    (database,) = copy.glob("*.db")
+    with sqlite3.connect(database) as base:
+        base.execute(change, (RUNS[1].model,))
+    base.close()
+    runs = gr.runs(source=f"trackio:{copy}")
+    assert [run.name for run in runs] == [RUNS[0].model]
+    assert runs[0].predictions("test").texts
+    assert [one.name for one in runs.skipped] == [RUNS[1].model]
+    assert runs.skipped[0].reason.startswith(said)
+
+
 def test_files_are_put_together_by_what_they_are() -> None:
     run = run_result(RUNS[0]).run
     paths = ("a/test_predictions.csv.gz", "a/b/config.json", "a/b/vocab.txt", "x.txt", "a/c.png",
@@ -246,6 +275,12 @@ def test_mlflow_database_holds_what_was_logged(tmp_path: Path) -> None:
                      (str(tmp_path),))  # fmt: skip
     base.close()
     holds_what_was_logged(f"mlflow:{tmp_path}")
+    with sqlite3.connect(tmp_path / "mlflow.db") as base:
+        base.execute("update latest_metrics set value = 'x' where run_uuid = ?", (every[0].id,))
+    base.close()
+    rest = gr.runs(source=f"mlflow:{tmp_path}")
+    assert [run.name for run in rest] == [RUNS[1].model, "broken"]
+    assert [one.name for one in rest.skipped] == [every[0].id]
 
 
 class _Rest(BaseHTTPRequestHandler):
