@@ -235,7 +235,7 @@ class _Folders(MlflowSource):
         super().__init__(f"in {shown_place(root)}")
         self._root = root
         self._homes: dict[str, Path] = {}
-        self._metrics: dict[str, dict[str, list[_Logged]]] = {}  # by run id
+        self._metrics: dict[str, dict[str, list[tuple[int, int, float]]]] = {}  # by run id
         self._models = cache(self._models_of)
         self._damaged: list[SkippedRun] = []  # experiments
 
@@ -324,12 +324,8 @@ class _Folders(MlflowSource):
         return found, damaged
 
 
-_Logged: TypeAlias = tuple[int, int, float]
-"""Step, time and value."""
-
-
-def _rows(text: str) -> list[_Logged]:
-    """What the lines `time value step` of a metric say, in the order logged."""
+def _rows(text: str) -> list[tuple[int, int, float]]:
+    """(step, time, value) of the lines `time value step` of a metric, in the order logged."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     return [(int(row[2]) if len(row) > 2 else 0, int(row[0]), float(row[1])) for row in rows]
 
