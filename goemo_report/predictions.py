@@ -213,6 +213,7 @@ def of_table(table: Table, reading: Reading = AS_FOUND) -> Predictions:
     """The predictions that a table holds, as `read_predictions` understands those of a file."""
     found, blocks = understand(table, reading)
     label_set, order = found.label_set, found.order
+    assert found.truth is not None  # noqa: S101 # it is required
     texts: list[str] = []
     ids: list[str] = []
     clusters: list[str] = []
@@ -235,7 +236,7 @@ def of_table(table: Table, reading: Reading = AS_FOUND) -> Predictions:
     return Predictions(
         tuple(texts if found.text is not None else ids or texts),
         *(truth, likely, predicted, label_set, table.source),
-        notes=found.notes,
+        notes=tuple(found.notes),
         has_probabilities=found.probabilities is not None,
         told_by="text" if found.text is not None else "id" if ids else "row",
         ids=tuple(ids) if found.text is not None else (),

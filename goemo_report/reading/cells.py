@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
@@ -35,6 +36,11 @@ class Places(NamedTuple):
     def of(cls, group: Mapping[str, int]) -> Places:
         """A column for each label."""
         return cls(tuple(group.values()), tuple(group), "marks")
+
+    @property
+    def by_label(self) -> dict[str, int]:
+        """The column of each label that is named."""
+        return dict(zip(self.named, self.places, strict=False))
 
 
 _OTHER_MARKS: Final = {"/": "slashes", "\t": "tabs", " ": "spaces"}
@@ -306,12 +312,12 @@ def probabilities(
     """
     if not at.named:
         return _probability_lists(block, at.places[0], order, labels)
-    columns = [_numbers(block, place) for place in at.places]
-    wrong = [place for one, place in zip(columns, at.places, strict=True) if one is None]
-    if wrong:
-        row, place = min((_first_wrong(block, place), place) for place in wrong)
+    values = np.stack([_probabilities(block, place) for place in at.places], axis=1)
+    wrong = np.argwhere(np.isnan(values))
+    if len(wrong):
+        row, place = wrong[0, 0], at.places[wrong[0, 1]]
         raise _no_probability(block, row, place, block.columns[place][row])
-    return np.stack([column for column in columns if column is not None], axis=1)
+    return values
 
 
 def _probability_lists(
@@ -331,57 +337,34 @@ def _probability_lists(
         else:
             values = [found[position] for position in positions]
         row = [_probability(value) for value in values]
-        if None in row:
-            raise _no_probability(block, number, place, values[row.index(None)])
+        if any(map(math.isnan, row)):
+            raise _no_probability(block, number, place, values[[*map(math.isnan, row)].index(True)])
         rows.append(row)
     return np.array(rows, np.float64)
 
 
-def _numbers(block: Block, place: int) -> FloatArray | None:
-    """A column of probabilities, None where a cell is none."""
-    cells = _pointed(block, place)
-    if isinstance(cells, np.ndarray):
-        values = cells.astype(np.float64) if cells.dtype.kind in "biuf" else None
-    elif isinstance(next((cell for cell in cells if cell is not None), None), str):
-        try:
-            everything = "".join(cells)
-            # float() takes more than we do
-            plain = everything.isascii() and "_" not in everything
-            values = np.fromiter(map(float, cells), np.float64, len(cells)) if plain else None
-        except (ValueError, TypeError):
-            values = None
-    else:
-        found = [_probability(cell) for cell in cells]
-        values = None if None in found else np.array(found, np.float64)
-    if values is None or not ((values >= 0.0) & (values <= 1.0)).all():
-        return None
-    return values
-
-
-def _pointed(block: Block, place: int) -> Sequence[Any]:
-    """The cells of a column, with points for the decimal commas that other separators allow."""
+def _probabilities(block: Block, place: int) -> FloatArray:
+    """(n,) float64 of a column of probabilities, nan for what is none."""
     cells = block.columns[place]
-    if block.table.mark not in {";", "\t"}:
-        return cells
-    return [cell.replace(",", ".") if isinstance(cell, str) else cell for cell in cells]
+    if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
+        values = cells.astype(np.float64)
+        return np.where((values >= 0) & (values <= 1), values, np.nan)
+    if block.table.mark in {";", "\t"}:  # these allow for decimal commas
+        cells = [cell.replace(",", ".") for cell in cells]
+    return np.array([_probability(cell) for cell in cells])
 
 
-def _first_wrong(block: Block, place: int) -> int:
-    cells = _pointed(block, place)
-    return next(row for row, cell in enumerate(cells) if _probability(cell) is None)
-
-
-def _probability(cell: Any) -> float | None:
+def _probability(cell: Any) -> float:
+    """A plain decimal from 0 to 1, nan for anything else; `float` takes more."""
     if isinstance(cell, str):
-        if not cell.isascii() or "_" in cell:
-            return None
-    elif not isinstance(cell, Real) and type(cell).__name__ != "Decimal":
-        return None
+        plain = cell.isascii() and "_" not in cell
+    else:
+        plain = isinstance(cell, Real) or type(cell).__name__ == "Decimal"
     try:
-        value = float(cell)
+        value = float(cell) if plain else math.nan
     except ValueError:
-        return None
-    return value if 0.0 <= value <= 1.0 else None
+        return math.nan
+    return value if 0.0 <= value <= 1.0 else math.nan
 
 
 def _no_probability(block: Block, row: int, place: int, cell: Any) -> Exception:

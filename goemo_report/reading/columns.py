@@ -43,12 +43,11 @@ from goemo_report.reading.names import (
     STEMS,
     TEXTS,
     TRUE,
-    Columns,
     Reading,
 )
 
 
-def understand(table: Table, reading: Reading) -> tuple[Columns, Iterator[Block]]:
+def understand(table: Table, reading: Reading) -> tuple[Header, Iterator[Block]]:
     """What the columns of a table mean, and its rows, of which the first were looked at.
 
     Raises DataError where columns lack, could mean several things, or where nothing names labels.
@@ -57,9 +56,9 @@ def understand(table: Table, reading: Reading) -> tuple[Columns, Iterator[Block]
     try:
         sample = next(blocks)
     except DataError as error:
-        Header(Block(table, 0, [()] * len(table.header)), reading).columns()
+        Header(Block(table, 0, [()] * len(table.header)), reading).understood()
         raise error from None
-    return Header(sample, reading).columns(), chain((sample,), blocks)
+    return Header(sample, reading).understood(), chain((sample,), blocks)
 
 
 def seen(header: Sequence[str]) -> str:
@@ -76,43 +75,49 @@ def seen(header: Sequence[str]) -> str:
 
 
 class Header:
-    """The header of a table with some of its rows, and what a user says of it."""
+    """The header of a table with some of its rows, and what a user says of it.
+
+    Once it is understood, `label_set` has the labels, `order` those as lists in cells have them;
+    `truth`, `predicted` and `probabilities` are in the order of the set. `notes` say what columns
+    that are not the guide's were taken for.
+    """
+
+    label_set: LabelSet
+    order: tuple[str, ...]
 
     def __init__(self, sample: Block, reading: Reading = AS_FOUND) -> None:
-        self.table, self.sample, self.reading = sample.table, sample, reading
-        self.header, self.source = sample.table.header, sample.table.source
+        self.sample, self.reading = sample, reading
+        self.table, self.header, self.source = (
+            sample.table,
+            sample.table.header,
+            sample.table.source,
+        )
         self.notes: list[str] = []
         self.absent: list[str] = []
         self.plain = [re.sub(r"[\s.-]+", "_", name.strip()).lower() for name in self.header]
 
-    def columns(self) -> Columns:
-        """Everything that is understood."""
-        text, key = self.first(TEXTS), self.first(IDS)
-        probabilities, truth, predicted = self.probabilities, self.truth, self.predicted
-        self._require(has_texts=text is not None or key is not None)
-        assert truth is not None  # noqa: S101 # it is required
-        label_set, order = self._label_set()
-        if text is None:
-            how = f"column {self.header[key]}" if key is not None else "their number"
-            self.notes.insert(0, f"no texts: rows are told by {how}")
-        self._say(order)
-        kinds = [self._kind(one, order) for one in (truth, predicted) if one is not None]
-
-        def placed(found: Places) -> tuple[int, ...]:
-            """Places of columns in the order of the labels."""
-            places, named = found.places, found.named
-            return tuple(places[named.index(one)] for one in label_set.labels) if named else places
-
-        kind = kinds[-1] or kinds[0] or "names"
+    def understood(self) -> Header:
+        """Itself, with everything that is understood."""
+        self.text, self.id = self.first(TEXTS), self.first(IDS)
         cluster = self.reading.cluster
-        return Columns(
-            *(label_set, order, text, key),
-            truth._replace(places=placed(truth), kind=kinds[0] or "names"),
-            predicted and predicted._replace(places=placed(predicted), kind=kind),
-            probabilities and probabilities._replace(places=placed(probabilities)),
-            tuple(self.notes),
-            self.header.index(cluster) if cluster in self.header else None,
-        )
+        self.cluster = self.header.index(cluster) if cluster in self.header else None
+        self._require()
+        self.label_set, self.order = self._label_set()
+        if self.text is None:
+            how = f"column {self.header[self.id]}" if self.id is not None else "their number"
+            self.notes.insert(0, f"no texts: rows are told by {how}")
+        kinds = {kind: self._kind(getattr(self, kind)) for kind in ("truth", "predicted")}
+        self._say(kinds)
+        self.truth = self._ordered(self.truth, kinds["truth"])
+        self.predicted = self._ordered(self.predicted, kinds["predicted"] or kinds["truth"])
+        self.probabilities = self._ordered(self.probabilities, None)
+        return self
+
+    def _ordered(self, found: Places | None, kind: cells.Kind | None) -> Places | None:
+        """Columns in the order of the labels, and what they hold."""
+        if found is None or not found.named:
+            return found and found._replace(kind=kind or "names")
+        return Places.of({label: found.by_label[label] for label in self.label_set.labels})
 
     # --- Which columns there are ----------------------------------------------------------
 
@@ -171,13 +176,6 @@ class Header:
         self.notes += [] if guides else self.absent[-1:]
         return ""
 
-    def _matching(self, pattern: str, option: str) -> dict[str, int]:
-        """The columns that a pattern with `{label}` names. Raises DataError for fewer than 2."""
-        found = self.matches(pattern)
-        if len(found) < 2:
-            raise self._no_column(pattern, option)
-        return found
-
     def matches(self, pattern: str) -> dict[str, int]:
         """The columns that a pattern with `{label}` names, by label."""
         before, _, after = pattern.partition(LABEL)
@@ -199,47 +197,53 @@ class Header:
         what = f"{self.source} has no column{'s' if LABEL in column else ''} {shown(column)}"
         return DataError(f"{what}; it has {seen(self.header)}", f"Correct {argument(option)}")
 
-    def _ambiguous(self, what: str, found: Sequence[str], option: str) -> DataError:
-        columns = in_words(map(shown, found), 4)
-        remedy = f"Say which, such as {argument(option, found[0])}"
-        return DataError(f"{self.source}: {columns} may all hold the {what}", remedy)
-
     def _cells(self, place: int) -> Sequence[object]:
         return self.sample.columns[place]
 
-    def _kind(self, found: Places, order: Sequence[str]) -> cells.Kind | None:
-        if found.named:
-            return "marks"
-        own, number = self._cells(found.places[0]), len(order)
-        kind = cells.kind_of(own, order, number)
+    def _kind(self, found: Places | None) -> cells.Kind | None:
+        if found is None or found.named:
+            return "marks" if found else None
+        own, number = self._cells(found.places[0]), len(self.order)
+        kind = cells.kind_of(own, self.order, number)
         if kind != "ids" or number != 2 or cells.list_length(own) != 2:
             return kind
         # [0, 1] alone may be both labels or the second one: as the other column has them
         lists = (one for one in (self.truth, self.predicted) if one is not None and not one.named)
-        kinds = [cells.kind_of(self._cells(one.places[0]), order, number) for one in lists]
+        kinds = [cells.kind_of(self._cells(one.places[0]), self.order, number) for one in lists]
         return "marks" if "marks" in kinds else kind
 
     def _are_marks(self, group: Mapping[str, int]) -> bool:
         return all(cells.are_marks(self._cells(place)) for place in group.values())
 
-    # --- Probabilities ----------------------------------------------------------------------
+    # --- What is where --------------------------------------------------------------------
+
+    def _place(self, kind: str, what: str, found: Iterator[tuple[str, Places]]) -> Places | None:
+        """Where something is: where a user says so, else in the one place that was found."""
+        asked = self._asked(kind)
+        if asked and LABEL not in asked:
+            return Places((self.named(asked, kind),))
+        if asked:
+            if len(group := self.matches(asked)) < 2:
+                raise self._no_column(asked, kind)
+            if kind != "prob" and self.probabilities and self.probabilities.named:
+                self._paired(Places.of(group), self.probabilities, asked=True)
+            return Places.of(group)
+        places = dict(found)
+        if len(places) > 1:
+            columns, first = in_words(map(shown, places), 4), next(iter(places))
+            remedy = f"Say which, such as {argument(kind, first)}"
+            raise DataError(f"{self.source}: {columns} may all hold the {what}", remedy)
+        return next(iter(places.values()), None)
 
     @cached_property
     def probabilities(self) -> Places | None:
         """Where probabilities are."""
-        asked = self._asked("prob")
-        if asked and LABEL not in asked:
-            return Places((self.named(asked, "prob"),))
-        if asked:
-            return Places.of(self._matching(asked, "prob"))
-        if len(self.guides) >= 2:
-            return Places.of(self.guides)
-        found = dict(self._candidates())
-        if len(found) > 1:
-            raise self._ambiguous("probabilities", list(found), "prob")
-        return next(iter(found.values()), None)
+        return self._place("prob", "probabilities", self._probable())
 
-    def _candidates(self) -> Iterator[tuple[str, Places]]:
+    def _probable(self) -> Iterator[tuple[str, Places]]:
+        if len(self.guides) >= 2:
+            yield PROBABILITY_PREFIX, Places.of(self.guides)
+            return
         for (kind, form), group in self.groups.items():
             fractions = kind == "pred" and not self._are_marks(group)
             if kind == "prob" or fractions:
@@ -271,78 +275,52 @@ class Header:
     def _sets(self) -> Sequence[LabelSet]:
         return self.reading.expected or LABEL_SETS
 
-    # --- Labels -----------------------------------------------------------------------------
-
     @cached_property
     def truth(self) -> Places | None:
         """Where true labels are."""
-        return self._labels("true")
+        return self._place("true", "true labels", self._labelled("true", TRUE))
 
     @cached_property
     def predicted(self) -> Places | None:
         """Where predicted labels are."""
-        return self._labels("pred")
+        return self._place("pred", "predicted labels", self._labelled("pred", PREDICTED))
 
-    def _labels(self, kind: str) -> Places | None:
-        probabilities = self.probabilities
-        asked = self._asked(kind)
-        if asked and LABEL in asked:
-            group = self._matching(asked, kind)
-            if probabilities and probabilities.named:
-                self._paired(group, probabilities, asked=True)
-            return Places.of(group)
-        if asked:
-            return Places((self.named(asked, kind),))
-        names = TRUE if kind == "true" else PREDICTED
+    def _labelled(self, kind: str, names: Sequence[str]) -> Iterator[tuple[str, Places]]:
         guides = self.first(names[:1])
         if guides is not None:
-            return Places((guides,))
-        used = set(probabilities.places) if probabilities else set()
-        found = {
-            self.header[place]: Places((place,))
-            for place, name in enumerate(self.plain)
-            if name in names and place not in used
-        }
-        labels = probabilities.named if probabilities else ()
+            yield names[0], Places((guides,))
+            return
+        probabilities = self.probabilities or Places(())
+        used, labels = set(probabilities.places), probabilities.named
+        for place, name in enumerate(self.plain):
+            if name in names and place not in used:
+                yield self.header[place], Places((place,))
         for (of, form), group in self.groups.items():
             if of != kind or used & set(group.values()):
                 continue
             if set(labels) <= set(group):
-                found[form] = Places.of(
-                    {k: v for k, v in group.items() if not labels or k in labels}
-                )
-            if probabilities and labels and set(labels) != set(group):
-                self._paired(group, probabilities)
-        if kind == "true":
-            bare = self._bare(labels)
-            if bare and not used & set(bare.values()):
-                found[LABEL] = Places.of(bare)
-        if len(found) > 1:
-            what = "true labels" if kind == "true" else "predicted labels"
-            raise self._ambiguous(what, list(found), kind)
-        return next(iter(found.values()), None)
+                yield form, Places.of({k: v for k, v in group.items() if not labels or k in labels})
+            if labels and set(labels) != set(group):
+                self._paired(Places.of(group), probabilities)
+        bare = self._bare(labels) if kind == "true" else {}
+        if bare and not used & set(bare.values()):
+            yield LABEL, Places.of(bare)
 
-    def _paired(
-        self, group: Mapping[str, int], probabilities: Places, *, asked: bool = False
-    ) -> None:
+    def _paired(self, marks: Places, probabilities: Places, *, asked: bool = False) -> None:
         """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner. Columns
         of other things may begin alike, unless a user `asked` for these; who names the labels
         chooses among them."""
-        named = dict(zip(probabilities.named, probabilities.places, strict=True))
+        named, group = probabilities.by_label, marks.by_label
         shared = named.keys() & group.keys()
-        marks = self._are_marks({one: group[one] for one in shared})
-        if not asked and (len(shared) < 2 or not marks):
+        are_marks = self._are_marks({one: group[one] for one in shared})
+        if not asked and (len(shared) < 2 or not are_marks):
             return
         alone = [place for one, place in named.items() if one not in shared]
-        remedy = (
-            "remove it from the file"
-            if alone
-            else "name the labels to keep with " + argument("labels")
-        )
+        keep = f"name the labels to keep with {argument('labels')}"
+        remedy = "remove it from the file" if alone else keep
         if not self.reading.expected:
-            alone += [
-                p for one, p in group.items() if one not in shared and self._are_marks({one: p})
-            ]
+            others = ((one, at) for one, at in group.items() if one not in shared)
+            alone += [at for one, at in others if self._are_marks({one: at})]
         if alone:
             columns = in_words([shown(self.header[place]) for place in sorted(alone)], 4)
             raise DataError(
@@ -350,18 +328,19 @@ class Header:
                 f"Give every label a column of labels and one of probabilities, or {remedy}",
             )
 
-    def _require(self, *, has_texts: bool) -> None:
+    def _require(self) -> None:
         """Raises DataError where the columns do not make predictions."""
-        missing = [] if self.truth else ["true_labels"]
-        if not self.probabilities:
+        probabilities, truth, predicted = self.probabilities, self.truth, self.predicted
+        missing = [] if truth else ["true_labels"]
+        if not probabilities:
             each = f"{PROBABILITY_PREFIX}{LABEL}"
             if self.guides:
                 missing.append(f"{each} of a second label")
-            elif not self.predicted:
+            elif not predicted:
                 missing.append(f"either pred_labels or {each} of two labels or more")
         if not missing:
             return
-        if not (has_texts or self.truth):
+        if not truth and self.text is None and self.id is None:
             missing.insert(0, "text")
         what = f"{self.source} lacks {plural(len(missing), 'column')}: {in_words(missing, 4)}"
         cause, remedy = self._cause()
@@ -447,17 +426,14 @@ class Header:
         fitting = [one for one in self._sets if set(names) <= set(one.labels)]
         if count:
             fitting = [one for one in fitting if len(one.labels) == count]
-        elif names:
-            fitting.sort(key=lambda one: len(one.labels))
-        certain = (
-            bool(self.reading.expected)
-            or (bool(names.keys() - set(EKMAN.labels)) if names and not count else bool(names))
-            or count in (len(GOEMOTIONS.labels), len(WITHOUT_NEUTRAL.labels))
-        )
-        if not self.reading.expected and names and not count:
-            fitting = [WITHOUT_NEUTRAL if NEUTRAL not in names else GOEMOTIONS]
-            certain = certain and set(names) <= set(GOEMOTIONS.labels)
-        if fitting and certain:
+            certain = bool(names) or count in (len(GOEMOTIONS.labels), len(WITHOUT_NEUTRAL.labels))
+        elif self.reading.expected:
+            fitting.sort(key=lambda one: len(one.labels) if names else 0)
+            certain = True
+        else:
+            fitting = [GOEMOTIONS if NEUTRAL in names else WITHOUT_NEUTRAL]
+            certain = set(names) <= set(GOEMOTIONS.labels) and not set(names) <= set(EKMAN.labels)
+        if fitting and (self.reading.expected or certain):
             return fitting[0]
         if self.reading.expected and names:
             raise self._other_labels(tuple(names))
@@ -469,9 +445,9 @@ class Header:
 
     # --- What is said -----------------------------------------------------------------------
 
-    def _say(self, order: Sequence[str]) -> None:
+    def _say(self, kinds: Mapping[str, cells.Kind | None]) -> None:
         probabilities = self.probabilities
-        first = f"{', '.join(order[:3])}, ..."
+        first, of_ids = (f"{', '.join(x[:3])}, ..." for x in (self.order, self.label_set.labels))
         if probabilities and probabilities.named and probabilities.named != tuple(self.guides):
             self.notes.append(f"probabilities: columns {self.header[probabilities.places[0]]}, ...")
         elif probabilities and not probabilities.named:
@@ -488,13 +464,13 @@ class Header:
             if found.named:
                 self.notes.append(f"columns {name}, ...: {kind} labels, 0 or 1")
                 continue
-            how = self._kind(found, order) or ""
-            by = {"ids": f"ids in the order {first}", "marks": f"0 or 1 in the order {first}"}
+            how = kinds["truth" if kind == "true" else kind] or ""
+            by = {"ids": f"ids in the order {of_ids}", "marks": f"0 or 1 in the order {first}"}
             if how in by or name != guides:
                 self.notes.append(f"column {name}: {by.get(how, f'{kind} labels')}")
             different = cells.distinct(held).values()
             words = {cell for cell in different if isinstance(cell, str) and is_nothing(cell)}
-            nothing = words - {""} - set(order)
+            nothing = words - {"", *self.order}
             if nothing:
                 self.notes.append(f"column {name}: {shown(min(nothing))} is no label")
         if not probabilities:

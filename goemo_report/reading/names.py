@@ -1,4 +1,4 @@
-"""How columns of prediction tables are named, what a user says of them, and where they are."""
+"""How columns of prediction tables are named, and what a user says of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from goemo_report.labels import LabelSet
-from goemo_report.reading.cells import Places
 
 TEXTS: Final = (
     "text", "texts", "sentence", "sentences", "comment_text", "comment", "content", "tweet",
@@ -71,18 +70,3 @@ class Reading:
 
 AS_FOUND: Final = Reading()
 """Nothing is said of the files."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where the columns of a table are. `order` has the labels as lists in cells have them."""
-
-    label_set: LabelSet
-    order: tuple[str, ...]
-    text: int | None
-    id: int | None
-    truth: Places
-    predicted: Places | None
-    probabilities: Places | None
-    notes: tuple[str, ...]
-    cluster: int | None = None
