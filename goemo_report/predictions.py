@@ -211,36 +211,30 @@ def read_predictions(
 
 def of_table(table: Table, reading: Reading = AS_FOUND) -> Predictions:
     """The predictions that a table holds, as `read_predictions` understands those of a file."""
-    found, blocks = understand(table, reading)
+    found = understand(table, reading)
     label_set, order = found.label_set, found.order
     assert found.truth is not None  # noqa: S101 # it is required
-    texts: list[str] = []
-    ids: list[str] = []
-    clusters: list[str] = []
-    parts: list[tuple[BoolArray, FloatArray, BoolArray]] = []
-    for block in blocks:
-        truth = cells.labels(block, found.truth, label_set, order)
-        if found.probabilities:
-            likely = cells.probabilities(block, found.probabilities, label_set.labels, order)
-        if found.predicted:
-            predicted = cells.labels(block, found.predicted, label_set, order)
-        else:
-            predicted = likely >= DEFAULT_THRESHOLD
-        if not found.probabilities:
-            likely = predicted.astype(np.float64)
-        parts.append((truth, likely, predicted))
-        texts += cells.texts(block, found.text, len(texts))
-        ids += cells.texts(block, found.id, 0) if found.id is not None else ()
-        clusters += cells.texts(block, found.cluster, 0) if found.cluster is not None else ()
-    truth, likely, predicted = map(np.concatenate, zip(*parts, strict=True))
+    truth = cells.labels(table, found.truth, label_set, order)
+    if found.probabilities:
+        likely = cells.probabilities(table, found.probabilities, label_set.labels, order)
+    if found.predicted:
+        predicted = cells.labels(table, found.predicted, label_set, order)
+    else:
+        predicted = likely >= DEFAULT_THRESHOLD
+    ids = () if found.id is None else tuple(cells.texts(table, found.id))
+    texts = ids if found.text is None and ids else tuple(cells.texts(table, found.text))
     return Predictions(
-        tuple(texts if found.text is not None else ids or texts),
-        *(truth, likely, predicted, label_set, table.source),
+        texts,
+        truth,
+        likely if found.probabilities else predicted.astype(np.float64),
+        predicted,
+        label_set,
+        table.source,
         notes=tuple(found.notes),
         has_probabilities=found.probabilities is not None,
         told_by="text" if found.text is not None else "id" if ids else "row",
-        ids=tuple(ids) if found.text is not None else (),
-        clusters=tuple(clusters),
+        ids=ids if found.text is not None else (),
+        clusters=() if found.cluster is None else tuple(cells.texts(table, found.cluster)),
     )
 
 

@@ -96,7 +96,7 @@ def of_frame(frame: Any, reading: Reading) -> Predictions:
     frame = frame.to_frame() if frame.ndim == 1 else frame
     columns = [_cells(frame.iloc[:, place]) for place in range(frame.shape[1])]
     header = list(map(str, frame.columns))
-    return of_table(Table(header, "the DataFrame", columns=columns).flat(), reading)
+    return of_table(Table(header, "the DataFrame", values=columns).flat(), reading)
 
 
 def _cells(column: Any) -> Sequence[Any]:

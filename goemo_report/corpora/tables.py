@@ -69,10 +69,9 @@ class LabelledTable:
 
     def __init__(self, path: Path, columns: Columns) -> None:
         table = _open(path, columns)
-        table = replace(table, header=[name.strip() for name in table.header])
+        self.table = table = replace(table, header=[name.strip() for name in table.header])
         self.path, self.source, self.has_header = path, table.source, table.has_header
-        self.block = table.whole()
-        header = self._header = Header(self.block)
+        header = self._header = Header(table, table.columns)
         text = self._named(columns.text, "text_column") if columns.text else header.first(TEXTS)
         if text is None:
             raise self._lacks("texts", "text_column")
@@ -80,11 +79,11 @@ class LabelledTable:
         self.is_rated = RATER in table.header
         self._is_partial = False
         self._at = self._labels([one for one in map(str.strip, columns.labels.split(",")) if one])
-        self.texts = cells.texts(self.block, text, 0)
+        self.texts = cells.texts(self.table, text)
         for row, one in enumerate(self.texts):
             if not one.strip() or "\0" in one:
                 what = "the text is empty" if not one.strip() else "the text holds a NUL byte"
-                raise self.block.refusal(row, text, what, "Remove the row")
+                raise self.table.refusal(row, text, what, "Remove the row")
 
     # --- Columns ------------------------------------------------------------------------
 
@@ -121,7 +120,7 @@ class LabelledTable:
         """Whether a column has 0 and 1; ratings of an emotion are refused where they do not."""
         if at == self._text or name.lower() in _NO_LABELS:
             return False
-        return (self.is_rated and name in EMOTIONS) or cells.are_marks(self.block.columns[at])
+        return (self.is_rated and name in EMOTIONS) or cells.are_marks(self.table.columns[at])
 
     def has(self, column: str) -> bool:
         """Whether there is a column of the name."""
@@ -129,11 +128,11 @@ class LabelledTable:
 
     def column(self, name: str) -> list[str]:
         """The cells of a column as text, none where there is no such column."""
-        return cells.texts(self.block, self._named(name, ""), 0) if self.has(name) else []
+        return cells.texts(self.table, self._named(name, "")) if self.has(name) else []
 
     def marks(self, name: str) -> BoolArray:
         """A column of 0 and 1."""
-        return cells.marks(self.block, self._named(name, ""))
+        return cells.marks(self.table, self._named(name, ""))
 
     # --- Labels -------------------------------------------------------------------------
 
@@ -153,11 +152,11 @@ class LabelledTable:
         """The names that occur. Raises DataError where there are ids instead."""
         if self._at.named:
             return dict.fromkeys(self._at.named)
-        held = self.block.columns[self._at.places[0]]
+        held = self.table.columns[self._at.places[0]]
         if cells.kind_of(held) in {"ids", "marks"}:
             what = f"{self.source}: the labels are ids, and nothing says what they mean"
             raise DataError(what, "Put labels.txt there, a name a line in the order of the ids")
-        return cells.names_in(self.block, self._at.places[0])
+        return cells.names_in(self.table, self._at.places[0])
 
     def rows(self, label_set: LabelSet) -> Iterator[tuple[str, str, tuple[int, ...]]]:
         """Key, text and labels, by their positions in the set, of each row."""
@@ -169,16 +168,16 @@ class LabelledTable:
         if not self._at.named:
             (place,) = self._at.places
             if not self.has_header:
-                return cells.decoded(self.block, place, _strictly(names))
-            held = self.block.columns[place]
+                return cells.decoded(self.table, place, _strictly(names))
+            held = self.table.columns[place]
             kind = cells.kind_of(held, names, len(names)) or "names"
             read = cells.reader(kind, label_set, names, has_columns=False)
-            return cells.decoded(self.block, place, read)
+            return cells.decoded(self.table, place, read)
         if other := next((name for name in self._at.named if name not in names), None):
             what = f"{self.source}: the label {shown(other)} is not among the {len(names)} labels"
             raise DataError(what, f"They are {', '.join(names[:8])}{', ...' * (len(names) > 8)}")
         places = sorted(zip(map(names.index, self._at.named), self._at.places, strict=True))
-        marks = [cells.marks(self.block, at, may_lack=self._is_partial) for _, at in places]
+        marks = [cells.marks(self.table, at, may_lack=self._is_partial) for _, at in places]
         ids = np.array([one for one, _ in places])
         return [tuple(ids[row].tolist()) for row in np.stack(marks, axis=1)]
 

@@ -6,7 +6,7 @@ The guide's files are of such rows; the csv module takes twice as long for them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -30,33 +30,29 @@ _FIELD: Final = rb'("[^"]*(?:""[^"]*)*"|[^",\r\n]*),'
 
 
 def plain_rows(
-    data: bytes, at: int, fields: int, numbers: int, most: int
-) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
-    """The rows from byte `at` on, at most `most` at once: where they end, and their columns.
+    data: bytes, at: int, fields: int, numbers: int
+) -> tuple[int, Sequence[Sequence[Any]]]:
+    """The rows from byte `at` on: where they end, and their columns; 0 and none where one of them
+    cannot be taken.
 
     `fields` columns of text come first, then `numbers` columns of decimals from 0 to 1 as arrays.
     Stops before rows that are written in any other way: the csv module takes or refuses them.
     """
     match = re.compile(_FIELD * fields + rb"([0-9.eE+,-]+)\r?\n").match
-    while True:
-        found: list[Sequence[bytes]] = []
-        end = at
-        while len(found) < most and (row := match(data, end)):
-            found.append(row.groups())
-            end = row.end()
-        if not found:
-            return
-        *texts, tails = zip(*found, strict=True)
-        try:
-            values = decimals(b",".join(tails))
-            columns: list[Sequence[Any]] = list(map(_texts, texts))
-        except ValueError:  # no number, or not UTF-8
-            return
-        whole = all(tail.count(b",") == numbers - 1 for tail in tails)
-        if not whole or not ((values >= 0) & (values <= 1)).all():
-            return
-        yield end, (*columns, *np.ascontiguousarray(values.reshape(-1, numbers).T))
-        at = end
+    found: list[Sequence[bytes]] = []
+    while row := match(data, at):
+        found.append(row.groups())
+        at = row.end()
+    *texts, tails = zip(*found, strict=True) if found else [()]
+    try:
+        values = decimals(b",".join(tails))
+        columns: list[Sequence[Any]] = list(map(_texts, texts))
+    except ValueError:  # no number, or not UTF-8
+        return 0, ()
+    whole = all(tail.count(b",") == numbers - 1 for tail in tails)
+    if not whole or not ((values >= 0) & (values <= 1)).all():
+        return 0, ()
+    return at, (*columns, *np.ascontiguousarray(values.reshape(-1, numbers).T))
 
 
 def decimals(data: bytes) -> _Floats:

@@ -156,7 +156,7 @@ def _arrow(data: bytes, source: str) -> Table:
             return column.to_pylist()
         return np.concatenate(list(map(np.from_dlpack, column.chunks)))
 
-    return Table(list(table.column_names), source, columns=list(map(values, table.columns)))
+    return Table(list(table.column_names), source, values=list(map(values, table.columns)))
 
 
 def _json(data: bytes, source: str) -> Table:
@@ -171,7 +171,7 @@ def _json(data: bytes, source: str) -> Table:
             what = f"{plural(len(rows[odd - 1]), 'value')} where there are {len(header)} columns"
             raise DataError(f"{source}, row {odd}: {what}", "Write one value a column")
         columns: list[Any] = list(zip(*rows, strict=True)) or [[] for _ in header]
-        return Table(header, source, columns=columns)
+        return Table(header, source, values=columns)
     records = [v for v in document.values() if isinstance(v, list) and v and _are_objects(v)]
     if len(records) == 1:  # {"data": [...]}, {"schema": ..., "data": [...]}
         return _records(records[0], source)
@@ -193,7 +193,7 @@ def _json(data: bytes, source: str) -> Table:
         found = listed((f"{name} {n or 'no list'}" for name, n in lengths.items()), 4)
         what = f"{source} is JSON, but neither a list of objects nor columns of one length: {found}"
         raise DataError(what, "Write one object a text")
-    return Table(list(document), source, columns=columns)
+    return Table(list(document), source, values=columns)
 
 
 def _are_objects(values: Sequence[Any]) -> bool:
@@ -224,7 +224,7 @@ def _records(records: Any, source: str) -> Table:
             lost = next(name for name in header if name not in record)
             raise DataError(f"{source}, row {number}: no {lost!r}", "Write every key in every row")
     columns = [[record[name] for record in records] for name in header]
-    return Table(header, source, columns=columns)
+    return Table(header, source, values=columns)
 
 
 def _numpy(data: bytes, source: str) -> Table:
@@ -269,7 +269,7 @@ def _numpy(data: bytes, source: str) -> Table:
     rows = {len(column) for column in columns}
     if len(rows) > 1:
         raise DataError(f"{source}: arrays of {listed(map(str, sorted(rows)))} rows", "Align them")
-    return Table(header, source, columns=columns)
+    return Table(header, source, values=columns)
 
 
 READERS: Final[dict[str, Callable[[bytes, str], Table]]] = {

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice, repeat, takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, Any
 
 from goemo_report.errors import DataError
 from goemo_report.formats.json_text import jsonable
@@ -25,37 +25,22 @@ if TYPE_CHECKING:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
-_ROWS_AT_ONCE = 1 << 13
-
-
-class Block(NamedTuple):
-    """Some rows of a table, by columns; `first` is the number of the first row in the whole.
-
-    Cells are strings where the table is separated by a mark, else what the format has.
-    """
-
-    table: Table
-    first: int
-    columns: Sequence[Sequence[Any]]
-
-    def refusal(self, row: int, column: int, what: str, remedy: str) -> DataError:
-        """The error that refuses a cell, by its row and column in this block."""
-        return self.table.refusal(self.first + row, self.table.header[column], what, remedy)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its header, and the bytes of the whole, in which `mark` separates fields.
+    """A table: its header, and its cells by columns.
 
-    A blank line is no row. Of other formats `columns` hold the values, and `mark` is empty.
-    `is_quoted`: quotes enclose fields; `has_header`: the bytes begin with the header.
+    A CSV keeps its bytes, in which `mark` separates fields: cells are strings, parsed when they are
+    asked for, and a blank line is no row. Of other formats `values` are the cells, and `mark` is
+    empty. `is_quoted`: quotes enclose fields; `has_header`: the bytes begin with the header.
     """
 
     header: list[str]
     source: str
     data: bytes = b""
     mark: str = ""
-    columns: Sequence[Sequence[Any]] = ()
+    values: Sequence[Sequence[Any]] = ()
     numbers: tuple[str, ...] = ()
     is_quoted: bool = True
     has_header: bool = True
@@ -63,7 +48,7 @@ class Table:
     @classmethod
     def of(cls, data: bytes, source: str, mark: str = ",", numbers: tuple[str, ...] = ()) -> Table:
         """The CSV that bytes hold, its fields separated by `mark`; `numbers` as in `read_table`."""
-        for [header] in cls([], source, data, mark)._parsed():
+        for header in cls([], source, data, mark)._parsed(0, 1):
             header[0] = header[0].lstrip("\ufeff")  # tools that write a mark before that there is
             return cls(header, source, data, mark, numbers=numbers)
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
@@ -72,63 +57,59 @@ class Table:
         """Columns of mappings as a column for each key, `probs.joy`; other columns as they are."""
         header: list[str] = []
         columns: list[Sequence[Any]] = []
-        for name, column in zip(self.header, self.columns, strict=True):
+        for name, column in zip(self.header, self.values, strict=True):
             if len(column) and all(isinstance(one, Mapping) for one in column):
                 keys = dict.fromkeys(key for one in column for key in one)
                 cells = [[one.get(key) for one in column] for key in keys]
-                inner = Table([f"{name}.{key}" for key in keys], self.source, columns=cells).flat()
-                header, columns = header + inner.header, [*columns, *inner.columns]
+                inner = Table([f"{name}.{key}" for key in keys], self.source, values=cells).flat()
+                header, columns = header + inner.header, [*columns, *inner.values]
             else:
                 header.append(name)
                 columns.append(column)
-        return Table(header, self.source, columns=columns)
+        return Table(header, self.source, values=columns)
 
     @cached_property
     def rows(self) -> list[list[str]]:
         """All rows as text, for tables that are small."""
-        return [list(map(text_of, row)) for row in zip(*self.whole().columns, strict=True)]
+        return [list(map(text_of, row)) for row in zip(*self.columns, strict=True)]
 
-    def whole(self) -> Block:
-        """All rows in one block."""
-        first, *others = self.blocks()
-        if not others:
-            return first
-        parts = zip(first.columns, *(block.columns for block in others), strict=True)
-        return Block(self, 0, [list(chain.from_iterable(part)) for part in parts])
+    @cached_property
+    def columns(self) -> Sequence[Sequence[Any]]:
+        """The cells of each column: one at least, and of each row as many as the header has.
 
-    def blocks(self) -> Iterator[Block]:
-        """The rows, some at a time: at least one, and each as long as the header."""
+        Raises DataError that names the line of a row which is no such row.
+        """
         if not self.mark:
-            if not self.columns or not len(self.columns[0]):
+            if not self.values or not len(self.values[0]):
                 raise self._no_rows()
-            yield Block(self, 0, self.columns)
-            return
-        first, at, width = 0, 0, len(self.header)
-        for end, columns in self._plain():
-            yield Block(self, first, columns)
-            first, at = first + len(columns[0]), end
-        for rows in islice(self._parsed(at), int(self.has_header and not at), None):
-            if set(map(len, rows)) != {width}:
-                row = next(i for i, cells in enumerate(rows) if len(cells) != width)
-                known = "header" if self.has_header else "first row"
-                what = f"{plural(len(rows[row]), 'field')} where the {known} has {width}"
-                remedy = "Quote texts that hold commas, quotes or new lines"
-                remedy = remedy if self.is_quoted else "Write as many in every row"
-                other = separator(",".join(rows[row]), width)
-                if len(rows[row]) == 1 and other:
-                    what = f"separated by {other}, unlike the header"
-                    remedy = "Write header and rows alike"
-                raise self.refusal(first + row, "", what, remedy)
-            yield Block(self, first, tuple(zip(*rows, strict=True)))
-            first += len(rows)
-        if not first:
+            return self.values
+        at, plain = self._plain()
+        rows = self._parsed(at)[int(self.has_header and not at) :]
+        width, first = len(self.header), len(plain[0]) if plain else 0
+        if set(map(len, rows)) - {width}:
+            row = next(i for i, cells in enumerate(rows) if len(cells) != width)
+            known = "header" if self.has_header else "first row"
+            what = f"{plural(len(rows[row]), 'field')} where the {known} has {width}"
+            remedy = "Quote texts that hold commas, quotes or new lines"
+            remedy = remedy if self.is_quoted else "Write as many in every row"
+            other = separator(",".join(rows[row]), width)
+            if len(rows[row]) == 1 and other:
+                what = f"separated by {other}, unlike the header"
+                remedy = "Write header and rows alike"
+            raise self.refusal(first + row, "", what, remedy)
+        if not (plain or rows):
             raise self._no_rows()
+        others = list(zip(*rows, strict=True))
+        if plain and others:
+            return [[*before, *after] for before, after in zip(plain, others, strict=True)]
+        return plain or others
 
     def _no_rows(self) -> DataError:
         return DataError(f"{self.source} has a header but no rows", "Write one row a text")
 
-    def refusal(self, row: int, column: str, what: str, remedy: str) -> DataError:
+    def refusal(self, row: int, column: int | str, what: str, remedy: str) -> DataError:
         """The error that refuses a row (counted from 0), with the line on which it starts."""
+        column = column if isinstance(column, str) else self.header[column]
         place = f"row {row + 1}"
         if self.mark:
             line = f"line {self._line(row + self.has_header)}"
@@ -137,7 +118,7 @@ class Table:
             place += f", column {column}"
         return DataError(f"{self.source}, {place}: {what}", remedy)
 
-    def _plain(self) -> Iterator[tuple[int, Sequence[Sequence[Any]]]]:
+    def _plain(self) -> tuple[int, Sequence[Sequence[Any]]]:
         """The first rows, as far as they are the guide's: where they end, and their columns."""
         names = list(takewhile(lambda name: name.startswith(self.numbers), self.header[::-1]))
         line = self.data[: self.data.find(b"\n")]
@@ -145,8 +126,8 @@ class Table:
         if names and is_plain and line.count(b",") == len(self.header) - 1:
             from goemo_report.formats.plain_rows import plain_rows
 
-            fields = len(self.header) - len(names)
-            yield from plain_rows(self.data, len(line) + 1, fields, len(names), _ROWS_AT_ONCE)
+            return plain_rows(self.data, len(line) + 1, len(self.header) - len(names), len(names))
+        return 0, ()
 
     def _reader(self, at: int = 0, errors: str = "strict") -> _Reader:
         encoding = "utf-8" if at else "utf-8-sig"
@@ -156,13 +137,11 @@ class Table:
             return csv.reader(text, delimiter=self.mark, quoting=csv.QUOTE_NONE)
         return csv.reader(text, delimiter=self.mark, strict=True)
 
-    def _parsed(self, at: int = 0) -> Iterator[list[list[str]]]:
-        """The rows from byte `at` on, some at a time; from 0 on the header alone comes first."""
-        rows = filter(None, self._reader(at))
-        sizes = repeat(_ROWS_AT_ONCE) if at else chain((1,), repeat(_ROWS_AT_ONCE))
+    def _parsed(self, at: int = 0, most: int | None = None) -> list[list[str]]:
+        """The rows from byte `at` on, at most so many; from 0 on the header comes first."""
         try:
-            while found := _taken(rows, next(sizes)):
-                yield found
+            with _any_length():
+                return list(islice(filter(None, self._reader(at)), most))
         except csv.Error as error:
             what = f"{self.source}, line {self._line(None)}: not a CSV row: {error}"
             raise DataError(what, "Quote texts and double the quotes inside") from error
@@ -200,11 +179,6 @@ def text_of(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, default=str)
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def _taken(rows: Iterator[list[str]], count: int) -> list[list[str]]:
-    with _any_length():
-        return list(islice(rows, count))
 
 
 @contextmanager

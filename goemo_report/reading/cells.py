@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from goemo_report.contract import probability_column
-from goemo_report.formats.table import Block
+from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
 from goemo_report.labels import LabelSet
@@ -48,12 +48,12 @@ _MOST_LOOKED_AT: Final = 2000
 _Read = TypeVar("_Read")
 
 
-def texts(block: Block, place: int | None, before: int) -> list[str]:
-    """The cells of a column as text; without one the numbers of the rows, after those `before`."""
+def texts(table: Table, place: int | None) -> list[str]:
+    """The cells of a column as text; without one the numbers of the rows."""
     if place is None:
-        return [f"row {before + row}" for row in range(1, len(block.columns[0]) + 1)]
-    cells = block.columns[place]
-    if block.table.mark:
+        return [f"row {row}" for row in range(1, len(table.columns[0]) + 1)]
+    cells = table.columns[place]
+    if table.mark:
         return list(cells)
     return [cell if isinstance(cell, str) else _text(cell) for cell in cells]
 
@@ -98,20 +98,20 @@ def list_length(cells: Sequence[Any]) -> int:
     return found.pop() if len(found) == 1 else 0
 
 
-def names_in(block: Block, place: int) -> dict[str, None]:
+def names_in(table: Table, place: int) -> dict[str, None]:
     """Every name that occurs in a column of names, in order."""
-    _, found = _decoded(block, place, items)
+    _, found = _decoded(table, place, items)
     return {name: None for named in found for item in named if (name := str(item).strip())}
 
 
-def labels(block: Block, at: Places, label_set: LabelSet, order: Sequence[str]) -> BoolArray:
+def labels(table: Table, at: Places, label_set: LabelSet, order: Sequence[str]) -> BoolArray:
     """(n, k) booleans from a column of names, ids or marks, or from one of 0 and 1 a label.
 
     `order` has the labels as lists of marks have them.
     """
     if at.named:
-        return np.stack([marks(block, place) for place in at.places], axis=1)
-    codes, found = _decoded(block, at.places[0], reader(at.kind, label_set, order))
+        return np.stack([marks(table, place) for place in at.places], axis=1)
+    codes, found = _decoded(table, at.places[0], reader(at.kind, label_set, order))
     matrices = np.zeros((len(found), len(label_set.labels)), dtype=np.bool_)
     for code, positions in enumerate(found):
         matrices[code, positions] = True
@@ -119,17 +119,17 @@ def labels(block: Block, at: Places, label_set: LabelSet, order: Sequence[str]) 
     return matrix
 
 
-def decoded(block: Block, place: int, read: Callable[[Any], Iterable[int]]) -> list[Any]:
+def decoded(table: Table, place: int, read: Callable[[Any], Iterable[int]]) -> list[Any]:
     """What `read` makes of each cell, sorted. Raises DataError, naming the row of a CellError."""
-    codes, found = _decoded(block, place, lambda cell: tuple(sorted(read(cell))))
+    codes, found = _decoded(table, place, lambda cell: tuple(sorted(read(cell))))
     return [found[code] for code in codes.tolist()]
 
 
 def _decoded(
-    block: Block, place: int, read: Callable[[Any], _Read]
+    table: Table, place: int, read: Callable[[Any], _Read]
 ) -> tuple[IntArray, list[_Read]]:
     """What is read of each different cell, once, and for each row (n,) which of them it has."""
-    cells = list(block.columns[place])  # an array makes its items anew, and nan is not nan
+    cells = list(table.columns[place])  # an array makes its items anew, and nan is not nan
     found = []
     different = distinct(cells)
     for key, cell in different.items():
@@ -137,7 +137,7 @@ def _decoded(
             found.append(read(cell))
         except CellError as fault:
             row = next(row for row, one in enumerate(cells) if one is cell or _key(one) == key)
-            raise block.refusal(row, place, fault.what, fault.remedy) from None
+            raise table.refusal(row, place, fault.what, fault.remedy) from None
     numbers = {key: code for code, key in enumerate(different)}
     try:
         codes = np.fromiter(map(numbers.__getitem__, cells), np.intp, len(cells))
@@ -151,9 +151,9 @@ def are_marks(cells: Sequence[Any]) -> bool:
     return all(mark(cell) is not None for cell in distinct(cells).values())
 
 
-def marks(block: Block, place: int, *, may_lack: bool = False) -> BoolArray:
+def marks(table: Table, place: int, *, may_lack: bool = False) -> BoolArray:
     """(n,) booleans of a column of 0 and 1; `may_lack`: what is empty is not marked."""
-    cells = block.columns[place]
+    cells = table.columns[place]
     if (
         isinstance(cells, np.ndarray)
         and cells.dtype.kind in "biuf"
@@ -168,7 +168,7 @@ def marks(block: Block, place: int, *, may_lack: bool = False) -> BoolArray:
             raise CellError(what, "Write 0 or 1 in every row")
         return found
 
-    codes, found = _decoded(block, place, read)
+    codes, found = _decoded(table, place, read)
     return np.array(found, np.bool_)[codes]
 
 
@@ -304,52 +304,52 @@ def _label_fault(
 
 
 def probabilities(
-    block: Block, at: Places, labels: Sequence[str], order: Sequence[str]
+    table: Table, at: Places, labels: Sequence[str], order: Sequence[str]
 ) -> FloatArray:
     """(n, k) float64 from a column for each label, or from one of lists in the order `order`.
 
     Any cell that is not a plain decimal in [0, 1] is refused, the first by rows.
     """
     if not at.named:
-        return _probability_lists(block, at.places[0], order, labels)
-    values = np.stack([_probabilities(block, place) for place in at.places], axis=1)
+        return _probability_lists(table, at.places[0], order, labels)
+    values = np.stack([_probabilities(table, place) for place in at.places], axis=1)
     wrong = np.argwhere(np.isnan(values))
     if len(wrong):
         row, place = wrong[0, 0], at.places[wrong[0, 1]]
-        raise _no_probability(block, row, place, block.columns[place][row])
+        raise _no_probability(table, row, place, table.columns[place][row])
     return values
 
 
 def _probability_lists(
-    block: Block, place: int, order: Sequence[str], labels: Sequence[str]
+    table: Table, place: int, order: Sequence[str], labels: Sequence[str]
 ) -> FloatArray:
     """(n, k) float64 from a column of lists, in the order `order`, or of mappings by label."""
     positions = [order.index(label) for label in labels]
     rows = []
-    for number, cell in enumerate(block.columns[place]):
+    for number, cell in enumerate(table.columns[place]):
         found = listed(cell)
         if isinstance(found, Mapping):
             values = [found.get(label) for label in labels]
         elif found is None or len(found) != len(order):
             count = "no list" if found is None else f"a list of {len(found)}"
             what = f"{shown(str(cell))} is {count}, not of {len(order)} probabilities"
-            raise block.refusal(number, place, what, "Write one probability a label")
+            raise table.refusal(number, place, what, "Write one probability a label")
         else:
             values = [found[position] for position in positions]
         row = [_probability(value) for value in values]
         if any(map(math.isnan, row)):
-            raise _no_probability(block, number, place, values[[*map(math.isnan, row)].index(True)])
+            raise _no_probability(table, number, place, values[[*map(math.isnan, row)].index(True)])
         rows.append(row)
     return np.array(rows, np.float64)
 
 
-def _probabilities(block: Block, place: int) -> FloatArray:
+def _probabilities(table: Table, place: int) -> FloatArray:
     """(n,) float64 of a column of probabilities, nan for what is none."""
-    cells = block.columns[place]
+    cells = table.columns[place]
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
         values = cells.astype(np.float64)
         return np.where((values >= 0) & (values <= 1), values, np.nan)
-    if block.table.mark in {";", "\t"}:  # these allow for decimal commas
+    if table.mark in {";", "\t"}:  # these allow for decimal commas
         cells = [cell.replace(",", ".") for cell in cells]
     return np.array([_probability(cell) for cell in cells])
 
@@ -367,10 +367,10 @@ def _probability(cell: Any) -> float:
     return value if 0.0 <= value <= 1.0 else math.nan
 
 
-def _no_probability(block: Block, row: int, place: int, cell: Any) -> Exception:
+def _no_probability(table: Table, row: int, place: int, cell: Any) -> Exception:
     text = "" if cell is None else str(cell)
     what, remedy = _probability_fault(text.strip())
-    return block.refusal(row, place, f"{shown(text)} is not a probability{what}", remedy)
+    return table.refusal(row, place, f"{shown(text)} is not a probability{what}", remedy)
 
 
 def _probability_fault(cell: str) -> tuple[str, str]:

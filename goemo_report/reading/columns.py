@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
+from typing import Any
 
 from goemo_report.contract import PROBABILITY_PREFIX, PROBABILITY_PREFIXES
 from goemo_report.errors import DataError, argument
-from goemo_report.formats.table import Block, Table
+from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
 from goemo_report.formats.wording import plural
@@ -47,18 +47,17 @@ from goemo_report.reading.names import (
 )
 
 
-def understand(table: Table, reading: Reading) -> tuple[Header, Iterator[Block]]:
-    """What the columns of a table mean, and its rows, of which the first were looked at.
+def understand(table: Table, reading: Reading) -> Header:
+    """What the columns of a table mean.
 
     Raises DataError where columns lack, could mean several things, or where nothing names labels.
     """
-    blocks = table.blocks()
     try:
-        sample = next(blocks)
+        columns = table.columns
     except DataError as error:
-        Header(Block(table, 0, [()] * len(table.header)), reading).understood()
+        Header(table, [()] * len(table.header), reading).understood()
         raise error from None
-    return Header(sample, reading).understood(), chain((sample,), blocks)
+    return Header(table, columns, reading).understood()
 
 
 def seen(header: Sequence[str]) -> str:
@@ -75,7 +74,7 @@ def seen(header: Sequence[str]) -> str:
 
 
 class Header:
-    """The header of a table with some of its rows, and what a user says of it.
+    """The header of a table with its columns, and what a user says of it.
 
     Once it is understood, `label_set` has the labels, `order` those as lists in cells have them;
     `truth`, `predicted` and `probabilities` are in the order of the set. `notes` say what columns
@@ -85,13 +84,11 @@ class Header:
     label_set: LabelSet
     order: tuple[str, ...]
 
-    def __init__(self, sample: Block, reading: Reading = AS_FOUND) -> None:
-        self.sample, self.reading = sample, reading
-        self.table, self.header, self.source = (
-            sample.table,
-            sample.table.header,
-            sample.table.source,
-        )
+    def __init__(
+        self, table: Table, columns: Sequence[Sequence[Any]], reading: Reading = AS_FOUND
+    ) -> None:
+        self.table, self.columns, self.reading = table, columns, reading
+        self.header, self.source = table.header, table.source
         self.notes: list[str] = []
         self.absent: list[str] = []
         self.plain = [re.sub(r"[\s.-]+", "_", name.strip()).lower() for name in self.header]
@@ -197,23 +194,20 @@ class Header:
         what = f"{self.source} has no column{'s' if LABEL in column else ''} {shown(column)}"
         return DataError(f"{what}; it has {seen(self.header)}", f"Correct {argument(option)}")
 
-    def _cells(self, place: int) -> Sequence[object]:
-        return self.sample.columns[place]
-
     def _kind(self, found: Places | None) -> cells.Kind | None:
         if found is None or found.named:
             return "marks" if found else None
-        own, number = self._cells(found.places[0]), len(self.order)
+        own, number = self.columns[found.places[0]], len(self.order)
         kind = cells.kind_of(own, self.order, number)
         if kind != "ids" or number != 2 or cells.list_length(own) != 2:
             return kind
         # [0, 1] alone may be both labels or the second one: as the other column has them
         lists = (one for one in (self.truth, self.predicted) if one is not None and not one.named)
-        kinds = [cells.kind_of(self._cells(one.places[0]), self.order, number) for one in lists]
+        kinds = [cells.kind_of(self.columns[one.places[0]], self.order, number) for one in lists]
         return "marks" if "marks" in kinds else kind
 
     def _are_marks(self, group: Mapping[str, int]) -> bool:
-        return all(cells.are_marks(self._cells(place)) for place in group.values())
+        return all(cells.are_marks(self.columns[place]) for place in group.values())
 
     # --- What is where --------------------------------------------------------------------
 
@@ -250,9 +244,9 @@ class Header:
                 yield form, Places.of(group)
         for name in (*LISTS, *PREDICTED):
             place = self.plain.index(name) if name in self.plain else None
-            if place is None or not len(self._cells(place)):
+            if place is None or not len(self.columns[place]):
                 continue
-            held = self._cells(place)[:50]
+            held = self.columns[place][:50]
             lists = [one for one in map(listed, held) if one is not None]
             numeric = len(lists) == len(held) and cells.kind_of(held) == "numbers"
             if numeric or (lists and all(isinstance(one, Mapping) for one in lists)):
@@ -380,7 +374,7 @@ class Header:
         parts = (probabilities, self.truth, self.predicted)
         named = next((one.named for one in parts if one is not None and one.named), ())
         if not named and probabilities:
-            found = listed(next(iter(self._cells(probabilities.places[0])), None))
+            found = listed(next(iter(self.columns[probabilities.places[0]]), None))
             named = tuple(map(str, found)) if isinstance(found, Mapping) else ()
         if named:
             for label in named:
@@ -409,17 +403,16 @@ class Header:
         """The labels where no column names them: those of a known set that fits for certain."""
         probabilities = self.probabilities
         places = [one.places[0] for one in (self.truth, self.predicted) if one is not None]
-        held = [self._cells(place) for place in places]
-        count = cells.list_length(self._cells(probabilities.places[0])) if probabilities else 0
+        held = [self.columns[place] for place in places]
+        count = cells.list_length(self.columns[probabilities.places[0]]) if probabilities else 0
         kinds = {cells.kind_of(one, (), count) for one in held} - {None}
         if "marks" in kinds and not count:
             count = max(map(cells.list_length, held))
         names: dict[str, None] = {}
         if "names" in kinds:
-            for block in self.table.blocks():
-                for place in places:
-                    if cells.kind_of(block.columns[place]) == "names":
-                        names |= cells.names_in(block, place)
+            for place in places:
+                if cells.kind_of(self.columns[place]) == "names":
+                    names |= cells.names_in(self.table, place)
         known = [label for one in self._sets for label in one.labels]
         spelled = {label.lower(): label for label in known}
         names = {name if name in known else spelled.get(name.lower(), name): None for name in names}
@@ -460,7 +453,7 @@ class Header:
             if found is None:
                 self.notes.append("predicted labels: probability of at least 0.5")
                 continue
-            name, held = self.header[found.places[0]], self._cells(found.places[0])
+            name, held = self.header[found.places[0]], self.columns[found.places[0]]
             if found.named:
                 self.notes.append(f"columns {name}, ...: {kind} labels, 0 or 1")
                 continue

@@ -300,3 +300,12 @@ def test_lists_of_two_marks_are_no_ids(tmp_path: Path, predicted: str) -> None:
     assert found.predicted.sum(axis=1).tolist() == [1, 1]
     path.write_text('text,labels,p_joy,p_fear\na,[1],0.9,0.1\nb,"[0, 1]",0.2,0.8\n')
     assert read_predictions(path).truth.sum(axis=1).tolist() == [1, 2]
+
+
+def test_ids_count_in_the_order_that_the_note_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    columns = [f"p_{label}" for label in reversed(EKMAN.labels)]
+    path.write_text(f'text,labels,{",".join(columns)}\na,"[0, 3]",{",".join(["0.5"] * 7)}\n')
+    found = read_predictions(path)
+    assert [found.labels[at] for at in found.truth[0].nonzero()[0]] == ["anger", "joy"]
+    assert "column labels: ids in the order anger, disgust, fear, ..." in found.notes
