@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from goemo_report.audit import RULES, audit, check_waivers, present, unused_waivers
+from goemo_report.api.judged import Audits
+from goemo_report.audit import RULES, audit, check_waivers, unused_waivers
 from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.errors import SettingsError
-from goemo_report.report.render import render_block
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, RunRecord
@@ -219,7 +219,7 @@ def broken(trained: Evidence) -> Evidence:
 
 
 def test_annotations_cannot_be_broken_out_of(trained: Evidence) -> None:
-    text = present.github_annotations([audit(broken(trained))])
+    text = Audits((audit(broken(trained)),), strict=False).render("github")
     lines = text.splitlines()
     assert len(lines) == 5
     assert all(line.startswith("::error title=") for line in lines)
@@ -231,16 +231,17 @@ def test_annotations_cannot_be_broken_out_of(trained: Evidence) -> None:
 
 def test_notes_and_warnings_are_annotations_of_their_own_kind(trained: Evidence) -> None:
     noted = changes.files(trained, "checkpoint", "pytorch_model.bin", "model.safetensors")
-    assert present.github_annotations([audit(noted)]).startswith("::notice title=")
+    assert Audits((audit(noted),), strict=False).render("github").startswith("::notice title=")
     warned = audit(changes.config(trained, {"pytorch_version": "1.0"}))
-    assert present.github_annotations([warned]).startswith("::warning title=")
+    assert Audits((warned,), strict=False).render("github").startswith("::warning title=")
     waived = audit(broken(trained), {rule.id: "so be it" for rule in RULES})
-    assert present.github_annotations([waived]) == ""
+    quiet = "::notice::goemo-report audit: 1 run checked, nothing found\n"
+    assert Audits((waived,), strict=False).render("github") == quiet
 
 
 def test_the_document_says_all(trained: Evidence) -> None:
     found = audit(broken(trained), {"config-batch-size": "batches are dynamic"})
-    document: Any = json.loads(json.dumps(present.document([found], strict=True)))
+    document: Any = json.loads(json.dumps(Audits((found,), strict=True).document()))
     assert document["schema_version"] == 2
     assert document["passed"] is False
     (run,) = document["runs"]
@@ -259,8 +260,9 @@ def test_tables_are_grouped_by_severity(trained: Evidence) -> None:
     )
     evidence = changes.config(evidence, {"pytorch_version": "1.0"})
     found = audit(evidence, {"run-name": "a nickname"})
-    titles = [table.title for table in present.tables(found)]
+    audits = Audits((found,), strict=False)
+    titles = [table.title for table in audits.tables() if not isinstance(table, str)]
     assert titles == ["Errors (4)", "Warnings (1)", "Notes (1)", "Waived (1)"]
-    markdown = "".join(render_block(table, "md") for table in present.tables(found))
+    markdown = audits.render("md")
     assert "<script>" not in markdown
     assert "a nickname" in markdown

@@ -20,7 +20,6 @@ from goemo_report.audit.limits import (
     recomputed_key,
     resolve,
 )
-from goemo_report.audit.present import junit_xml
 from goemo_report.contract import Split
 from goemo_report.errors import SettingsError
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
@@ -352,7 +351,7 @@ def conditions() -> tuple[Condition, ...]:
 
 
 def test_junit_is_valid_xml_with_every_condition() -> None:
-    root = ET.fromstring(junit_xml(conditions()).encode())
+    root = ET.fromstring(Gate(conditions(), "test", None, None).render("junit").encode())
     assert root.tag == "testsuites"
     assert (root.get("tests"), root.get("failures")) == ("3", "2")
     cases = list(root.iter("testcase"))
