@@ -6,7 +6,7 @@ What is costly (intervals, tuned thresholds) is computed when it is first asked 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -333,11 +333,9 @@ class Comparison:
             return None
         if macro.same:  # no text shows how often they may differ on others
             return None
-        best = self.best
-        pair = best.against_tuned(other) if key == TUNED_F1 else best.against(other)
+        pair, common = self.best.against(other, key), self.best.aligned(other)
         if pair is None:
             return None
-        common = best.aligned(other)
         return decide(
             macro.value,
             significant=macro.verdict != "tie",
@@ -374,9 +372,7 @@ class Comparison:
     @cached_property
     def tuned_best_vs_runner_up(self) -> PairedDifferences | None:
         """Best run minus runner-up at thresholds tuned on validation; None where not paired."""
-        other = self.runner_up
-        found = self.best.against_tuned(other) if other else None
-        return found.differences if found else None
+        return self.best.minus(self.runner_up, TUNED_F1) if self.runner_up else None
 
     @property
     def lead(self) -> Difference | None:
@@ -412,13 +408,12 @@ class Comparison:
                 first.title, second.title, metric, value, others, gap, *bounds, word, decision
             )
         best, other, lead = self.best, self.runner_up, self.lead
-        found = Standing(best.name, None, metric, best.value(metric))
-        if other is not None:
-            found = replace(found, other=other.name, other_value=other.value(metric))
+        ours, theirs = best.value(metric), other.value(metric) if other else None
+        found = Standing(best.name, other.name if other else None, metric, ours, theirs)
         if lead is None:
             return found
         paired = lead.value, lead.low, lead.high, lead.p_adjusted, lead.verdict, self.decision
-        return Standing(found.best, found.other, metric, found.value, found.other_value, *paired)
+        return Standing(found.best, found.other, metric, ours, theirs, *paired)
 
     def prepare(self) -> None:
         """Compute all statistics now, telling the progress."""

@@ -356,22 +356,24 @@ class ComparedRun:
         with about(self.result, f"rows in common with {other.record.name}"):
             return align(self.predictions, other.predictions)
 
-    def minus(self, other: ComparedRun) -> PairedDifferences | None:
-        """Its differences to another run at 0.5; None where the two are not paired."""
-        found = self.against(other)
+    def minus(self, other: ComparedRun, key: str = RANKING_METRIC) -> PairedDifferences | None:
+        """Its differences to another run, as `against`; None where the two are not paired."""
+        found = self.against(other, key)
         return found.differences if found else None
 
-    def against(self, other: ComparedRun) -> Paired | None:
-        """Its differences to another run at 0.5 on what both have; None where they are not paired,
-        and what else is known of that of macro F1."""
+    def against(self, other: ComparedRun, key: str = RANKING_METRIC) -> Paired | None:
+        """Its differences to another run on what both have, at tuned thresholds for TUNED_F1, else
+        at 0.5; and what else is known of that of macro F1. None where they are not paired."""
+        if key == TUNED_F1:
+            return self._against_tuned(other)
         if other.is_baseline:
             return self.statistics.analysed[self.id].difference
         common = self.aligned(other)
         with about(self.result, f"difference to {other.record.name}"):
             return self.statistics.paired(self, other, common) if common.paired else None
 
-    def against_tuned(self, other: ComparedRun) -> Paired | None:
-        """The same at each run's own thresholds per class, tuned on its validation split.
+    def _against_tuned(self, other: ComparedRun) -> Paired | None:
+        """At each run's own thresholds per class, tuned on its validation split.
 
         For macro F1 and its error the thresholds are tuned anew on resamples of validation, where
         both runs were judged on all texts of the baseline; else, and for the other metrics, they
