@@ -116,12 +116,10 @@ def _send(
             size = sum(a.size for one in members for a in one.artifacts)
             sent = wandb_sync(
                 directories,
-                credentials=remote.credentials,
-                entity=remote.entity,
+                remote,
                 project=name,
                 timeout=patience.upload or _LEAST_TIME + size / _BYTES_PER_SECOND,
                 patience=patience.silence,
-                is_alive=lambda: _answers(remote),
             )
         for one in members:
             one.said += [sent.stopped] if sent.stopped else []
@@ -159,14 +157,6 @@ def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tup
         for (reference, file), local in zip(wanted, source.fetch(wanted), strict=True)
         if isinstance(local, Path)
     }
-
-
-def _answers(remote: ApiSource) -> bool:
-    try:
-        remote.viewer()
-    except GoemoError:
-        return False
-    return True
 
 
 # --- Reading back -----------------------------------------------------------------------

@@ -15,15 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from goemo_report.errors import SourceError
+from goemo_report.errors import GoemoError, SourceError
 from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.wandb_api.credentials import Credentials
 from goemo_report.sources.wandb_api.network import find_network
+from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.syncing.arrival import Arrival
 
 _PROBE_EVERY: Final = 3.0
@@ -108,48 +108,45 @@ def _keep(history: Any, keys: Collection[str]) -> None:
     history.item.extend(kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """How `wandb sync` ended: what it complained of, and why it was stopped, if it was."""
 
     complaints: tuple[str, ...]
-    stopped: str = ""
+    stopped: str
 
 
 def wandb_sync(
     directories: Sequence[Path],
+    remote: ApiSource,
     *,
-    credentials: Credentials,
-    entity: str,
     project: str,
     timeout: float,
     patience: float,
-    is_alive: Callable[[], bool],
 ) -> Sent:
     """Run `wandb sync` on run directories, whether they are marked as synced or not.
 
-    It is stopped after `timeout` seconds, or when `is_alive` was false for `patience`
+    It is stopped after `timeout` seconds, or when the server has not answered for `patience`
     seconds. Its exit code says nothing and is not looked at.
     """
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
         command = [sys.executable, "-m", "wandb", "sync", "--include-synced", "--include-online"]
-        command += ["--entity", entity, "--project", project]
+        command += ["--entity", remote.entity, "--project", project]
         process = subprocess.Popen(
             [*command, *(str(directory.resolve()) for directory in directories)],
             cwd=folder,
-            env=_environment(credentials, folder),
+            env=_environment(remote.credentials, folder),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            stopped = _watch(process, timeout, patience, is_alive)
+            stopped = _watch(process, timeout, patience, remote)
         finally:
             _end(process)
         output.seek(0)
         text = output.read().decode("utf-8", "replace")
-    key = credentials.api_key
+    key = remote.credentials.api_key
     if key is not None:
         text = text.replace(key.reveal(), "***")
     return Sent(_complaints(text), stopped)
@@ -173,7 +170,7 @@ def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
 
 
 def _watch(
-    process: subprocess.Popen[bytes], timeout: float, patience: float, is_alive: Callable[[], bool]
+    process: subprocess.Popen[bytes], timeout: float, patience: float, remote: ApiSource
 ) -> str:
     """Wait for the process; gives why it has to be stopped, empty when it ended."""
     started = seen = time.monotonic()
@@ -183,10 +180,12 @@ def _watch(
             return ""
         except subprocess.TimeoutExpired:
             pass
-        if is_alive():
+        try:
+            remote.viewer()
             seen = time.monotonic()
-        elif time.monotonic() - seen > patience:
-            return f"the server has not answered for {patience:.0f} s"
+        except GoemoError:
+            if time.monotonic() - seen > patience:
+                return f"the server has not answered for {patience:.0f} s"
         if time.monotonic() - started > timeout:
             return f"the upload took more than {timeout:.0f} s"
 

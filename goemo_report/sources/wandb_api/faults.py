@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -31,7 +32,6 @@ def read_offline() -> str:
     return f"; {argument('wandb_dir', 'DIR')} reads offline runs without W&B"
 
 
-"""End of the remedy where a command could do without the server."""
 DEFAULT_TIMEOUT: Final = 12.0
 """Seconds for one request with its retries, so that a command fails within 15 s."""
 
@@ -53,24 +53,15 @@ class RequestRefusedError(SourceError):
         self.reason = reason
 
 
+@dataclass(eq=False)
 class TransientError(Exception):
     """A fault that may pass: worth another try while time is left."""
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        retry_after: float | None = None,
-        timed_out: bool = False,
-        unreachable: bool = False,
-        remedy: str = "",
-    ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.retry_after = retry_after
-        self.timed_out = timed_out
-        self.unreachable = unreachable
-        self.remedy = remedy
+    what: str
+    retry_after: float | None = None
+    timed_out: bool = False
+    unreachable: bool = False
+    remedy: str = ""
 
     def lasting(self, seconds: float) -> SourceError:
         """What to tell the user when it did not pass within so many seconds."""
