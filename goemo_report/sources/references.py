@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -116,7 +116,8 @@ def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> Ru
         return fitting[0]
     if fitting:
         raise ambiguous(reference.text, fitting, where)
-    raise _unknown(reference, runs, where)
+    named = {name: _introduce(run) for run in reversed(runs) for name in (run.name, run.id)}
+    raise unknown(reference, named, where)
 
 
 def ambiguous(text: str, fitting: Sequence[RunRecord], where: str) -> NotFoundError:
@@ -130,20 +131,21 @@ def ambiguous(text: str, fitting: Sequence[RunRecord], where: str) -> NotFoundEr
     )
 
 
-def _unknown(reference: RunReference, runs: Sequence[RunRecord], where: str) -> NotFoundError:
-    what = f"no run {reference.text!r} in {where}"
-    if not runs:
+def unknown(reference: RunReference, named: Mapping[str, str], where: str) -> NotFoundError:
+    """The error for a reference that fits no run; `named` introduces those that there are, by
+    their names and ids."""
+    what = f"no run {reference.text or reference.run!r} in {where}"
+    if not named:
         return NotFoundError(
             what,
             f"It holds no runs at all: check {argument('wandb_dir')} and {argument('project')}",
         )
-    named = {name: run for run in reversed(runs) for name in (run.name, run.id)}
     close = difflib.get_close_matches(reference.run, named, n=3, cutoff=0.6)
     close += [name for name in named if reference.run.lower() in name.lower()]
-    meant = list({id(named[name]): named[name] for name in close}.values())[:3]
+    meant = list(dict.fromkeys(named[name] for name in close))[:3]
     if meant:
-        return NotFoundError(what, f"Did you mean {' or '.join(map(_introduce, meant))}?")
-    return NotFoundError(what, f"`goemo-report runs` lists {there_are(len(runs))}")
+        return NotFoundError(what, f"Did you mean {' or '.join(meant)}?")
+    return NotFoundError(what, f"`goemo-report runs` lists {there_are(len(set(named.values())))}")
 
 
 def there_are(number: int) -> str:

@@ -76,11 +76,12 @@ class Project:
         return dict(sorted(counted.items()))
 
     def names(self) -> dict[str, str]:
-        """Every name and id by which a run can be asked for, and the id that it means."""
+        """Name and path of each run, by every name and id by which it can be asked for."""
         named: dict[str, str] = {}
         for node in self._tagged():
             run_id = str(node["name"])
-            named |= {str(node.get("displayName") or run_id): run_id, run_id: run_id}
+            name = str(node.get("displayName") or run_id)
+            named |= dict.fromkeys((name, run_id), f"{name} ({self.path}/{run_id})")
         return named
 
     def _tagged(self) -> Iterator[decode.Node]:

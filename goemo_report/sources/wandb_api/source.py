@@ -7,7 +7,6 @@ cannot be configured away; of wandb itself only the login (key, host) is used.
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from goemo_report.sources.references import (
     RunReference,
     choose,
     parse_reference,
-    there_are,
+    unknown,
 )
 from goemo_report.sources.store import Cache
 from goemo_report.sources.wandb_api import decode, queries, remote_files
@@ -198,18 +197,8 @@ class ApiSource(RunSource):
         found = [self._record(node, project) for node in decode.edges(answer.get("runs"))]
         fitting = {run.id: run for run in found if run.name == named.run}
         if not fitting:
-            raise self._no_run(project, named)
+            raise unknown(named, project.names(), f"{project.path} on {self.credentials.host}")
         return choose(named, list(fitting.values()), project.path)
-
-    def _no_run(self, project: Project, named: RunReference) -> NotFoundError:
-        names = project.names()
-        close = difflib.get_close_matches(named.run, names, n=3, cutoff=0.6)
-        return NotFoundError(
-            f"no run {named.run!r} in {project.path} on {self.credentials.host}",
-            f"Did you mean {' or '.join(close)}?"
-            if close
-            else f"`goemo-report runs` lists {there_are(len(set(names.values())))}",
-        )
 
     def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
         """Complete, unsampled history of each run, by run id."""
