@@ -5,7 +5,6 @@ Messages never hold an address's query string or a header: these carry keys and 
 
 from __future__ import annotations
 
-import http
 import math
 import os
 import socket
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import responses
 from pathlib import Path
 from typing import Final
 
@@ -167,7 +167,7 @@ def transient_status(response: BaseHTTPResponse, host: str) -> TransientError | 
         )
     if status == 408 or (status >= 500 and status != 501):
         return TransientError(
-            f"{host} answers {status} {_phrase(status)}",
+            f"{host} answers {status} {responses.get(status, '')}",
             retry_after=_retry_after(response.headers.get("Retry-After")),
             remedy=f"Try again later; {_STATUS_PAGE} tells of outages",
         )
@@ -183,7 +183,7 @@ def hopeless_status(status: int, host: str) -> RequestRefusedError:
         "again",
     }
     return RequestRefusedError(
-        f"{host} answers {status} {_phrase(status)} to a file request",
+        f"{host} answers {status} {responses.get(status, '')} to a file request",
         remedies.get(status, "Try again later"),
         status=status,
     )
@@ -249,13 +249,6 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 def _root(error: BaseException) -> BaseException:

@@ -38,12 +38,7 @@ from goemo_report.sources.wandb_api.faults import (
     transient_exception,
     transient_status,
 )
-from goemo_report.sources.wandb_api.network import (
-    Network,
-    Pools,
-    find_network,
-    origin,
-)
+from goemo_report.sources.wandb_api.network import Network, Pools, find_network, origin
 
 CONNECTIONS: Final = 16
 """Requests in flight at once."""
@@ -107,23 +102,22 @@ class Transport:
         asked = {"operationName": _operation(document), "query": document}
         body = json.dumps(asked | {"variables": dict(variables)}).encode()
         headers = {"Content-Type": "application/json"}
-        backoff = self.backoff()
-        while True:
-            try:
-                response = self._send(
-                    url, backoff.remaining, body=body, with_key=True, headers=headers
-                )
-                return self._data(response, self._body(response, backoff))
-            except TransientError as fault:
-                backoff.wait(fault)
+        return self._data(*self._answer(url, body=body, with_key=True, headers=headers))
 
     def read(self, url: str, *, with_key: bool = False) -> bytes:
         """The whole body at an address; signed addresses are asked without the key."""
+        status, body = self._answer(url, with_key=with_key)
+        if status != 200:
+            raise hopeless_status(status, self.credentials.host)
+        return body
+
+    def _answer(self, url: str, **sent: Any) -> tuple[int, bytes]:
+        """Status and body of an answer; what may pass is asked again while there is time."""
         backoff = self.backoff()
         while True:
             try:
-                with self.open(url, backoff.remaining, with_key=with_key) as response:
-                    return self._body(response, backoff)
+                response = self._send(url, backoff.remaining, **sent)
+                return response.status, self._body(response, backoff)
             except TransientError as fault:
                 backoff.wait(fault)
 
@@ -277,9 +271,9 @@ class Transport:
             response.close()
         return b"".join(pieces)
 
-    def _data(self, response: urllib3.BaseHTTPResponse, body: bytes) -> dict[str, Any]:
+    def _data(self, status: int, body: bytes) -> dict[str, Any]:
         known, host = self.credentials, self.credentials.host
-        if response.status == 401:
+        if status == 401:
             is_token = known.identity_file is not None
             raise RequestRefusedError(
                 f"{host} refused the {'access token' if is_token else 'API key'} from "
@@ -291,16 +285,16 @@ class Transport:
             )
         answer = _parsed(body)
         if not ("data" in answer or "errors" in answer):
-            raise not_a_server(host, response.status)
+            raise not_a_server(host, status)
         errors = answer.get("errors") or []
         data = answer.get("data")
-        if response.status >= 400 or (errors and not data):
+        if status >= 400 or (errors and not data):
             said = (error.get("message") if isinstance(error, dict) else error for error in errors)
             messages = "; ".join(map(_line, said)) or "no reason given"
             raise RequestRefusedError(
-                f"{host} refuses the request ({response.status}): {messages}",
+                f"{host} refuses the request ({status}): {messages}",
                 "Check entity, project and what the key may see with `goemo-report doctor`",
-                status=response.status,
+                status=status,
                 reason=messages,
             )
         return data if isinstance(data, dict) else {}
