@@ -148,7 +148,7 @@ def wandb_sync(
         text = output.read().decode("utf-8", "replace")
     key = remote.credentials.api_key
     if key is not None:
-        text = text.replace(key.reveal(), "***")
+        text = text.replace(key.value, "***")
     return Sent(_complaints(text), stopped)
 
 
@@ -165,7 +165,7 @@ def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
         environment["WANDB_IDENTITY_TOKEN_FILE"] = str(credentials.identity_file)
         environment["WANDB_CREDENTIALS_FILE"] = str(credentials.credentials_file)
     elif credentials.api_key is not None:
-        environment["WANDB_API_KEY"] = credentials.api_key.reveal()
+        environment["WANDB_API_KEY"] = credentials.api_key.value
     return environment
 
 

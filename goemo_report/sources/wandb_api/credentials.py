@@ -50,10 +50,14 @@ def require_client(command: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value that may be secret, and the variable or file that it came from."""
+    """A value, and the variable or file that it came from. It may be secret: no message, log or
+    traceback shows it."""
 
     value: str = field(repr=False)
     source: str
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise TypeError("a secret is not written anywhere")
 
 
 def client_setting(name: str) -> Setting | None:
@@ -93,39 +97,17 @@ _CREDENTIALS: Final = "~/.config/wandb/credentials.json"
 _FORGE: Final = {"forge.coreweave.com": "api.wandb.ai", "qa.forge.coreweave.com": "api.qa.wandb.ai"}
 
 
-class Secret:
-    """A string that no message, log or traceback shows."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The string itself, for the request header and nothing else."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    __str__ = __repr__
-
-    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
-        raise TypeError("a secret is not written anywhere")
-
-
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A server and what it takes to talk to it.
 
-    `key_source` says where the key came from; `api_key` is None where none is set. With
-    `identity_file`, a JWT, access tokens are fetched instead and kept in `credentials_file`.
+    `api_key` is None where none is set. With `identity_file`, a JWT, access tokens are fetched
+    instead and kept in `credentials_file`.
     """
 
     base_url: str
     app_url: str
-    api_key: Secret | None
-    key_source: str = ""
+    api_key: Setting | None
     identity_file: Path | None = None
     credentials_file: Path | None = None
 
@@ -133,6 +115,11 @@ class Credentials:
     def are_set(self) -> bool:
         """Whether there is a key or a JWT."""
         return self.api_key is not None or self.identity_file is not None
+
+    @property
+    def key_source(self) -> str:
+        """Where the key or the JWT came from."""
+        return self.api_key.source if self.api_key else "WANDB_IDENTITY_TOKEN_FILE"
 
     @property
     def host(self) -> str:
@@ -190,18 +177,14 @@ def find_credentials() -> Credentials:
         kept = client_setting("credentials_file")
         return replace(
             found,
-            key_source="WANDB_IDENTITY_TOKEN_FILE",
             identity_file=Path(identity).absolute(),
             credentials_file=user_path(kept.value if kept else _CREDENTIALS).absolute(),
         )
-    stored, source = stored_setting("api_key"), "WANDB_API_KEY"
-    if not key:
-        key, source = _netrc_password(base_url, is_needed=stored is None)
-    if not key and stored:
-        key, source = stored.value, "wandb's settings file"
-    if not key:
-        return found
-    return replace(found, api_key=_checked_key(key, source), key_source=source)
+    if key:
+        return replace(found, api_key=_checked_key(Setting(key, "WANDB_API_KEY")))
+    stored = stored_setting("api_key")
+    held = _netrc_password(base_url, is_needed=stored is None) or stored
+    return replace(found, api_key=_checked_key(held)) if held else found
 
 
 def _checked_url(url: str) -> str:
@@ -219,16 +202,16 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _netrc_password(base_url: str, *, is_needed: bool) -> tuple[str | None, str]:
-    """What the netrc file holds for a server, ports and `default` included, and its path."""
+def _netrc_password(base_url: str, *, is_needed: bool) -> Setting | None:
+    """What the netrc file holds for a server, ports and `default` included."""
     path = _netrc_path()
     try:
         entries = netrc.netrc(path)
     except FileNotFoundError:
-        return None, str(path)
+        return None
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
         if not is_needed:  # as the client does
-            return None, str(path)
+            return None
         # The parser quotes the line that it cannot read, which may hold a key.
         raise SettingsError(
             f"{path} cannot be read ({type(error).__name__})",
@@ -237,7 +220,7 @@ def _netrc_password(base_url: str, *, is_needed: bool) -> tuple[str | None, str]
     parts = urlsplit(base_url)
     behind = [host for front, host in _FORGE.items() if parts.hostname == f"api.{front}"]
     found = (entries.authenticators(host) for host in (parts.netloc, *behind))
-    return next((entry[2] for entry in found if entry), None), str(path)
+    return next((Setting(entry[2], str(path)) for entry in found if entry and entry[2]), None)
 
 
 def _netrc_path() -> Path:
@@ -248,14 +231,15 @@ def _netrc_path() -> Path:
     return other if other.exists() and not usual.exists() else usual
 
 
-def _checked_key(key: str, source: str) -> Secret:
+def _checked_key(found: Setting) -> Setting:
     """The key, if it can stand in a header; what is wrong is said without showing it."""
+    key = found.value
     if key != key.strip() or not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            f"the API key in {source} holds spaces or other characters that no key has",
+            f"the API key in {found.source} holds spaces or other characters that no key has",
             "Copy it again from the W&B settings page, or run `wandb login --relogin`",
         )
-    return Secret(key)
+    return found
 
 
 # --- Access tokens for a JWT ------------------------------------------------------------

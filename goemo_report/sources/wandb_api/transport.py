@@ -149,7 +149,7 @@ class Transport:
                 f"no W&B API key is set for {self.credentials.host}",
                 f"Run `wandb login`, or set WANDB_API_KEY{read_offline()}",
             )
-        return "Basic " + base64.b64encode(f"api:{key.reveal()}".encode()).decode()
+        return "Basic " + base64.b64encode(f"api:{key.value}".encode()).decode()
 
     def _exchange(self, form: Mapping[str, str], timeout: float) -> dict[str, Any]:
         """An access token for a JWT. Raises SourceError where the server refuses it."""

@@ -9,7 +9,7 @@ import pytest
 
 from goemo_report.errors import SettingsError
 from goemo_report.sources.wandb_api.credentials import (
-    Secret,
+    Setting,
     app_url,
     find_credentials,
     host_family,
@@ -38,8 +38,8 @@ def write_netrc(home: Path, host: str, key: str = KEY) -> None:
     path.chmod(0o600)
 
 
-def revealed(secret: Secret | None) -> str | None:
-    return secret.reveal() if secret else None
+def revealed(secret: Setting | None) -> str | None:
+    return secret.value if secret else None
 
 
 def stored(name: str) -> str | None:

@@ -22,7 +22,7 @@ from goemo_report.sources.model import ArtifactFile, ArtifactRef, LocalFile, Ski
 from goemo_report.sources.resolve import find_artifact
 from goemo_report.sources.store import Cache, _private_cache
 from goemo_report.sources.wandb_api import transfer
-from goemo_report.sources.wandb_api.credentials import Credentials, Secret
+from goemo_report.sources.wandb_api.credentials import Credentials, Setting
 from goemo_report.sources.wandb_api.source import ApiSource
 from goemo_report.sources.wandb_api.transfer import Download, download_all
 from goemo_report.sources.wandb_api.transport import Transport
@@ -53,7 +53,7 @@ def fetch_one(
     notes: list[str] | None = None,
     addresses: Sequence[str] = ("/file",),
 ) -> LocalFile:
-    credentials = Credentials(server.url, server.url, Secret("k" * 40))
+    credentials = Credentials(server.url, server.url, Setting("k" * 40, "WANDB_API_KEY"))
     notify = (notes if notes is not None else []).append
     transport = Transport(credentials, notify=notify, timeout=2)
 

@@ -25,7 +25,7 @@ from goemo_report.sources.doctor import diagnose
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.wandb_api.credentials import (
     Credentials,
-    Secret,
+    Setting,
     client_setting,
     find_credentials,
 )
@@ -102,7 +102,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def transport(url: str, notes: list[str] | None = None, **options: Any) -> Transport:
-    credentials = Credentials(url, url, Secret(KEY), "WANDB_API_KEY")
+    credentials = Credentials(url, url, Setting(KEY, "WANDB_API_KEY"))
     told = (notes if notes is not None else []).append
     return Transport(credentials, notify=told, **{"timeout": 3, **options})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import SettingsError, SourceError
-from goemo_report.sources.wandb_api.credentials import Credentials, Secret
+from goemo_report.sources.wandb_api.credentials import Credentials, Setting
 from goemo_report.sources.wandb_api.faults import DEFAULT_TIMEOUT, RequestRefusedError, http_timeout
 from goemo_report.sources.wandb_api.transport import Transport
 from tests.sources import scripted_server as scripted
@@ -30,7 +30,7 @@ def server() -> Iterator[ScriptedServer]:
 
 
 def transport(url: str, notes: list[str], *, timeout: float = 2.0) -> Transport:
-    credentials = Credentials(url, url, Secret(KEY), "WANDB_API_KEY")
+    credentials = Credentials(url, url, Setting(KEY, "WANDB_API_KEY"))
     return Transport(credentials, notify=notes.append, timeout=timeout)
 
 
