@@ -23,7 +23,6 @@ from goemo_report.labels import (
     GOEMOTIONS,
     NEUTRAL,
     WITHOUT_NEUTRAL,
-    LabelSet,
     check_label,
     known_set,
     set_of,
@@ -80,8 +79,8 @@ def read_directory(directory: Path, columns: Columns | None = None) -> Found:
         raise DataError(f"{directory} has {plural(len(names), 'label')}", "At least two are needed")
     for label in names:
         check_label(label, str(directory))
-    label_set = LabelSet.of(names)
-    rows = {s: [row for one in own for row in one.rows(label_set)] for s, own in parts.items()}
+    labels = set_of(names)
+    rows = {s: [row for one in own for row in one.rows(labels, names)] for s, own in parts.items()}
     chosen: dict[str, list[Ids]] = {}
     notes = []
     for split, own in parts.items():
@@ -101,18 +100,12 @@ def read_directory(directory: Path, columns: Columns | None = None) -> Found:
         with path.open("rb") as file:
             for part in chunks(file):
                 digest.update(part)
-    labels = set_of(names).labels
-    place = [labels.index(name) for name in names]
-
-    def ordered(ids: Ids) -> Ids:
-        return ids if labels == names else tuple(sorted(place[one] for one in ids))
-
     return Found(
-        {split: [(text, ordered(ids)) for _, text, ids in own] for split, own in rows.items()},
-        labels,
+        {split: [(text, ids) for _, text, ids in own] for split, own in rows.items()},
+        labels.labels,
         f"sha256:{digest.hexdigest()[:16]}",
         tuple(notes),
-        [list(map(ordered, chosen[key])) for key, *_ in rows["train"]] if chosen else (),
+        [chosen[key] for key, *_ in rows["train"]] if chosen else (),
     )
 
 

@@ -89,7 +89,7 @@ def _read(path: Path, cluster: str) -> Ratings:
         raise DataError(f"{table.source} has no column for each label", _EXPECTED)
     texts = list(map(str.strip, table.texts))
     marks = np.stack([table.marks(name) for name in table.names], axis=1)
-    unclear = table.marks(UNCLEAR) if table.has(UNCLEAR) else np.zeros(len(texts), np.bool_)
+    unclear = table.marks(UNCLEAR)
     columns = (table.column(name) for name in ("id", RATER, cluster))
     ids, raters, clusters = (tuple(compress(one or (), ~unclear)) for one in columns)
     clear = tuple(compress(texts, ~unclear))

@@ -19,6 +19,7 @@ from goemo_report.errors import DataError, argument, first_line
 from goemo_report.formats.readers import read_table
 from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed as in_words
 from goemo_report.labels import EMOTIONS, LabelSet
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.reading import cells
@@ -72,7 +73,7 @@ class LabelledTable:
         self.table = table = replace(table, header=[name.strip() for name in table.header])
         self.path, self.source, self.has_header = path, table.source, table.has_header
         header = self._header = Header(table, table.columns)
-        text = self._named(columns.text, "text_column") if columns.text else header.first(TEXTS)
+        text = header.named(columns.text, "text_column") if columns.text else header.first(TEXTS)
         if text is None:
             raise self._lacks("texts", "text_column")
         self._text = text
@@ -87,11 +88,8 @@ class LabelledTable:
 
     # --- Columns ------------------------------------------------------------------------
 
-    def _named(self, column: str, option: str) -> int:
-        return self._header.named(column, option)
-
     def _lacks(self, what: str, option: str) -> DataError:
-        has = f"it has {seen(self._header.header)}"
+        has = f"it has {seen(self.table.header)}"
         more = "" if what == "texts" else ", or several, one a label, with commas between"
         said = f"{self.source} has no column of {what}; {has}"
         return DataError(said, f"Name it with {argument(option)}{more}")
@@ -99,9 +97,9 @@ class LabelledTable:
     def _labels(self, named: list[str]) -> Places:
         """Where labels are: in columns that were named, one that is usual, one for each key of
         mappings (`labels.joy`), or in all columns of noughts and ones."""
-        names = self._header.header
+        names = self.table.header
         if len(named) > 1:
-            return Places.of({name: self._named(name, "label_column") for name in named})
+            return Places.of({name: self._header.named(name, "label_column") for name in named})
         usual = next((name for name in named or LABEL_COLUMNS if name in names), None)
         if usual:
             return Places((names.index(usual),))
@@ -110,7 +108,7 @@ class LabelledTable:
                 self._is_partial = True  # mappings may leave some out
                 return Places.of(inner)
         if named:
-            self._named(named[0], "label_column")
+            self._header.named(named[0], "label_column")
         found = {name: at for at, name in enumerate(names) if self._is_label(name, at)}
         if len(found) < 2:
             raise self._lacks("labels", "label_column")
@@ -122,17 +120,17 @@ class LabelledTable:
             return False
         return (self.is_rated and name in EMOTIONS) or cells.are_marks(self.table.columns[at])
 
-    def has(self, column: str) -> bool:
-        """Whether there is a column of the name."""
-        return column in self._header.header
-
     def column(self, name: str) -> list[str]:
         """The cells of a column as text, none where there is no such column."""
-        return cells.texts(self.table, self._named(name, "")) if self.has(name) else []
+        names = self.table.header
+        return cells.texts(self.table, names.index(name)) if name in names else []
 
     def marks(self, name: str) -> BoolArray:
-        """A column of 0 and 1."""
-        return cells.marks(self.table, self._named(name, ""))
+        """(n,) booleans of a column of 0 and 1, False where there is no such column."""
+        names = self.table.header
+        if name not in names:
+            return np.zeros(len(self.texts), np.bool_)
+        return cells.marks(self.table, names.index(name))
 
     # --- Labels -------------------------------------------------------------------------
 
@@ -146,7 +144,7 @@ class LabelledTable:
         """The labels where the file, or what lies beside it, has them in order."""
         if self._at.named or not self.has_header:
             return self.names
-        return _feature_names(self.path, self._header.header[self._at.places[0]])
+        return _feature_names(self.path, self.table.header[self._at.places[0]])
 
     def names_in_cells(self) -> dict[str, None]:
         """The names that occur. Raises DataError where there are ids instead."""
@@ -158,28 +156,29 @@ class LabelledTable:
             raise DataError(what, "Put labels.txt there, a name a line in the order of the ids")
         return cells.names_in(self.table, self._at.places[0])
 
-    def rows(self, label_set: LabelSet) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-        """Key, text and labels, by their positions in the set, of each row."""
-        keys = self.column("id") or self.texts
-        return zip(keys, self.texts, self._ids(label_set), strict=True)
+    def rows(
+        self, label_set: LabelSet, order: tuple[str, ...]
+    ) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+        """Key, text and labels, by their positions in the set, of each row; ids count by `order`.
 
-    def _ids(self, label_set: LabelSet) -> list[tuple[int, ...]]:
-        names = label_set.labels
+        Raises DataError that names the row and the column of a cell that is refused.
+        """
+        keys = self.column("id") or self.texts
+        return zip(keys, self.texts, self._ids(label_set, order), strict=True)
+
+    def _ids(self, label_set: LabelSet, order: tuple[str, ...]) -> list[tuple[int, ...]]:
         if not self._at.named:
             (place,) = self._at.places
-            if not self.has_header:
-                return cells.decoded(self.table, place, _strictly(names))
-            held = self.table.columns[place]
-            kind = cells.kind_of(held, names, len(names)) or "names"
-            read = cells.reader(kind, label_set, names, has_columns=False)
-            return cells.decoded(self.table, place, read)
-        if other := next((name for name in self._at.named if name not in names), None):
+            kind = cells.kind_of(self.table.columns[place], order, len(order)) or "names"
+            read = cells.reader(kind, label_set, order, has_columns=False)
+            return cells.decoded(self.table, place, read if self.has_header else _strictly(order))
+        names, held = label_set.labels, self._at.by_label
+        if other := next((name for name in held if name not in names), None):
             what = f"{self.source}: the label {shown(other)} is not among the {len(names)} labels"
-            raise DataError(what, f"They are {', '.join(names[:8])}{', ...' * (len(names) > 8)}")
-        places = sorted(zip(map(names.index, self._at.named), self._at.places, strict=True))
-        marks = [cells.marks(self.table, at, may_lack=self._is_partial) for _, at in places]
-        ids = np.array([one for one, _ in places])
-        return [tuple(ids[row].tolist()) for row in np.stack(marks, axis=1)]
+            raise DataError(what, f"They are {in_words(names, 8)}")
+        ids = [at for at, name in enumerate(names) if name in held]
+        marks = [cells.marks(self.table, held[names[at]], may_lack=self._is_partial) for at in ids]
+        return [tuple(np.compress(row, ids).tolist()) for row in np.stack(marks, axis=1)]
 
 
 def _strictly(names: tuple[str, ...]) -> Callable[[str], tuple[int, ...]]:

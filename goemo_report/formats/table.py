@@ -71,7 +71,8 @@ class Table:
     @cached_property
     def rows(self) -> list[list[str]]:
         """All rows as text, for tables that are small."""
-        return [list(map(text_of, row)) for row in zip(*self.columns, strict=True)]
+        rows = zip(*self.columns, strict=True)
+        return [["" if cell is None else str(cell) for cell in row] for row in rows]
 
     @cached_property
     def columns(self) -> Sequence[Sequence[Any]]:
@@ -166,19 +167,6 @@ class Table:
             line, byte = self.data.count(b"\n", 0, error.start) + 1, self.data[error.start]
             what = f"{self.source}, line {line}: byte 0x{byte:02x} is not UTF-8"
         return DataError(what, "Save the file as UTF-8")
-
-
-def text_of(value: Any) -> str:
-    """A value as the text that a CSV would have: a list as JSON, nothing as empty."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str)
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 @contextmanager

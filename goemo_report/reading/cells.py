@@ -84,7 +84,7 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
         lengths.add(len(named))
         no_ids |= len(set(values)) < len(values) or values == [1.0, 0.0]
         on &= all(value in (0, 1) for value in values)
-        whole &= all(value == int(value) and value >= 0 for value in values if value is not None)
+        whole &= all(value.is_integer() and value >= 0 for value in values if value is not None)
     if not numbers:
         return None
     if on and no_ids and (lengths == {count} if count else len(lengths) == 1):
@@ -107,10 +107,11 @@ def names_in(table: Table, place: int) -> dict[str, None]:
 def labels(table: Table, at: Places, label_set: LabelSet, order: Sequence[str]) -> BoolArray:
     """(n, k) booleans from a column of names, ids or marks, or from one of 0 and 1 a label.
 
-    `order` has the labels as lists of marks have them.
+    `order` has the labels as lists of marks have them; ids count in the order of the set.
     """
     if at.named:
         return np.stack([marks(table, place) for place in at.places], axis=1)
+    order = order if at.kind == "marks" else label_set.labels
     codes, found = _decoded(table, at.places[0], reader(at.kind, label_set, order))
     matrices = np.zeros((len(found), len(label_set.labels)), dtype=np.bool_)
     for code, positions in enumerate(found):
@@ -218,8 +219,9 @@ def _separated(text: str, known: Collection[str]) -> list[str]:
 def reader(
     kind: Kind, label_set: LabelSet, order: Sequence[str], *, has_columns: bool = True
 ) -> Callable[[Any], list[int]]:
-    """What gives the labels that a cell names, by their positions. Raises CellError, which names
-    the column that an unknown label lacks where labels `has_columns`."""
+    """What gives the labels that a cell names, by their positions in the set. `order` has them as
+    marks and ids count them. Raises CellError, which names the column that an unknown label lacks
+    where labels `has_columns`."""
     index = {label: position for position, label in enumerate(label_set.labels)}
 
     def read(cell: Any) -> list[int]:
@@ -232,7 +234,7 @@ def reader(
             return [index[label] for label, mark in zip(order, on, strict=True) if mark]
         found: list[int] = []
         for item in named:
-            position = _position(item, kind, index)
+            position = _id(item, order, index) if kind == "ids" else _named(item, index)
             if position is None and kind == "ids":
                 what = f"{shown(str(cell))} holds an id that is no label's"
                 raise CellError(what, f"Write ids from 0 to {len(index) - 1}")
@@ -245,12 +247,15 @@ def reader(
     return read
 
 
-def _position(item: Any, kind: Kind, index: Mapping[str, int]) -> int | None:
-    """Which label an id or a name means, the only one where the case differs; None for none."""
-    if kind == "ids":
-        number = _number(item)
-        at = -1 if number is None or number != int(number) else int(number)
-        return at if 0 <= at < len(index) else None
+def _id(item: Any, order: Sequence[str], index: Mapping[str, int]) -> int | None:
+    """The label of an id, None for none."""
+    at = _number(item)
+    is_id = at is not None and at.is_integer() and 0 <= at < len(order)
+    return index[order[int(at or 0)]] if is_id else None
+
+
+def _named(item: Any, index: Mapping[str, int]) -> int | None:
+    """The label of a name, or the only one that differs in its case; None for none."""
     name = str(item).strip()
     if name in index:
         return index[name]
