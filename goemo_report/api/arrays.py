@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
-from goemo_report.labels import check_label, set_of
+from goemo_report.labels import LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions, of_table
 from goemo_report.reading.names import Reading
@@ -23,39 +23,38 @@ Threshold: TypeAlias = "float | Sequence[float] | FloatArray | Mapping[str, floa
 _SHAPE: Final = "Give numbers (n, k): one row a text, one column a label"
 
 
-class Arrays(NamedTuple):
-    """Checked arrays (n, k) whose columns are `labels`, those of a known set in canonical order.
+def arrays(
+    y_true: Any, y_prob: Any, y_pred: Any, labels: Labels
+) -> tuple[Predictions, tuple[str, ...]]:
+    """Predictions of arrays, those of a known set in canonical order; and the labels as given.
 
-    `given` has the labels in the order in which they were given.
+    Without `y_pred` a label is predicted from 0.5 on. Raises DataError for what is not (n, k) or
+    holds wrong values.
     """
-
-    truth: BoolArray
-    probabilities: FloatArray | None
-    predicted: BoolArray | None
-    labels: tuple[str, ...]
-    given: tuple[str, ...]
-
-
-def arrays(y_true: Any, y_prob: Any, y_pred: Any, labels: Labels) -> Arrays:
-    """What was given as arrays. Raises DataError for what is not (n, k) or holds wrong values."""
     _require_same_rows(y_true=y_true, y_prob=y_prob, y_pred=y_pred)
     given = _names(labels, y_true, y_prob, y_pred)
     truth = _labels(y_true, "y_true", given)
     given = given or tuple(f"label_{i}" for i in range(truth.shape[1]))
     if len(given) != truth.shape[1]:
         raise DataError(f"{len(given)} labels for {truth.shape[1]} columns", "Name each column")
-    probabilities = None if y_prob is None else _probabilities(y_prob, given)
+    likely = None if y_prob is None else _probabilities(y_prob, given)
     predicted = None if y_pred is None else _labels(y_pred, "y_pred", given)
-    for what, array in (("y_prob", probabilities), ("y_pred", predicted)):
+    for what, array in (("y_prob", likely), ("y_pred", predicted)):
         if array is not None and array.shape != truth.shape:
             raise DataError(f"y_true is {truth.shape}, {what} is {array.shape}", "Align them")
-    names = set_of(given).labels
-    if names != given:
-        order = [given.index(name) for name in names]
-        truth = truth[:, order]
-        probabilities = None if probabilities is None else probabilities[:, order]
-        predicted = None if predicted is None else predicted[:, order]
-    return Arrays(truth, probabilities, predicted, names, given)
+    if predicted is None:
+        predicted = truth if likely is None else likely >= DEFAULT_THRESHOLD
+    held = Predictions(
+        tuple(f"row {row}" for row in range(1, len(truth) + 1)),
+        truth,
+        predicted.astype(np.float64) if likely is None else likely,
+        predicted,
+        LabelSet.of(given),
+        "predictions",
+        has_probabilities=likely is not None,
+        told_by="row",
+    )
+    return held.on_labels(set_of(given).labels), given
 
 
 def thresholds_of(
@@ -65,28 +64,25 @@ def thresholds_of(
 
     A sequence has them in the order of `given`. Raises DataError for what is no threshold.
     """
-    if threshold is None:
-        return DEFAULT_THRESHOLD
-    if hasattr(threshold, "to_dict"):  # a Series, whose index names the labels
-        threshold = {str(name): cut for name, cut in threshold.to_dict().items()}
-    named = isinstance(threshold, Mapping)
+    to_dict = getattr(threshold, "to_dict", None)
+    if to_dict is not None:  # a Series, whose index names the labels
+        threshold = {str(name): cut for name, cut in to_dict().items()}
     if isinstance(threshold, Mapping):
-        missing = [label for label in labels if label not in threshold]
-        if missing:
-            raise DataError(f"there is no threshold for {missing[0]}", "Give one a label")
-        threshold = [threshold[label] for label in labels]
+        given, named = labels, threshold
+        if missing := next((label for label in labels if label not in named), None):
+            raise DataError(f"there is no threshold for {missing}", "Give one a label")
+        threshold = [named[label] for label in labels]
     try:
         found = np.asarray(threshold)
-        found = np.array(np.nan) if found.dtype.kind not in "iuf" else found.astype(np.float64)
     except (TypeError, ValueError):
-        found = np.array(np.nan)
-    if not ((found >= 0) & (found <= 1)).all():
+        found = np.array(None)
+    if found.dtype.kind not in "iuf" or not ((found >= 0) & (found <= 1)).all():
         raise DataError("a threshold is not a number from 0 to 1", "Give 0.5, or one a label")
     if found.ndim == 0:
         return float(found)
     if found.shape != (len(labels),):
         raise DataError(f"{found.shape} thresholds for {len(labels)} labels", "Give one a label")
-    return found if named else found[[given.index(label) for label in labels]]
+    return found.astype(np.float64)[[given.index(label) for label in labels]]
 
 
 def of_frame(frame: Any, reading: Reading) -> Predictions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +19,6 @@ from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.table import to_csv
-from goemo_report.labels import set_of
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.predictions import Predictions, write_predictions
 
@@ -124,20 +124,15 @@ def predictions_of(
         DataError: what `score` refuses, and another number of texts than of rows.
 
     """
-    truth, probabilities, _, names, _ = arrays(y_true, y_prob, None, labels)
+    held, _ = arrays(y_true, y_prob, None, labels)
     check(threshold=threshold)
-    if probabilities is None or len(names) < 2:
-        raise DataError(f"{len(names)} labels", "Give probabilities of two labels or more")
-    if len(texts) != len(truth):
-        raise DataError(f"{len(texts)} texts for {len(truth)} rows", "Give one a row")
-    return Predictions(
-        texts=tuple(map(str, texts)),
-        truth=truth,
-        probabilities=probabilities,
-        predicted=probabilities >= threshold,
-        label_set=set_of(names),
-        source="predictions",
-    )
+    if not held.has_probabilities or len(held.labels) < 2:
+        what = f"{len(held.labels)} labels"
+        raise DataError(what, "Give probabilities of two labels or more")
+    if len(texts) != len(held):
+        raise DataError(f"{len(texts)} texts for {len(held)} rows", "Give one a row")
+    predicted = held.probabilities >= threshold
+    return replace(held, texts=tuple(map(str, texts)), predicted=predicted, told_by="text")
 
 
 def trainer_metrics(

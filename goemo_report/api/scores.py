@@ -20,7 +20,7 @@ from goemo_report.api.arguments import (
     settled,
 )
 from goemo_report.api.arrays import Threshold, arrays, of_frame, thresholds_of
-from goemo_report.contract import Split
+from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats import notebook
 from goemo_report.formats.files import named_path, user_path
@@ -208,6 +208,7 @@ def score(
 
     """
     check(split=split)
+    has_arrays = y_true is not None or y_prob is not None or y_pred is not None
     if predictions is None:
         if y_true is None or (y_prob is None and y_pred is None):
             raise DataError("there is nothing to score", "Give predictions, or y_true and y_prob")
@@ -218,33 +219,31 @@ def score(
             raise ArgumentError(f"{name}= is about a file or a run", "Leave it out with arrays")
         if y_pred is not None and threshold is not None:
             raise ArgumentError("y_pred and a threshold were given", "Give one of the two")
-        found = arrays(y_true, y_prob, y_pred, labels)
-        likely, predicted = found.probabilities, found.predicted
-        scored = partial(score_predicted, found.truth, likely)
-        if predicted is not None or likely is None:
-            return Evaluation(partial(scored, predicted, found.labels))
-        cut = thresholds_of(threshold, found.labels, found.given)
-        return Evaluation(partial(scored, likely >= cut, found.labels, cut))
-    if y_true is not None or y_prob is not None or y_pred is not None:
+        held, order = arrays(y_true, y_prob, y_pred, labels)
+        threshold = DEFAULT_THRESHOLD if y_pred is None and threshold is None else threshold
+    elif has_arrays:
         raise DataError("predictions and arrays were given", "Give one of the two")
-    choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
-    if hasattr(predictions, "to_csv"):  # a DataFrame
-        predictions = of_frame(predictions, choice.reading)
-    if isinstance(predictions, Predictions):
-        held = choice.on(choice.expected(predictions))
     else:
-        where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
-        if (artifact or alias) and _file(predictions) is not None:
-            where().check_files()
-        held = _read(predictions, split, where, choice, progress)
+        choice = chosen_labels(labels, map_to, true=true, pred=pred, prob=prob)
+        if hasattr(predictions, "to_csv"):  # a DataFrame
+            predictions = of_frame(predictions, choice.reading)
+        if isinstance(predictions, Predictions):
+            held = choice.on(choice.expected(predictions))
+        else:
+            where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
+            if (artifact or alias) and _file(predictions) is not None:
+                where().check_files()
+            held = _read(predictions, split, where, choice, progress)
+        order = held.labels
+    known = None if has_arrays else held
     if threshold is None:
         own = partial(score_predicted, held.truth, held.y_prob, held.predicted, held.labels)
-        return Evaluation(own, held)
+        return Evaluation(own, known)
     if not held.has_probabilities:
         what = f"{held.source} has no probabilities, only labels"
         raise DataError(what, "Leave the threshold out")
-    cut = thresholds_of(threshold, held.labels, held.labels)
-    return Evaluation(partial(held.score_at, cut), held)
+    cut = thresholds_of(threshold, held.labels, order)
+    return Evaluation(partial(held.score_at, cut), known)
 
 
 def _read(
