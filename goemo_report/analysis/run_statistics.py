@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 Replicates: TypeAlias = Mapping[str, FloatArray]
 _T = TypeVar("_T")
 _MOST_THREADS: Final = 8
+_LOCKS: Final[dict[str, Lock]] = {}
+"""By statistic: threads of one that need another compute it once. No comparison holds them, as
+they cannot be copied."""
 
 
 class Analysed(NamedTuple):
@@ -60,7 +63,6 @@ class RunStatistics:
     cache: Path | None = None
     runs: tuple[ComparedRun, ...] = ()
     _found: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
-    _locks: dict[str, Lock] = field(default_factory=dict, repr=False)
 
     @cached_property
     def baseline(self) -> ComparedRun:
@@ -105,9 +107,9 @@ class RunStatistics:
 
         macro F1 is tested for all of these runs at once.
         """
-        paired = [run for run in self.runs if self.analysed[run.id].difference is not None]
-        found = {run.id: one for run in paired if (one := self.analysed[run.id].difference)}
-        return adjusted_over_runs(found, together=all(run.order is not None for run in paired))
+        found = {run.id: one for run in self.runs if (one := self.analysed[run.id].difference)}
+        together = all(run.order is not None for run in self.runs if run.id in found)
+        return adjusted_over_runs(found, together=together)
 
     @cached_property
     def not_at_half(self) -> str:
@@ -150,7 +152,7 @@ class RunStatistics:
 
         Computed when it is first asked for, or taken from the cache.
         """
-        with self._locks.setdefault(what, Lock()):
+        with _LOCKS.setdefault(what, Lock()):
             if what not in self._found:
                 self._found[what] = self.each(
                     what,

@@ -636,6 +636,7 @@ def test_tables_in_memory_are_compared_and_results_are_copied(files: tuple[str, 
     c = gr.compare({"frame": frame, "file": "a.csv", "b": "b.csv"}, resamples=100)
     values = c.leaderboard.set_index("run")["value"]
     assert values["frame"] == values["file"] == gr.score(frame).overall["macro_f1"]
+    assert list(c.thresholds) == ["run", "emotion", "threshold", "value", "low", "high"]
     for copied in (pickle.loads(pickle.dumps(c)), copy.deepcopy(c)):
         assert copied.verdict == c.verdict
         assert copied.verdict.numbers == c.verdict.numbers
