@@ -289,7 +289,7 @@ class ComparisonResult:
             NotFoundError: there is no such figure; the remedy lists those that there are.
 
         """
-        from goemo_report.report.render.interactive import plotly_figure
+        from goemo_report.report.render.svg import plotly_figure
 
         figures = {block.id: block for block in _figures(self.report())}
         wanted = _FIGURES.get(name, name)
@@ -436,7 +436,7 @@ class ComparisonResult:
 
     def _drawn(self) -> str:
         """The figure that heads the report, empty where there is none."""
-        from goemo_report.report.render.interactive import still
+        from goemo_report.report.render.svg import still
 
         block = next(_figures(self.report(sections="summary")), None)
         return "" if block is None else notebook.picture(*still(block))

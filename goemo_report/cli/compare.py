@@ -37,7 +37,7 @@ from goemo_report.report.render import (
     render_files,
     render_summary,
 )
-from goemo_report.report.render.pdf import BROWSER_VARIABLE, find_chromium
+from goemo_report.report.render.html import BROWSER_VARIABLE, find_chromium
 
 ORDER = 30
 DEFAULT_FORMATS = ("html", "md", "json")

@@ -27,7 +27,7 @@ from goemo_report.formats.files import user_path, write_whole
 from goemo_report.formats.json_text import jsonable, timestamp
 from goemo_report.report.document import Report, Table
 from goemo_report.report.render import render, render_block
-from goemo_report.report.render.csv_tables import wide_rows
+from goemo_report.report.render.data_files import wide_rows
 from goemo_report.report.render.text import markdown_text
 from goemo_report.report.sections import build_report
 from goemo_report.sources.wandb_api.credentials import find_credentials, require_client

@@ -364,7 +364,7 @@ class TestCompare:
         def fail(*_: object) -> str:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("goemo_report.report.render.json_document.render_json", fail)
+        monkeypatch.setattr("goemo_report.report.render.data_files.render_json", fail)
         monkeypatch.setattr("goemo_report.report.render.render", fail)
         result = invoke("compare", "--wandb-dir", offline_root)
         assert result.exit_code == 1

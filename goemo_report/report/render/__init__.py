@@ -19,8 +19,8 @@ from goemo_report.report.render.extent import Extent, cut
 _RENDERERS: Final[dict[str, tuple[str, str]]] = {
     "html": ("html", "render_html"),
     "md": ("markdown", "render_markdown"),
-    "json": ("json_document", "render_json"),
-    "csv": ("csv_tables", "render_csv"),
+    "json": ("data_files", "render_json"),
+    "csv": ("data_files", "render_csv"),
     "latex": ("latex", "render_latex"),
 }
 """Module and function of each format, with `_block` for one block. Loaded when asked for: a
@@ -66,11 +66,11 @@ def render_files(
     """
     name = f"{stem}{SUFFIXES.get(format, '')}"
     if format == "pdf":
-        from goemo_report.report.render.pdf import render_pdf
+        from goemo_report.report.render.html import render_pdf
 
         return {name: render_pdf(report, extent, browser)}
     if format == "plotly":
-        from goemo_report.report.render.interactive import LIBRARY, library, render_figures
+        from goemo_report.report.render.html import LIBRARY, library, render_figures
 
         return {name: render_figures(report).encode(), LIBRARY: library()}
     if format == "md":

@@ -1,4 +1,4 @@
-"""Report -> one HTML file that needs no network.
+"""Report -> one HTML file that needs no network; and that page printed, and a page of figures.
 
 The page reads without JavaScript: every table and every figure is in it, drawn. With JavaScript
 tables sort and filter. The Content-Security-Policy allows one script, by its hash, and no
@@ -7,23 +7,36 @@ connection at all, so that nothing a report holds can run or call out.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from goemo_report.errors import DataError, NotFoundError
 from goemo_report.formats.json_text import to_json
+from goemo_report.formats.text import visible
 from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
-from goemo_report.report.render import assets
 from goemo_report.report.render.cells import table_view
 from goemo_report.report.render.extent import Extent, cut, page_sized
-from goemo_report.report.render.figure_style import FIGURE_CSS, heat_page_css
-from goemo_report.report.render.figures import figure, transposed
-from goemo_report.report.render.svg import SMALL, WIDE, svg
+from goemo_report.report.render.figures import FIGURE_CSS, figure, heat_page_css, transposed
+from goemo_report.report.render.numbers import show_date
+from goemo_report.report.render.svg import SMALL, WIDE, plotly_figure, svg
 from goemo_report.report.render.text import anchor
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 View = dict[str, Any]
 _NARROW: Final = 20  # columns of a heat map that fit beside each other on a phone
@@ -75,12 +88,12 @@ class _Page:
 
     def render(self, **context: Any) -> str:
         """The page, given its cover and chapters."""
-        script = assets.script()
-        style = assets.read_template("report.css") + FIGURE_CSS + heat_page_css()
-        template = assets.environment().get_template("report.html.j2")
+        script = _script()
+        style = _packed("report.css") + FIGURE_CSS + heat_page_css()
+        template = _environment().get_template("report.html.j2")
         return template.render(
             **context,
-            policy=f"default-src 'none'; script-src '{assets.source_hash(script.encode())}'; "
+            policy=f"default-src 'none'; script-src '{_source_hash(script.encode())}'; "
             "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'",
             style=Markup(style),  # noqa: S704 # the project's own
             script=Markup(script),  # noqa: S704 # the project's own
@@ -171,3 +184,158 @@ def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
             drawing["data"][0].pop("texttemplate", None)
     if wide:
         yield svg(drawing, f"{name}-phone", block.title, block.alt, width=SMALL)
+
+
+# --- Templates, style and script ----------------------------------------------------------
+
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
+_SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
+_IN_WHEEL: Final = _PACKAGE / "templates"
+_IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """The Jinja environment: every text is made visible and escaped, an unknown name is an error.
+
+    The filter `lines` keeps line breaks, `date` shows a date.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # tables need none
+
+    folder = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
+    made.filters["date"] = show_date
+    made.filters["lines"] = lambda text: escape(visible(text, lines=True))
+    return made
+
+
+def _packed(name: str) -> str:
+    """A style sheet or script, packed: without indentation and empty lines."""
+    loader = _environment().loader
+    assert loader is not None  # noqa: S101 # set in _environment()
+    lines = loader.get_source(_environment(), name)[0].splitlines()
+    return "\n".join(filter(None, map(str.strip, lines)))
+
+
+def _script() -> str:
+    """What a page runs: the tables' part, and what computes from the page's data."""
+    return "\n".join(map(_packed, _SCRIPTS))
+
+
+def _source_hash(text: bytes) -> str:
+    """The hash of a script as a Content-Security-Policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode('ascii')}"
+
+
+# --- A page of all figures, drawn by plotly.js from one file beside it ------------------
+
+LIBRARY: Final = "plotly.min.js"
+"""The file that every page of figures in a directory shares."""
+
+
+def render_figures(report: Report) -> str:
+    """The figures of a report by chapter; a figure is drawn when it comes into view."""
+    script = _packed("figures.js")
+    report = page_sized(report)
+    chapters: dict[str, list[dict[str, Any]]] = {}
+    for section in report.sections:
+        for block in section.blocks:
+            if isinstance(block, Plot | Heatmap):
+                drawn = {"of": block, "id": anchor(block.id), "json": _plotly_json(block)}
+                chapters.setdefault(section.chapter or section.title, []).append(drawn)
+    template = _environment().get_template("figures.html.j2")
+    return template.render(
+        report=report,
+        chapters=chapters,
+        library=LIBRARY,
+        script=Markup(script),  # noqa: S704 # the project's own
+        policy=f"default-src 'none'; script-src '{_source_hash(script.encode())}' 'self' "
+        "file:; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'",
+    )
+
+
+def _plotly_json(block: Plot | Heatmap) -> Markup:
+    drawn = json.loads(plotly_figure(block).to_json())
+    drawn["layout"].pop("title", None)
+    text = json.dumps(drawn, separators=(",", ":")).replace("<", "\\u003c")
+    return Markup(text)  # noqa: S704 # no tag can begin in it
+
+
+def library() -> bytes:
+    """plotly.js as the plotly package brings it."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).encode()
+
+
+# --- The page as Chromium prints it ---------------------------------------------------------
+
+BROWSER_VARIABLE: Final = "GOEMO_CHROMIUM"
+_NAMES: Final = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
+    "microsoft-edge", "msedge", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)  # fmt: skip
+_FLAGS: Final = (
+    "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-extensions", "--no-pdf-header-footer",
+)  # fmt: skip
+_SECONDS: Final = 120
+
+
+def find_chromium(named: str | os.PathLike[str] | None = None) -> Path:
+    """The browser that prints: the one named, that of GOEMO_CHROMIUM, or one found on PATH.
+
+    Raises NotFoundError where there is none.
+    """
+    wanted = os.fspath(named) if named else os.environ.get(BROWSER_VARIABLE)
+    for name in (wanted,) if wanted else _NAMES:
+        if found := shutil.which(name):
+            return Path(found)
+    what = f"there is no browser {wanted} that can be run" if wanted else "there is no Chromium"
+    raise NotFoundError(
+        f"{what}, which PDF is printed with",
+        f"Install Chromium or Chrome, name it with --chromium or {BROWSER_VARIABLE}, or print the "
+        "HTML report from a browser",
+    )
+
+
+def render_pdf(report: Report, extent: Extent = "usual", browser: Path | None = None) -> bytes:
+    """The report as a browser prints it: with `extent` short two pages, full with the appendix.
+
+    Raises NotFoundError without a browser, DataError where it does not print.
+    """
+    browser = browser or find_chromium()
+    with tempfile.TemporaryDirectory(prefix="goemo-pdf-") as name:
+        folder = Path(name)
+        page, target = folder / "report.html", folder / "report.pdf"
+        page.write_text(render_html(report, extent), encoding="utf-8")
+        root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium has no sandbox for root
+        command = [
+            str(browser), *_FLAGS, *(["--no-sandbox"] if root else []),
+            f"--user-data-dir={folder / 'profile'}", f"--print-to-pdf={target}", page.as_uri(),
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, capture_output=True, timeout=_SECONDS, check=False
+            )  # chosen by the user
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        except subprocess.TimeoutExpired:
+            said = [f"it took longer than {_SECONDS} s"]
+        except OSError as error:
+            said = [str(error.strerror)]
+        if not target.is_file() or not (data := target.read_bytes()).startswith(b"%PDF"):
+            why = said[-1] if said else "it said nothing"
+            raise DataError(
+                f"{browser} printed no PDF: {why}",
+                f"Name another browser with --chromium or {BROWSER_VARIABLE}, or print the HTML "
+                "report from one",
+            )
+    return data

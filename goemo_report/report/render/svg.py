@@ -1,5 +1,6 @@
-"""Figures as SVG, drawn from their Plotly JSON: no browser, no script, the same everywhere.
+"""Figures drawn from their Plotly JSON: as SVG, and as plotly's own where someone explores.
 
+An SVG needs no browser and no script and is the same everywhere.
 A mark takes the colour of its group's class, which the style sheet sets for light, dark and
 print; a file of its own carries a style (`standalone`). Title and description are those of
 the figure; points and bars say their values when the pointer rests on them.
@@ -7,15 +8,21 @@ the figure; points and bars say their values when the pointer rests on them.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
 
+from goemo_report.errors import require_extra
+from goemo_report.formats.notebook import picture
 from goemo_report.formats.text import shortened
-from goemo_report.report.render.figure_style import standalone_style
-from goemo_report.report.render.scales import LETTER, Scale, plain, scale
+from goemo_report.report.document import Heatmap, Plot
+from goemo_report.report.render.figures import LIGHT, PALETTE, figure, standalone_style
 from goemo_report.report.render.svg_marks import (
+    LETTER,
     Canvas,
+    Scale,
     Trace,
     colour_class,
     dashes,
@@ -24,14 +31,19 @@ from goemo_report.report.render.svg_marks import (
     mark,
     name_of,
     path_through,
+    plain,
     points_of,
     px,
+    scale,
     shade_of,
     symbol_at,
     symbol_of,
     text_at,
 )
 from goemo_report.report.render.text import html_text
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 WIDE: Final = 720
 SMALL: Final = 350
@@ -258,3 +270,96 @@ def _legend(canvas: Canvas) -> Iterator[str]:
                 sample = f'<path class="l" d="M{px(x)} {y}h16"{dashes(trace)}/>{sample}'
             name = text_at(x + 21, y + 4, name_of(trace), "")
             yield f'<g class="{colour_class(trace)}">{sample}</g>{name}'
+
+
+# --- As plotly draws them, in notebooks ---------------------------------------------------
+
+_SCALES: Final = {"sequential": "Blues", "diverging": "RdBu"}
+
+
+def plotly_figure(block: Plot | Heatmap) -> go.Figure:
+    """A figure with the colours of a light page; needs the extra `goemo[figures]`."""
+    require_extra("an interactive figure", "plotly", extra="figures")
+    found = figure(block)
+    layout = {**found["layout"], "title": {"text": block.title}, "template": "plotly_white"}
+    drawing = {"data": [_painted(trace) for trace in found["data"]], "layout": layout}
+    made = __getattr__("NotebookFigure")(drawing)
+    made.drawn_as(*still(block))
+    return made
+
+
+def still(block: Plot | Heatmap) -> tuple[str, str]:
+    """The same as an SVG with a style of its own, and in words."""
+    return svg(figure(block), "figure", block.title, block.alt, standalone=True), block.alt
+
+
+def _painted(trace: dict[str, Any]) -> dict[str, Any]:
+    meta = trace.get("meta") or {}
+    if trace["type"] == "heatmap":
+        return {**trace, "colorscale": _SCALES[meta["scale"]]}
+    index = meta.get("colour")
+    colour = LIGHT["neutral"] if index is None else PALETTE[index % len(PALETTE)]
+    if meta.get("band"):
+        red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+        faded = f"rgba({red},{green},{blue},0.14)"
+        return {**trace, "fillcolor": faded, "line": {"width": 0}}
+    parts = (part for part in ("line", "marker", "error_x", "error_y") if part in trace)
+    return {**trace, **{part: {**trace[part], "color": colour} for part in parts}}
+
+
+# --- A Figure that also shows where plotly.js does not run ------------------------------
+
+_GIVES_WAY: Final = """<script>(function wait(tries) {
+  document.querySelectorAll("#ID").forEach(function (still) {
+    if (still.parentElement.querySelector(".js-plotly-plot .main-svg")) still.remove();
+  });
+  if (tries && document.getElementById("ID")) setTimeout(wait, 250, tries - 1);
+})(40);</script>"""
+"""The picture goes once plotly.js has drawn the figure beside it."""
+
+
+class _Still:
+    """What a plotly Figure has besides: a picture of itself, shown until its data change."""
+
+    _still: tuple[str, str, str] | None = None
+    to_json: Callable[[], str]
+    _repr_html_ = None  # it would be shown in place of the picture, and needs the network
+
+    def drawn_as(self, svg: str, alt: str) -> None:
+        """Show this SVG where plotly.js does not run."""
+        self._still = svg, alt, self._values()
+
+    def _values(self) -> str:
+        return json.dumps(json.loads(self.to_json())["data"])
+
+    def _repr_mimebundle_(self, *args: Any, **options: Any) -> dict[str, Any]:
+        figure: Any = super()
+        bundle: dict[str, Any] = figure._repr_mimebundle_(*args, **options)
+        if not bundle or self._still is None or self._values() != self._still[2]:
+            return bundle
+        svg, alt, _ = self._still
+        bundle["image/svg+xml"] = svg
+        if "text/html" in bundle:  # which is preferred to pictures, and empty without plotly.js
+            name = f"still-{sha256(svg.encode()).hexdigest()[:12]}"
+            image = f'<div id="{name}">{picture(svg, alt)}</div>'
+            bundle["text/html"] = image + _GIVES_WAY.replace("ID", name) + bundle["text/html"]
+        return bundle
+
+    @property
+    def _ipython_display_(self) -> Any:
+        """Plotly's way to show, which takes precedence, where it shows outside or as text."""
+        figure: Any = super()
+        return None if self._repr_mimebundle_() else figure._ipython_display_
+
+
+def __getattr__(name: str) -> Any:
+    """The class `NotebookFigure`, made when it is first asked for: plotly loads slowly."""
+    if name != "NotebookFigure":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in globals():
+        import plotly.graph_objects as go
+
+        doc = "A plotly Figure that also shows where plotly.js does not run."
+        body = {"__module__": __name__, "__qualname__": name, "__doc__": doc}
+        globals()[name] = type(name, (_Still, go.Figure), body)
+    return globals()[name]

@@ -23,7 +23,7 @@ from goemo_report.formats.wording import plural
 from goemo_report.report.data import logged_data, report_data, signature
 from goemo_report.report.document import Callout, Report, Section
 from goemo_report.report.sections._explore import explored
-from goemo_report.report.sections._recipes import firsts
+from goemo_report.report.sections._tables import firsts
 from goemo_report.report.sections._words import texts_range
 from goemo_report.report.sections.thresholds import deciding
 

@@ -17,7 +17,7 @@ from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import shortened, visible
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.predictions import Predictions
-from goemo_report.report.sections._recipes import colour, drawn
+from goemo_report.report.sections._tables import colour, drawn
 from goemo_report.report.sections._words import same_recipe, side
 from goemo_report.report.sections.errors import Wrong, shown_runs, suspected, wrong_decisions
 from goemo_report.statistics.differences import PairedDifferences

@@ -8,27 +8,35 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.rankings import Curve, Groups, precision_recall_curve, roc_curve
 from goemo_report.metrics.table import ratio
-from goemo_report.report.document import Axis, Cell, Column, Plot, Section, Series, Table
-from goemo_report.report.sections._recalibration import (
-    calibration_of,
-    ranked,
-    recalibration_table,
-    unfitted,
+from goemo_report.report.document import (
+    Axis,
+    Callout,
+    Cell,
+    Column,
+    Mark,
+    Plot,
+    Section,
+    Series,
+    Table,
 )
-from goemo_report.report.sections._recipes import colour, drawn, lines, name
 from goemo_report.report.sections._tables import (
     Cells,
+    colour,
     columns,
+    drawn,
     label_table,
+    lines,
     metric_column,
+    name,
     run_columns,
     run_table,
 )
 from goemo_report.report.sections._words import sample
-from goemo_report.statistics.distributions import wilson
-from goemo_report.thresholds.calibration import BINS, Reliability, reliability
+from goemo_report.statistics.distributions import Estimate
+from goemo_report.thresholds.calibration import BINS, Calibration, Reliability, reliability
 
 ORDER = 70
 CHAPTER = "Thresholds and calibration"
@@ -277,4 +285,81 @@ def _per_class(comparison: Comparison) -> Table:
         ],
         cells,
         collapsed=True,
+    )
+
+
+# --- What calibration on validation gains ----------------------------------------------
+
+
+def ranked(comparison: Comparison) -> list[ComparedRun]:
+    """Runs with probabilities, best first."""
+    return [run for run in comparison.ranked if run in comparison.with_probabilities]
+
+
+def calibration_of(run: ComparedRun) -> Calibration:
+    """The calibration of a run with probabilities."""
+    found = run.calibration
+    assert found is not None  # noqa: S101 # runs without probabilities are left out
+    return found
+
+
+def recalibration_table(comparison: Comparison) -> Table | None:
+    """What each run would gain; None where no run has validation predictions."""
+    fitted = [run for run in ranked(comparison) if len(calibration_of(run).methods) > 1]
+    if not fitted:
+        return None
+    return run_table(
+        "recalibration",
+        "Calibrated on validation",
+        fitted,
+        (
+            Column("temperature", "temperature", "number", digits=2),
+            Column("ece", "ECE with it", "number", digits=4),
+            Column("log_loss_gain", "log loss less by", "number", digits=4),
+            Column("brier_gain", "Brier less by", "number", digits=4),
+            Column("isotonic_ece", "isotonic: ECE", "number", digits=4),
+            Column("isotonic_log_loss_gain", "isotonic: log loss less by", "number", digits=4),
+            Column("isotonic_macro_f1_gain", "isotonic: macro F1 at 0.5", "delta"),
+            Column("isotonic_tuned_macro_f1_gain", "isotonic: macro F1, tuned", "delta"),
+        ),
+        _gains,
+        caption="A temperature moves no decision, neither at 0.5 nor tuned; isotonic regression "
+        f"per {comparison.noun} does.",
+    )
+
+
+def _gains(run: ComparedRun) -> Cells:
+    """Temperature, which moves no decision, then isotonic regression."""
+    before, *fitted = calibration_of(run).methods
+    for one in fitted:
+        if one.temperature is not None:
+            yield one.temperature
+        yield from (one.ece, _gain_cell(one.log_loss_gain))
+        if one.temperature is not None:
+            yield _gain_cell(one.brier_gain)
+        else:
+            yield one.macro_f1 - before.macro_f1
+            yield (one.tuned_macro_f1 or 0.0) - (before.tuned_macro_f1 or 0.0)
+
+
+def _gain_cell(gain: Estimate | None) -> Cell:
+    if gain is None:
+        return Cell(None)
+    mark: Mark | None = "good" if gain.low > 0.0 else "bad" if gain.high < 0.0 else None
+    return Cell(gain.value, gain.low, gain.high, mark=mark)
+
+
+def unfitted(comparison: Comparison) -> Callout | None:
+    """Why nothing was fitted for some runs."""
+    without = [run.key for run in ranked(comparison) if len(calibration_of(run).methods) == 1]
+    if not without:
+        return None
+    reason = (
+        "validation is reported here itself, and what is fitted on it gains nothing that counts"
+        if comparison.split == "val"
+        else "there are no validation predictions with probabilities of the same labels to fit on"
+    )
+    which = "" if len(without) == len(comparison.with_probabilities) else f" of {listed(without)}"
+    return Callout(
+        "note", f"What temperature and isotonic regression gain{which} is not known: {reason}."
     )

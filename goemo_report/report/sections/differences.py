@@ -12,10 +12,10 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.counts import count
 from goemo_report.metrics.table import READING_ORDER
 from goemo_report.report.document import Axis, Cell, Column, Plot, Row, Section, Series, Table
-from goemo_report.report.sections._recipes import colour
 from goemo_report.report.sections._tables import (
     Cells,
     callout,
+    colour,
     columns,
     difference_cell,
     label_table,

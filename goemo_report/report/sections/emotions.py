@@ -10,12 +10,12 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.report.document import Cell, Column, Heatmap, Row, Section, Table
-from goemo_report.report.sections._recipes import drawn
 from goemo_report.report.sections._tables import (
     Cells,
     best_marks,
     class_cell,
     columns,
+    drawn,
     in_groups,
     label_column,
     label_table,

@@ -14,8 +14,7 @@ from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.predictions import Predictions
 from goemo_report.report.document import MISSING, Callout, Column, Row, Section, Table, Value
-from goemo_report.report.sections._recipes import firsts
-from goemo_report.report.sections._tables import label_column
+from goemo_report.report.sections._tables import firsts, label_column
 from goemo_report.report.sections._words import measured, side
 
 ORDER = 80

@@ -16,8 +16,14 @@ from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import Axis, Cell, Column, Plot, Row, Section, Series, Table
-from goemo_report.report.sections._recipes import colour, firsts
-from goemo_report.report.sections._tables import Cells, columns, metric_column, run_table
+from goemo_report.report.sections._tables import (
+    Cells,
+    colour,
+    columns,
+    firsts,
+    metric_column,
+    run_table,
+)
 from goemo_report.report.sections._words import measured
 
 ORDER = 125

@@ -11,16 +11,16 @@ from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.rankings import GRID, sweep
 from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Table
-from goemo_report.report.sections._recalibration import risk_plot
-from goemo_report.report.sections._recipes import lines
 from goemo_report.report.sections._tables import (
     Cells,
     label_table,
+    lines,
     run_columns,
     run_table,
     with_interval,
 )
 from goemo_report.report.sections._words import sample
+from goemo_report.report.sections.calibration import calibration_of, ranked
 from goemo_report.thresholds.protocols import Protocol
 from goemo_report.thresholds.tune import MINIMUM_SUPPORT
 
@@ -42,6 +42,7 @@ _TITLES: Final = {
 _FOUND: Final = WeakKeyDictionary[ComparedRun, dict[str, FloatArray]]()
 _SHOWN: Final = slice(4, 95, 3)
 """Every third threshold from 0.05 to 0.95, for figures."""
+_KEPT: Final = (1.0, 0.8, 0.5)  # shares of texts whose micro F1 the table has
 _BRIEF: Final = 30  # labels whose thresholds the two-page form names
 _TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
 
@@ -178,6 +179,35 @@ def sweep_plot(
         else "",
         shape="small",
         legend=name != "coverage",  # it stands beside another with the same lines
+    )
+
+
+def risk_plot(comparison: Comparison) -> Plot:
+    """Errors of the texts that are kept, over their share."""
+    found = {run: calibration_of(run).selective for run in ranked(comparison)}
+    table = run_table(
+        "risk-coverage-values",
+        "Micro F1 of the texts kept",
+        ranked(comparison),
+        (
+            Column("aurc", "AURC", "number", digits=4),
+            *(Column(f"at_{share:g}", f"{share:.0%} kept", "number") for share in _KEPT),
+        ),
+        lambda run: (found[run].aurc, *(1.0 - found[run].error_at(share) for share in _KEPT)),
+    )
+    return Plot(
+        id="risk-coverage",
+        title="Errors when the least sure are left out",
+        alt="1 minus micro F1 of the texts kept, over the share that is kept when the least sure "
+        "are left out first; one line a recipe.",
+        x=Axis("share of texts kept", low=0, high=1, percent=True),
+        y=Axis("1 \u2212 micro F1", low=0),
+        series=tuple(
+            lines(comparison, {run: (one.coverage, one.error) for run, one in found.items()})
+        ),
+        table=table,
+        shape="small",
+        legend=False,
     )
 
 

@@ -24,8 +24,7 @@ from goemo_report.report.document import (
     Series,
     Table,
 )
-from goemo_report.report.sections._recipes import Curve, lines
-from goemo_report.report.sections._tables import callout, number
+from goemo_report.report.sections._tables import Curve, callout, lines, number
 from goemo_report.sources.model import Row, as_number
 
 ORDER = 150

@@ -17,7 +17,7 @@ from goemo_report.errors import NotFoundError
 from goemo_report.report.document import Report, Section
 from goemo_report.report.render import Extent, render, render_block, render_files
 from goemo_report.report.render.extent import cut
-from goemo_report.report.render.pdf import find_chromium
+from goemo_report.report.render.html import find_chromium
 from goemo_report.report.sections import build_report
 from tests.offline_runs import OfflineRun, write_prediction_file
 from tests.report.render.example import HOSTILE, example_report

@@ -6,8 +6,7 @@ import plotly.graph_objects as go
 import pytest
 
 from goemo_report.report.document import Axis, Column, Heatmap, Plot, Series, Table
-from goemo_report.report.render.figure_style import PALETTE
-from goemo_report.report.render.figures import SYMBOLS, figure
+from goemo_report.report.render.figures import PALETTE, SYMBOLS, figure
 from tests.report.render.example import HOSTILE, example_report
 
 TABLE = Table("t", "T", (Column("a", "A"),), ((1,),))

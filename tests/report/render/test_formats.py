@@ -28,7 +28,7 @@ from goemo_report.report.document import (
     Table,
 )
 from goemo_report.report.render import FORMATS, render, render_block, render_summary
-from goemo_report.report.render.csv_tables import LONG
+from goemo_report.report.render.data_files import LONG
 from tests.report.render.example import HOSTILE, example_report
 
 GOLDEN = Path(__file__).parent / "golden"

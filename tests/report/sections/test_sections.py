@@ -35,9 +35,9 @@ from goemo_report.report.sections import (
     thresholds,
     truth,
 )
-from goemo_report.report.sections._recalibration import calibration_of
 from goemo_report.report.sections._verdict import gains
 from goemo_report.report.sections._words import sample
+from goemo_report.report.sections.calibration import calibration_of
 from goemo_report.results import RunResult
 from tests.offline_runs import STANDARD_RUNS, OfflineRun
 from tests.report.sections.reading import callouts, cells, column, table, texts
