@@ -7,8 +7,6 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Final
 
-import numpy as np
-
 from goemo_report import __version__
 from goemo_report.analysis.configs import config_differences, model_title
 from goemo_report.analysis.epochs import MOST_POINTS, spread
@@ -20,8 +18,7 @@ from goemo_report.metrics.scores import per_class_rows
 from goemo_report.metrics.table import METRICS_VERSION
 from goemo_report.report.tables import artifact_document, run_document
 from goemo_report.results import RunResult, SplitResult
-from goemo_report.statistics.differences import RANDOMISATIONS, Difference
-from goemo_report.thresholds.calibration import RiskCoverage
+from goemo_report.statistics.differences import RANDOMISATIONS
 from goemo_report.thresholds.protocols import ProtocolResult
 
 
@@ -99,8 +96,9 @@ def logged_data(comparison: Comparison, *, created_at: datetime, command: str) -
     }
 
 
-def _fields(value: object, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in names}
+def _fields(value: Any, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Attributes of a value by name; without names, all fields of a dataclass."""
+    return {name: getattr(value, name) for name in names or (one.name for one in fields(value))}
 
 
 def _logged(result: RunResult) -> dict[str, Any]:
@@ -129,28 +127,23 @@ def _run(run: ComparedRun) -> dict[str, Any]:
 
 
 _CHECK: Final = ("key", "place", "logged", "recomputed", "difference", "agrees", "explanation")
-_DIFFERENCE: Final = tuple(field.name for field in fields(Difference))
-_SELECTIVE: Final = tuple(field.name for field in fields(RiskCoverage))
 
 
 def _statistics(run: ComparedRun) -> dict[str, Any]:
     """Intervals `[low, high]` of every metric at 0.5, differences to the baseline, protocols."""
     differences, calibration = run.differences, run.calibration
     return {
-        "intervals": {key: one and list(one) for key, one in run.intervals.items()},
+        "intervals": run.intervals,
         "protocols": [_protocol(one) for one in run.protocols],
         "differences": differences
-        and {key: one and _fields(one, _DIFFERENCE) for key, one in differences.items()},
+        and {key: one and _fields(one) for key, one in differences.items()},
         "calibration": calibration
         and {
             "methods": [
-                {key: _gain(value) for key, value in asdict(one).items()}
+                {key: _gain(value) for key, value in _fields(one).items()}
                 for one in calibration.methods
             ],
-            "selective": {
-                name: value.tolist() if isinstance(value, np.ndarray) else value
-                for name, value in _fields(calibration.selective, _SELECTIVE).items()
-            },
+            "selective": _fields(calibration.selective),
         },
     }
 
@@ -158,7 +151,8 @@ def _statistics(run: ComparedRun) -> dict[str, Any]:
 def _protocol(found: ProtocolResult) -> dict[str, Any]:
     choice, cuts = found.choice, found.choice.thresholds
     return {
-        **_fields(choice, ("protocol", "description")),
+        "protocol": choice.protocol,
+        "description": choice.description,
         "thresholds": None
         if cuts is None
         else dict(zip(choice.labels, cuts.tolist(), strict=True)),
@@ -173,11 +167,9 @@ def _raters(comparison: Comparison) -> dict[str, Any]:
         one = comparison.raters.get(run.id)
         if one is not None:
             plain = _fields(one, _BESIDE)
-            soft = one.soft and {**asdict(one.soft), "interval": list(one.soft.interval)}
             both = {"rater": _agreement(run, one.rater), "run": _agreement(run, one.run)}
-            found[run.id] = (
-                plain | both | {"gap": _bounded(one.gap, one.gap_interval), "soft": soft}
-            )
+            gap = _bounded(one.gap, one.gap_interval)
+            found[run.id] = plain | both | {"gap": gap, "soft": one.soft and _fields(one.soft)}
     return found
 
 
