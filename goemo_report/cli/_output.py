@@ -254,7 +254,7 @@ def _line_width(widths: Collection[int]) -> int:
 
 
 def _texts(table: Table) -> list[list[str]]:
-    from goemo_report.report.render.numbers import MARKS, as_cell, show_cell
+    from goemo_report.report.render.text import MARKS, as_cell, show_cell
 
     rows = []
     for row in table.rows:
@@ -285,7 +285,7 @@ def _render(table: Table, console: Console) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from goemo_report.report.render.numbers import NUMERIC_KINDS, as_cell
+    from goemo_report.report.render.text import NUMERIC_KINDS, as_cell
 
     drawn = RichTable(
         box=SIMPLE_HEAD,
@@ -332,7 +332,7 @@ def _caption(table: Table) -> list[str]:
 
 
 def _pad(text: str, width: int, column: Column) -> str:
-    from goemo_report.report.render.numbers import NUMERIC_KINDS
+    from goemo_report.report.render.text import NUMERIC_KINDS
 
     space = " " * (width - _width(text))
     return space + text if column.kind in NUMERIC_KINDS else text + space

@@ -17,8 +17,15 @@ from markupsafe import Markup
 
 from goemo_report.formats.text import visible
 from goemo_report.report.document import MISSING, Cell, Column, Table, Value
-from goemo_report.report.render.numbers import MARKS, NUMERIC_KINDS, show, show_interval
-from goemo_report.report.render.text import anchor, html_text, safe_link
+from goemo_report.report.render.text import (
+    MARKS,
+    NUMERIC_KINDS,
+    anchor,
+    html_text,
+    safe_link,
+    show,
+    show_interval,
+)
 
 MAX_FOOTNOTES: Final = 12
 """More different notes than this are shown at their cell instead of below the table."""

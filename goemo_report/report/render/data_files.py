@@ -31,8 +31,7 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.render.numbers import defined
-from goemo_report.report.render.text import safe_link
+from goemo_report.report.render.text import defined, safe_link
 
 Json = dict[str, Any]
 

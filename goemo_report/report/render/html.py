@@ -28,12 +28,11 @@ from goemo_report.errors import DataError, NotFoundError
 from goemo_report.formats.json_text import to_json
 from goemo_report.formats.text import visible
 from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
+from goemo_report.report.render import Extent, cut, page_sized
 from goemo_report.report.render.cells import table_view
-from goemo_report.report.render.extent import Extent, cut, page_sized
 from goemo_report.report.render.figures import FIGURE_CSS, figure, heat_page_css, transposed
-from goemo_report.report.render.numbers import show_date
 from goemo_report.report.render.svg import SMALL, WIDE, plotly_figure, svg
-from goemo_report.report.render.text import anchor
+from goemo_report.report.render.text import anchor, show_date
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -26,17 +26,18 @@ from goemo_report.report.document import (
     Table,
     Value,
 )
-from goemo_report.report.render.extent import Extent, cut, page_sized
+from goemo_report.report.render import Extent, cut, page_sized
 from goemo_report.report.render.figures import LIGHT, PALETTE, figure, heat_colours
-from goemo_report.report.render.numbers import (
+from goemo_report.report.render.svg import svg
+from goemo_report.report.render.text import (
     MARKS,
     NUMERIC_KINDS,
+    anchor,
+    latex_text,
     show,
     show_date,
     show_interval,
 )
-from goemo_report.report.render.svg import svg
-from goemo_report.report.render.text import anchor, latex_text
 
 _PAGE: Final = 44  # lines of a table that fit on a page
 _LONG_TEXT: Final = 36

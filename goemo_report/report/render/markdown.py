@@ -27,22 +27,20 @@ from goemo_report.report.document import (
     Section,
     Table,
 )
-from goemo_report.report.render.extent import Extent, cut
+from goemo_report.report.render import Extent, cut
 from goemo_report.report.render.figures import figure
-from goemo_report.report.render.numbers import (
-    MARKS,
-    NUMERIC_KINDS,
-    show,
-    show_date,
-    show_interval,
-)
 from goemo_report.report.render.svg import svg
 from goemo_report.report.render.text import (
+    MARKS,
+    NUMERIC_KINDS,
     anchor,
     github_html,
     markdown_code,
     markdown_text,
     safe_link,
+    show,
+    show_date,
+    show_interval,
 )
 
 FOLD_FROM: Final = 32

@@ -15,8 +15,7 @@ from goemo_report.cli import goemo_report
 from goemo_report.comparison import Options, compare
 from goemo_report.errors import NotFoundError
 from goemo_report.report.document import Report, Section
-from goemo_report.report.render import Extent, render, render_block, render_files
-from goemo_report.report.render.extent import cut
+from goemo_report.report.render import Extent, cut, render, render_block, render_files
 from goemo_report.report.render.html import find_chromium
 from goemo_report.report.sections import build_report
 from tests.offline_runs import OfflineRun, write_prediction_file

@@ -12,8 +12,7 @@ from itertools import pairwise
 import pytest
 
 from goemo_report.report.document import Cell, Column, Heatmap, Section, Table
-from goemo_report.report.render import render, render_block
-from goemo_report.report.render.extent import page_sized
+from goemo_report.report.render import page_sized, render, render_block
 from tests.report.render.example import HOSTILE, example_report
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_report.report.document import MISSING, Cell, Column, ColumnKind, Value
-from goemo_report.report.render.numbers import (
+from goemo_report.report.render.text import (
     NUMERIC_KINDS,
     show,
     show_cell,

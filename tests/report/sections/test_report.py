@@ -15,7 +15,7 @@ from goemo_report.errors import SettingsError
 from goemo_report.formats.json_text import to_json
 from goemo_report.report.document import Heatmap, Plot, Report, Table
 from goemo_report.report.render import render
-from goemo_report.report.render.numbers import as_cell
+from goemo_report.report.render.text import as_cell
 from goemo_report.report.sections import build_report, multilabel, section_ids
 from goemo_report.results import LoadedRuns, RunResult
 from goemo_report.sources.model import SkippedRun
