@@ -142,7 +142,7 @@ class Series:
     name: str
     x: tuple[Value, ...]
     y: tuple[Value, ...]
-    style: Literal["line", "thin", "dashed", "step", "points", "ticks", "bars", "band"] = "line"
+    style: Literal["line", "thin", "dashed", "points", "ticks", "bars", "band"] = "line"
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()

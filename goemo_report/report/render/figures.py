@@ -99,9 +99,8 @@ def _trace(series: Series, plot: Plot) -> Trace:
         trace |= {"mode": "lines", "line": {"width": 1}, "opacity": 0.5, "showlegend": False}
         trace["meta"] = {"colour": colour, "thin": True}
     else:
-        looks = {"step": {"shape": "hv"}, "dashed": {"dash": "dash"}}
         trace["mode"] = "lines+markers" if colour is not None else "lines"
-        trace["line"] = {"width": 2, **looks.get(series.style, {})}
+        trace["line"] = {"width": 2, **({"dash": "dash"} if series.style == "dashed" else {})}
         trace["marker"] = {"symbol": _symbol(colour), "size": 6, "maxdisplayed": MARKED_POINTS}
     if series.low and series.style != "line":
         trace["error_x" if plot.horizontal else "error_y"] = _errors(series, plot)

@@ -188,9 +188,9 @@ def _drawings(block: Plot | Heatmap, name: str) -> Iterator[str]:
 # --- Templates, style and script ----------------------------------------------------------
 
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
-_SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
 _IN_WHEEL: Final = _PACKAGE / "templates"
-_IN_CHECKOUT: Final = _PACKAGE.parent / "templates"
+_TEMPLATES: Final = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent / "templates"
+_SCRIPTS: Final = ("numbers.js", "report.js", "explore.js", "pair.js", "texts.js")
 
 
 @lru_cache(maxsize=1)
@@ -201,9 +201,8 @@ def _environment() -> Environment:
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # tables need none
 
-    folder = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -218,9 +217,7 @@ def _environment() -> Environment:
 
 def _packed(name: str) -> str:
     """A style sheet or script, packed: without indentation and empty lines."""
-    loader = _environment().loader
-    assert loader is not None  # noqa: S101 # set in _environment()
-    lines = loader.get_source(_environment(), name)[0].splitlines()
+    lines = (_TEMPLATES / name).read_text(encoding="utf-8").splitlines()
     return "\n".join(filter(None, map(str.strip, lines)))
 
 

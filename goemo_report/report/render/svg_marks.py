@@ -193,9 +193,8 @@ def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
     points = points_of(canvas, trace)
     meta = trace.get("meta") or {}
     if "lines" in trace["mode"]:
-        stepped = trace["line"].get("shape") == "hv"
         name = "l1" if meta.get("thin") else "l"
-        if path := path_through(points, stepped=stepped):
+        if path := path_through(points):
             yield f'<path class="{name}"{dashes(trace)} d="{path}"/>'
     if "markers" not in trace["mode"]:
         return
@@ -358,9 +357,7 @@ def text_at(x: float, y: float, text: str, attributes: str, style: str = "") -> 
     return f'<text{style} x="{px(x)}" y="{px(y)}"{attributes}>{html_text(text)}</text>'
 
 
-def path_through(
-    points: Iterable[tuple[float | None, float | None]], *, stepped: bool = False
-) -> str:
+def path_through(points: Iterable[tuple[float | None, float | None]]) -> str:
     """A path through points; what is missing leaves a gap."""
     parts: list[str] = []
     down = False
@@ -368,10 +365,7 @@ def path_through(
         if x is None or y is None:
             down = False
             continue
-        if stepped and down:
-            parts.append(f"H{px(x)}V{px(y)}")
-        else:
-            parts.append(f"{'L' if down else 'M'}{px(x)} {px(y)}")
+        parts.append(f"{'L' if down else 'M'}{px(x)} {px(y)}")
         down = True
     return "".join(parts) if len(parts) > 1 else ""
 

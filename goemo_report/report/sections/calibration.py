@@ -35,7 +35,7 @@ from goemo_report.report.sections._tables import (
     run_table,
 )
 from goemo_report.report.sections._words import sample
-from goemo_report.statistics.distributions import Estimate
+from goemo_report.statistics.distributions import Estimate, wilson
 from goemo_report.thresholds.calibration import BINS, Calibration, Reliability, reliability
 
 ORDER = 70

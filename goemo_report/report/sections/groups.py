@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from goemo_report.comparison import Comparison
+from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.labels import Grouping
-from goemo_report.metrics.scores import score_predicted
-from goemo_report.predictions import Predictions
 from goemo_report.report.document import Cell, Column, Row, Section, Table
 from goemo_report.report.sections._tables import best_marks, in_groups, run_columns
 from goemo_report.report.sections._words import measured
-from goemo_report.statistics.intervals import analyse
+from goemo_report.statistics.intervals import Analysis, analyse
 
 ORDER = 50
 CHAPTER = "Where it differs"
@@ -47,33 +46,28 @@ def build(comparison: Comparison) -> Section | None:
 
 def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
     """Each group, and the mean over all of them."""
-    rolled = {run: run.predictions.rolled_up(grouping) for run in comparison.runs}
-    scores = {
-        run: score_predicted(one.truth, None, one.probabilities >= DEFAULT_THRESHOLD, one.labels)
-        for run, one in rolled.items()
-    }
-    bounds = [_bounds(rolled[run]) for run in comparison.ranked]
-    base, present = scores[comparison.baseline], set(comparison.labels)
-    support = dict(zip(base.labels, base.counts.support.tolist(), strict=True))
-    f1 = [
-        dict(zip(scores[run].labels, scores[run].counts.f1.tolist(), strict=True))
-        for run in comparison.ranked
-    ]
+    found = {run: _rolled_up(run, grouping) for run in comparison.ranked}
+    f1 = [_f1(one) for one in found.values()]
+    base, present = found[comparison.baseline], set(comparison.labels)
+    support = dict(zip(base.labels, base.predictions.truth.sum(axis=0).tolist(), strict=True))
     for group in dict.fromkeys(name for one in f1 for name in one):
         members = [label for label in grouping.groups[group] if label in present]
-        values = [one.get(group) for one in f1]
-        marked = zip(values, bounds, best_marks(values), strict=True)
-        cells = [
-            Cell(value, *own[group], mark=mark) if group in own else Cell(None)
-            for value, own, mark in marked
-        ]
+        own = [one.get(group, Cell(None)) for one in f1]
+        marks = best_marks([cell.value for cell in own])  # type: ignore[misc] # numbers
+        cells = (replace(cell, mark=mark) for cell, mark in zip(own, marks, strict=True))
         note = ", ".join(members) if members != [group] else ""
         yield (Cell(group, note=note), len(members), support.get(group), *cells)
-    means = [scores[run].overall["macro_f1"] for run in comparison.ranked]
+    means = (float(one.point.overall["macro_f1"][0]) for one in found.values())
     yield ("macro F1 over groups", None, None, *means)
 
 
-def _bounds(rolled: Predictions) -> dict[str, tuple[float, float]]:
-    """95% interval of the F1 of each group."""
-    low, high = analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD).bounds_of_classes("f1")
-    return dict(zip(rolled.labels, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+def _rolled_up(run: ComparedRun, grouping: Grouping) -> Analysis:
+    rolled = run.predictions.rolled_up(grouping)
+    return analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD)
+
+
+def _f1(found: Analysis) -> dict[str, Cell]:
+    """F1 of each group, with its interval."""
+    values = (found.point.per_class["f1"][0], *found.bounds_of_classes("f1"))
+    cells = map(Cell, *(part.tolist() for part in values))
+    return dict(zip(found.labels, cells, strict=True))
