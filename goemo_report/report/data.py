@@ -97,8 +97,9 @@ def logged_data(comparison: Comparison, *, created_at: datetime, command: str) -
 
 
 def _fields(value: Any, names: Iterable[str] = ()) -> dict[str, Any]:
-    """Attributes of a value by name; without names, all fields of a dataclass."""
-    return {name: getattr(value, name) for name in names or (one.name for one in fields(value))}
+    """Attributes of a value by name, arrays as lists; without names, all fields of a dataclass."""
+    held = {name: getattr(value, name) for name in names or (one.name for one in fields(value))}
+    return {name: one.tolist() if hasattr(one, "tolist") else one for name, one in held.items()}
 
 
 def _logged(result: RunResult) -> dict[str, Any]:

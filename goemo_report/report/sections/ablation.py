@@ -11,7 +11,7 @@ from goemo_report.formats.wording import listed
 from goemo_report.report.document import Column, Row, Section, Table
 from goemo_report.report.sections._tables import callout, columns, difference_cell, run_cell
 from goemo_report.report.sections._words import METRIC_TITLES, measured
-from goemo_report.statistics.differences import VERDICT_RULE, PairedDifferences
+from goemo_report.statistics.differences import VERDICT_RULE
 
 ORDER = 55
 CHAPTER = "Where it differs"
@@ -63,9 +63,8 @@ def build(comparison: Comparison) -> Section | None:
 def _changes(reference: ComparedRun, run: ComparedRun) -> dict[str, tuple[Any, Any]]:
     """Config keys with different values, those that follow from others left out."""
     before, after = recipe(reference.record), recipe(run.record)
-    keys = dict.fromkeys((*before, *after))
-    changed = {key: (before.get(key), after.get(key)) for key in keys}
-    changed = {key: pair for key, pair in changed.items() if pair[0] != pair[1]}
+    pairs = {key: (before.get(key), after.get(key)) for key in (*before, *after)}
+    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     chosen = {key: pair for key, pair in changed.items() if key not in _FOLLOWS}
     return chosen or changed
 
@@ -86,12 +85,8 @@ def _reference(comparison: Comparison, run: ComparedRun) -> ComparedRun | None:
     return min(others, key=distance) if others else None
 
 
-def _differences(run: ComparedRun, reference: ComparedRun) -> PairedDifferences | None:
-    return run.minus(reference) if run.aligned(reference).paired else None
-
-
 def _row(run: ComparedRun, reference: ComparedRun) -> Row:
-    found = _differences(run, reference)
+    found = run.minus(reference)
     macro = found["macro_f1"] if found else None
     words = (
         f"{key}: {_shown(key, old)} \u2192 {_shown(key, new)}"
@@ -121,7 +116,7 @@ def _notes(run: ComparedRun, reference: ComparedRun) -> Iterator[str]:
 
 
 def _moved(run: ComparedRun, reference: ComparedRun) -> Iterator[str]:
-    found, parts = _differences(run, reference) or {}, []
+    found, parts = run.minus(reference) or {}, []
     for word, verdict in (("better", "win"), ("worse", "loss")):
         of_class = ((label, found.get(f"f1_{label}")) for label in run.labels)
         labels = [label for label, one in of_class if one and one.verdict == verdict]

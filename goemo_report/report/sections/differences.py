@@ -39,6 +39,7 @@ from goemo_report.report.sections._words import (
 from goemo_report.statistics.differences import (
     DIFFERENCE_METHODS,
     VERDICT_RULE,
+    Difference,
     PairedDifferences,
 )
 
@@ -170,21 +171,14 @@ def _pair(
     differences = {key: (found or {}).get(key) for key in SHOWN}
     differences[TUNED_F1] = tuned["macro_f1"] if tuned else None
     keys = [key for key in (TUNED_F1, *SHOWN) if best.value(key) is not None]
-    chance = same_recipe(best, other)
 
     def row(key: str) -> Row:
-        ours, theirs, one = best.value(key), other.value(key), differences[key]
-        gap = None if ours is None or theirs is None else ours - theirs
-        none = no_interval(key, best, other) or "no interval"
-        cell = difference_cell(one, chance) if one else Cell(gap, mark="muted", note=none)
+        one = differences[key]
+        values = best.value(key), other.value(key)
+        note = no_interval(key, best, other) or "no interval"
+        cell = _cell(one, *values, note, same_recipe(best, other))
         cell = cell if cell.low is None else replace(cell, note="")  # p has a column of its own
-        return (
-            METRIC_TITLES[key],
-            number(ours),
-            number(theirs),
-            cell,
-            one.p_adjusted if one else None,
-        )
+        return (METRIC_TITLES[key], *map(number, values), cell, one.p_adjusted if one else None)
 
     return Table(
         id="differences-overall",
@@ -211,13 +205,12 @@ def _overall(comparison: Comparison) -> Table:
     base = comparison.baseline
 
     def cells(run: ComparedRun) -> Cells:
-        macro = run.difference("macro_f1")
+        macro, why = run.difference("macro_f1"), chance(comparison, run)
         yield verdict_word(comparison, run)
         yield macro.p_adjusted if macro else None
         for key in SHOWN:
-            plain = run.value(key), base.value(key)
-            note = no_interval(key, run, base)
-            yield _cell(comparison, run, key, *plain, note)
+            values = run.value(key), base.value(key)
+            yield _cell(run.difference(key), *values, no_interval(key, run, base), why)
         yield run.alignment.note if run.alignment else None
 
     return run_table(
@@ -236,18 +229,12 @@ def _overall(comparison: Comparison) -> Table:
 
 
 def _cell(
-    comparison: Comparison,
-    run: ComparedRun,
-    key: str,
-    value: float | None,
-    base: float | None,
-    note: str = "",
+    found: Difference | None, value: float | None, other: float | None, note: str, chance: str
 ) -> Cell:
     """The paired difference of a metric; the plain one of the values without it."""
-    found = (run.differences or {}).get(key)
     if found is not None:
-        return difference_cell(found, chance(comparison, run))
-    return Cell(None if value is None or base is None else value - base, mark="muted", note=note)
+        return difference_cell(found, chance)
+    return Cell(None if value is None or other is None else value - other, mark="muted", note=note)
 
 
 def _per_class(comparison: Comparison) -> Table:
@@ -257,7 +244,8 @@ def _per_class(comparison: Comparison) -> Table:
         of_base = base.of_class("f1", label)
         yield from (support.get(label), of_base)
         for run in comparison.others:
-            yield _cell(comparison, run, f"f1_{label}", run.of_class("f1", label), of_base)
+            found = run.difference(f"f1_{label}")
+            yield _cell(found, run.of_class("f1", label), of_base, "", chance(comparison, run))
 
     return label_table(
         comparison,

@@ -13,6 +13,7 @@ from goemo_report.analysis.multilabel import (
     word_counts,
 )
 from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.report.document import Axis, Cell, Column, Plot, Row, Section, Series, Table
@@ -53,7 +54,7 @@ def _behaviour(comparison: Comparison) -> Table:
         yield float(found.predictions.truth.sum() / found.rows)
         yield float(found.scores.counts.predicted.sum() / found.rows)
         yield float((~_predicted(run).any(axis=1)).mean())
-        yield from (run.value(key) for key in ("exact_match", "jaccard", "hamming_loss"))
+        yield from map(run.value, ("exact_match", "jaccard", "hamming_loss"))
         yield Cell(len(never), mark="warning" if never else None, note=listed(never))
 
     columns = (
@@ -70,9 +71,7 @@ def _behaviour(comparison: Comparison) -> Table:
 
 
 def _predicted(run: ComparedRun) -> BoolArray:
-    held = run.predictions
-    at_threshold = held.probabilities >= run.found.scores.threshold
-    return at_threshold if held.has_probabilities else held.predicted
+    return run.predictions.probabilities >= DEFAULT_THRESHOLD  # 0 or 1 for labels alone
 
 
 def _labels_per_text(comparison: Comparison) -> Plot:
