@@ -1,18 +1,12 @@
 /* The reader's own questions to the page's data: which two runs, at which thresholds. All of it is
    in the address, after a "?" behind the name of a part, so that a view can be sent. */
 (() => {
-  const { $, $$, make, text, copy, HALF } = goemo;
+  const { $, $$, make, button, text, copy, HALF } = goemo;
   const MINUS = "\u2212";
   const show = (value, digits = 3) =>
     (value === null || value === undefined || Number.isNaN(value) ? "\u2013" : value.toFixed(digits).replace("-", MINUS));
   const signed = (value) => (value > 0 ? "+" : "") + show(value);
   const percent = (value) => (value === null ? "\u2013" : `${show(100 * value, 1)}%`);
-
-  const button = (words, action, properties = {}) => {
-    const made = make("button", { type: "button", textContent: words, ...properties });
-    made.addEventListener("click", action);
-    return made;
-  };
 
   /* --- What is asked: A and B, the thresholds, what is open --- */
 
@@ -117,15 +111,13 @@
       return make("label", {}, make("b", { textContent: word.toUpperCase() }), select);
     };
     const link = button("Copy link", () => copy(location.href, link));
-    const bar = make("div", { className: "pick", ariaLabel: "Runs to compare" }, choice("a", data.a));
-    bar.setAttribute("role", "group");
+    const bar = make("div", { className: "pick", role: "group", ariaLabel: "Runs to compare" }, choice("a", data.a));
     if (data.b !== null) {
       bar.append(choice("b", data.b), button("Swap", () => ask({ a: b().key, b: a().key })));
     }
     const reset = button("Reset", () => ask({ ...NOTHING, own: new Map() }));
     watchers.push(() => { reset.hidden = !Object.keys(NOTHING).some((word) => asked[word]) && !asked.own.size; });
-    const status = make("span", {});
-    status.setAttribute("role", "status");
+    const status = make("span", { role: "status" });
     watchers.push(() => { status.textContent = unknown && `Not in this page: ${unknown}`; });
     bar.append(link, reset, status);
     $(".bar").insertBefore(bar, $(".themes"));
@@ -152,18 +144,14 @@
 
   /* --- Tables and blocks that the script makes --- */
 
+  const row = (first, ...others) =>
+    make("tr", {}, make("th", { scope: "row" }, first), ...others.map((content) => make("td", {}, content)));
   const table = (heads, rows, label) => {
     const numeric = heads.map((head, at) => (head.number ? `n${at + 1}` : "")).filter(Boolean).join(" ");
     const made = make("table", { className: numeric || "t" }, make("caption", { className: "sr", textContent: label }),
       make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col", textContent: head.title })))),
-      make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell, at) => {
-        const element = make(at ? "td" : "th", at ? {} : { scope: "row" });
-        element.append(cell);
-        return element;
-      })))));
-    const scroll = make("div", { className: "scroll", tabIndex: 0, ariaLabel: label }, made);
-    scroll.setAttribute("role", "group");
-    return make("div", { className: "table" }, scroll);
+      make("tbody", {}, ...rows.map((cells) => row(...cells))));
+    return make("div", { className: "table" }, make("div", { className: "scroll", role: "group", tabIndex: 0, ariaLabel: label }, made));
   };
   const title = (text) => make("h4", { textContent: text });
   const block = (id, ...children) => make("section", { className: "block explore", id }, ...children);
@@ -297,7 +285,7 @@
   };
 
   Object.assign(goemo, {
-    asked, ask, watchers, slow, button, a, b, counted, close, half, table, title, block, show, signed, percent,
+    asked, ask, watchers, slow, a, b, counted, close, half, row, table, title, block, show, signed, percent,
     currentThresholds, thresholdsDocument, parts: [startBar, startThresholds, startHighlight],
   });
 

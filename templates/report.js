@@ -11,6 +11,11 @@
     element.append(...children);
     return element;
   };
+  const button = (words, action, properties = {}) => {
+    const made = make("button", { type: "button", textContent: words, ...properties });
+    made.addEventListener("click", action);
+    return made;
+  };
 
   /* --- Theme: automatic, light or dark; remembered where the browser allows it --- */
 
@@ -142,10 +147,8 @@
   const startSorting = (table, changed) => {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
-      const button = make("button", { type: "button" });
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
+      const label = [...head.childNodes];
+      const sort = button("", () => {
         const numeric = table.classList.contains(`n${column + 1}`);
         const before = head.getAttribute("aria-sort");
         const descending = before ? before === "ascending" : numeric;
@@ -154,6 +157,8 @@
         sortRows(table, column, descending);
         changed();
       });
+      sort.append(...label);
+      head.append(sort);
     });
   };
 
@@ -201,6 +206,8 @@
     setTimeout(() => { button.textContent = label; }, 1600);
   };
 
+  const copyTable = (table, rows, button) => copy(asCsv(table, rows), button);
+
   /* Choices for columns with few values, so that the errors of one emotion are one click away. */
   const facets = (table, rows) => [...table.tHead.rows[0].cells].flatMap((head, column) => {
     if (table.classList.contains(`n${column + 1}`) || table.classList.contains(`w${column + 1}`)) return [];
@@ -215,13 +222,12 @@
   const startNested = (table) => {
     for (const row of table.querySelectorAll("tr:not(.sub)")) {
       if (!row.nextElementSibling?.classList.contains("sub")) continue;
-      const button = make("button", { type: "button", className: "open", ariaExpanded: "false", ariaLabel: "Runs of this recipe" });
+      const opener = button("", () => show(opener.ariaExpanded === "false"), { className: "open", ariaLabel: "Runs of this recipe" });
       const show = (open) => {
-        button.setAttribute("aria-expanded", String(open));
+        opener.ariaExpanded = String(open);
         for (let next = row.nextElementSibling; next?.classList.contains("sub"); next = next.nextElementSibling) next.hidden = !open;
       };
-      button.addEventListener("click", () => show(button.getAttribute("aria-expanded") === "false"));
-      row.cells[0].prepend(button);
+      row.cells[0].prepend(opener);
       show(false);
     }
   };
@@ -237,10 +243,9 @@
     linkRows(table);
     startNested(table);
     if (rows.length > 2) startSorting(table, () => update(true));
-    const button = make("button", { type: "button", className: "push", textContent: "Copy as CSV" });
-    button.addEventListener("click", () => copy(asCsv(table, shown()), button));
+    const csv = button("Copy as CSV", () => copyTable(table, shown(), csv), { className: "push" });
     if (!tools.childElementCount) tools.classList.add("solo");
-    tools.append(button);
+    tools.append(csv);
     box.prepend(tools);
     return update;
   };
@@ -257,18 +262,33 @@
     }
   };
 
-  const startBrowsing = (box, table, all, tools) => {
+  /* Pages below a table: `of` gives the rows of the page that is open, and says which they are. */
+  const startPages = (box, turned) => {
     const size = Number(box.dataset.page);
+    const status = make("span", { role: "status" });
+    let page = 0;
+    const back = button("Previous", () => { page -= 1; turned(); });
+    const next = button("Next", () => { page += 1; turned(); });
+    box.append(make("div", { className: "tools pages" }, back, next, status));
+    const of = (found, all) => {
+      page = Math.max(0, Math.min(page, Math.ceil(found.length / size) - 1));
+      const shown = found.slice(page * size, (page + 1) * size);
+      back.disabled = page === 0;
+      next.disabled = (page + 1) * size >= found.length;
+      const range = found.length ? `${page * size + 1}\u2013${page * size + shown.length} of ` : "";
+      status.textContent = `${range}${found.length} row${found.length === 1 ? "" : "s"}`
+        + (found.length < all ? `, filtered from ${all}` : "");
+      return shown;
+    };
+    return { of, first: () => { page = 0; } };
+  };
+
+  const startBrowsing = (box, table, all, tools) => {
     const known = new WeakMap();
     const words = (row) => known.get(row) ?? known.set(row, row.textContent.toLowerCase()).get(row);
     const choices = facets(table, all());
     const field = make("input", { type: "search", autocomplete: "off", spellcheck: false });
     tools.append(make("label", {}, "Filter", field), ...choices.map((choice) => choice.label));
-    const status = make("span", { role: "status" });
-    const back = make("button", { type: "button", textContent: "Previous" });
-    const next = make("button", { type: "button", textContent: "Next" });
-    box.append(make("div", { className: "tools pages" }, back, next, status));
-    let page = 0;
     const shown = () => {
       const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       const chosen = choices.filter((choice) => choice.select.value);
@@ -276,37 +296,28 @@
         && chosen.every(({ column, select }) => text(row.cells[column]) === select.value));
     };
     const update = (first) => {
-      if (first) page = 0;
+      if (first) pages.first();
       const found = shown();
-      page = Math.max(0, Math.min(page, Math.ceil(found.length / size) - 1));
-      const visible = new Set(found.slice(page * size, (page + 1) * size));
       const rows = all();
+      const visible = new Set(pages.of(found, rows.length));
       for (const row of rows) row.hidden = !visible.has(row);
       for (const body of table.tBodies) {
         if (body.rows[0]?.classList.contains("g")) body.rows[0].hidden = ![...body.rows].some((row) => visible.has(row));
       }
-      back.disabled = page === 0;
-      next.disabled = (page + 1) * size >= found.length;
-      const range = found.length ? `${page * size + 1}\u2013${page * size + visible.size} of ` : "";
-      status.textContent = `${range}${found.length} row${found.length === 1 ? "" : "s"}`
-        + (found.length < rows.length ? `, filtered from ${rows.length}` : "");
     };
+    const pages = startPages(box, () => update());
     field.addEventListener("input", () => update(true));
     choices.forEach(({ select }) => select.addEventListener("change", () => update(true)));
-    back.addEventListener("click", () => { page -= 1; update(); });
-    next.addEventListener("click", () => { page += 1; update(); });
     update(true);
     return { shown, update };
   };
 
   const startCode = () => $$(".code").forEach((box) => {
-    const button = make("button", { type: "button", textContent: "Copy" });
-    button.addEventListener("click", () => copy($("code", box).textContent, button));
-    box.append(button);
+    const made = button("Copy", () => copy($("code", box).textContent, made));
+    box.append(made);
   });
 
-  const copyTable = (table, rows, button) => copy(asCsv(table, rows), button);
-  Object.assign(goemo, { $, $$, make, text, reveal, copy, copyTable, startTable, onTable });
+  Object.assign(goemo, { $, $$, make, button, text, reveal, copy, copyTable, startTable, startPages, onTable });
 
   document.addEventListener("DOMContentLoaded", () => {
     startThemes();

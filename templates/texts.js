@@ -1,7 +1,7 @@
 /* A page of each label, the texts behind a figure, and the error browser: one row a text. Texts are
    put in as text, never as markup. */
 (() => {
-  const { $, $$, make, button, watchers, ask, asked, show, percent, table, draw, px, HALF, CUTS } = goemo;
+  const { $, $$, make, button, watchers, ask, asked, show, percent, table, draw, px, startPages, HALF, CUTS } = goemo;
   const FIRST = 20;
   const TENTH = 10;
   const MOST_LIFT = 3; // eight times
@@ -265,11 +265,6 @@
 
   /* --- Confusions of A: the list, the matrix and its table --- */
 
-  const rowOf = (first, ...others) => {
-    const head = make("th", { scope: "row" });
-    head.append(first);
-    return make("tr", {}, head, ...others.map((content) => make("td", {}, content)));
-  };
   const counted = (texts, said, view) => button(texts, () => ask({ see: view }), { className: "plain", ariaLabel: `${texts}: ${said}` });
   const confusionRows = (run) => {
     const { data } = goemo;
@@ -279,7 +274,7 @@
     return places.map((at) => {
       const [missed, given] = [at / data.size | 0, at % data.size];
       const { support } = half.get(missed);
-      return rowOf(opener(missed), name(given), counted(show(found[at], digits), `texts of ${name(missed)}, ${name(given)}`,
+      return goemo.row(opener(missed), name(given), counted(show(found[at], digits), `texts of ${name(missed)}, ${name(given)}`,
         see("miss", missed, given)), `${show(100 * found[at] / support, 1)}\u00a0%`, whole(support));
     });
   };
@@ -290,7 +285,7 @@
       .sort((one, other) => Math.abs(values[other]) - Math.abs(values[one]));
     return places.map((at) => {
       const [first, second] = [at / data.size | 0, at % data.size];
-      return rowOf(opener(first), name(second), counted(`${values[at] > 0 ? "+" : ""}${show(values[at], 2)}`,
+      return goemo.row(opener(first), name(second), counted(`${values[at] > 0 ? "+" : ""}${show(values[at], 2)}`,
         `texts with ${name(first)}, ${name(second)}`, see("both", first, second)), whole(truly[at]), whole(given[at]));
     });
   };
@@ -399,9 +394,7 @@
   const strip = (values) => {
     const bars = values.map(([, value]) => (value === null ? " " : String.fromCharCode(0x2581 + Math.min(7, Math.floor(8 * value))))).join("");
     const said = values.map(([key, value]) => `${key} ${show(value, 2)}`).join(", ");
-    const made = make("span", { className: "st", title: said, textContent: bars, ariaLabel: said });
-    made.setAttribute("role", "img");
-    return made;
+    return make("span", { className: "st", title: said, textContent: bars, role: "img", ariaLabel: said });
   };
 
   const startErrors = () => {
@@ -413,24 +406,17 @@
     const about = $("figcaption p", box.closest("figure"));
     const template = body.rows[0].cloneNode(true);
     const hasText = template.cells.length > 8;
-    const size = Number(box.dataset.page);
-    [...body.rows].slice(size).forEach((row) => { row.hidden = true; });
+    [...body.rows].slice(Number(box.dataset.page)).forEach((row) => { row.hidden = true; });
     const field = make("input", { type: "search", autocomplete: "off", spellcheck: false });
-    const chips = make("div", { className: "chips", ariaLabel: "Who is wrong" });
-    chips.setAttribute("role", "group");
+    const chips = make("div", { className: "chips", role: "group", ariaLabel: "Who is wrong" });
     const choice = make("select", {}, make("option", { value: "", textContent: "all" }),
       ...data.labels.map((label) => make("option", { value: label, textContent: label })));
-    const status = make("span", {});
-    status.setAttribute("role", "status");
-    const back = button("Previous", () => { page -= 1; update(); });
-    const next = button("Next", () => { page += 1; update(); });
     const csv = button("Copy as CSV", () => goemo.copyTable(one, found.map(errorRow), csv), { className: "push" });
     box.prepend(chips, make("div", { className: "tools" }, make("label", {}, "Search", field),
       make("label", {}, data.noun, choice), csv));
-    box.append(make("div", { className: "tools pages" }, back, next, status));
+    const pages = startPages(box, () => update());
     let entries = [];
     let found = [];
-    let page = 0;
     let pair = "";
 
     /* A, B and the others; a recipe speaks by its best run. */
@@ -483,16 +469,7 @@
         return made;
       }));
     };
-    const update = () => {
-      page = Math.max(0, Math.min(page, Math.ceil(found.length / size) - 1));
-      const shown = found.slice(page * size, (page + 1) * size);
-      body.replaceChildren(...shown.map(errorRow));
-      back.disabled = page === 0;
-      next.disabled = (page + 1) * size >= found.length;
-      const range = found.length ? `${page * size + 1}\u2013${page * size + shown.length} of ` : "";
-      status.textContent = `${range}${whole(found.length)} row${found.length === 1 ? "" : "s"}`
-        + (found.length < entries.length ? `, filtered from ${whole(entries.length)}` : "");
-    };
+    const update = () => body.replaceChildren(...pages.of(found, entries.length).map(errorRow));
     let before = null;
     goemo.slow.push(() => {
       const now = [asked.a, asked.b, asked.who, asked.emotion, asked.find].join("\n");
@@ -510,7 +487,7 @@
       found = entries.filter((entry) => (!asked.who || entry.who === asked.who)
         && (!asked.emotion || name(entry.label) === asked.emotion)
         && wanted.every((word) => entry.words.includes(word)));
-      page = 0;
+      pages.first();
       update();
     });
     field.addEventListener("input", () => ask({ find: field.value }, "find"));
