@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from goemo_report.errors import SettingsError
-from goemo_report.formats.table import to_csv
 from goemo_report.formats.json_text import SCHEMA_VERSION, to_json
+from goemo_report.formats.table import to_csv
 from goemo_report.report.document import (
     Axis,
     Block,
