@@ -87,7 +87,7 @@ class _Page:
 
     def render(self, **context: Any) -> str:
         """The page, given its cover and chapters."""
-        script = _script()
+        script = "\n".join(map(_packed, _SCRIPTS))
         style = _packed("report.css") + FIGURE_CSS + heat_page_css()
         template = _environment().get_template("report.html.j2")
         return template.render(
@@ -219,11 +219,6 @@ def _packed(name: str) -> str:
     """A style sheet or script, packed: without indentation and empty lines."""
     lines = (_TEMPLATES / name).read_text(encoding="utf-8").splitlines()
     return "\n".join(filter(None, map(str.strip, lines)))
-
-
-def _script() -> str:
-    """What a page runs: the tables' part, and what computes from the page's data."""
-    return "\n".join(map(_packed, _SCRIPTS))
 
 
 def _source_hash(text: bytes) -> str:

@@ -284,7 +284,7 @@ def plotly_figure(block: Plot | Heatmap) -> go.Figure:
     layout = {**found["layout"], "title": {"text": block.title}, "template": "plotly_white"}
     drawing = {"data": [_painted(trace) for trace in found["data"]], "layout": layout}
     made = __getattr__("NotebookFigure")(drawing)
-    made.drawn_as(*still(block))
+    made._still = *still(block), made._values()
     return made
 
 
@@ -324,10 +324,6 @@ class _Still:
     _still: tuple[str, str, str] | None = None
     to_json: Callable[[], str]
     _repr_html_ = None  # it would be shown in place of the picture, and needs the network
-
-    def drawn_as(self, svg: str, alt: str) -> None:
-        """Show this SVG where plotly.js does not run."""
-        self._still = svg, alt, self._values()
 
     def _values(self) -> str:
         return json.dumps(json.loads(self.to_json())["data"])

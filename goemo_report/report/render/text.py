@@ -97,7 +97,8 @@ def _show_number(value: float, column: Column) -> str:
     if kind == "percent":
         return f"{100 * value:.{max(digits - 2, 0)}f}\u00a0%"
     if kind == "delta":
-        return _signed(value, digits)
+        text = f"{value:+.{digits}f}"
+        return text[1:] if float(text) == 0 else text
     if kind == "pvalue":
         return "<0.001" if 0 <= value < 0.001 else f"{value:.3f}"
     if kind == "duration":
@@ -112,11 +113,6 @@ def _fixed(value: float, digits: int) -> str:
     if value != 0 and abs(value) < 0.5 * 10.0**-digits:
         return f"{value:.2g}"
     return f"{value:.{digits}f}"
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text
 
 
 def _duration(seconds: float) -> str:

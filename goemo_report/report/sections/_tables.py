@@ -260,14 +260,12 @@ def colour(comparison: Comparison, recipe: Recipe) -> int | None:
     return found.index(recipe) if recipe in found else None
 
 
-def first_of(comparison: Comparison, recipe: Recipe) -> ComparedRun:
-    """The best run of a recipe."""
-    return next(run for run in comparison.ranked if run.recipe is recipe)
-
-
 def firsts(comparison: Comparison) -> list[ComparedRun]:
     """The best run of each recipe that figures show."""
-    return [first_of(comparison, recipe) for recipe in drawn(comparison)]
+    return [
+        next(run for run in comparison.ranked if run.recipe is recipe)
+        for recipe in drawn(comparison)
+    ]
 
 
 def words(recipe: Recipe) -> str:
@@ -298,19 +296,15 @@ def lines(
         if len(own) > 1:
             for x, y in own:
                 yield Series(title, _plain(x), _plain(y), "thin", colour=tint)
-        x, y = _mean(own)
-        yield Series(title, _plain(x), _plain(y), colour=tint, **about)  # type: ignore[arg-type] # style and group
+        grid, values = _on_grid(own)
+        mean = _plain(np.mean(values, axis=0))
+        yield Series(title, _plain(grid), mean, colour=tint, **about)  # type: ignore[arg-type] # style and group
 
 
 def _plain(values: Iterable[float]) -> tuple[float, ...]:
     """Python's numbers; whole ones, such as epochs, stay whole."""
     found = tuple(map(float, values))
     return tuple(map(int, found)) if all(map(float.is_integer, found)) else found
-
-
-def _mean(curves: Sequence[Curve]) -> Curve:
-    grid, values = _on_grid(curves)
-    return grid, np.mean(values, axis=0)
 
 
 def _band(curves: Sequence[Curve], recipes: int) -> Series:

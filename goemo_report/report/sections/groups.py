@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from goemo_report.comparison import ComparedRun, Comparison
+from goemo_report.comparison import Comparison
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.labels import Grouping
 from goemo_report.report.document import Cell, Column, Row, Section, Table
@@ -46,7 +46,10 @@ def build(comparison: Comparison) -> Section | None:
 
 def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
     """Each group, and the mean over all of them."""
-    found = {run: _rolled_up(run, grouping) for run in comparison.ranked}
+    rolled = {run: run.predictions.rolled_up(grouping) for run in comparison.ranked}
+    found = {
+        run: analyse(one, one.probabilities >= DEFAULT_THRESHOLD) for run, one in rolled.items()
+    }
     f1 = [_f1(one) for one in found.values()]
     base, present = found[comparison.baseline], set(comparison.labels)
     support = dict(zip(base.labels, base.predictions.truth.sum(axis=0).tolist(), strict=True))
@@ -59,11 +62,6 @@ def _rows(comparison: Comparison, grouping: Grouping) -> Iterator[Row]:
         yield (Cell(group, note=note), len(members), support.get(group), *cells)
     means = (float(one.point.overall["macro_f1"][0]) for one in found.values())
     yield ("macro F1 over groups", None, None, *means)
-
-
-def _rolled_up(run: ComparedRun, grouping: Grouping) -> Analysis:
-    rolled = run.predictions.rolled_up(grouping)
-    return analyse(rolled, rolled.probabilities >= DEFAULT_THRESHOLD)
 
 
 def _f1(found: Analysis) -> dict[str, Cell]:

@@ -81,20 +81,16 @@ def _table(comparison: Comparison, group: str) -> Table:
             is_best = value is not None and run.value(key) == value
             yield metric_cell(run, key, "best" if is_best else None)
 
+    never = any(run.found.scores.never_predicted for run in comparison.runs)
+    one_sided = ONE_SIDED.format(nouns=comparison.nouns)  # without it intervals look wrong
     return run_table(
         f"overall-{group}",
         _TABLES[group],
         comparison.runs,
         map(metric_column, best),
         cells,
-        caption=_one_sided(comparison) if "macro_f1" in best else "",
+        caption=one_sided if never and "macro_f1" in best else "",
     )
-
-
-def _one_sided(comparison: Comparison) -> str:
-    """Why intervals of macro F1 are lopsided; empty where every label is predicted."""
-    never = any(run.found.scores.never_predicted for run in comparison.runs)
-    return ONE_SIDED.format(nouns=comparison.nouns) if never else ""
 
 
 def _best(comparison: Comparison, one: OverallMetric) -> float | None:
