@@ -411,11 +411,11 @@ def judged(
     results = [one.result.changed(choice.on) for one in own]
     reference = evidence[beside].result.changed(choice.on) if beside else None
     known = [*results, *([reference] if reference else [])]
-    metrics = [resolve(limit, split, known) for limit in asked]
-    judge = gate.Judge(split, confidence=confidence, baseline=reference)
+    asked = [resolve(limit, split, known) for limit in asked]
+    judge = gate.Judge(confidence=confidence, baseline=reference)
     met: list[Condition] = []
     for held, result in zip(own, results, strict=True):
-        met += [judge.judge(result, *pair) for pair in zip(asked, metrics, strict=True)]
+        met += [judge.judge(result, limit) for limit in asked]
         met += [require(held, waived) for require in required]
     met += map(gate.unreadable, runs.skipped)
     columns = understood(file for one in collected for file in one.result.files)

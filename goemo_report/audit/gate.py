@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from goemo_report.analysis.common import align, on_common_labels, told_alike
 from goemo_report.audit import RULES, Audit, audit, unread
 from goemo_report.audit.evidence import Evidence
-from goemo_report.audit.limits import Figure, Limit, class_keys, keys_of
+from goemo_report.audit.limits import Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError, argument
 from goemo_report.metrics.scores import Scores
@@ -59,6 +59,9 @@ class _Found(NamedTuple):
     reason: str = ""
 
 
+_ITSELF: Final = _Found(0.0, reason="it is the baseline")
+
+
 class Judge:
     """Judges conditions; what several conditions need is computed once.
 
@@ -66,23 +69,30 @@ class Judge:
     """
 
     def __init__(
-        self, split: Split, *, confidence: float | None = None, baseline: RunResult | None = None
+        self, *, confidence: float | None = None, baseline: RunResult | None = None
     ) -> None:
-        self.split = split
         self.confidence = confidence
         self.baseline = baseline
         self._analysis = cache(self._analyse)
         self._difference = cache(self._differences)
 
-    def judge(self, result: RunResult, limit: Limit, metric: Figure) -> Condition:
+    def judge(self, result: RunResult, limit: Limit) -> Condition:
         """The outcome of one condition on one run."""
-        decide = self._drop if limit.kind == "max-drop" else self._bound
-        text, passed, found = decide(result, limit, metric)
+        is_drop = limit.kind == "max-drop"
+        is_least = limit.kind == "fail-under" or (is_drop and not limit.lower_is_better)
+        edge = -limit.value if is_drop and is_least else limit.value
+        found, text = self._drop(result, limit) if is_drop else (self._figure(result, limit), "")
+        judged = found.value
+        if self._by_bounds(limit) and found is not _ITSELF:
+            judged = found.low if is_least else found.high
+        passed = judged is not None and (
+            judged >= edge - _SLACK if is_least else judged <= edge + _SLACK
+        )
         detail = found.reason
         if found.value is not None:
-            shown = _shown(found.value, limit, metric)
+            shown = _shown(found.value, limit)
             if self.confidence and found.low is not None and found.high is not None:
-                low, high = (_shown(bound, limit, metric) for bound in (found.low, found.high))
+                low, high = (_shown(bound, limit) for bound in (found.low, found.high))
                 alike = found.low == found.high
                 shown += (
                     ", as in every resample: the predictions hardly differ"
@@ -90,39 +100,30 @@ class Judge:
                     else f", {percent(self.confidence)} interval from {low} to {high}"
                 )
             detail = f"{shown} ({found.reason})" if found.reason else shown
-        about = (metric.name, limit.value, found.value, found.low, found.high)
+        word = "least" if limit.kind == "fail-under" else "most"
+        text = f"{limit.name} at {word} {limit.value:g}{text}"
+        about = (limit.name, limit.value, found.value, found.low, found.high)
         return Condition(result.run, limit.kind, text, passed, detail, *about)
 
-    def _bound(self, result: RunResult, limit: Limit, metric: Figure) -> tuple[str, bool, _Found]:
-        under = limit.kind == "fail-under"
-        found = self._figure(result, metric)
-        judged = found.value
-        if self._by_bounds(metric):
-            judged = found.low if under else found.high
-        passed = judged is not None and (
-            judged >= limit.value - _SLACK if under else judged <= limit.value + _SLACK
-        )
-        return f"{metric.name} at {'least' if under else 'most'} {limit.value:g}", passed, found
-
-    def _by_bounds(self, metric: Figure) -> bool:
+    def _by_bounds(self, limit: Limit) -> bool:
         """Whether an interval is judged: logged figures and counts have none."""
-        counted = metric.split is None or metric.key.startswith("support_")
+        counted = limit.split is None or limit.key.startswith("support_")
         return bool(self.confidence) and not counted
 
-    def _figure(self, result: RunResult, metric: Figure) -> _Found:
-        if metric.split is None:
-            logged = result.logged.get(metric.key)
+    def _figure(self, result: RunResult, limit: Limit) -> _Found:
+        if limit.split is None:
+            logged = result.logged.get(limit.key)
             if logged is None or math.isnan(logged):
-                what = "a number as " if metric.key in keys_of(result) else ""
-                return _Found(reason=f"the run did not log {what}{metric.key}")
+                what = "a number as " if limit.key in keys_of(result) else ""
+                return _Found(reason=f"the run did not log {what}{limit.key}")
             return _Found(logged, reason="as logged")
-        split = result.splits.get(metric.split)
+        split = result.splits.get(limit.split)
         if split is None:
-            return _Found(reason=_lacks(result, metric.split))
-        value, reason = _value(split.scores, metric.key)
-        if value is None or not self._by_bounds(metric):
+            return _Found(reason=_lacks(result, limit.split))
+        value, reason = _value(split.scores, limit.key)
+        if value is None or not self._by_bounds(limit):
             return _Found(value, reason=reason)
-        bounds = self._analysis(split.predictions).intervals[metric.key]
+        bounds = self._analysis(split.predictions).intervals[limit.key]
         if bounds is None:
             return _Found(value, reason=_NO_INTERVAL)
         return _Found(value, bounds.low, bounds.high)
@@ -131,29 +132,23 @@ class Judge:
         predicted = predictions.probabilities >= DEFAULT_THRESHOLD
         return analyse(predictions, predicted, confidence=self.confidence or CONFIDENCE)
 
-    def _drop(self, result: RunResult, limit: Limit, metric: Figure) -> tuple[str, bool, _Found]:
+    def _drop(self, result: RunResult, limit: Limit) -> tuple[_Found, str]:
+        """Run minus baseline, and what is asked of it in words."""
         baseline = self.baseline
         if baseline is None:
             raise ArgumentError(
                 f"{argument('max_drop')} needs {argument('baseline')}",
                 "Name the run to compare with",
             )
-        better = metric.lower_is_better
-        word = "above" if better else "below"
-        text = f"{metric.name} at most {limit.value:g} {word} {baseline.run.name} ({baseline.id})"
+        word = "above" if limit.lower_is_better else "below"
+        text = f" {word} {baseline.run.name} ({baseline.id})"
         if result.id == baseline.id:
-            found = _Found(0.0, reason="it is the baseline")
-        elif metric.split is None:
-            found = _logged_change(result, baseline, metric)
-        else:
-            known = self._difference(result, metric.split)
-            undefined = _Found(reason=f"{metric.name} is not defined for both runs")
-            found = known if isinstance(known, _Found) else known.get(metric.key, undefined)
-        worst = found.value
-        if self._by_bounds(metric) and result.id != baseline.id:
-            worst = found.high if better else found.low
-        passed = worst is not None and (-worst if better else worst) >= -limit.value - _SLACK
-        return text, passed, found
+            return _ITSELF, text
+        if limit.split is None:
+            return _logged_change(result, baseline, limit.key), text
+        known = self._difference(result, limit.split)
+        undefined = _Found(reason=f"{limit.name} is not defined for both runs")
+        return known if isinstance(known, _Found) else known.get(limit.key, undefined), text
 
     def _differences(self, result: RunResult, split: Split) -> Mapping[str, _Found] | _Found:
         """Run minus baseline of every metric, on the texts and labels that both have.
@@ -197,12 +192,12 @@ def _lacks(result: RunResult, split: Split) -> str:
     return result.problems.get(split, f"logged no {split} predictions")
 
 
-def _logged_change(result: RunResult, baseline: RunResult, metric: Figure) -> _Found:
-    ours, theirs = result.logged.get(metric.key), baseline.logged.get(metric.key)
+def _logged_change(result: RunResult, baseline: RunResult, key: str) -> _Found:
+    ours, theirs = result.logged.get(key), baseline.logged.get(key)
     if ours is None or theirs is None:
-        return _Found(reason=f"not both runs logged {metric.key}")
+        return _Found(reason=f"not both runs logged {key}")
     if not math.isfinite(ours - theirs):
-        return _Found(reason=f"{metric.key} is not a number in both runs")
+        return _Found(reason=f"{key} is not a number in both runs")
     return _Found(ours - theirs, reason="as logged")
 
 
@@ -223,9 +218,9 @@ def _value(scores: Scores, key: str) -> tuple[float | None, str]:
     return (None, f"{label} {why}") if math.isnan(found) else (found, "")
 
 
-def _shown(value: float, limit: Limit, metric: Figure) -> str:
+def _shown(value: float, limit: Limit) -> str:
     """A figure, or how far a run is from the baseline, in words."""
-    whole = metric.key.startswith("support_") or metric.key.endswith("_epoch")
+    whole = limit.key.startswith("support_") or limit.key.endswith("_epoch")
     size = f"{abs(value):g}" if whole else _number(abs(value), limit.value)
     if limit.kind != "max-drop":
         return f"-{size}" if value < 0 else size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from goemo_report.contract import (
@@ -42,23 +42,20 @@ class UnknownMetricError(ArgumentError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One condition as it was typed: `metric` in any spelling."""
+    """One condition: `metric` as it was typed, in any spelling.
+
+    Once resolved it is about the figure `key`, recomputed on a split or, without one, as logged.
+    """
 
     kind: Kind
     metric: str
     value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure that a condition means: recomputed on a split, or as the run logged it."""
-
-    key: str
-    split: Split | None
+    key: str = ""
+    split: Split | None = None
 
     @property
     def name(self) -> str:
-        """What to call it: with its split, or the logged key."""
+        """What to call the figure: with its split, or the logged key."""
         return f"{self.split}/{self.key}" if self.split else self.key
 
     @property
@@ -122,8 +119,8 @@ def _labels(results: Sequence[RunResult]) -> LabelSet:
     return set_of(dict.fromkeys(label for one in sets for label in one.labels))
 
 
-def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
-    """The figure that a condition means. Raises UnknownMetricError naming similar ones.
+def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Limit:
+    """The condition with the figure that it means. Raises UnknownMetricError naming similar ones.
 
     A prefix `test/` or `val/` decides the split. What predictions do not define is looked up
     among what any of the runs logged, be it null, and the guide's keys.
@@ -132,15 +129,15 @@ def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Figure:
     on = next((one for one in SPLITS if slash and prefix == one), None)
     key = recomputed_key(rest if on else limit.metric, _labels(results).labels)
     if key is not None:
-        metric = Figure(key, on or split)
+        found = replace(limit, key=key, split=on or split)
     else:
-        metric = Figure(_logged_key(limit, split, results), None)
-    if limit.kind == "fail-under" and metric.lower_is_better:
+        found = replace(limit, key=_logged_key(limit, split, results))
+    if limit.kind == "fail-under" and found.lower_is_better:
         raise ArgumentError(
-            f"{argument('fail_under', limit.metric)}: the lower {metric.name}, the better",
+            f"{argument('fail_under', limit.metric)}: the lower {found.name}, the better",
             f"Write {argument('fail_over', f'{limit.metric}={limit.value:g}')}",
         )
-    return metric
+    return found
 
 
 def keys_of(result: RunResult) -> set[str]:

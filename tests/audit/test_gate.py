@@ -56,9 +56,8 @@ def judge(
 ) -> Condition:
     limit = Limit(kind, metric, value)
     known = [result, *([baseline] if baseline else [])]
-    return Judge("test", confidence=confidence, baseline=baseline).judge(
-        result, limit, resolve(limit, "test", known)
-    )
+    judge = Judge(confidence=confidence, baseline=baseline)
+    return judge.judge(result, resolve(limit, "test", known))
 
 
 # --- What is typed --------------------------------------------------------------------
@@ -330,9 +329,8 @@ def test_other_figures_count_as_logged() -> None:
     assert judge(run, "fail-over", "total_training_time", 60).detail == "40.5000 (as logged)"
     assert judge(run, "fail-under", "macro_f1_tuned", 0.5).passed
     without = run_result(OfflineRun(run_id="other"), logged={})
-    limit = Limit("fail-over", "total_training_time", 60)
-    metric = resolve(limit, "test", [run, without])
-    condition = Judge("test", confidence=0.95).judge(without, limit, metric)
+    limit = resolve(Limit("fail-over", "total_training_time", 60), "test", [run, without])
+    condition = Judge(confidence=0.95).judge(without, limit)
     assert not condition.passed
     assert "did not log" in condition.detail
 
