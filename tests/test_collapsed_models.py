@@ -114,12 +114,12 @@ def test_a_comparison_with_a_healthy_run_says_everything() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_audit_card_and_gate_judge_every_run(name: str) -> None:
     found = result(name)
-    evidence = Evidence(found, {}, {})
+    evidence = Evidence(found, {}, {}, {}, {})
     assert not [one for one in audit(evidence).findings if "cannot be judged" in one.detail]
     assert "# " in render_card(Card(found, "mit", None, None))
-    judge = Judge("test", confidence=0.95, baseline=result("healthy"))
+    judge = Judge(confidence=0.95, baseline=result("healthy"))
     for limit in parse_limit("fail-under", "macro_auc=0.5"), parse_limit("max-drop", "f1_joy=0.1"):
-        condition = judge.judge(found, limit, resolve(limit, "test", [found]))
+        condition = judge.judge(found, resolve(limit, "test", [found]))
         assert condition.detail
 
 

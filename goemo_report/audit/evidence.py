@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,10 +22,9 @@ from goemo_report.formats.table import Table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
 from goemo_report.loading import LoadedRun, load_runs
 from goemo_report.reading.names import AS_FOUND, Reading
-from goemo_report.results import PREDICTION_ROLES, RunResult
+from goemo_report.results import PREDICTION_ROLES
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, Row, RunRecord, SkippedFile
-from goemo_report.sources.newest import LoggedArtifact
 from goemo_report.sources.store import file_digest
 
 _T = TypeVar("_T")
@@ -33,22 +32,17 @@ EPOCH_KEYS: Final[tuple[Key, ...]] = tuple(key for key in EPOCH_METRICS if key.n
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Evidence:
+class Evidence(LoadedRun):
     """One run and what it left behind.
 
     `headers` has the header of each prediction file. `per_class` and `checkpoint_config` are
-    None where the run logged no such file, and the reason where it cannot be read. `damaged`
-    says of offline artifacts, whose files are on this machine or nowhere, which files are not
-    as they were logged; what W&B stores it has checked itself. `edited` has the files in the
-    trainer's results directory that differ from the logged ones.
+    None where the run logged no such file, and the reason where it cannot be read. `edited` has
+    the files in the trainer's results directory that differ from the logged ones.
     """
 
-    result: RunResult
-    artifacts: Mapping[Role, LoggedArtifact]
     headers: Mapping[Split, tuple[str, ...]]
     per_class: Table | str | None = None
     checkpoint_config: Mapping[str, Any] | str | None = None
-    damaged: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
     edited: tuple[str, ...] = ()
 
     @property
@@ -133,27 +127,27 @@ def collect(
         Evidence(
             loaded.result,
             loaded.artifacts,
+            loaded.files,
+            loaded.damaged,
             _headers(loaded),
             _read(loaded, "per-class-metrics", _whole_table),
             _read(loaded, "checkpoint", _json_object),
-            loaded.damaged,
-            _edited(loaded.result.run, loaded.artifacts, whole=whole),
+            _edited(loaded, whole=whole),
         )
         for loaded in found
     ]
 
 
-def _edited(
-    run: RunRecord, artifacts: Mapping[Role, LoggedArtifact], *, whole: bool
-) -> tuple[str, ...]:
+def _edited(loaded: LoadedRun, *, whole: bool) -> tuple[str, ...]:
     """Files of the results directory, which people open and hand on, that are not as logged."""
+    results = loaded.result.run.results
     edited = []
-    for role, artifact in artifacts.items() if run.results is not None else ():
+    for role, artifact in loaded.artifacts.items() if results is not None else ():
         if role == "checkpoint" and not whole:
             continue
         for file in artifact.files:
             name = f"checkpoint/{file.path}" if role == "checkpoint" else file.path
-            place = Path(run.results or "", name)
+            place = Path(results or "", name)
             try:
                 same = place.stat().st_size == file.size and file_digest(place, file.digest)
             except (OSError, ValueError):  # not there: there is no copy to hand on

@@ -163,12 +163,11 @@ def test_what_shares_no_label_is_refused() -> None:
 def test_the_gate_never_takes_a_label_for_a_group_of_the_same_name() -> None:
     wide, coarse = held(OfflineRun()), held(OfflineRun()).rolled_up(GOEMOTIONS.groupings[1])
     run, baseline = run_of(wide, 0, "wide"), run_of(coarse, 1, "coarse")
-    limit = Limit("max-drop", "f1_joy", 0.0)
-    figure = resolve(limit, "test", [run, baseline])
-    found = Judge("test", baseline=baseline).judge(run, limit, figure)
+    limit = resolve(Limit("max-drop", "f1_joy", 0.0), "test", [run, baseline])
+    found = Judge(baseline=baseline).judge(run, limit)
     assert (found.passed, found.value) == (True, 0.0)
     baseline = run_of(own(("a", "b")), 1, "other")
-    found = Judge("test", baseline=baseline).judge(run, limit, figure)
+    found = Judge(baseline=baseline).judge(run, limit)
     assert not found.passed
     assert "share no label" in found.detail
 
