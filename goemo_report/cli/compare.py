@@ -334,14 +334,13 @@ def build(
         if table is None:
             files = {form: render_files(report, form, stem, extent, browser) for form in formats}
             return report, files
-    tables = report.tables()
+    tables, files = report.tables(), {}
     if table not in tables:
         raise ArgumentError(f"there is no table {shown(table)}", f"Tables: {', '.join(tables)}")
-    texts = {form: render_block(tables[table], form) for form in formats}
-    return report, {
-        form: {f"{stem}{SUFFIXES[form]}": text.encode("utf-8", "backslashreplace")}
-        for form, text in texts.items()
-    }
+    for form in formats:
+        text = render_block(tables[table], form)
+        files[form] = {f"{stem}{SUFFIXES[form]}": text.encode("utf-8", "backslashreplace")}
+    return report, files
 
 
 def write_all(documents: dict[str, dict[str, bytes]], directory: Path) -> list[Path]:
