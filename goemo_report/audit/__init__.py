@@ -13,9 +13,8 @@ from typing import Final
 from goemo_report.audit.artifact_rules import ARTIFACT
 from goemo_report.audit.checkpoint_rules import CHECKPOINT, CONTENTS
 from goemo_report.audit.evidence import Evidence
-from goemo_report.audit.metric_rules import METRICS
+from goemo_report.audit.log_rules import CONFIG, METRICS, RUN
 from goemo_report.audit.registry import SEVERITIES, Rule, Severity
-from goemo_report.audit.run_rules import CONFIG, RUN
 from goemo_report.audit.truth_rules import TRUTH
 from goemo_report.errors import SettingsError, unexpected
 from goemo_report.formats.text import shown
