@@ -84,7 +84,6 @@ class GatheredSource(RunSource):
         self._parts: Final = tuple((source, tuple(runs)) for source, runs in parts)
         self._owner = {run.id: source for source, runs in self._parts for run in runs}
         self._named, self._alias = tuple(named), alias
-        self._files: dict[tuple[str, Role | None], str] = {}  # what is meant, by id and role
 
     @property
     def description(self) -> str:
@@ -133,12 +132,10 @@ class GatheredSource(RunSource):
 
         Raises NotFoundError where none of them has it.
         """
-        found = self._manifests(artifacts)
-        meant = [self._files.get((one.id, one.role), "") for one in artifacts]
-        kept = [_only(*item) for item in zip(found, meant, artifacts, strict=True)]
-        asked = [files for files, path in zip(kept, meant, strict=True) if path]
-        lost = [files for files in asked if isinstance(files, LostFiles)]
-        if lost and len(lost) == len(asked):
+        kept = list(map(_meant, artifacts, self._manifests(artifacts)))
+        named = [files for one, files in zip(artifacts, kept, strict=True) if one.only]
+        lost = [files for files in named if isinstance(files, LostFiles)]
+        if lost and len(lost) == len(named):
             raise NotFoundError(lost[0].reason, "Name a file of the artifact after /")
         return kept
 
@@ -183,8 +180,10 @@ class GatheredSource(RunSource):
         passed: list[ArtifactRef] = []
         for one in logged:
             for named in [n for n in self._named if n.means(one, run)] or (None,):
-                taken = replace(one, role=named.role if named else role_of(one, run))
-                role, version = taken.role, (named.version if named else "") or self._alias
+                role = named.role if named else role_of(one, run)
+                file = named.file if named and one.kind == "artifact" else ""
+                taken = replace(one, role=role, only=file if role in PREDICTIONS else "")
+                version = (named.version if named else "") or self._alias
                 if role in PREDICTIONS and one.kind != "file":  # a FILE was named by itself
                     unread = ""
                     if named is None and role in others:
@@ -194,19 +193,11 @@ class GatheredSource(RunSource):
                     if unread:
                         passed.append(replace(taken, unread=unread))
                         continue
-                    if named and one.kind != "run-files":
-                        self._read_of(one, named)
                 if taken not in found:
+                    _check_alone(taken, found)
                     found.append(taken)
         had = {one.role for one in found}
         return found + [one for one in passed if one.role not in had]
-
-    def _read_of(self, artifact: ArtifactRef, named: NamedPredictions) -> None:
-        file = self._files.setdefault((artifact.id, named.role), named.file)
-        if file != named.file:
-            split = named.role.removesuffix("-predictions")
-            what = f"{file or 'all files'} and {named.file or 'all files'} of {artifact.name} are"
-            raise ArgumentError(f"{what} both named as {split} predictions", f"Write {split}= once")
 
     # --- Asking each source --------------------------------------------------------------
 
@@ -238,11 +229,19 @@ class GatheredSource(RunSource):
         return [next(answers[own]) for own, _ in owned]
 
 
-def _only(
-    files: tuple[ArtifactFile, ...], path: str, artifact: ArtifactRef
-) -> tuple[ArtifactFile, ...]:
-    if not path or isinstance(files, LostFiles):
+def _check_alone(taken: ArtifactRef, found: Sequence[ArtifactRef]) -> None:
+    """Raise ArgumentError where two files of an artifact are named as predictions of one split."""
+    for other in found:
+        if (other.id, other.role) == (taken.id, taken.role) and other.only != taken.only:
+            split = str(taken.role).removesuffix("-predictions")
+            both = f"{other.only or 'all files'} and {taken.only or 'all files'} of {taken.name}"
+            what = f"{both} are both named as {split} predictions"
+            raise ArgumentError(what, f"Write {split}= once")
+
+
+def _meant(artifact: ArtifactRef, files: tuple[ArtifactFile, ...]) -> tuple[ArtifactFile, ...]:
+    if not artifact.only or isinstance(files, LostFiles):
         return files
     held = listed((file.path for file in files), 5)
-    kept = tuple(file for file in files if file.path == path)
-    return kept or LostFiles(f"{artifact.qualified_name} holds no {path}, but {held}")
+    kept = tuple(file for file in files if file.path == artifact.only)
+    return kept or LostFiles(f"{artifact.qualified_name} holds no {artifact.only}, but {held}")

@@ -91,6 +91,8 @@ class ArtifactRef:
     """Whether its files are on this machine or nowhere: it was not uploaded."""
     unread: str = ""
     """Why these predictions are not those that the user named, of a run that has no others."""
+    only: str = ""
+    """The path of the one file in it that is meant; empty: all."""
 
     @property
     def qualified_name(self) -> str:
