@@ -38,7 +38,7 @@ from goemo_report.sources.store import md5_of
 
 _DIRECTORY_TIME: Final = re.compile(r"(?:superseded-)?(?:offline-)?run-(\d{8}_\d{6})-")
 _CONFIG_OF_THE_CLIENT: Final = ("_wandb", "wandb_version")
-_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
+BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 _TYPES_OF_THE_CLIENT: Final = "wandb-"  # artifacts that nobody logged, such as wandb-history
 
 
@@ -58,7 +58,7 @@ class OfflineRun:
     @classmethod
     def of(cls, logs: Sequence[RunLog], root: Path, staged: StagedFiles) -> OfflineRun:
         """Join the logs of one run; directories are named relative to `root`."""
-        ordered = sorted(logs, key=lambda log: (_started(log) or _BEFORE_ALL, log.path))
+        ordered = sorted(logs, key=lambda log: (_started(log) or BEFORE_ALL, log.path))
         return cls(tuple(ordered), root, staged)
 
     @property
@@ -219,6 +219,11 @@ def _started(log: RunLog) -> datetime | None:
         except (ValueError, OverflowError):
             return None
     return log.started
+
+
+def began(logs: Iterable[RunLog]) -> datetime:
+    """When the run of some logs began."""
+    return min(_started(log) or BEFORE_ALL for log in logs)
 
 
 def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def read_run_log(path: Path, label: str) -> RunLog:
     return log
 
 
-def peek(path: Path) -> tuple[str, datetime | None]:
-    """The id and the start of a run from the beginning of its log; None where that has no start."""
+def peek(path: Path) -> RunLog:
+    """What the beginning of a log says of its run, as far as it can be read."""
     log = RunLog(path, path.name, log_run_id(path))
     with suppress(GoemoError, DecodeError, OSError, ValueError), open_regular(path) as file:
         for payload in read_log(file.read(_BEGINNING), path.name).payloads:
@@ -90,7 +90,7 @@ def peek(path: Path) -> tuple[str, datetime | None]:
             if record.WhichOneof("kind") == "run":
                 _apply_run(log, record.run)
                 break
-    return log.id, log.started
+    return log
 
 
 def _apply(log: RunLog, record: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -34,12 +34,11 @@ from goemo_report.sources.offline_logs.folders import (
     on_disk,
     scan,
 )
-from goemo_report.sources.offline_logs.offline_run import OfflineRun, by_run
-from goemo_report.sources.offline_logs.run_log import peek, read_run_log
+from goemo_report.sources.offline_logs.offline_run import BEFORE_ALL, OfflineRun, began, by_run
+from goemo_report.sources.offline_logs.run_log import RunLog, peek, read_run_log
 from goemo_report.sources.references import ambiguous, choose, parse_reference
 
 _MOST_LINKS: Final = 8
-_AFTER_ALL: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class LogSource(TrackedSource):
@@ -159,14 +158,18 @@ class LogSource(TrackedSource):
 
     @cached_property
     def _logs(self) -> dict[str, list[Path]]:
-        """The logs of each run by its id, the newest run first; a run begins with its first log."""
-        found: dict[str, list[Path]] = defaultdict(list)
-        starts: dict[str, datetime] = {}
-        for path in self._below.logs:
-            run_id, start = peek(path)
-            found[run_id].append(path)
-            starts[run_id] = min(start or _AFTER_ALL, starts.get(run_id, _AFTER_ALL))
-        return {run_id: found[run_id] for run_id in sorted(starts, key=starts.__getitem__)[::-1]}
+        """The logs of each run by its id, the newest run first, as their beginnings tell."""
+        begun: dict[str, list[RunLog]] = defaultdict(list)
+        for log in map(peek, self._below.logs):
+            begun[log.id].append(log)
+
+        def newest(run_id: str) -> datetime:
+            runs = [logs for logs in by_run(begun[run_id])
+                    if self.project in {None, *(log.run.project for log in logs)}]  # fmt: skip
+            return max((began(logs) for logs in runs), default=BEFORE_ALL)
+
+        in_order = sorted(begun, key=newest, reverse=True)
+        return {run_id: [log.path for log in begun[run_id]] for run_id in in_order}
 
     def _join(self, run_id: str) -> tuple[list[OfflineRun], list[SkippedRun]]:
         """The runs with an id, one of each project, the newest last; none if a log is damaged."""

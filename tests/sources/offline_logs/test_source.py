@@ -408,6 +408,21 @@ class TestResumed:
         assert run.created_at == datetime.fromtimestamp(100, UTC)
         assert source.histories([run])["r"] == ({"value": 200, "b": 1, "a": 1, "_step": 1},)
 
+    @pytest.mark.parametrize("limit", [1, 2, 3])
+    def test_a_limit_takes_the_runs_that_began_last(self, tmp_path: Path, limit: int) -> None:
+        """Not those that were resumed last, nor those whose id another project began before."""
+        for run_id, project, *starts in (
+            ("old", "p", 100, 900), ("new", "p", 500), ("both", "p", 50), ("both", "q", 600),
+            ("first", "p", 10, 950),
+        ):  # fmt: skip
+            for start in starts:
+                record = run_record(run_id, project=project)
+                record.run.start_time.FromSeconds(start)
+                write_run(tmp_path / f"{start}", run_id, [record, exit_record()])
+        query = RunQuery(limit=limit)
+        found = query.arranged(LogSource(tmp_path).list_runs(query)).runs
+        assert [run.id for run in found] == ["old", "new", "both"][-limit:]
+
     def test_a_go_that_has_only_begun_makes_the_run_unfinished(self, tmp_path: Path) -> None:
         write_run(tmp_path, "r", [run_record("r", project="p", display_name="n"), exit_record()])
         write_run(tmp_path / "again", "r", [], at="20300101_000000")
