@@ -32,7 +32,7 @@ from goemo_report.sources.model import (
     SkippedFile,
     SkippedRun,
 )
-from goemo_report.sources.newest import FOLDER
+from goemo_report.sources.newest import FOLDER, PREDICTIONS
 from goemo_report.sources.references import choose, parse_reference
 from goemo_report.sources.store import md5_of
 
@@ -96,6 +96,25 @@ class TrackedSource(RunSource):
     @cached_property
     def _everything(self) -> Listing:
         return self.list_runs(RunQuery())
+
+    def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
+        """What each run logged, by run id; of one whose artifacts cannot be read, why its
+        predictions are unread. Raises SourceError where that is every run."""
+        found: dict[str, tuple[ArtifactRef, ...]] = {}
+        failed: list[SourceError] = []
+        for run in runs:
+            try:
+                found[run.id] = self.artifacts_of(run)
+            except SourceError as error:
+                failed.append(error)
+                about = ("", None, "", 0)
+                found[run.id] = tuple(
+                    ArtifactRef(f"{run.path}/{role}", role, *about, role, run.id, unread=str(error))
+                    for role in PREDICTIONS
+                )
+        if failed and len(failed) == len(found):
+            raise failed[0]
+        return found
 
     def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:
         """What one run logged."""

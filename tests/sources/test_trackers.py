@@ -435,6 +435,29 @@ def test_broken_answers_of_a_server_are_one_line(path: str, broken: Answer, said
             assert held.texts == ("a", "b")
 
 
+def test_of_a_server_that_does_not_know_files_of_one_run_the_others_are_read() -> None:
+    runs = [{"info": {"experiment_id": 1, "run_id": run_id}} for run_id in ("good", "lost")]
+    listed = {"path": "test_predictions.csv", "file_size": len(HELD)}
+    answers = {
+        "experiments/search": {"experiments": [{"experiment_id": 1, "name": "E"}]},
+        "runs/search": {"runs": runs},
+        "run_id=good": {"files": [listed]},
+    }
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        found = [value for name, value in answers.items() if name in request.path]
+        body = HELD if "get-artifact" in request.path else json.dumps(found[:1]).encode()[1:-1]
+        status(200 if body else 404, body)(request)
+
+    with scripted_server() as server:
+        server.otherwise = answer
+        result = gr.compare(gr.runs(source=f"mlflow:{server.url}"), labels=["joy", "fear"])
+    assert [run.id for run in result.comparison.runs] == ["good"]
+    (skipped,) = result.skipped
+    assert skipped.name == "lost"
+    assert "answers 404 to /api/2.0/mlflow/artifacts/list" in skipped.reason
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
