@@ -22,7 +22,6 @@ from goemo_report.api.arguments import (
 from goemo_report.contract import SPLITS, Split, Tuning
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
 from goemo_report.formats import notebook
-from goemo_report.settings import SourceChoice
 from goemo_report.sources.base import RunSource
 from goemo_report.sources.downloads import Downloads, download
 from goemo_report.sources.model import RunRecord
@@ -83,7 +82,6 @@ class Run:
 
     record: RunRecord
     source: RunSource = field(repr=False)
-    choice: SourceChoice = field(default_factory=SourceChoice, repr=False)
     progress: Shown = field(default=False, repr=False)
 
     def __eq__(self, other: object) -> bool:

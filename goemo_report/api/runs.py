@@ -102,7 +102,7 @@ class Runs(Sequence[Run]):
         return self._one(fitting[0])
 
     def _one(self, record: RunRecord) -> Run:
-        return Run(record, self.source, self.choice, self.progress)
+        return Run(record, self.source, self.progress)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a run: `id`, `name`, `state`, `tags`, `created_at` (UTC), `entity`, `project`,
@@ -375,7 +375,7 @@ def run(
     """
     choice = settled(wandb_dir, entity, project, val, predictions, alias, source)
     opened, record = find_one(choice, place(reference, "reference"))
-    return Run(record, opened, choice, progress)
+    return Run(record, opened, progress)
 
 
 def _dotted(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -270,7 +270,7 @@ def _read(
         raise DataError(f"a {kind} is no predictions", "Give arrays as y_true= and y_prob=")
     choice = where()
     source, record = find_one(choice, named_path(os.fspath(reference))[1])
-    return Run(record, source, choice, progress).predictions(split, labels=labels)
+    return Run(record, source, progress).predictions(split, labels=labels)
 
 
 def _file(reference: Any) -> tuple[Path, str] | None:

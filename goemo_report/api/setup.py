@@ -117,7 +117,7 @@ def download_named(
     found = find_artifact(where, reference)
     if found is None:
         source, record = find_one(where, reference)
-        return Run(record, source, where, progress).download(only=only, root=root)
+        return Run(record, source, progress).download(only=only, root=root)
     source, record, artifact = found
     if only:
         raise ArgumentError(f"{argument('only')} chooses among the artifacts of a run")
