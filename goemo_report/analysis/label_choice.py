@@ -45,11 +45,20 @@ class LabelChoice:
     map_to: str = ""
 
     def on(self, predictions: Predictions) -> Predictions:
-        """Predictions, read as expected, with own groupings or rolled up.
+        """Predictions in the order of the labels that are expected, with own groupings or rolled
+        up.
 
-        Raises DataError naming the file where that cannot be.
+        Raises DataError naming the file where that cannot be, or where it has other labels.
         """
-        present = set(predictions.labels)
+        present, expected = set(predictions.labels), self.reading.expected
+        fitting = next((one for one in expected if set(one.labels) == present), None)
+        if fitting is not None:
+            predictions = predictions.on_labels(fitting.labels)
+        elif expected:
+            raise DataError(
+                f"{predictions.source} has other labels: {listed(predictions.labels, 4)}",
+                f"Leave {argument('labels')} out, or name its own",
+            )
         own = [g for g in self.groupings if present.intersection(chain(*g.groups.values()))]
         label_set = predictions.label_set
         if own:
@@ -69,41 +78,18 @@ class LabelChoice:
             f"Groupings: {names}" if names else "Write one in [tool.goemo.groups]",
         )
 
-    def expected(self, predictions: Predictions) -> Predictions:
-        """Predictions in memory, in the order of the labels that were asked for.
-
-        Raises DataError where they have others, as reading a file does.
-        """
-        wanted = self.reading.expected
-        fits = (one for one in wanted if set(one.labels) == set(predictions.labels))
-        found = next(fits, None)
-        if wanted and found is None:
-            raise DataError(
-                f"{predictions.source} has other labels: {listed(predictions.labels, 4)}",
-                f"Leave {argument('labels')} out, or name its own",
-            )
-        return predictions if found is None else predictions.on_labels(found.labels)
-
     def _named(self, name: str) -> list[Grouping]:
         return [g for g in (*GOEMOTIONS.groupings, *self.groupings) if g.name == name]
 
 
-def label_choice(
-    labels: str | Iterable[str] = "",
-    map_to: str = "",
-    groups: Any = None,
-    columns: Mapping[str, Any] | None = None,
-) -> LabelChoice:
-    """What `--labels`, `--map-to`, `[tool.goemo.groups]` and `--true`, `--pred`, `--prob` say.
+def expected_sets(labels: str | Iterable[str]) -> tuple[LabelSet, ...]:
+    """The sets of labels that a set's name, a file of names, or names mean; none of an empty text.
 
-    `labels` is a set's name, a file of names, or the names. Raises GoemoError for a file of labels
-    or a table that cannot be used.
+    Raises GoemoError for a file of labels that cannot be used.
     """
-    if isinstance(labels, str):
-        expected = KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
-    else:
-        expected = (LabelSet.of(map(str, labels)),)
-    return LabelChoice(Reading(expected, **columns or {}), own_groupings(groups or {}), map_to)
+    if not isinstance(labels, str):
+        return (LabelSet.of(map(str, labels)),)
+    return KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
 
 
 def _from_file(path: Path) -> LabelSet:

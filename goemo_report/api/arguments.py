@@ -100,7 +100,8 @@ def chosen_labels(
 ) -> LabelChoice:
     """What is said about labels and columns of files, with `[tool.goemo.groups]` and
     `[tool.goemo.columns]`."""
-    from goemo_report.analysis.label_choice import LabelChoice, label_choice
+    from goemo_report.analysis.label_choice import LabelChoice, expected_sets, own_groupings
+    from goemo_report.reading.names import Reading
 
     if isinstance(labels, LabelChoice):
         return labels
@@ -114,7 +115,8 @@ def chosen_labels(
         labels = os.fspath(labels)
     elif labels is not None and not isinstance(labels, Iterable):
         raise ArgumentError(f"labels is {labels!r}", "Give names, a file of them, or a set's name")
-    return label_choice("" if labels is None else labels, map_to or "", file.get("groups"), columns)
+    reading = Reading(expected_sets("" if labels is None else labels), **columns)
+    return LabelChoice(reading, own_groupings(file.get("groups", {})), map_to or "")
 
 
 def waivers() -> Mapping[str, str]:

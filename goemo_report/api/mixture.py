@@ -90,7 +90,7 @@ def load(
         runs: list[Run] = []
         for name, one in batch:
             if isinstance(one, Predictions):
-                held = labels.on(labels.expected(one))
+                held = labels.on(one)
                 called = name or f"predictions {len(results) + 1}"
                 results.append(_distinct(result_of(held, split, called), results))
             else:

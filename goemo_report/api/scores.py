@@ -228,7 +228,7 @@ def score(
         if hasattr(predictions, "to_csv"):  # a DataFrame
             predictions = of_frame(predictions, choice.reading)
         if isinstance(predictions, Predictions):
-            held = choice.on(choice.expected(predictions))
+            held = choice.on(predictions)
         else:
             where = partial(settled, wandb_dir, entity, project, (), artifact, alias, source)
             if (artifact or alias) and _file(predictions) is not None:

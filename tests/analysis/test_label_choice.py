@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from goemo_report.analysis.label_choice import LabelChoice, label_choice, own_groupings
+from goemo_report.analysis.label_choice import LabelChoice, own_groupings
 from goemo_report.analysis.multilabel import oddities
 from goemo_report.analysis.truth import check_logged
+from goemo_report.api.arguments import chosen_labels
 from goemo_report.audit.gate import Judge
 from goemo_report.audit.limits import Limit, resolve
 from goemo_report.cli import goemo_report
@@ -188,14 +189,14 @@ def test_a_misspelt_label_is_told() -> None:
 
 def test_labels_asked_for_settle_order_and_ids(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\ufeffthreat\n\ntoxic\ninsult\n", "utf-8")
-    [asked] = label_choice(str(tmp_path / "labels.txt")).reading.expected
+    [asked] = chosen_labels(str(tmp_path / "labels.txt")).reading.expected
     path, three = tmp_path / "p.csv", own(("toxic", "insult", "threat"))
     write_predictions(path, three.texts, three.truth, three.probabilities, 0.5, three.labels)
     found = read_predictions(path, reading=Reading((asked,)))
     assert found.labels == ("threat", "toxic", "insult")
     assert np.array_equal(found.truth, three.truth[:, [2, 0, 1]])
     with pytest.raises(DataError, match=r"does not have the 7 labels .* lacks anger"):
-        read_predictions(path, reading=label_choice("ekman").reading)
+        read_predictions(path, reading=chosen_labels("ekman").reading)
     lines = ["text,true_labels,pred_probs_toxic,pred_probs_insult,pred_probs_threat"]
     path.write_text("\n".join([*lines, 'a,"0,2",0.9,0.1,0.2', "b,1,0.1,0.8,0.3"]) + "\n")
     by_file = read_predictions(path)  # ids follow the columns
@@ -204,18 +205,18 @@ def test_labels_asked_for_settle_order_and_ids(tmp_path: Path) -> None:
     assert settled.labels == asked.labels
     assert settled.truth.tolist() == [[True, False, True], [False, True, False]]
     assert settled.probabilities[0].tolist() == [0.2, 0.9, 0.1]
-    wide = label_choice("goemotions").reading.expected
+    wide = chosen_labels("goemotions").reading.expected
     assert [len(one.labels) for one in wide] == [28, 27]
 
 
 def test_a_choice_rolls_up() -> None:
     wide = held(OfflineRun())
-    assert label_choice().on(wide) is wide
-    coarse = label_choice(map_to="ekman").on(wide)
+    assert chosen_labels().on(wide) is wide
+    coarse = chosen_labels(map_to="ekman").on(wide)
     assert coarse.label_set is EKMAN
-    assert label_choice(map_to="ekman").on(coarse) is coarse
+    assert chosen_labels(map_to="ekman").on(coarse) is coarse
     with pytest.raises(DataError, match="its 7 emotions have no grouping 'ekmn'") as caught:
-        label_choice(map_to="ekmn").on(coarse)
+        chosen_labels(map_to="ekmn").on(coarse)
     assert caught.value.remedy == "Groupings: sentiment"
 
 
@@ -226,9 +227,9 @@ def test_a_choice_rolls_up() -> None:
 def test_files_of_labels_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "l.txt").write_text(text)
     with pytest.raises(GoemoError, match=words):
-        label_choice(str(tmp_path / "l.txt"))
+        chosen_labels(str(tmp_path / "l.txt"))
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
-        label_choice(str(tmp_path / "nowhere"))
+        chosen_labels(str(tmp_path / "nowhere"))
 
 
 def test_own_groups_are_groupings() -> None:
