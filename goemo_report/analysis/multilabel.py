@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from goemo_report.analysis.common import Alignment
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import GOEMOTIONS, NEUTRAL
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
@@ -19,6 +18,9 @@ from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import ratio
 from goemo_report.predictions import Predictions
 from goemo_report.thresholds.infer import infer_threshold
+
+if TYPE_CHECKING:  # `metrics FILE` asks for `oddities` alone
+    from goemo_report.analysis.common import Alignment
 
 _NEARLY: Final = 3
 """Labels that may differ from those of GoEmotions before a set is plainly another one."""

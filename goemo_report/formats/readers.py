@@ -233,43 +233,39 @@ def _numpy(data: bytes, source: str) -> Table:
 
     with np.load(io.BytesIO(data), allow_pickle=False) as stored:
         try:
-            held = {name: stored[name] for name in stored.files}
+            held = dict(stored)
         except ValueError as error:
             if "pickle" not in str(error):
                 raise
             what = f"{source} holds Python objects (a pickle), which could run code"
-            raise DataError(
-                what, "Save labels and texts as arrays of strings: dtype=str"
-            ) from error
-    missing = ["y_true"] if "y_true" not in held else []
-    missing += [] if {"y_prob", "y_pred"} & held.keys() else ["y_prob"]
-    if missing:
-        raise DataError(f"{source} has no {missing[0]}", "Save y_true, y_prob and labels")
+            remedy = "Save labels and texts as arrays of strings: dtype=str"
+            raise DataError(what, remedy) from error
+    for needed in (("y_true",), ("y_prob", "y_pred")):
+        if held.keys().isdisjoint(needed):
+            raise DataError(f"{source} has no {needed[0]}", "Save y_true, y_prob and labels")
     labels = [str(label) for label in held["labels"].tolist()] if "labels" in held else None
-    header: list[str] = []
-    columns: list[Sequence[Any]] = []
-    for name, key in (("texts", "text"), ("text", "text"), ("ids", "id"), ("id", "id")):
-        if name in held:
-            header.append(key)
-            columns.append(list(map(str, held[name].tolist())))
+    columns: list[tuple[str, Sequence[Any]]] = [
+        (name.removesuffix("s"), list(map(str, held[name].tolist())))
+        for name in ("texts", "text", "ids", "id")
+        if name in held
+    ]
     for name, prefix in (("y_true", "true_"), ("y_pred", "pred_"), ("y_prob", "pred_probs_")):
         if name in held:
             width = held["y_true"].shape[-1:] if labels is None else (len(labels),)
             if held[name].ndim != 2 or held[name].shape[1:] != width:
-                what = (
-                    f"{source}: {name} is {held[name].shape}, with {listed(map(str, width))} labels"
-                )
+                shape, known = held[name].shape, listed(map(str, width))
+                what = f"{source}: {name} is {shape}, with {known} labels"
                 raise DataError(what, "Save (n, k) arrays")
             if labels is None:  # lists, whose order the reader is told or knows by their length
-                header.append(name)
-                columns.append(held[name].tolist())
-                continue
-            header += [f"{prefix}{label}" for label in labels]
-            columns += list(held[name].T)
-    rows = {len(column) for column in columns}
+                columns.append((name, held[name].tolist()))
+            else:
+                columns += [
+                    (f"{prefix}{one}", c) for one, c in zip(labels, held[name].T, strict=True)
+                ]
+    rows = {len(column) for _, column in columns}
     if len(rows) > 1:
         raise DataError(f"{source}: arrays of {listed(map(str, sorted(rows)))} rows", "Align them")
-    return Table(header, source, values=columns)
+    return Table([name for name, _ in columns], source, values=[cells for _, cells in columns])
 
 
 READERS: Final[dict[str, Callable[[bytes, str], Table]]] = {

@@ -43,6 +43,7 @@ from goemo_report.reading.names import (
     STEMS,
     TEXTS,
     TRUE,
+    WORDS,
     Reading,
 )
 
@@ -132,12 +133,16 @@ class Header:
         what = f"{self.source}: column {shown(column)} is there twice"
         return DataError(what, "Keep one of the two")
 
-    @cached_property
+    @property
     def groups(self) -> dict[tuple[str, str], dict[str, int]]:
         """Columns for each label, by what they hold and the form of their names."""
+        return {key: group for key, group in self._by_form.items() if len(group) >= 2}
+
+    @cached_property
+    def _by_form(self) -> dict[tuple[str, str], dict[str, int]]:
         found: dict[tuple[str, str], dict[str, int]] = {}
         for place, name in enumerate(self.header):
-            if self.plain[place] in {*TRUE, *PREDICTED, *LISTS, *TEXTS, *IDS}:
+            if self.plain[place] in WORDS:
                 continue
             before, after = BEFORE.fullmatch(name), AFTER.fullmatch(name)
             if before:
@@ -146,7 +151,7 @@ class Header:
             if after and not before:
                 form = f"{LABEL}{name[after.end(1) :]}"
                 found.setdefault((STEMS[after[2].lower()], form), {})[after[1]] = place
-        return {key: group for key, group in found.items() if len(group) >= 2}
+        return found
 
     @cached_property
     def guides(self) -> dict[str, int]:
@@ -349,16 +354,9 @@ class Header:
                 return what, "Remove the spaces around the names of columns"
             if (count := self.header.count(name)) > 1:
                 return f"{count} columns are named {shown(name)}", "Give each a name of its own"
-        matched = [BEFORE.fullmatch(name) or AFTER.fullmatch(name) for name in self.header]
-        named = [
-            next(part for part in one.groups() if part.lower() not in STEMS)
-            for name, one in zip(self.plain, matched, strict=True)
-            if one
-            and name not in {*TRUE, *PREDICTED, *LISTS, *TEXTS, *IDS}
-            and any(part.lower() not in STEMS for part in one.groups())
-        ]
-        if len(named) > 1 and len(set(named)) == 1:
-            what = f"only one label, {shown(named[0])}, has columns"
+        labels = [label for group in self._by_form.values() for label in group]
+        if len(labels) > 1 and len(set(labels)) == 1:
+            what = f"only one label, {shown(labels[0])}, has columns"
             return what, "Add the columns of a second label"
         return "", (
             f"Name columns with {argument('true')}, {argument('pred')} and "
@@ -401,18 +399,16 @@ class Header:
 
     def _unnamed(self) -> LabelSet:
         """The labels where no column names them: those of a known set that fits for certain."""
-        probabilities = self.probabilities
         places = [one.places[0] for one in (self.truth, self.predicted) if one is not None]
-        held = [self.columns[place] for place in places]
-        count = cells.list_length(self.columns[probabilities.places[0]]) if probabilities else 0
-        kinds = {cells.kind_of(one, (), count) for one in held} - {None}
-        if "marks" in kinds and not count:
-            count = max(map(cells.list_length, held))
+        likely = self.columns[self.probabilities.places[0]] if self.probabilities else ()
+        count = cells.list_length(likely)
+        kinds = {place: cells.kind_of(self.columns[place], (), count) for place in places}
+        if "marks" in kinds.values() and not count:
+            count = max(cells.list_length(self.columns[place]) for place in places)
         names: dict[str, None] = {}
-        if "names" in kinds:
-            for place in places:
-                if cells.kind_of(self.columns[place]) == "names":
-                    names |= cells.names_in(self.table, place)
+        for place in places:
+            if kinds[place] == "names":
+                names |= cells.names_in(self.table, place)
         known = [label for one in self._sets for label in one.labels]
         spelled = {label.lower(): label for label in known}
         names = {name if name in known else spelled.get(name.lower(), name): None for name in names}

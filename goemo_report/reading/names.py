@@ -31,6 +31,8 @@ LISTS: Final = (
     "pred_probabilities", "y_prob", "y_probs", "y_proba", "y_score", "y_scores", "score", "scores",
     "p", "confidence", "confidences",
 )  # fmt: skip
+WORDS: Final = frozenset((*TRUE, *PREDICTED, *LISTS, *TEXTS, *IDS))
+"""Names of columns that are no label's."""
 STEMS: Final = {
     **dict.fromkeys(LISTS, "prob"),
     **dict.fromkeys((*PREDICTED[:11], "predictions"), "pred"),

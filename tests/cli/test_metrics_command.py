@@ -147,7 +147,8 @@ def test_a_prediction_file_needs_no_wandb_no_rich_and_no_templates(predictions: 
         "import sys\n"
         "from goemo_report.cli import goemo_report\n"
         f"goemo_report(['metrics', {str(predictions)!r}, *sys.argv[1:]], standalone_mode=False)\n"
-        "loaded = [name for name in ('wandb', 'rich', 'jinja2', 'plotly') if name in sys.modules]\n"
+        "heavy = ('wandb', 'rich', 'jinja2', 'plotly', 'pandas', 'goemo_report.results')\n"
+        "loaded = [name for name in heavy if name in sys.modules]\n"
         "print(loaded, file=sys.stderr)\n"
     )
     for form in ("json", "csv", "table"):
