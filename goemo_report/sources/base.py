@@ -18,7 +18,7 @@ from goemo_report.sources.model import (
     RunRecord,
     SkippedRun,
 )
-from goemo_report.sources.references import ArtifactReference
+from goemo_report.sources.references import Reference
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what is done, and how many bytes of how many are there; command lines draw it."""
@@ -51,7 +51,7 @@ class RunSource(ABC):
         Raises NotFoundError when there is none and when a name fits several runs.
         """
 
-    def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
+    def find_artifact(self, reference: Reference) -> tuple[RunRecord, ArtifactRef]:
         """The newest artifact of a name with the version or alias, and the run that logged it.
 
         `latest` is the newest of all. Raises NotFoundError where there is none.

@@ -20,25 +20,16 @@ FORMS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class RunReference:
-    """A RUN argument, taken apart. `run` is an id or a name; None is what it does not say."""
+class Reference:
+    """A run by its id or name, or one version of an artifact by its name and a version or alias,
+    taken apart; None is what the text does not say."""
 
     text: str
-    run: str
-    project: str | None = None
-    entity: str | None = None
-    host: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactReference:
-    """One version of an artifact, by its name and a version or an alias."""
-
     name: str
-    version: str
     project: str | None = None
     entity: str | None = None
     host: str | None = None
+    version: str = ""
 
     @property
     def qualified_name(self) -> str:
@@ -46,58 +37,53 @@ class ArtifactReference:
         return f"{self.name}:{self.version}"
 
 
-def parse_artifact(text: str) -> ArtifactReference | None:
+def parse_artifact(text: str) -> Reference | None:
     """`name:v3`, `project/name:best`, `entity/project/name:latest` or an artifact's address, taken
     apart; None for what looks like none of them."""
-    text = text.strip()
-    if text.lower().startswith(("http://", "https://")):
-        host, parts = _split_address(text)
+    host, parts = _split(text.strip())
+    if host is not None:
         if len(parts) < 6 or parts[2] != "artifacts":
             return None
-        return ArtifactReference(parts[4], parts[5], parts[1], parts[0], host)
-    parts = text.split("/")
+        return Reference(text, parts[4], parts[1], parts[0], host, parts[5])
     name, colon, version = parts[-1].partition(":")
     if not (name and colon and version) or ":" in version or len(parts) > 3 or not all(parts):
         return None
     entity, project, _ = [None] * (3 - len(parts)) + parts
-    return ArtifactReference(name, version, project, entity)
+    return Reference(text, name, project, entity, version=version)
 
 
-def parse_reference(text: str) -> RunReference:
+def parse_reference(text: str) -> Reference:
     """Take a RUN argument apart. Raises NotFoundError for what cannot name a run."""
     text = text.strip()
     if not text:
         raise NotFoundError("an empty RUN names nothing", FORMS)
-    if text.lower().startswith(("http://", "https://")):
-        return _address(text)
-    parts = text.strip("/").split("/")
+    host, parts = _split(text.strip("/"))
+    if host is not None:  # https://host/entity/project/runs/id, whatever follows it
+        if host and len(parts) >= 4 and parts[2] == "runs":
+            return Reference(text, parts[3], parts[1], parts[0], host)
+        what = f"{text} is not the address of a run"
+        raise NotFoundError(what, "It ends in /ENTITY/PROJECT/runs/ID")
     if len(parts) == 4 and parts[2] == "runs":
         del parts[2]
     if not all(parts) or len(parts) > 3:
         raise NotFoundError(f"{text!r} names no run", FORMS)
-    entity, project, run = [None] * (3 - len(parts)) + parts
-    return RunReference(text, str(run), project, entity)
+    entity, project, name = [None] * (3 - len(parts)) + parts
+    return Reference(text, str(name), project, entity)
 
 
-def _address(text: str) -> RunReference:
-    """`https://host/entity/project/runs/id`, whatever follows it."""
-    host, parts = _split_address(text)
-    if host and len(parts) >= 4 and parts[2] == "runs":
-        return RunReference(text, parts[3], parts[1], parts[0], host)
-    raise NotFoundError(f"{text} is not the address of a run", "It ends in /ENTITY/PROJECT/runs/ID")
-
-
-def _split_address(text: str) -> tuple[str, list[str]]:
-    """Host and the parts of the path; empty where it is no address."""
+def _split(text: str) -> tuple[str | None, list[str]]:
+    """Host of an address, None where it is none, and the parts of the path."""
+    if not text.lower().startswith(("http://", "https://")):
+        return None, text.split("/")
     try:
         split = urlsplit(text)
-        host = split.netloc.rpartition("@")[2]
-        return host, [unquote(part) for part in split.path.split("/") if part]
-    except ValueError:  # urlsplit's, for brackets that hold no IPv6 address
+    except ValueError:  # brackets that hold no IPv6 address
         return "", []
+    host = split.netloc.rpartition("@")[2]
+    return host, [unquote(part) for part in split.path.split("/") if part]
 
 
-def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> RunRecord:
+def choose(reference: Reference, runs: Sequence[RunRecord], where: str) -> RunRecord:
     """The one run of `runs` that a reference names; an id goes before a name.
 
     A run whose entity is not known (it was never uploaded) fits any. `where` names the runs
@@ -109,8 +95,8 @@ def choose(reference: RunReference, runs: Sequence[RunRecord], where: str) -> Ru
         if reference.project in {None, run.project}
         and (reference.entity is None or run.entity in {None, reference.entity})
     ]
-    fitting = [run for run in within if run.id == reference.run]
-    fitting = fitting or [run for run in within if run.name == reference.run]
+    fitting = [run for run in within if run.id == reference.name]
+    fitting = fitting or [run for run in within if run.name == reference.name]
     fitting = fitting or [run for run in runs if run.name == reference.text]  # a name with slashes
     if len(fitting) == 1:
         return fitting[0]
@@ -131,17 +117,17 @@ def ambiguous(text: str, fitting: Sequence[RunRecord], where: str) -> NotFoundEr
     )
 
 
-def unknown(reference: RunReference, named: Mapping[str, str], where: str) -> NotFoundError:
+def unknown(reference: Reference, named: Mapping[str, str], where: str) -> NotFoundError:
     """The error for a reference that fits no run; `named` introduces those that there are, by
     their names and ids."""
-    what = f"no run {reference.text or reference.run!r} in {where}"
+    what = f"no run {reference.text or reference.name!r} in {where}"
     if not named:
         return NotFoundError(
             what,
             f"It holds no runs at all: check {argument('wandb_dir')} and {argument('project')}",
         )
-    close = difflib.get_close_matches(reference.run, named, n=3, cutoff=0.6)
-    close += [name for name in named if reference.run.lower() in name.lower()]
+    close = difflib.get_close_matches(reference.name, named, n=3, cutoff=0.6)
+    close += [name for name in named if reference.name.lower() in name.lower()]
     meant = list(dict.fromkeys(named[name] for name in close))[:3]
     if meant:
         return NotFoundError(what, f"Did you mean {' or '.join(meant)}?")

@@ -294,13 +294,8 @@ def _values(row: _Row, column: str) -> dict[str, Any]:
 
 def _raw(row: _Row, column: str = "metrics") -> dict[str, Any]:
     """JSON in one column of a database, a column each in a Parquet file."""
-    if column in row:
-        return _mapping(row[column])
-    return {key: value for key, value in row.items() if key not in _OWN and value is not None}
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    found = json.loads(value) if value else {}
+    if column not in row:
+        return {key: value for key, value in row.items() if key not in _OWN and value is not None}
+    value = row[column]
+    found = value if isinstance(value, dict) or not value else json.loads(value)
     return found if isinstance(found, dict) else {}

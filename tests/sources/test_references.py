@@ -53,7 +53,7 @@ def run(run_id: str, name: str, *, project: str = "p", entity: str | None = None
 )
 def test_forms(text: str, expected: tuple[str | None, ...]) -> None:
     found = parse_reference(text)
-    assert (found.run, found.project, found.entity, found.host) == expected
+    assert (found.name, found.project, found.entity, found.host) == expected
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_what_is_no_path_is_left_to_the_source(text: str) -> None:
 
 
 def test_a_very_long_or_odd_text_is_a_name() -> None:
-    assert parse_reference("x" * 5000).run == "x" * 5000
-    assert parse_reference("nul\0l").run == "nul\0l"
+    assert parse_reference("x" * 5000).name == "x" * 5000
+    assert parse_reference("nul\0l").name == "nul\0l"
 
 
 RUNS = (

@@ -90,7 +90,7 @@ class LogSource(TrackedSource):
             return self._at(user_path(here.path, real=True), reference, runs)
         named = parse_reference(reference if here is None else here.run)
         for log, error in self._damage.items():
-            if named.run in {log_run_id(log), log.parent.name}:
+            if named.name in {log_run_id(log), log.parent.name}:
                 raise error
         records = [run.record for run in runs if named.text.strip("/") in run.places]
         if len(records) != 1:

@@ -31,8 +31,7 @@ from goemo_report.sources.model import (
     moment,
 )
 from goemo_report.sources.references import (
-    ArtifactReference,
-    RunReference,
+    Reference,
     choose,
     parse_reference,
     unknown,
@@ -155,7 +154,7 @@ class ApiSource(RunSource):
         self._check_host(named.host, reference)
         return self._find(self.project(named.entity, named.project), named)
 
-    def find_artifact(self, reference: ArtifactReference) -> tuple[RunRecord, ArtifactRef]:
+    def find_artifact(self, reference: Reference) -> tuple[RunRecord, ArtifactRef]:
         """One version of an artifact, and the run that logged it.
 
         Raises NotFoundError where there is none, or its run is gone.
@@ -176,7 +175,7 @@ class ApiSource(RunSource):
             raise NotFoundError(f"the run that logged {reference.qualified_name} was deleted", "")
         place = creator.get("project") or {}
         owner = self.project((place.get("entity") or {}).get("name"), place.get("name"))
-        run = self._find(owner, RunReference("", creator["name"]))
+        run = self._find(owner, Reference("", creator["name"]))
         found = decode.artifact_ref(node, run.id)
         self._owners[found.id] = project
         return run, found
@@ -188,14 +187,14 @@ class ApiSource(RunSource):
                 f"Set WANDB_BASE_URL to the API address of {host}",
             )
 
-    def _find(self, project: Project, named: RunReference) -> RunRecord:
-        filters = json.dumps({"displayName": named.run})
-        asked = {"name": named.run, "filters": filters, "perPage": 20, "order": queries.ORDER}
+    def _find(self, project: Project, named: Reference) -> RunRecord:
+        filters = json.dumps({"displayName": named.name})
+        asked = {"name": named.name, "filters": filters, "perPage": 20, "order": queries.ORDER}
         answer = project.ask(queries.FIND_RUN, asked)
         if answer.get("run"):
             return self._record(answer["run"], project)
         found = [self._record(node, project) for node in decode.edges(answer.get("runs"))]
-        fitting = {run.id: run for run in found if run.name == named.run}
+        fitting = {run.id: run for run in found if run.name == named.name}
         if not fitting:
             raise unknown(named, project.names(), f"{project.path} on {self.credentials.host}")
         return choose(named, list(fitting.values()), project.path)
