@@ -31,7 +31,7 @@ that was chosen, and what to ask it for. The first that does not answer None cou
 CHECKED_AT_ONCE: Final = 500
 """Most runs whose artifacts and history are looked at when they are listed."""
 
-_MOST_VALUES_NAMED: Final = 20
+_MOST_VALUES_NAMED: Final = 12
 _LONGEST_VALUE: Final = 40
 
 
@@ -300,7 +300,8 @@ def _nothing_matches(source: RunSource, query: RunQuery, listed: Listing) -> Not
 
 
 def _alternatives(condition: Condition, runs: Sequence[RunRecord]) -> str:
-    """The values in the runs of what a condition is on, after those most like a mistyped one."""
+    """The values in the runs of what a condition is on, the most frequent and the newest first,
+    after those most like a mistyped one."""
     key = condition.key
     values = [key.value(run) for run in runs]
     known = Counter(
@@ -321,8 +322,9 @@ def _alternatives(condition: Condition, runs: Sequence[RunRecord]) -> str:
         elif close:
             meant = f"Did you mean {' or '.join(map(repr, close))}? "
     counted = [
-        f"{shown(one) if ', ' in one or len(one) > _LONGEST_VALUE else one} ({count})"
-        for one, count in known.most_common()
+        (shown(one) if ", " in one or len(one) > _LONGEST_VALUE else one)
+        + (f" ({count})" if count > 1 else "")
+        for one, count in Counter(dict(reversed(known.items()))).most_common()
     ]
     return f"{meant}Values of {key}: {listed(counted, _MOST_VALUES_NAMED)}"
 

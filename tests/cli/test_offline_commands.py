@@ -110,7 +110,7 @@ class TestRuns:
     ) -> None:
         result = invoke("runs", "--wandb-dir", offline_root, "--tag", "final", "--not-tag", "final")
         assert result.exit_code == 1
-        assert "matches --not-tag final. Values of tags: training (4), final (4)" in result.stderr
+        assert "matches --not-tag final. Values of tags: final (4), training (4)" in result.stderr
 
     @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
     def test_a_wrong_directory(self, tmp_path: Path, kind: str) -> None:
