@@ -145,10 +145,7 @@ def push(
     with _prepared(source, run, repo, content, reading, progress) as (files, notes):
         sizes = tuple((path, local.stat().st_size) for path, local in files)
         wanted = Pushed(run, repo, private, sizes, dry_run, notes=notes)
-        if hub is None:
-            return wanted
-        hub.require_room({path for path, _ in files}, force=force)
-        return hub.send(wanted, files)
+        return hub.send(wanted, files, force=force) if hub else wanted
 
 
 # --- What is sent -----------------------------------------------------------------------
@@ -176,7 +173,7 @@ def _prepared(
         for name, text in _documents(result, repo, content, THRESHOLDS_FILE in weights, notes):
             write_whole(made / name, text.encode())
         for split, one in result.splits.items() if content.texts else ():
-            _write_guide(made / "predictions" / f"{split}_predictions.csv", one.predictions)
+            _write_predictions(made / f"predictions/{split}_predictions.csv", one.predictions)
         own = {path.relative_to(made).as_posix(): path for path in made.rglob("*")}
         files = weights | {name: path for name, path in own.items() if path.is_file()}
         about = {
@@ -212,7 +209,7 @@ def _documents(
         yield f"report/report.{form}", render(report, form)
 
 
-def _write_guide(path: Path, held: Predictions) -> None:
+def _write_predictions(path: Path, held: Predictions) -> None:
     path.parent.mkdir(exist_ok=True)
     if held.has_probabilities:
         write_predictions(
@@ -278,22 +275,20 @@ class _Hub:
         files = document.get("files") if isinstance(document, Mapping) else None
         return tuple(map(str, files)) if isinstance(files, list) else ()
 
-    def require_room(self, paths: set[str], *, force: bool) -> None:
-        """Raise SourceError where others' files are there, which would mix with the run's."""
+    def send(self, wanted: Pushed, files: Sequence[tuple[str, Path]], *, force: bool) -> Pushed:
+        """Make the repository where there is none, and commit. Raises SourceError where others'
+        files are there, which would mix with the run's, unless `force` is given."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        kept = {path for path, _ in files}
         foreign = sorted(set(self._there) - set(self._own) - _OF_THE_HUB)
         if foreign and not force:
-            replaced = [path for path in foreign if path in paths]
+            replaced = [path for path in foreign if path in kept]
             what = f"{listed(replaced, 3)} would be replaced" if replaced else listed(foreign, 3)
             raise SourceError(
                 f"{self.repo} holds {plural(len(foreign), 'other file')}: {what}",
                 f"Give {argument('force', True)} to put the run's files there too, or another name",
             )
-
-    def send(self, wanted: Pushed, files: Sequence[tuple[str, Path]]) -> Pushed:
-        """Make the repository where there is none, and commit."""
-        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-        kept = {path for path, _ in files}
         removed = tuple(path for path in self._own if path in self._there and path not in kept)
         operations: list[Any] = [CommitOperationAdd(path, local) for path, local in files]
         operations += [CommitOperationDelete(path) for path in removed]

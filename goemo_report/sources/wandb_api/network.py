@@ -68,7 +68,7 @@ class Network:
         """The client's own proxy for an address, else the environment's with its NO_PROXY."""
         proxies = {**requests.utils.get_environ_proxies(url), **self.proxies}
         proxy = requests.utils.select_proxy(url, proxies)
-        return proxy and requests.utils.prepend_scheme_if_needed(proxy, "http")
+        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
 
     def environment(self) -> dict[str, str]:
         """Variables that make a client in another directory take the same way."""
@@ -184,7 +184,13 @@ class Pools:
         way = urlsplit(url).scheme, self._network.proxy_for(url)
         with self._lock:  # reading the certificates takes 0.1 s: once
             if way not in self._made:
-                self._made[way] = self._pool(*way)
+                try:
+                    self._made[way] = self._pool(*way)
+                except ValueError:  # what is no address of a proxy
+                    raise SourceError(
+                        "the address of the proxy cannot be used",
+                        "`goemo-report doctor` names the proxy; check it, or NO_PROXY",
+                    ) from None
             return self._made[way]
 
     def _pool(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:

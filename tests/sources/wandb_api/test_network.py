@@ -421,11 +421,19 @@ class TestProxies:
         transport(server.url).graphql(QUERY, {})
         assert len(proxy.targets) == 1
 
-    def test_one_that_is_down_is_told(
-        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("address", "why"),
+        [
+            ("127.0.0.1:1", "the proxy in front of"),
+            ("http://[", "address of the proxy"),
+            ("ftp://x", "address of the proxy"),
+        ],
+    )
+    def test_one_that_cannot_be_used_is_told(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, address: str, why: str
     ) -> None:
-        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-        with pytest.raises(SourceError, match="the proxy in front of") as caught:
+        monkeypatch.setenv("HTTP_PROXY", address)
+        with pytest.raises(SourceError, match=why) as caught:
             transport(server.url).graphql(QUERY, {})
         assert "doctor" in caught.value.remedy
 
