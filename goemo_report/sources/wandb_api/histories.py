@@ -81,8 +81,7 @@ def raw_rows(
     went wrong. They may be fewer than the server says that there are."""
     errors: dict[str, SourceError] = {}
     rows: dict[str, list[dict[str, Any]]] = {run.id: [] for run in runs}
-    spans = [_Span(run, 0, _end(run)) for run in runs if run.step_count != 0]
-    rows |= _ask(project, spans, ROWS, errors)
+    rows |= _ask(project, [_whole(run) for run in runs if run.step_count != 0], errors)
     for ask_again in (_exported, _strict, _later):
         unsure = ask_again is _exported
         short = [
@@ -103,10 +102,14 @@ _Errors = dict[str, SourceError]
 
 def _strict(project: Project, short: Sequence[RunRecord], _: _Rows, errors: _Errors) -> _Rows:
     """By spans in which there cannot be more rows than are asked for, where they are few enough."""
-    spans = {run.id: _strict_spans(run) for run in short}
-    sparse = [_Span(run, 0, _end(run)) for run in short if not spans[run.id]]
-    strict = [span for own in spans.values() for span in own]
-    return _ask(project, sparse, ROWS, errors) | _ask(project, strict, _STRICT_SPAN, errors)
+    spans: list[_Span] = []
+    for run in short:
+        starts = range(0, (run.last_step or 0) + 1, _STRICT_SPAN)
+        if run.last_step is None or len(starts) > _MOST_SPANS:
+            spans.append(_whole(run))
+        else:
+            spans += [_Span(run, first, first + _STRICT_SPAN) for first in starts]
+    return _ask(project, spans, errors)
 
 
 def _later(project: Project, short: Sequence[RunRecord], rows: _Rows, errors: _Errors) -> _Rows:
@@ -181,24 +184,17 @@ def _identity(project: Project, run: RunRecord) -> Identity:
     return project.transport.credentials.base_url, project.path, run.id, *progress
 
 
-def _end(run: RunRecord) -> int:
-    return _NO_END if run.last_step is None else run.last_step + 1
+def _whole(run: RunRecord) -> _Span:
+    return _Span(run, 0, _NO_END if run.last_step is None else run.last_step + 1)
 
 
-def _strict_spans(run: RunRecord) -> list[_Span]:
-    starts = range(0, (run.last_step or 0) + 1, _STRICT_SPAN)
-    if run.last_step is None or len(starts) > _MOST_SPANS:
-        return []
-    return [_Span(run, first, first + _STRICT_SPAN) for first in starts]
-
-
-def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _Rows:
+def _ask(project: Project, spans: list[_Span], errors: _Errors) -> _Rows:
     """Rows of spans by run id, in order of step; full spans are asked again in halves."""
     pieces: dict[str, list[tuple[int, list[dict[str, Any]]]]] = {}
 
     def one(batch: Sequence[_Span]) -> list[list[dict[str, Any]]]:
         asked = [(s.run.id, s.first, s.end) for s in batch]
-        answer = project.ask(*queries.histories_of(asked, most))
+        answer = project.ask(*queries.histories_of(asked, ROWS))
         found: list[list[dict[str, Any]]] = []
         for number, span in enumerate(batch):
             run_id = span.run.id
@@ -212,11 +208,11 @@ def _ask(project: Project, spans: list[_Span], most: int, errors: _Errors) -> _R
         return found
 
     while spans:
-        groups = _groups(spans, most)
+        groups = _groups(spans)
         halves: list[_Span] = []
         for batch, answers in zip(groups, in_parallel(one, groups), strict=True):
             for span, rows in zip(batch, answers, strict=True):
-                if len(rows) >= most and span.end - span.first > 1 and most == ROWS:
+                if len(rows) >= ROWS and span.end - span.first > 1:
                     halves += _halved(span, rows)
                 else:
                     pieces.setdefault(span.run.id, []).append((span.first, rows))
@@ -237,12 +233,12 @@ def _halved(span: _Span, rows: Sequence[dict[str, Any]]) -> list[_Span]:
     return [_Span(span.run, span.first, middle), _Span(span.run, middle, end)]
 
 
-def _groups(spans: Sequence[_Span], most: int) -> list[list[_Span]]:
+def _groups(spans: Sequence[_Span]) -> list[list[_Span]]:
     """As many spans to a request as keep its answer small."""
     groups: list[list[_Span]] = []
     room = 0
     for span in spans:
-        rows = min(span.run.step_count or most, most, span.end - span.first)
+        rows = min(span.run.step_count or ROWS, ROWS, span.end - span.first)
         if room < rows or len(groups[-1]) == queries.BATCH:
             groups.append([])
             room = _ROWS_PER_REQUEST
