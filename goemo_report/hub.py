@@ -10,7 +10,7 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -256,24 +256,17 @@ class _Hub:
             self._head = found.sha or ""
             self._there = tuple(file.rfilename for file in found.siblings or ())
             if MANIFEST in self._there:
-                self._own = self._earlier()
+                path = self._api.hf_hub_download(self.repo, MANIFEST, revision=self._head)
+                with suppress(ValueError):  # it says nothing of an earlier push
+                    said = parsed(Path(path).read_text("utf-8"))
+                    files = said.get("files") if isinstance(said, Mapping) else None
+                    self._own = tuple(map(str, files)) if isinstance(files, list) else ()
         if private and not found.private:
             raise SourceError(
                 f"{self.repo} on the hub is public",
                 f"Give {argument('private', False)} to push there, or another name",
             )
         self.private = bool(found.private)
-
-    def _earlier(self) -> tuple[str, ...]:
-        """The files that an earlier push put there."""
-        path = self._api.hf_hub_download(self.repo, MANIFEST, revision=self._head)
-        text = Path(path).read_text("utf-8")
-        try:
-            document = parsed(text)
-        except ValueError:
-            return ()
-        files = document.get("files") if isinstance(document, Mapping) else None
-        return tuple(map(str, files)) if isinstance(files, list) else ()
 
     def send(self, wanted: Pushed, files: Sequence[tuple[str, Path]], *, force: bool) -> Pushed:
         """Make the repository where there is none, and commit. Raises SourceError where others'

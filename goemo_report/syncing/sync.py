@@ -61,7 +61,11 @@ def sync(
     Nothing is sent of a run that is already whole on the server. `project` overrides the
     logs' own. Raises GoemoError where the server does not let anybody in.
     """
-    _check_key(remote)
+    require_client("sync")
+    try:
+        remote.viewer()  # whoever is refused is told before anything is marked
+    except GoemoError as error:
+        raise SourceError(error.what, error.remedy.removesuffix(read_offline())) from error
     histories, artifacts = source.histories(runs), source.artifacts(runs)
     arrivals = [
         Arrival(
@@ -89,15 +93,6 @@ def sync(
         # Take back the client's claim that it was synced, so that `wandb sync` tries again.
         log.with_name(f"{log.name}.synced").unlink(missing_ok=True)
     return arrivals
-
-
-def _check_key(remote: ApiSource) -> None:
-    """A missing or wrong key, or a client that is too old, is told before anything is marked."""
-    require_client("sync")
-    try:
-        remote.viewer()
-    except GoemoError as error:
-        raise SourceError(error.what, error.remedy.removesuffix(read_offline())) from error
 
 
 # --- Sending --------------------------------------------------------------------------

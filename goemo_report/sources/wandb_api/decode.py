@@ -44,6 +44,7 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
     run_id = str(node["name"])
     summary = _parsed(node.get("summaryMetrics"), f"summary of run {run_id}")
     lines = node.get("historyLineCount")
+    last = _parsed(node.get("historyKeys"), f"history keys of run {run_id}").get("lastStep")
     return RunRecord(
         id=run_id,
         name=node.get("displayName") or run_id,
@@ -62,7 +63,7 @@ def run_record(node: Node, entity: str, project: str, credentials: Credentials) 
         description=node.get("description") or "",
         sweep=node.get("sweepName") or None,
         step_count=lines if isinstance(lines, int) else None,
-        last_step=_last_step(node),
+        last_step=int(last) if isinstance(last, int | float) else None,
         heartbeat=str(node.get("heartbeatAt") or ""),
     )
 
@@ -101,15 +102,6 @@ def _parsed(text: Any, what: str) -> dict[str, Any]:
     except ValueError:
         raise SourceError(f"the {what} is no JSON", "Open the run's page on W&B") from None
     return value if isinstance(value, dict) else {}
-
-
-def _last_step(node: Node) -> int | None:
-    """The last step in a run's history; None where the server does not say."""
-    keys = node.get("historyKeys")
-    if isinstance(keys, str):
-        keys = _parsed(keys, "history keys")
-    value = (keys or {}).get("lastStep")
-    return int(value) if isinstance(value, int | float) else None
 
 
 def history_rows(lines: Sequence[Any], run_id: str) -> list[dict[str, Any]]:

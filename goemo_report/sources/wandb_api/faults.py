@@ -196,8 +196,10 @@ def transient_exception(error: Exception, host: str) -> TransientError:
     """
     cause = _root(error)
     if isinstance(error, exceptions.SSLError) or isinstance(cause, ssl.SSLError):
+        reason = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or ""
+        why = str(reason).replace("_", " ").lower() or "handshake failed"
         raise SourceError(
-            f"no trusted TLS connection to {host} ({_ssl_reason(cause)})",
+            f"no trusted TLS connection to {host} ({why})",
             "Set REQUESTS_CA_BUNDLE to the certificate of your server or proxy, or check that "
             "WANDB_BASE_URL says http or https as the server wants it",
         ) from None
@@ -262,8 +264,3 @@ def _root(error: BaseException) -> BaseException:
             return error
         seen.add(id(inner))
         error = inner
-
-
-def _ssl_reason(cause: BaseException) -> str:
-    reason = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or ""
-    return str(reason).replace("_", " ").lower() or "handshake failed"

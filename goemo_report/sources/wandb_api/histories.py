@@ -82,7 +82,7 @@ def raw_rows(
     errors: dict[str, SourceError] = {}
     rows: dict[str, list[dict[str, Any]]] = {run.id: [] for run in runs}
     rows |= _ask(project, [_whole(run) for run in runs if run.step_count != 0], errors)
-    for ask_again in (_exported, _strict, _later):
+    for number, ask_again in enumerate((_exported, _strict, _strict)):
         unsure = ask_again is _exported
         short = [
             run
@@ -91,6 +91,7 @@ def raw_rows(
             and (_is_short(run, rows[run.id]) or (unsure and run.step_count is None))
         ]
         if short:
+            time.sleep(_PAUSE if number == 2 else 0)
             for run_id, found in ask_again(project, short, rows, errors).items():
                 rows[run_id] = max(rows[run_id], found, key=len)
     return rows, errors
@@ -110,11 +111,6 @@ def _strict(project: Project, short: Sequence[RunRecord], _: _Rows, errors: _Err
         else:
             spans += [_Span(run, first, first + _STRICT_SPAN) for first in starts]
     return _ask(project, spans, errors)
-
-
-def _later(project: Project, short: Sequence[RunRecord], rows: _Rows, errors: _Errors) -> _Rows:
-    time.sleep(_PAUSE)
-    return _strict(project, short, rows, errors)
 
 
 # --- Exported to Parquet --------------------------------------------------------------

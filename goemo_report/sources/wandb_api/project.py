@@ -14,6 +14,7 @@ from goemo_report.sources.wandb_api import decode, queries
 from goemo_report.sources.wandb_api.faults import RequestRefusedError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
 
+_MISSING: Final = ("not found", "could not find", "does not exist")  # in a server's own words
 _NAMES_SHOWN: Final = 8
 _LISTING_ROUNDS: Final = 3
 """How often a listing is asked again when runs came or went meanwhile."""
@@ -44,7 +45,7 @@ class Project:
         try:
             answer = self.transport.graphql(document, own | dict(variables))
         except RequestRefusedError as error:
-            if error.status == 404 or _says_missing(error.reason):
+            if error.status == 404 or any(one in error.reason.lower() for one in _MISSING):
                 raise self._missing() from None
             raise
         node = answer.get("project")
@@ -169,11 +170,6 @@ class Project:
             f"no project {self.name} of {self.entity} on {host}",
             f"Choose with {argument('project')}; {self.entity} has: {shown}",
         )
-
-
-def _says_missing(reason: str) -> bool:
-    text = reason.lower()
-    return "not found" in text or "could not find" in text or "does not exist" in text
 
 
 def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -81,7 +81,14 @@ class ApiSource(RunSource):
         """The entity that was given, or the key's default."""
         if self._entity is None:
             stored = stored_setting("entity")
-            self._entity = stored.value if stored else self._default_entity()
+            viewer = {} if stored else self.transport.graphql(queries.DEFAULT_ENTITY, {})
+            own = (viewer.get("viewer") or {}).get("entity")
+            if not stored and not own:
+                raise SourceError(
+                    f"the key has no default entity on {self.credentials.host}",
+                    f"Choose one with {argument('entity')} or WANDB_ENTITY",
+                )
+            self._entity = stored.value if stored else str(own)
         return self._entity
 
     @property
@@ -307,15 +314,6 @@ class ApiSource(RunSource):
             groups.setdefault((run.entity, run.project), []).append(run)
         for (entity, name), members in groups.items():
             yield self.project(entity, name), members
-
-    def _default_entity(self) -> str:
-        viewer = self.transport.graphql(queries.DEFAULT_ENTITY, {}).get("viewer") or {}
-        if not viewer.get("entity"):
-            raise SourceError(
-                f"the key has no default entity on {self.credentials.host}",
-                f"Choose one with {argument('entity')} or WANDB_ENTITY",
-            )
-        return str(viewer["entity"])
 
 
 def open_source(choice: SourceChoice) -> ApiSource:
