@@ -1,16 +1,25 @@
-"""What of a run's log is on the server, part by part."""
+"""What of a run's log is on the server, part by part, and a log that holds only the rest.
+
+Sending a log twice appends its history a second time. So what is missing goes out in a new log
+beside the old one: the run itself, the missing steps and artifacts, and the whole summary. The
+original is never opened for writing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from goemo_report.formats.json_text import jsonable
 from goemo_report.sources.model import ArtifactRef, History, RunRecord, flattened
+from goemo_report.sources.offline_logs.log_format import framed, read_log
 
 _SHOWN: Final = 3
+_NOT_AGAIN: Final = {"output", "output_raw", "stats", "alert", "tbrecord", "use_artifact"}
+"""Records that would only repeat what the first sending brought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +182,80 @@ def _part(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> Part:
     logged, held = _values(here), _values(there)
     wrong = tuple(key for key, value in logged.items() if held.get(key) != value)
     return Part(name, len(logged), wrong)
+
+
+# --- The rest ---------------------------------------------------------------------------
+
+
+def log_of_remainder(
+    arrival: Arrival,
+    entity: str,
+    files: Mapping[tuple[str, str], Path],
+    folder: Path,
+) -> Path:
+    """Write a run directory below `folder` whose log sends what is missing and nothing else.
+
+    `files` finds the staged file of an artifact's name and path where its recorded place is gone.
+    The client takes the run to `entity` and project, but sends artifacts where the log says. Gives
+    the directory.
+    """
+    from wandb.proto import wandb_internal_pb2
+
+    proto: Any = wandb_internal_pb2  # generated code without types
+
+    records: list[bytes] = []
+    exits: list[bytes] = []
+    for log in arrival.logs:
+        for payload in read_log(log.read_bytes(), log.name).payloads:
+            record = proto.Record.FromString(payload)
+            kind = record.WhichOneof("record_type")
+            if kind == "exit":
+                exits.append(payload)
+            elif kind == "history":
+                keys = arrival.missing_steps.get(_step(record.history))
+                if keys is not None:
+                    _keep(record.history, keys)
+                    records.append(record.SerializeToString())
+            elif kind == "artifact":
+                artifact = record.artifact
+                if (artifact.name, artifact.digest) in arrival.missing_artifacts:
+                    for entry in artifact.manifest.contents:
+                        place = files.get((artifact.name, entry.path))
+                        if place is not None and not Path(entry.local_path).exists():
+                            entry.local_path = str(place)
+                    artifact.entity, artifact.project = entity, arrival.project
+                    records.append(record.SerializeToString())
+            elif kind not in {*_NOT_AGAIN, "final", "footer"}:
+                records.append(payload)
+    # The client makes the summary of the history that it sends, which is not all of it.
+    summary = proto.Record()
+    for key, value in arrival.run.summary.items():
+        summary.summary.update.add(key=key, value_json=json.dumps(value))
+    records.append(summary.SerializeToString())
+    records += exits[-1:]
+    newest = arrival.logs[-1]
+    directory = folder / newest.parent.name
+    directory.mkdir(parents=True)
+    if (own := newest.parent / "files").is_dir():
+        (directory / "files").symlink_to(own.resolve())
+    (directory / newest.name).write_bytes(framed(records))
+    return directory
+
+
+def _step(history: Any) -> int:
+    for item in history.item:
+        if (tuple(item.nested_key) or (item.key,)) == ("_step",):
+            return int(json.loads(item.value_json))
+    return int(history.step.num)
+
+
+def _keep(history: Any, keys: Collection[str]) -> None:
+    """Leave only the items of a row that hold these keys, and the client's own."""
+    kept = []
+    for item in history.item:
+        path = f"{'.'.join(item.nested_key) or item.key}."
+        inside = (f"{key}.".startswith(path) or path.startswith(f"{key}.") for key in keys)
+        if path.startswith("_") or any(inside):
+            kept.append(item)
+    del history.item[:]
+    history.item.extend(kept)

@@ -2,17 +2,22 @@
 
 `wandb sync` ends with exit code 0 and marks a run as synced even when nothing arrived. Here
 its word is not taken: each run is read back from the server and compared with its log, what
-is missing is sent again by itself, and what is still missing then is named.
+is missing is sent again by itself, and what is still missing then is named. It has no end while
+a server is down either, so it runs as a process that can be stopped.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.wording import plural
@@ -23,15 +28,19 @@ from goemo_report.sources.model import ArtifactRef, Listing, RunRecord
 from goemo_report.sources.offline_logs.folders import OnDisk, on_disk
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.sources.resolve import find_runs
-from goemo_report.sources.wandb_api.credentials import require_client
+from goemo_report.sources.wandb_api.credentials import Credentials, require_client
 from goemo_report.sources.wandb_api.faults import Notify, read_offline
+from goemo_report.sources.wandb_api.network import find_network
 from goemo_report.sources.wandb_api.source import ApiSource
-from goemo_report.syncing.arrival import Arrival, Held
-from goemo_report.syncing.upload import log_of_remainder, wandb_sync
+from goemo_report.syncing.arrival import Arrival, Held, log_of_remainder
 
 _ATTEMPTS: Final = 3
 _LEAST_TIME: Final = 120.0
 _BYTES_PER_SECOND: Final = 500_000.0  # the slowest upload that is waited for
+_PROBE_EVERY: Final = 3.0
+_NOT_INHERITED: Final = {"WANDB_MODE", "WANDB_RUN_ID", "WANDB_SERVICE", "WANDB_SILENT"} | {
+    "WANDB__EXTRA_HTTP_HEADERS"  # its twin carries the headers
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ def _send(
                 one.attempts += 1
                 directories += _directories(source, one, remote, Path(folder) / str(number))
             size = sum(a.size for one in members for a in one.artifacts)
-            sent = wandb_sync(
+            sent = _wandb_sync(
                 directories,
                 remote,
                 project=name,
@@ -152,6 +161,110 @@ def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tup
         for (reference, file), local in zip(wanted, source.fetch(wanted), strict=True)
         if isinstance(local, Path)
     }
+
+
+# --- `wandb sync` -------------------------------------------------------------------------
+
+
+class _Sent(NamedTuple):
+    """How `wandb sync` ended: what it complained of, and why it was stopped, if it was."""
+
+    complaints: tuple[str, ...]
+    stopped: str
+
+
+def _wandb_sync(
+    directories: Sequence[Path],
+    remote: ApiSource,
+    *,
+    project: str,
+    timeout: float,
+    patience: float,
+) -> _Sent:
+    """Run `wandb sync` on run directories, whether they are marked as synced or not.
+
+    It is stopped after `timeout` seconds, or when the server has not answered for `patience`
+    seconds. Its exit code says nothing and is not looked at.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+        command = [sys.executable, "-m", "wandb", "sync", "--include-synced", "--include-online"]
+        command += ["--entity", remote.entity, "--project", project]
+        process = subprocess.Popen(
+            [*command, *(str(directory.resolve()) for directory in directories)],
+            cwd=folder,
+            env=_environment(remote.credentials, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            stopped = _watch(process, timeout, patience, remote)
+        finally:
+            _end(process)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
+    key = remote.credentials.api_key
+    if key is not None:
+        text = text.replace(key.value, "***")
+    return _Sent(_complaints(text), stopped)
+
+
+def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
+    """The variables of this process, and what was found in files that the client would not see."""
+    environment = {name: v for name, v in os.environ.items() if name not in _NOT_INHERITED}
+    environment |= find_network().environment()
+    environment |= {
+        "WANDB_BASE_URL": credentials.base_url,
+        "WANDB_DIR": folder,
+        "WANDB_ERROR_REPORTING": "false",
+    }
+    if credentials.identity_file is not None:
+        environment["WANDB_IDENTITY_TOKEN_FILE"] = str(credentials.identity_file)
+        environment["WANDB_CREDENTIALS_FILE"] = str(credentials.credentials_file)
+    elif credentials.api_key is not None:
+        environment["WANDB_API_KEY"] = credentials.api_key.value
+    return environment
+
+
+def _watch(
+    process: subprocess.Popen[bytes], timeout: float, patience: float, remote: ApiSource
+) -> str:
+    """Wait for the process; gives why it has to be stopped, empty when it ended."""
+    started = seen = time.monotonic()
+    while True:
+        try:
+            process.wait(min(_PROBE_EVERY, patience / 2))
+            return ""
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            remote.viewer()
+            seen = time.monotonic()
+        except GoemoError:
+            if time.monotonic() - seen > patience:
+                return f"the server has not answered for {patience:.0f} s"
+        if time.monotonic() - started > timeout:
+            return f"the upload took more than {timeout:.0f} s"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop the process and the client's service that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError as error:
+        raise SourceError(f"wandb sync cannot be stopped ({error})", "") from None
+    process.wait()
+
+
+def _complaints(text: str) -> tuple[str, ...]:
+    """The lines in which the client says that something went wrong, each once."""
+    marks = ("error", "failed", "warn", "denied", "not found")
+    lines = (line.strip() for line in text.splitlines())
+    said = (line.removeprefix("wandb:").strip() for line in lines)
+    return tuple(dict.fromkeys(s[:300] for s in said if any(m in s.lower() for m in marks)))
 
 
 # --- Reading back -----------------------------------------------------------------------

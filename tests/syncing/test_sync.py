@@ -19,9 +19,8 @@ from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.offline_logs.log_format import framed, read_log
 from goemo_report.sources.offline_logs.run_log import history_rows, read_run_log
 from goemo_report.sources.offline_logs.source import LogSource
-from goemo_report.syncing.arrival import Arrival
+from goemo_report.syncing.arrival import Arrival, log_of_remainder
 from goemo_report.syncing.sync import Patience, sync
-from goemo_report.syncing.upload import log_of_remainder
 from tests.sources.online import open_api, point_at
 from tests.wandb_server import WandbServer
 from tests.wandb_server.fixtures import wandb_server
