@@ -204,7 +204,9 @@ def _checked_url(url: str) -> str:
 
 def _netrc_password(base_url: str, *, is_needed: bool) -> Setting | None:
     """What the netrc file holds for a server, ports and `default` included."""
-    path = _netrc_path()
+    usual, other = user_path("~/.netrc"), user_path("~/_netrc")
+    path = other if other.exists() and not usual.exists() else usual
+    path = user_path(os.environ.get("NETRC") or path)
     try:
         entries = netrc.netrc(path)
     except FileNotFoundError:
@@ -221,14 +223,6 @@ def _netrc_password(base_url: str, *, is_needed: bool) -> Setting | None:
     behind = [host for front, host in _FORGE.items() if parts.hostname == f"api.{front}"]
     found = (entries.authenticators(host) for host in (parts.netloc, *behind))
     return next((Setting(entry[2], str(path)) for entry in found if entry and entry[2]), None)
-
-
-def _netrc_path() -> Path:
-    if chosen := os.environ.get("NETRC"):
-        return user_path(chosen)
-    usual = user_path("~/.netrc")
-    other = user_path("~/_netrc")
-    return other if other.exists() and not usual.exists() else usual
 
 
 def _checked_key(found: Setting) -> Setting:

@@ -93,7 +93,8 @@ class Network:
         scheme = urlsplit(url).scheme
         if proxy := self.proxy_for(url):
             source = self.sources.get(f"{scheme}_proxy") or f"{scheme.upper()}_PROXY"
-            yield f"proxy {_without_password(proxy)} ({source})"
+            way, _, place = proxy.rpartition("://")
+            yield f"proxy {way}://{place.rsplit('@', 1)[-1]} ({source})"  # without its password
         elif urllib.request.getproxies().get(scheme):
             yield "no proxy (NO_PROXY)"
         if self.headers:
@@ -159,11 +160,6 @@ def _checked_headers(setting: Setting) -> dict[str, str]:
             """Write it as {"X-Name": "value"}""",
         )
     return headers
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.rpartition("://")
-    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"
 
 
 class Pools:
