@@ -110,7 +110,8 @@ def history_rows(lines: Sequence[Any], run_id: str) -> list[dict[str, Any]]:
 
 
 def artifact_refs(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]:
-    """The committed artifacts of one run by role and name, the newest version of a name last."""
+    """The committed artifacts of one run: the guide's own in its order, then others by name, for
+    uploads race each other; the newest version of a name last."""
     kept = [
         node
         for node in nodes
@@ -119,13 +120,9 @@ def artifact_refs(nodes: Sequence[Node], run_id: str) -> tuple[ArtifactRef, ...]
     ]
     kept.sort(key=lambda node: (node.get("versionIndex") or 0, node.get("createdAt") or ""))
     references = [artifact_ref(node, run_id) for node in kept]
-    return tuple(sorted(references, key=_place))
-
-
-def _place(reference: ArtifactRef) -> tuple[int, str]:
-    """The guide's own artifacts in its order, then others by name: uploads race each other."""
-    known = ROLES.index(reference.role) if reference.role else len(ROLES)
-    return known, reference.name
+    order = {role: number for number, role in enumerate(ROLES)}
+    references.sort(key=lambda one: (order[one.role] if one.role else len(ROLES), one.name))
+    return tuple(references)
 
 
 def artifact_ref(node: Node, run_id: str) -> ArtifactRef:

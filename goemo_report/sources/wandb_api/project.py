@@ -149,9 +149,9 @@ class Project:
             if error.status == 401:
                 raise
             return None
-        if answer.get("models") is None:
-            return None
-        return sorted(str(node["name"]) for node in decode.edges(answer["models"]))
+        found = answer.get("models")
+        names = sorted(str(node["name"]) for node in decode.edges(found))
+        return None if found is None else names
 
     def _missing(self) -> NotFoundError:
         """Which of the two is not there, and what is."""

@@ -39,7 +39,7 @@ from goemo_report.sources.store import (
     md5_of,
     private_cache,
 )
-from goemo_report.sources.wandb_api.faults import RequestRefusedError, TransientError
+from goemo_report.sources.wandb_api.faults import Backoff, RequestRefusedError, TransientError
 from goemo_report.sources.wandb_api.transport import CONNECTIONS, Transport
 
 _ROUNDS: Final = 3
@@ -164,7 +164,7 @@ class _Fetching:
     def _fill(self, item: Download, file: BinaryIO) -> None:
         """Append until the file has its size; every byte that arrives restarts the clock."""
         transport = self._transport
-        backoff = transport.backoff()
+        backoff = Backoff(transport.timeout, transport.notify)
         self._count(file.seek(0, os.SEEK_END))
         addresses = iter(item.addresses)
         url, with_key = next(addresses)()
@@ -172,9 +172,7 @@ class _Fetching:
         while True:
             offset = file.tell()
             try:
-                with transport.open(
-                    url, transport.timeout, with_key=with_key, offset=offset
-                ) as response:
+                with transport.open(url, with_key=with_key, offset=offset) as response:
                     # As the client compares; of a file logged by its address nothing is known.
                     tag = (response.headers.get("ETag") or url).strip('"')
                     if item.etag not in {"", url, tag}:

@@ -38,7 +38,7 @@ from goemo_report.sources.wandb_api.faults import (
     transient_exception,
     transient_status,
 )
-from goemo_report.sources.wandb_api.network import Network, Pools, find_network, origin
+from goemo_report.sources.wandb_api.network import Pools, find_network, origin
 
 CONNECTIONS: Final = 16
 """Requests in flight at once."""
@@ -60,10 +60,9 @@ class Transport:
         *,
         notify: Notify,
         timeout: float | None = None,
-        network: Network | None = None,
     ) -> None:
         self.credentials = credentials
-        self.network = network or find_network()
+        self.network = find_network()
         self.timeout = http_timeout() if timeout is None else timeout
         self.requests: Counter[str] = Counter()
         self._told: dict[str, float] = {}
@@ -89,10 +88,6 @@ class Transport:
             self._told[message] = now
         self._tell(message)
 
-    def backoff(self) -> Backoff:
-        """A fresh deadline for one request."""
-        return Backoff(self.timeout, self.notify)
-
     def graphql(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """The `data` of one GraphQL answer.
 
@@ -113,7 +108,7 @@ class Transport:
 
     def _answer(self, url: str, **sent: Any) -> tuple[int, bytes]:
         """Status and body of an answer; what may pass is asked again while there is time."""
-        backoff = self.backoff()
+        backoff = Backoff(self.timeout, self.notify)
         while True:
             try:
                 response = self._send(url, backoff.remaining, **sent)
@@ -123,7 +118,7 @@ class Transport:
 
     @contextmanager
     def open(
-        self, url: str, timeout: float, *, with_key: bool = False, offset: int = 0
+        self, url: str, *, with_key: bool = False, offset: int = 0
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """A body to be read piece by piece, from an offset where the server can.
 
@@ -132,7 +127,7 @@ class Transport:
         headers = {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        response = self._send(url, timeout, with_key=with_key, headers=headers)
+        response = self._send(url, self.timeout, with_key=with_key, headers=headers)
         try:
             if response.status not in {200, 206}:
                 raise hopeless_status(response.status, self.credentials.host)
