@@ -188,10 +188,7 @@ def _part(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> Part:
 
 
 def log_of_remainder(
-    arrival: Arrival,
-    entity: str,
-    files: Mapping[tuple[str, str], Path],
-    folder: Path,
+    arrival: Arrival, entity: str, files: Mapping[tuple[str, str], Path], folder: Path
 ) -> Path:
     """Write a run directory below `folder` whose log sends what is missing and nothing else.
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from goemo_report.errors import GoemoError, NotFoundError, SourceError, argument
 from goemo_report.formats.wording import plural
@@ -78,11 +78,7 @@ def sync(
     histories, artifacts = source.histories(runs), source.artifacts(runs)
     arrivals = [
         Arrival(
-            run,
-            source.logs_of(run),
-            histories[run.id],
-            artifacts[run.id],
-            project or run.project,
+            run, source.logs_of(run), histories[run.id], artifacts[run.id], project or run.project
         )
         for run in runs
     ]
@@ -118,7 +114,7 @@ def _send(
                 one.attempts += 1
                 directories += _directories(source, one, remote, Path(folder) / str(number))
             size = sum(a.size for one in members for a in one.artifacts)
-            sent = _wandb_sync(
+            complaints, stopped = _wandb_sync(
                 directories,
                 remote,
                 project=name,
@@ -126,9 +122,9 @@ def _send(
                 patience=patience.silence,
             )
         for one in members:
-            one.said += [sent.stopped] if sent.stopped else []
-            one.said += [c for c in sent.complaints if len(members) == 1 or one.run.id in c]
-        if sent.stopped:
+            one.said += [stopped] if stopped else []
+            one.said += [line for line in complaints if len(members) == 1 or one.run.id in line]
+        if stopped:
             return False
     return True
 
@@ -166,22 +162,11 @@ def _staged(source: RunSource, references: Sequence[ArtifactRef]) -> Mapping[tup
 # --- `wandb sync` -------------------------------------------------------------------------
 
 
-class _Sent(NamedTuple):
-    """How `wandb sync` ended: what it complained of, and why it was stopped, if it was."""
-
-    complaints: tuple[str, ...]
-    stopped: str
-
-
 def _wandb_sync(
-    directories: Sequence[Path],
-    remote: ApiSource,
-    *,
-    project: str,
-    timeout: float,
-    patience: float,
-) -> _Sent:
-    """Run `wandb sync` on run directories, whether they are marked as synced or not.
+    directories: Sequence[Path], remote: ApiSource, *, project: str, timeout: float, patience: float
+) -> tuple[Sequence[str], str]:
+    """Run `wandb sync` on run directories, whether they are marked as synced or not; gives what it
+    complained of, and why it was stopped, if it was.
 
     It is stopped after `timeout` seconds, or when the server has not answered for `patience`
     seconds. Its exit code says nothing and is not looked at.
@@ -207,7 +192,7 @@ def _wandb_sync(
     key = remote.credentials.api_key
     if key is not None:
         text = text.replace(key.value, "***")
-    return _Sent(_complaints(text), stopped)
+    return _complaints(text), stopped
 
 
 def _environment(credentials: Credentials, folder: str) -> dict[str, str]:
