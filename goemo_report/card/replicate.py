@@ -68,18 +68,11 @@ def replicate_command(
 
     Settings are the hyperparameters that the run's checkpoint among `artifacts` carries, else
     what its config holds beside measured values. A run of another trainer gets what the guide's
-    config keys say. `instead` replaces settings.
+    config keys say, an ensemble the command that made it. `instead` replaces settings.
     """
-    return " ".join(map(_quoted, replicate_arguments(run, artifacts, instead)))
-
-
-def replicate_arguments(
-    run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, Any] = _NOTHING
-) -> list[str]:
-    """The command as a list of arguments; of an ensemble the one that made it."""
     if members := members_of(run):
         shown = members if instead is _NOTHING else [PurePath(one).name for one in members]
-        return ["goemo-report", "ensemble", *shown, "-o", run.name]
+        return " ".join(map(_quoted, ("goemo-report", "ensemble", *shown, "-o", run.name)))
     known = {**_settings(run, artifacts), "model_name": run.config.get("model_name")}
     for key, tags in (("phase", PHASE_TAGS), ("status", STATUS_TAGS)):
         tagged = next((tag for tag in run.tags if tag in tags), None)
@@ -93,7 +86,7 @@ def replicate_arguments(
             arguments += _option("tag", tag)
     if is_offline(run):
         arguments += _option("wandb_mode", "offline")
-    return arguments
+    return " ".join(map(_quoted, arguments))
 
 
 def is_offline(run: RunRecord) -> bool:

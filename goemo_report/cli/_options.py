@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -129,8 +130,7 @@ def source(
         @functools.wraps(command)
         def settled(**values: Any) -> Any:
             asked = {name: values.pop(name) for name in names if name in values}
-            file = read_project_file(Path.cwd())
-            values |= _from_file(click.get_current_context(), file, values)
+            values |= _from_file(values)
             try:
                 return command(asked=asked, **values)
             except GoemoError as error:
@@ -157,30 +157,25 @@ def _with_option(remedy: str, option: str, value: str) -> str:
     )
 
 
-def _from_file(
-    ctx: click.Context, file: Mapping[str, Any], values: Mapping[str, Any]
-) -> dict[str, Any]:
+_FROM_FILE: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "no-text": ("texts", operator.not_),
+    "reports": ("reports", Path),
+    "formats": ("formats", tuple),
+    **{key: (key.replace("-", "_"), lambda value: value)
+       for key in ("split", "baseline", "resamples", "seed", "max-errors")},
+}  # fmt: skip
+"""Keys of `[tool.goemo]` that are options of commands: the argument, and how it is made."""
+
+
+def _from_file(values: Mapping[str, Any]) -> dict[str, Any]:
     """What `[tool.goemo]` says of options that were not typed, by the names of their arguments."""
-    found: dict[str, Any] = {}
-    for one in ctx.command.params:
-        name = one.name or ""
-        key = name if name in _OWN_KEYS else one.opts[0].removeprefix("--")
-        if key not in file or name not in values or isinstance(file[key], Mapping):
-            continue  # a table, as `columns`, is of another option or of none
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            continue
-        value = file[key]
-        if name == "reports":
-            found[name] = Path(value)
-        elif isinstance(one, click.Option) and one.flag_value is False:  # as --no-text is
-            found[name] = not value
-        else:
-            found[name] = tuple(value) if isinstance(value, list) else value
-    return found
-
-
-_OWN_KEYS: Final = ("formats", "reports")
-"""Arguments that `[tool.goemo]` calls otherwise than the command line does."""
+    file, typed = read_project_file(Path.cwd()), click.get_current_context()
+    return {
+        name: make(file[key])
+        for key, (name, make) in _FROM_FILE.items()
+        if key in file and name in values
+        if typed.get_parameter_source(name) is ParameterSource.DEFAULT
+    }
 
 
 # --- Which predictions ----------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, get_args, get_type_hints
 
@@ -12,7 +13,6 @@ import pytest
 from goemo_report.card.replicate import (
     base_model,
     by_goemo_train,
-    replicate_arguments,
     replicate_command,
     without_private_paths,
 )
@@ -30,6 +30,10 @@ def trained(**settings: Any) -> tuple[TrainConfig, RunRecord]:
     logged = {**config.hyperparameters(), "model_name": config.model_name}
     logged |= {"phase": config.phase, "status": config.status}
     return config, run(logged, config.tags)
+
+
+def words_of(record: RunRecord, artifacts: Sequence[ArtifactRef] = ()) -> list[str]:
+    return shlex.split(replicate_command(record, artifacts))
 
 
 def another(name: str, value: Any) -> Any:
@@ -60,7 +64,7 @@ def test_every_setting_that_decides_the_result_is_replicated(name: str) -> None:
     config, record = trained(**{name: another(name, getattr(default, name))})
     assert getattr(config, name) != getattr(default, name)
     for artifacts in ((), (checkpoint(config),)):
-        words = replicate_arguments(record, artifacts)
+        words = words_of(record, artifacts)
         assert asdict(settle(parse(words[1:])[0], {})) == asdict(config)
 
 
@@ -77,15 +81,15 @@ def test_what_was_measured_and_odd_keys_are_no_settings() -> None:
     found: dict[str, Any] = {key.name: "x" for key in (*CONFIG_KEYS, *SYSTEM_KEYS)}
     found |= dict.fromkeys(MEASURED_KEYS, 3)
     logged = {**found, **record.config, "_wandb": "x", "--debug": "x", "a b": "x"}
-    words = replicate_arguments(replace(record, config=logged))
-    assert words == replicate_arguments(record)
+    words = words_of(replace(record, config=logged))
+    assert words == words_of(record)
 
 
 def test_the_checkpoint_says_what_is_a_setting() -> None:
     """What somebody added to the config in W&B is none."""
     config, record = trained(loss="weighted-bce")
     logged = {**record.config, "reviewed_by": "me"}
-    words = replicate_arguments(replace(record, config=logged), (checkpoint(config),))
+    words = words_of(replace(record, config=logged), (checkpoint(config),))
     assert "--reviewed-by" not in words
     assert words[words.index("--loss") + 1] == "weighted-bce"
 
@@ -143,7 +147,7 @@ def test_the_trainer_reads_back_what_the_run_was(settings: dict[str, Any]) -> No
     config, record = trained(**settings)
     command = replicate_command(record)
     words = shlex.split(command)
-    assert words == replicate_arguments(record)
+    assert words == words_of(record)
     assert words[0] == "goemo-train"
     again = settle(parse(words[1:])[0], {})
     assert asdict(again) == asdict(config)
