@@ -13,12 +13,17 @@ import click
 
 from goemo_report import contract
 from goemo_report.audit import RULES
-from goemo_report.audit.registry import SEVERITY_MEANINGS
+from goemo_report.audit.registry import Severity
 from goemo_report.cli import goemo_report as main
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet
 from goemo_train.config import COMMAND, PRESETS, TrainConfig
 
+SEVERITY_MEANINGS: dict[Severity, str] = {
+    "error": "the guide asks for it and it is missing or wrong, or a logged figure is not true",
+    "warning": "the run can be read, but something about it is likely to mislead",
+    "note": "the run spells it otherwise than the guide; goemo-report reads it all the same",
+}
 SENTIMENT, EKMAN = GOEMOTIONS.groupings
 ROOT = Path(__file__).parent.parent
 WIDTH = 92

@@ -25,12 +25,6 @@ Sane = tuple[Callable[[Any], bool], str]
 """Whether a value makes sense, and the sensible values in words."""
 _Given = ParamSpec("_Given")
 
-SEVERITY_MEANINGS: Final[dict[Severity, str]] = {
-    "error": "the guide asks for it and it is missing or wrong, or a logged figure is not true",
-    "warning": "the run can be read, but something about it is likely to mislead",
-    "note": "the run spells it otherwise than the guide; goemo-report reads it all the same",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
