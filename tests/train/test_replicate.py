@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import shlex
 from dataclasses import asdict, replace
 
 import pytest
 from click.testing import CliRunner
 
 from goemo_report import contract
-from goemo_report.card.replicate import replicate_arguments
+from goemo_report.card.replicate import replicate_command
 from goemo_report.cli import goemo_report
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_train.config import REPEATED, TrainConfig, parse, settle
@@ -40,7 +41,7 @@ def test_a_run_without_a_checkpoint_has_its_config(
     record = LogSource(finished.output).find_run(RUN_ID)
     assert set(contract.MEASURED_KEYS) <= set(record.config)
     kept = {key: value for key, value in record.config.items() if key not in missing}
-    words = replicate_arguments(replace(record, config=kept))
+    words = shlex.split(replicate_command(replace(record, config=kept)))
     assert asdict(settle(parse(words[1:])[0], {})) == asdict(settings(finished))
 
 
