@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shlex
 from dataclasses import asdict, replace
 
 import pytest
