@@ -15,22 +15,47 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from goemo_report.caches.statistics_cache import cached
+from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import GoemoError, RunError, unexpected
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.counts import averages
+from goemo_report.metrics.counts import ClassCounts, averages
+from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
-from goemo_report.statistics.differences import Paired, PairedDifferences, paired_with_swaps
-from goemo_report.statistics.intervals import RESAMPLES, Analysis, MetricIntervals, analyse
+from goemo_report.sources.store import Cache, is_digest
+from goemo_report.statistics import STATISTICS_VERSION
+from goemo_report.statistics.differences import (
+    RANDOMISATIONS,
+    Difference,
+    Paired,
+    PairedDifferences,
+    paired_with_swaps,
+)
+from goemo_report.statistics.distributions import Estimate
+from goemo_report.statistics.intervals import (
+    RESAMPLES,
+    Analysis,
+    Interval,
+    MetricIntervals,
+    analyse,
+)
 from goemo_report.statistics.many_runs import adjusted_over_runs
+from goemo_report.thresholds.calibration import Calibrated, Calibration, RiskCoverage
+from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
 from goemo_report.thresholds.tune import cross_fitted
 
 if TYPE_CHECKING:
     from goemo_report.analysis.common import Alignment
     from goemo_report.analysis.compared_runs import ComparedRun
+
+_FORMAT: Final = 4
+"""Of the entries of the cache."""
+_VALUES: Final = values(
+    *(Interval, Difference, Paired, ProtocolResult, ThresholdChoice, ClassCounts),
+    *(Calibration, Calibrated, Estimate, RiskCoverage),
+)
 
 Replicates: TypeAlias = Mapping[str, FloatArray]
 _T = TypeVar("_T")
@@ -181,12 +206,21 @@ class RunStatistics:
         return self.cached("differences", [run, other], computed)
 
     def cached(self, kind: str, runs: Sequence[ComparedRun], compute: Callable[[], _T]) -> _T:
-        """What follows from all splits of these runs, from the cache where it is known."""
+        """What follows from all splits of these runs, from the cache where it is known.
+
+        Nothing is kept without a cache, or of a file with a digest that is none. Floats keep every
+        digit, so that a report from kept statistics has the same bytes.
+        """
         splits = [run.result.splits for run in runs]
         digests = [one.file.digest for own in splits for one in own.values()]
+        if self.cache is None or not all(map(is_digest, digests)):
+            return compute()
         labels = [[(split, one.label_digest) for split, one in own.items()] for own in splits]
         depends = [labels, self.split, DEFAULT_THRESHOLD, self.resamples, self.seed]
-        return cached(kind, digests, depends, compute, self.cache)
+        versions = [FINGERPRINT, STATISTICS_VERSION, RANDOMISATIONS, _FORMAT]
+        identity = [kind, digests, depends, versions]
+        found: _T = Cache(self.cache).cached("statistics", identity, compute, _VALUES)
+        return found
 
     def each(
         self, what: str, runs: Sequence[ComparedRun], work: Callable[[ComparedRun], _T]

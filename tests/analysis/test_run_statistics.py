@@ -1,4 +1,4 @@
-"""Statistics that were computed before."""
+"""Statistics of compared runs that were computed before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from goemo_report.caches import statistics_cache
+from goemo_report.analysis import run_statistics
 from goemo_report.comparison import Comparison, Options, compare
 from goemo_report.errors import DataError
 from goemo_report.report.render import render
@@ -110,7 +110,7 @@ def test_what_statistics_depend_on_makes_them_new(
         case "resamples":
             options = Options(resamples=101)
         case "version":
-            monkeypatch.setattr(statistics_cache, "STATISTICS_VERSION", -1)
+            monkeypatch.setattr(run_statistics, "STATISTICS_VERSION", -1)
         case "split":
             split = "val"
         case "file":
