@@ -25,6 +25,7 @@ from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,
+    History,
     Listing,
     LocalFile,
     LostFiles,
@@ -57,6 +58,7 @@ class TrackedSource(RunSource):
 
     def __init__(self) -> None:
         self._files: dict[str, dict[str, Kept]] = {}  # by artifact id and path in it
+        self._unread: set[str] = set()  # ids of runs whose artifacts could not be read
 
     @abstractmethod
     def newest_first(self, query: RunQuery) -> Iterator[RunRecord | SkippedRun]:
@@ -97,6 +99,10 @@ class TrackedSource(RunSource):
     def _everything(self) -> Listing:
         return self.list_runs(RunQuery())
 
+    def histories(self, runs: Sequence[RunRecord]) -> Mapping[str, History]:
+        """Complete history of each run, by run id; none of one whose artifacts cannot be read."""
+        return {run.id: () if run.id in self._unread else self.history_of(run) for run in runs}
+
     def artifacts(self, runs: Sequence[RunRecord]) -> Mapping[str, tuple[ArtifactRef, ...]]:
         """What each run logged, by run id; of one whose artifacts cannot be read, why its
         predictions are unread. Raises SourceError where that is every run."""
@@ -107,6 +113,7 @@ class TrackedSource(RunSource):
                 found[run.id] = self.artifacts_of(run)
             except SourceError as error:
                 failed.append(error)
+                self._unread.add(run.id)
                 about = ("", None, "", 0)
                 found[run.id] = tuple(
                     ArtifactRef(f"{run.path}/{role}", role, *about, role, run.id, unread=str(error))

@@ -436,7 +436,9 @@ def test_broken_answers_of_a_server_are_one_line(path: str, broken: Answer, said
 
 
 def test_of_a_server_that_does_not_know_files_of_one_run_the_others_are_read() -> None:
-    runs = [{"info": {"experiment_id": 1, "run_id": run_id}} for run_id in ("good", "lost")]
+    runs: list[dict[str, Any]] = [{"info": {"experiment_id": 1, "run_id": "good"}}]
+    metrics = [{"key": "f1", "value": 0.5}]
+    runs.append({"info": {"experiment_id": 1, "run_id": "lost"}, "data": {"metrics": metrics}})
     listed = {"path": "test_predictions.csv", "file_size": len(HELD)}
     answers = {
         "experiments/search": {"experiments": [{"experiment_id": 1, "name": "E"}]},
