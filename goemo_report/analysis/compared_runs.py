@@ -241,10 +241,7 @@ class ComparedRun:
 
     def of_class(self, metric: str, label: str) -> float | None:
         """A metric of one label at 0.5; None without the label or where it is undefined."""
-        if label not in self.labels:
-            return None
-        value = float(self.found.scores.per_class[metric][self.labels.index(label)])
-        return None if value != value else value  # nan
+        return self.found.scores.values.get(f"{metric}_{label}")
 
     @property
     def support(self) -> dict[str, int]:

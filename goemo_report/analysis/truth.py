@@ -162,15 +162,15 @@ def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:
     Overall metrics first, then `f1_joy` and its like; counts follow `pred_labels`.
     """
     scores = found.as_logged
-    metrics: dict[str, float | None] = {
-        "auc" if key == "micro_auc" else key: value
-        for key, value in scores.overall.items()
-        if scores.has_probabilities or not OVERALL[key].metric.needs_probabilities
+    return {
+        "auc" if key == "micro_auc" else key: None if value is None else float(value)
+        for key, value in scores.values.items()
+        if class_key(key)[0] in PER_CLASS_STATISTICS
+        or (
+            (one := OVERALL.get(key))
+            and (scores.has_probabilities or not one.metric.needs_probabilities)
+        )
     }
-    for statistic in PER_CLASS_STATISTICS:
-        of_labels = zip(found.labels, getattr(scores.counts, statistic).tolist(), strict=True)
-        metrics |= {f"{statistic}_{label}": float(value) for label, value in of_labels}
-    return metrics
 
 
 def _check_metadata(result: RunResult) -> Iterator[LoggedCheck]:
@@ -228,11 +228,9 @@ def _equal(name: str, logged: float, found: SplitResult) -> str:
             value = scores.overall[other.key]
             if value is not None and same(logged, value):
                 return f"equals the {other.title}{words}"
-        statistic, label = class_key(name)
-        if label in found.labels:
-            column = getattr(scores.counts, statistic)
-            if same(logged, float(column[found.labels.index(label)])):
-                return f"equals the figure{words}"
+        value = scores.values.get(name)
+        if class_key(name)[0] and value is not None and same(logged, value):
+            return f"equals the figure{words}"
     return ""
 
 

@@ -28,17 +28,12 @@ def metric_row(scores: Scores) -> dict[str, float | int | None]:
 
     `auc` is the micro average over all text x label pairs; `macro_auc` stands beside it.
     """
-    row: dict[str, float | int | None] = {}
-    for key in contract.OVERALL_METRICS:
-        name = key.name.partition("/")[2]
-        row[name] = scores.overall["micro_auc" if name == "auc" else name]
-    row["macro_auc"] = scores.overall["macro_auc"]
-    for line in per_class_rows(scores):
-        for statistic in contract.PER_CLASS_STATISTICS:
-            column = "f1_score" if statistic == "f1" else statistic
-            name = contract.per_class_metric(statistic, line["emotion"]).partition("/")[2]
-            row[name] = line[column]
-    return row
+    overall = [key.name.partition("/")[2] for key in contract.OVERALL_METRICS]
+    of_classes = [
+        f"{one}_{label}" for label in scores.labels for one in contract.PER_CLASS_STATISTICS
+    ]
+    names = (*overall, "macro_auc", *of_classes)
+    return {name: scores.values["micro_auc" if name == "auc" else name] for name in names}
 
 
 def per_class_csv(scores: Scores) -> str:

@@ -209,13 +209,12 @@ def _value(scores: Scores, key: str) -> tuple[float | None, str]:
         if OVERALL[key].metric.needs_probabilities and not scores.has_probabilities:
             why = f"{key} needs probabilities, and the file has none"
         return value, "" if value is not None else why
-    statistic, label = class_key(key)
+    _, label = class_key(key)
     if label not in scores.labels:
         return None, f"the run has no label {label}"
-    columns = {**scores.per_class, "support": scores.counts.support}
-    found = float(columns[statistic][scores.labels.index(label)])
+    found = scores.values[key]
     why = "has no positive text" if scores.has_probabilities else "has no probabilities in the file"
-    return (None, f"{label} {why}") if math.isnan(found) else (found, "")
+    return (None, f"{label} {why}") if found is None else (float(found), "")
 
 
 def _shown(value: float, limit: Limit) -> str:

@@ -239,20 +239,17 @@ def _per_class(card: Card) -> Table:
         ]
     rows = []
     for j, label in enumerate(scores.labels):
-        auc = None if label in scores.without_auc else float(scores.per_class["auc"][j])
-        row: list[Any] = [
-            label,
-            int(scores.counts.support[j]),
-            float(scores.counts.precision[j]),
-            float(scores.counts.recall[j]),
-            _cell(float(scores.counts.f1[j]), card.bounds, f"f1_{label}"),
-        ]
+        support, precision, recall, f1, auc = (
+            scores.values[f"{key}_{label}"]
+            for key in ("support", "precision", "recall", "f1", "auc")
+        )
+        row: list[Any] = [label, support, precision, recall, _cell(f1, card.bounds, f"f1_{label}")]
         if card.predictions.has_probabilities:
             row.append(_cell(auc, card.bounds, f"auc_{label}"))
         if tuned is not None and card.choice is not None and card.choice.thresholds is not None:
             row += [
                 float(card.choice.thresholds[j]),
-                _cell(float(tuned.counts.f1[j]), card.tuned_bounds, f"f1_{label}"),
+                _cell(tuned.values[f"f1_{label}"], card.tuned_bounds, f"f1_{label}"),
             ]
         rows.append(tuple(row))
     return Table("per-emotion", "", tuple(columns), tuple(rows))

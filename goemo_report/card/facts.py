@@ -194,7 +194,7 @@ def limitations(card: Card) -> Iterator[str]:
             + _without_own(card, tuned.never_predicted)
         )
     best = tuned or scores
-    f1 = dict(zip(best.labels, best.counts.f1.tolist(), strict=True))
+    f1 = dict(zip(best.labels, best.per_class["f1"].tolist(), strict=True))
     weak = [
         f"{name} ({f1[name]:.2f})" for name in sorted(f1, key=f1.__getitem__) if f1[name] < _WEAK
     ]

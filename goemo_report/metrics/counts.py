@@ -58,21 +58,6 @@ class ClassCounts:
         """All texts."""
         return self.tp + self.fp + self.fn + self.tn
 
-    @property
-    def precision(self) -> FloatArray:
-        """Right among the predicted: tp / (tp + fp)."""
-        return self.metric("precision")
-
-    @property
-    def recall(self) -> FloatArray:
-        """Found among the true: tp / (tp + fn)."""
-        return self.metric("recall")
-
-    @property
-    def f1(self) -> FloatArray:
-        """Harmonic mean of the two: 2 tp / (2 tp + fp + fn)."""
-        return self.metric("f1")
-
     def metric(self, key: str) -> FloatArray:
         """A metric of each class, (..., k), by its key."""
         return self.of_metric(CLASS_METRICS[key])

@@ -53,6 +53,18 @@ class Scores:
             for key, metric in CLASS_METRICS.items()
         }
 
+    @cached_property
+    def values(self) -> Mapping[str, float | None]:
+        """Every metric by its key, None where undefined: overall, then of classes, as `f1_joy`, and
+        whole numbers of texts, as `support_joy`."""
+        columns = {**self.per_class, "support": self.counts.support}
+        of_classes = {
+            f"{key}_{label}": None if np.isnan(value) else value
+            for key, column in columns.items()
+            for label, value in zip(self.labels, column.tolist(), strict=True)
+        }
+        return {**self.overall, **of_classes}
+
     @property
     def has_probabilities(self) -> bool:
         """Whether there were probabilities, and not only predicted labels."""

@@ -96,7 +96,7 @@ def test_the_body_has_every_emotion_its_interval_and_its_threshold(result: RunRe
     for j, emotion in enumerate(EMOTIONS):
         cells = rows[emotion].split(" | ")
         assert cells[0] == str(scores.counts.support[j])
-        assert cells[3].startswith(f"{scores.counts.f1[j]:.3f}")
+        assert cells[3].startswith(f"{scores.counts.metric('f1')[j]:.3f}")
         assert cells[3].endswith("]</sub>")
     code = re.search(r"```python\n(.+?)\n```", text, re.DOTALL)
     assert code is not None

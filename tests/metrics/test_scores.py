@@ -39,9 +39,9 @@ def test_counts_by_hand() -> None:
     assert counts.tn.tolist() == [2, 2, 2]
     assert counts.support.tolist() == [2, 2, 0]
     assert counts.predicted.tolist() == [2, 1, 2]
-    assert counts.precision.tolist() == [1.0, 1.0, 0.0]
-    assert counts.recall.tolist() == [1.0, 0.5, 0.0]
-    assert counts.f1.tolist() == [1.0, pytest.approx(2 / 3), 0.0]
+    assert counts.metric("precision").tolist() == [1.0, 1.0, 0.0]
+    assert counts.metric("recall").tolist() == [1.0, 0.5, 0.0]
+    assert counts.metric("f1").tolist() == [1.0, pytest.approx(2 / 3), 0.0]
 
 
 def test_averages_by_hand() -> None:
@@ -186,7 +186,8 @@ def assert_agreement(
     for name, values in zip(("tp", "fp", "fn", "tn"), (tp, fp, fn, tn), strict=True):
         assert np.array_equal(getattr(found.counts, name), values)
     for name, values in zip(("precision", "recall", "f1", "support"), per_class, strict=True):
-        assert np.allclose(getattr(found.counts, name), values, rtol=0, atol=1e-12)
+        ours = [found.values[f"{name}_{label}"] for label in found.labels]
+        assert np.allclose(ours, values, rtol=0, atol=1e-12)
     for j in range(truth.shape[1]):
         column = truth[:, j], probabilities[:, j]
         brier, mcc = found.per_class["brier"][j], found.per_class["mcc"][j]

@@ -48,7 +48,9 @@ def test_differences_are_those_of_the_metrics() -> None:
     for j, label in enumerate(run.labels):
         difference = found[f"f1_{label}"]
         assert difference is not None
-        assert difference.value == pytest.approx(ours.counts.f1[j] - theirs.counts.f1[j])
+        assert difference.value == pytest.approx(
+            ours.counts.metric("f1")[j] - theirs.counts.metric("f1")[j]
+        )
         assert difference.low - 1e-12 <= difference.value <= difference.high + 1e-12
         assert difference.p <= difference.p_adjusted <= 1.0
 

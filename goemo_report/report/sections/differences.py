@@ -93,7 +93,7 @@ def common_f1(run: ComparedRun, other: ComparedRun) -> Iterator[dict[str, float]
         ours = ours.take(common.rows, common.columns)
         theirs = theirs.take(common.other_rows, common.other_columns)
     for one in (ours, theirs):
-        f1 = count(one.truth, one.probabilities >= DEFAULT_THRESHOLD).f1.tolist()
+        f1 = count(one.truth, one.probabilities >= DEFAULT_THRESHOLD).metric("f1").tolist()
         yield dict(zip(one.labels, f1, strict=True))
 
 

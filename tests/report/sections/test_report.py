@@ -137,7 +137,7 @@ def test_the_run_table_has_every_run_and_what_was_left_out(full: Report) -> None
 def test_emotions_show_the_recomputed_f1_of_every_run(full: Report) -> None:
     found = table(full, "emotions-f1")
     for run in FOUR:
-        assert column(found, run.id) == run.splits["test"].scores.counts.f1.tolist()
+        assert column(found, run.id) == run.splits["test"].scores.counts.metric("f1").tolist()
 
 
 def test_logged_figures_stand_beside_recomputed_ones() -> None:

@@ -375,7 +375,7 @@ def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison
         column(found, "emotion"), cells(found, "f1"), column(found, "support"), strict=True
     ):
         at = EMOTIONS.index(str(label))
-        assert cell.value == scores.counts.f1[at]
+        assert cell.value == scores.counts.metric("f1")[at]
         assert support == scores.counts.support[at]
         assert cell.low is not None
     heatmap = next(block for block in section.blocks if isinstance(block, Heatmap))
@@ -392,7 +392,7 @@ def test_groups_are_rolled_up_from_the_predictions(comparison: Comparison) -> No
     assert column(found, "group")[:4] == ["positive", "negative", "ambiguous", "neutral"]
     neutral = score(
         predictions.truth[:, -1:], predictions.probabilities[:, -1:], ("neutral",)
-    ).counts.f1[0]
+    ).counts.metric("f1")[0]
     assert column(found, comparison.best.id)[3] == neutral
     support = column(found, "support")[0]
     assert isinstance(support, int)
