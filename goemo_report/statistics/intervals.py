@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.counts import ClassCounts, CountMetrics
+from goemo_report.metrics.counts import ClassCounts, CountMetrics, Counts, count
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.class_draws import ClassDraws, widest
@@ -144,15 +144,9 @@ class Analysis:
         return Outcomes.of(self.predictions.truth, self.predicted)
 
     @Once
-    def sums(self) -> FloatArray:
-        """Counts over all texts, (1, c)."""
-        sums: FloatArray = self.outcomes.columns.sum(axis=0, dtype=np.float64, keepdims=True)
-        return sums
-
-    @Once
     def point(self) -> CountMetrics:
         """Counts-based metrics of all texts: (1,) and (1, k)."""
-        return self.outcomes.metrics(self.sums)
+        return self.outcomes.resampled(np.ones((1, len(self)), np.uint8))
 
     @Once
     def resampled(self) -> CountMetrics:
@@ -182,14 +176,13 @@ class Analysis:
 
     @Once
     def counts(self) -> ClassCounts:
-        """Confusion counts of all texts, (1, k)."""
-        return self.outcomes.counts(self.sums)
+        """Confusion counts of all texts, (k,)."""
+        return count(self.predictions.truth, self.predicted)
 
     @property
-    def class_texts(self) -> FloatArray:
+    def class_texts(self) -> Counts:
         """Texts that carry each class or are predicted to, (k,)."""
-        texts: FloatArray = (self.counts.total - self.counts.tn)[0]
-        return texts
+        return self.counts.total - self.counts.tn
 
     def share_of(self, one: OverallMetric) -> tuple[Share, float]:
         """As what share an overall metric can be read, and of how many decisions or texts.
@@ -200,7 +193,7 @@ class Analysis:
         if share is None:
             return Share(trials=lambda _: len(self)), float(self.clusters.number)
         clusters = self.clusters.number / len(self)
-        return share, float(share.trials(self.counts.pooled)[0, 0]) * clusters
+        return share, float(share.trials(self.counts.pooled)[0]) * clusters
 
     def _bounds_of_same(self, one: OverallMetric, value: float) -> list[Any]:
         """Interval of an overall metric that is the same in all resamples: 0 or 1, often."""
@@ -222,21 +215,21 @@ class Analysis:
         if metric.share is None:
             low, high = self._simulated(metric, self.counts, effects)
         else:
-            trials = metric.share.trials(self.counts)[0]
-            share = self.counts.tp[0] / np.maximum(trials, 1.0)
+            trials = metric.share.trials(self.counts)
+            share = self.counts.tp / np.maximum(trials, 1.0)
             low, high = map(metric.share.value, wilson(share, trials / effects, self.confidence))
         return np.minimum(low, point), np.maximum(high, point)
 
     def _simulated(self, metric: Metric, counts: ClassCounts, effects: FloatArray) -> Bounds:
-        """Interval of a metric of (1, k) counts, (k,) each: Jeffreys' for their proportions.
+        """Interval of a metric of (k,) counts, (k,) each: Jeffreys' for their proportions.
 
         Its values for proportions drawn from the Dirichlet distribution that they and half a
         text more of each kind give (Goutte and Gaussier 2005, for F1).
         """
         draw = np.random.default_rng([self.seed, len(self), 2]).standard_gamma
-        size = (self.resamples, counts.tp.shape[1])
+        size = (self.resamples, len(counts.tp))
         kinds = (counts.tp, counts.fp, counts.fn, counts.tn)
-        drawn = ClassCounts(*(draw(kind[0] / effects + 0.5, size) for kind in kinds))
+        drawn = ClassCounts(*(draw(kind / effects + 0.5, size) for kind in kinds))
         return percentiles(drawn.of_metric(metric), self.confidence)
 
     @Once
@@ -246,6 +239,8 @@ class Analysis:
         With clusters, values are sums over each, scaled so that their mean over clusters is that
         over texts, and the variance for few positives is raised as the other is.
         """
+        if self.clusters.alone:
+            return self._influences
         scale = self.clusters.number / len(self)
         return {
             key: replace(
@@ -292,7 +287,7 @@ class Analysis:
             if ends[1] - ends[0] < 1e-12:  # but for rounding
                 ends = self._bounds_of_same(OVERALL[key], value)
             bounds[key] = min(ends[0], value), max(ends[1], value)
-        never = bool((self.counts.predicted[0] == 0).any())
+        never = bool((self.counts.predicted == 0).any())
         found = {
             key: _interval(one.metric, *bounds[key])
             if key in bounds and not (never and one.over_classes and one.metric.needs_predictions)

@@ -102,22 +102,15 @@ class Outcomes:
         columns[np.arange(rows), 3 * classes + kind] = 1.0
         return cls(classes, columns, text_metrics(truth[first], predicted[first]))
 
-    def counts(self, sums: FloatArray) -> ClassCounts:
-        """Confusion counts, (m, k) each, from sums of `columns`, (m, 3 k + g)."""
-        tp, predicted, support = np.split(sums[:, : 3 * self.classes], 3, axis=1)
-        total = sums[:, 3 * self.classes :].sum(axis=1, keepdims=True)
-        return ClassCounts.of(tp, predicted, support, total)
-
-    def metrics(self, sums: FloatArray) -> CountMetrics:
-        """Every metric that follows from counts, from sums of `columns`."""
-        metrics, kinds = count_metrics(self.counts(sums)), sums[:, 3 * self.classes :]
-        for key, values in self.kinds.items():
-            metrics.overall[key] = kinds @ values / kinds.sum(axis=1)
-        return metrics
-
     def resampled(self, weights: npt.NDArray[np.generic]) -> CountMetrics:
-        """Metrics of each resample."""
-        return self.metrics(weighted_sums(weights, self.columns))
+        """Every metric that follows from counts, of each resample: (m,) overall and (m, k)."""
+        sums = weighted_sums(weights, self.columns)
+        tp, predicted, support, kinds = np.split(sums, np.arange(1, 4) * self.classes, axis=1)
+        texts = kinds.sum(axis=1)
+        metrics = count_metrics(ClassCounts.of(tp, predicted, support, texts[:, None]))
+        for key, values in self.kinds.items():
+            metrics.overall[key] = kinds @ values / texts
+        return metrics
 
 
 @dataclass(frozen=True, eq=False, slots=True)
