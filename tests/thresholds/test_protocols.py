@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
@@ -23,53 +21,6 @@ from goemo_report.thresholds.protocols import (
 )
 from goemo_report.thresholds.tune import Tuned
 from tests.numbers import make_predictions
-
-
-def all_cuts(probabilities: np.ndarray) -> np.ndarray:
-    """A threshold at every distinct probability, and one above all."""
-    return np.append(np.unique(probabilities), 2.0)
-
-
-@settings(max_examples=60)
-@given(st.integers(1, 25), st.integers(0, 10**6), st.integers(1, 2))
-def test_tuning_finds_the_best_of_all_cuts(rows: int, seed: int, decimals: int) -> None:
-    generator = np.random.default_rng(seed)
-    truth = generator.random((rows, 3)) < 0.3
-    probabilities = np.round(
-        generator.random((rows, 3)) * 0.8 + np.where(truth, 0.2, 0.0), decimals
-    )
-    labels = ("a", "b", "c")
-    cuts = all_cuts(probabilities)
-    f1 = np.array([score(truth, probabilities, labels, cut).counts.metric("f1") for cut in cuts])
-    tuned = score(truth, probabilities, labels, Tuned(truth, probabilities).per_class)
-    assert tuned.counts.metric("f1") == pytest.approx(f1.max(axis=0), abs=1e-12)
-    together = score(truth, probabilities, labels, Tuned(truth, probabilities).overall)
-    assert together.overall["macro_f1"] == pytest.approx(f1.mean(axis=1).max(), abs=1e-12)
-
-
-def test_the_midpoint_nearest_to_one_half() -> None:
-    truth = np.array([[True], [True], [False], [False]])
-    scores = np.array([[0.9], [0.7], [0.2], [0.1]])
-    assert Tuned(truth, scores).per_class[0] == pytest.approx(0.45)
-    # one hit of one, or two of four: F1 is 2/3 at the cuts 0.8 and 0.3, and 0.3 is nearer to 0.5
-    truth = np.array([[True], [False], [False], [True], [False]])
-    scores = np.array([[0.9], [0.7], [0.5], [0.4], [0.2]])
-    assert Tuned(truth, scores).per_class[0] == pytest.approx(0.3)
-    assert Tuned(truth, scores).overall == pytest.approx(0.3)
-
-
-def test_neighbouring_numbers_are_cut_between() -> None:
-    low = 0.5
-    high = float(np.nextafter(low, 1.0))
-    threshold = Tuned(np.array([[True], [False]]), np.array([[high], [low]])).per_class[0]
-    assert low < threshold <= high
-
-
-def test_a_class_without_positives_keeps_one_half() -> None:
-    truth = np.zeros((5, 2), np.bool_)
-    found = Tuned(truth, np.random.default_rng(0).random((5, 2)))
-    assert found.per_class.tolist() == [0.5, 0.5]
-    assert found.overall == 0.5
 
 
 def test_rare_classes_keep_the_global_threshold() -> None:
