@@ -11,8 +11,8 @@ import numpy as np
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.counts import ClassCounts, count_metrics
 
-GRID: Final[FloatArray] = np.round(np.arange(0.01, 1.0, 0.01), 2)
-"""Thresholds of a sweep: 0.01, 0.02, ..., 0.99."""
+CUTS: Final[FloatArray] = np.arange(101) / 100
+"""Thresholds of a sweep, and of the slider of a page: 0, 0.01, ..., 1."""
 _GROUPS_AT_ONCE: Final = 1 << 20
 
 
@@ -229,23 +229,32 @@ def _thinned(x: FloatArray, y: FloatArray, points: int) -> Curve:
     return Curve(x[kept], y[kept])
 
 
+def highest_cut(probabilities: FloatArray) -> IntArray:
+    """The highest of CUTS that each probability reaches, by its number."""
+    return np.searchsorted(CUTS, probabilities, side="right").astype(np.int64) - 1
+
+
+def at_cuts(truth: BoolArray, probabilities: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
+    """How many probabilities, from (n, k) arrays, reach each of CUTS and not the next.
+
+    Of all texts, (101, k), of those with the label, (101, k), and the highest of each text, (101,).
+    """
+    cut, labels = highest_cut(probabilities), truth.shape[1]
+    cells = cut * labels + np.arange(labels)
+    reached, true = (
+        np.bincount(one, minlength=len(CUTS) * labels).reshape(-1, labels)
+        for one in (cells.ravel(), cells[truth])
+    )
+    return reached, true, np.bincount(cut.max(axis=1), minlength=len(CUTS))
+
+
 def sweep(truth: BoolArray, probabilities: FloatArray) -> dict[str, FloatArray]:
-    """Overall metrics at each threshold of GRID, (t,) each, by key.
+    """Overall metrics at each of CUTS as the threshold, (101,) each, by key.
 
     `coverage` is the share of texts with at least one predicted label.
     """
-    columns = list(zip(truth.T, probabilities.T, strict=True))
-    counts = ClassCounts.of(
-        np.stack([_at_least(scores[true]) for true, scores in columns], axis=1),
-        np.stack([_at_least(scores) for _, scores in columns], axis=1),
-        truth.sum(axis=0),
-        len(truth),
+    predicted, tp, covered = (
+        one[::-1].cumsum(axis=0)[::-1] for one in at_cuts(truth, probabilities)
     )
-    coverage = _at_least(probabilities.max(axis=1)) / len(truth)
-    return count_metrics(counts).overall | {"coverage": coverage}
-
-
-def _at_least(scores: FloatArray) -> FloatArray:
-    """How many scores reach each threshold of GRID."""
-    below = np.searchsorted(np.sort(scores), GRID, side="left")
-    return (len(scores) - below).astype(np.float64)
+    counts = ClassCounts.of(tp, predicted, truth.sum(axis=0), len(truth))
+    return count_metrics(counts).overall | {"coverage": covered / len(truth)}

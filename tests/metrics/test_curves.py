@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.rankings import (
-    GRID,
+    CUTS,
     Ranking,
     precision_recall_curve,
     roc_auc,
@@ -97,8 +97,8 @@ def test_a_sweep_gives_the_metrics_of_each_threshold() -> None:
     truth = generator.random((200, 5)) < 0.3
     probabilities = np.round(generator.random((200, 5)), 2)
     found = sweep(truth, probabilities)
-    for at in (0, 29, 49, 98):
-        predicted = probabilities >= GRID[at]
+    for at in (0, 29, 50, 99, 100):
+        predicted = probabilities >= CUTS[at]
         expected = {
             "macro_f1": sk.f1_score(truth, predicted, average="macro", zero_division=0),
             "micro_f1": sk.f1_score(truth, predicted, average="micro", zero_division=0),

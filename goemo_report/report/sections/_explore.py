@@ -15,7 +15,7 @@ from goemo_report.analysis.configs import config_differences
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import shortened, visible
-from goemo_report.metrics.arrays import FloatArray, IntArray
+from goemo_report.metrics.rankings import at_cuts, highest_cut
 from goemo_report.predictions import Predictions
 from goemo_report.report.sections._tables import colour, drawn
 from goemo_report.report.sections._words import same_recipe, side
@@ -23,8 +23,6 @@ from goemo_report.report.sections.errors import Wrong, shown_runs, suspected, wr
 from goemo_report.statistics.differences import PairedDifferences
 from goemo_report.thresholds.protocols import ThresholdChoice
 
-CUTS: Final[FloatArray] = np.arange(101) / 100
-"""Thresholds of the slider: 0, 0.01, ..., 1."""
 MOST_COUNTED: Final = 24
 """Runs whose counts a page holds; of others it has those at 0.5."""
 _LIKELY: Final = 10
@@ -162,19 +160,10 @@ def _counts_of(run: ComparedRun) -> dict[str, Any]:
     return found
 
 
-def _cut(probabilities: FloatArray) -> IntArray:
-    """The highest cut that each probability reaches."""
-    return np.searchsorted(CUTS, probabilities, side="right").astype(np.int64) - 1
-
-
 def _at_cuts(predictions: Predictions, choices: list[ThresholdChoice]) -> dict[str, Any]:
     """By cut and label how many reach this cut and not the next without the label, by label and
     cut those that have it."""
-    cut, labels = _cut(predictions.probabilities), len(predictions.labels)
-    cells = cut + np.arange(labels) * len(CUTS)
-    size = labels * len(CUTS)
-    reached = np.bincount(cells.ravel(), minlength=size)
-    true = np.bincount(cells[predictions.truth], minlength=size)
+    reached, true, highest = at_cuts(predictions.truth, predictions.probabilities)
     exact, covered = [], []
     for choice in choices:
         predicted = choice.predicted(predictions)
@@ -182,9 +171,9 @@ def _at_cuts(predictions: Predictions, choices: list[ThresholdChoice]) -> dict[s
         covered.append(int(predicted.any(axis=1).sum()))
     return {
         "n": len(predictions),
-        "false": packed((reached - true).reshape(labels, -1).T.ravel().tolist()),
-        "true": packed(true.tolist()),
-        "covered": packed(np.bincount(cut.max(axis=1), minlength=len(CUTS)).tolist()),
+        "false": packed((reached - true).ravel().tolist()),
+        "true": packed(true.T.ravel().tolist()),
+        "covered": packed(highest.tolist()),
         "exact": packed(exact),
         "exact_covered": covered,
     }
@@ -207,7 +196,7 @@ def _likely(run: ComparedRun) -> dict[str, Any]:
     """The labels of each text that reach a low cut: row by row, how far above it, and whether
     they reach the tuned thresholds."""
     p = run.predictions.probabilities
-    cut = _cut(p)
+    cut = highest_cut(p)
     floor = _LIKELY
     while floor < 50 and (cut >= floor).sum() > _LIKELY_LABELS * len(p):
         floor += 1

@@ -9,7 +9,7 @@ from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.metrics.rankings import GRID, sweep
+from goemo_report.metrics.rankings import CUTS, sweep
 from goemo_report.report.document import Axis, Callout, Cell, Column, Plot, Section, Table
 from goemo_report.report.sections._tables import (
     Cells,
@@ -40,11 +40,11 @@ _TITLES: Final = {
     "coverage": "Texts with a predicted label",
 }
 _FOUND: Final = WeakKeyDictionary[ComparedRun, dict[str, FloatArray]]()
-_SHOWN: Final = slice(4, 95, 3)
+_SHOWN: Final = slice(5, 96, 3)
 """Every third threshold from 0.05 to 0.95, for figures."""
 _KEPT: Final = (1.0, 0.8, 0.5)  # shares of texts whose micro F1 the table has
 _BRIEF: Final = 30  # labels whose thresholds the two-page form names
-_TABLE_AT: Final = tuple(range(9, 99, 10))  # 0.1, 0.2, ..., 0.9
+_TABLE_AT: Final = tuple(range(10, 100, 10))  # 0.1, 0.2, ..., 0.9
 
 
 def build(comparison: Comparison) -> Section:
@@ -143,7 +143,7 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
 
 
 def sweeps(comparison: Comparison) -> dict[ComparedRun, dict[str, FloatArray]]:
-    """F1 and coverage of each run over the thresholds of GRID; kept as long as the runs are."""
+    """F1 and coverage of each run over the thresholds of CUTS; kept as long as the runs are."""
     for run in comparison.with_probabilities:
         if run not in _FOUND:
             _FOUND[run] = sweep(run.predictions.truth, run.predictions.probabilities)
@@ -155,7 +155,7 @@ def sweep_plot(
 ) -> Plot:
     """One measure of `sweeps`, a line a recipe."""
     identifier, title = f"sweep-{name.replace('_', '-')}", _TITLES[name]
-    grid = GRID[_SHOWN]
+    grid = CUTS[_SHOWN]
     table = run_table(
         f"{identifier}-values",
         title,
