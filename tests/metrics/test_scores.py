@@ -187,7 +187,7 @@ def assert_agreement(
         assert np.array_equal(getattr(found.counts, name), values)
     for name, values in zip(("precision", "recall", "f1", "support"), per_class, strict=True):
         ours = [found.values[f"{name}_{label}"] for label in found.labels]
-        assert np.allclose(ours, values, rtol=0, atol=1e-12)
+        assert np.allclose(np.array(ours, float), values, rtol=0, atol=1e-12)
     for j in range(truth.shape[1]):
         column = truth[:, j], probabilities[:, j]
         brier, mcc = found.per_class["brier"][j], found.per_class["mcc"][j]
