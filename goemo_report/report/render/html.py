@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
@@ -213,6 +213,13 @@ def _environment() -> Environment:
     made.filters["date"] = show_date
     made.filters["lines"] = lambda text: escape(visible(text, lines=True))
     return made
+
+
+def render_plain(name: str, filters: Mapping[str, Callable[..., str]], **values: Any) -> str:
+    """A template of another text than HTML: nothing is escaped but by its filters."""
+    made = _environment().overlay(autoescape=False, finalize=None, keep_trailing_newline=True)
+    made.filters = {**made.filters, **filters}
+    return made.get_template(name).render(values)
 
 
 def _packed(name: str) -> str:
