@@ -1,17 +1,21 @@
-"""The body, as Markdown: text from runs is escaped by the renderer's own rules."""
+"""A card as the hub reads it: `card.md.j2`, filled in.
+
+Text from runs is escaped by the renderer's own rules. In the front matter, which is YAML, every
+string is a JSON string, which YAML takes: none is read as anything else.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card, limitations
-from goemo_report.card.front import render_front_matter
 from goemo_report.card.replicate import by_goemo_train, replicate_command, without_private_paths
 from goemo_report.contract import CONFIG_KEYS, SYSTEM_KEYS
+from goemo_report.formats.text import visible
 from goemo_report.formats.wording import listed, plural
 from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_report.report.document import Cell, Code, Column, Table
@@ -21,6 +25,11 @@ from goemo_report.report.render.text import markdown_code, markdown_text
 from goemo_report.sources.model import as_number
 from goemo_report.statistics.intervals import MetricIntervals
 
+OTHER_DATASET: Final = "other"
+"""Type of a data set whose name is none that the hub could have."""
+_PART: Final = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
+_HUB_NAME: Final = re.compile(f"(?:{_PART}/)?{_PART}")
+_NOT_YAML: Final = re.compile("[\ufffe\uffff]")
 _ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transformers_version")
 
 
@@ -31,6 +40,9 @@ def render_card(card: Card) -> str:
     length = as_number(config.get("max_seq_length"))
     instead = without_private_paths(run, card.result.artifacts, card.base)
     values: dict[str, Any] = {
+        "kinds": sorted({kind for *_, kind in METRICS if _is_defined(card, kind)}),
+        "hub_type": card.data_name if _is_hub_name(card.data_name) else OTHER_DATASET,
+        "results": list(_results(card)),
         "address": _address(run.url or ""),
         "names": listed(card.label_set.labels, 12),
         "sizes": [f"{n:,.0f} for {name}" for name, n in sizes.items() if n is not None],
@@ -51,14 +63,41 @@ def render_card(card: Card) -> str:
         values["made"] = markdown_text(choice.description)
         values["thresholds"] = json.dumps(dict(tuned))  # some are a text's own probability
     filters: dict[str, Callable[..., str]] = {
+        "scalar": _scalar,
         "text": markdown_text,
         "code": partial(markdown_code, in_table=False),
         "table": _table,
         "fenced": lambda text, language: render_block(Code(text, language), "md").strip("\n"),
     }
-    body = render_plain("card.md.j2", filters, card=card, run=run, labels=card.label_set, **values)
-    body = re.sub(r"\n{3,}", "\n\n", body).strip("\n")  # where a paragraph is left out
-    return f"{render_front_matter(card)}\n{body}\n"
+    text = render_plain("card.md.j2", filters, card=card, run=run, labels=card.label_set, **values)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"  # where a paragraph is left out
+
+
+def _results(card: Card) -> Iterator[tuple[str, str, float]]:
+    """Type, name and value of each metric, for the hub; at tuned thresholds those that differ."""
+    for scores, at in (card.scores, card.rule), (card.tuned, "thresholds tuned on validation"):
+        for key, name, kind in METRICS if scores else ():
+            value = scores.overall[key] if scores else None
+            if value is not None and kind in AT_THRESHOLD:
+                yield kind, f"{name} ({at})", round(value, 6)
+            elif value is not None and scores is card.scores:
+                yield kind, name, round(value, 6)
+
+
+def _is_defined(card: Card, kind: str) -> bool:
+    """Whether the metrics of a type follow from what the file has."""
+    return kind in AT_THRESHOLD or card.predictions.has_probabilities
+
+
+def _is_hub_name(name: str) -> bool:
+    return bool(_HUB_NAME.fullmatch(name)) and len(name) <= 96 and not name.endswith(".git")
+
+
+def _scalar(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    text = json.dumps(visible(value), ensure_ascii=False)
+    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _address(url: str) -> str:
@@ -97,7 +136,7 @@ def _overall(card: Card) -> Table:
         columns.append(Column("tuned", "tuned on validation", "number"))
     rows = []
     for key, name, kind in METRICS:
-        if kind not in AT_THRESHOLD and not card.predictions.has_probabilities:
+        if not _is_defined(card, kind):
             continue
         row: list[Any] = [name, _cell(card.scores.overall[key], card.bounds, key)]
         if card.tuned is not None:
