@@ -224,9 +224,8 @@ def _at(what: str, names: Sequence[str], place: tuple[int, ...]) -> str:
 
 def _labels(value: Any, what: str, names: Sequence[str] = ()) -> BoolArray:
     found = _array(value, what, names)
-    if found.dtype != np.bool_:
-        right = (found == 0) | (found == 1)
-        _require(right, found, what, names, "Give labels, 0 and 1, not scores")
+    right = (found == 0) | (found == 1)
+    _require(right, found, what, names, "Give labels, 0 and 1, not scores")
     return np.array(found, np.bool_)  # a copy: the caller may go on writing to its own
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.reading.lists import CellError, is_nothing, listed, mark, marked
+from goemo_report.reading.lists import CellError, is_nothing, items, listed, mark, number
 
 Kind = Literal["names", "ids", "marks", "numbers"]
 """What a column of labels holds: names, ids, a 0 or 1 for each label, or other numbers."""
@@ -77,7 +77,7 @@ def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) ->
             return "names"  # refused with its row when it is read
         if not named:
             continue
-        values = [_number(item) for item in named]
+        values = [number(item) for item in named]
         if None in values or all(str(item) in known for item in named):
             return "names"
         numbers = True
@@ -186,36 +186,6 @@ def distinct(cells: Sequence[Any]) -> dict[Any, Any]:
         return {_key(cell): cell for cell in cells}
 
 
-def items(cell: Any, known: Collection[str] = ()) -> list[Any]:
-    """What a cell of labels names, one by one: a list, JSON, Python's or NumPy's text of one, or
-    parts between marks; of a mapping those that are marked with 1.
-
-    Raises CellError for scores, and for lists in lists.
-    """
-    text = cell.strip() if isinstance(cell, str) else cell
-    if isinstance(text, str) and text in known:
-        return [text]
-    found = listed(text)
-    if isinstance(found, Mapping):
-        return marked(found)
-    nested = any(isinstance(one, Mapping | list | tuple) for one in found or ())
-    unread = found is None and (isinstance(text, list) or str(text)[:2] in {"[{", "[["})
-    if nested or unread:
-        raise CellError(f"{shown(str(cell))} is no list of labels", "Write names or ids")
-    if found is not None:
-        inside = text[1:-1].strip() if isinstance(text, str) else None
-        return [inside] if inside in known else [one for one in found if one is not None]
-    if is_nothing(text):
-        return []
-    return _separated(text, known) if isinstance(text, str) else [text]
-
-
-def _separated(text: str, known: Collection[str]) -> list[str]:
-    """The parts of a cell between bars, semicolons or commas, where no label has such a mark."""
-    marks = (mark for mark in "|;" if mark in text and not any(mark in one for one in known))
-    return text.split(next(marks, ","))
-
-
 def reader(
     kind: Kind, label_set: LabelSet, order: Sequence[str], *, has_columns: bool = True
 ) -> Callable[[Any], list[int]]:
@@ -249,7 +219,7 @@ def reader(
 
 def _id(item: Any, order: Sequence[str], index: Mapping[str, int]) -> int | None:
     """The label of an id, None for none."""
-    at = _number(item)
+    at = number(item)
     is_id = at is not None and at.is_integer() and 0 <= at < len(order)
     return index[order[int(at or 0)]] if is_id else None
 
@@ -261,16 +231,6 @@ def _named(item: Any, index: Mapping[str, int]) -> int | None:
         return index[name]
     alike = [at for label, at in index.items() if label.lower() == name.lower()]
     return alike[0] if len(alike) == 1 else None
-
-
-def _number(item: Any) -> float | None:
-    if isinstance(item, bool):
-        return float(item)
-    try:
-        return float(item) if isinstance(item, Real | str) and "_" not in str(item) else None
-    except ValueError:
-        found = mark(item)
-        return None if found is None else float(found)
 
 
 def _label_fault(
@@ -293,14 +253,12 @@ def _label_fault(
     if meant:
         what = f"{shown(name)} is no {noun}, but {' and '.join(meant)} are"
         return CellError(what, "Write it as the columns do")
-    if _number(name) is not None and not any(_number(label) is not None for label in labels):
+    if number(name) is not None and not any(number(label) is not None for label in labels):
         what = f"{shown(name)} is no id of the {len(labels)} {label_set.nouns}"
         return CellError(what, f"Write ids from 0 to {len(labels) - 1}, or names")
     if has_columns:
-        what = (
-            f"{shown(name)} is no {noun}: the file has no column {shown(probability_column(name))}"
-        )
-        return CellError(what, f"{remedy}, and a column for each")
+        lacks = f"the file has no column {shown(probability_column(name))}"
+        return CellError(f"{shown(name)} is no {noun}: {lacks}", f"{remedy}, and a column for each")
     what = f"{shown(name)} is no {noun}: they are {in_words(labels, 4)}"
     return CellError(what, f"{remedy}, or add it where the others are named")
 
@@ -315,47 +273,45 @@ def probabilities(
 
     Any cell that is not a plain decimal in [0, 1] is refused, the first by rows.
     """
-    if not at.named:
-        return _probability_lists(table, at.places[0], order, labels)
-    values = np.stack([_probabilities(table, place) for place in at.places], axis=1)
+    if at.named:
+        columns = [table.columns[place] for place in at.places]
+    else:
+        columns = _listed(table, at.places[0], labels, order)
+    values = np.stack([_probabilities(column, table.mark) for column in columns], axis=1)
     wrong = np.argwhere(np.isnan(values))
     if len(wrong):
-        row, place = wrong[0, 0], at.places[wrong[0, 1]]
-        raise _no_probability(table, row, place, table.columns[place][row])
+        row, column = wrong[0].tolist()
+        place = at.places[column if at.named else 0]
+        raise _no_probability(table, row, place, columns[column][row])
     return values
 
 
-def _probability_lists(
-    table: Table, place: int, order: Sequence[str], labels: Sequence[str]
-) -> FloatArray:
-    """(n, k) float64 from a column of lists, in the order `order`, or of mappings by label."""
+def _listed(
+    table: Table, place: int, labels: Sequence[str], order: Sequence[str]
+) -> list[Sequence[Any]]:
+    """A column of lists, in the order `order`, or of mappings by label, as a column a label."""
     positions = [order.index(label) for label in labels]
     rows = []
-    for number, cell in enumerate(table.columns[place]):
+    for row, cell in enumerate(table.columns[place]):
         found = listed(cell)
         if isinstance(found, Mapping):
-            values = [found.get(label) for label in labels]
+            rows.append([found.get(label) for label in labels])
         elif found is None or len(found) != len(order):
             count = "no list" if found is None else f"a list of {len(found)}"
             what = f"{shown(str(cell))} is {count}, not of {len(order)} probabilities"
-            raise table.refusal(number, place, what, "Write one probability a label")
+            raise table.refusal(row, place, what, "Write one probability a label")
         else:
-            values = [found[position] for position in positions]
-        row = [_probability(value) for value in values]
-        if any(map(math.isnan, row)):
-            raise _no_probability(table, number, place, values[[*map(math.isnan, row)].index(True)])
-        rows.append(row)
-    return np.array(rows, np.float64)
+            rows.append([found[position] for position in positions])
+    return list(zip(*rows, strict=True))
 
 
-def _probabilities(table: Table, place: int) -> FloatArray:
+def _probabilities(cells: Sequence[Any], mark: str) -> FloatArray:
     """(n,) float64 of a column of probabilities, nan for what is none."""
-    cells = table.columns[place]
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
         values = cells.astype(np.float64)
         return np.where((values >= 0) & (values <= 1), values, np.nan)
-    if table.mark in {";", "\t"}:  # these allow for decimal commas
-        cells = [cell.replace(",", ".") for cell in cells]
+    if mark in {";", "\t"}:  # these allow for decimal commas
+        cells = [cell.replace(",", ".") if isinstance(cell, str) else cell for cell in cells]
     return np.array([_probability(cell) for cell in cells])
 
 

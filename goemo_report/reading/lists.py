@@ -1,4 +1,5 @@
-"""Lists in a cell, as JSON, Python or NumPy write them: `["joy"]`, `['joy' 'love']`, `{3}`."""
+"""What one cell holds: nothing, a 0 or 1, a number, or a list as JSON, Python or NumPy write it:
+`["joy"]`, `['joy' 'love']`, `{3}`."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import ast
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
 from typing import Any, Final
 
 from goemo_report.errors import DataError
@@ -48,13 +50,54 @@ class CellError(DataError):
     """A cell that cannot be taken; whoever knows its place says that too."""
 
 
-def marked(found: Mapping[Any, Any]) -> list[Any]:
+def _marked(found: Mapping[Any, Any]) -> list[Any]:
     """The names that a mapping marks with 1. Raises CellError where it holds scores."""
     score = next((v for v in found.values() if mark(v) is None and not is_nothing(v)), None)
     if score is not None:
         what = f"{shown(str(found))} gives {shown(str(score))} for a label, neither 0 nor 1"
         raise CellError(what, "List the labels of the text")
     return [name for name, value in found.items() if mark(value)]
+
+
+def number(item: Any) -> float | None:
+    """A number, also as text, or a 0 or 1 as a truth value; None for anything else."""
+    if isinstance(item, bool):
+        return float(item)
+    try:
+        return float(item) if isinstance(item, Real | str) and "_" not in str(item) else None
+    except ValueError:
+        found = mark(item)
+        return None if found is None else float(found)
+
+
+def items(cell: Any, known: Collection[str] = ()) -> list[Any]:
+    """What a cell of labels names, one by one: a list, JSON, Python's or NumPy's text of one, or
+    parts between marks; of a mapping those that are marked with 1.
+
+    Raises CellError for scores, and for lists in lists.
+    """
+    text = cell.strip() if isinstance(cell, str) else cell
+    if isinstance(text, str) and text in known:
+        return [text]
+    found = listed(text)
+    if isinstance(found, Mapping):
+        return _marked(found)
+    nested = any(isinstance(one, Mapping | list | tuple) for one in found or ())
+    unread = found is None and (isinstance(text, list) or str(text)[:2] in {"[{", "[["})
+    if nested or unread:
+        raise CellError(f"{shown(str(cell))} is no list of labels", "Write names or ids")
+    if found is not None:
+        inside = text[1:-1].strip() if isinstance(text, str) else None
+        return [inside] if inside in known else [one for one in found if one is not None]
+    if is_nothing(text):
+        return []
+    return _separated(text, known) if isinstance(text, str) else [text]
+
+
+def _separated(text: str, known: Collection[str]) -> list[str]:
+    """The parts of a cell between bars, semicolons or commas, where no label has such a mark."""
+    marks = (mark for mark in "|;" if mark in text and not any(mark in one for one in known))
+    return text.split(next(marks, ","))
 
 
 def listed(value: Any) -> Sequence[Any] | Mapping[Any, Any] | None:
@@ -97,10 +140,10 @@ def _parsed(text: str) -> Any:
             return ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None
-    return _items(text[1:-1].strip())
+    return _parts(text[1:-1].strip())
 
 
-def _items(inside: str) -> list[str] | None:
+def _parts(inside: str) -> list[str] | None:
     """Items between brackets; without quotes parted by commas, or by spaces where there are none.
     Python would join `'joy' 'love'`, which is how NumPy writes two items."""
     if "'" not in inside and '"' not in inside:

@@ -17,7 +17,7 @@ from goemo_report.corpora.directory import Found, read_directory
 from goemo_report.corpora.tables import Columns
 from goemo_report.errors import DataError
 from goemo_report.labels import EKMAN, EMOTIONS, SENTIMENT
-from goemo_report.reading.cells import items
+from goemo_report.reading.lists import items
 
 ROWS = (("one", ["joy", "anger"]), ('a "quoted", text', ["neutral"]), ("three", ["grief"]))
 SPLITS = ("train", "validation", "test")
