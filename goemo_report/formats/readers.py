@@ -30,7 +30,7 @@ _MOST_LAYERS: Final = 2
 _MARK_LINE: Final = rb"(\xef\xbb\xbf)?sep=.\r?\n"
 DAMAGED: Final = (
     zlib.error, EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError,
-    RuntimeError,
+    RuntimeError, ValueError,
 )  # fmt: skip
 """What the unpackers of the standard library raise for damaged data."""
 

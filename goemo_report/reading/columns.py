@@ -224,8 +224,8 @@ class Header:
         if asked:
             if len(group := self.matches(asked)) < 2:
                 raise self._no_column(asked, kind)
-            if kind != "prob" and self.probabilities and self.probabilities.named:
-                self._paired(Places.of(group), self.probabilities, asked=True)
+            if known := self._known(kind):
+                self._paired(Places.of(group), known, asked=True)
             return Places.of(group)
         places = dict(found)
         if len(places) > 1:
@@ -289,8 +289,9 @@ class Header:
         if guides is not None:
             yield names[0], Places((guides,))
             return
-        probabilities = self.probabilities or Places(())
-        used, labels = set(probabilities.places), probabilities.named
+        known = self._known(kind)
+        labels = known.named if known else ()
+        used = set(self.probabilities.places) if self.probabilities else set()
         for place, name in enumerate(self.plain):
             if name in names and place not in used:
                 yield self.header[place], Places((place,))
@@ -299,22 +300,30 @@ class Header:
                 continue
             if set(labels) <= set(group):
                 yield form, Places.of({k: v for k, v in group.items() if not labels or k in labels})
-            if labels and set(labels) != set(group):
-                self._paired(Places.of(group), probabilities)
+            if known and set(labels) != set(group):
+                self._paired(Places.of(group), known)
         bare = self._bare(labels) if kind == "true" else {}
         if bare and not used & set(bare.values()):
             yield LABEL, Places.of(bare)
 
-    def _paired(self, marks: Places, probabilities: Places, *, asked: bool = False) -> None:
+    def _known(self, kind: str) -> Places | None:
+        """Columns of other things that name the labels, which those of this kind must have too."""
+        others = {"true": ("probabilities",), "pred": ("probabilities", "truth")}.get(kind, ())
+        found = (getattr(self, other) for other in others)
+        return next((one for one in found if one is not None and one.named), None)
+
+    def _paired(self, marks: Places, known: Places, *, asked: bool = False) -> None:
         """Raises DataError where a column of 0 and 1 or of probabilities lacks its partner. Columns
         of other things may begin alike, unless a user `asked` for these; who names the labels
         chooses among them."""
-        named, group = probabilities.by_label, marks.by_label
+        named, group = known.by_label, marks.by_label
         shared = named.keys() & group.keys()
         are_marks = self._are_marks({one: group[one] for one in shared})
         if not asked and (len(shared) < 2 or not are_marks):
             return
         alone = [place for one, place in named.items() if one not in shared]
+        likely = known is self.probabilities
+        both = f"labels and one of {'probabilities' if likely else 'predicted labels'}"
         keep = f"name the labels to keep with {argument('labels')}"
         remedy = "remove it from the file" if alone else keep
         if not self.reading.expected:
@@ -324,7 +333,7 @@ class Header:
             columns = in_words([shown(self.header[place]) for place in sorted(alone)], 4)
             raise DataError(
                 f"{self.source}: {plural(len(alone), 'column')} without partner: {columns}",
-                f"Give every label a column of labels and one of probabilities, or {remedy}",
+                f"Give every label a column of {both}, or {remedy}",
             )
 
     def _require(self) -> None:

@@ -124,6 +124,13 @@ def test_what_is_cut_off_is_named_for_what_it_is(
         read_predictions(path)
 
 
+def test_a_zip_file_that_lost_bytes_is_named(guide: Predictions, tmp_path: Path) -> None:
+    data = zipped(csv_of(guide))
+    (tmp_path / "a.zip").write_bytes(data[:60] + data[65:])
+    with pytest.raises(DataError, match=r"a\.zip is not a whole zip file"):
+        read_predictions(tmp_path / "a.zip")
+
+
 def one_hot(p: Predictions, true: str, prob: str) -> pd.DataFrame:
     frame = pd.DataFrame({"text": p.texts})
     for i, label in enumerate(EMOTIONS):
@@ -233,6 +240,7 @@ def test_the_cases_are_read(name: str) -> None:
     [
         ("gold_joy,gold_fear,gold_love,p_joy,p_fear", "0,1,1,0.2,0.7", "gold_love"),
         ("gold_joy,gold_fear,p_joy,p_fear,p_love", "0,1,0.2,0.7,0.9", "p_love"),
+        ("true_joy,true_fear,true_love,pred_joy,pred_fear", "0,1,1,0,1", "true_love"),
     ],
 )
 def test_a_column_without_partner_is_named(
@@ -300,6 +308,13 @@ def test_lists_of_two_marks_are_no_ids(tmp_path: Path, predicted: str) -> None:
     assert found.predicted.sum(axis=1).tolist() == [1, 1]
     path.write_text('text,labels,p_joy,p_fear\na,[1],0.9,0.1\nb,"[0, 1]",0.2,0.8\n')
     assert read_predictions(path).truth.sum(axis=1).tolist() == [1, 2]
+
+
+def test_numbers_without_end_are_no_ids(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,true_labels,pred_probs_a,pred_probs_b\nx,inf,0.5,0.2\n")
+    with pytest.raises(DataError, match="'inf' is no id of the 2 labels"):
+        read_predictions(path)
 
 
 def test_ids_count_in_the_order_that_the_note_says(tmp_path: Path) -> None:
