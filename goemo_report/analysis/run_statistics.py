@@ -19,7 +19,7 @@ from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import GoemoError, RunError, unexpected
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.counts import ClassCounts, averages
+from goemo_report.metrics.counts import averages
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from goemo_report.analysis.common import Alignment
     from goemo_report.analysis.compared_runs import ComparedRun
 
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 """Of the entries of the cache."""
 _VALUES: Final = values(
-    *(Interval, Difference, Paired, ProtocolResult, ThresholdChoice, ClassCounts),
+    *(Interval, Difference, Paired, ProtocolResult, ThresholdChoice),
     *(Calibration, Calibrated, Estimate, RiskCoverage),
 )
 

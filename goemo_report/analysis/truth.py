@@ -212,7 +212,7 @@ def _explain(name: str, logged: float, result: RunResult, split: Split) -> str:
     for other, found in result.splits.items():
         if other != split and not whole:
             where = "on validation" if other == "val" else "on test"
-            value = recomputed_metrics(found).get(name)
+            value = found.as_logged.values.get("micro_auc" if name == "auc" else name)
             if value is not None and same(logged, value):
                 return f"equals the figure {where}"
             equal = _equal(name, logged, found)

@@ -14,7 +14,7 @@ import numpy as np
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.counts import ClassCounts, averages, count
+from goemo_report.metrics.counts import averages
 from goemo_report.predictions import Predictions
 from goemo_report.thresholds.tune import Tuned
 
@@ -73,18 +73,15 @@ class ThresholdChoice:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ProtocolResult:
-    """What one threshold protocol gives a run: counts and the overall metrics they define."""
+    """What one threshold protocol gives a run: the overall metrics that follow from labels."""
 
     choice: ThresholdChoice
-    counts: ClassCounts
     overall: Mapping[str, float]
 
     @classmethod
     def of(cls, choice: ThresholdChoice, predictions: Predictions) -> ProtocolResult:
         """Judge predictions with these thresholds."""
-        predicted = choice.predicted(predictions)
-        truth = predictions.truth
-        return cls(choice, count(truth, predicted), averages(truth, predicted))
+        return cls(choice, averages(predictions.truth, choice.predicted(predictions)))
 
 
 def fixed(labels: tuple[str, ...]) -> ThresholdChoice:
