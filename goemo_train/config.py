@@ -150,17 +150,6 @@ def preset(name: str) -> dict[str, Any]:
     return next((r for pattern, r in PRESETS if fnmatch(name.lower(), pattern)), {})
 
 
-def _check_names(config: TrainConfig) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", config.model_name):
-        raise SettingsError(
-            f"--model-name is {config.model_name!r}",
-            "Use at most 64 letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
-    for tag in config.tags:
-        if not 1 <= len(tag) <= 64:
-            raise SettingsError(f"the tag {tag[:70]!r} has {len(tag)} characters", "W&B takes 1-64")
-
-
 def check_model(name: str) -> None:
     """Refuse what can be no model, before data are read."""
     unknown = name.startswith("tiny-") and name not in MADE
@@ -296,7 +285,14 @@ def settle(
     found = short_name(given["model"])
     name = given["model_name"] = given.get("model_name") or found
     config = TrainConfig(**{**(preset(name) or preset(found)), **given})
-    _check_names(config)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise SettingsError(
+            f"--model-name is {name!r}",
+            "Use at most 64 letters, digits, dots, dashes and underscores, a letter or digit first",
+        )
+    for tag in config.tags:
+        if not 1 <= len(tag) <= 64:
+            raise SettingsError(f"the tag {tag[:70]!r} has {len(tag)} characters", "W&B takes 1-64")
     return config
 
 

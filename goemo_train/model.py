@@ -277,30 +277,16 @@ RANDOM = threading.local()
 """`generator` of a thread is what its dropout draws from, else torch's own."""
 
 
-class _Drop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, p: float) -> torch.Tensor:
-        dropped = round(p * LEVELS)
-        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
-        bits.random_(-(2**63), None, generator=getattr(RANDOM, "generator", None))
-        # numpy compares 16-bit numbers four times as fast as torch.
-        levels = bits.numpy().view(np.int16)[: x.numel()]
-        kept = (levels >= dropped - LEVELS // 2).view(np.uint8)  # a plain int: all in 16 bits
-        mask = torch.from_numpy(kept).view(x.shape)  # a product with it is fast, with bool not
-        ctx.save_for_backward(mask)
-        ctx.scale = LEVELS / (LEVELS - dropped)
-        return (x * mask).mul_(ctx.scale)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (mask,) = ctx.saved_tensors
-        return (gradients[0] * mask).mul_(ctx.scale), None
-
-
 def drop(x: torch.Tensor, p: float) -> torch.Tensor:
     """Zero each element with probability `p`, and scale the others by 1 / (1 - p)."""
-    dropped: torch.Tensor = _Drop.apply(x, p)  # type: ignore[no-untyped-call]  # torch's
-    return dropped
+    dropped = round(p * LEVELS)
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
+    bits.random_(-(2**63), None, generator=getattr(RANDOM, "generator", None))
+    # numpy compares 16-bit numbers four times as fast as torch.
+    levels = bits.numpy().view(np.int16)[: x.numel()]
+    kept = (levels >= dropped - LEVELS // 2).view(np.uint8)  # a plain int: all in 16 bits
+    mask = torch.from_numpy(kept).view(x.shape)  # a product with it is fast, with bool not
+    return (x * mask).mul_(LEVELS / (LEVELS - dropped))
 
 
 class Dropout(nn.Dropout):
@@ -337,10 +323,9 @@ def use_cheap_dropout(plain: Any) -> None:
 
     Models that do not leave attention to transformers' own interface keep theirs.
     """
-    for name, module in list(plain.named_modules()):
+    for module in plain.modules():
         if type(module) is nn.Dropout:
-            parent, _, last = name.rpartition(".")
-            setattr(plain.get_submodule(parent), last, Dropout(module.p))
+            module.__class__ = Dropout
     if plain.config._attn_implementation == "sdpa":
         transformers.AttentionInterface.register(ATTENTION, attention)
         transformers.AttentionMaskInterface.register(ATTENTION, sdpa_mask)

@@ -180,8 +180,10 @@ def save_state(
     directory: Path, step: int, epoch: int, best: int, state: Mapping[str, Any], keep: int
 ) -> None:
     """Write the state after `step` optimiser steps, and leave only the newest `keep`."""
-    with _flushed(directory / f"state-{step:08d}-{epoch:05d}-{best:05d}.pt") as file:
+    path = directory / f"state-{step:08d}-{epoch:05d}-{best:05d}.pt"
+    with whole_file(path, flushed=True) as file:
         torch.save(state, file)
+    flush(directory)
     for old in _states(directory)[keep:]:
         old.unlink()
     keep_best(directory)
@@ -244,16 +246,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all, and to the disk."""
-    with _flushed(path) as file:
+    with whole_file(path, flushed=True) as file:
         file.write(data)
-
-
-@contextmanager
-def _flushed(path: Path) -> Iterator[IO[bytes]]:
-    with whole_file(path) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
     flush(path.parent)
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
@@ -53,14 +50,3 @@ TINY = {"tiny-bert": _tiny_bert, "tiny-roberta": _tiny_roberta}
 
 def _texts() -> list[str]:
     return [text for text, _ in demo.generate()["train"]]
-
-
-@contextmanager
-def threads_for(model: str) -> Iterator[None]:
-    """One thread for a tiny model in the block: more of them only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if model in TINY else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from goemo_report.api.recording import per_class_csv
@@ -24,7 +25,7 @@ from goemo_train.processes import Distributed
 from goemo_train.run import Run, State, explained
 from goemo_train.run_directory import hold, new_best, open_run, tidy, write_json, write_whole
 from goemo_train.setup import Setup, prepare
-from goemo_train.tiny import threads_for
+from goemo_train.tiny import TINY
 from goemo_train.tracking import Progress, Tracker, run_config
 
 CPU_TOKENS = 2048  # that a process computes at once on CPU; more only takes memory
@@ -51,7 +52,8 @@ def train(
     lock = hold(opened.directory) if opened and opened.config.resume else None
     opened = distributed.share(opened)
     progress = progress if main else Progress(quiet=True)
-    with explained(opened, distributed), threads_for(opened.config.model):
+    threads = 1 if opened.config.model in TINY else None  # more would only wait for each other
+    with explained(opened, distributed), threadpool_limits(threads):
         setup = prepare(opened.config, distributed, progress)
         config, directory = setup.config, opened.directory
         logged = run_config(config, setup.measured)

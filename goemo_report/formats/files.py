@@ -20,9 +20,10 @@ _IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 
 @contextmanager
 def whole_file(
-    target: Path, like: os.stat_result | None = None, *, mode: int = 0o666
+    target: Path, like: os.stat_result | None = None, *, mode: int = 0o666, flushed: bool = False
 ) -> Iterator[IO[bytes]]:
-    """A file to write in place of `target`; it takes that name only when the block succeeds.
+    """A file to write in place of `target`; it takes that name only when the block succeeds, and,
+    `flushed`, once all is on the disk.
 
     The part file lies beside the target under a name of its own, so that two processes
     that write the same target do not mix; a symlink at the target is replaced, not followed.
@@ -35,6 +36,9 @@ def whole_file(
             if like is not None:
                 _take_after(file.fileno(), like)
             yield file
+            if flushed:
+                file.flush()
+                os.fsync(file.fileno())
             file.close()
             part.replace(target)
         except BaseException:
