@@ -70,11 +70,6 @@ class Opened:
                     "Resume it with the model and the data that it began with, or start a new run",
                 )
 
-    def record(self, config: TrainConfig, logged: Mapping[str, Any]) -> dict[str, Any]:
-        """What `run.json` holds from the start on."""
-        about = {"id": self.id, "name": self.name, "asked": self.asked}
-        return {**about, "settings": asdict(config), "config": logged}
-
 
 def open_run(config: TrainConfig, given: Collection[str]) -> Opened:
     """A new run, or the one to be resumed with its own settings.

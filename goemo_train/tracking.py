@@ -129,30 +129,27 @@ class Tracker:
 
     stuck: ClassVar[bool] = False  # wandb still waits, for this run or for one before
 
-    def __init__(self, run: Any, config: TrainConfig, run_id: str) -> None:
-        self.run, self.config, self.run_id = run, config, run_id
-        self.unsent = False
-        self._said: list[tuple[str, tuple[Any, ...]]] = []
-
-    @classmethod
-    def start(
-        cls, config: TrainConfig, logged: Mapping[str, Any], name: str, run_id: str
-    ) -> Tracker:
+    def __init__(
+        self, config: TrainConfig, logged: Mapping[str, Any], name: str, run_id: str
+    ) -> None:
         """Begin a run, or continue the one with this id when the settings say so.
 
         Raises:
             GoemoError: W&B refuses it or cannot be reached.
 
         """
+        self.run: Any = None
+        self.config, self.run_id, self.unsent = config, run_id, False
+        self._said: list[tuple[str, tuple[Any, ...]]] = []
         if config.wandb_mode == "disabled":
-            return cls(None, config, run_id)
+            return
         import wandb
 
         directory = Path(os.environ.get("WANDB_DIR") or config.output).resolve()
         directory.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("WANDB_DATA_DIR", str(directory))
         try:
-            run = wandb.init(
+            self.run = wandb.init(
                 project=config.project, entity=config.entity or None, dir=directory, id=run_id,
                 name=name, tags=config.tags, config=dict(logged), mode=config.wandb_mode,
                 resume="allow" if config.resume else None, job_type=config.phase,
@@ -163,13 +160,12 @@ class Tracker:
                 "Run `wandb login`, check host, entity and project, or use --wandb-mode offline "
                 "(sync later) or disabled",
             ) from error
-        if config.resume and run.offline:
+        if config.resume and self.run.offline:
             # The new log tells the whole run. Were the old one, cut off by the kill, synced as
             # well, its epochs would be there twice.
             for old in (directory / "wandb").glob(f"offline-run-*-{run_id}"):
-                if old != Path(run.dir).parent:
+                if old != Path(self.run.dir).parent:
                     old.rename(old.with_name(f"superseded-{old.name}"))
-        return cls(run, config, run_id)
 
     def settled(self) -> TrainConfig:
         """The settings with the mode, entity and project that W&B took, to resume in."""
@@ -267,7 +263,7 @@ def _write_offline(
     config: TrainConfig, logged: Mapping[str, Any], name: str, run_id: str,
     said: list[tuple[str, tuple[Any, ...]]], exit_code: int,
 ) -> None:  # fmt: skip
-    copy = Tracker.start(config, logged, name, run_id)
+    copy = Tracker(config, logged, name, run_id)
     for method, arguments in said:
         getattr(copy, method)(*arguments)
     copy.finish(exit_code)

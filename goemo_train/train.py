@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
@@ -59,8 +59,9 @@ def train(
         logged = run_config(config, setup.measured)
         opened.check_same(logged)
         told = config if main else replace(config, wandb_mode="disabled")
-        tracker = Tracker.start(told, logged, opened.name, opened.id)
-        record = opened.record(tracker.settled(), logged)
+        tracker = Tracker(told, logged, opened.name, opened.id)
+        record = {"id": opened.id, "name": opened.name, "asked": opened.asked}
+        record |= {"settings": asdict(tracker.settled()), "config": logged}
         run = Run(opened.name, directory, setup, distributed, progress, tracker)
         with distributed.noting_signals():
             with run.ended():
