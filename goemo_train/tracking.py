@@ -54,15 +54,6 @@ class Progress:
         """Say what may be wrong."""
         self.note(f"warning: {text}", "yellow")
 
-    def epoch_done(self, row: Mapping[str, Any], *, best: bool) -> None:
-        """One line for a finished epoch."""
-        self.note(
-            f"epoch {row['epoch']}: train loss {row['train/loss']:.4f}, "
-            f"val loss {row['val/loss']:.4f}, val AUC {row['val/auc']:.4f} micro "
-            f"{row['val/macro_auc']:.4f} macro, {row['train/epoch_time']:.1f} s, "
-            f"{row['train/samples_per_sec']:.0f} texts/s{' (best so far)' if best else ''}"
-        )
-
     @contextmanager
     def epoch(
         self, epoch: int, epochs: int, batches: int, done: int

@@ -212,7 +212,12 @@ def end_epoch(run: Run) -> None:
                 model.save_checkpoint(setup.classifier, setup.tokenizer, place / "checkpoint")
                 evaluate.export(place, "val", setup.corpus, val_p, config.threshold)
         state.best_epoch, state.best_auc = state.epoch, row["val/auc"]
-    run.progress.epoch_done(row, best=best)
+    run.progress.note(
+        f"epoch {state.epoch}: train loss {row['train/loss']:.4f}, val loss {val_loss:.4f}, "
+        f"val AUC {row['val/auc']:.4f} micro {row['val/macro_auc']:.4f} macro, "
+        f"{state.epoch_time:.1f} s, {row['train/samples_per_sec']:.0f} texts/s"
+        f"{' (best so far)' if best else ''}"
+    )
     state.history.append(row)
     recent = [line["val/auc"] for line in state.history[-FALLS - 1 :]]
     if len(recent) > FALLS and all(a > b for a, b in pairwise(recent)):
