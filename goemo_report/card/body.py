@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
-from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card, limitations
+from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
 from goemo_report.card.replicate import by_goemo_train, replicate_command, without_private_paths
 from goemo_report.contract import CONFIG_KEYS, SYSTEM_KEYS
 from goemo_report.formats.text import visible
@@ -30,6 +31,8 @@ OTHER_DATASET: Final = "other"
 _PART: Final = r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*"
 _HUB_NAME: Final = re.compile(f"(?:{_PART}/)?{_PART}")
 _NOT_YAML: Final = re.compile("[\ufffe\uffff]")
+_RARE: Final = 50
+_WEAK: Final = 0.3
 _ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transformers_version")
 
 
@@ -52,7 +55,7 @@ def render_card(card: Card) -> str:
         "overall": _overall(card),
         "per_class": _per_class(card),
         "length": "128" if length is None else f"{length:.0f}",
-        "limitations": limitations(card),
+        **_against(card),
         "environment": _environment(card),
         "by_goemo_train": by_goemo_train(run),
         "command": replicate_command(run, card.result.artifacts, instead),
@@ -65,6 +68,7 @@ def render_card(card: Card) -> str:
     filters: dict[str, Callable[..., str]] = {
         "scalar": _scalar,
         "text": markdown_text,
+        "names": _names,
         "code": partial(markdown_code, in_table=False),
         "table": _table,
         "fenced": lambda text, language: render_block(Code(text, language), "md").strip("\n"),
@@ -87,6 +91,36 @@ def _results(card: Card) -> Iterator[tuple[str, str, float]]:
 def _is_defined(card: Card, kind: str) -> bool:
     """Whether the metrics of a type follow from what the file has."""
     return kind in AT_THRESHOLD or card.predictions.has_probabilities
+
+
+def _against(card: Card) -> dict[str, Any]:
+    """What the numbers say against the model."""
+    scores, tuned = card.scores, card.tuned
+    support = dict(zip(scores.labels, scores.counts.support.tolist(), strict=True))
+    best = tuned or scores
+    f1 = zip(best.labels, best.per_class["f1"].tolist(), strict=True)
+    by_f1 = sorted(f1, key=itemgetter(1))
+    silent = tuned.never_predicted if tuned else ()
+    fallback = card.choice.fallback if card.choice else ()
+    return {
+        "still": set(silent) <= set(scores.never_predicted),
+        "untuned": [name for name in silent if name in fallback],
+        "weak": [f"{name} ({one:.2f})" for name, one in by_f1 if one < _WEAK],
+        "weak_below": _WEAK,
+        "rare": [f"{name} ({n})" for name, n in support.items() if 0 < n < _RARE],
+        "rare_below": _RARE,
+        "absent": [name for name, n in support.items() if not n],
+        "carried": sum(support.values()) / scores.rows,
+        "called": int(scores.counts.predicted.sum()) / scores.rows,
+        "seen": as_number(card.config.get("train_samples")),
+        "whole": card.data.split_samples["train"] if card.data else 0,
+        "cut": as_number(card.config.get("truncated_texts")),
+    }
+
+
+def _names(labels: Sequence[str], limit: int = 12) -> str:
+    more = f" and {len(labels) - limit} more" if len(labels) > limit else ""
+    return markdown_text(", ".join(labels[:limit])) + more
 
 
 def _is_hub_name(name: str) -> bool:

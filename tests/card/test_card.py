@@ -15,7 +15,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 import goemo_report as gr
 from goemo_report.card.body import render_card
-from goemo_report.card.facts import Card, limitations
+from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
 from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES
 from goemo_report.loading import load_results
@@ -117,7 +117,7 @@ def test_the_interval_at_tuned_thresholds_is_that_of_the_report(
 
 
 def test_limitations_follow_from_the_numbers(result: RunResult) -> None:
-    said = "\n".join(limitations(Card(result)))
+    said = render_card(Card(result))
     support = result.splits["test"].scores.counts.support
     rare = [f"{name} ({n})" for name, n in zip(EMOTIONS, support, strict=True) if 0 < n < 50]
     assert f"Fewer than 50 texts carry {', '.join(rare[:12])}" in said
@@ -127,7 +127,7 @@ def test_limitations_follow_from_the_numbers(result: RunResult) -> None:
         split.predictions.truth, split.predictions.probabilities / 3, split.labels,
     ))  # fmt: skip
     card = Card(replace(result, splits={"test": quiet}))
-    said = "\n".join(limitations(card))
+    said = render_card(card)
     assert "At 0.5 it never predicts admiration" in said
     assert "no validation predictions" in render_card(card)
 
@@ -199,11 +199,11 @@ def test_a_part_of_the_official_split_is_said(
     rows = result.splits["test"].scores.rows
     names = {item.dataset_name for item in evaluations(parsed(Card(result))).values()}
     assert names == {f"GoEmotions ({rows} of the 5,427 test texts)"}
-    assert f"evaluated on {rows} of the 5,427 test texts" in "\n".join(limitations(Card(result)))
+    assert f"evaluated on {rows} of the 5,427 test texts" in render_card(Card(result))
     monkeypatch.setitem(SPLIT_SAMPLES, "test", rows)
     names = {item.dataset_name for item in evaluations(parsed(Card(result))).values()}
     assert names == {"GoEmotions"}
-    assert "evaluated on" not in "\n".join(limitations(Card(result)))
+    assert "evaluated on" not in render_card(Card(result))
 
 
 class TestCommand:
