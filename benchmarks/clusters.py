@@ -65,7 +65,7 @@ def main() -> None:
                     analyse(run if together else replace(run, clusters=()), resamples=300)
                     for run in both
                 )
-                differences = paired(one, other, randomisations=300)
+                differences = paired(one, other, randomisations=300).differences
                 for key in KEYS:
                     interval, difference = one.intervals[key], differences[key]
                     assert interval is not None

@@ -189,7 +189,9 @@ def measure(
         for equal, (truth, ours, theirs) in enumerate((sample, sample.dealt(generator))):
             run = analyse(wrap(truth, ours), resamples=resamples, seed=number)
             baseline = analyse(wrap(truth, theirs), resamples=resamples, seed=number)
-            for key, one in paired(run, baseline, randomisations=randomisations).items():
+            for key, one in paired(
+                run, baseline, randomisations=randomisations
+            ).differences.items():
                 gap = 0.0 if equal else true[key] - other[key]
                 if one is not None and key in OVERALL:
                     zero_out = one.low > 0.0 or one.high < 0.0
@@ -220,7 +222,7 @@ def tuned_level(population: Population, samples: int, texts: int) -> float:
             splits = wrap(validation.truth, val), wrap(test.truth, judged)
             runs.append(analyse(splits[1], judged >= cuts, resamples=400, seed=number))
             drawn.append(tuned_macro_f1(*splits, *weights))
-        one = paired(*runs, randomisations=400)["macro_f1"]
+        one = paired(*runs, randomisations=400).differences["macro_f1"]
         assert one is not None
         rejected += widened(one, float(np.std(drawn[0] - drawn[1]))).p < 0.05
     return rejected / samples
@@ -249,7 +251,7 @@ def recipe_level(times: float, samples: int, ahead: float = 0.0) -> tuple[float,
 
 def differ(run: Analysis, other: Analysis, p: float) -> bool:
     """Whether a report tells two runs apart: by p of the swaps, and by that of the interval."""
-    found = paired(run, other, randomisations=400)["macro_f1"] if p < 0.05 else None
+    found = paired(run, other, randomisations=400).differences["macro_f1"] if p < 0.05 else None
     return found is not None and found.p < 0.05
 
 

@@ -23,7 +23,7 @@ from goemo_report.statistics.differences import (
     Difference,
     Paired,
     PairedDifferences,
-    paired_with_swaps,
+    paired,
     widened,
 )
 from goemo_report.statistics.distributions import normal_quantile, student_quantile
@@ -388,7 +388,7 @@ class ComparedRun:
             return self.statistics.analyse(one.predictions.take(*at), predicted)
 
         def computed() -> Paired:
-            return paired_with_swaps(
+            return paired(
                 tuned(self, choice, common.rows, common.columns),
                 tuned(other, others, common.other_rows, common.other_columns),
             )

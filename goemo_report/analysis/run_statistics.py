@@ -31,7 +31,7 @@ from goemo_report.statistics.differences import (
     Difference,
     Paired,
     PairedDifferences,
-    paired_with_swaps,
+    paired,
 )
 from goemo_report.statistics.distributions import Estimate
 from goemo_report.statistics.intervals import (
@@ -200,8 +200,8 @@ class RunStatistics:
         def computed() -> Paired:
             ours, theirs = run.predictions, other.predictions
             if common.complete and common.same_labels and common.in_order:
-                return paired_with_swaps(*(whole or map(self.analyse, (ours, theirs))))
-            return paired_with_swaps(*map(self.analyse, common.take(ours, theirs)))
+                return paired(*(whole or map(self.analyse, (ours, theirs))))
+            return paired(*map(self.analyse, common.take(ours, theirs)))
 
         return self.cached("differences", [run, other], computed)
 

@@ -178,7 +178,7 @@ class Judge:
                 lacks = self.confidence and not key.startswith("support_")
                 found[key] = _Found(first - second, reason=_NO_INTERVAL if lacks else "")
         if self.confidence:
-            differences = paired(self._analyse(ours), self._analyse(theirs))
+            differences = paired(self._analyse(ours), self._analyse(theirs)).differences
             found |= {
                 key: _Found(one.value, one.low, one.high)
                 for key, one in differences.items()

@@ -126,21 +126,12 @@ class Paired(NamedTuple):
     shares: FloatArray
 
 
-def paired(
-    run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
-) -> PairedDifferences:
+def paired(run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS) -> Paired:
     """Run minus baseline for every metric, on the same texts, true labels and labels.
 
     Raises ValueError when the two are not aligned row by row or were resampled differently.
     Verdicts are at the confidence of the intervals.
     """
-    return paired_with_swaps(run, baseline, randomisations=randomisations).differences
-
-
-def paired_with_swaps(
-    run: Analysis, baseline: Analysis, *, randomisations: int = RANDOMISATIONS
-) -> Paired:
-    """The same, with the swaps that `adjusted_over_runs` needs."""
     pair, alpha = _Pair(run, baseline), round(1 - run.confidence, 12)
     by_chance = swapped(run, baseline, randomisations)
     parts = pair.of_counts(by_chance) | pair.of_probabilities()

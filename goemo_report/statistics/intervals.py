@@ -2,7 +2,7 @@
 
     run = analyse(predictions, predicted)            # predicted labels at some threshold
     run.intervals["macro_f1"]                        # Interval(low, high)
-    differences = paired(run, analyse(baseline, baseline_predicted))
+    differences = paired(run, analyse(baseline, baseline_predicted)).differences
     differences["f1_joy"].verdict                    # "win", "tie" or "loss"
 
 Keys are those of `Scores.overall` and `{key}_{label}` for CLASS_METRICS. Runs are

@@ -547,14 +547,14 @@ def test_a_run_that_cannot_be_aligned_is_left_out_and_the_others_go_on() -> None
 def test_a_pair_that_cannot_be_compared_leaves_its_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     recipes = [OfflineRun(f"model{n}", quality=n / 2.5) for n in range(3)]
     runs = [run_result(one, number=number) for number, one in enumerate(recipes)]
-    baseline, real = runs[0].splits["test"].predictions, differences.paired_with_swaps
+    baseline, real = runs[0].splits["test"].predictions, differences.paired
 
     def fails(*pair: Analysis) -> Paired:
         if not np.array_equal(pair[1].predictions.probabilities, baseline.probabilities):
             raise ZeroDivisionError("by chance")
         return real(*pair)
 
-    monkeypatch.setattr(run_statistics, "paired_with_swaps", fails)
+    monkeypatch.setattr(run_statistics, "paired", fails)
     c = ComparisonResult(compare(runs, options=Options(resamples=100, rank_on="test")))
     assert c.verdict.numbers["best"] == runs[1].run.name
     (skipped,) = c.skipped

@@ -15,7 +15,7 @@ from goemo_report.labels import EMOTIONS, LabelSet
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import paired, paired_with_swaps, swapped
+from goemo_report.statistics.differences import paired, swapped
 from goemo_report.statistics.distributions import max_t, p_value, sign_test
 from goemo_report.statistics.intervals import analyse
 from goemo_report.statistics.many_runs import adjusted_over_runs, luck_of_the_best
@@ -25,7 +25,7 @@ from tests.numbers import every_value, make_predictions
 
 def test_differences_are_those_of_the_metrics() -> None:
     run, baseline = make_predictions(500, seed=1, signal=4.0), make_predictions(500, seed=2)
-    found = paired(analyse(run, resamples=200), analyse(baseline, resamples=200))
+    found = paired(analyse(run, resamples=200), analyse(baseline, resamples=200)).differences
     ours, theirs = (
         score_predicted(made.truth, made.probabilities, made.predicted, made.labels)
         for made in (run, baseline)
@@ -57,8 +57,8 @@ def test_differences_are_those_of_the_metrics() -> None:
 
 def test_a_better_run_wins_and_the_other_loses() -> None:
     good, bad = make_predictions(800, seed=1, signal=6.0), make_predictions(800, seed=2)
-    forth = paired(analyse(good, resamples=200), analyse(bad, resamples=200))
-    back = paired(analyse(bad, resamples=200), analyse(good, resamples=200))
+    forth = paired(analyse(good, resamples=200), analyse(bad, resamples=200)).differences
+    back = paired(analyse(bad, resamples=200), analyse(good, resamples=200)).differences
     for key in ("macro_f1", "micro_f1", "micro_auc", "exact_match", "f1_neutral"):
         won, lost = forth[key], back[key]
         assert won is not None
@@ -75,7 +75,9 @@ def test_a_better_run_wins_and_the_other_loses() -> None:
 
 def test_a_run_ties_with_itself() -> None:
     made = make_predictions(300)
-    for difference in paired(analyse(made, resamples=50), analyse(made, resamples=50)).values():
+    for difference in paired(
+        analyse(made, resamples=50), analyse(made, resamples=50)
+    ).differences.values():
         assert difference is not None
         assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
         assert (difference.p, difference.verdict) == (1.0, "tie")
@@ -95,7 +97,7 @@ def test_no_spread_is_no_certainty(texts: int, p: float, verdict: str) -> None:
         return Predictions(names, truth, likely, likely >= 0.5, labels, "made")
 
     worse, better = analyse(of(0.3), resamples=50), analyse(of(0.2), resamples=50)
-    found = paired(worse, better)
+    found = paired(worse, better).differences
     brier, ranked = found["macro_brier"], found["micro_auc"]
     assert brier is not None
     assert ranked is not None
@@ -121,7 +123,7 @@ def test_intervals_are_paired() -> None:
     predicted = made.predicted.copy()
     predicted[:40] = made.truth[:40]
     run, baseline = analyse(made, predicted, resamples=300), analyse(made, resamples=300)
-    difference, interval = paired(run, baseline)["micro_f1"], run.intervals["micro_f1"]
+    difference, interval = paired(run, baseline).differences["micro_f1"], run.intervals["micro_f1"]
     assert difference is not None
     assert interval is not None
     assert difference.high - difference.low < 0.6 * (interval.high - interval.low)
@@ -156,7 +158,7 @@ def test_p_is_that_of_all_swaps() -> None:
     exact = (np.abs(np.array(swapped)) >= np.abs(observed) - 1e-12).mean(axis=0)
     found = paired(
         analyse(made, predicted, resamples=50), analyse(made, resamples=50), randomisations=20_000
-    )
+    ).differences
     for key, p in zip(("macro_f1", "micro_f1", "samples_f1"), exact, strict=True):
         difference = found[key]
         assert difference is not None
@@ -217,7 +219,7 @@ def test_undefined_metrics_have_no_difference() -> None:
         made.label_set,
         "b",
     )
-    found = paired(analyse(without, resamples=20), analyse(other, resamples=20))
+    found = paired(analyse(without, resamples=20), analyse(other, resamples=20)).differences
     assert found["auc_annoyance"] is None
     assert found["macro_auc"] is not None
 
@@ -256,7 +258,7 @@ def test_every_difference_and_interval_holds_what_was_seen(
                 assert point is not None
                 assert metric.low <= interval.low <= interval.high <= metric.high
                 assert interval.low - 1e-12 <= point <= interval.high + 1e-12, key
-    for key, difference in paired(*runs, randomisations=20).items():
+    for key, difference in paired(*runs, randomisations=20).differences.items():
         if difference is not None:
             low, high, metric = difference.low, difference.high, seen[key][0]
             widest = metric.high - metric.low
@@ -276,7 +278,7 @@ def test_one_or_two_positives_decide_nothing() -> None:
         best[made.truth[:, j], j], worst[made.truth[:, j], j] = 0.999, 1e-6
     found = paired(
         *(analyse(replace(made, probabilities=scores), resamples=50) for scores in (best, worst))
-    )
+    ).differences
     for name, label in product(("auc", "average_precision"), made.labels[:2]):
         difference = found[f"{name}_{label}"]
         assert difference is not None
@@ -293,7 +295,7 @@ def test_a_class_that_both_predict_alike_differs_by_nothing() -> None:
     scores = second.probabilities.copy()
     scores[:, 4] = first.probabilities[:, 4]
     second = replace(second, probabilities=scores, predicted=scores >= 0.3)
-    found = paired(analyse(first, resamples=50), analyse(second, resamples=50))
+    found = paired(analyse(first, resamples=50), analyse(second, resamples=50)).differences
     for name in CLASS_METRICS:
         difference = found[f"{name}_{first.labels[4]}"]
         assert difference is not None
@@ -317,7 +319,7 @@ def test_the_interval_of_a_macro_difference_agrees_with_its_p(won: int, verdict:
     nothing = np.zeros_like(truth)
     some = nothing.copy()
     some[np.arange(won), np.arange(won)] = True
-    found = paired(analyse(made, some), analyse(made, nothing))
+    found = paired(analyse(made, some), analyse(made, nothing)).differences
     for key, value in (
         ("macro_recall", won / 20 / 28),
         ("macro_f1", won * (2 / 21) / 28),
@@ -346,7 +348,7 @@ def test_exact_match_is_tested_exactly() -> None:
     right = np.flatnonzero((predicted == made.truth).all(axis=1))[:4]
     predicted[wrong] = made.truth[wrong]
     predicted[right, 0] ^= True
-    found = paired(analyse(made, predicted, resamples=50), analyse(made, resamples=50))
+    found = paired(analyse(made, predicted, resamples=50), analyse(made, resamples=50)).differences
     difference = found["exact_match"]
     assert difference is not None
     assert difference.value == pytest.approx(10 / 400)
@@ -359,7 +361,7 @@ def test_a_difference_of_zero_has_a_width_unless_the_runs_are_alike() -> None:
     more = made.predicted.copy()
     row = int(np.flatnonzero(~made.truth[:, 3] & ~more[:, 3] & (more != made.truth).any(axis=1))[0])
     more[row, 3] = True
-    found = paired(analyse(made, more, resamples=50), analyse(made, resamples=50))
+    found = paired(analyse(made, more, resamples=50), analyse(made, resamples=50)).differences
     square = 1.959964**2
     for key, trials in (
         ("micro_recall", made.truth.sum()),
@@ -416,8 +418,8 @@ def test_macro_f1_is_adjusted_over_runs() -> None:
     found = {}
     for number in range(4):
         other = replace(make_predictions(400, seed=number + 5, threshold=0.3), truth=made.truth)
-        found[str(number)] = paired_with_swaps(analyse(other, resamples=100), baseline)
-    found["same"] = paired_with_swaps(baseline, baseline)
+        found[str(number)] = paired(analyse(other, resamples=100), baseline)
+    found["same"] = paired(baseline, baseline)
     together = adjusted_over_runs(found, together=True)
     apart = adjusted_over_runs(found, together=False)
     raw = [found[key].differences["macro_f1"] for key in found]
@@ -439,7 +441,7 @@ def test_classes_that_cannot_be_tested_leave_the_family() -> None:
     made = make_predictions(400, threshold=0.3)
     predicted = made.predicted.copy()
     predicted[:, 27] = made.truth[:, 27]
-    found = paired(analyse(made, predicted, resamples=50), analyse(made, resamples=50))
+    found = paired(analyse(made, predicted, resamples=50), analyse(made, resamples=50)).differences
     one = found[f"f1_{made.labels[27]}"]
     assert one is not None
     assert one.p == one.p_adjusted < 0.05
@@ -453,7 +455,9 @@ def test_classes_that_cannot_be_tested_leave_the_family() -> None:
 def test_swaps_grow_until_the_adjusted_p_is_decided() -> None:
     """With 99 swaps the smallest p is 0.01, which 28 emotions make 0.28."""
     good, bad = make_predictions(800, seed=1, signal=6.0), make_predictions(800, seed=2)
-    found = paired(analyse(good, resamples=50), analyse(bad, resamples=50), randomisations=99)
+    found = paired(
+        analyse(good, resamples=50), analyse(bad, resamples=50), randomisations=99
+    ).differences
     one = found["f1_neutral"]
     assert one is not None
     assert one.at_most

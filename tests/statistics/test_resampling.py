@@ -11,7 +11,7 @@ from goemo_report.metrics.arrays import BoolArray
 from goemo_report.metrics.scores import score_predicted
 from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.predictions import Predictions
-from goemo_report.statistics.differences import paired_with_swaps, swapped
+from goemo_report.statistics.differences import paired, swapped
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import analyse
 from goemo_report.statistics.resampling import Clusters, linearised
@@ -76,7 +76,7 @@ def test_clusters_of_one_text_change_nothing() -> None:
     own = [analyse(replace(one, clusters=names), resamples=200) for one in (run, baseline)]
     assert own[0].intervals == plain[0].intervals
     assert np.array_equal(own[0].replicates["micro_auc"], plain[0].replicates["micro_auc"])
-    ours, theirs = paired_with_swaps(*own), paired_with_swaps(*plain)
+    ours, theirs = paired(*own), paired(*plain)
     assert ours.differences == theirs.differences
     assert (ours.shares.tolist(), ours.swaps.tolist()) == (
         theirs.shares.tolist(),
@@ -124,7 +124,7 @@ def test_copies_of_texts_leave_intervals_as_wide_as_without_them() -> None:
     for key in (*keys, f"f1_{label}", f"recall_{label}", f"mcc_{label}"):
         widths = [np.diff(one[0].intervals[key] or ()) for one in (many, few)]
         assert float(widths[0][0]) == pytest.approx(float(widths[1][0]), rel=0.2), key
-    found, plain = paired_with_swaps(*many).differences, paired_with_swaps(*few).differences
+    found, plain = paired(*many).differences, paired(*few).differences
     for key in ("macro_f1", "micro_f1", "micro_auc", f"f1_{label}"):
         ours, theirs = found[key], plain[key]
         assert ours is not None
@@ -136,4 +136,4 @@ def test_runs_with_other_clusters_are_refused() -> None:
     run, baseline = make_predictions(30, seed=1), make_predictions(30, seed=2)
     found = analyse(replace(run, clusters=("a", "a", *map(str, range(28)))), resamples=100)
     with pytest.raises(ValueError, match="the same clusters"):
-        paired_with_swaps(found, analyse(baseline, resamples=100))
+        paired(found, analyse(baseline, resamples=100))
