@@ -203,7 +203,7 @@ def log_of_remainder(
     records: list[bytes] = []
     exits: list[bytes] = []
     for log in arrival.logs:
-        for payload in read_log(log.read_bytes(), log.name).payloads:
+        for payload in read_log(log.read_bytes(), log.name).values():
             record = proto.Record.FromString(payload)
             kind = record.WhichOneof("record_type")
             if kind == "exit":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -40,25 +39,17 @@ class DamagedLogError(SourceError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecords:
-    """The whole records of a log, with the offset at which each begins."""
-
-    payloads: list[bytes]
-    offsets: list[int]
-
-
-def read_log(data: bytes, log: str) -> LogRecords:
-    """Every whole record of a run log; `log` names the file in errors.
+def read_log(data: bytes, log: str) -> dict[int, bytes]:
+    """Every whole record of a run log by the offset at which it begins, in order; `log` names the
+    file in errors.
 
     An end that is cut off, or zeros, is where the writer got to. Anything else that does not
     fit is DamagedLogError.
     """
-    payloads: list[bytes] = []
-    offsets: list[int] = []
+    records: dict[int, bytes] = {}
     if not data.startswith(HEADER):
         if HEADER.startswith(data.rstrip(b"\0")):  # not even the header was written
-            return LogRecords(payloads, offsets)
+            return records
         raise DamagedLogError(log, 0, "it does not begin as a W&B run log of version 0")
 
     view = memoryview(data)
@@ -88,10 +79,9 @@ def read_log(data: bytes, log: str) -> LogRecords:
         parts.append(view[offset + _CHUNK.size : after])
         offset = after
         if kind in (_FULL, _LAST):
-            payloads.append(b"".join(parts))
-            offsets.append(begin)
+            records[begin] = b"".join(parts)
             parts.clear()
-    return LogRecords(payloads, offsets)
+    return records
 
 
 def _what_is_wrong(length: int, kind: int, room: int, inside: bool) -> str | None:

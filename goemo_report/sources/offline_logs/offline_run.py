@@ -51,15 +51,10 @@ class OfflineRun:
     last log's. Where no log got to a name, the trainer's own record stands in.
     """
 
-    logs: tuple[RunLog, ...]
+    logs: Sequence[RunLog]
     root: Path
+    """Directories are named relative to it."""
     staged: StagedFiles
-
-    @classmethod
-    def of(cls, logs: Sequence[RunLog], root: Path, staged: StagedFiles) -> OfflineRun:
-        """Join the logs of one run; directories are named relative to `root`."""
-        ordered = sorted(logs, key=lambda log: (_started(log) or BEFORE_ALL, log.path))
-        return cls(tuple(ordered), root, staged)
 
     @property
     def directories(self) -> list[Path]:
@@ -221,9 +216,9 @@ def _started(log: RunLog) -> datetime | None:
     return log.started
 
 
-def began(logs: Iterable[RunLog]) -> datetime:
-    """When the run of some logs began."""
-    return min(_started(log) or BEFORE_ALL for log in logs)
+def began(log: RunLog) -> datetime:
+    """When a log began, before all others if nobody knows."""
+    return _started(log) or BEFORE_ALL
 
 
 def _without_empty(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,7 +249,8 @@ def _large_manifest(path: Path | None) -> tuple[Kept, ...]:
 
 
 def by_run(logs: Iterable[RunLog]) -> list[list[RunLog]]:
-    """Logs by project and id; one that was cut before it named its project goes by its id."""
+    """Logs by project and id, those of a run oldest first; one that was cut before it named its
+    project goes by its id."""
     groups: dict[tuple[str, str], list[RunLog]] = {}
     unnamed: list[RunLog] = []
     for log in logs:
@@ -268,4 +264,4 @@ def by_run(logs: Iterable[RunLog]) -> list[list[RunLog]]:
             same[0].append(log)
         else:
             groups.setdefault(("", log.id), []).append(log)
-    return list(groups.values())
+    return [sorted(own, key=lambda log: (began(log), log.path)) for own in groups.values()]

@@ -71,8 +71,7 @@ def read_run_log(path: Path, label: str) -> RunLog:
         raise SourceError(f"{label} is no regular file", "Move it away")
     log = RunLog(path, label, log_run_id(path))
     with reading(label):
-        read = read_log(path.read_bytes(), label)
-        for offset, payload in zip(read.offsets, read.payloads, strict=True):
+        for offset, payload in read_log(path.read_bytes(), label).items():
             try:
                 record = Record.FromString(payload)
             except DecodeError:
@@ -85,7 +84,7 @@ def peek(path: Path) -> RunLog:
     """What the beginning of a log says of its run, as far as it can be read."""
     log = RunLog(path, path.name, log_run_id(path))
     with suppress(GoemoError, DecodeError, OSError, ValueError), open_regular(path) as file:
-        for payload in read_log(file.read(_BEGINNING), path.name).payloads:
+        for payload in read_log(file.read(_BEGINNING), path.name).values():
             record = Record.FromString(payload)
             if record.WhichOneof("kind") == "run":
                 _apply_run(log, record.run)

@@ -164,9 +164,10 @@ class LogSource(TrackedSource):
             begun[log.id].append(log)
 
         def newest(run_id: str) -> datetime:
-            runs = [logs for logs in by_run(begun[run_id])
-                    if self.project in {None, *(log.run.project for log in logs)}]  # fmt: skip
-            return max((began(logs) for logs in runs), default=BEFORE_ALL)
+            runs = by_run(begun[run_id])
+            if self.project is not None:
+                runs = [logs for logs in runs if self.project in {log.run.project for log in logs}]
+            return max((began(logs[0]) for logs in runs), default=BEFORE_ALL)
 
         in_order = sorted(begun, key=newest, reverse=True)
         return {run_id: [log.path for log in begun[run_id]] for run_id in in_order}
@@ -182,7 +183,7 @@ class LogSource(TrackedSource):
                 except SourceError as error:
                     wrong[path] = error
             for own in by_run(logs):
-                run = OfflineRun.of(own, self.root, self._staged)
+                run = OfflineRun(own, self.root, self._staged)
                 try:
                     name = run.record.name
                     runs.append(run)

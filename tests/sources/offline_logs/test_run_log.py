@@ -141,7 +141,7 @@ def test_records_are_those_that_the_inspector_shows(
 ) -> None:
     log = next(request.getfixturevalue(root).glob(f"wandb/{pattern}"))
     inspected = inspect(log, tmp_path)
-    records = [Record.FromString(p) for p in read_log(log.read_bytes(), "log").payloads]
+    records = [Record.FromString(p) for p in read_log(log.read_bytes(), "log").values()]
     assert len(records) == len(inspected)
     for record, shown in zip(records, inspected, strict=True):
         kind = record.WhichOneof("kind")
