@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from goemo_report.errors import DataError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _FIELD_LIMIT_LOCK = threading.Lock()
 _LONGEST_FIELD = (1 << 31) - 1
+_MARKS = {bool, int, float, NoneType}
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,22 @@ class Table:
         raise DataError(f"{source} is empty", "Expected a CSV with a header line")
 
     def flat(self) -> Table:
-        """Columns of mappings as a column for each key, `probs.joy`; other columns as they are."""
+        """Columns of mappings as a column for each key, `probs.joy`; other columns as they are, and
+        those whose mappings leave out what is 0, as `{"joy": 1}` does."""
         header: list[str] = []
         columns: list[Sequence[Any]] = []
         for name, column in zip(self.header, self.values, strict=True):
             if len(column) and all(isinstance(one, Mapping) for one in column):
                 keys = dict.fromkeys(key for one in column for key in one)
                 cells = [[one.get(key) for one in column] for key in keys]
-                inner = Table([f"{name}.{key}" for key in keys], self.source, values=cells).flat()
-                header, columns = header + inner.header, [*columns, *inner.values]
-            else:
-                header.append(name)
-                columns.append(column)
+                kinds = set(map(type, chain.from_iterable(cells)))
+                if NoneType not in kinds or kinds - _MARKS or {*chain(*cells)} - {0, 1, None}:
+                    inner = Table([f"{name}.{key}" for key in keys], self.source, values=cells)
+                    header += inner.flat().header
+                    columns += inner.flat().values
+                    continue
+            header.append(name)
+            columns.append(column)
         return Table(header, self.source, values=columns)
 
     @cached_property

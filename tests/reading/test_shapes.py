@@ -310,6 +310,14 @@ def test_lists_of_two_marks_are_no_ids(tmp_path: Path, predicted: str) -> None:
     assert read_predictions(path).truth.sum(axis=1).tolist() == [1, 2]
 
 
+def test_mappings_may_leave_out_what_is_not_marked(guide: Predictions, tmp_path: Path) -> None:
+    frame = listed(guide, lambda row: dict.fromkeys(names(row), 1))
+    for method, name in (("to_json", "a.jsonl"), ("to_parquet", "a.parquet")):
+        options = {"orient": "records", "lines": True} if method == "to_json" else {}
+        getattr(frame, method)(tmp_path / name, **options)
+        same(read_predictions(tmp_path / name), guide)
+
+
 def test_numbers_without_end_are_no_ids(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,true_labels,pred_probs_a,pred_probs_b\nx,inf,0.5,0.2\n")
