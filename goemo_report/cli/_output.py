@@ -254,13 +254,12 @@ def _line_width(widths: Collection[int]) -> int:
 
 
 def _texts(table: Table) -> list[list[str]]:
-    from goemo_report.report.render.text import MARKS, as_cell, show_cell
+    from goemo_report.report.render.text import MARKS, show_cell
 
     rows = []
-    for row in table.rows:
+    for row in table.cells():
         shown = []
-        for value, column in zip(row, table.columns, strict=True):
-            cell = as_cell(value)
+        for cell, column in zip(row, table.columns, strict=True):
             text = show_cell(cell, column)
             sign = MARKS[cell.mark][0] if cell.mark else ""
             shown.append(printable(f"{sign} {text}" if sign else text))
@@ -285,7 +284,7 @@ def _render(table: Table, console: Console) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from goemo_report.report.render.text import NUMERIC_KINDS, as_cell
+    from goemo_report.report.render.text import NUMERIC_KINDS
 
     drawn = RichTable(
         box=SIMPLE_HEAD,
@@ -306,13 +305,9 @@ def _render(table: Table, console: Console) -> None:
             overflow="fold",
             style="cyan" if index == table.row_header else "",
         )
-    for row, values in zip(texts, table.rows, strict=True):
-        drawn.add_row(
-            *(
-                Text(text, style=_STYLES.get(as_cell(value).mark or "", ""))
-                for text, value in zip(row, values, strict=True)
-            )
-        )
+    for row, cells in zip(texts, table.cells(), strict=True):
+        styles = (_STYLES.get(cell.mark or "", "") for cell in cells)
+        drawn.add_row(*map(Text, row, styles))
     for line in _title(table):
         console.print(Text(line, style="bold"))
     console.print(drawn)

@@ -37,6 +37,11 @@ class Cell:
     mark: Mark | None = None
     note: str = ""
 
+    @classmethod
+    def of(cls, value: Value | Cell) -> Cell:
+        """A Cell, made of a plain value where needed."""
+        return value if isinstance(value, Cell) else cls(value)
+
 
 Row = tuple[Value | Cell, ...]
 
@@ -97,9 +102,7 @@ class Table:
 
     def cells(self) -> list[tuple[Cell, ...]]:
         """The rows with a Cell for every value."""
-        return [
-            tuple(one if isinstance(one, Cell) else Cell(one) for one in row) for row in self.rows
-        ]
+        return [tuple(map(Cell.of, row)) for row in self.rows]
 
     def first(self, most: int) -> Table:
         """The same with its first rows alone."""

@@ -37,11 +37,6 @@ NUMERIC_KINDS: Final = frozenset(
 )
 
 
-def as_cell(value: Value | Cell) -> Cell:
-    """A Cell, made of a plain value where needed."""
-    return value if isinstance(value, Cell) else Cell(value)
-
-
 def defined(value: Value) -> Value:
     """A value as data files have it: a number that is not finite is not defined, None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -205,12 +205,12 @@ def _means(
 ) -> Cells:
     """The mean or sum of each column of measures; of others what all rows have alike."""
     for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-        values = [cell.value if isinstance(cell, Cell) else cell for cell in cells]
+        values = [Cell.of(cell).value for cell in cells]
         known = [value for value in values if isinstance(value, int | float)]
         measure = column.kind in {"number", "delta", "percent", "duration"} or column.key in totals
         if measure and known and len(known) == len(values):
             total = math.fsum(known)
-            notes = {cell.note for cell in cells if isinstance(cell, Cell)}
+            notes = {Cell.of(cell).note for cell in cells}
             note = notes.pop() if len(notes) == 1 else ""
             yield Cell(int(total) if column.key in totals else total / len(known), note=note)
         else:

@@ -131,5 +131,5 @@ def _held_out_row(found: RunBesideRaters | None) -> Iterator[Row]:
 
 
 def _by_macro_f1(row: Row) -> float:
-    value = row[3].value if isinstance(row[3], Cell) else row[3]
+    value = Cell.of(row[3]).value
     return -value if isinstance(value, float) else 1.0

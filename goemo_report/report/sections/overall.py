@@ -10,7 +10,7 @@ from goemo_report.metrics.table import READING_ORDER, ZERO_DIVISION_RULE, Overal
 from goemo_report.report.document import Callout, Section, Table
 from goemo_report.report.sections._tables import Cells, metric_cell, metric_column, run_table
 from goemo_report.report.sections._words import INTERVALS, measured
-from goemo_report.report.sections.thresholds import sweep_plot, sweeps
+from goemo_report.report.sections.thresholds import sweep_plot
 from goemo_report.statistics.intervals import METHODS
 
 ORDER = 120
@@ -36,9 +36,7 @@ def build(comparison: Comparison) -> Section:
         *(_table(comparison, group) for group in _TABLES),
         _without_probabilities(comparison),
         _without_auc(comparison),
-        sweep_plot(comparison, sweeps(comparison), "micro_f1")
-        if comparison.with_probabilities
-        else None,
+        sweep_plot(comparison, "micro_f1") if comparison.with_probabilities else None,
         lead=f"Recomputed from the predictions; the best value of each is marked. {INTERVALS}",
         method=f"{measured(comparison)}; AUC and AP "
         f"(average precision) need no threshold. {ZERO_DIVISION_RULE} Intervals: {methods}; "

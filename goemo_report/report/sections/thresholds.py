@@ -49,12 +49,11 @@ _TABLE_AT: Final = tuple(range(10, 100, 10))  # 0.1, 0.2, ..., 0.9
 
 def build(comparison: Comparison) -> Section:
     """Protocols side by side, sweeps, tuned thresholds."""
-    found = sweeps(comparison)
     return Section.of(
         "thresholds",
         "Thresholds",
-        sweep_plot(comparison, found, "macro_f1"),
-        sweep_plot(comparison, found, "coverage"),
+        sweep_plot(comparison, "macro_f1"),
+        sweep_plot(comparison, "coverage"),
         risk_plot(comparison),
         _protocols(comparison, "macro_f1", "Macro F1"),
         _untuned(comparison),
@@ -142,7 +141,7 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
     )
 
 
-def sweeps(comparison: Comparison) -> dict[ComparedRun, dict[str, FloatArray]]:
+def _sweeps(comparison: Comparison) -> dict[ComparedRun, dict[str, FloatArray]]:
     """F1 and coverage of each run over the thresholds of CUTS; kept as long as the runs are."""
     for run in comparison.with_probabilities:
         if run not in _FOUND:
@@ -150,10 +149,9 @@ def sweeps(comparison: Comparison) -> dict[ComparedRun, dict[str, FloatArray]]:
     return {run: _FOUND[run] for run in comparison.with_probabilities}
 
 
-def sweep_plot(
-    comparison: Comparison, found: dict[ComparedRun, dict[str, FloatArray]], name: str
-) -> Plot:
-    """One measure of `sweeps`, a line a recipe."""
+def sweep_plot(comparison: Comparison, name: str) -> Plot:
+    """One measure of the sweep of one threshold for all labels, a line a recipe."""
+    found = _sweeps(comparison)
     identifier, title = f"sweep-{name.replace('_', '-')}", _TITLES[name]
     grid = CUTS[_SHOWN]
     table = run_table(

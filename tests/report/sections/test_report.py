@@ -13,9 +13,8 @@ import pytest
 from goemo_report.comparison import Comparison, compare
 from goemo_report.errors import SettingsError
 from goemo_report.formats.json_text import to_json
-from goemo_report.report.document import Heatmap, Plot, Report, Table
+from goemo_report.report.document import Cell, Heatmap, Plot, Report, Table
 from goemo_report.report.render import render
-from goemo_report.report.render.text import as_cell
 from goemo_report.report.sections import build_report, multilabel, section_ids
 from goemo_report.results import LoadedRuns, RunResult
 from goemo_report.sources.model import SkippedRun
@@ -185,7 +184,7 @@ def test_epochs_and_steps_have_tables_of_their_own(full: Report) -> None:
     made = report(compare([run_result(), steps]), "training")
     assert table(made, "training-epochs").row_groups[0][1] == 3
     shown = table(made, "training-steps")
-    assert [as_cell(row[1]).mark for row in shown.rows] == [None, "best", None]
+    assert [Cell.of(row[1]).mark for row in shown.rows] == [None, "best", None]
     assert [column.title for column in shown.columns][:2] == ["key", "step"]
 
 
