@@ -23,6 +23,7 @@ from goemo_report.report.document import (
     Callout,
     Cell,
     Code,
+    Column,
     Heatmap,
     Plot,
     Report,
@@ -40,6 +41,7 @@ _KEYS: Final[dict[type, tuple[str, str]]] = {
     Callout: ("callout", "level text items"),
     Code: ("code", "language text"),
     Plot: ("plot", "id title caption alt shape x y horizontal diagonal zero series table"),
+    Column: ("", "key title kind digits help"),
     Axis: ("", "title scale low high categories percent ticks"),
     Series: ("", "name group style colour hollow x y low high notes"),
     Heatmap: ("heatmap", "id title caption alt scale bound rows columns values hatched table"),
@@ -93,14 +95,7 @@ def _table(table: Table) -> Json:
         "title": table.title,
         "caption": table.caption,
         "columns": [
-            {
-                "key": column.key,
-                "title": column.title,
-                "kind": column.kind,
-                "digits": column.digits,
-                "help": column.help,
-                "detailed": more,
-            }
+            _plain(column) | {"detailed": more}
             for column, more in zip(table.columns, detailed, strict=True)
         ],
         "row_header": keys[table.row_header] if 0 <= table.row_header < len(keys) else None,
