@@ -289,10 +289,10 @@
     currentThresholds, thresholdsDocument, parts: [startBar, startThresholds, startHighlight],
   });
 
-  document.addEventListener("DOMContentLoaded", () => {
+  document.addEventListener("DOMContentLoaded", async () => {
     const found = $("#page-data");
     if (!found) return;
-    data = goemo.data = goemo.read(found.textContent);
+    data = goemo.data = await goemo.read(found.textContent);
     startAddress();
     for (const start of goemo.parts) start();
     tell();

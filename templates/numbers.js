@@ -1,36 +1,10 @@
 "use strict";
-/* Numbers of the page's data, without the page: unpacked counts, metrics at thresholds, and who
+/* Numbers of the page's data, without the page: counts, metrics at thresholds, and who
    decides what of which text. They are those of goemo_report.metrics, to the last digits. */
 const goemo = (() => {
-  const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  const CODES = new Uint8Array(128);
-  for (let code = 0; code < LETTERS.length; code += 1) CODES[LETTERS.charCodeAt(code)] = code;
   const CUTS = 101;
   const FEW = 20;
   const HALF = 0.5;
-
-  /* Whole numbers as the report packs them: see `packed` in goemo_report. */
-  const ONE = 16;
-  const ESCAPE = 24;
-  const LONG = 2 ** 24 - 1;
-  const unpack = (text, period = 1) => {
-    let at = 0;
-    const bit = () => { at += 1; return CODES[text.charCodeAt((at - 1) / 6 | 0)] >> (5 - (at - 1) % 6) & 1; };
-    const bits = (count) => { let value = 0; for (let left = count; left > 0; left -= 1) value = 2 * value + bit(); return value; };
-    const whole = () => { const value = bits(24); return value < LONG ? value : bits(48); };
-    const means = Array(period).fill(ONE);
-    const found = new Array(text ? whole() : 0);
-    for (let place = 0; place < found.length; place += 1) {
-      const mean = means[place % period];
-      const low = Math.max(0, Math.floor(Math.log2(mean)) - 4);
-      let high = 0;
-      while (high < ESCAPE && bit()) high += 1;
-      const value = high < ESCAPE ? high * 2 ** low + bits(low) : whole();
-      means[place % period] += Math.floor((ONE * value - mean) / 8);
-      found[place] = value;
-    }
-    return found;
-  };
 
   const ratio = (part, whole) => (whole ? part / whole : 0);
   const metrics = (tp, predicted, support) => ({
@@ -62,8 +36,11 @@ const goemo = (() => {
     };
   };
 
-  const read = (text) => {
-    const data = JSON.parse(text);
+  /* What a page holds of the report's data: base64 of compressed JSON. */
+  const read = async (text) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const data = await new Response(stream).json();
     const size = data.labels.length;
     data.runs.forEach((run, at) => {
       run.at = at;
@@ -74,20 +51,17 @@ const goemo = (() => {
     /* By label, how many texts reach each cut, all and those that carry it. */
     const countsOf = once((run) => once((split) => {
       const found = run[split];
-      const [others, own] = [unpack(found.false), unpack(found.true)];
       const reached = (of) => {
         const row = Array.from({ length: CUTS }, (_, cut) => of(cut));
         for (let cut = CUTS - 2; cut >= 0; cut -= 1) row[cut] += row[cut + 1];
         return row;
       };
-      const covered = unpack(found.covered);
       return {
         n: found.n,
-        predicted: run.labels.map((_, at) =>
-          reached((cut) => others[cut * run.labels.length + at] + own[at * CUTS + cut])),
-        tp: run.labels.map((_, at) => reached((cut) => own[at * CUTS + cut])),
-        exact: unpack(found.exact),
-        covered: reached((cut) => covered[cut]),
+        predicted: found.true.map((own, at) => reached((cut) => own[cut] + found.false[at][cut])),
+        tp: found.true.map((own) => reached((cut) => own[cut])),
+        exact: found.exact,
+        covered: reached((cut) => found.covered[cut]),
         exactCovered: found.exact_covered,
       };
     }));
@@ -102,10 +76,7 @@ const goemo = (() => {
     const ofLabel = (run, split, at, threshold) => {
       const found = counts(run, split);
       const support = found.tp[at][0];
-      if (threshold in choices) {
-        const place = 2 * (choices[threshold] * run.labels.length + at);
-        return metrics(found.exact[place + 1], found.exact[place], support);
-      }
+      if (threshold in choices) return metrics(...found.exact[choices[threshold]][at], support);
       const cut = cutOf(threshold);
       return metrics(found.tp[at][cut], found.predicted[at][cut], support);
     };
@@ -136,20 +107,12 @@ const goemo = (() => {
       return low === undefined ? "" : `of each text the page knows p from ${run.likely.floor / 100} on alone`;
     };
 
-    const likely = once((run) => {
-      const numbers = unpack(run.likely.pairs, 2);
-      let next = 0;
-      return unpack(run.likely.sizes).map((size) => {
-        const pairs = [];
-        let row = -1;
-        for (let left = size; left > 0; left -= 1) {
-          row += numbers[next++] + 1;
-          const code = numbers[next++];
-          pairs.push({ row, cut: run.likely.floor + (code >> 2), tuned: code >> 1 & 1, one: code & 1 });
-        }
-        return pairs;
-      });
-    });
+    /* Rows from the steps between them. */
+    const rowsOf = (steps) => { let row = -1; return steps.map((step) => { row += step + 1; return row; }); };
+    const likely = once((run) => run.likely.rows.map((steps, at) => rowsOf(steps).map((row, place) => {
+      const code = run.likely.codes[at][place];
+      return { row, cut: run.likely.floor + (code >> 2), tuned: code >> 1 & 1, one: code & 1 };
+    })));
 
     /* The rows for which a run predicts a label; null where the threshold is below what is known. */
     const predicted = (run, at, threshold) => {
@@ -160,18 +123,11 @@ const goemo = (() => {
         .map((pair) => pair.row);
     };
 
-    const n = data.runs[data.a].n;
+    const run0 = data.runs[data.a];
+    const n = run0.n;
     const truth = once(() => {
-      const numbers = unpack(data.truth);
       const found = new Uint8Array(n * size);
-      let next = 0;
-      for (const label of data.runs[data.a].labels) {
-        let row = -1;
-        for (let left = numbers[next++]; left > 0; left -= 1) {
-          row += numbers[next++] + 1;
-          found[row * size + label] = 1;
-        }
-      }
+      run0.labels.forEach((label, at) => rowsOf(data.truth[at]).forEach((row) => { found[row * size + label] = 1; }));
       return found;
     });
 
@@ -185,29 +141,17 @@ const goemo = (() => {
     });
 
     /* Metrics at 0.5 by label, of every run. */
-    const half = once((run) => {
-      const numbers = unpack(run.half, 3);
-      return new Map(run.labels.map((label, at) => {
-        const [predictedTexts, tp, support] = numbers.slice(3 * at, 3 * at + 3);
-        return [label, metrics(tp, predictedTexts, support)];
-      }));
-    });
+    const half = once((run) => new Map(run.labels.map((label, at) => [label, metrics(...run.half[at])])));
 
     /* --- Texts: those that the page has, and what a run gives them --- */
 
-    const steps = (text) => {
-      let row = -1;
-      return unpack(text ?? "").map((step) => { row += step + 1; return row; });
-    };
-    const shownRows = steps(data.rows);
+    const shownRows = rowsOf(data.rows ?? []);
     const textOf = new Map(shownRows.map((row, at) => [row, data.texts?.[at] ?? ""]));
     const wrong = once(() => {
       const [listed, exact] = [[], new Map()];
-      const numbers = unpack(data.wrong ?? "", 2 + data.close.length);
-      for (let next = 0; next < numbers.length; next += 2 + data.close.length) {
-        listed.push(numbers[next]);
-        data.close.forEach((run, at) =>
-          exact.set(`${run}|${numbers[next]}|${numbers[next + 1]}`, numbers[next + 2 + at] / 1000));
+      for (const [row, label, ...known] of data.wrong ?? []) {
+        listed.push(row);
+        data.close.forEach((run, at) => exact.set(`${run}|${row}|${label}`, known[at] / 1000));
       }
       return { listed, exact };
     });
@@ -227,7 +171,6 @@ const goemo = (() => {
     const isPredicted = (run, row, label) => decided(run)[row * size + label] === 1;
     const isWrong = (run, row, label) => isTrue(row, label) !== isPredicted(run, row, label);
     const labelsAt = (row, holds) => run0.labels.filter((label) => holds(row, label));
-    const run0 = data.runs[data.a];
     /* How sure a run is at least of a wrong decision; labels without probabilities are not. */
     const sure = (run, row, label) => {
       if (!run.counts) return null;
@@ -298,5 +241,5 @@ const goemo = (() => {
     };
   };
 
-  return { read, unpack, metrics, averages, mean, sum, CUTS, HALF };
+  return { read, metrics, averages, mean, sum, CUTS, HALF };
 })();

@@ -57,17 +57,15 @@
     const found = goemo.data.pairs[`${first}-${second}`] ?? goemo.data.pairs[`${second}-${first}`];
     if (!found) return null;
     const turned = !goemo.data.pairs[`${first}-${second}`];
-    const value = (at) => {
-      const known = found.values?.[at] ?? null;
-      return known === null || !turned ? known : -known;
-    };
-    const turn = (one, at) => one && {
-      value: value(at), low: turned ? -one[1] : one[0], high: turned ? -one[0] : one[1], p: one[2], clear: one[3] && !found.chance,
+    const turn = (one) => {
+      if (!one) return null;
+      const [value, low, high, p, clear] = one;
+      return { ...(turned ? { value: -value, low: -high, high: -low } : { value, low, high }), p, clear: clear && !found.chance };
     };
     return {
       chance: found.chance,
-      label: (label) => turn(found.labels[label], METRICS.length + label),
-      metric: (key) => turn(found.metrics[key], METRICS.indexOf(key)),
+      label: (label) => turn(found.labels[label]),
+      metric: (key) => turn(found.metrics[key]),
     };
   };
   const differences = (a, b) => {

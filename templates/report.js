@@ -323,6 +323,11 @@
     startThemes();
     startContents();
     startTables();
+    if ($("#page-data")) { // what follows from it is read later: print shows one page of these
+      for (const box of $$(".table[data-scripted]")) {
+        [...$("tbody", box).rows].slice(Number(box.dataset.page)).forEach((row) => { row.hidden = true; });
+      }
+    }
     document.addEventListener("toggle", startTables, true);
     startCode();
     addEventListener("hashchange", reveal);

@@ -330,7 +330,6 @@
       const box = $(`#${id} .table[data-scripted]`);
       if (box && best.likely) places.set(box, rows);
     }
-    for (const box of places.keys()) [...$("tbody", box).rows].slice(Number(box.dataset.page)).forEach((row) => { row.hidden = true; });
     /* A wide one and one for phones; a name that a figure shortens is not found again. */
     const matrices = best.likely ? $$("#confusions-lift .fig").map((picture) => [picture, readMatrix(picture, new Set(data.labels))])
       .filter(([, { rows, columns }]) => [rows, columns].every((found) => found.length > 1 && found.length === best.labels.length)) : [];
@@ -406,7 +405,6 @@
     const about = $("figcaption p", box.closest("figure"));
     const template = body.rows[0].cloneNode(true);
     const hasText = template.cells.length > 8;
-    [...body.rows].slice(Number(box.dataset.page)).forEach((row) => { row.hidden = true; });
     const field = make("input", { type: "search", autocomplete: "off", spellcheck: false });
     const chips = make("div", { className: "chips", role: "group", ariaLabel: "Who is wrong" });
     const choice = make("select", {}, make("option", { value: "", textContent: "all" }),

@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup, escape
 
 from goemo_report.errors import DataError, NotFoundError
-from goemo_report.formats.json_text import to_json
 from goemo_report.formats.text import visible
 from goemo_report.report.document import Block, Callout, Heatmap, Plot, Report, Section, Table
 from goemo_report.report.render import Extent, cut, page_sized
@@ -68,11 +68,11 @@ def render_html_block(block: Block) -> str:
     return page.render(title=title, cover=None, chapters=[alone], **empty)
 
 
-def _data(report: Report) -> Markup:
-    """What the script computes from, as JSON in which no tag can end; empty without any."""
+def _data(report: Report) -> str:
+    """What the script computes from, as JSON, compressed and in base64; empty without any."""
     found = report.explore()
-    text = to_json(found, indent=None).strip().replace("<", "\\u003c") if found else ""
-    return Markup(text)  # noqa: S704 # holds no <
+    text = json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else ""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode() if found else ""
 
 
 @dataclass(slots=True)

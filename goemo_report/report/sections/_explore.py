@@ -1,12 +1,13 @@
 """What the page's script computes from: counts at cuts, likely labels, and the texts shown.
 
-Counts are exact, so that what the browser computes is what Python does. Whole numbers are packed
-as characters (`packed`), the texts of a row are there once.
+Counts are exact, so that what the browser computes is what Python does. The texts of a row are
+there once; rows are told by the steps from one to the next, which a page that is compressed holds
+in less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from goemo_report.metrics.rankings import at_cuts, highest_cut
 from goemo_report.predictions import Predictions
 from goemo_report.report.sections._tables import colour, drawn
 from goemo_report.report.sections._words import same_recipe, side
-from goemo_report.report.sections.errors import Wrong, shown_runs, suspected, wrong_decisions
+from goemo_report.report.sections.errors import shown_runs, suspected, wrong_decisions
 from goemo_report.statistics.differences import PairedDifferences
 from goemo_report.thresholds.protocols import ThresholdChoice
 
@@ -31,10 +32,6 @@ _LIKELY_LABELS: Final = 2
 _SECTIONS: Final = frozenset({"differences", "emotions", "thresholds", "errors"})
 _METRICS: Final = ("macro_f1", "micro_f1")
 _LONGEST: Final = 80
-_ONE: Final = 16
-_ESCAPE: Final = 24
-_LONG: Final = 2**24 - 1
-_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[str, Any] | None:
@@ -77,39 +74,10 @@ def explored(comparison: Comparison, only: Iterable[str] | None = None) -> dict[
             if len(recipe.counted) > 1
         ],
         "close": [run.colour for run in close],
-        "truth": packed(_rows_of(best.predictions)),
+        "truth": [_steps(np.flatnonzero(column)) for column in best.predictions.truth.T],
         "pairs": _pairs(comparison) if "differences" in wanted else {},
         **(_texts(comparison, close) if "errors" in wanted else {}),
     }
-
-
-def packed(values: Iterable[int], period: int = 1) -> str:
-    """Whole numbers from 0 as characters of six bits, the highest first (Rice 1979, adaptive).
-
-    24 bits say how many there are. A number has `k` low bits, before them in ones and a zero what
-    stands above these; where that takes more than 24 ones, 24 bits of the number itself follow.
-    `k` follows a running mean, one for each place modulo `period`. A whole number of 2^24 - 1 or
-    more is 24 ones and 48 bits.
-    """
-    given = list(values)
-    parts = [_whole(len(given))]
-    means = [_ONE] * period
-    for place, value in enumerate(given):
-        mean = means[place % period]
-        k = max(0, mean.bit_length() - 5)
-        high = value >> k
-        if high < _ESCAPE:
-            parts.append("1" * high + f"{value & (1 << k) - 1:0{k + 1}b}")  # the zero among them
-        else:
-            parts.append("1" * _ESCAPE + _whole(value))
-        means[place % period] += (_ONE * value - mean) >> 3
-    bits = "".join(parts)
-    bits += "0" * (-len(bits) % 6)
-    return "".join(_LETTERS[int(bits[at : at + 6], 2)] for at in range(0, len(bits), 6))
-
-
-def _whole(value: int) -> str:
-    return f"{value:024b}" if value < _LONG else f"{_LONG:024b}{value:048b}"
 
 
 # --- Runs -----------------------------------------------------------------------------
@@ -127,7 +95,7 @@ def _counted(comparison: Comparison) -> list[ComparedRun]:
 def _run(comparison: Comparison, run: ComparedRun) -> dict[str, Any]:
     """What every run has: its names and its counts at 0.5."""
     counts = run.found.scores.counts
-    at_half = np.stack([counts.predicted, counts.tp, counts.support], axis=1)
+    at_half = np.stack([counts.tp, counts.predicted, counts.support], axis=1)
     places = [comparison.labels.index(label) for label in run.labels]
     return {
         "id": visible(run.id),
@@ -136,7 +104,7 @@ def _run(comparison: Comparison, run: ComparedRun) -> dict[str, Any]:
         "short": visible(side(run)),
         "colour": colour(comparison, run.recipe),
         "n": run.found.rows,
-        "half": packed(at_half.ravel().tolist(), 3),
+        "half": at_half.tolist(),
         **({} if places == list(range(len(comparison.labels))) else {"labels": places}),
     }
 
@@ -161,30 +129,29 @@ def _counts_of(run: ComparedRun) -> dict[str, Any]:
 
 
 def _at_cuts(predictions: Predictions, choices: list[ThresholdChoice]) -> dict[str, Any]:
-    """By cut and label how many reach this cut and not the next without the label, by label and
-    cut those that have it."""
+    """By label and cut how many reach this cut and not the next, without the label and with it; how
+    many the tuned thresholds predict, rightly and at all."""
     reached, true, highest = at_cuts(predictions.truth, predictions.probabilities)
     exact, covered = [], []
     for choice in choices:
         predicted = choice.predicted(predictions)
-        exact += np.stack([predicted, predicted & predictions.truth]).sum(axis=1).T.ravel().tolist()
+        hits = predicted & predictions.truth
+        exact.append(np.stack([hits, predicted]).sum(axis=1).T.tolist())
         covered.append(int(predicted.any(axis=1).sum()))
     return {
         "n": len(predictions),
-        "false": packed((reached - true).ravel().tolist()),
-        "true": packed(true.T.ravel().tolist()),
-        "covered": packed(highest.tolist()),
-        "exact": packed(exact),
+        "false": (reached - true).T.tolist(),
+        "true": true.T.tolist(),
+        "covered": highest.tolist(),
+        "exact": exact,
         "exact_covered": covered,
     }
 
 
-def _rows_of(predictions: Predictions) -> Iterator[int]:
-    """Rows that carry each label: how many, then the steps from one to the next."""
-    for column in predictions.truth.T:
-        rows = np.flatnonzero(column)
-        yield len(rows)
-        yield from (np.diff(rows, prepend=-1) - 1).tolist()
+def _steps(rows: IntArray) -> list[int]:
+    """How many rows lie between each of these and the one before."""
+    steps: list[int] = (np.diff(rows, prepend=-1) - 1).tolist()
+    return steps
 
 
 def _setting(value: Any) -> str:
@@ -207,14 +174,10 @@ def _likely(run: ComparedRun) -> dict[str, Any]:
             above += worth * (p >= protocol.choice.thresholds)
 
     rows = [np.flatnonzero(column >= floor) for column in cut.T]
-    pairs = [
-        np.stack([np.diff(own, prepend=-1) - 1, above[own, j]], axis=1).ravel()
-        for j, own in enumerate(rows)
-    ]
     return {
         "floor": floor,
-        "sizes": packed(map(len, rows)),
-        "pairs": packed(np.concatenate(pairs).tolist(), 2),
+        "rows": [_steps(own) for own in rows],
+        "codes": [above[own, label].tolist() for label, own in enumerate(rows)],
     }
 
 
@@ -231,7 +194,6 @@ def _pairs(comparison: Comparison) -> dict[str, Any]:
     return {
         f"{run.colour}-{other.colour}": {
             "chance": same_recipe(run, other),
-            **_on_common_texts(comparison, run, other, differences),
             "metrics": {
                 key: _difference(differences, key) for key in _METRICS if differences.get(key)
             },
@@ -242,24 +204,13 @@ def _pairs(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _on_common_texts(
-    comparison: Comparison, run: ComparedRun, other: ComparedRun, found: PairedDifferences
-) -> dict[str, Any]:
-    """The differences themselves, where they do not follow from the counts of all texts."""
-    if run.aligned(other).complete:
-        return {}
-    keys = (*_METRICS, *(f"f1_{label}" for label in comparison.labels))
-    values = [one.value if (one := found.get(key)) else None for key in keys]
-    return {"values": values}
-
-
 def _difference(found: PairedDifferences, key: str) -> list[Any] | None:
-    """Low, high, adjusted p, and whether it is more than noise."""
+    """Value, low, high, adjusted p, and whether it is more than noise."""
     one = found.get(key)
     if one is None:
         return None
-    clear = one.verdict != "tie"
-    return [round(one.low, 5), round(one.high, 5), float(f"{one.p_adjusted:.3g}"), clear]
+    bounds = round(one.low, 5), round(one.high, 5)
+    return [one.value, *bounds, float(f"{one.p_adjusted:.3g}"), one.verdict != "tie"]
 
 
 # --- Texts ----------------------------------------------------------------------------
@@ -273,17 +224,17 @@ def _texts(comparison: Comparison, close: list[ComparedRun]) -> dict[str, Any]:
     wrong = wrong_decisions(comparison.best, comparison.runner_up, limit)
     rows = sorted({one.row for one in wrong} | {one.row for one in suspected(comparison, limit)})
     texts = comparison.best.predictions.texts
-    steps = np.diff(np.array(rows, dtype=np.int64), prepend=-1) - 1
     return {
-        "rows": packed(steps.tolist()),
+        "rows": _steps(np.array(rows, dtype=np.int64)),
         "texts": [visible(texts[row]) for row in rows] if comparison.options.texts else [],
-        "wrong": packed(_decisions(wrong, close), 2 + len(close)),
+        "wrong": [
+            [
+                *(one.row, one.label),
+                *(
+                    round(1000 * float(run.predictions.probabilities[one.row, one.label]))
+                    for run in close
+                ),
+            ]
+            for one in wrong
+        ],
     }
-
-
-def _decisions(wrong: list[Wrong], close: list[ComparedRun]) -> Iterator[int]:
-    """Row, label and the p of each close run, in thousandths."""
-    for one in wrong:
-        yield from (one.row, one.label)
-        for run in close:
-            yield round(1000 * float(run.predictions.probabilities[one.row, one.label]))
