@@ -16,6 +16,7 @@ from goemo_report.analysis.configs import config_differences
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import shortened, visible
+from goemo_report.metrics.arrays import IntArray
 from goemo_report.metrics.rankings import at_cuts, highest_cut
 from goemo_report.predictions import Predictions
 from goemo_report.report.sections._tables import colour, drawn
