@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, wraps
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from goemo_report.report.document import Heatmap, Plot, Report
+    from goemo_report.report.document import Report
     from goemo_report.report.publish import Published
     from goemo_report.report.render import Extent
 
@@ -291,7 +291,7 @@ class ComparisonResult:
         """
         from goemo_report.report.render.svg import plotly_figure
 
-        figures = {block.id: block for block in _figures(self.report())}
+        figures = {block.id: block for block in self.report().figures()}
         wanted = _FIGURES.get(name, name)
         if wanted not in figures:
             known = ", ".join((*_FIGURES, *figures))
@@ -438,7 +438,7 @@ class ComparisonResult:
         """The figure that heads the report, empty where there is none."""
         from goemo_report.report.render.svg import still
 
-        block = next(_figures(self.report(sections="summary")), None)
+        block = next(self.report(sections="summary").figures(), None)
         return "" if block is None else notebook.picture(*still(block))
 
 
@@ -551,10 +551,3 @@ def _judged(run: ComparedRun, metric: str, label: str = "") -> tuple[object, ...
         return value, low, high, None, None, None, None, None
     test = found.value, found.low, found.high, found.p_adjusted, found.verdict
     return value, low, high, *test
-
-
-def _figures(report: Report) -> Iterator[Plot | Heatmap]:
-    from goemo_report.report.document import Heatmap, Plot
-
-    for section in report.sections:
-        yield from (block for block in section.blocks if isinstance(block, Plot | Heatmap))
