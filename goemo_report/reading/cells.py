@@ -196,6 +196,8 @@ def reader(
 
     def read(cell: Any) -> list[int]:
         named = items(cell, index)
+        if not has_columns:  # a data set may end cells with a mark; of predictions it tells a cut
+            named = [one for one in named if str(one).strip()]
         if kind == "marks" and named:
             on = [mark(item) for item in named]
             if len(on) != len(order) or None in on:

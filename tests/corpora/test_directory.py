@@ -68,6 +68,9 @@ FILES: Mapping[str, tuple[str, str, bool]] = {
     ),
     "commas": ("csv", csv_of("text,emotions", [",".join(own) for _, own in ROWS]), False),
     "bars": ("csv", csv_of("comment_text,labels", ["|".join(own) for _, own in ROWS]), False),
+    "marks at the end": (
+        "csv", csv_of("text,labels", [f"{';'.join(own)};" for _, own in ROWS]), False
+    ),
     "ids": (
         "csv", csv_of("text,labels", [",".join(map(str, ids(own))) for _, own in ROWS]), True
     ),
