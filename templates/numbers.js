@@ -38,7 +38,9 @@ const goemo = (() => {
 
   /* What a page holds of the report's data: base64 of compressed JSON. */
   const read = async (text) => {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const letters = atob(text);
+    const bytes = new Uint8Array(letters.length); // several times as fast as Uint8Array.from
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = letters.charCodeAt(at);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     const data = await new Response(stream).json();
     const size = data.labels.length;
