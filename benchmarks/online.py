@@ -63,7 +63,7 @@ print(json.dumps([
 
 READING = """
 from goemo_report.sources.conditions import RunQuery
-from goemo_report.loading import load_results
+from goemo_report.results.loading import load_results
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.resolve import open_source
 source = open_source(SourceChoice())

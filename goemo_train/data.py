@@ -18,7 +18,6 @@ import numpy.typing as npt
 import tokenizers
 import torch
 
-from goemo_report.caches.values import values
 from goemo_report.checkpoints import checkpoint, checkpoint_files
 from goemo_report.checkpoints.checkpoint import Precision
 from goemo_report.corpora.corpus import Corpus, Split, read_corpus
@@ -26,6 +25,7 @@ from goemo_report.corpora.tables import Columns
 from goemo_report.errors import DataError, argument
 from goemo_report.predictions import read_predictions
 from goemo_report.sources.store import Cache, md5_of
+from goemo_report.sources.values import values
 from goemo_train.config import TrainConfig
 
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter

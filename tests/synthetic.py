@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from goemo_report.analysis.truth import recomputed_metrics
-from goemo_report.caches.score_cache import score_both
 from goemo_report.comparison import ComparedRun, Comparison
 from goemo_report.contract import SPLITS, Split
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import PREDICTION_ROLES, RunResult, SplitResult
+from goemo_report.results.score_cache import score_both
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord
 from tests.offline_runs import OfflineRun, epoch_metrics, predictions, run_config
 

@@ -17,7 +17,6 @@ from goemo_report.audit import audit
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.gate import Judge
 from goemo_report.audit.limits import parse_limit, resolve
-from goemo_report.caches.score_cache import score_both
 from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
@@ -30,6 +29,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.report.render import FORMATS, render
 from goemo_report.report.sections import build_report
 from goemo_report.results import RunResult, SplitResult
+from goemo_report.results.score_cache import score_both
 from tests.synthetic import CREATED, run_result
 
 ROWS, K = 30, len(EMOTIONS)

@@ -11,7 +11,6 @@ import pytest
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.configs import by_recipe, config_differences, flat_config
-from goemo_report.caches.score_cache import score_both
 from goemo_report.comparison import Options, compare
 from goemo_report.errors import NotFoundError, SettingsError
 from goemo_report.labels import EMOTIONS, WITHOUT_NEUTRAL
@@ -19,6 +18,7 @@ from goemo_report.metrics.counts import averages
 from goemo_report.report.data import report_data
 from goemo_report.report.sections._verdict import in_one_sentence
 from goemo_report.results import LoadedRuns, RunResult, SplitResult
+from goemo_report.results.score_cache import score_both
 from goemo_report.sources.model import SkippedRun
 from goemo_report.thresholds.tune import Tuned
 from tests.numbers import make_predictions

@@ -50,7 +50,7 @@ ELSEWHERE = {
     "goemo-report demo": "tests/test_demo.py runs it and looks at the report",
     "wandb login": "asks for a key on a terminal",
     REPORT_TOO: "tests/report/test_publish.py does, where the client serves one server only",
-    PUSH: "tests/test_hub.py pushes to a stand-in for the hub",
+    PUSH: "tests/checkpoints/test_hub.py pushes to a stand-in for the hub",
 }
 REPORT = [x for x in LINES if x.startswith("goemo-report ") and x not in ELSEWHERE]
 COMPLETION = 'eval "$(_GOEMO_REPORT_COMPLETE=bash_source goemo-report)"'

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import GoemoError, RunError, unexpected
 from goemo_report.metrics.arrays import BoolArray, FloatArray
@@ -25,7 +24,9 @@ from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.store import Cache, is_digest
+from goemo_report.sources.values import values
 from goemo_report.statistics import STATISTICS_VERSION
+from goemo_report.statistics.calibration import RiskCoverage
 from goemo_report.statistics.differences import (
     RANDOMISATIONS,
     Difference,
@@ -42,7 +43,7 @@ from goemo_report.statistics.intervals import (
     analyse,
 )
 from goemo_report.statistics.many_runs import adjusted_over_runs
-from goemo_report.thresholds.calibration import Calibrated, Calibration, RiskCoverage
+from goemo_report.thresholds.calibration import Calibrated, Calibration
 from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
 from goemo_report.thresholds.tune import cross_fitted
 

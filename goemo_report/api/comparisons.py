@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, get_args
 
 from goemo_report.analysis.compared_runs import TUNED_F1
+from goemo_report.analysis.run_choice import TOP, best_logged
 from goemo_report.api.arguments import (
-    TOP,
     Bar,
     Labels,
     Names,
     Place,
     Shown,
-    best_logged,
     check,
     chosen_labels,
     each,

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from goemo_report.analysis.compared_runs import ComparedRun
 from goemo_report.analysis.configs import hide_secrets
 from goemo_report.analysis.label_choice import LabelChoice
+from goemo_report.analysis.run_choice import ranking, tagged_baseline
 from goemo_report.api.arguments import (
     Bar,
     Labels,
     check,
     chosen_labels,
-    ranking,
-    tagged_baseline,
     with_baseline,
 )
 from goemo_report.comparison import Comparison
@@ -38,10 +37,10 @@ from goemo_report.errors import (
 )
 from goemo_report.formats.files import whole_file
 from goemo_report.formats.wording import plural
-from goemo_report.loading import load_results
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import RunResult
+from goemo_report.results.loading import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord, as_number
 from goemo_report.sources.store import cache_directory

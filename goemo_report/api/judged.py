@@ -30,11 +30,11 @@ from goemo_report.formats import notebook
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.text import printable, visible
 from goemo_report.formats.wording import plural
-from goemo_report.loading import require_same_labels
 from goemo_report.predictions import understood
 from goemo_report.report.document import Cell, Column, Mark, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.text import markdown_text
+from goemo_report.results.loading import require_same_labels
 from goemo_report.sources.model import RunRecord
 from goemo_report.statistics.intervals import percent
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from goemo_report.checkpoints.export import Exported
+    from goemo_report.checkpoints.hub import Pushed
     from goemo_report.checkpoints.labelling import Labelling
     from goemo_report.checkpoints.verify import Changed, Verification
-    from goemo_report.hub import Pushed
     from goemo_report.predictions import Predictions
     from goemo_report.reading.names import Reading
     from goemo_report.report.document import Table
@@ -409,7 +409,7 @@ class Run:
                 refuses; nothing is committed.
 
         """
-        from goemo_report.hub import Content, push
+        from goemo_report.checkpoints.hub import Content, push
 
         check(repo=repo, license_id=license_id, base_model=base_model, name=name)
         content = Content(license_id, base_model, name, texts)
@@ -458,7 +458,7 @@ class Run:
         return list(zip(logged, self.source.manifests(logged), strict=True))
 
     def _result(self, splits: Sequence[Split], reading: Reading) -> RunResult:
-        from goemo_report.loading import load_results
+        from goemo_report.results.loading import load_results
 
         for split in splits:
             check(split=split)

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
+from goemo_report.analysis.run_choice import TOP
 from goemo_report.api.arguments import (
-    TOP,
     Bar,
     Labels,
     Names,

@@ -20,9 +20,9 @@ from goemo_report.errors import DataError
 from goemo_report.formats.readers import read_table
 from goemo_report.formats.table import Table
 from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
-from goemo_report.loading import LoadedRun, load_runs
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.results import PREDICTION_ROLES
+from goemo_report.results.loading import LoadedRun, load_runs
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, Row, RunRecord, SkippedFile
 from goemo_report.sources.store import file_digest

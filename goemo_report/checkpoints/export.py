@@ -31,10 +31,10 @@ from goemo_report.errors import DataError, GoemoError, first_line, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.notebook import Told
 from goemo_report.formats.wording import plural
-from goemo_report.loading import load_results
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
+from goemo_report.results.loading import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 

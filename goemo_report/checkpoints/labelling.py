@@ -18,10 +18,10 @@ from goemo_report.errors import DataError, NotFoundError, argument, require_extr
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.formats.notebook import Told
 from goemo_report.labels import set_of
-from goemo_report.loading import load_results
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.reading.names import AS_FOUND, Reading
+from goemo_report.results.loading import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.thresholds.protocols import ThresholdChoice as Choice

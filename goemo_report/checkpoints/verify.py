@@ -15,11 +15,11 @@ from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
 from goemo_report.formats.notebook import Told
 from goemo_report.formats.wording import plural
-from goemo_report.loading import load_results
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from goemo_report.results import PREDICTION_ROLES, SplitResult
+from goemo_report.results.loading import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.newest import newest, prediction_file

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import goemo_report as gr
 from goemo_report import errors
-from goemo_report.api.arguments import best_logged
+from goemo_report.analysis.run_choice import best_logged
 from goemo_report.api.runs import Runs
 from goemo_report.cli import goemo_report
 from goemo_report.errors import DataError, NotFoundError, SourceError

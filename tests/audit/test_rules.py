@@ -12,7 +12,6 @@ import pytest
 from goemo_report.audit import RULES, audit
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.registry import SEVERITIES
-from goemo_report.caches.score_cache import score_both
 from goemo_report.contract import (
     ARTIFACTS,
     CHECKPOINT_METADATA,
@@ -27,6 +26,7 @@ from goemo_report.contract import (
     Split,
 )
 from goemo_report.results import PREDICTION_ROLES, SplitResult
+from goemo_report.results.score_cache import score_both
 from tests.audit import changes
 from tests.audit.changes import GONE
 

@@ -18,9 +18,9 @@ from goemo_report.card.body import render_card
 from goemo_report.card.facts import Card
 from goemo_report.cli import goemo_report
 from goemo_report.labels import EMOTIONS, GOEMOTIONS, SPLIT_SAMPLES
-from goemo_report.loading import load_results
 from goemo_report.metrics.scores import score
 from goemo_report.results import RunResult
+from goemo_report.results.loading import load_results
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.thresholds.protocols import tuned_per_class
 

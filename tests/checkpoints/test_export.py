@@ -15,9 +15,9 @@ from goemo_report import errors
 from goemo_report.checkpoints import export
 from goemo_report.checkpoints.checkpoint import Checkpoint, sigmoid
 from goemo_report.checkpoints.export import Exported, export_onnx
+from goemo_report.checkpoints.hub import push
 from goemo_report.checkpoints.labelling import load_with_thresholds
 from goemo_report.errors import GoemoError
-from goemo_report.hub import push
 from goemo_report.metrics.scores import score
 from goemo_report.predictions import Predictions
 from goemo_report.sources.model import RunRecord

@@ -18,8 +18,8 @@ import goemo_report as gr
 from goemo_report.cli import goemo_report
 from goemo_report.errors import NotFoundError
 from goemo_report.formats.files import write_output
-from goemo_report.loading import load_results
 from goemo_report.predictions import write_predictions
+from goemo_report.results.loading import load_results
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.files import FileSource

@@ -13,12 +13,11 @@ from sklearn.metrics import brier_score_loss, f1_score, hamming_loss, log_loss
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
+from goemo_report.statistics.calibration import reliability, risk_coverage
 from goemo_report.thresholds.calibration import (
     calibration,
     fit_temperature,
     isotonic,
-    reliability,
-    risk_coverage,
     with_temperature,
 )
 

@@ -15,8 +15,8 @@ from goemo_report.cli import goemo_report
 from goemo_report.comparison import compare
 from goemo_report.contract import SPLITS
 from goemo_report.labels import EMOTIONS
-from goemo_report.loading import load_results
 from goemo_report.results import RunResult
+from goemo_report.results.loading import load_results
 from goemo_report.sources.offline_logs.source import LogSource
 from goemo_report.thresholds.tune import MINIMUM_SUPPORT
 from tests.train.conftest import RUN_ID, Finished

@@ -35,8 +35,9 @@ from goemo_report.report.sections._tables import (
     run_table,
 )
 from goemo_report.report.sections._words import sample
+from goemo_report.statistics.calibration import BINS, Reliability, reliability
 from goemo_report.statistics.distributions import Estimate, wilson
-from goemo_report.thresholds.calibration import BINS, Calibration, Reliability, reliability
+from goemo_report.thresholds.calibration import Calibration
 
 ORDER = 70
 CHAPTER = "Thresholds and calibration"

@@ -12,7 +12,7 @@ import pytest
 
 from goemo_report.contract import PROJECT, RUN_STATES
 from goemo_report.errors import NotFoundError, SourceError
-from goemo_report.loading import load_runs
+from goemo_report.results.loading import load_runs
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.downloads import download
 from goemo_report.sources.model import ArtifactRef

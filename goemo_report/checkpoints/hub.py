@@ -35,13 +35,13 @@ from goemo_report.formats.json_text import SCHEMA_VERSION, parsed, to_json
 from goemo_report.formats.notebook import Told
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural, size
-from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions, understood, write_predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.report.publish import date_of
 from goemo_report.report.render import render
 from goemo_report.report.sections import build_report
 from goemo_report.results import RunResult
+from goemo_report.results.loading import load_results
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord
 from goemo_report.thresholds.protocols import export_thresholds

@@ -9,12 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-from goemo_report.caches.score_cache import (
-    Unread,
-    cached_scores,
-    read_unchanged,
-    reading_ahead,
-)
 from goemo_report.contract import SPLITS, Role, Split, artifact_role
 from goemo_report.errors import DataError, NotFoundError, argument, unexpected
 from goemo_report.formats.wording import listed, plural
@@ -27,6 +21,12 @@ from goemo_report.results import (
     SplitResult,
     left_out,
     logged_metrics,
+)
+from goemo_report.results.score_cache import (
+    Unread,
+    cached_scores,
+    read_unchanged,
+    reading_ahead,
 )
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import (

@@ -10,13 +10,13 @@ from typing import Any, Final, overload
 
 import numpy as np
 
-from goemo_report.caches.score_cache import ScoredPredictions, score_both
 from goemo_report.contract import ARTIFACTS, Role, Split
 from goemo_report.errors import argument
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.predictions import Predictions
+from goemo_report.results.score_cache import ScoredPredictions, score_both
 from goemo_report.sources.model import (
     ArtifactFile,
     ArtifactRef,

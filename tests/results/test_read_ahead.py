@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goemo_report.caches.score_cache import (
+from goemo_report.labels import EMOTIONS
+from goemo_report.predictions import read_predictions, write_predictions
+from goemo_report.results.score_cache import (
     Unread,
     is_kept,
     known_scores,
     reading_ahead,
     score_both,
 )
-from goemo_report.labels import EMOTIONS
-from goemo_report.predictions import read_predictions, write_predictions
 from goemo_report.sources.store import cache_directory
 
 PATIENCE = 60.0

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from goemo_report.caches import score_cache
-from goemo_report.caches.score_cache import cached_scores, known_scores, score_both
-from goemo_report.caches.values import values
 from goemo_report.errors import DataError
 from goemo_report.labels import EMOTIONS
 from goemo_report.metrics.scores import score
 from goemo_report.metrics.table import FINGERPRINT, METRICS, fingerprint
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
+from goemo_report.results import score_cache
+from goemo_report.results.score_cache import cached_scores, known_scores, score_both
+from goemo_report.sources.values import values
 
 DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="
 TEXTS = ("plain", 'two\nlines, "quoted"', "naïve ☃", "")

@@ -29,7 +29,6 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from goemo_report.caches.values import values
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import ChangedFileError, GoemoError
 from goemo_report.labels import LabelSet
@@ -39,6 +38,7 @@ from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
+from goemo_report.sources.values import values
 
 FORMAT: Final = 6
 """Of the entries, and of what reading a prediction file means."""
@@ -182,7 +182,7 @@ _START: Final = """
 import json, sys
 job = json.load(sys.stdin)
 sys.path[:] = job["path"]
-from goemo_report.caches.score_cache import fill
+from goemo_report.results.score_cache import fill
 fill(job["files"])
 """
 

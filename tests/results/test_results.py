@@ -12,9 +12,9 @@ import pytest
 from goemo_report.analysis.truth import check_logged
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.labels import WITHOUT_NEUTRAL
-from goemo_report.loading import load_results
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.results import logged_metrics
+from goemo_report.results.loading import load_results
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.gathered import GatheredSource, NamedPredictions
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, as_number
@@ -154,7 +154,7 @@ def test_a_fault_of_one_run_is_its_own_problem(
     for name in ("bad", "good"):
         artifact = replace(reference(name, "test"), digest=name)
         source.add(record(name), (artifact, {"x.csv": written["test"]}))
-    monkeypatch.setattr("goemo_report.caches.score_cache.read_predictions", read)
+    monkeypatch.setattr("goemo_report.results.score_cache.read_predictions", read)
     loaded = load_results(source, source.runs, ["test"])
     assert [result.id for result in loaded] == ["good"]
     (skipped,) = loaded.skipped
