@@ -36,7 +36,7 @@ def option(name: str) -> list[str]:
 
 
 def only_files() -> bool:
-    """Whether the runs are prediction files alone, which the audit has nothing to say of."""
+    """Whether the runs are prediction files alone, whom most rules of the audit are not about."""
     named = [Path(run.partition("=")[2] or run) for run in lines("GOEMO_RUNS")]
     files = [os.path.exists(one) and not any(one.glob("**/*.wandb")) for one in named]  # noqa: PTH110 # Path.exists raises for long names
     return bool(files) and all(files) and not lines("GOEMO_TAGS")

@@ -225,7 +225,8 @@ class Comparison:
             raise SettingsError(
                 f"{listed(lacking, 4)} logged no validation predictions to rank on"
                 if lacking
-                else "the runs cannot be ranked on validation: it is reported itself, or differs",
+                else "the runs cannot be ranked on validation: validation is the reported "
+                "split, or its labels differ",
                 f"Rank on what is reported with {argument('rank_on', 'test')}",
             )
         on = self.options.rank_on or ("val" if self.statistics.validation_f1 else self.split)

@@ -199,7 +199,9 @@ $ goemo-report audit --tag final --format github
 {severities}
 Errors make the exit code 3; with `--strict` warnings do as well. A run that may be meant and
 cannot be read is an error, `run-readable`. A run of `goemo-train` has no
-finding at all.
+finding at all. Prediction files that no run logged are held against the rules about predictions
+and against those about keys that a `config.*` beside them has; a line says how many rules are
+left out.
 
 ## Waivers
 
@@ -229,8 +231,9 @@ is missing is an error in any spelling.
 ## Formats
 
 `--format table` and `md` group the findings by severity. `--format json` is one document:
-`{{"schema_version", "passed", "strict", "runs": [{{"run", "passed", "rules", "counts",
-"findings": [{{"rule", "subject", "severity", "finding", "requires", "remedy", "waived"}}]}}]}}`.
+`{{"schema_version", "passed", "strict", "runs": [{{"run", "passed", "rules", "left_out",
+"counts", "findings": [{{"rule", "subject", "severity", "finding", "requires", "remedy",
+"waived"}}]}}]}}`.
 `--format github` prints one workflow command a finding, which GitHub Actions shows as an
 annotation; it shows ten of each severity a step. See [the quality gate](quality-gate.md).
 

@@ -96,7 +96,7 @@ def beside_raters(
         raise DataError(
             f"{ratings.source} rates none of the {len(predictions):,} texts of "
             f"{predictions.source}",
-            "Give the ratings of these texts: they are told by their ids, else by their words",
+            "Give the ratings of these texts: they are matched by id, else by text",
         )
     here = of_rating >= 0
     marks, of_rating = marks[here], of_rating[here]

@@ -170,6 +170,7 @@ def _document(audit: Audit, strict: bool) -> dict[str, Any]:
         "run": {**run.about(), "state": run.state},
         "passed": not audit.failed(strict=strict),
         "rules": audit.rules,
+        "left_out": audit.left_out,
         "counts": {
             **{severity: len(audit.of(severity)) for severity in SEVERITIES},
             "waived": len(audit.waived),
@@ -366,9 +367,10 @@ def audited(runs: Runs, strict: bool, labels: Labels) -> Audits:
     found += tuple(map(unread, runs.skipped))
     notes = understood(file for one in collected for file in one.result.files)
     notes += (
-        f"{one.run.name} is predictions alone: nothing was logged that the rules could hold"
-        for one in collected
-        if one.result.artifacts and all(held.kind == "file" for held in one.result.artifacts)
+        f"{one.run.name} is predictions alone: {plural(one.left_out, 'rule')} left out that only "
+        "a logged run can keep"
+        for one in found
+        if one.left_out
     )
     notes += (f"every run keeps the waived rule {one}" for one in unused_waivers(found, waived))
     return Audits(found, strict, tuple(notes))

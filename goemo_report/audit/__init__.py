@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from goemo_report.audit.artifact_rules import ARTIFACT
+from goemo_report.audit.artifact_rules import ARTIFACT, PER_CLASS, PREDICTIONS
 from goemo_report.audit.checkpoint_rules import CHECKPOINT, CONTENTS
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.log_rules import CONFIG, METRICS, RUN
@@ -25,6 +25,8 @@ RULES: Final[tuple[Rule, ...]] = (
     *CONFIG.rules,
     *METRICS.rules,
     *ARTIFACT.rules,
+    *PREDICTIONS.rules,
+    *PER_CLASS.rules,
     *CONTENTS.rules,
     *TRUTH.rules,
     *CHECKPOINT.rules,
@@ -43,11 +45,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found about one run, gravest first, waived findings included."""
+    """What was found about one run, gravest first, waived findings included.
+
+    `rules` were asked; `left_out` could not be: only a run with a log can keep them.
+    """
 
     run: RunRecord
     findings: tuple[Finding, ...]
     rules: int
+    left_out: int = 0
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:
         """Findings of one severity that are not waived."""
@@ -74,17 +80,21 @@ def check_waivers(waivers: Mapping[str, str]) -> None:
 
 
 def audit(
-    evidence: Evidence, waivers: Mapping[str, str] | None = None, rules: Sequence[Rule] = RULES
+    evidence: Evidence,
+    waivers: Mapping[str, str] | None = None,
+    rules: Sequence[Rule] | None = None,
 ) -> Audit:
-    """Ask every rule about one run."""
+    """Ask these rules about one run, or all that it can keep."""
     reasons = waivers or {}
+    asked = [rule for rule in RULES if rule.can_be_kept(evidence)] if rules is None else rules
     found = [
         Finding(rule.worded(evidence.label_set), detail, reasons.get(rule.id, ""))
-        for rule in rules
+        for rule in asked
         for detail in _details(rule, evidence)
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
-    return Audit(evidence.run, tuple(found), len(rules))
+    left_out = len(RULES) - len(asked) if rules is None else 0
+    return Audit(evidence.run, tuple(found), len(asked), left_out)
 
 
 def unread(skipped: SkippedRun) -> Audit:
@@ -96,7 +106,7 @@ def unread(skipped: SkippedRun) -> Audit:
 
 _READABLE: Final = Rule(
     *("run-readable", "run", "error", "The run can be read whole."),
-    *("Mend it, or choose the runs without it", lambda _: ()),
+    *("Repair it, or choose the runs without it", lambda _: ()),
 )
 
 

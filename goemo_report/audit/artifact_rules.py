@@ -21,6 +21,8 @@ from goemo_report.sources.model import LostFiles
 from goemo_report.sources.newest import holds_no
 
 ARTIFACT = RuleSet("artifacts")
+PREDICTIONS = RuleSet("artifacts", of_files=True)
+PER_CLASS = RuleSet("artifacts")
 
 # --- Names and types ------------------------------------------------------------------
 
@@ -104,16 +106,6 @@ def _artifact_copies(evidence: Evidence) -> Iterator[str]:
         yield f"{name} in {evidence.run.name}-{evidence.run.id} is not the file that was logged"
 
 
-# --- Predictions and per-class metrics ------------------------------------------------
-
-
-def _are_predictions(evidence: Evidence, split: Split) -> Iterator[str]:
-    role = PREDICTION_ROLES[split]
-    unread = role in evidence.artifacts and role not in evidence.damaged
-    if unread and split in evidence.result.problems:
-        yield evidence.result.problems[split]
-
-
 def _file_is_named(evidence: Evidence, role: Role) -> Iterator[str]:
     artifact, wanted = evidence.artifacts.get(role), str(ARTIFACTS[role].contents[0])
     if artifact is None or isinstance(artifact.files, LostFiles):
@@ -123,16 +115,6 @@ def _file_is_named(evidence: Evidence, role: Role) -> Iterator[str]:
         yield f"{artifact.reference.name} holds {listed(paths) or 'no file'}, not {wanted}"
 
 
-for _split in SPLITS:
-    ARTIFACT.add(
-        f"predictions-{_split}",
-        "error",
-        f"The {_split} predictions are a CSV with the guide's columns, one row a text, with "
-        "known {nouns} and probabilities from 0 to 1.",
-        "Write text, true_labels, pred_labels and one pred_probs_{{noun}} for each {noun}",
-        _are_predictions,
-        _split,
-    )
 for _role in (*PREDICTION_ROLES.values(), "per-class-metrics"):
     ARTIFACT.add(
         f"{_role}-file",
@@ -143,8 +125,29 @@ for _role in (*PREDICTION_ROLES.values(), "per-class-metrics"):
         _role,
     )
 
+# --- Predictions ----------------------------------------------------------------------
 
-@ARTIFACT.rule("error", "Export both splits with the same model")
+
+def _are_predictions(evidence: Evidence, split: Split) -> Iterator[str]:
+    role = PREDICTION_ROLES[split]
+    unread = role in evidence.artifacts and role not in evidence.damaged
+    if unread and split in evidence.result.problems:
+        yield evidence.result.problems[split]
+
+
+for _split in SPLITS:
+    PREDICTIONS.add(
+        f"predictions-{_split}",
+        "error",
+        f"The {_split} predictions are a CSV with the guide's columns, one row a text, with "
+        "known {nouns} and probabilities from 0 to 1.",
+        "Write text, true_labels, pred_labels and one pred_probs_{{noun}} for each {noun}",
+        _are_predictions,
+        _split,
+    )
+
+
+@PREDICTIONS.rule("error", "Export both splits with the same model")
 def _predictions_labels(evidence: Evidence) -> Iterator[str]:
     """Validation and test predictions have the same {nouns}."""
     splits = evidence.result.splits
@@ -156,7 +159,7 @@ def _predictions_labels(evidence: Evidence) -> Iterator[str]:
         )
 
 
-@ARTIFACT.rule("note", "Write the plural; goemo-report reads pred_prob_ as well")
+@PREDICTIONS.rule("note", "Write the plural; goemo-report reads pred_prob_ as well")
 def _dialect_probability_columns(evidence: Evidence) -> Iterator[str]:
     """Probabilities are in columns pred_probs_{{noun}}."""
     others = tuple(prefix for prefix in PROBABILITY_PREFIXES if prefix != PROBABILITY_PREFIX)
@@ -166,7 +169,7 @@ def _dialect_probability_columns(evidence: Evidence) -> Iterator[str]:
             yield f"{split} has {listed(odd, limit=1)}"
 
 
-@ARTIFACT.rule("warning", "Write pred_labels and pred_probs_ from the same outputs")
+@PREDICTIONS.rule("warning", "Write pred_labels and pred_probs_ from the same outputs")
 def _predictions_threshold(evidence: Evidence) -> Iterator[str]:
     """The predicted labels follow from the probabilities by some threshold."""
     # Global, per class, or with the most probable label as fallback: any rule will do.
@@ -175,7 +178,10 @@ def _predictions_threshold(evidence: Evidence) -> Iterator[str]:
             yield f"{split}: threshold {found.threshold.description}"
 
 
-@ARTIFACT.rule(
+# --- Per-class metrics ----------------------------------------------------------------
+
+
+@PER_CLASS.rule(
     "error",
     "Write all columns, one row for each {noun}",
     requires="The per-class CSV has " + ", ".join(key.name for key in PER_CLASS_COLUMNS) + ".",
@@ -193,7 +199,7 @@ def _per_class_columns(evidence: Evidence) -> Iterator[str]:
         yield holds_no("CSV file", artifact.reference, artifact.files)
 
 
-@ARTIFACT.rule("error", "Write one row for each {noun}, classes without positives too")
+@PER_CLASS.rule("error", "Write one row for each {noun}, classes without positives too")
 def _per_class_rows(evidence: Evidence) -> Iterator[str]:
     """The per-class CSV has one row for every {noun} of the run."""
     table = evidence.per_class

@@ -51,6 +51,12 @@ class Evidence(LoadedRun):
         return self.result.run
 
     @property
+    def is_files(self) -> bool:
+        """Whether it is prediction files by themselves, which no run logged."""
+        held = self.result.artifacts
+        return bool(held) and all(one.kind == "file" for one in held)
+
+    @property
     def label_set(self) -> LabelSet:
         """Labels of the run's predictions, else of its log, else those that its config means."""
         for split in ("test", *SPLITS):

@@ -18,6 +18,7 @@ from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Limit, class_keys, keys_of
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError, NotFoundError, argument
+from goemo_report.formats.wording import plural
 from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import OVERALL, OVERALL_KEYS, class_key
 from goemo_report.predictions import Predictions
@@ -251,6 +252,8 @@ def require_audit(evidence: Evidence, waivers: Mapping[str, str]) -> Condition:
 def _audited(found: Audit, kind: str, text: str) -> Condition:
     broken = list(dict.fromkeys(finding.rule.id for finding in found.of("error")))
     detail = f"errors: {', '.join(broken)}" if broken else "no error"
+    if found.left_out:
+        detail += f" ({plural(found.left_out, 'rule')} left out that only a logged run can keep)"
     return Condition(found.run, kind, text, not broken, detail)
 
 

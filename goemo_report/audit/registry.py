@@ -30,7 +30,9 @@ _Given = ParamSpec("_Given")
 class Rule:
     """One requirement. `check` yields one line for every breach, nothing where it is kept.
 
-    `{noun}` and `{nouns}` in the texts stand for what a run's labels are called.
+    `{noun}` and `{nouns}` in the texts stand for what a run's labels are called. `of_files` says
+    that prediction files which no run logged can keep it, `config_key` which key of a config it is
+    about.
     """
 
     id: str
@@ -39,6 +41,12 @@ class Rule:
     requires: str
     remedy: str
     check: Check
+    of_files: bool = False
+    config_key: str = ""
+
+    def can_be_kept(self, evidence: Evidence) -> bool:
+        """Whether the run, or the files that no run logged, can have what the rule asks for."""
+        return self.of_files or not evidence.is_files or self.config_key in evidence.run.config
 
     def worded(self, label_set: LabelSet) -> Rule:
         """The rule as it is said of a run with these labels."""
@@ -52,8 +60,9 @@ class Rule:
 class RuleSet:
     """The rules about one subject, in the order in which they are declared."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
+    def __init__(self, subject: Subject, *, of_files: bool = False) -> None:
+        """`of_files` says that prediction files which no run logged can keep the rules."""
+        self.subject, self.of_files = subject, of_files
         self.rules: list[Rule] = []
 
     def rule(
@@ -65,7 +74,7 @@ class RuleSet:
         def declare(check: Check) -> Check:
             name = check.__name__.strip("_").replace("_", "-")
             required = requires or " ".join((check.__doc__ or "").split())
-            self.rules.append(Rule(name, self.subject, severity, required, remedy, check))
+            self._append(name, severity, required, remedy, check)
             return check
 
         return declare
@@ -84,7 +93,9 @@ class RuleSet:
                 range_ = f" ({sane[key.name][1]})" if sane and key.name in sane else ""
                 about = {"name": key.name, "type": kind, "range": range_, "meaning": key.meaning}
                 texts = required.format(**about), remedy.format(**about)
-                self.add(f"{prefix}-{name}", "error", *texts, check, key)
+                in_config = key.name if self.subject == "config" else ""
+                asked = partial(_of_key, check, key)
+                self._append(f"{prefix}-{name}", "error", *texts, asked, in_config)
             return check
 
         return declare
@@ -104,7 +115,23 @@ class RuleSet:
         def checked(evidence: Evidence) -> Iterable[str]:
             return check(evidence, *given, **named)
 
-        self.rules.append(Rule(name, self.subject, severity, requires, remedy, checked))
+        self._append(name, severity, requires, remedy, checked)
+
+    def _append(
+        self,
+        name: str,
+        severity: Severity,
+        requires: str,
+        remedy: str,
+        check: Check,
+        config_key: str = "",
+    ) -> None:
+        given = (self.subject, severity, requires, remedy, check, self.of_files, config_key)
+        self.rules.append(Rule(name, *given))
+
+
+def _of_key(check: KeyCheck, key: Key, evidence: Evidence) -> Iterable[str]:
+    return check(evidence, key)
 
 
 # --- Logged values --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from goemo_report.formats.wording import plural
 from goemo_report.metrics.scores import Scores, per_class_rows
 from goemo_report.sources.model import as_number
 
-TRUTH = RuleSet("truth")
+TRUTH = RuleSet("truth", of_files=True)
 
 _RELOG: Final = "Log what the exported predictions give, or export the predictions again"
 _PRECISION_TOLERANCE: Final = 0.01  # of an AUC computed in another precision

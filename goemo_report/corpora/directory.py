@@ -180,7 +180,7 @@ def _names(parts: Sequence[LabelledTable], directory: Path) -> tuple[str, ...]:
     bare = next((one for one in parts if not one.has_header), None)
     if bare is not None:
         what = f"{directory / _LABELS} cannot be read: there is no such file"
-        raise DataError(what, f"It lists the labels, one a line; {bare.path.name} has no header")
+        raise DataError(what, f"Name the labels there, one a line: {bare.path.name} has no header")
     named = [(one, names) for one in parts if (names := one.own_names)]
     for one, names in named:
         first, noted = named[0]
@@ -205,7 +205,9 @@ def read_label_names(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "It lists the labels") from error
+        raise DataError(
+            f"{path} cannot be read: {error}", "Give one label a line, in UTF-8"
+        ) from error
     names = tuple(line.strip() for line in lines if line.strip())
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -237,7 +237,7 @@ def _parsed(path: Path, read: Callable[[Any], Any], noted: str | bytes) -> Any:
         return read(noted)
     except Exception as error:
         what = f"the features that {path} notes cannot be read: {first_line(error)}"
-        raise DataError(what, "Mend it, or move it away") from error
+        raise DataError(what, "Repair it, or move it away") from error
 
 
 def _names_in(value: Any, column: str) -> tuple[str, ...]:

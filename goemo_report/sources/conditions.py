@@ -183,9 +183,7 @@ class Condition:
                 re.compile(written)
             except (re.error, OverflowError, RecursionError) as error:
                 what = f"{shown(written)} is no regular expression: {error}"
-                raise ArgumentError(what, "Put a backslash before characters that are meant") from (
-                    error
-                )
+                raise ArgumentError(what, "Escape special characters with a backslash") from (error)
         elif self.key == Key("", "created_at"):
             for meant, moment in self.operands:
                 if meant is not None:
@@ -321,7 +319,7 @@ def _operand(text: str, operator: str) -> tuple[Scalar, str]:
     if _NUMBER.fullmatch(text):
         number = float(text)
         if math.isinf(number) and "inf" not in text.lower():
-            raise ArgumentError(f"{shown(text)} is beyond all numbers", "Write inf for infinity")
+            raise ArgumentError(f"{shown(text)} is out of range", "Write inf for infinity")
         return (int(text) if re.fullmatch(r"[+-]?\d+", text) else number), text
     return text, text
 

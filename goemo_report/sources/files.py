@@ -208,7 +208,10 @@ class FileSource(RunSource):
             with path.open("rb") as pipe, kept.open("wb") as file:
                 for piece in chunks(pipe):
                     if file.tell() > _MOST_PIPED:
-                        raise DataError(f"{name} does not end", "Give a file or a pipe that does")
+                        raise DataError(
+                            f"{name} is larger than {_MOST_PIPED >> 30} GB",
+                            "Give a file, or a pipe that ends",
+                        )
                     file.write(piece)
             self._kept[name] = path = kept
         return path

@@ -69,6 +69,26 @@ def test_weights_of_a_copy_are_judged_where_the_copy_is(finished: Finished, tmp_
     assert "artifact-files" in failed.stdout
 
 
+def test_files_keep_the_rules_about_predictions_and_about_their_config() -> None:
+    rows = "text,true_a,true_b,pred_probs_a,pred_probs_b\nx,1,0,0.9,0.2\ny,0,1,0.4,0.7\n"
+    Path("held").mkdir()
+    file = Path("held/test_predictions.csv")
+    file.write_text(rows, "utf-8")
+    whole = invoke(file)
+    asked = len([rule for rule in RULES if rule.of_files]) + 1  # the file's name is model_name
+    assert f": {asked} rules, all kept" in whole.stdout
+    assert f"predictions alone: {len(RULES) - asked} rules left out" in whole.stderr
+    assert whole.exit_code == 0
+    Path("held/config.yaml").write_text("learning_rate: 5\nnum_labels: 2\n", "utf-8")
+    assert "is 5, not between 0 and 1" in invoke("held", "--format", "md").stdout
+    file.write_text(rows.replace("0.7", "1.7"), "utf-8")
+    broken = json.loads(invoke(file, "--format", "json").stdout)["runs"][0]
+    assert broken["counts"]["error"] == 1
+    assert broken["rules"] + broken["left_out"] == len(RULES)
+    gate = ("check", str(file), "--require-audit")
+    assert CliRunner().invoke(goemo_report, gate).exit_code == 3
+
+
 def test_findings_make_exit_code_3(mixed_root: Path) -> None:
     result = invoke("otherdialect", "--wandb-dir", mixed_root)
     assert result.exit_code == 3
