@@ -16,6 +16,7 @@ from goemo_report.analysis.configs import by_recipe, model_title, run_labels, se
 from goemo_report.analysis.run_statistics import RunStatistics, about
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import FloatArray, IntArray
+from goemo_report.metrics.table import OVERALL
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
@@ -92,7 +93,7 @@ class Recipe:
     def interval(self, key: str = RANKING_METRIC) -> Interval | None:
         """95% interval of the mean, for other seeds and other texts; of one seed, for other texts.
 
-        Of metrics that lie between 0 and 1, within which it is kept.
+        It is kept within the range of the metric.
 
         None where a run has no interval. Of runs that have no resamples in common, the whole error
         of the texts counts, as if they took all seeds alike: it is no narrower.
@@ -113,7 +114,8 @@ class Recipe:
         over = seed_mean(self.values(key), texts)
         if over.low is None or over.high is None:
             return Interval(low, high)
-        return Interval(max(over.low, 0.0), min(over.high, 1.0))
+        metric = OVERALL.get(key, OVERALL[RANKING_METRIC]).metric  # others are kinds of F1
+        return Interval(metric.clip(over.low), metric.clip(over.high))
 
     def minus(self, other: Recipe, key: str = RANKING_METRIC) -> SeedDifference:
         """Mean over seeds minus that of another recipe, for other seeds and other texts.

@@ -37,7 +37,7 @@ from goemo_report.errors import ArgumentError, DataError, NotFoundError, RunErro
 from goemo_report.formats import notebook
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.wording import listed
-from goemo_report.metrics.table import OVERALL_KEYS
+from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
 from goemo_report.results import complete
 from goemo_report.settings import creation_time
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-PER_LABEL: Final = ("f1", "precision", "recall", "auc", "average_precision")
 _FORMATS: Final = {
     ".html": "html", ".md": "md", ".json": "json", ".tex": "latex", ".csv": "csv", ".pdf": "pdf",
 }  # fmt: skip
@@ -184,7 +183,7 @@ class ComparisonResult:
             (run.name, label, metric, run.support[label], *_judged(run, metric, label))
             for run in self.comparison.ranked
             for label in run.labels
-            for metric in PER_LABEL
+            for metric in CLASS_METRICS
         ]
         columns = ("run", "emotion", "metric", "support", *_BOUNDS, *_TEST)
         return self._frame(columns, rows).astype({"support": "Int64"})

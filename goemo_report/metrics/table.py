@@ -8,12 +8,16 @@ can be read without it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from operator import methodcaller
+from pathlib import Path
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from goemo_report import metrics as package
 from goemo_report.formats.wording import listed
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from goemo_report.metrics.rankings import Groups
 
 METRICS_VERSION: Final = 1
-"""Raised whenever a number of a metric below may come out differently."""
+"""Raised for readers whenever a number of a metric below may come out differently."""
 
 Average = Literal["macro", "micro", "weighted", "samples"]
 AVERAGES: Final[tuple[Average, ...]] = ("macro", "micro", "weighted", "samples")
@@ -63,16 +67,17 @@ class Metric:
     label pair, from arrays of truth and probabilities, whose mean is the metric.
 
     A metric of whole texts has no value per class, and its only average, over texts, is not
-    named. `narrow` are the averages that tables with little room show. With `needs_predictions` it
-    says nothing of a class that is never predicted and is 0 by convention, so that averages over
-    such classes have no interval.
+    named. `narrow` are the averages that tables with little room show: without it, the first.
+    Values lie between `low` and `high`, which may be infinite. With `needs_predictions` it says
+    nothing of a class that is never predicted and is 0 by convention, so that averages over such
+    classes have no interval. Raises ValueError for an entry that contradicts itself.
     """
 
     key: str
     title: str
     averages: tuple[Average, ...] = ("macro", "micro")
     group: Literal["scores", "precision-recall", "texts"] = "scores"
-    narrow: tuple[Average, ...] = ("macro",)
+    narrow: tuple[Average, ...] | None = None
     counts: Callable[[ClassCounts], Any] | None = None
     ranking: Callable[[Groups], float] | None = None
     pairs: Callable[[BoolArray, FloatArray], FloatArray] | None = None
@@ -82,6 +87,26 @@ class Metric:
     lower_is_better: bool = False
     needs_predictions: bool = False
     digits: int = 3
+
+    def __post_init__(self) -> None:
+        if [self.counts, self.ranking, self.pairs].count(None) != 2:
+            raise ValueError(f"metric {self.key}: give one of counts, ranking and pairs")
+        possible: tuple[Average, ...] = ("macro", "micro")
+        if self.counts is not None:
+            possible = AVERAGES if self.of_classes else ("samples",)
+        elif not self.of_classes:
+            raise ValueError(f"metric {self.key}: one of whole texts follows from counts")
+        others = [one for one in self.averages if one not in possible]
+        if others or not self.averages:
+            raise ValueError(f"metric {self.key}: its averages are some of {', '.join(possible)}")
+        if self.narrow is None:
+            object.__setattr__(self, "narrow", self.averages[:1])
+        elif not set(self.narrow) <= set(self.averages):
+            raise ValueError(f"metric {self.key}: narrow has an average that averages has not")
+
+    def is_narrow(self, average: Average) -> bool:
+        """Whether tables with little room show this average."""
+        return average in (self.narrow or ())
 
     @property
     def of_classes(self) -> bool:
@@ -96,6 +121,11 @@ class Metric:
     def clip(self, value: float) -> float:
         """The nearest value that it can have: rounding and corrections may miss by a hair."""
         return min(max(value, self.low), self.high)
+
+    @property
+    def span(self) -> float:
+        """The width of its range, which may be infinite."""
+        return self.high - self.low
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +203,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="exact match",
         averages=("samples",),
         group="texts",
-        narrow=("samples",),
         counts=lambda c: c.fp + c.fn == 0,
     ),
     Metric(
@@ -181,7 +210,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="Hamming loss",
         averages=("samples",),
         group="texts",
-        narrow=("samples",),
         counts=lambda c: (c.fp + c.fn) / c.total,
         lower_is_better=True,
         digits=4,
@@ -191,6 +219,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="Jaccard (samples)",
         averages=("samples",),
         group="texts",
+        narrow=(),
         counts=lambda c: ratio(c.tp, c.tp + c.fp + c.fn),
     ),
     Metric(key="mcc", title="MCC", counts=_mcc, low=-1.0),
@@ -235,21 +264,49 @@ def titles(chosen: Callable[[Metric], object]) -> str:
     return listed(one.title for one in CLASS_METRICS.values() if chosen(one))
 
 
+OF_TEXTS: Final = listed(one.title.partition(" (")[0] for one in METRICS if not one.of_classes)
+"""Titles of the metrics of whole texts: `exact match, Hamming loss and Jaccard`."""
+
+
 def fingerprint(metrics: Iterable[Metric]) -> str:
-    """Changes with the metrics that there are and with METRICS_VERSION: for keys of caches."""
-    held = [(metric.key, metric.averages, metric.of_classes) for metric in metrics]
-    return hashlib.sha256(repr((METRICS_VERSION, held)).encode()).hexdigest()[:12]
+    """Changes with each entry, its formulas included, and with the code of this package.
+
+    For the keys of caches, so that no number of another formula is read from them.
+    """
+    files = sorted(Path(package.__path__[0]).glob("*.py"))
+    digest = hashlib.sha256(repr([METRICS_VERSION, *map(_content, metrics)]).encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _content(value: object) -> object:
+    """What an entry computes, as values whose repr is the same in every process."""
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        return [_content(one) for one in (value.__code__, value.__defaults__, held)]
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_names, [_content(one) for one in value.co_consts]]
+    if is_dataclass(value):
+        return [_content(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, list | tuple):
+        return [_content(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(map(repr, value))
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 FINGERPRINT: Final = fingerprint(METRICS)
+
+_KEYS_OF_CLASSES: Final = tuple(sorted((*CLASS_METRICS, "support"), key=len, reverse=True))
 
 
 def class_key(key: str) -> tuple[str, str]:
     """The metric (or `support`) and the label of a per-class key: `f1` and `joy` of `f1_joy`.
 
-    Two empty texts for a key of another kind.
+    Two empty texts for a key of another kind. Of metrics whose keys begin alike it is the longest.
     """
-    for name in (*CLASS_METRICS, "support"):
+    for name in _KEYS_OF_CLASSES:
         if key.startswith(f"{name}_"):
             return name, key.removeprefix(f"{name}_")
     return "", ""

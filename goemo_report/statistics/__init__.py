@@ -2,5 +2,5 @@
 
 from typing import Final
 
-STATISTICS_VERSION: Final = 11
+STATISTICS_VERSION: Final = 12
 """Raised whenever an interval, difference, p-value or tuned threshold may come out differently."""

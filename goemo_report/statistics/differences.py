@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics, count_metrics, text_metrics
-from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, titles
+from goemo_report.metrics.table import CLASS_METRICS, OF_TEXTS, OVERALL, Metric, titles
 from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import (
     TIED,
@@ -46,26 +47,27 @@ VERDICT_RULE: Final = (
     "for macro F1; otherwise tie"
 )
 _COUNTED, _OTHERS = titles(lambda one: one.counts), titles(lambda one: not one.counts)
+_RANKED = titles(lambda one: one.ranking)
+_CONVENTIONAL = titles(lambda one: one.needs_predictions)
 DIFFERENCE_METHODS: Final[Mapping[str, str]] = {
     "overall": (
-        "difference of micro, weighted and samples averages, exact match, Hamming loss and "
-        "Jaccard: percentile bootstrap on the same resamples, Wilson's interval where all of "
-        "them are alike"
+        f"difference of micro, weighted and samples averages, {OF_TEXTS}: "
+        "percentile bootstrap on the same resamples, Wilson's interval where all of them are alike"
     ),
     "macro": (
         f"difference of macro {_COUNTED}: outcomes of both runs estimated together, as for one "
         "run, and the bootstrap's standard error; the interval that holds all"
     ),
     "precision": (
-        "difference of macro and weighted precision: none where a run never predicts a class, as "
-        "its precision is 0 by convention and not by measurement"
+        f"difference of macro and weighted {_CONVENTIONAL}: none where a run never predicts a "
+        f"class, as its {_CONVENTIONAL} is 0 by convention and not by measurement"
     ),
     "class": (
         f"difference of {_COUNTED} of a class: margins of both runs combined "
         "with their bootstrap correlation (MOVER)"
     ),
     "ranking": (
-        f"difference of {_OTHERS}: influence of each text on both, normal; for AUC and AP of a "
+        f"difference of {_OTHERS}: influence of each text on both, normal; for {_RANKED} of a "
         f"class with fewer than {MINIMUM_POSITIVES} positives the intervals of both runs combined "
         "as if independent, without a test (p = 1, tie)"
     ),
@@ -310,7 +312,8 @@ class _Pair:
             ends = list(bounds[key])
             if differ and np.ptp(ends) <= TIED:  # no resample and no swap shows another
                 trials = min(one.share_of(OVERALL[key])[1] for one in (run, baseline))
-                ends = list(_signed_wilson(np.array(value), trials, run.confidence))
+                widest_one = OVERALL[key].metric.span
+                ends = list(_signed_wilson(np.array(value), trials, run.confidence, widest_one))
             # an interval does not exclude zero where the test does not tell the runs apart
             ends += [0.0] * int(p_values[key] >= alpha)
             parts[key] = value, min(ends), max(ends), p_values[key]
@@ -394,18 +397,23 @@ def _normal_part(difference: Influence, same: BoolArray, confidence: float) -> _
     )
     margin = normal_quantile(confidence) * errors
     alike = (errors <= NO_SPREAD) & ~same
-    ends = zip(
-        (centre - margin, centre + margin), _signed_wilson(values, texts, confidence), strict=True
-    )
+    wilsons = _signed_wilson(values, texts, confidence, difference.high)
+    ends = zip((centre - margin, centre + margin), wilsons, strict=True)
     low, high = (np.where(alike, wide, end) for end, wide in ends)
     untold = p_values >= round(1 - confidence, 12)
     low[untold], high[untold] = np.minimum(low, 0.0)[untold], np.maximum(high, 0.0)[untold]
     return values, low, high, p_values
 
 
-def _signed_wilson(values: FloatArray, trials: float, confidence: float) -> Bounds:
-    """Wilson intervals of differences, read as shares of so many trials with a sign."""
-    low, high = wilson(np.minimum(np.abs(values), 1.0), np.array(trials), confidence)
+def _signed_wilson(values: FloatArray, trials: float, confidence: float, widest: float) -> Bounds:
+    """Wilson intervals of differences, read as shares of so many trials with a sign.
+
+    They are shares of the `widest` difference; where that is infinite, only the values are known.
+    """
+    if math.isinf(widest):
+        return values, values
+    shares = np.minimum(np.abs(values) / widest, 1.0)
+    low, high = (widest * end for end in wilson(shares, np.array(trials), confidence))
     low = np.where(np.abs(values) <= TIED, -high, low)
     return np.where(values < 0.0, -high, low), np.where(values < 0.0, -low, high)
 

@@ -13,16 +13,17 @@ fades as positives grow; `benchmarks/coverage.py` shows that intervals need it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
-from goemo_report.metrics.rankings import Ranking, rank_classes
+from goemo_report.metrics.rankings import Groups, Ranking, rank_classes
 from goemo_report.metrics.table import CLASS_METRICS, ratio
-from goemo_report.statistics.distributions import CONFIDENCE, wilson
+from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
 
 PRIOR_POSITIVES = 10
 """Weight of the variance that a model of the scores gives beside the one seen, in positives."""
@@ -31,6 +32,10 @@ LOST_POSITIVES = 5
 NO_SPREAD: Final = 1e-12
 """A standard error that is none but for rounding."""
 
+_OfItems: TypeAlias = Callable[[Ranking], tuple[float, FloatArray]]
+"""The metric of one ranking and the influence of each item, (n,)."""
+_OfClasses: TypeAlias = Callable[[Sequence[Ranking]], "Influence"]
+_MOST_GROUPS: Final = 200
 _EDGE = 1e-9  # keeps a proportion off 0 and 1, where it has no variance
 
 
@@ -39,13 +44,15 @@ class Influence:
     """Estimates of `c` metrics (nan where undefined) and what is known of their error.
 
     `values` (n, c) holds the influence of each text, `bias` (c,) the estimated bias, `extra`
-    (c,) the variance that is added for few positives. Estimates less their bias are in [0, 1].
+    (c,) the variance that is added for few positives. The metrics lie between `low` and `high`.
     """
 
     estimates: FloatArray
     values: FloatArray
     bias: FloatArray
     extra: FloatArray
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def standard_errors(self) -> FloatArray:
@@ -58,14 +65,14 @@ class Influence:
         """The mean of the defined estimates: a macro average, (1,)."""
         defined = np.flatnonzero(~np.isnan(self.estimates))
         if not defined.size:
-            return Influence(
-                *(np.full(shape, np.nan) for shape in (1, (len(self.values), 1), 1, 1))
-            )
-        return Influence(
-            self.estimates[defined].mean(keepdims=True),
-            self.values[:, defined].mean(axis=1, keepdims=True),
-            self.bias[defined].mean(keepdims=True),
-            self.extra[defined].sum(keepdims=True) / defined.size**2,
+            one, column = np.full(1, np.nan), np.full((len(self.values), 1), np.nan)
+            return replace(self, estimates=one, values=column, bias=one, extra=one)
+        return replace(
+            self,
+            estimates=self.estimates[defined].mean(keepdims=True),
+            values=self.values[:, defined].mean(axis=1, keepdims=True),
+            bias=self.bias[defined].mean(keepdims=True),
+            extra=self.extra[defined].sum(keepdims=True) / defined.size**2,
         )
 
     def __sub__(self, other: Influence) -> Influence:
@@ -80,25 +87,37 @@ class Influence:
             self.values - other.values,
             self.bias - other.bias,
             np.maximum(extra, 0.0),
+            low=self.low - other.high,
+            high=self.high - other.low,
         )
 
     def intervals(self, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray]:
-        """Bounds of metrics between 0 and 1, (c,) each; nan where undefined.
+        """Bounds of the metrics, (c,) each; nan where undefined.
 
         The estimate itself is always inside.
 
-        Wilson's interval around the estimate less its bias, with the number of trials that
-        would give the same standard error (Korn and Graubard 1998); with that of texts where none
-        moves the metric.
+        Wilson's interval around the estimate less its bias, as a share of the metric's range, with
+        the number of trials that would give the same standard error (Korn and Graubard 1998); with
+        that of texts where none moves the metric. Normal where the range is infinite.
         """
-        centre = self.estimates - self.bias
-        errors = self.standard_errors
+        centre, errors, span = (
+            self.estimates - self.bias,
+            self.standard_errors,
+            self.high - self.low,
+        )
+        if math.isinf(span):
+            margin = normal_quantile(confidence) * errors
+            low, high = (
+                np.clip(end, self.low, self.high) for end in (centre - margin, centre + margin)
+            )
+            return np.minimum(low, self.estimates), np.maximum(high, self.estimates)
+        centre, errors = (centre - self.low) / span, errors / span
         with np.errstate(divide="ignore", invalid="ignore"):
             trials = centre * (1.0 - centre) / np.square(errors)
         trials = np.where(errors <= NO_SPREAD, len(self.values), trials)
         low, high = wilson(np.clip(centre, 0.0, 1.0), trials, confidence)
         undefined = np.isnan(self.estimates)
-        low, high = np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+        low, high = (np.where(undefined, np.nan, self.low + span * end) for end in (low, high))
         # the correction for bias may move the interval off what was seen
         return np.minimum(low, self.estimates), np.maximum(high, self.estimates)
 
@@ -124,28 +143,39 @@ def auc_influence(rankings: Sequence[Ranking]) -> Influence:
 
 
 def average_precision_influence(rankings: Sequence[Ranking]) -> Influence:
-    """Average precision of each class, from its ranking of all texts, by the jackknife.
+    """Average precision of each class, from its ranking of all texts, by the jackknife."""
+    return _jackknife(_precision_values, 0.0, 1.0, rankings)
+
+
+def _jackknife(
+    left_out: _OfItems, low: float, high: float, rankings: Sequence[Ranking]
+) -> Influence:
+    """A metric between `low` and `high` of each class, without each item in turn.
 
     Few positives make average precision too high on average: `bias` says how much (Quenouille
     1956). They also make its variance look too small: it is raised by LOST_POSITIVES / positives,
     and is at least that of a proportion among the positives.
     """
-    estimates, values = _stacked([_precision_values(ranking) for ranking in rankings])
+    estimates, values = _stacked([left_out(ranking) for ranking in rankings])
     # the jackknife's values have the bias as their mean, with the opposite sign
     bias = -values.mean(axis=0)
     values += bias
-    centre = np.clip(estimates - bias, _EDGE, 1.0 - _EDGE)
     positives = np.array([ranking.positives for ranking in rankings])
     number = np.maximum(positives, 1)
     seen = np.square(values).sum(axis=0) / len(values) ** 2
-    extra = np.maximum(centre * (1.0 - centre) / number - seen, seen * LOST_POSITIVES / number)
-    return Influence(estimates, values, estimates - centre, extra)
+    extra = seen * LOST_POSITIVES / number
+    if math.isinf(high - low):
+        return Influence(estimates, values, bias, extra, low, high)
+    edge = _EDGE * (high - low)
+    centre = np.clip(estimates - bias, low + edge, high - edge)
+    extra = np.maximum((centre - low) * (high - centre) / number - seen, extra)
+    return Influence(estimates, values, estimates - centre, extra, low, high)
 
 
-def pairs_influence(values: FloatArray) -> Influence:
-    """Means of the columns of (n, c) values, one a text."""
+def pairs_influence(values: FloatArray, low: float = 0.0, high: float = 1.0) -> Influence:
+    """Means of the columns of (n, c) values between `low` and `high`, one a text."""
     estimates, nothing = values.mean(axis=0), np.zeros(values.shape[1])
-    return Influence(estimates, values - estimates, nothing, nothing)
+    return Influence(estimates, values - estimates, nothing, nothing, low, high)
 
 
 def influences(truth: BoolArray, probabilities: FloatArray) -> dict[str, Influence]:
@@ -159,11 +189,14 @@ def influences(truth: BoolArray, probabilities: FloatArray) -> dict[str, Influen
     for key, metric in CLASS_METRICS.items():
         if metric.pairs is not None:
             values = metric.pairs(truth, probabilities)
-            found[key] = pairs_influence(values)
-            micro = pairs_influence(values.mean(axis=1, keepdims=True))
+            found[key] = pairs_influence(values, metric.low, metric.high)
+            micro = pairs_influence(values.mean(axis=1, keepdims=True), metric.low, metric.high)
         elif metric.ranking is not None:
-            of_classes, of_items = _OF_RANKINGS[key]
+            of_items: _OfItems = partial(_left_out, metric.ranking)
+            of_classes: _OfClasses = partial(_jackknife, of_items, metric.low, metric.high)
+            of_classes, of_items = _FORMULAS.get(key, (of_classes, of_items))
             found[key], micro = of_classes(rankings), _by_text(*of_items(ranked), len(truth))
+            micro = replace(micro, low=metric.low, high=metric.high)
         else:
             continue
         for average, influence in (("macro", found[key].mean()), ("micro", micro)):
@@ -225,14 +258,46 @@ def _precision_values(ranking: Ranking) -> tuple[float, FloatArray]:
     return estimate, (n - 1) * (estimate - values)
 
 
+def _left_out(metric: Callable[[Groups], float], ranking: Ranking) -> tuple[float, FloatArray]:
+    """Any metric, and (n - 1) (it - the one without the item) for each item.
+
+    It is computed again without one item of each kind, of a ranking whose scores are rounded so
+    that there are at most _MOST_GROUPS of them.
+    """
+    n, estimate = len(ranking.order), metric(ranking)
+    if np.isnan(estimate):
+        return estimate, np.full(n, np.nan)
+    depth = ranking.high / n + ranking.hits / max(ranking.positives, 1)
+    ends = np.arange(len(depth))
+    if len(ends) > _MOST_GROUPS:  # equally many texts and positives in each
+        ends = np.unique(np.searchsorted(depth, np.linspace(0.0, depth[-1], _MOST_GROUPS + 1)[1:]))
+        ends = np.append(ends[ends < len(depth) - 1], len(depth) - 1)
+    high, hits = ranking.high[ends], ranking.hits[ends]
+    whole, place = metric(Groups(high, hits)), np.arange(len(ends))
+    moved, gained = np.zeros((2, len(ends))), np.diff(hits, prepend=0)
+    for true, present in enumerate((np.diff(high, prepend=0) - gained, gained)):
+        for one in np.flatnonzero(present):
+            fewer = high - (place >= one), hits - true * (place >= one)
+            left = np.diff(fewer[0], prepend=0) > 0
+            without = metric(Groups(*(part[left] for part in fewer))) if left.any() else np.nan
+            # the only positive cannot be left out: it counts as moving nothing
+            moved[true, one] = 0.0 if np.isnan(without) else (n - 1) * (whole - without)
+    group = np.searchsorted(ends, np.arange(len(depth)))
+    return estimate, ranking.choose(moved[1, group], moved[0, group])
+
+
 def _from_below(values: FloatArray) -> FloatArray:
     """Sum of each value and all after it."""
     result: FloatArray = np.cumsum(values[::-1])[::-1]
     return result
 
 
-_OF_RANKINGS: Final = {
+_FORMULAS: Final[Mapping[str, tuple[_OfClasses, _OfItems]]] = {
     "auc": (auc_influence, _auc_values),
     "average_precision": (average_precision_influence, _precision_values),
 }
-"""Of the classes of a metric of rankings, and of each item of one ranking."""
+"""Metrics of rankings whose influences have a formula; others are left to the jackknife."""
+WITHOUT_FORMULA: Final = tuple(
+    one.title for key, one in CLASS_METRICS.items() if one.ranking and key not in _FORMULAS
+)
+"""Titles of those others."""

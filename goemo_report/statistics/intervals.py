@@ -23,13 +23,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from goemo_report.formats.wording import listed
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics, Counts, count
-from goemo_report.metrics.table import CLASS_METRICS, OVERALL, Metric, OverallMetric, Share, titles
+from goemo_report.metrics.table import (
+    CLASS_METRICS,
+    OF_TEXTS,
+    OVERALL,
+    Metric,
+    OverallMetric,
+    Share,
+    titles,
+)
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import CONFIDENCE, normal_quantile, wilson
-from goemo_report.statistics.influence import Influence, influences
+from goemo_report.statistics.influence import WITHOUT_FORMULA, Influence, influences
 from goemo_report.statistics.resampling import Clusters, Outcomes, linearised, weighted_sums
 
 Bounds: TypeAlias = tuple[FloatArray, FloatArray]
@@ -39,6 +48,8 @@ _IN_A_TAIL: Final = 25  # resamples beyond each bound, as 1000 leave at 95%
 HIGHEST_CONFIDENCE: Final = 0.999
 """Beyond it the bootstrap would need more resamples than memory should hold."""
 
+_CONVENTIONAL: Final = titles(lambda one: one.needs_predictions)
+_JACKKNIFED: Final = listed(("average precision", *WITHOUT_FORMULA))
 METHODS: Final[Mapping[str, str]] = {
     "class": (
         f"{titles(lambda one: one.share)} of a class: Wilson score interval of a proportion "
@@ -53,19 +64,19 @@ METHODS: Final[Mapping[str, str]] = {
         "together in the bootstrap; the interval that holds both"
     ),
     "bootstrap": (
-        "micro, weighted and samples averages, exact match, Hamming loss and Jaccard: "
+        f"micro, weighted and samples averages, {OF_TEXTS}: "
         "percentile bootstrap over texts, Wilson score interval where all resamples are alike"
     ),
     "precision": (
-        "macro and weighted precision: none where a class is never predicted, as its precision is "
-        "0 by convention and not by measurement"
+        f"macro and weighted {_CONVENTIONAL}: none where a class is never predicted, as its "
+        f"{_CONVENTIONAL} is 0 by convention and not by measurement"
     ),
     "auc": (
         "AUC: influence of each text (DeLong; texts as clusters for micro), variance raised for "
         "classes with few positives, Wilson score interval"
     ),
     "average_precision": (
-        "average precision: jackknife over texts, less its bias, Wilson score interval"
+        f"{_JACKKNIFED}: jackknife over texts, less its bias, Wilson score interval"
     ),
     "pairs": (
         f"{titles(lambda one: one.pairs)}: standard error of the mean over texts, Wilson score "
@@ -191,12 +202,20 @@ class Analysis:
         """
         share = None if one.average == "samples" else one.metric.share
         if share is None:
-            return Share(trials=lambda _: len(self)), float(self.clusters.number)
+            low, span = one.metric.low, one.metric.span
+            share = Share(
+                trials=lambda _: len(self),
+                value=lambda part: low + span * part,
+                inverse=lambda value: (value - low) / span,
+            )
+            return share, float(self.clusters.number)
         clusters = self.clusters.number / len(self)
         return share, float(share.trials(self.counts.pooled)[0]) * clusters
 
     def _bounds_of_same(self, one: OverallMetric, value: float) -> list[Any]:
         """Interval of an overall metric that is the same in all resamples: 0 or 1, often."""
+        if one.average == "samples" and math.isinf(one.metric.span):
+            return [value, value]  # texts that are all alike tell of no other
         if one.metric.share is None and one.average != "samples":
             return [ends[0] for ends in self._simulated(one.metric, self.counts.pooled, np.ones(1))]
         share, trials = self.share_of(one)
@@ -277,7 +296,11 @@ class Analysis:
     def intervals(self) -> MetricIntervals:
         """Intervals of every metric."""
         bounds: dict[str, Any] = dict(self.class_bounds)
-        bounds |= {f"macro_{key}": self._macro_bounds(key) for key in self.class_bounds}
+        bounds |= {
+            key: self._macro_bounds(one.metric.key)
+            for key, one in OVERALL.items()
+            if one.average == "macro" and one.metric.counts is not None
+        }
         for key, influence in self.influences.items():
             bounds[key] = influence.intervals(self.confidence)
         rest = [key for key in self.resampled.overall if key not in bounds]
@@ -318,7 +341,7 @@ class Analysis:
         found = self.draws.macro(metric, self.resampled.per_class[name])
         low, high = widest(found, self.confidence)
         if not self.counts.predicted.any():  # no class tells what another may be: as all pairs do
-            high = max(high, self._bounds_of_same(OVERALL[f"micro_{name}"], value)[1])
+            high = max(high, self._bounds_of_same(OverallMetric(metric, "micro"), value)[1])
         inside = float(found[0].errors.std()) / 2
         return metric.clip(min(low, value - inside)), metric.clip(max(high, value + inside))
 

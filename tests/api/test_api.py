@@ -30,6 +30,7 @@ from goemo_report.analysis import run_statistics
 from goemo_report.api.comparisons import ComparisonResult
 from goemo_report.comparison import Options, compare
 from goemo_report.labels import EMOTIONS
+from goemo_report.metrics.table import CLASS_METRICS
 from goemo_report.predictions import write_predictions
 from goemo_report.statistics import differences
 from goemo_report.statistics.differences import Paired
@@ -259,7 +260,7 @@ class TestCompare:
                    "p", "verdict"]  # fmt: skip
         for frame in (c.leaderboard, c.differences, c.per_label):
             assert list(frame)[-8:] == columns
-        assert len(c.per_label) == 3 * 28 * 5
+        assert len(c.per_label) == 3 * 28 * len(CLASS_METRICS)
         for frame in (c.per_label, c.thresholds):
             assert list(frame["emotion"].cat.categories) == list(EMOTIONS)
         assert {str(kind) for kind in c.per_label.dtypes} >= {"Int64", "float64", "category"}

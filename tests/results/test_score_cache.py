@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +16,9 @@ from hypothesis import strategies as st
 
 from goemo_report.errors import DataError
 from goemo_report.labels import EMOTIONS
+from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import score
-from goemo_report.metrics.table import FINGERPRINT, METRICS, fingerprint
+from goemo_report.metrics.table import FINGERPRINT, METRICS, Metric, fingerprint
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.results import score_cache
 from goemo_report.results.score_cache import cached_scores, known_scores, score_both
@@ -113,14 +117,50 @@ def test_a_damaged_entry_is_computed_again(
     assert known_scores(DIGEST, name="a") is not None
 
 
-def test_a_metric_that_is_new_is_computed(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+AUC, F1, *REST = METRICS
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        METRICS[:-1],
+        (AUC, replace(F1, counts=lambda c: c.tp / c.total), *REST),
+        (replace(AUC, ranking=methodcaller("average_precision")), F1, *REST),
+    ],
+)
+def test_a_metric_that_is_new_or_has_another_formula_is_computed(
+    before: tuple[Metric, ...], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert fingerprint(METRICS) == FINGERPRINT
-    monkeypatch.setattr(score_cache, "FINGERPRINT", fingerprint(METRICS[:-1]))
+    monkeypatch.setattr(score_cache, "FINGERPRINT", fingerprint(before))
     cached_scores(DIGEST, lambda: read_predictions(file), name="a")
     monkeypatch.undo()
     assert known_scores(DIGEST, name="a") is None
+
+
+def _doubled(counts: ClassCounts, factor: int = 2) -> object:
+    return factor * counts.tp / counts.total
+
+
+def _times(factor: int) -> Callable[[ClassCounts], object]:
+    return lambda counts: factor * counts.tp / counts.total
+
+
+def test_every_difference_of_formulas_has_a_fingerprint_of_its_own() -> None:
+    formulas = (
+        lambda c: c.tp / c.total,
+        lambda c: c.fp / c.total,
+        lambda c: 2 * c.tp / c.total,
+        _doubled,
+        partial(_doubled, factor=3),
+        partial(_doubled, factor=4),
+        _times(5),
+        _times(6),
+    )
+    entries = [*(replace(F1, counts=one) for one in formulas), F1, replace(F1, high=2.0)]
+    assert F1.share is not None
+    entries.append(replace(F1, share=replace(F1.share, value=lambda share: share / 2)))
+    assert len({fingerprint([one]) for one in entries}) == len(entries)
 
 
 def test_runs_on_the_same_texts_share_them(file: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ from goemo_report.statistics.differences import (
 
 ORDER = 30
 CHAPTER = "Where it differs"
-SHOWN: Final = tuple(one.key for one in READING_ORDER if one.average in one.metric.narrow)
+SHOWN: Final = tuple(one.key for one in READING_ORDER if one.metric.is_narrow(one.average))
 _TUNED: Final = (
     " At tuned thresholds each run has its own; for macro F1 validation is resampled too."
 )
