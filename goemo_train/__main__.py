@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from click import UsageError
 from click.exceptions import Exit
 
-from goemo_report.contract import DATASET_NAME
 from goemo_report.errors import GoemoError, SettingsError, command_line, require_extra
-from goemo_report.labels import GOEMOTIONS_DATA
+from goemo_report.labels import known_data
 from goemo_train.config import REQUEUE, TrainConfig, check_model, parse, settle
 
 if TYPE_CHECKING:
@@ -112,7 +111,8 @@ def _run(config: TrainConfig, given: Collection[str], done: list[Run], *, last: 
 def _without_hub(config: TrainConfig) -> None:
     """Use the hub's cache alone where the hub does not answer, rather than wait for retries."""
     here = config.dataset == "demo" or Path(config.dataset).is_dir()
-    there = config.dataset in (DATASET_NAME, GOEMOTIONS_DATA.hub)  # else it is refused unasked
+    data = known_data(config.dataset)
+    there = data is not None and config.dataset in (data.name, data.hub)  # else refused unasked
     local = config.model.startswith(("tiny-", "/", ".", "~")) or Path(config.model).is_dir()
     if os.environ.get("HF_HUB_OFFLINE") or (here and local) or not (here or there):
         return

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from goemo_report.audit import RULES
 from goemo_report.audit.registry import Severity
 from goemo_report.cli import goemo_report as main
 from goemo_report.formats.json_text import SCHEMA_VERSION
-from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet
+from goemo_report.labels import GOEMOTIONS, LABEL_SETS
 from goemo_train.config import COMMAND, PRESETS, TrainConfig
 
 SEVERITY_MEANINGS: dict[Severity, str] = {
@@ -166,7 +167,7 @@ def audit_page() -> str:
 
 def _rule_table() -> str:
     lines = ["| rule | severity | requires | what to do |", "| --- | --- | --- | --- |"]
-    for rule in (one.worded(LabelSet.of(())) for one in RULES):
+    for rule in (one.worded(replace(GOEMOTIONS, noun="label")) for one in RULES):
         requires, remedy = _cell(rule.requires), _cell(rule.remedy)
         lines.append(f"| `{rule.id}` | {rule.severity} | {requires} | {remedy} |")
     return "\n".join(lines) + "\n"

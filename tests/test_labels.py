@@ -109,7 +109,7 @@ def test_known_sets_are_found_in_any_order_and_others_keep_theirs() -> None:
     own = set_of(OWN)
     assert (own.labels, own.name, own.noun, own.nouns) == (OWN, "3 labels", "label", "labels")
     assert (own.data, own.board, own.groupings, own.task) == (
-        None, (), (), "multi-label classification",
+        None, None, (), "multi-label classification",
     )  # fmt: skip
     six = set_of(EKMAN.labels[:-1])
     assert (six.noun, six.data) == ("label", None)
@@ -131,7 +131,7 @@ def test_what_is_known_goes_together() -> None:
 
 def test_a_part_keeps_its_noun_and_has_no_board() -> None:
     part = GOEMOTIONS.only(("joy", "anger"))
-    assert (part.name, part.noun, part.board) == ("2 emotions", "emotion", ())
+    assert (part.name, part.noun, part.board) == ("2 emotions", "emotion", None)
     assert part.by_group() == (("positive", ("joy",)), ("negative", ("anger",)))
     assert LabelSet.of(OWN).by_group() == (("", OWN),)
 

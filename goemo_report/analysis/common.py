@@ -21,7 +21,7 @@ from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import DataError, argument
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import GOEMOTIONS, NEUTRAL, WITHOUT_NEUTRAL, Grouping, LabelSet
+from goemo_report.labels import Grouping, LabelSet
 from goemo_report.metrics.arrays import BoolArray, IntArray
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
@@ -163,8 +163,9 @@ def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResu
     """The results on labels that can be compared.
 
     Labels are rolled up where those of another run are groups of them. Else runs are compared on
-    the labels that all have, if the texts that two of them have carry the same ones. A run of
-    GoEmotions without neutral stays beside others of it: pairs are taken on common labels.
+    the labels that all have, if the texts that two of them have carry the same ones. A run
+    without the label for the rest, as GoEmotions without neutral, stays beside others of the set:
+    pairs are taken on common labels.
     Raises DataError, with the counts, where that cannot be done.
     """
     found = list(results)
@@ -174,8 +175,7 @@ def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResu
     if target is not None:
         found = [run.changed(partial(_mapped, target=target)) for run in found]
         sets = list(dict.fromkeys(run.splits[split].label_set for run in found))
-    names = {frozenset(one.labels) for one in sets}
-    if len(names) == 1 or names <= {frozenset(s.labels) for s in (GOEMOTIONS, WITHOUT_NEUTRAL)}:
+    if len({one.with_rest for one in sets}) == 1:
         return found
     shared = [label for label in sets[0].labels if all(label in one.labels for one in sets)]
     if not shared:
@@ -216,12 +216,12 @@ def with_texts_of(own: Predictions, others: Sequence[Predictions]) -> Prediction
 def _onto(source: LabelSet, target: LabelSet) -> Grouping | bool:
     """How labels become others: the grouping that makes them, or whether they are the same.
 
-    The others may lack neutral, as a model that was trained without it does.
+    The others may lack the label for the rest, as a model that was trained without it does.
     """
     wanted = set(target.labels)
     if set(source.labels) == wanted:
         return True
-    fitting = (g for g in source.groupings if wanted in ({*g.groups}, {*g.groups} - {NEUTRAL}))
+    fitting = (g for g in source.groupings if wanted in ({*g.groups}, {*g.groups} - {source.rest}))
     return next(fitting, False)
 
 

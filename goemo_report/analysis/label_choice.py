@@ -14,24 +14,10 @@ from typing import Any, Final
 from goemo_report.errors import DataError, SettingsError, argument
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import (
-    EKMAN,
-    GOEMOTIONS,
-    SENTIMENT,
-    WITHOUT_NEUTRAL,
-    Grouping,
-    LabelSet,
-    check_label,
-)
+from goemo_report.labels import Grouping, LabelSet, check_label, known_groupings, named_sets
 from goemo_report.predictions import Predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 
-KNOWN: Final[Mapping[str, tuple[LabelSet, ...]]] = {
-    "goemotions": (GOEMOTIONS, WITHOUT_NEUTRAL),
-    "ekman": (EKMAN,),
-    "sentiment": (SENTIMENT,),
-}
-"""What `--labels` takes by name."""
 OWN: Final = "own"
 """Name of the grouping that `[tool.goemo.groups]` gives, where it gives only one."""
 
@@ -79,7 +65,7 @@ class LabelChoice:
         )
 
     def _named(self, name: str) -> list[Grouping]:
-        return [g for g in (*GOEMOTIONS.groupings, *self.groupings) if g.name == name]
+        return [g for g in (*known_groupings(), *self.groupings) if g.name == name]
 
 
 def expected_sets(labels: str | Iterable[str]) -> tuple[LabelSet, ...]:
@@ -89,7 +75,7 @@ def expected_sets(labels: str | Iterable[str]) -> tuple[LabelSet, ...]:
     """
     if not isinstance(labels, str):
         return (LabelSet.of(map(str, labels)),)
-    return KNOWN.get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
+    return named_sets().get(labels.lower()) or ((_from_file(Path(labels)),) if labels else ())
 
 
 def _from_file(path: Path) -> LabelSet:
@@ -97,7 +83,7 @@ def _from_file(path: Path) -> LabelSet:
         lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        known = listed(KNOWN)
+        known = listed(named_sets())
         raise SettingsError(
             f"{argument('labels', str(path))} cannot be read: {reason}",
             f"Give a file of names, or {known}",
@@ -134,7 +120,7 @@ _SOURCE: Final = "[tool.goemo.groups]"
 
 
 def _problem(name: str, groups: Mapping[str, Any]) -> str:
-    if name in KNOWN or not name.isidentifier():
+    if name in named_sets() or not name.isidentifier():
         return f"a grouping cannot be called {shown(name)}"
     if len(groups) < 2:
         return f"{shown(name)} has {plural(len(groups), 'group')}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import GOEMOTIONS, NEUTRAL
+from goemo_report.labels import nearly_known
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.counts import count, text_metrics
 from goemo_report.metrics.rankings import micro_roc_auc
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # `metrics FILE` asks for `oddities` alone
     from goemo_report.analysis.common import Alignment
 
 _NEARLY: Final = 3
-"""Labels that may differ from those of GoEmotions before a set is plainly another one."""
+"""Labels that may differ from those of a known set before a set is plainly another one."""
 LENGTH_EDGES: Final = (0, 5, 10, 15, 20, 25)
 """Words at which a bin of text length starts."""
 
@@ -218,32 +218,33 @@ def _most(chosen: BoolArray, sure: FloatArray, limit: int) -> Iterator[tuple[int
 def oddities(predictions: Predictions, scores: Scores) -> Iterator[str]:
     """One line each on rows and classes that a reader of the scores should know about.
 
-    A row without a true label is odd only where there is a label for it, neutral.
+    A row without a true label is odd only where there is a label for it, as neutral.
     """
     inferred = infer_threshold(predictions)
     if predictions.has_probabilities and (
         inferred.value != scores.threshold or inferred.contradictions
     ):
         yield f"the file's own pred_labels: {inferred.description}"
-    has_neutral = NEUTRAL in predictions.labels
+    has_rest = predictions.label_set.rest in predictions.labels
     is_known = bool(inferred.contradictions) and inferred.value is not None
     threshold = inferred.value if inferred.value is not None else np.inf
     contradicted = (predictions.probabilities >= threshold) != predictions.predicted
     for what, odd in (
-        ("no true label", ~predictions.truth.any(axis=1) & has_neutral),
+        ("no true label", ~predictions.truth.any(axis=1) & has_rest),
         ("no text", np.array([not text.strip() for text in predictions.texts])),
         ("pred_labels that contradict it", contradicted.any(axis=1) & is_known),
     ):
         if rows := np.flatnonzero(odd).tolist():
             first = listed([f"{row + 1:,}" for row in rows], 5)
             yield f"{plural(len(rows), 'row')} with {what}: {first} (the first text is row 1)"
-    lacking = [label for label in GOEMOTIONS.labels if label not in predictions.labels]
-    more = [label for label in predictions.labels if label not in GOEMOTIONS.labels]
-    if predictions.label_set.data is None and len(lacking) + len(more) <= _NEARLY:
+    near = nearly_known(predictions.labels, _NEARLY)
+    if predictions.label_set.data is None and near is not None:
+        lacking = [label for label in near.labels if label not in predictions.labels]
+        more = [label for label in predictions.labels if label not in near.labels]
         lacks = f"lacks {listed(lacking)}" if lacking else ""
         besides = f"has {listed(more)} besides" if more else ""
         it = " and ".join(filter(None, (lacks, besides)))
-        yield f"its labels count as its own, not as those of {GOEMOTIONS.name}: it {it}"
+        yield f"its labels count as its own, not as those of {near.name}: it {it}"
     if scores.has_probabilities and scores.without_auc:
         yield f"no AUC for lack of positives or negatives: {listed(scores.without_auc, 8)}"
     if scores.never_predicted:

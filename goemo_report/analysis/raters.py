@@ -17,7 +17,7 @@ from goemo_report.corpora.directory import AGREEING
 from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import listed
-from goemo_report.labels import NEUTRAL, Grouping, LabelSet
+from goemo_report.labels import Grouping, LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.table import CLASS_METRICS, ratio
 from goemo_report.predictions import Predictions
@@ -229,8 +229,8 @@ def _units(ratings: Ratings, predictions: Predictions) -> tuple[IntArray, IntArr
 def _on_labels(ratings: Ratings, predictions: Predictions) -> BoolArray:
     """The ratings on the labels of a run, rolled up where these are groups of theirs."""
     place = {label: at for at, label in enumerate(ratings.labels)}
-    groupings = LabelSet.of(ratings.labels).groupings
-    rolled = [one for one in groupings if _is_rolled_up(predictions, one)]
+    rated = LabelSet.of(ratings.labels)
+    rolled = [one for one in rated.groupings if _is_rolled_up(predictions, one, rated.rest)]
     groups = dict(rolled[0].groups) if rolled else {}
     members = {label: groups.get(label, (label,)) for label in predictions.labels}
     unknown = [one for label in members for one in members[label] if one not in place]
@@ -243,9 +243,9 @@ def _on_labels(ratings: Ratings, predictions: Predictions) -> BoolArray:
     return np.stack([ratings.marks[:, held].any(axis=1) for held in columns], axis=1)
 
 
-def _is_rolled_up(predictions: Predictions, grouping: Grouping) -> bool:
-    """Whether labels are groups: GoEmotions' names are among those of its groups."""
+def _is_rolled_up(predictions: Predictions, grouping: Grouping, rest: str) -> bool:
+    """Whether labels are groups, `rest` aside: some labels are called as a group is."""
     labels, groups = set(predictions.labels), set(grouping.groups)
-    return groups - {NEUTRAL} <= labels <= groups or (
+    return groups - {rest} <= labels <= groups or (
         predictions.change.startswith("rolled up") and labels <= groups
     )

@@ -19,9 +19,9 @@ from goemo_report.contract import ARTIFACTS, EPOCH_METRICS, SPLITS, Key, Role, S
 from goemo_report.errors import DataError
 from goemo_report.formats.readers import read_table
 from goemo_report.formats.table import Table
-from goemo_report.labels import GOEMOTIONS, LABEL_SETS, LabelSet, logged_set
+from goemo_report.labels import LabelSet, configured_set, logged_set
 from goemo_report.reading.names import AS_FOUND, Reading
-from goemo_report.results import PREDICTION_ROLES
+from goemo_report.results import PREDICTION_ROLES, RunResult
 from goemo_report.results.loading import LoadedRun, load_runs
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, Row, RunRecord, SkippedFile
@@ -59,14 +59,7 @@ class Evidence(LoadedRun):
     @property
     def label_set(self) -> LabelSet:
         """Labels of the run's predictions, else of its log, else those that its config means."""
-        for split in ("test", *SPLITS):
-            if split in self.result.splits:
-                return self.result.splits[split].label_set
-        number, logged = self.run.config.get("num_labels"), logged_set(self.result.logged)
-        of_size = [known for known in LABEL_SETS if len(known.labels) == number]
-        if logged is not None and (not of_size or len(logged.labels) == number):
-            return logged
-        return next(iter(of_size), GOEMOTIONS if number is None else LabelSet.of(()))
+        return labels_of(self.result)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,6 +103,19 @@ class Evidence(LoadedRun):
         if found.unit == "epoch" or len(found.rows) <= len(self.expected_epochs()):
             return found.rows
         return {}
+
+
+def labels_of(result: RunResult) -> LabelSet:
+    """Labels of a run's predictions, else of its log, else those that its config means."""
+    for split in ("test", *SPLITS):
+        if split in result.splits:
+            return result.splits[split].label_set
+    config, logged = result.run.config, logged_set(result.logged)
+    number = config.get("num_labels")
+    meant = configured_set(number, config.get("dataset_name"))
+    if logged is not None and (number is None or meant is None or len(logged.labels) == number):
+        return logged
+    return meant or LabelSet.of(())
 
 
 # --- Collecting -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from goemo_report.audit.evidence import labels_of
 from goemo_report.contract import (
     EPOCH_METRICS,
     MACRO_AUC_METRICS,
@@ -16,7 +17,7 @@ from goemo_report.contract import (
     evaluation_metrics,
 )
 from goemo_report.errors import ArgumentError, argument
-from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL, LabelSet, set_of
+from goemo_report.labels import LabelSet, set_of
 from goemo_report.metrics.table import (
     CLASS_METRICS,
     OVERALL,
@@ -113,10 +114,11 @@ def _guides_key(name: str) -> str:
 
 
 def _labels(results: Sequence[RunResult]) -> LabelSet:
-    """The labels that the runs can be asked about; those of GoEmotions where none is known."""
+    """The labels that the runs can be asked about, with that which some were trained without."""
     found = dict.fromkeys(split.label_set for run in results for split in run.splits.values())
-    sets = [GOEMOTIONS if one == WITHOUT_NEUTRAL else one for one in found] or [GOEMOTIONS]
-    return set_of(dict.fromkeys(label for one in sets for label in one.labels))
+    sets = found or dict.fromkeys(map(labels_of, results))
+    labels = (label for one in sets for label in (*one.labels, one.left_out) if label)
+    return set_of(dict.fromkeys(labels))
 
 
 def resolve(limit: Limit, split: Split, results: Sequence[RunResult]) -> Limit:
@@ -158,7 +160,8 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
     close = [key for key in OVERALL_KEYS if key.endswith(f"_{asked}")]  # an average left out
     close += difflib.get_close_matches(limit.metric, spellings, 4)
     close += difflib.get_close_matches(asked, spellings, 4)
-    names = list(dict.fromkeys(close))[:4] or [*OVERALL_KEYS[:4], f"f1_{labels.labels[0]}"]
+    usual = (*OVERALL_KEYS[:4], *(f"f1_{one}" for one in labels.labels[:1]))
+    names = list(dict.fromkeys(close))[:4] or usual
     statistic, label = class_key(asked)
     hint = f"Similar: {', '.join(names)}"
     if statistic and not difflib.get_close_matches(label, labels.labels, 1):

@@ -24,12 +24,10 @@ from goemo_report.audit.registry import (
 )
 from goemo_report.contract import (
     CONFIG_KEYS,
-    DATASET_NAME,
     MACRO_AUC_METRICS,
     OVERALL_METRICS,
     PER_CLASS_STATISTICS,
     PHASE_TAGS,
-    PROJECT,
     RUN_NAME_PATTERN,
     STATUS_TAGS,
     SUMMARY_METRICS,
@@ -38,7 +36,6 @@ from goemo_report.contract import (
     per_class_metric,
 )
 from goemo_report.formats.wording import plural
-from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_report.metrics.table import canonical_metric
 from goemo_report.sources.model import as_number
 
@@ -73,10 +70,11 @@ def _run_name_model(evidence: Evidence) -> Iterator[str]:
 @RUN.rule(
     "note",
     "Give wandb.init the project, or move the run",
-    requires=f"The run is in the project {PROJECT}.",
+    requires="The run is in the project {project}.",
 )
 def _run_project(evidence: Evidence) -> Iterator[str]:
-    if evidence.label_set.own_data and evidence.run.project not in ("", None, PROJECT):
+    data = evidence.label_set.own_data
+    if data and data.project and evidence.run.project not in ("", None, data.project):
         yield f"the run is in the project {shown(evidence.run.project)}"
 
 
@@ -165,9 +163,8 @@ def _versions_agree(evidence: Evidence) -> Iterator[str]:
 @CONFIG.rule(
     "warning",
     "Train on the official splits, or say in the config what was left out",
-    requires=f"A run on {DATASET_NAME} uses its official splits: "
-    + ", ".join(f"{size} {split}" for split, size in SPLIT_SAMPLES.items())
-    + " (fewer without neutral, or with a logged `limit`).",
+    requires="A run on {data} uses its official splits{sizes} (fewer{without_rest} with a logged "
+    "`limit`).",
 )
 def _dataset_size(evidence: Evidence) -> Iterator[str]:
     config = evidence.run.config
@@ -175,7 +172,7 @@ def _dataset_size(evidence: Evidence) -> Iterator[str]:
     if data is None or not data.is_named(config.get("dataset_name")):
         return
     limit: Any = config.get("limit")
-    if evidence.label_set == WITHOUT_NEUTRAL or (has_type(limit, float) and limit > 0):
+    if evidence.label_set.left_out or (has_type(limit, float) and limit > 0):
         return
     odd = [
         f"{split}_samples is {logged}, not {size}"

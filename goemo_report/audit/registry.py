@@ -30,9 +30,10 @@ _Given = ParamSpec("_Given")
 class Rule:
     """One requirement. `check` yields one line for every breach, nothing where it is kept.
 
-    `{noun}` and `{nouns}` in the texts stand for what a run's labels are called. `of_files` says
-    that prediction files which no run logged can keep it, `config_key` which key of a config it is
-    about.
+    `{noun}` and `{nouns}` in the texts stand for what a run's labels are called; `{data}`,
+    `{sizes}`, `{without_rest}` and `{project}` for what is known about their data set. `of_files`
+    says that prediction files which no run logged can keep it, `config_key` which key of a config
+    it is about.
     """
 
     id: str
@@ -50,9 +51,19 @@ class Rule:
 
     def worded(self, label_set: LabelSet) -> Rule:
         """The rule as it is said of a run with these labels."""
+        data, rest = label_set.data, label_set.rest
+        sizes = data.split_samples.items() if data else ()
+        known = {
+            "nouns": label_set.nouns,
+            "noun": label_set.noun,
+            "data": data.name if data else "a known data set",
+            "sizes": f": {', '.join(f'{n} {split}' for split, n in sizes)}" if sizes else "",
+            "without_rest": f" without {rest}, or" if rest else "",
+            "project": (data and data.project) or "of its data set",
+        }
 
         def said(text: str) -> str:
-            return text.replace("{nouns}", label_set.nouns).replace("{noun}", label_set.noun)
+            return re.sub(r"\{(\w+)\}", lambda part: known.get(part[1], part[0]), text)
 
         return replace(self, requires=said(self.requires), remedy=said(self.remedy))
 

@@ -15,10 +15,9 @@ from typing import Any, Final
 
 from goemo_report.card.facts import AT_THRESHOLD, METRICS, Card
 from goemo_report.card.replicate import by_goemo_train, replicate_command, without_private_paths
-from goemo_report.contract import CONFIG_KEYS, SYSTEM_KEYS
+from goemo_report.contract import CONFIG_KEYS, SPLIT_NAMES, SYSTEM_KEYS
 from goemo_report.formats.text import visible
 from goemo_report.formats.wording import listed, plural
-from goemo_report.labels import SPLIT_SAMPLES, WITHOUT_NEUTRAL
 from goemo_report.report.document import Cell, Code, Column, Table
 from goemo_report.report.render import render_block
 from goemo_report.report.render.html import render_plain
@@ -39,7 +38,7 @@ _ENVIRONMENT: Final = ("gpu_type", "cuda_version", "pytorch_version", "transform
 def render_card(card: Card) -> str:
     """The whole card: YAML front matter and Markdown."""
     run, config, choice = card.result.run, card.config, card.choice
-    sizes = {name: as_number(config.get(f"{name}_samples")) for name in SPLIT_SAMPLES}
+    sizes = {name: as_number(config.get(f"{name}_samples")) for name in SPLIT_NAMES}
     length = as_number(config.get("max_seq_length"))
     instead = without_private_paths(run, card.result.artifacts, card.base)
     values: dict[str, Any] = {
@@ -49,7 +48,6 @@ def render_card(card: Card) -> str:
         "address": _address(run.url or ""),
         "names": listed(card.label_set.labels, 12),
         "sizes": [f"{n:,.0f} for {name}" for name, n in sizes.items() if n is not None],
-        "without_neutral": WITHOUT_NEUTRAL,
         "configuration": _configuration(card),
         "texts": plural(card.scores.rows, "text"),
         "overall": _overall(card),
@@ -113,7 +111,7 @@ def _against(card: Card) -> dict[str, Any]:
         "carried": sum(support.values()) / scores.rows,
         "called": int(scores.counts.predicted.sum()) / scores.rows,
         "seen": as_number(card.config.get("train_samples")),
-        "whole": card.data.split_samples["train"] if card.data else 0,
+        "whole": card.data.split_samples.get("train", 0) if card.data else 0,
         "cut": as_number(card.config.get("truncated_texts")),
     }
 

@@ -91,7 +91,7 @@ class Card:
     def part(self) -> str:
         """What the evaluated texts are of the official split; empty where they are all of it."""
         rows = self.scores.rows
-        official = self.data.split_samples[self.split] if self.data else rows
+        official = self.data.split_samples.get(self.split, rows) if self.data else rows
         if rows == official:
             return ""
         name = "test" if self.split == "test" else "validation"

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from goemo_report.analysis.configs import MEMBERS
-from goemo_report.contract import CONFIG_KEYS, DATASET_NAME, MEASURED_KEYS, PHASE_TAGS, STATUS_TAGS
-from goemo_report.labels import GOEMOTIONS, WITHOUT_NEUTRAL
+from goemo_report.contract import CONFIG_KEYS, MEASURED_KEYS, PHASE_TAGS, STATUS_TAGS
+from goemo_report.labels import configured_set, known_data
 from goemo_report.sources.model import ArtifactRef, RunRecord
 
 GUIDE_SETTINGS: Final = (
@@ -103,8 +103,8 @@ def without_private_paths(
     settings = _settings(run, artifacts)
     given = {key: str(settings.get(key) or "") for key in ("model", "dataset")}
     # A directory of the official splits holds what the hub has under the data set's name.
-    official = run.config.get("dataset_name") == DATASET_NAME
-    dataset = DATASET_NAME if official else PurePath(given["dataset"]).name or "DIRECTORY"
+    data = known_data(run.config.get("dataset_name"))
+    dataset = data.name if data else PurePath(given["dataset"]).name or "DIRECTORY"
     names = {"model": base or run.model_name, "dataset": dataset}
     public = {key: names[key] for key, value in given.items() if _is_path(value)}
     teachers = [PurePath(str(one)).name for one in settings.get("teacher") or ()]
@@ -118,13 +118,14 @@ def _is_path(value: str) -> bool:
 def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> dict[str, Any]:
     if not by_goemo_train(run):
         number, stated = run.config.get("num_labels"), run.config.get("dataset_name")
-        own = number in (None, len(GOEMOTIONS.labels), len(WITHOUT_NEUTRAL.labels))
-        data = stated or (DATASET_NAME if own else None)
-        plain = str(data).rsplit("/", 1)[-1] == DATASET_NAME
+        known = configured_set(number, stated)
+        meant = known.own_data if known else None
+        data = stated or (meant.name if meant else None)
+        plain = meant is not None and meant.is_named(data)
         return {
             "model": base_model(run) or run.model_name,
             "dataset": data,
-            "exclude_neutral": plain and number == len(WITHOUT_NEUTRAL.labels),
+            "exclude_neutral": plain and known is not None and bool(known.left_out),
             **{key: run.config[key] for key in GUIDE_SETTINGS if key in run.config},
         }
     found: Any = {key: value for key, value in run.config.items() if key not in _FOUND}

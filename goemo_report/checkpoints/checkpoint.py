@@ -21,7 +21,7 @@ from goemo_report.checkpoints.checkpoint_files import Files
 from goemo_report.checkpoints.weights import damaged, require_all, require_plausible
 from goemo_report.errors import DataError, SettingsError, argument, first_line, require_extra
 from goemo_report.formats.wording import listed
-from goemo_report.labels import LABEL_SETS, set_of
+from goemo_report.labels import guess, set_of
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import RunRecord, as_number
@@ -281,9 +281,10 @@ def _labels(
         labels = set_of(names).labels
         labels = expected if expected and set(expected) == set(names) else labels
         return labels, [names.index(label) for label in labels], True
-    for labels in (expected,) if expected else [known.labels for known in LABEL_SETS[:2]]:
-        if unnamed and len(names) == len(labels):
-            return labels, list(range(len(labels))), False
+    meant = None if expected else guess((), len(names))
+    labels = expected or (meant.labels if meant else ())
+    if unnamed and len(names) == len(labels):
+        return labels, list(range(len(labels))), False
     wanted = f"the {len(expected)} of the run" if expected else "labels with names"
     shown = ", ".join(name[:40] for name in names[:4])
     raise DataError(

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 from goemo_report.cli._group import Command, OutputDirectory, OutputFile, SharedOption, debug_option
 from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS, Tuning
 from goemo_report.errors import GoemoError
+from goemo_report.labels import known_groupings, named_sets
 from goemo_report.settings import NUMBERS, read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -213,13 +214,14 @@ _COLUMNS: Final = {
 _LABELS: Final = click.option(
     "--labels",
     metavar="SET",
-    help="The labels that files must have: goemotions, ekman, sentiment, or a file of names, one "
-    "a line.",
+    help=f"The labels that files must have: {', '.join(named_sets())}, or a file of names, one a "
+    "line.",
 )
 _MAP_TO: Final = click.option(
     "--map-to",
     metavar="GROUPING",
-    help="Roll labels up first: ekman, sentiment, or one of [tool.goemo.groups].",
+    help=f"Roll labels up first: {', '.join(sorted({one.name for one in known_groupings()}))}, or "
+    "one of [tool.goemo.groups].",
 )
 
 

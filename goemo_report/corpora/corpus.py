@@ -11,20 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from goemo_report.contract import DATASET_NAME, SPLIT_NAMES
+from goemo_report.contract import SPLIT_NAMES
 from goemo_report.corpora import demo
 from goemo_report.corpora.directory import Found, LabelledTexts, read_directory
 from goemo_report.corpora.tables import LABEL_COLUMNS, Columns
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import plural
-from goemo_report.labels import (
-    GOEMOTIONS,
-    GOEMOTIONS_DATA,
-    NEUTRAL,
-    SPLIT_SAMPLES,
-    known_set,
-    set_of,
-)
+from goemo_report.labels import LABEL_SETS, LabelSet, known_data, known_set, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.reading.names import TEXTS
 
@@ -72,28 +65,29 @@ def read_corpus(
     exclude_neutral: bool = False,
     limit: int = 0,
 ) -> Corpus:
-    """`demo`, a directory, `go_emotions`, or `OWNER/NAME` and `OWNER/NAME:CONFIG` of the hub, as
-    `corpus_of`.
+    """`demo`, a directory, a known data set as `go_emotions`, or `OWNER/NAME` and
+    `OWNER/NAME:CONFIG` of the hub, as `corpus_of`.
 
     Raises:
         DataError: a file or row cannot be used, or the hub cannot be reached.
 
     """
-    name, hub = dataset, GOEMOTIONS_DATA.hub
+    name, known = dataset, known_data(dataset)
     if name == "demo":
-        found = Found(demo.generate(), GOEMOTIONS.labels, "1")
+        found = Found(demo.generate(), tuple(demo.CUES), "1")
     elif Path(name).is_dir():
         found = read_directory(Path(name), columns)
-        official = set_of(found.labels).data is GOEMOTIONS_DATA
-        name = DATASET_NAME if official else Path(name).resolve().name
-    elif name in (DATASET_NAME, hub):
-        found, name = read_hub(f"{hub}:simplified", columns), DATASET_NAME
+        data = set_of(found.labels).data
+        name = data.name if data else Path(name).resolve().name
+    elif known is not None and name in (known.name, known.hub):
+        found, name = read_hub(f"{known.hub}:{known.config}", columns), known.name
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", name) and not name.startswith("."):
         found, name = read_hub(name, columns), name.partition(":")[0]
     else:
+        names = dict.fromkeys(one.data.name for one in LABEL_SETS if one.data)
         raise DataError(
-            f"--dataset {name} is neither go_emotions nor demo nor a directory nor OWNER/NAME of "
-            "the hub",
+            f"--dataset {name} is neither {' nor '.join(names)} nor demo nor a directory nor "
+            "OWNER/NAME of the hub",
             "A directory holds train, validation and test as .tsv, .csv, .parquet or .jsonl",
         )
     return corpus_of(found, name, taxonomy=taxonomy, exclude_neutral=exclude_neutral, limit=limit)
@@ -153,9 +147,10 @@ def corpus_of(
 
     """
     groups = _groups(found.labels, taxonomy)
-    labels = tuple(group for group in groups if not (exclude_neutral and group == NEUTRAL))
-    if exclude_neutral and len(labels) == len(groups):
-        raise DataError(f"{name} has no label {NEUTRAL!r}", "Leave out --exclude-neutral")
+    rest = LabelSet.of(groups).rest
+    if exclude_neutral and rest not in groups:
+        raise DataError(f"{name} has no label 'neutral'", "Leave out --exclude-neutral")
+    labels = tuple(group for group in groups if not (exclude_neutral and group == rest))
     columns = [[found.labels.index(one) for one in groups[label]] for label in labels]
     parts = {
         split: _arrays(rows, len(found.labels), columns, limit, split == "train" and found.chosen)
@@ -165,29 +160,38 @@ def corpus_of(
         if not part.texts:
             raise DataError(f"the {split} split of {name} has no text", "Add some rows")
     sizes = {split: len(rows) for split, rows in found.splits.items()}
+    meant = known_set(found.labels)
+    data = meant.own_data if meant and meant.labels == found.labels and not meant.left_out else None
     return Corpus(
         **parts,
         labels=labels,
         name=name,
         version=found.version,
-        official=found.labels == GOEMOTIONS.labels and sizes == SPLIT_SAMPLES and not limit,
+        official=data is not None and sizes == data.split_samples and not limit,
         notes=found.notes,
     )
 
 
 def _groups(labels: tuple[str, ...], taxonomy: str | None) -> dict[str, tuple[str, ...]]:
     """What each label of a taxonomy is made of."""
-    known = known_set(labels) or (GOEMOTIONS if set(labels) <= set(GOEMOTIONS.labels) else None)
+    mapped = [
+        one
+        for one in LABEL_SETS
+        if taxonomy and (one.grouping(taxonomy) or one.name.lower() == taxonomy)
+    ]
+    held = set(labels)
+    known = known_set(labels) or next((one for one in mapped if held <= set(one.labels)), None)
     if not taxonomy or (known is not None and known.name.lower().startswith(taxonomy)):
         return {label: (label,) for label in set_of(labels).labels}  # as readers order them
     grouping = known.grouping(taxonomy) if known is not None else None
     if grouping is None:
+        fitting = mapped[0].name if mapped else "a set with one"
+        more = ", ..." if len(labels) > 8 else ""
         raise DataError(
             f"{plural(len(labels), 'label')} cannot be mapped to {taxonomy}: they are not those of "
-            f"GoEmotions ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''})",
+            f"{fitting} ({', '.join(labels[:8])}{more})",
             "Leave out --taxonomy",
         )
-    held = set(labels)
     return {
         group: members
         for group, names in grouping.groups.items()

@@ -18,12 +18,8 @@ from goemo_report.formats.files import chunks
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.formats.wording import plural
 from goemo_report.labels import (
-    EKMAN,
-    EMOTIONS,
-    GOEMOTIONS,
-    NEUTRAL,
-    WITHOUT_NEUTRAL,
     check_label,
+    guess,
     known_set,
     set_of,
 )
@@ -190,9 +186,8 @@ def _names(parts: Sequence[LabelledTable], directory: Path) -> tuple[str, ...]:
     if named:
         return named[0][1]
     held = {name: None for one in parts for name in one.names_in_cells()}
-    if held.keys() <= set(EMOTIONS) and not held.keys() <= set(EKMAN.labels):
-        return GOEMOTIONS.labels if NEUTRAL in held else WITHOUT_NEUTRAL.labels
-    return tuple(sorted(held))
+    meant = guess(held)
+    return meant.labels if meant is not None else tuple(sorted(held))
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from goemo_report.formats.readers import read_table
 from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
-from goemo_report.labels import EMOTIONS, LabelSet
+from goemo_report.labels import LabelSet, is_known_label
 from goemo_report.metrics.arrays import BoolArray
 from goemo_report.reading import cells
 from goemo_report.reading.cells import Places
@@ -115,10 +115,10 @@ class LabelledTable:
         return Places.of(found)
 
     def _is_label(self, name: str, at: int) -> bool:
-        """Whether a column has 0 and 1; ratings of an emotion are refused where they do not."""
+        """Whether a column has 0 and 1; ratings of a known label are refused where they do not."""
         if at == self._text or name.lower() in _NO_LABELS:
             return False
-        return (self.is_rated and name in EMOTIONS) or cells.are_marks(self.table.columns[at])
+        return (self.is_rated and is_known_label(name)) or cells.are_marks(self.table.columns[at])
 
     def column(self, name: str) -> list[str]:
         """The cells of a column as text, none where there is no such column."""

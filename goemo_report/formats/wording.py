@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def plural(count: int, noun: str, plural_noun: str | None = None) -> str:
+def plural(count: int, noun: str) -> str:
     """A count with its noun: `1 run`, `3 runs`."""
-    return f"{count:,} {noun if count == 1 else plural_noun or noun + 's'}"
+    return f"{count:,} {noun if count == 1 else plural_of(noun)}"
+
+
+def plural_of(noun: str) -> str:
+    """Several of a regular noun: `emotions`, `toxicities`, `biases`."""
+    if noun.endswith("y") and noun[-2:-1] not in (*"aeiou", ""):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "z", "ch", "sh")) else f"{noun}s"
 
 
 def listed(words: Iterable[str], limit: int | None = None) -> str:

@@ -18,16 +18,7 @@ from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
 from goemo_report.formats.wording import plural
-from goemo_report.labels import (
-    EKMAN,
-    GOEMOTIONS,
-    LABEL_SETS,
-    NEUTRAL,
-    WITHOUT_NEUTRAL,
-    LabelSet,
-    check_label,
-    set_of,
-)
+from goemo_report.labels import LABEL_SETS, LabelSet, check_label, guess, named_sets, set_of
 from goemo_report.reading import cells
 from goemo_report.reading.cells import Places
 from goemo_report.reading.lists import is_nothing, listed
@@ -421,24 +412,23 @@ class Header:
         known = [label for one in self._sets for label in one.labels]
         spelled = {label.lower(): label for label in known}
         names = {name if name in known else spelled.get(name.lower(), name): None for name in names}
-        fitting = [one for one in self._sets if set(names) <= set(one.labels)]
-        if count:
-            fitting = [one for one in fitting if len(one.labels) == count]
-            certain = bool(names) or count in (len(GOEMOTIONS.labels), len(WITHOUT_NEUTRAL.labels))
-        elif self.reading.expected:
-            fitting.sort(key=lambda one: len(one.labels) if names else 0)
-            certain = True
+        if not self.reading.expected:
+            meant = guess(names, count)
         else:
-            fitting = [GOEMOTIONS if NEUTRAL in names else WITHOUT_NEUTRAL]
-            certain = set(names) <= set(GOEMOTIONS.labels) and not set(names) <= set(EKMAN.labels)
-        if fitting and (self.reading.expected or certain):
-            return fitting[0]
+            fitting = [one for one in self.reading.expected if set(names) <= set(one.labels)]
+            if count:
+                fitting = [one for one in fitting if len(one.labels) == count]
+            elif names:
+                fitting.sort(key=lambda one: len(one.labels))
+            meant = next(iter(fitting), None)
+        if meant is not None:
+            return meant
         if self.reading.expected and names:
             raise self._other_labels(tuple(names))
         has = f"lists of {count}" if count else ""
         seen_names = f"the names {in_words(map(shown, names), 4)}" if names else "ids"
         what = f"{self.source}: nothing names all labels in order: it has {has or seen_names}"
-        remedy = f"{argument('labels', 'FILE')} (or goemotions, ekman, sentiment)"
+        remedy = f"{argument('labels', 'FILE')} (or {', '.join(named_sets())})"
         raise DataError(what, f"Name them in order with {remedy}")
 
     # --- What is said -----------------------------------------------------------------------

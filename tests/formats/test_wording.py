@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from goemo_report.formats.wording import listed, plural
+from goemo_report.formats.wording import listed, plural, plural_of
 from goemo_report.report.tables import history_table
 from goemo_report.sources.references import there_are
 
@@ -16,7 +16,9 @@ def test_counts() -> None:
         "2 runs",
         "1,200 runs",
     ]
-    assert plural(2, "class", "classes") == "2 classes"
+    assert [plural_of(one) for one in ("emotion", "toxicity", "class", "day", "wish")] == [
+        "emotions", "toxicities", "classes", "days", "wishes",
+    ]  # fmt: skip
     assert [there_are(n) for n in (1, 2)] == ["the one run there is", "the 2 runs there are"]
 
 

@@ -175,7 +175,7 @@ def test_the_hub_s_data_set_is_read_as_its_columns_say(
     card = f"---\nconfigs:\n- config_name: simplified\n  data_files:\n{files}---\n"
     (tmp_path / "copy" / "README.md").write_text(card)
     here = replace(GOEMOTIONS_DATA, hub=str(tmp_path / "copy"))
-    monkeypatch.setattr("goemo_report.corpora.corpus.GOEMOTIONS_DATA", here)
+    monkeypatch.setattr("goemo_report.corpora.corpus.known_data", lambda _name: here)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     config = TrainConfig(dataset="go_emotions", exclude_neutral=exclude_neutral)
     corpus = data.load_corpus(config)

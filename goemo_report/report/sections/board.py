@@ -9,7 +9,7 @@ from typing import Final
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.raters import RunBesideRaters
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
-from goemo_report.labels import SAMPLING_ERROR, PublishedResult
+from goemo_report.labels import PublishedResult
 from goemo_report.report.document import Block, Callout, Cell, Mark, Row, Section, Table
 from goemo_report.report.sections._tables import columns, metric_cell, metric_column
 from goemo_report.report.sections._words import HELD_OUT
@@ -26,8 +26,8 @@ def build(comparison: Comparison) -> Section | None:
 
 def _published(comparison: Comparison) -> Iterator[Block]:
     """The runs that were judged on the whole test split among the results that others reported."""
-    labels = comparison.label_set
-    if comparison.split != "test" or not labels.board or labels.data is None:
+    labels, board = comparison.label_set, comparison.label_set.board
+    if comparison.split != "test" or board is None or labels.data is None:
         return
     texts, number = labels.data.split_samples["test"], len(labels.labels)
     whole = [
@@ -44,7 +44,7 @@ def _published(comparison: Comparison) -> Iterator[Block]:
         rows = [row for one in comparison.recipes for row in _recipe_rows(comparison, one)]
     else:
         rows = [row for run in whole for row in _own_rows(comparison, run)]
-    rows += [_published_row(item) for item in labels.board]
+    rows += [_published_row(item) for item in board.results]
     rows += _held_out_row(comparison.raters.get(whole[0].id))
     rows.sort(key=_by_macro_f1)
     yield Table(
@@ -59,11 +59,12 @@ def _published(comparison: Comparison) -> Iterator[Block]:
         "notebooks are quoted as their sources give them and were not recomputed; a dash: not "
         "given.",
     )
+    noise = board.sampling_error
     yield Callout(
         "note",
         "Compare like with like: the same threshold protocol. The sampling error of macro F1 on "
-        f"this split is about \u00b1{SAMPLING_ERROR:.2f} (95%), that of a gap between two rows up "
-        f"to \u00b1{SAMPLING_ERROR * 2**0.5:.2f}: smaller gaps mean nothing by themselves. "
+        f"this split is about \u00b1{noise:.2f} (95%), that of a gap between two rows up "
+        f"to \u00b1{noise * 2**0.5:.2f}: smaller gaps mean nothing by themselves. "
         "A row tuned on test is a bound, not a result.",
     )
     if len(whole) < len(comparison.runs):

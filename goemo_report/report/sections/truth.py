@@ -84,7 +84,8 @@ def _overlaps(comparison: Comparison) -> Table:
         texts = (splits[s].predictions.texts if s in splits else () for s in SPLITS)
         groups.setdefault((*texts, leaks(run.result)), []).append(run)
     data = comparison.label_set.own_data
-    above = f"Repeats are part of {data.title} (short comments such as thanks); a" if data else "A"
+    known = f"Repeats are part of {data.title} ({data.repeats}); a" if data else ""
+    above = known if data and data.repeats else "A"
     seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run.result))
     rows: list[Row] = []
     for runs in groups.values():
