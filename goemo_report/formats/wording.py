@@ -14,7 +14,8 @@ def plural_of(noun: str) -> str:
     """Several of a regular noun: `emotions`, `toxicities`, `biases`."""
     if noun.endswith("y") and noun[-2:-1] not in (*"aeiou", ""):
         return f"{noun[:-1]}ies"
-    return f"{noun}es" if noun.endswith(("s", "x", "z", "ch", "sh")) else f"{noun}s"
+    hisses = noun.endswith(("s", "x", "z", "ch", "sh")) and not noun.endswith("epoch")
+    return f"{noun}es" if hisses else f"{noun}s"
 
 
 def listed(words: Iterable[str], limit: int | None = None) -> str:

@@ -16,8 +16,8 @@ def test_counts() -> None:
         "2 runs",
         "1,200 runs",
     ]
-    assert [plural_of(one) for one in ("emotion", "toxicity", "class", "day", "wish")] == [
-        "emotions", "toxicities", "classes", "days", "wishes",
+    assert [plural_of(one) for one in ("emotion", "toxicity", "class", "day", "wish", "epoch")] == [
+        "emotions", "toxicities", "classes", "days", "wishes", "epochs",
     ]  # fmt: skip
     assert [there_are(n) for n in (1, 2)] == ["the one run there is", "the 2 runs there are"]
 
