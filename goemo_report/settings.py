@@ -18,6 +18,7 @@ from goemo_report.contract import SPLITS
 from goemo_report.errors import ArgumentError, SettingsError, argument
 from goemo_report.formats.files import user_path
 from goemo_report.formats.text import shortened, shown
+from goemo_report.labels import known_groupings, named_sets
 
 _OFFLINE_MODES: Final = ("offline", "dryrun")  # dryrun is wandb's older word
 _ONLINE_MODES: Final = ("online", "shared", "run")
@@ -54,6 +55,11 @@ class Bounds(NamedTuple):
         start, end = ("above", "and at most") if self.above else ("from", "to")
         return f"a {kind} {start} {self.least:g} {end} {self.most:g}"
 
+
+LABEL_SET_NAMES: Final = tuple(named_sets())
+"""The sets that `--labels` takes by name."""
+GROUPING_NAMES: Final = tuple(sorted({one.name for one in known_groupings()}))
+"""The known groupings that `--map-to` takes by name."""
 
 NUMBERS: Final[dict[str, Bounds]] = {
     **dict.fromkeys(("limit", "top", "batch_size"), Bounds(1)),

@@ -18,8 +18,7 @@ from click.shell_completion import CompletionItem
 from goemo_report.cli._group import Command, OutputDirectory, OutputFile, SharedOption, debug_option
 from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS, Tuning
 from goemo_report.errors import GoemoError
-from goemo_report.labels import known_groupings, named_sets
-from goemo_report.settings import NUMBERS, read_project_file
+from goemo_report.settings import GROUPING_NAMES, LABEL_SET_NAMES, NUMBERS, read_project_file
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 Option = Callable[[_Command], _Command]
@@ -214,14 +213,13 @@ _COLUMNS: Final = {
 _LABELS: Final = click.option(
     "--labels",
     metavar="SET",
-    help=f"The labels that files must have: {', '.join(named_sets())}, or a file of names, one a "
-    "line.",
+    help=f"The labels that files must have: {', '.join(LABEL_SET_NAMES)}, or a file of names, one "
+    "a line.",
 )
 _MAP_TO: Final = click.option(
     "--map-to",
     metavar="GROUPING",
-    help=f"Roll labels up first: {', '.join(sorted({one.name for one in known_groupings()}))}, or "
-    "one of [tool.goemo.groups].",
+    help=f"Roll labels up first: {', '.join(GROUPING_NAMES)}, or one of [tool.goemo.groups].",
 )
 
 
