@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from goemo_report.api.comparisons import ComparisonResult as ComparisonResult
     from goemo_report.api.comparisons import Verdict as Verdict
     from goemo_report.api.comparisons import compare as compare
-    from goemo_report.api.mixture import ensemble as ensemble
+    from goemo_report.api.inputs import ensemble as ensemble
     from goemo_report.api.one_run import Run as Run
     from goemo_report.api.recording import log_evaluation as log_evaluation
     from goemo_report.api.recording import log_predictions as log_predictions
@@ -42,7 +42,7 @@ __version__ = "0.2.0"
 
 _HOME = {
     "api.comparisons": ("ComparisonResult", "Verdict", "compare"),
-    "api.mixture": ("ensemble",),
+    "api.inputs": ("ensemble",),
     "api.recording": ("log_evaluation", "log_predictions", "predictions_of", "trainer_metrics"),
     "api.one_run": ("Run",),
     "api.runs": ("Runs", "run", "runs"),

@@ -13,7 +13,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from goemo_report.analysis.common import Alignment, align, clustered, on_common_labels, told_alike
+from goemo_report.analysis.common import (
+    Alignment,
+    align,
+    clustered,
+    on_common_labels,
+    with_common_text_keys,
+)
 from goemo_report.analysis.compared_runs import (
     RANKING_METRIC,
     TUNED_F1,
@@ -23,7 +29,7 @@ from goemo_report.analysis.compared_runs import (
     compared_runs,
 )
 from goemo_report.analysis.raters import RunBesideRaters, beside_raters
-from goemo_report.analysis.run_statistics import RunStatistics, about
+from goemo_report.analysis.run_statistics import RunStatistics, as_run_error
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError, argument
@@ -36,7 +42,7 @@ from goemo_report.sources.model import SkippedRun
 from goemo_report.statistics.differences import ALPHA, Difference, PairedDifferences
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import RESAMPLES
-from goemo_report.statistics.many_runs import MARGIN, Decision, decide, luck_of_the_best
+from goemo_report.statistics.many_runs import MARGIN, Decision, decide, selection_bias_of_best
 from goemo_report.statistics.resampling import Clusters
 
 __all__ = ["ComparedRun", "Comparison", "Options", "Recipe", "compare"]
@@ -125,7 +131,8 @@ class Comparison:
     def label_set(self) -> LabelSet:
         """Labels that any run has, in the order of the run with the most."""
         widest, *others = sorted(
-            (run.found.label_set for run in self.runs), key=lambda label_set: -len(label_set.labels)
+            (run.label_set for run in self.runs),
+            key=lambda label_set: -len(label_set.labels),
         )
         names = dict.fromkeys(label for one in (widest, *others) for label in one.labels)
         return widest if tuple(names) == widest.labels else LabelSet.of(names)
@@ -201,7 +208,7 @@ class Comparison:
         """The figure that is reported of runs: a loss shifts probabilities, so that 0.5 compares
         only like with like; else it is macro F1 at tuned thresholds, or the AUC where not all
         were tuned."""
-        reason = self.statistics.not_at_half
+        reason = self.statistics.why_not_fixed_threshold
         if reason and all(run.tuned is not None for run in self.runs):
             return Criterion(TUNED_F1, "macro F1 at tuned thresholds", reason)
         if reason and all(run.value("macro_auc") is not None for run in self.runs):
@@ -300,12 +307,12 @@ class Comparison:
         return Clusters.of(judged.clusters, len(judged))
 
     @cached_property
-    def luck(self) -> float | None:
+    def selection_bias(self) -> float | None:
         """By how much the best run would lead the mean of all by the choice of texts alone, were
         they equally good: macro F1 at 0.5. None for a single run and runs on other texts."""
         if len(self.runs) < 2 or not self.alike:
             return None
-        return luck_of_the_best([run.replicates(RANKING_METRIC) for run in self.runs])
+        return selection_bias_of_best([run.replicates(RANKING_METRIC) for run in self.runs])
 
     @cached_property
     def raters(self) -> Mapping[str, RunBesideRaters]:
@@ -363,7 +370,7 @@ class Comparison:
             found.value,
             significant=found.p < ALPHA,
             text_error=found.text_error,
-            texts=best.runs[0].found.rows,
+            texts=best.runs[0].split_result.rows,
             margin=self.options.margin,
             seed_error=found.seed_error,
             seeds=min(len(best.values(key)), len(other.values(key))),
@@ -490,7 +497,7 @@ def compare(
             ),
         )
     usable.sort(key=_creation)
-    usable = told_alike(on_common_labels(usable, split), split)
+    usable = with_common_text_keys(on_common_labels(usable, split), split)
     chosen, rule = _choose_baseline(usable, baseline, absent)
     options = options or Options()
     if options.cluster:
@@ -501,7 +508,7 @@ def compare(
     for run in usable:
         try:
             if run is not chosen:
-                with about(run, f"rows in common with {chosen.run.name}"):
+                with as_run_error(run, f"rows in common with {chosen.run.name}"):
                     pair = (one.splits[split].predictions for one in (run, chosen))
                     alignments[run.id] = align(*pair)
         except RunError as fault:

@@ -310,8 +310,8 @@ def parse(arguments: Sequence[str]) -> list[dict[str, Any]]:
     seeds, ablated = flags.pop("seeds", None), flags.pop("ablate", ())
     file = flags.pop("config", None)
     below = read_toml(user_path(file)) if file else {}
-    ways = [] if seeds is None else [_way(f"--seeds {seeds}", "random-seed", seeds)]
-    ways += [_way(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
+    ways = [] if seeds is None else [_option_values(f"--seeds {seeds}", "random-seed", seeds)]
+    ways += [_option_values(f"--ablate {text}", *text.partition("=")[::2]) for text in ablated]
     if ablated:
         flags = {"phase": "ablation", **flags}
     varied = [next(iter(_given(way[:1]))) for way in ways]
@@ -343,7 +343,7 @@ def _spread(arguments: Sequence[str]) -> Iterator[str]:
         yield word
 
 
-def _way(typed: str, name: str, values: str) -> list[str]:
+def _option_values(typed: str, name: str, values: str) -> list[str]:
     """An option with each of its values; errors say what was typed."""
     parts = [value.strip() for value in values.split(",") if value.strip()]
     if not parts:

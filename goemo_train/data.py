@@ -182,9 +182,9 @@ def soft_labels(
     for teacher in sorted(map(Path, config.teacher), key=Path.is_dir):  # files are refused soon
         note(f"learning from {teacher}")
         if teacher.is_dir():
-            labels, probabilities = _said_by_checkpoint(teacher, config, corpus, device)
+            labels, probabilities = _teacher_from_checkpoint(teacher, config, corpus, device)
         else:
-            labels, probabilities = _said_by_file(teacher, texts)
+            labels, probabilities = _teacher_from_file(teacher, texts)
         if missing := [label for label in wanted if label not in labels]:
             raise DataError(
                 f"{teacher} has {len(labels)} labels and lacks {len(missing)} of the "
@@ -195,7 +195,7 @@ def soft_labels(
     return (total / len(config.teacher)).astype(np.float32)
 
 
-def _said_by_checkpoint(
+def _teacher_from_checkpoint(
     teacher: Path, config: TrainConfig, corpus: Corpus, device: torch.device
 ) -> Said:
     """By a checkpoint directory, or the one in a run's; kept between runs by its content."""
@@ -217,7 +217,7 @@ def _said_by_checkpoint(
     return found
 
 
-def _said_by_file(teacher: Path, texts: Sequence[str]) -> Said:
+def _teacher_from_file(teacher: Path, texts: Sequence[str]) -> Said:
     """By a file of predictions for the training texts, in any order and with others besides."""
     try:
         held = read_predictions(teacher, name=str(teacher))

@@ -137,7 +137,7 @@ def test_a_run_without_neutral_is_paired_on_what_both_have() -> None:
     assert comparison.labels == EMOTIONS
     assert alignment.labels == WITHOUT_NEUTRAL.labels
     assert alignment.paired
-    assert alignment.matched == run.found.rows
+    assert alignment.matched == run.split_result.rows
     assert "on the 27 labels that both have" in alignment.note
 
 
@@ -274,10 +274,10 @@ def test_runs_that_predict_the_same_labels_are_not_called_equivalent() -> None:
 
 
 def test_the_best_of_several_runs_had_luck() -> None:
-    luck = compare(FOUR).luck
-    assert luck is not None
-    assert 0.0 < luck < 0.1
-    assert compare(FOUR[:1]).luck is None
+    bias = compare(FOUR).selection_bias
+    assert bias is not None
+    assert 0.0 < bias < 0.1
+    assert compare(FOUR[:1]).selection_bias is None
 
 
 def test_the_lead_is_taken_at_tuned_thresholds_too() -> None:

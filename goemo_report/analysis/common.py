@@ -185,7 +185,7 @@ def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResu
     return fewer
 
 
-def told_alike(results: Sequence[RunResult], split: Split) -> list[RunResult]:
+def with_common_text_keys(results: Sequence[RunResult], split: Split) -> list[RunResult]:
     """The results with rows told apart alike: those without texts get the texts of others.
 
     By the ids that both have, else by row number where there are as many rows.

@@ -13,9 +13,10 @@ import numpy as np
 
 from goemo_report.analysis.common import Alignment, align
 from goemo_report.analysis.configs import by_recipe, model_title, run_labels, seed_key, seed_of
-from goemo_report.analysis.run_statistics import RunStatistics, about
+from goemo_report.analysis.run_statistics import RunStatistics, as_run_error
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import FloatArray, IntArray
+from goemo_report.metrics.scores import Scores
 from goemo_report.metrics.table import OVERALL
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
@@ -199,24 +200,29 @@ class ComparedRun:
         return str(self.record.config.get("loss", "bce"))
 
     @property
-    def found(self) -> SplitResult:
+    def split_result(self) -> SplitResult:
         """Its result on the split of the comparison."""
         return self.result.splits[self.statistics.split]
 
     @property
+    def scores(self) -> Scores:
+        """Its metrics at 0.5 on the split of the comparison."""
+        return self.split_result.scores
+
+    @property
     def predictions(self) -> Predictions:
         """Its predictions on the split of the comparison."""
-        return self.found.predictions
+        return self.split_result.predictions
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of its labels."""
-        return self.found.labels
+        return self.split_result.labels
 
     @property
     def label_set(self) -> LabelSet:
         """Its labels and what is known about them."""
-        return self.found.label_set
+        return self.split_result.label_set
 
     @property
     def is_baseline(self) -> bool:
@@ -238,17 +244,17 @@ class ComparedRun:
         if key == VALIDATION_F1:
             return self.statistics.validation_f1.get(self.id)
         if key != TUNED_F1:
-            return self.found.scores.overall[key]
+            return self.scores.overall[key]
         return self.tuned.overall["macro_f1"] if self.tuned else None
 
     def of_class(self, metric: str, label: str) -> float | None:
         """A metric of one label at 0.5; None without the label or where it is undefined."""
-        return self.found.scores.values.get(f"{metric}_{label}")
+        return self.scores.values.get(f"{metric}_{label}")
 
     @property
     def support(self) -> dict[str, int]:
         """Texts that carry each label."""
-        counts = self.found.scores.counts.support.tolist()
+        counts = self.scores.counts.support.tolist()
         return dict(zip(self.labels, counts, strict=True))
 
     # --- Statistics -----------------------------------------------------------------------
@@ -352,7 +358,7 @@ class ComparedRun:
         """The rows and labels that it has in common with another run."""
         if other.is_baseline and self.alignment is not None:
             return self.alignment
-        with about(self.result, f"rows in common with {other.record.name}"):
+        with as_run_error(self.result, f"rows in common with {other.record.name}"):
             return align(self.predictions, other.predictions)
 
     def minus(self, other: ComparedRun, key: str = RANKING_METRIC) -> PairedDifferences | None:
@@ -368,7 +374,7 @@ class ComparedRun:
         if other.is_baseline:
             return self.statistics.analysed[self.id].difference
         common = self.aligned(other)
-        with about(self.result, f"difference to {other.record.name}"):
+        with as_run_error(self.result, f"difference to {other.record.name}"):
             return self.statistics.paired(self, other, common) if common.paired else None
 
     def _against_tuned(self, other: ComparedRun) -> Paired | None:
@@ -395,7 +401,7 @@ class ComparedRun:
                 tuned(other, others, common.other_rows, common.other_columns),
             )
 
-        with about(self.result, f"difference to {other.record.name} at tuned thresholds"):
+        with as_run_error(self.result, f"difference to {other.record.name} at tuned thresholds"):
             found = self.statistics.cached("tuned differences", [self, other], computed)
         drawn = [one.replicates(TUNED_F1) for one in (self, other)]
         macro = found.differences["macro_f1"]

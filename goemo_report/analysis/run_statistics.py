@@ -100,7 +100,7 @@ class RunStatistics:
         """Of each run, from one analysis that is then let go: what it computes takes more memory
         than the run's predictions."""
         what = "intervals and differences"
-        with about(self.baseline.result, what):
+        with as_run_error(self.baseline.result, what):
             baseline = self.analyse(self.baseline.predictions)
 
         def computed(run: ComparedRun) -> Analysed:
@@ -138,18 +138,19 @@ class RunStatistics:
         return adjusted_over_runs(found, together=together)
 
     @cached_property
-    def not_at_half(self) -> str:
+    def why_not_fixed_threshold(self) -> str:
         """Why runs are not compared at 0.5; empty where they are."""
         if len({run.loss for run in self.runs}) > 1:
             return "the runs were trained with different losses"
-        found = [run.found.scores for run in self.runs]
+        found = [run.scores for run in self.runs]
         if all(one.has_probabilities and not one.overall["macro_f1"] for one in found):
             return "at 0.5 nothing that is predicted is right"
         return ""
 
     @cached_property
     def validation_f1(self) -> Mapping[str, float]:
-        """Macro F1 on validation, by run id: at 0.5, or at cross-fitted thresholds (`not_at_half`).
+        """Macro F1 on validation, by run id: at 0.5, or at cross-fitted thresholds
+        (`why_not_fixed_threshold`).
 
         Empty where validation is reported itself, and where not all runs have predictions of the
         same validation texts and labels.
@@ -158,7 +159,7 @@ class RunStatistics:
         texts = {(one.labels, hash(tuple(sorted(one.predictions.texts)))) for one in held.values()}
         if self.split == "val" or len(held) < len(self.runs) or len(texts) > 1:
             return {}
-        if not self.not_at_half:
+        if not self.why_not_fixed_threshold:
             return {run_id: one.scores.overall["macro_f1"] or 0.0 for run_id, one in held.items()}
 
         def computed(run: ComparedRun) -> float:
@@ -232,7 +233,7 @@ class RunStatistics:
         """
 
         def named(run: ComparedRun) -> _T:
-            with about(run.result, what):
+            with as_run_error(run.result, what):
                 return work(run)
 
         workers = min(os.cpu_count() or 1, _MOST_THREADS)
@@ -247,7 +248,7 @@ class RunStatistics:
 
 
 @contextmanager
-def about(run: RunResult, what: str) -> Iterator[None]:
+def as_run_error(run: RunResult, what: str) -> Iterator[None]:
     """Whatever goes wrong inside is the fault of one run, without which the others go on."""
     try:
         yield

@@ -27,7 +27,7 @@ from goemo_report.api.arguments import (
     settled,
     with_baseline,
 )
-from goemo_report.api.mixture import Comparable, asked_for, load, places_of
+from goemo_report.api.inputs import Comparable, asked_for, load, places_of
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results
@@ -273,7 +273,8 @@ class ComparisonResult:
         verdict.numbers = {
             **{key: getattr(found, key, None) for key in keys},
             **{key: getattr(getattr(found, "decision", None), key, None) for key in judged},
-            **{key: getattr(compared, key, None) for key in ("rank_on", "luck")},
+            "rank_on": getattr(compared, "rank_on", None),
+            "luck": getattr(compared, "selection_bias", None),
         }
         return verdict
 

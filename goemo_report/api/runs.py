@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from goemo_report.api.exporting import ExportedTables
-    from goemo_report.api.judged import Audits, Gate, Limits
+    from goemo_report.api.quality_checks import Audits, Gate, Limits
     from goemo_report.audit.limits import Kind
     from goemo_report.contract import Split
 
@@ -211,7 +211,7 @@ class Runs(Sequence[Run]):
             The findings: `to_frame()` has one row each; `passed` says whether all is well.
 
         """
-        from goemo_report.api.judged import audited
+        from goemo_report.api.quality_checks import audited
 
         return audited(self, strict, labels)
 
@@ -248,7 +248,7 @@ class Runs(Sequence[Run]):
             A Gate, true where all is met: `assert runs.check(fail_under={"macro_f1": 0.45})`.
 
         """
-        from goemo_report.api.judged import judged
+        from goemo_report.api.quality_checks import judged
 
         limits: dict[Kind, Limits] = {"fail-under": fail_under, "fail-over": fail_over}
         limits["max-drop"] = max_drop

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
 
-from goemo_report.analysis.common import align, on_common_labels, told_alike
+from goemo_report.analysis.common import align, on_common_labels, with_common_text_keys
 from goemo_report.audit import RULES, Audit, audit, unread
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.limits import Limit, class_keys, keys_of
@@ -120,7 +120,7 @@ class Judge:
             return _Found(logged, reason="as logged")
         split = result.splits.get(limit.split)
         if split is None:
-            return _Found(reason=_lacks(result, limit.split))
+            return _Found(reason=_missing_predictions_reason(result, limit.split))
         value, reason = _value(split.scores, limit.key)
         if value is None or not self._by_bounds(limit):
             return _Found(value, reason=reason)
@@ -158,12 +158,12 @@ class Judge:
         """
         baseline = self.baseline
         if baseline is None or split not in baseline.splits:
-            problem = _lacks(baseline, split) if baseline else "none was given"
+            problem = _missing_predictions_reason(baseline, split) if baseline else "none was given"
             raise NotFoundError(f"the baseline cannot be used: {problem}", "Choose another run")
         if split not in result.splits:
-            return _Found(reason=_lacks(result, split))
+            return _Found(reason=_missing_predictions_reason(result, split))
         try:
-            pair = told_alike(on_common_labels([result, baseline], split), split)
+            pair = with_common_text_keys(on_common_labels([result, baseline], split), split)
         except DataError as error:
             return _Found(reason=error.what)
         ours, theirs = (one.splits[split].predictions for one in pair)
@@ -188,7 +188,7 @@ class Judge:
         return found
 
 
-def _lacks(result: RunResult, split: Split) -> str:
+def _missing_predictions_reason(result: RunResult, split: Split) -> str:
     """Why a run has no predictions on a split."""
     return result.problems.get(split, f"logged no {split} predictions")
 

@@ -29,7 +29,7 @@ from goemo_report.checkpoints.verify import TOLERANCES
 from goemo_report.contract import Split
 from goemo_report.errors import DataError, GoemoError, first_line, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
-from goemo_report.formats.notebook import Told
+from goemo_report.formats.notebook import NotebookRepr
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
@@ -59,7 +59,7 @@ class Variant:
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Exported(Told):
+class Exported(NotebookRepr):
     """The files that were written, and how each form of the model did on so many `texts`."""
 
     run: RunRecord

@@ -32,7 +32,7 @@ from goemo_report.errors import (
 )
 from goemo_report.formats.files import write_whole
 from goemo_report.formats.json_text import SCHEMA_VERSION, parsed, to_json
-from goemo_report.formats.notebook import Told
+from goemo_report.formats.notebook import NotebookRepr
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed, plural, size
 from goemo_report.predictions import Predictions, understood, write_predictions
@@ -63,7 +63,7 @@ _REMEDIES: Final = {
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Pushed(Told):
+class Pushed(NotebookRepr):
     """What went, or with `dry_run` would go, to a repository: (path, bytes) of each file.
 
     `removed` are files of an earlier push that the new one does not have. `commit` is empty where
@@ -244,11 +244,11 @@ class _Hub:
         self.repo, self.private, self._head = repo, private, ""
         self._there: tuple[str, ...] = ()
         self._own: tuple[str, ...] = ()
-        with self._telling():
+        with self._hub_errors():
             user = self._api.whoami()["name"]
         if "/" not in self.repo:
             self.repo = f"{user}/{self.repo}"
-        with self._telling():
+        with self._hub_errors():
             try:
                 found = self._api.model_info(self.repo)
             except RepositoryNotFoundError:
@@ -286,7 +286,7 @@ class _Hub:
         operations: list[Any] = [CommitOperationAdd(path, local) for path, local in files]
         operations += [CommitOperationDelete(path) for path in removed]
         run = wanted.run
-        with self._telling(), warnings.catch_warnings(record=True) as said:
+        with self._hub_errors(), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             if not self._head:
                 made = self._api.create_repo(self.repo, private=wanted.private, exist_ok=True)
@@ -305,7 +305,7 @@ class _Hub:
         return replace(wanted, url=url, commit=commit, removed=removed, notes=notes)
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _hub_errors(self) -> Iterator[None]:
         """Whatever goes wrong inside is one line about the repository, without the token.
 
         The client raises its own errors, those of its HTTP library and ValueErrors, which differ

@@ -16,7 +16,7 @@ from goemo_report.checkpoints.checkpoint_files import THRESHOLDS_FILE
 from goemo_report.contract import DEFAULT_THRESHOLD, SPLITS, Tuning
 from goemo_report.errors import DataError, NotFoundError, argument, require_extra
 from goemo_report.formats.json_text import SCHEMA_VERSION
-from goemo_report.formats.notebook import Told
+from goemo_report.formats.notebook import NotebookRepr
 from goemo_report.labels import set_of
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.predictions import Predictions
@@ -42,7 +42,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Labelling(Told):
+class Labelling(NotebookRepr):
     """Texts with their probabilities (n, k), and what makes labels of them."""
 
     run: RunRecord

@@ -13,7 +13,7 @@ from goemo_report.checkpoints.checkpoint import Precision, sigmoid
 from goemo_report.checkpoints.hypotheses import Evidence, Trial, try_all, unexplained
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ChangedFileError, DataError, NotFoundError, require_extra
-from goemo_report.formats.notebook import Told
+from goemo_report.formats.notebook import NotebookRepr
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
 from goemo_report.metrics.scores import score
@@ -32,7 +32,7 @@ _CHUNK: Final = 512  # rows looked at for rounding
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Verification(Told):
+class Verification(NotebookRepr):
     """How the probabilities of a file and of the checkpoint compare.
 
     `flips` are labels on another side of `threshold`, by emotion; `metrics` holds (file,
@@ -148,7 +148,7 @@ class Verification(Told):
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Changed(Told):
+class Changed(NotebookRepr):
     """A file of the checkpoint is not what was logged: nothing was predicted."""
 
     run: RunRecord

@@ -38,7 +38,7 @@ def command(runs: tuple[str, ...], output: Path, asked: dict[str, Any]) -> None:
     Its labels are predicted at thresholds per class that are tuned on the averaged validation
     predictions, 0.5 without any. Runs with other texts, labels or true labels are refused.
     """
-    from goemo_report.api.mixture import averaged
+    from goemo_report.api.inputs import averaged
 
     if not runs and not any(asked[name] for name in takes.FILTERS):
         raise click.UsageError("name the runs to average, or give --tag")

@@ -32,7 +32,7 @@ def picture(svg: str, alt: str) -> str:
     return f'<p><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}"></p>'
 
 
-class Told:
+class NotebookRepr:
     """What is told in lines, those of a run: so it shows in a notebook; as text it is one line."""
 
     __slots__ = ()

@@ -24,7 +24,7 @@ from goemo_report.thresholds.protocols import ProtocolResult
 
 def signature(comparison: Comparison) -> str:
     """How the numbers were made, in one line of `key:value` pairs."""
-    sizes = sorted({run.found.rows for run in comparison.runs})
+    sizes = sorted({run.split_result.rows for run in comparison.runs})
     rules = ["0.5", "p>=t"] if comparison.with_probabilities else []
     if len(comparison.with_probabilities) < len(comparison.runs):
         rules.append("as_predicted")

@@ -279,7 +279,7 @@ def _read_splits(
         if role not in roles:
             continue
         if role not in artifacts:
-            problems[split] = _lacks(run, split, own)
+            problems[split] = _missing_predictions_reason(run, split, own)
         elif role not in files:
             problems[split] = _no_table(artifacts[role], split)
         else:
@@ -306,7 +306,7 @@ def _noted(validation: Predictions, test: Predictions) -> Predictions:
     return replace(validation, notes=(*validation.notes, said))
 
 
-def _lacks(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
+def _missing_predictions_reason(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
     """That a run has no predictions of a split, and what it logged instead, likely ones first."""
     if _are_files(own):
         return f"has no {split} predictions"

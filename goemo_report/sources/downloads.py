@@ -16,7 +16,7 @@ from goemo_report.contract import Role, artifact_role
 from goemo_report.errors import GoemoError, NotFoundError, argument
 from goemo_report.formats.files import chunks, whole_file, write_whole
 from goemo_report.formats.json_text import SCHEMA_VERSION, to_json
-from goemo_report.formats.notebook import Told
+from goemo_report.formats.notebook import NotebookRepr
 from goemo_report.formats.wording import listed, plural, size
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, LostFiles, RunRecord, SkippedFile
@@ -83,7 +83,7 @@ class Download:
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Downloads(Told):
+class Downloads(NotebookRepr):
     """What was downloaded of a run; `missing` roles were asked for and never logged.
 
     `failed` says why nothing could be had of one run among several.

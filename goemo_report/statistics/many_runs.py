@@ -172,7 +172,7 @@ def adjusted_over_runs(
     return {**result}
 
 
-def luck_of_the_best(replicates: Sequence[FloatArray]) -> float:
+def selection_bias_of_best(replicates: Sequence[FloatArray]) -> float:
     """How far the best of several equal runs is above their mean by the choice of texts alone.
 
     `replicates` are the values of each run in the same resamples, (m,) each. The expected maximum

@@ -102,8 +102,7 @@ def test_28_labels_are_rolled_up_beside_the_7_of_ekman() -> None:
     }
     grouped = rolled.predictions
     assert (
-        rolled.found.scores.overall
-        == score(grouped.truth, grouped.probabilities, EKMAN.labels).overall
+        rolled.scores.overall == score(grouped.truth, grouped.probabilities, EKMAN.labels).overall
     )
     assert check_logged(rolled.result) == check_logged(wide)  # logged figures are about the 28
     assert rolled.result.as_read.splits["test"].labels == EMOTIONS

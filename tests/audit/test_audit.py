@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from goemo_report.api.judged import Audits
+from goemo_report.api.quality_checks import Audits
 from goemo_report.audit import RULES, audit, check_waivers, unused_waivers
 from goemo_report.audit.evidence import Evidence, collect
 from goemo_report.errors import SettingsError

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from goemo_report.api.judged import Gate
+from goemo_report.api.quality_checks import Gate
 from goemo_report.audit.gate import Condition, Judge
 from goemo_report.audit.limits import (
     Kind,

@@ -70,7 +70,7 @@ from tests.offline_runs import OfflineRun
 
 runs = [run_result(OfflineRun(seed=seed), number=seed) for seed in (1, 2)]
 comparison = compare(runs)
-scores = comparison.runs[0].found.scores
+scores = comparison.runs[0].scores
 document = metrics_document(scores)
 assert 0.5 < document["overall"]["macro_specificity"] < 1
 assert 0 <= document["per_class"][0]["specificity"] <= 1

@@ -18,7 +18,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.statistics.differences import paired, swapped
 from goemo_report.statistics.distributions import max_t, p_value, sign_test
 from goemo_report.statistics.intervals import analyse
-from goemo_report.statistics.many_runs import adjusted_over_runs, luck_of_the_best
+from goemo_report.statistics.many_runs import adjusted_over_runs, selection_bias_of_best
 from goemo_report.statistics.resampling import Clusters
 from tests.numbers import every_value, make_predictions
 
@@ -468,5 +468,7 @@ def test_swaps_grow_until_the_adjusted_p_is_decided() -> None:
 def test_the_best_of_several_equal_runs_has_luck() -> None:
     generator = np.random.default_rng(0)
     drawn = list(generator.normal(5.0, 0.01, size=(20, 4000)))
-    assert luck_of_the_best(drawn) == pytest.approx(0.01 * 1.867, rel=0.03)  # of 20 normal values
-    assert luck_of_the_best([drawn[0], drawn[0] + 1.0]) == pytest.approx(0.0, abs=1e-12)
+    assert selection_bias_of_best(drawn) == pytest.approx(
+        0.01 * 1.867, rel=0.03
+    )  # of 20 normal values
+    assert selection_bias_of_best([drawn[0], drawn[0] + 1.0]) == pytest.approx(0.0, abs=1e-12)

@@ -95,7 +95,7 @@ def _counted(comparison: Comparison) -> list[ComparedRun]:
 
 def _run(comparison: Comparison, run: ComparedRun) -> dict[str, Any]:
     """What every run has: its names and its counts at 0.5."""
-    counts = run.found.scores.counts
+    counts = run.scores.counts
     at_half = np.stack([counts.tp, counts.predicted, counts.support], axis=1)
     places = [comparison.labels.index(label) for label in run.labels]
     return {
@@ -104,7 +104,7 @@ def _run(comparison: Comparison, run: ComparedRun) -> dict[str, Any]:
         "name": visible(run.name),
         "short": visible(side(run)),
         "colour": colour(comparison, run.recipe),
-        "n": run.found.rows,
+        "n": run.split_result.rows,
         "half": at_half.tolist(),
         **({} if places == list(range(len(comparison.labels))) else {"labels": places}),
     }

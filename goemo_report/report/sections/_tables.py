@@ -70,7 +70,7 @@ def metric_cell(run: ComparedRun, key: str, mark: Mark | None = None) -> Cell:
 def no_interval(key: str, *runs: ComparedRun) -> str:
     """Why an overall metric of a run, or the difference of two, has no interval; or nothing."""
     one = OVERALL.get(key)
-    never = {label for run in runs for label in run.found.scores.never_predicted}
+    never = {label for run in runs for label in run.scores.never_predicted}
     if one is None or not (never and one.over_classes and one.metric.needs_predictions):
         return ""
     number = plural(len(never), runs[0].label_set.noun)

@@ -110,7 +110,9 @@ def _criterion(comparison: Comparison) -> str:
     because = f", because {found.reason}" if found.reason else ""
     if comparison.rank_on == comparison.split:
         return f"Ranked by {found.title}{because}."
-    tuned = "at cross-fitted thresholds" if comparison.statistics.not_at_half else "at 0.5"
+    tuned = (
+        "at cross-fitted thresholds" if comparison.statistics.why_not_fixed_threshold else "at 0.5"
+    )
     return f"Ranked by macro F1 on validation {tuned}{because}, reported on {comparison.split}."
 
 
@@ -153,10 +155,10 @@ def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
 
 def _luck(comparison: Comparison) -> list[str]:
     """What choosing the best of many on the reported split brings by itself."""
-    luck, number = comparison.luck, len(comparison.runs)
-    if luck is None or number < 3 or comparison.rank_on != comparison.split:
+    bias, number = comparison.selection_bias, len(comparison.runs)
+    if bias is None or number < 3 or comparison.rank_on != comparison.split:
         return []
-    gained = f"leads their mean by {luck:.3f} through the choice of texts alone"
+    gained = f"leads their mean by {bias:.3f} through the choice of texts alone"
     choose = "choose on validation (--rank-on val), report on test"
     return [f"The best of {number} equally good runs {gained}: {choose}."]
 

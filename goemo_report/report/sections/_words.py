@@ -61,7 +61,7 @@ def measured(comparison: Comparison, run: ComparedRun | None = None) -> str:
 
 def texts_range(comparison: Comparison, of: str = "") -> str:
     """How many texts the runs were judged on: `5,427 test texts`, or `1,500 to 5,427 texts`."""
-    sizes = sorted({run.found.rows for run in comparison.runs})
+    sizes = sorted({run.split_result.rows for run in comparison.runs})
     last = plural(sizes[-1], f"{of} text".lstrip())
     return last if len(sizes) == 1 else f"{sizes[0]:,} to {last}"
 

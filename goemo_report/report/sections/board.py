@@ -31,7 +31,9 @@ def _published(comparison: Comparison) -> Iterator[Block]:
         return
     texts, number = labels.data.split_samples["test"], len(labels.labels)
     whole = [
-        run for run in comparison.runs if run.labels == labels.labels and run.found.rows == texts
+        run
+        for run in comparison.runs
+        if run.labels == labels.labels and run.split_result.rows == texts
     ]
     if not whole:
         yield Callout(

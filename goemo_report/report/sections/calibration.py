@@ -97,7 +97,7 @@ class _Drawn(NamedTuple):
 
 def _ranking(run: ComparedRun) -> _Drawn:
     found = Groups.counted(run.predictions.truth.ravel(), run.predictions.probabilities.ravel())
-    at_half = run.found.scores.counts.pooled
+    at_half = run.scores.counts.pooled
     recall, precision = (float(part[0]) for part in map(at_half.metric, ("recall", "precision")))
     false = float(ratio(at_half.fp, at_half.fp + at_half.tn)[0])
     return _Drawn(

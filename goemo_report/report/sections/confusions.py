@@ -25,7 +25,7 @@ _MOST: Final = 3.0
 def build(comparison: Comparison) -> Section:
     """Of the best run: what is given instead, as a list, and what goes together, as a matrix."""
     best, noun = comparison.best, comparison.noun
-    predicted = best.predictions.probabilities >= best.found.scores.threshold
+    predicted = best.predictions.probabilities >= best.scores.threshold
     return Section.of(
         "confusions",
         "Confusions",
@@ -41,7 +41,7 @@ def build(comparison: Comparison) -> Section:
 
 def _instead(run: ComparedRun, predicted: BoolArray) -> Table | None:
     """The most frequent confusions; None where none is confused."""
-    found = run.found
+    found = run.split_result
     confused = confusion(found.predictions.truth, predicted)
     support, noun = found.scores.counts.support, found.label_set.noun
     rows = []
@@ -71,7 +71,7 @@ def _instead(run: ComparedRun, predicted: BoolArray) -> Table | None:
 
 def _lift(run: ComparedRun, predicted: BoolArray) -> Heatmap | None:
     """Predicted minus true lift of each pair of labels; None where all have too few texts."""
-    found = run.found
+    found = run.split_result
     truth, labels = found.predictions.truth, found.labels
     values = _log_lift(predicted) - _log_lift(truth)
     np.fill_diagonal(values, np.nan)

@@ -53,8 +53,8 @@ def build(comparison: Comparison) -> Section:
 def _detail(run: ComparedRun) -> Table:
     """One run's metrics by group of the first grouping, each group sorted by F1."""
     noun, others, support = run.label_set.noun, run.label_set.groupings[1:], run.support
-    predicted = dict(zip(run.labels, run.found.scores.counts.predicted.tolist(), strict=True))
-    metrics = class_metrics(run.found.scores)
+    predicted = dict(zip(run.labels, run.scores.counts.predicted.tolist(), strict=True))
+    metrics = class_metrics(run.scores)
 
     def rows(members: Iterable[str]) -> Iterator[Row]:
         found = [label for label in members if label in support]
@@ -140,7 +140,7 @@ def _heatmap(comparison: Comparison, table: Table) -> Heatmap | Table:
 
 def _never(comparison: Comparison) -> Heatmap | None:
     """A dot for each label that a run never predicts; None where all are predicted."""
-    found = {run: run.found.scores.never_predicted for run in comparison.ranked}
+    found = {run: run.scores.never_predicted for run in comparison.ranked}
     found = {run: labels for run, labels in found.items() if labels}
     if not found:
         return None

@@ -41,7 +41,9 @@ def build(comparison: Comparison) -> Section:
 
 
 def _leaderboard(comparison: Comparison) -> Table:
-    differ = len({run.found.rows for run in comparison.runs}) > 1 or not comparison.same_texts
+    differ = (
+        len({run.split_result.rows for run in comparison.runs}) > 1 or not comparison.same_texts
+    )
     some = bool(comparison.with_probabilities)
 
     def at_half(key: str) -> Callable[[ComparedRun], Cell]:
@@ -64,7 +66,7 @@ def _leaderboard(comparison: Comparison) -> Table:
 
     shown: dict[Column, Callable[[ComparedRun], Value | Cell]] = {}
     if differ:
-        shown[Column("texts", "texts", "integer")] = lambda run: run.found.rows
+        shown[Column("texts", "texts", "integer")] = lambda run: run.split_result.rows
     if any(run.tuned for run in comparison.runs):
         shown[Column("tuned", "macro F1, tuned on validation", "number")] = tuned
     shown[Column("macro_f1", f"macro F1 {comparison.at}", "number")] = at_half("macro_f1")

@@ -20,7 +20,7 @@ CHAPTER = "Can I trust it?"
 def build(comparison: Comparison) -> Section:
     """Definitions, versions and the signature line."""
     labels = {len(run.labels) for run in comparison.runs}
-    found, nouns = comparison.baseline.found, comparison.nouns
+    found, nouns = comparison.baseline.split_result, comparison.nouns
     sizes = listed(str(size) for size in sorted(labels))
     reading = (
         f"Every metric is recomputed from the prediction files of the {comparison.split} split "

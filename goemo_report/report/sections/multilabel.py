@@ -50,7 +50,7 @@ def build(comparison: Comparison) -> Section:
 
 def _behaviour(comparison: Comparison) -> Table:
     def cells(run: ComparedRun) -> Cells:
-        found, never = run.found, run.found.scores.never_predicted
+        found, never = run.split_result, run.scores.never_predicted
         yield float(found.predictions.truth.sum() / found.rows)
         yield float(found.scores.counts.predicted.sum() / found.rows)
         yield float((~_predicted(run).any(axis=1)).mean())

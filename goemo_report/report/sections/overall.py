@@ -45,7 +45,7 @@ def build(comparison: Comparison) -> Section:
 
 
 def _without_probabilities(comparison: Comparison) -> Callout | None:
-    runs = [run.name for run in comparison.runs if not run.found.scores.has_probabilities]
+    runs = [run.name for run in comparison.runs if not run.scores.has_probabilities]
     needed = titles(lambda one: one.needs_probabilities)
     text = (
         f"No probabilities in the files of {listed(runs)}, only predicted labels: no {needed}, "
@@ -55,7 +55,7 @@ def _without_probabilities(comparison: Comparison) -> Callout | None:
 
 
 def _without_auc(comparison: Comparison) -> Callout | None:
-    of_runs = [run.found.scores for run in comparison.runs if run.found.scores.has_probabilities]
+    of_runs = [run.scores for run in comparison.runs if run.scores.has_probabilities]
     found = {label for scores in of_runs for label in scores.without_auc}
     verb = "has" if len(found) == 1 else "have"
     text = (
@@ -79,7 +79,7 @@ def _table(comparison: Comparison, group: str) -> Table:
             is_best = value is not None and run.value(key) == value
             yield metric_cell(run, key, "best" if is_best else None)
 
-    never = any(run.found.scores.never_predicted for run in comparison.runs)
+    never = any(run.scores.never_predicted for run in comparison.runs)
     one_sided = ONE_SIDED.format(nouns=comparison.nouns)  # without it intervals look wrong
     return run_table(
         f"overall-{group}",

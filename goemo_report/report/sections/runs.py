@@ -74,7 +74,7 @@ def _read(comparison: Comparison) -> Table:
 
 
 def _cells(run: ComparedRun) -> Cells:
-    splits, threshold = run.result.splits, run.found.threshold
+    splits, threshold = run.result.splits, run.split_result.threshold
     epochs = [run.result.logged.get(key) for key in ("best_epoch", "final_epoch")]
     known = ("\u2013" if value is None else f"{value:g}" for value in epochs)
     yield None if epochs == [None, None] else " / ".join(known)

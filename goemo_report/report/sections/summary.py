@@ -166,7 +166,7 @@ def _of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
         kind = "paired without texts" if paired else "labels were changed"
         yield kind, f"{', '.join(changed)}: {change}."
     if not comparison.same_texts:
-        sizes = ", ".join(f"{run.key} {run.found.rows:,}" for run in comparison.runs)
+        sizes = ", ".join(f"{run.key} {run.split_result.rows:,}" for run in comparison.runs)
         text = (
             f"The runs were not judged on the same {comparison.split} texts ({sizes}), so their "
             "values and places are not directly comparable; differences are taken on common texts."
@@ -191,7 +191,7 @@ def _of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _of_run(run: ComparedRun) -> Iterator[tuple[str, str]]:
-    never, nouns, state = run.found.scores.never_predicted, run.label_set.nouns, run.record.state
+    never, nouns, state = run.scores.never_predicted, run.label_set.nouns, run.record.state
     if never:
         some = f"{len(never)} of {len(run.labels)} {nouns}"
         at = " at 0.5" if run.predictions.has_probabilities else ""

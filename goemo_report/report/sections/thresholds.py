@@ -125,7 +125,7 @@ def _protocols(comparison: Comparison, key: str, title: str) -> Table:
         chosen = run.protocol("global")
         thresholds = chosen.choice.thresholds if chosen else None
         yield None if thresholds is None else float(thresholds[0])
-        yield run.found.threshold.description
+        yield run.split_result.threshold.description
 
     return run_table(
         f"thresholds-{key.replace('_', '-')}",

@@ -174,7 +174,7 @@ def transient_status(response: BaseHTTPResponse, host: str) -> TransientError | 
     return None
 
 
-def hopeless_status(status: int, host: str) -> RequestRefusedError:
+def permanent_error(status: int, host: str) -> RequestRefusedError:
     """The fault of a file request that asking again would not mend."""
     remedies = {
         401: "Run `wandb login --relogin`",

@@ -30,9 +30,9 @@ from goemo_report.sources.wandb_api.faults import (
     Notify,
     RequestRefusedError,
     TransientError,
-    hopeless_status,
     http_timeout,
     not_a_server,
+    permanent_error,
     quota_gone,
     read_offline,
     transient_exception,
@@ -103,7 +103,7 @@ class Transport:
         """The whole body at an address; signed addresses are asked without the key."""
         status, body = self._answer(url, with_key=with_key)
         if status != 200:
-            raise hopeless_status(status, self.credentials.host)
+            raise permanent_error(status, self.credentials.host)
         return body
 
     def _answer(self, url: str, **sent: Any) -> tuple[int, bytes]:
@@ -130,7 +130,7 @@ class Transport:
         response = self._send(url, self.timeout, with_key=with_key, headers=headers)
         try:
             if response.status not in {200, 206}:
-                raise hopeless_status(response.status, self.credentials.host)
+                raise permanent_error(response.status, self.credentials.host)
             yield response
         finally:
             response.close()

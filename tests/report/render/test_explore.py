@@ -251,7 +251,7 @@ def test_an_emotion_opens_from_its_row_and_its_dot_by_keyboard(
     row = dialog.locator("tbody tr").first.inner_text().split("\t")
     at = best.labels.index(label)
     for key, shown in zip(OF_CLASS, row[2:5], strict=True):
-        assert float(shown) == pytest.approx(best.found.scores.per_class[key][at], abs=5.1e-4)
+        assert float(shown) == pytest.approx(best.scores.per_class[key][at], abs=5.1e-4)
     page.keyboard.press("Escape")
     assert dialog.count() == 0
     page.go_back()

@@ -291,10 +291,10 @@ def test_every_overall_metric_has_its_interval(comparison: Comparison) -> None:
         found = table(section, identifier)
         for item in found.columns[2:]:
             for run, cell in zip(comparison.runs, cells(found, item.key), strict=True):
-                value = run.found.scores.overall[item.key]
+                value = run.scores.overall[item.key]
                 assert cell.value == value
                 if item.key in ("macro_precision", "weighted_precision"):
-                    never = bool(run.found.scores.never_predicted)
+                    never = bool(run.scores.never_predicted)
                     assert ("precision 0 by convention" in cell.note) == never
                     if never:
                         continue
@@ -371,7 +371,7 @@ def test_emotions_are_grouped_by_sentiment_with_intervals(comparison: Comparison
         "neutral",
     ]
     assert sum(size for _, size in found.row_groups) == len(found.rows) == 28
-    scores = comparison.best.found.scores
+    scores = comparison.best.scores
     for label, cell, support in zip(
         column(found, "emotion"), cells(found, "f1"), column(found, "support"), strict=True
     ):
