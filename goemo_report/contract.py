@@ -78,7 +78,7 @@ CONFIG_KEYS: Final[tuple[Key, ...]] = (
     Key("warmup_steps", int, "optimiser steps of linear warm-up"),
     Key("weight_decay", float, "decoupled weight decay"),
     Key("random_seed", int, "seed of every random choice"),
-    Key("dataset_name", str, "go_emotions"),
+    Key("dataset_name", str, "name of the data set"),
     Key("dataset_version", str, "version of the Hugging Face data set, or digest of the files"),
     Key("train_samples", int, "texts in the training split"),
     Key("val_samples", int, "texts in the validation split"),

@@ -319,6 +319,11 @@ LABEL_SETS: Final[tuple[LabelSet, ...]] = (GOEMOTIONS, WITHOUT_NEUTRAL, EKMAN, S
 # --- Which set is meant -----------------------------------------------------------------
 
 
+def known_sets() -> tuple[LabelSet, ...]:
+    """All known sets; the guide's is the first."""
+    return LABEL_SETS
+
+
 def named_sets() -> dict[str, tuple[LabelSet, ...]]:
     """The sets that each name means: one, and the same without the label that may be left out."""
     return {

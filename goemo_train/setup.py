@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from goemo_report.contract import DATASET_NAME
 from goemo_report.corpora.corpus import Corpus
 from goemo_report.errors import GoemoError, SettingsError, first_line
 from goemo_report.formats.wording import listed
+from goemo_report.labels import known_data
 from goemo_train import data, model
 from goemo_train.config import TrainConfig
 from goemo_train.data import Tokens
@@ -57,7 +57,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     corpus = data.load_corpus(config)
     for said in corpus.notes:
         progress.note(said)
-    if corpus.name == DATASET_NAME and not config.limit and not corpus.official:
+    if known_data(corpus.name) and not config.limit and not corpus.official:
         progress.note("the splits do not have the sizes of the official data set")
 
     classifier, tokenizer = model.load(config, corpus.labels)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from goemo_report import labels as label_sets
 from goemo_report.cli import goemo_report
 from goemo_report.errors import DataError
 from goemo_report.labels import (
@@ -19,8 +21,12 @@ from goemo_report.labels import (
     LABEL_SETS,
     SENTIMENT,
     WITHOUT_NEUTRAL,
+    Board,
+    DataSet,
     LabelSet,
+    PublishedResult,
     check_label,
+    guess,
     logged_set,
     set_of,
 )
@@ -29,18 +35,45 @@ from tests.offline_runs import OfflineRun, make_runs
 
 OWN = ("very_toxic", "<script>alert(1)</script>", "loss")
 """Labels that nobody knows, and that are not what they look like."""
+TOXICITY = LabelSet(
+    "toxicity",
+    ("toxic", "insult", "threat"),
+    "toxicity",
+    "Comments",
+    data=DataSet(
+        "comments",
+        "Comments",
+        "owner/comments",
+        {"train": 200, "val": 60, "test": 60},
+        language="de",
+        tag="hate-speech",
+        use="Finding comments that hurt.",
+        description="comments under news.",
+        citation="@misc{comments}",
+        repeats="greetings",
+    ),
+    board=Board((PublishedResult("fastText", "README", "fixed 0.5", "https://x.org", 0.61),), 0.07),
+    tag="toxicity-detection",
+)
+"""A set that is known with a data set of its own, once LABEL_SETS has it."""
 SETS = {
     "goemotions": GOEMOTIONS.labels,
     "neutral-free": WITHOUT_NEUTRAL.labels,
     "ekman": EKMAN.labels,
     "sentiment": SENTIMENT.labels,
     "own": OWN,
+    "toxicity": TOXICITY.labels,
+}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "neutral-free": {"val_samples": 56, "test_samples": 55},
+    "toxicity": {"dataset_name": "comments"},
 }
 _GOEMOTIONS = r"goemotions|go_emotions|reddit|5,427|43,?410|\b(27|28) (labels|emotions)"
 CLAIMS = {
     "ekman": rf"{_GOEMOTIONS}|\blabel: F1",
     "sentiment": rf"{_GOEMOTIONS}|emotion|ekman|demszky",
     "own": rf"{_GOEMOTIONS}|emotion|ekman|sentiment|demszky",
+    "toxicity": rf"{_GOEMOTIONS}|emotion|ekman|sentiment|demszky|toxicitys|thanks",
 }
 """What no text about such runs may say."""
 
@@ -58,7 +91,7 @@ def every_set(make_once: MakeOnce) -> Path:
             project="texts",
             texts=60,
             exclude_neutral=name == "neutral-free",
-            config={"val_samples": 56, "test_samples": 55} if name == "neutral-free" else {},
+            config=CONFIGS.get(name, {}),
             own_labels=() if labels in (GOEMOTIONS.labels, WITHOUT_NEUTRAL.labels) else labels,
         )
         for name, labels in SETS.items()
@@ -71,6 +104,12 @@ def run(root: Path, *arguments: str, code: int = 0) -> str:
     done = CliRunner().invoke(goemo_report, [*arguments, "--wandb-dir", str(root)])
     assert done.exit_code == code, done.stderr
     return done.stdout if arguments[-1] == "json" else done.stdout + done.stderr
+
+
+@pytest.fixture
+def toxicity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TOXICITY is a known set."""
+    monkeypatch.setattr(label_sets, "LABEL_SETS", (*LABEL_SETS, TOXICITY))
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -108,6 +147,7 @@ def test_known_sets_are_found_in_any_order_and_others_keep_theirs() -> None:
         assert (turned.noun, turned.data) == (known.noun, known.data)
     own = set_of(OWN)
     assert (own.labels, own.name, own.noun, own.nouns) == (OWN, "3 labels", "label", "labels")
+    assert replace(TOXICITY, plural="toxics").nouns == "toxics"
     assert (own.data, own.board, own.groupings, own.task) == (
         None, None, (), "multi-label classification",
     )  # fmt: skip
@@ -152,11 +192,37 @@ def test_labels_are_read_off_logged_metrics() -> None:
     assert logged_set(["test/macro_f1", "test/auc"]) is None
 
 
+@pytest.mark.usefixtures("toxicity")
+def test_what_is_meant_by_some_of_the_labels() -> None:
+    for names, count, meant in (
+        (["joy", "gratitude"], 0, WITHOUT_NEUTRAL),
+        (["gratitude", "neutral"], 0, GOEMOTIONS),
+        (["joy", "fear"], 0, None),  # those of Ekman as well
+        (["positive", "negative"], 0, None),  # of sentiment, which has no data set of its own
+        (["joy", "threat"], 0, None),
+        ([], 0, None),
+        (["threat"], 0, TOXICITY),
+        ([], 28, GOEMOTIONS),
+        ([], 27, WITHOUT_NEUTRAL),
+        ([], 7, None),  # seven of anything
+        ([], 3, None),
+        (["joy", "fear"], 7, EKMAN),
+        (["positive"], 4, SENTIMENT),
+        (["insult"], 3, TOXICITY),
+        (["insult"], 4, None),
+    ):
+        assert guess(names, count) is meant, (names, count)
+
+
 # --- What commands say ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_command_takes_every_label_set(every_set: Path, tmp_path: Path, name: str) -> None:
+def test_every_command_takes_every_label_set(
+    every_set: Path, tmp_path: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    if name == "toxicity":
+        request.getfixturevalue("toxicity")
     labels, best = SETS[name], f"{name}-robe"
     said = [
         run(every_set, "metrics", best),
@@ -189,6 +255,51 @@ def test_every_command_takes_every_label_set(every_set: Path, tmp_path: Path, na
         for block in section["blocks"]:
             assert block.get("rows", True), block["id"]
             assert (block.get("table") or {}).get("rows", True), block["id"]
+
+
+@pytest.mark.usefixtures("toxicity")
+def test_a_known_set_is_spoken_of_in_its_own_words(every_set: Path, tmp_path: Path) -> None:
+    card = run(every_set, "card", "toxicity-robe", "--license", "mit")
+    for said in (
+        'language:\n- "de"\n',
+        'datasets:\n- "owner/comments"\ntags:\n- "toxicity-detection"\n',
+        '- "hate-speech"\n',
+        "multi-label toxicity classification with 3 labels on Comments",
+        "\nFinding comments that hurt.\n",
+        "[Comments](https://huggingface.co/datasets/owner/comments): comments under news.\n",
+        "```bibtex\n@misc{comments}\n```",
+        "macro averages over toxicities.",
+    ):
+        assert said in card
+    run(every_set, "compare", "--tag", "toxicity", "-o", str(tmp_path), "--name", "r")
+    report = (tmp_path / "r.md").read_text("utf-8")
+    assert "| fastText | [README](https://x.org) | fixed 0.5 | 0.610 |" in report
+    assert "this split is about \u00b10.07 (95%), that of a gap between two rows up to" in report
+    assert "Repeats are part of Comments (greetings); above" in report
+    audited = json.loads(run(every_set, "audit", "toxicity-dist", "--format", "json"))["runs"][0]
+    assert not [one for one in audited["findings"] if one["rule"] == "run-project"]
+    odd = tmp_path / "odd"
+    config = {"dataset_name": "comments", "train_samples": 199}
+    make_runs(odd, [OfflineRun(own_labels=TOXICITY.labels, run_id="odd", texts=60, config=config)])
+    [found] = [
+        one
+        for one in json.loads(run(odd, "audit", "odd", "--format", "json"))["runs"][0]["findings"]
+        if one["rule"] == "dataset-size"
+    ]
+    assert found["requires"].startswith("A run on comments uses its official splits: 200 train, 60")
+    file = tmp_path / "names.csv"
+    rows = [f"text {n},{name},{name}" for n, name in enumerate(("threat", "insult") * 5)]
+    file.write_text("\n".join(("text,true_labels,pred_labels", *rows)))
+    for more in (), ("--labels", "toxicity"):
+        shown = json.loads(run(tmp_path, "metrics", str(file), *more, "--format", "json"))
+        assert shown["labels"] == list(TOXICITY.labels)
+    refused = run(tmp_path, "metrics", str(file), "--labels", "nothing", code=1)
+    assert "goemotions, ekman, sentiment and toxicity" in refused
+
+
+def test_help_names_the_known_sets() -> None:
+    said = " ".join(CliRunner().invoke(goemo_report, ["metrics", "--help"]).output.split())
+    assert f"must have: {', '.join(label_sets.named_sets())}, or a file of names" in said
 
 
 def test_ekman_labels_on_goemotions_are_said_to_be_so(tmp_path: Path) -> None:

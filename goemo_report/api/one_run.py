@@ -173,7 +173,7 @@ class Run:
 
         Args:
             split: `test` or `val`.
-            labels: the labels that they must have: `goemotions`, `ekman`, `sentiment`, a file of
+            labels: the labels that they must have: a known set's name as `ekman`, a file of
                 names, or the names.
             map_to: roll labels up first: `ekman`, `sentiment`, or one of `[tool.goemo.groups]`.
             true, pred, prob: columns of its file, as in `read_predictions`.

@@ -136,7 +136,7 @@ def read_predictions(
 
     Args:
         path: the file.
-        labels: the labels that it must have: `goemotions`, `ekman`, `sentiment`, a file of names,
+        labels: the labels that it must have: a known set's name as `ekman`, a file of names,
             or the names.
         map_to: roll labels up: `ekman`, `sentiment`, or one of `[tool.goemo.groups]`.
         true: column of the true labels, or `true_{label}` for one of 0 and 1 a label.

@@ -146,7 +146,7 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
     "link_id or author: they are resampled and swapped as wholes.",
 )
 @takes.no("--no-text", "texts", "Leave all texts of the data set out.")
-@takes.number("--max-errors", "Texts per emotion and kind of error.", 20)
+@takes.number("--max-errors", "Texts per label and kind of error.", 20)
 @takes.number("--top", "Of more runs, those with the best N logged figures, and the baseline.", 100)
 @takes.file("--summary", meaning="Also write a short Markdown form, as for $GITHUB_STEP_SUMMARY.")
 @takes.file(

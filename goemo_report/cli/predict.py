@@ -1,4 +1,4 @@
-"""`goemo-report predict`: emotions of new texts."""
+"""`goemo-report predict`: labels of new texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDER = 70
 
 
 @takes.command(
-    "Predict emotions of texts with a run's checkpoint.",
+    "Predict labels of texts with a run's checkpoint.",
     'goemo-report predict roberta-large-20241210-143022 "Thank you so much!"',
     "goemo-report predict abc123 --wandb-dir runs --format json < texts.txt",
     'goemo-report predict abc123 --thresholds thresholds.json "What a day."',
@@ -37,10 +37,10 @@ ORDER = 70
 def command(
     run: str, texts: tuple[str, ...], asked: dict[str, Any], form: str, output: Path, **options: Any
 ) -> None:
-    """Predict the emotions of texts with a run's checkpoint; without TEXT, of the lines of
+    """Predict the labels of texts with a run's checkpoint; without TEXT, of the lines of
     standard input, blank ones left out.
 
-    Each emotion is judged at its own threshold, tuned on the run's validation predictions, or
+    Each label is judged at its own threshold, tuned on the run's validation predictions, or
     else the one that the checkpoint brings. JSON holds all probabilities. Needs the extra
     goemo[train].
     """

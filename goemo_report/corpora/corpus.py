@@ -17,7 +17,7 @@ from goemo_report.corpora.directory import Found, LabelledTexts, read_directory
 from goemo_report.corpora.tables import LABEL_COLUMNS, Columns
 from goemo_report.errors import DataError
 from goemo_report.formats.wording import plural
-from goemo_report.labels import LABEL_SETS, LabelSet, known_data, known_set, set_of
+from goemo_report.labels import LabelSet, known_data, known_set, known_sets, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.reading.names import TEXTS
 
@@ -84,7 +84,7 @@ def read_corpus(
     elif re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+)?", name) and not name.startswith("."):
         found, name = read_hub(name, columns), name.partition(":")[0]
     else:
-        names = dict.fromkeys(one.data.name for one in LABEL_SETS if one.data)
+        names = dict.fromkeys(one.data.name for one in known_sets() if one.data)
         raise DataError(
             f"--dataset {name} is neither {' nor '.join(names)} nor demo nor a directory nor "
             "OWNER/NAME of the hub",
@@ -176,7 +176,7 @@ def _groups(labels: tuple[str, ...], taxonomy: str | None) -> dict[str, tuple[st
     """What each label of a taxonomy is made of."""
     mapped = [
         one
-        for one in LABEL_SETS
+        for one in known_sets()
         if taxonomy and (one.grouping(taxonomy) or one.name.lower() == taxonomy)
     ]
     held = set(labels)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun: `1 run`, `3 runs`."""
-    return f"{count:,} {noun if count == 1 else plural_of(noun)}"
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """A count with its noun: `1 run`, `3 runs`; `nouns` is a plural that is irregular."""
+    return f"{count:,} {noun if count == 1 else nouns or plural_of(noun)}"
 
 
 def plural_of(noun: str) -> str:

@@ -18,7 +18,7 @@ from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import listed as in_words
 from goemo_report.formats.wording import plural
-from goemo_report.labels import LABEL_SETS, LabelSet, check_label, guess, named_sets, set_of
+from goemo_report.labels import LabelSet, check_label, guess, known_sets, named_sets, set_of
 from goemo_report.reading import cells
 from goemo_report.reading.cells import Places
 from goemo_report.reading.lists import is_nothing, listed
@@ -263,7 +263,7 @@ class Header:
 
     @property
     def _sets(self) -> Sequence[LabelSet]:
-        return self.reading.expected or LABEL_SETS
+        return self.reading.expected or known_sets()
 
     @cached_property
     def truth(self) -> Places | None:

@@ -19,7 +19,7 @@ from goemo_report.contract import FILE_STEMS, Role, artifact_role
 from goemo_report.errors import NotFoundError, SourceError, argument, first_line, reading
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.formats.text import shown
-from goemo_report.formats.wording import listed
+from goemo_report.formats.wording import listed, plural_of
 from goemo_report.sources.base import Progress, RunSource, silent
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.model import (
@@ -280,7 +280,7 @@ def unknown_project(noun: str, name: str, place: str, known: Iterable[str]) -> N
     """That a tracker has no such project, with those that it has."""
     return NotFoundError(
         f"there is no {noun} {shown(name)} in {place}",
-        f"{noun.capitalize()}s: {listed(map(shown, sorted(known)), 8)}",
+        f"{plural_of(noun).capitalize()}: {listed(map(shown, sorted(known)), 8)}",
     )
 
 

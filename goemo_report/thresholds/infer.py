@@ -44,12 +44,13 @@ class InferredThreshold:
     fallback_rows: int = 0
     per_class: tuple[float | None, ...] | None = None
     noun: str = "label"
+    nouns: str = "labels"
 
     @property
     def description(self) -> str:
         """The finding in one line."""
         if self.rule == "given":
-            return f"predicted {self.noun}s without probabilities, no threshold"
+            return f"predicted {self.nouns} without probabilities, no threshold"
         if self.rule == "top-1":
             return f"the most probable {self.noun} of each text, no threshold"
         if self.rule == "per-class" and self.per_class is not None:
@@ -84,7 +85,8 @@ def infer_threshold(predictions: Predictions) -> InferredThreshold:
         found = _infer(predictions.probabilities, predictions.predicted)
     else:
         found = InferredThreshold("given", len(predictions), math.nan, math.nan, None)
-    return replace(found, noun=predictions.label_set.noun)
+    called = predictions.label_set
+    return replace(found, noun=called.noun, nouns=called.nouns)
 
 
 def _infer(probabilities: FloatArray, predicted: BoolArray) -> InferredThreshold:

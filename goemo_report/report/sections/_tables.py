@@ -73,7 +73,7 @@ def no_interval(key: str, *runs: ComparedRun) -> str:
     never = {label for run in runs for label in run.scores.never_predicted}
     if one is None or not (never and one.over_classes and one.metric.needs_predictions):
         return ""
-    number = plural(len(never), runs[0].label_set.noun)
+    number = plural(len(never), runs[0].label_set.noun, runs[0].label_set.nouns)
     return f"no interval: {number} never predicted, with precision 0 by convention"
 
 

@@ -298,7 +298,7 @@ def gains(comparison: Comparison) -> list[str]:
     none = f"No {noun} {'lost F1' if more else f'differs in F1 {comparison.at}'}."
     lines.append(f"Lost most F1: {lost}." if less else none)
     if any(clear for *_, clear in (*more[:3], *less[:3])):
-        lines.append(f"* more than noise (Holm-adjusted over the {noun}s).")
+        lines.append(f"* more than noise (Holm-adjusted over the {comparison.nouns}).")
     return lines
 
 

@@ -24,7 +24,7 @@ _MOST: Final = 3.0
 
 def build(comparison: Comparison) -> Section:
     """Of the best run: what is given instead, as a list, and what goes together, as a matrix."""
-    best, noun = comparison.best, comparison.noun
+    best, nouns = comparison.best, comparison.nouns
     predicted = best.predictions.probabilities >= best.scores.threshold
     return Section.of(
         "confusions",
@@ -35,7 +35,7 @@ def build(comparison: Comparison) -> Section:
         "label A and wrongly gets B counts for (A, B), by 1/m where it wrongly gets m labels. "
         "Lift: how much more often two labels stand together than if they knew nothing of each "
         "other, as log2, with half a text added; shown is that of the predictions minus that of "
-        f"the truth. {noun.capitalize()}s that fewer than {_FEW} texts carry say little: hatched.",
+        f"the truth. {nouns.capitalize()} that fewer than {_FEW} texts carry say little: hatched.",
     )
 
 
