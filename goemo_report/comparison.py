@@ -21,7 +21,6 @@ from goemo_report.analysis.common import (
     with_common_text_keys,
 )
 from goemo_report.analysis.compared_runs import (
-    RANKING_METRIC,
     TUNED_F1,
     VALIDATION_F1,
     ComparedRun,
@@ -35,6 +34,7 @@ from goemo_report.corpora.ratings import Ratings
 from goemo_report.errors import ArgumentError, NotFoundError, RunError, SettingsError, argument
 from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet
+from goemo_report.metrics.table import HEADLINE
 from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, silent
@@ -81,7 +81,7 @@ class Options:
 class Criterion:
     """What runs are ranked by: key and name of a metric, and why it is not macro F1 at 0.5."""
 
-    key: str = RANKING_METRIC
+    key: str = HEADLINE
     title: str = "macro F1 at 0.5"
     reason: str = ""
 
@@ -312,7 +312,7 @@ class Comparison:
         they equally good: macro F1 at 0.5. None for a single run and runs on other texts."""
         if len(self.runs) < 2 or not self.alike:
             return None
-        return selection_bias_of_best([run.replicates(RANKING_METRIC) for run in self.runs])
+        return selection_bias_of_best([run.replicates(HEADLINE) for run in self.runs])
 
     @cached_property
     def raters(self) -> Mapping[str, RunBesideRaters]:
@@ -337,7 +337,7 @@ class Comparison:
         where they are not paired, and where they are the same on every text.
         """
         other, macro, key = self.runner_up, self.lead, self.criterion.key
-        if other is None or macro is None or key not in (RANKING_METRIC, TUNED_F1):
+        if other is None or macro is None or key not in (HEADLINE, TUNED_F1):
             return None
         if macro.same:  # no text shows how often they may differ on others
             return None
@@ -361,7 +361,7 @@ class Comparison:
         The margin is one of macro F1, at 0.5 or tuned: None where recipes are held by their AUC.
         """
         key = self.criterion.key
-        if key not in (RANKING_METRIC, TUNED_F1):
+        if key not in (HEADLINE, TUNED_F1):
             return None
         found = best.minus(other, key)
         if found.p is None or found.text_error is None or found.seed_error is None:

@@ -17,7 +17,7 @@ from goemo_report.analysis.run_statistics import RunStatistics, as_run_error
 from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import FloatArray, IntArray
 from goemo_report.metrics.scores import Scores
-from goemo_report.metrics.table import OVERALL
+from goemo_report.metrics.table import HEADLINE, OVERALL
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import RunRecord
@@ -36,8 +36,6 @@ from goemo_report.thresholds.calibration import Calibration, calibration
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
 from goemo_report.thresholds.tune import tuned_macro_f1
 
-RANKING_METRIC: Final = "macro_f1"
-"""Runs are ranked by it, at the fixed threshold 0.5."""
 VALIDATION_F1: Final = "validation_macro_f1"
 """Key of the figure by which the best run is chosen on validation."""
 TUNED_F1: Final = "tuned_macro_f1"
@@ -83,15 +81,15 @@ class Recipe:
         """The runs of which its means are made."""
         return [run for runs in self.seeds for run in runs]
 
-    def values(self, key: str = RANKING_METRIC) -> list[float]:
+    def values(self, key: str = HEADLINE) -> list[float]:
         """One metric of each seed, the mean over its runs; seeds without it are left out."""
         return [fmean(value for _, value in of_seed) for of_seed in self._with(key)]
 
-    def mean(self, key: str = RANKING_METRIC) -> float:
+    def mean(self, key: str = HEADLINE) -> float:
         """One metric, the mean over seeds."""
         return fmean(self.values(key))
 
-    def interval(self, key: str = RANKING_METRIC) -> Interval | None:
+    def interval(self, key: str = HEADLINE) -> Interval | None:
         """95% interval of the mean, for other seeds and other texts; of one seed, for other texts.
 
         It is kept within the range of the metric.
@@ -115,10 +113,10 @@ class Recipe:
         over = seed_mean(self.values(key), texts)
         if over.low is None or over.high is None:
             return Interval(low, high)
-        metric = OVERALL.get(key, OVERALL[RANKING_METRIC]).metric  # others are kinds of F1
+        metric = OVERALL.get(key, OVERALL[HEADLINE]).metric  # others are kinds of F1
         return Interval(metric.clip(over.low), metric.clip(over.high))
 
-    def minus(self, other: Recipe, key: str = RANKING_METRIC) -> SeedDifference:
+    def minus(self, other: Recipe, key: str = HEADLINE) -> SeedDifference:
         """Mean over seeds minus that of another recipe, for other seeds and other texts.
 
         Only of recipes whose runs have the same texts and labels.
@@ -237,7 +235,7 @@ class ComparedRun:
     @property
     def macro_f1(self) -> float:
         """Macro F1 at 0.5, by which runs are ranked."""
-        return self.value(RANKING_METRIC) or 0.0
+        return self.value(HEADLINE) or 0.0
 
     def value(self, key: str) -> float | None:
         """An overall metric at 0.5, TUNED_F1 or VALIDATION_F1; None where it is undefined."""
@@ -361,12 +359,12 @@ class ComparedRun:
         with as_run_error(self.result, f"rows in common with {other.record.name}"):
             return align(self.predictions, other.predictions)
 
-    def minus(self, other: ComparedRun, key: str = RANKING_METRIC) -> PairedDifferences | None:
+    def minus(self, other: ComparedRun, key: str = HEADLINE) -> PairedDifferences | None:
         """Its differences to another run, as `against`; None where the two are not paired."""
         found = self.against(other, key)
         return found.differences if found else None
 
-    def against(self, other: ComparedRun, key: str = RANKING_METRIC) -> Paired | None:
+    def against(self, other: ComparedRun, key: str = HEADLINE) -> Paired | None:
         """Its differences to another run on what both have, at tuned thresholds for TUNED_F1, else
         at 0.5; and what else is known of that of macro F1. None where they are not paired."""
         if key == TUNED_F1:

@@ -127,7 +127,7 @@ def by_length(
                 texts=int(rows.sum()),
                 micro_f1=float(counts.pooled.metric("f1")[0]),
                 macro_f1=float(counts.metric("f1")[present].mean()) if present.any() else 0.0,
-                exact_match=float((truth[rows] == predicted[rows]).all(axis=1).mean()),
+                exact_match=float(text_metrics(truth[rows], predicted[rows])["exact_match"].mean()),
                 micro_auc=None if np.isnan(auc) else auc,
                 classes=int(present.sum()),
             )

@@ -19,7 +19,7 @@ from goemo_report.errors import DataError
 from goemo_report.formats.wording import listed
 from goemo_report.labels import Grouping, LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.metrics.table import CLASS_METRICS, ratio
+from goemo_report.metrics.table import CLASS_METRICS, f1_of, ratio
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.distributions import wilson
 from goemo_report.statistics.intervals import Interval, percentiles
@@ -162,14 +162,14 @@ def _agreement(
 ) -> tuple[Agreement, FloatArray]:
     """Of (n, k) hits, chosen and wanted labels; and macro F1 of each resample."""
     resampled = [weighted_sums(weights, part) for part in (hits, chosen + wanted)]
-    macro = ratio(2.0 * resampled[0], resampled[1]).mean(axis=1)
-    micro = ratio(2.0 * resampled[0].sum(axis=1), resampled[1].sum(axis=1))
+    macro = f1_of(*resampled).mean(axis=1)
+    micro = f1_of(*(part.sum(axis=1) for part in resampled))
     tp, total = hits.sum(axis=0), (chosen + wanted).sum(axis=0)
     share = CLASS_METRICS["f1"].share
     assert share is not None  # noqa: S101 # F1 is one of a share
     bounds = map(share.value, wilson(ratio(tp, total - tp), total - tp))
-    per_class = ratio(2.0 * tp, total)
-    values = float(per_class.mean()), float(ratio(2.0 * tp.sum(), total.sum()))
+    per_class = f1_of(tp, total)
+    values = float(per_class.mean()), float(f1_of(tp.sum(), total.sum()))
     of_macro, of_micro = (
         _both_ways(value, drawn, least=0.0)
         for value, drawn in zip(values, (macro, micro), strict=True)

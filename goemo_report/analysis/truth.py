@@ -17,7 +17,14 @@ from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import averages
 from goemo_report.metrics.rankings import Ranking
-from goemo_report.metrics.table import OVERALL, OverallMetric, class_key
+from goemo_report.metrics.table import (
+    HEADLINE,
+    OVERALL,
+    OverallMetric,
+    class_key,
+    guides_name,
+    key_of,
+)
 from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult, SplitResult
 from goemo_report.sources.model import as_number
@@ -125,7 +132,7 @@ def _tuned(result: RunResult, split: Split) -> dict[str, float | None]:
         return {}
     tuned = Tuned(validation.predictions.truth, validation.predictions.probabilities)
     predicted = judged.predictions.probabilities >= tuned.thresholds
-    return {TUNED: averages(judged.predictions.truth, predicted)["macro_f1"]}
+    return {TUNED: averages(judged.predictions.truth, predicted)[HEADLINE]}
 
 
 def not_checkable(result: RunResult) -> tuple[str, ...]:
@@ -163,7 +170,7 @@ def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:
     """
     scores = found.as_logged
     return {
-        "auc" if key == "micro_auc" else key: None if value is None else float(value)
+        guides_name(key): None if value is None else float(value)
         for key, value in scores.values.items()
         if class_key(key)[0] in PER_CLASS_STATISTICS
         or (
@@ -212,7 +219,7 @@ def _explain(name: str, logged: float, result: RunResult, split: Split) -> str:
     for other, found in result.splits.items():
         if other != split and not whole:
             where = "on validation" if other == "val" else "on test"
-            value = found.as_logged.values.get("micro_auc" if name == "auc" else name)
+            value = found.as_logged.values.get(key_of(name))
             if value is not None and same(logged, value):
                 return f"equals the figure {where}"
             equal = _equal(name, logged, found)
@@ -237,8 +244,8 @@ def _equal(name: str, logged: float, found: SplitResult) -> str:
 def _siblings(name: str) -> Iterator[OverallMetric]:
     """Averages of the metric that a name holds: `auc` is micro AUC."""
     if name == TUNED:
-        yield OVERALL["macro_f1"]
-    one = OVERALL.get("micro_auc" if name == "auc" else name)
+        yield OVERALL[HEADLINE]
+    one = OVERALL.get(key_of(name))
     if one is not None and one.metric.of_classes:
         yield from (OverallMetric(one.metric, average) for average in one.metric.averages)
 
@@ -362,7 +369,7 @@ def auc_slack(metric: str, predictions: Predictions) -> float:
     by at most half the share of tied pairs. 0 for other metrics.
     """
     truth, scores = predictions.truth, predictions.probabilities
-    if metric in ("auc", "micro_auc"):
+    if key_of(metric) == "micro_auc":
         return tied_share(truth.ravel(), scores.ravel()) / 2
     if metric == "macro_auc":
         shares = [tied_share(truth[:, k], scores[:, k]) for k in range(truth.shape[1])]

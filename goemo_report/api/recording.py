@@ -20,6 +20,7 @@ from goemo_report.contract import Role, Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.table import to_csv
 from goemo_report.metrics.scores import Scores, per_class_rows
+from goemo_report.metrics.table import key_of
 from goemo_report.predictions import Predictions, write_predictions
 
 
@@ -33,7 +34,7 @@ def metric_row(scores: Scores) -> dict[str, float | int | None]:
         f"{one}_{label}" for label in scores.labels for one in contract.PER_CLASS_STATISTICS
     ]
     names = (*overall, "macro_auc", *of_classes)
-    return {name: scores.values["micro_auc" if name == "auc" else name] for name in names}
+    return {name: scores.values[key_of(name)] for name in names}
 
 
 def per_class_csv(scores: Scores) -> str:

@@ -20,15 +20,16 @@ from goemo_report.errors import ArgumentError, argument
 from goemo_report.labels import LabelSet, set_of
 from goemo_report.metrics.table import (
     CLASS_METRICS,
+    HEADLINE,
     OVERALL,
     OVERALL_KEYS,
     Metric,
     canonical_metric,
     class_key,
+    guides_name,
+    key_of,
 )
 from goemo_report.results import RunResult
-
-DEFAULT_METRIC: Final = "macro_f1"
 
 Kind = Literal["fail-under", "fail-over", "max-drop"]
 
@@ -78,7 +79,7 @@ def parse_limit(kind: Kind, text: str) -> Limit:
     except ValueError:
         value = math.nan
     if not equals and kind == "max-drop":
-        name = DEFAULT_METRIC
+        name = HEADLINE
     given = argument(kind.replace("-", "_"), text)
     if not name or not math.isfinite(value):
         raise ArgumentError(f"{given} is not METRIC=VALUE", "Write it as macro_f1=0.45")
@@ -109,8 +110,7 @@ def recomputed_key(name: str, labels: Sequence[str]) -> str | None:
 
 
 def _guides_key(name: str) -> str:
-    key = canonical_metric(f"test/{name}").removeprefix("test/")
-    return "micro_auc" if key == "auc" else key
+    return key_of(canonical_metric(f"test/{name}").removeprefix("test/"))
 
 
 def _labels(results: Sequence[RunResult]) -> LabelSet:
@@ -155,7 +155,9 @@ def _logged_key(limit: Limit, split: Split, results: Sequence[RunResult]) -> str
             return name
     labels = _labels(results)
     known = class_keys(labels.labels)
-    spellings = {key: key for key in (*OVERALL_KEYS, *known, "auc", *sorted(logged))}
+    spellings = {
+        key: key for key in (*OVERALL_KEYS, *known, guides_name("micro_auc"), *sorted(logged))
+    }
     asked = limit.metric.rpartition("/")[2]
     close = [key for key in OVERALL_KEYS if key.endswith(f"_{asked}")]  # an average left out
     close += difflib.get_close_matches(limit.metric, spellings, 4)

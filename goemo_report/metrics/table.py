@@ -44,6 +44,11 @@ def ratio(numerator: Any, denominator: Any) -> FloatArray:
     return quotient
 
 
+def f1_of(tp: Any, marked: Any) -> FloatArray:
+    """F1 from the true positives and the number of predicted and of true labels together."""
+    return ratio(2.0 * tp, marked)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """How a metric follows from the share of true positives among some decisions.
@@ -173,7 +178,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="F1",
         averages=AVERAGES,
         narrow=("macro", "micro", "weighted"),
-        counts=lambda c: ratio(2 * c.tp, c.support + c.predicted),
+        counts=lambda c: f1_of(c.tp, c.support + c.predicted),
         share=Share(
             trials=lambda c: c.tp + c.fp + c.fn,
             value=lambda share: 2 * share / (1 + share),
@@ -219,7 +224,6 @@ METRICS: Final[tuple[Metric, ...]] = (
         title="Jaccard (samples)",
         averages=("samples",),
         group="texts",
-        narrow=(),
         counts=lambda c: ratio(c.tp, c.tp + c.fp + c.fn),
     ),
     Metric(key="mcc", title="MCC", counts=_mcc, low=-1.0),
@@ -240,6 +244,9 @@ OVERALL: Final[Mapping[str, OverallMetric]] = {
 }
 OVERALL_KEYS: Final = tuple(OVERALL)
 """Keys of `Scores.overall`, in the order of JSON."""
+HEADLINE: Final = "macro_f1"
+"""Runs are ranked by it, at the fixed threshold 0.5, and tested together where several are compared
+with one baseline."""
 
 READING_ORDER: Final = tuple(
     sorted(
@@ -312,6 +319,16 @@ def class_key(key: str) -> tuple[str, str]:
     return "", ""
 
 
+def guides_name(key: str) -> str:
+    """What the guide calls a metric, without the split: a micro AUC is the bare `auc`."""
+    return "auc" if key == "micro_auc" else key
+
+
+def key_of(name: str) -> str:
+    """The key of a metric that the guide names so, the other way round."""
+    return "micro_auc" if name == "auc" else name
+
+
 _SPLITS: Final = {"train": "train", "val": "val", "eval": "val", "test": "test"}
 
 
@@ -333,4 +350,4 @@ def canonical_metric(key: str) -> str:
     name = flipped if flipped in OVERALL else name
     if not mark and name not in OVERALL and name not in ("auc", "loss"):
         return key
-    return f"{_SPLITS[split]}/{'auc' if name == 'micro_auc' else name}"
+    return f"{_SPLITS[split]}/{guides_name(name)}"

@@ -20,7 +20,15 @@ from goemo_report.formats.json_text import SCHEMA_VERSION, jsonable, timestamp
 from goemo_report.formats.table import to_csv
 from goemo_report.formats.wording import plural
 from goemo_report.labels import LabelSet, logged_set
-from goemo_report.metrics.table import AVERAGES, CLASS_METRICS, OVERALL, Metric, canonical_metric
+from goemo_report.metrics.table import (
+    AVERAGES,
+    CLASS_METRICS,
+    HEADLINE,
+    OVERALL,
+    Metric,
+    canonical_metric,
+    guides_name,
+)
 from goemo_report.report.document import Cell, Column, Table, Value
 from goemo_report.sources.conditions import Key
 from goemo_report.sources.model import (
@@ -36,9 +44,7 @@ if TYPE_CHECKING:
     from goemo_report.metrics.scores import Scores  # numpy is not needed to list runs
 
 _HEADLINES: Final = {
-    "test/macro_f1": "macro F1",
-    "test/micro_f1": "micro F1",
-    "test/auc": "micro AUC",
+    f"test/{guides_name(key)}": OVERALL[key].title for key in (HEADLINE, "micro_f1", "micro_auc")
 }
 _CLASS_SCORES: Final = ("f1_score", "precision", "recall")
 _MOST_DIFFERENCES: Final = 3

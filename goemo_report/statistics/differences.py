@@ -12,7 +12,7 @@ import numpy as np
 
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.metrics.counts import ClassCounts, CountMetrics, count_metrics, text_metrics
-from goemo_report.metrics.table import CLASS_METRICS, OF_TEXTS, OVERALL, Metric, titles
+from goemo_report.metrics.table import CLASS_METRICS, HEADLINE, OF_TEXTS, OVERALL, Metric, titles
 from goemo_report.statistics.class_draws import ClassDraws, widest
 from goemo_report.statistics.distributions import (
     TIED,
@@ -32,8 +32,6 @@ Verdict = Literal["win", "tie", "loss"]
 RANDOMISATIONS: Final = 2000
 MOST_RANDOMISATIONS: Final = 20_000
 """Where a p-value at the floor of RANDOMISATIONS is not below ALPHA once it is adjusted."""
-HEADLINE: Final = "macro_f1"
-"""Tested over all runs that are compared with one baseline."""
 ALPHA: Final = 0.05
 PRIOR_TEXTS: Final = 5
 """Weight of no correlation beside the correlation seen, in texts that involve the class."""

@@ -17,7 +17,8 @@ from typing import Final, Literal
 import numpy as np
 
 from goemo_report.metrics.arrays import FloatArray
-from goemo_report.statistics.differences import ALPHA, HEADLINE, Paired, PairedDifferences
+from goemo_report.metrics.table import HEADLINE
+from goemo_report.statistics.differences import ALPHA, Paired, PairedDifferences
 from goemo_report.statistics.distributions import (
     CONFIDENCE,
     holm,

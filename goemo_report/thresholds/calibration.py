@@ -96,7 +96,9 @@ def _losses(truth: BoolArray, probabilities: FloatArray) -> tuple[FloatArray, Fl
     """Log loss and Brier score of each text, (n,), means over its labels."""
     likely = np.where(truth, probabilities, 1.0 - probabilities)
     log_loss = -np.log(np.clip(likely, _SURE, 1.0 - _SURE)).mean(axis=1)
-    return log_loss, ((1.0 - likely) ** 2).mean(axis=1)
+    brier = CLASS_METRICS["brier"].pairs
+    assert brier is not None  # noqa: S101 # it is a mean over pairs
+    return log_loss, brier(truth, probabilities).mean(axis=1)
 
 
 def _macro_f1(truth: BoolArray, predicted: BoolArray) -> float:

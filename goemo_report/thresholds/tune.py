@@ -22,7 +22,7 @@ import numpy as np
 from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
 from goemo_report.metrics.rankings import Ranking, rank_classes
-from goemo_report.metrics.table import ratio
+from goemo_report.metrics.table import f1_of
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.resampling import WeightArray
 
@@ -108,7 +108,7 @@ def cross_fitted(truth: BoolArray, probabilities: FloatArray) -> BoolArray:
 
 def _f1_at(ranking: Ranking) -> FloatArray:
     """F1 of a class when all items down to each group are predicted, (g,)."""
-    return ratio(2 * ranking.hits, ranking.high + ranking.positives)
+    return f1_of(ranking.hits, ranking.high + ranking.positives)
 
 
 def _best_cut(scores: FloatArray, values: FloatArray) -> float:
@@ -224,7 +224,7 @@ def _resampled_f1(ranking: Ranking, weights: WeightArray, cuts: IntArray) -> Flo
     hits = np.searchsorted(ranking.true, cuts)
     hit = ranking.true[: hits.max(initial=0)]
     predicted, found = _sums(drawn, cuts), _sums(drawn[:, hit], hits)
-    return ratio(2.0 * found, predicted + _support(ranking, weights)[:, None])
+    return f1_of(found, predicted + _support(ranking, weights)[:, None])
 
 
 def _sums(drawn: WeightArray, ends: IntArray) -> IntArray:

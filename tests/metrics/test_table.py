@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import indent
+from typing import Any
+
+import pytest
 
 from goemo_report.metrics import table
 
@@ -104,6 +107,10 @@ report = build_report(comparison, created_at=CREATED, command="")
 titles = {c.title for s in report.sections for b in s.blocks for c in getattr(b, "columns", ())
           if not isinstance(c, str)}
 assert {"macro specificity", "misses", "micro half precision"} <= titles, titles
+against = {row[0] for s in report.sections for b in s.blocks for row in getattr(b, "rows", ())
+           if b.id == "differences-overall"}
+narrow = {"misses", "Jaccard (samples)", "micro half precision", "macro Gini", "macro surprise"}
+assert narrow <= against, against
 frame = ComparisonResult(comparison).per_label
 assert set(frame["metric"]) == set(module.CLASS_METRICS)
 print(module.FINGERPRINT)
@@ -122,6 +129,23 @@ def test_a_metric_is_added_in_one_place() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() != table.FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    ("entry", "error"),
+    [
+        ({}, "one of counts, ranking and pairs"),
+        ({"counts": len, "pairs": max}, "one of counts, ranking and pairs"),
+        ({"counts": len, "averages": ()}, "some of macro, micro, weighted, samples"),
+        ({"ranking": len, "averages": ("weighted",)}, "some of macro, micro"),
+        ({"counts": len, "group": "texts"}, "some of samples"),
+        ({"pairs": max, "group": "texts", "averages": ("samples",)}, "follows from counts"),
+        ({"counts": len, "averages": ("micro",), "narrow": ("macro",)}, "narrow has an average"),
+    ],
+)
+def test_an_entry_that_contradicts_itself_is_refused(entry: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        table.Metric(key="new", title="new", **entry)
 
 
 def test_contributing_shows_an_entry_of_the_table() -> None:

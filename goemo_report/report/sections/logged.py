@@ -14,7 +14,7 @@ from goemo_report.contract import SPLITS, Split
 from goemo_report.formats.text import shortened
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.rankings import drawn
-from goemo_report.metrics.table import OVERALL
+from goemo_report.metrics.table import OVERALL, key_of
 from goemo_report.report.document import (
     Axis,
     Callout,
@@ -105,7 +105,7 @@ def _keys(split: str, logged: set[str]) -> Iterator[str]:
 
 def _title(key: str) -> str:
     split, name = key.split("/")
-    known = OVERALL.get("micro_auc" if name == "auc" else name)
+    known = OVERALL.get(key_of(name))
     return f"{split} {known.title if known else name}"
 
 
