@@ -216,7 +216,7 @@ class Comparison:
         return Criterion(title=f"macro F1 {self.at}")
 
     def score(self, run: ComparedRun) -> float:
-        """What is reported of a run."""
+        """Get the figure that the report ranks and shows for a run."""
         return run.value(self.criterion.key) or 0.0
 
     @cached_property
@@ -331,7 +331,7 @@ class Comparison:
 
     @cached_property
     def decision(self) -> Decision | None:
-        """What best run minus runner-up comes to, and what would decide it.
+        """Judge best run minus runner-up against the margin, and say what would decide it.
 
         The margin is one of macro F1, at 0.5 or tuned: None where runs are reported by their AUC,
         where they are not paired, and where they are the same on every text.
@@ -356,7 +356,7 @@ class Comparison:
         )
 
     def recipe_decision(self, best: Recipe, other: Recipe) -> Decision | None:
-        """The same of two recipes, for other seeds and texts; None without two seeds in each.
+        """Judge the difference of two recipes over seeds and texts; None without two seeds in each.
 
         The margin is one of macro F1, at 0.5 or tuned: None where recipes are held by their AUC.
         """
@@ -402,7 +402,7 @@ class Comparison:
 
     @cached_property
     def standing(self) -> Standing:
-        """What the verdict says, as figures of the criterion."""
+        """Give the figures that the verdict states, in units of the criterion."""
         metric = self.criterion.key
         if self.recipes_lead:
             first, second = self.recipes_lead
@@ -432,7 +432,7 @@ class Comparison:
         _ = self.best_vs_runner_up, self.tuned_best_vs_runner_up
 
     def without(self, fault: RunError) -> Comparison:
-        """The same of the other runs. Raises SettingsError where the run is the baseline that was
+        """Compare the other runs. Raises SettingsError where the run is the baseline that was
         asked for, NotFoundError where there is no other."""
         lost = next(run for run in self.runs if run.id == fault.run_id)
         if lost.is_chosen_baseline:

@@ -71,7 +71,7 @@ def first_line(error: BaseException) -> str:
 
 
 def unexpected(error: BaseException) -> str:
-    """What is said of an error that nobody foresaw."""
+    """Describe an error that was not foreseen."""
     return f"unexpected {type(error).__name__}" + (f": {error}" if str(error) else "")
 
 
@@ -123,7 +123,7 @@ class SourceError(GoemoError):
 
 @contextmanager
 def reading(what: str, remedy: str = "Copy it again, or move it away") -> Iterator[None]:
-    """Whatever goes wrong inside is a SourceError about `what`; a GoemoError stays itself.
+    """Raise any error inside as a SourceError about `what`; a GoemoError stays itself.
 
     For input that others made: it fails in more ways than can be listed.
     """

@@ -140,7 +140,7 @@ _Valued: TypeAlias = "tuple[ComparedRun, float]"
 
 
 def _covariance(seeds: Sequence[Sequence[_Valued]], key: str) -> FloatArray:
-    """Of a metric of seeds, each the mean of its runs, over resampled texts.
+    """Estimate the covariance of a metric of seeds, means of their runs, over resampled texts.
 
     Resamples of few texts vary less than samples do: by as much as the intervals of the runs, on
     average, are wider than they say, the covariance is raised; at most to twice, as intervals also

@@ -160,7 +160,7 @@ def _held_out(
 def _agreement(
     hits: FloatArray, chosen: FloatArray, wanted: FloatArray, weights: WeightArray
 ) -> tuple[Agreement, FloatArray]:
-    """Of (n, k) hits, chosen and wanted labels; and macro F1 of each resample."""
+    """Score (n, k) hits, chosen and wanted labels; also macro F1 of each resample."""
     resampled = [weighted_sums(weights, part) for part in (hits, chosen + wanted)]
     macro = f1_of(*resampled).mean(axis=1)
     micro = f1_of(*(part.sum(axis=1) for part in resampled))
@@ -189,7 +189,7 @@ def _both_ways(value: float, drawn: FloatArray, least: float = -1.0) -> Interval
 
 
 def _cross_entropy(shares: FloatArray, probabilities: FloatArray) -> FloatArray:
-    """Of each text, (n,), the mean over its labels."""
+    """Compute the cross-entropy of each text, (n,), as the mean over its labels."""
     sure = np.clip(probabilities, _SURE, 1.0 - _SURE)
     found: FloatArray = -(shares * np.log(sure) + (1.0 - shares) * np.log1p(-sure)).mean(axis=1)
     return found
@@ -207,7 +207,7 @@ def _soft(
 
 
 def keys_of(predictions: Predictions, ratings: Ratings) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What tells the texts of rows and those of ratings: ids where both share some, else words."""
+    """Get the keys that match rows to ratings: ids where both share some, else texts."""
     ids = predictions.texts if predictions.told_by == "id" else predictions.ids
     if set(ids) & set(ratings.ids):
         return ids, ratings.ids

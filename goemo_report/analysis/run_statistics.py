@@ -97,7 +97,7 @@ class RunStatistics:
 
     @cached_property
     def analysed(self) -> Mapping[str, Analysed]:
-        """Of each run, from one analysis that is then let go: what it computes takes more memory
+        """Analyse each run once and release the analysis: what it computes takes more memory
         than the run's predictions."""
         what = "intervals and differences"
         with as_run_error(self.baseline.result, what):
@@ -175,7 +175,7 @@ class RunStatistics:
         having: Callable[[ComparedRun], object] = bool,
         beside: Sequence[ComparedRun] = (),
     ) -> Mapping[str, _T]:
-        """What follows from each run, `having` what it takes, and from those beside it, by run id.
+        """Compute a value of each run, `having` what it takes, and of those beside it, by run id.
 
         Computed when it is first asked for, or taken from the cache.
         """
@@ -208,7 +208,7 @@ class RunStatistics:
         return self.cached("differences", [run, other], computed)
 
     def cached(self, kind: str, runs: Sequence[ComparedRun], compute: Callable[[], _T]) -> _T:
-        """What follows from all splits of these runs, from the cache where it is known.
+        """Compute a value of all splits of these runs, or take it from the cache.
 
         Nothing is kept without a cache, or of a file with a digest that is none. Floats keep every
         digit, so that a report from kept statistics has the same bytes.
@@ -249,7 +249,7 @@ class RunStatistics:
 
 @contextmanager
 def as_run_error(run: RunResult, what: str) -> Iterator[None]:
-    """Whatever goes wrong inside is the fault of one run, without which the others go on."""
+    """Raise any error inside as a RunError of one run, without which the others go on."""
     try:
         yield
     except (RunError, MemoryError):

@@ -201,7 +201,7 @@ def _check_metadata(result: RunResult) -> Iterator[LoggedCheck]:
 
 
 def _explain_metadata(key: str, value: float, result: RunResult) -> str:
-    """What a figure of the metadata equals instead; the summary's own figure comes first."""
+    """Find what a figure of the metadata equals instead; the summary's own comes first."""
     if key in result.logged and same(value, result.logged[key]):
         return f"equals the logged {key}"
     split, _, name = key.partition("/")
@@ -211,7 +211,7 @@ def _explain_metadata(key: str, value: float, result: RunResult) -> str:
 
 
 def _explain(name: str, logged: float, result: RunResult, split: Split) -> str:
-    """What a logged figure equals instead of what its name says; empty if nothing fits."""
+    """Find what a logged figure equals instead of what its name says; empty if nothing."""
     own = _equal(name, logged, result.splits[split])
     if own:
         return own
@@ -275,7 +275,7 @@ def overlap(result: RunResult) -> Overlap:
 
 @lru_cache(maxsize=4)
 def _overlap(*splits: tuple[Split, tuple[str, ...], bytes]) -> Overlap:
-    """Of texts and the bytes of their labels; the same for all runs on the same data."""
+    """Count overlaps of texts and bytes of labels; cached, as many runs share their data."""
     repeated: dict[Split, int] = {}
     conflicting: dict[Split, int] = {}
     rows: dict[Split, list[tuple[str, bytes]]] = {}
@@ -334,7 +334,7 @@ def leaks(result: RunResult) -> tuple[Leak, ...]:
 
 
 def sample_problems(result: RunResult) -> list[str]:
-    """What does not fit between the config, the files and the data set, one line each."""
+    """Yield what does not fit between config, files and data set, one line each."""
     problems = []
     config = result.run.config
     for split, found in result.as_read.splits.items():

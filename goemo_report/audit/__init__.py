@@ -98,7 +98,7 @@ def audit(
 
 
 def unread(skipped: SkippedRun) -> Audit:
-    """What is found about a run that cannot be read, of which nothing is known but its name."""
+    """Make the audit of a run that cannot be read, of which only the name is known."""
     unknown = RunRecord(skipped.name, skipped.name, None, "", None, "", (), None, {}, {}, "")
     rule = replace(_READABLE, remedy=skipped.remedy or _READABLE.remedy)
     return Audit(unknown, (Finding(rule, skipped.reason),), 1)

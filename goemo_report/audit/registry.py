@@ -186,7 +186,7 @@ def has_type(value: object, kind: type) -> bool:
 def fault(
     values: Mapping[str, Any], key: Key, sane: Sane | None = None, where: str = ""
 ) -> Iterator[str]:
-    """What is wrong with one key of a mapping, nothing where nothing is."""
+    """Yield what is wrong with one key of a mapping; nothing where it is right."""
     value, what = values.get(key.name), f"{key.name}{where} is"
     if key.name not in values:
         yield f"{what} missing"

@@ -92,7 +92,7 @@ def _is_defined(card: Card, kind: str) -> bool:
 
 
 def _against(card: Card) -> dict[str, Any]:
-    """What the numbers say against the model."""
+    """List the limitations that follow from the numbers."""
     scores, tuned = card.scores, card.tuned
     support = dict(zip(scores.labels, scores.counts.support.tolist(), strict=True))
     best = tuned or scores

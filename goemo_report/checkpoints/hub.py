@@ -306,7 +306,7 @@ class _Hub:
 
     @contextmanager
     def _hub_errors(self) -> Iterator[None]:
-        """Whatever goes wrong inside is one line about the repository, without the token.
+        """Raise any error inside as one line about the repository, without the token.
 
         The client raises its own errors, those of its HTTP library and ValueErrors, which differ
         from version to version.

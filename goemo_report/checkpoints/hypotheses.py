@@ -83,7 +83,7 @@ class Evidence:
     def trial(
         self, name: str, finding: str, probabilities: FloatArray, explains: bool | None = None
     ) -> Trial:
-        """What is left if the file's probabilities were these; whether that explains it may be
+        """Compute what is left if these were the probabilities; whether that explains it may be
         known otherwise."""
         left, before = np.abs(probabilities - self.file), np.abs(self.now - self.file)
         helps = explains
@@ -134,7 +134,7 @@ def try_all(evidence: Evidence, progress: Progress = silent) -> list[Trial]:
 
 
 def unexplained(evidence: Evidence) -> str:
-    """What to suspect when no hypothesis explains the difference."""
+    """Name what to suspect when no hypothesis explains the difference."""
     none = "none of the usual mistakes explains it"
     differs = _by_text(evidence.predicted - evidence.stated) > evidence.tolerance
     if differs.mean() <= _FEW:

@@ -29,7 +29,7 @@ _DICTIONARIES: Final = frozenset({"state_dict", "model_state_dict", "model", "mo
 
 
 def damaged(label: str, why: str) -> DataError:
-    """That the weights of a checkpoint are damaged, and how that is known."""
+    """Say that the weights of a checkpoint are damaged, and how that is known."""
     return DataError(
         f"the weights of {label} are cut off or damaged ({why})",
         "Save the checkpoint again and log it again",
@@ -177,7 +177,7 @@ def require_all(label: str, loading: Mapping[str, Any]) -> None:
 
 
 def _cause(missing: Sequence[str], unexpected: Sequence[str]) -> str:
-    """What most likely went wrong when the weights were saved, and the remedy."""
+    """Guess what went wrong when the weights were saved, and give the remedy."""
     for prefix in _WRAPPERS:
         if unexpected and all(name.startswith(prefix) for name in unexpected):
             return (

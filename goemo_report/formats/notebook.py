@@ -33,7 +33,7 @@ def picture(svg: str, alt: str) -> str:
 
 
 class NotebookRepr:
-    """What is told in lines, those of a run: so it shows in a notebook; as text it is one line."""
+    """Notebook display of a result about a run: its lines as HTML, one line as text."""
 
     __slots__ = ()
     run: Any

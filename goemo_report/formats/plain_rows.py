@@ -16,7 +16,7 @@ _ZERO, _POINT = b"0."
 _ZEROS: Final = np.uint64(0x3030303030303030)
 _HIGH: Final = np.uint64(0xF0F0F0F0F0F0F0F0)
 _TO_HIGH: Final = np.uint64(0x0606060606060606)
-"""What lifts all bytes beyond the digits to the next sixteen."""
+"""Adding it lifts all bytes beyond the digits to the next sixteen."""
 _PAIRS: Final = [
     (bits, np.uint64(mask))
     for bits, mask in ((8, 0x00FF00FF00FF00FF), (16, 0x0000FFFF0000FFFF), (32, 0xFFFFFFFF))

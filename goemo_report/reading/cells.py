@@ -189,7 +189,7 @@ def distinct(cells: Sequence[Any]) -> dict[Any, Any]:
 def reader(
     kind: Kind, label_set: LabelSet, order: Sequence[str], *, has_columns: bool = True
 ) -> Callable[[Any], list[int]]:
-    """What gives the labels that a cell names, by their positions in the set. `order` has them as
+    """Make a reader of the labels that a cell names, by positions in the set. `order` has them as
     marks and ids count them. Raises CellError, which names the column that an unknown label lacks
     where labels `has_columns`."""
     index = {label: position for position, label in enumerate(label_set.labels)}

@@ -53,11 +53,11 @@ class SplitResult:
     def of(
         cls, split: Split, scored: ScoredPredictions, artifact: ArtifactRef, file: ArtifactFile
     ) -> SplitResult:
-        """What follows from scored predictions, and where they came from."""
+        """Make the result of a split from scored predictions and the place they came from."""
         return cls(split, *scored, infer_threshold(scored.predictions), artifact, file)
 
     def changed(self, change: Callable[[Predictions], Predictions]) -> SplitResult:
-        """The same split with other labels, scored anew; itself where nothing changes."""
+        """Change the labels of the split and score it anew; itself where nothing changes."""
         predictions = change(self.predictions)
         if predictions is self.predictions:
             return self
@@ -73,7 +73,7 @@ class SplitResult:
 
     @property
     def label_digest(self) -> str:
-        """What tells it from the same file with other labels: their order, and what was done."""
+        """Digest the labels, their order and what was done to them, as a key of caches."""
         held = self.predictions
         hasher = sha256(repr((held.labels, held.notes, held.clusters)).encode())
         if self.original is None:
@@ -124,7 +124,7 @@ class RunResult:
         return tuple(found.as_read.predictions for found in self.splits.values())
 
     def changed(self, change: Callable[[Predictions], Predictions]) -> RunResult:
-        """The same run with other labels on every split."""
+        """Change the labels of the run on every split."""
         splits = {split: found.changed(change) for split, found in self.splits.items()}
         alike = all(found is self.splits[split] for split, found in splits.items())
         return self if alike else replace(self, splits=splits)
@@ -160,7 +160,7 @@ class LoadedRuns(Sequence[RunResult]):
 
 
 def complete() -> str:
-    """What makes a run whole that logged no predictions."""
+    """Complete a run that logged no predictions."""
     return (
         "To have a run compared, log its predictions (goemo_report.log_predictions), or name them "
         f"with {argument('predictions')} where they have another name"

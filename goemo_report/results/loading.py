@@ -143,7 +143,7 @@ def _are_files(own: Sequence[ArtifactRef]) -> bool:
 
 
 def _other_versions(loaded: LoadedRun) -> Iterator[str]:
-    """That predictions were logged several times, and which of them is read."""
+    """Say that predictions were logged several times, and which of them is read."""
     logged = loaded.result.artifacts
     for role in _SPLITS:
         if role in loaded.artifacts:
@@ -272,7 +272,7 @@ def _read_splits(
     own: Sequence[ArtifactRef],
     reading: Reading,
 ) -> tuple[dict[Split, SplitResult], dict[Split, str]]:
-    """What can be used of a run, and why the rest cannot."""
+    """Read what can be used of a run, and say why the rest cannot."""
     splits: dict[Split, SplitResult] = {}
     problems: dict[Split, str] = {}
     for role, split in _SPLITS.items():
@@ -307,7 +307,7 @@ def _noted(validation: Predictions, test: Predictions) -> Predictions:
 
 
 def _missing_predictions_reason(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:
-    """That a run has no predictions of a split, and what it logged instead, likely ones first."""
+    """Say that a run lacks predictions of a split and what it logged, likely ones first."""
     if _are_files(own):
         return f"has no {split} predictions"
     unread = [one.unread for one in own if one.unread and one.role == f"{split}-predictions"]

@@ -217,7 +217,7 @@ def _choose(
 def _places(
     run: RunRecord, manifests: Iterable[tuple[ArtifactRef, Sequence[ArtifactFile]]]
 ) -> list[tuple[ArtifactRef, list[_Logged]]]:
-    """What gets a directory: each artifact, and the run's plain files of one role together."""
+    """Group what gets one directory: each artifact, and plain run files of one role."""
     places: dict[str, tuple[ArtifactRef, list[_Logged]]] = {}
     for artifact, files in manifests:
         whole = artifact

@@ -277,7 +277,7 @@ def shown_place(path: Path) -> str:
 
 
 def unknown_project(noun: str, name: str, place: str, known: Iterable[str]) -> NotFoundError:
-    """That a tracker has no such project, with those that it has."""
+    """Make the error that a tracker has no such project, with those that it has."""
     return NotFoundError(
         f"there is no {noun} {shown(name)} in {place}",
         f"{plural_of(noun).capitalize()}: {listed(map(shown, sorted(known)), 8)}",

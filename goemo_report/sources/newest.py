@@ -154,7 +154,7 @@ def prediction_file(files: Sequence[ArtifactFile], split: Split) -> ArtifactFile
 
 
 def holds_no(what: str, artifact: ArtifactRef, files: Sequence[ArtifactFile]) -> str:
-    """That an artifact lacks a file, as far as is known: references and lost manifests hide it."""
+    """Say that an artifact lacks a file; references and lost manifests may hide it."""
     if isinstance(files, LostFiles):
         return files.reason
     references = [file.reference for file in files if file.reference]

@@ -330,7 +330,7 @@ def _alternatives(condition: Condition, runs: Sequence[RunRecord]) -> str:
 
 
 def lacking(key: Key, runs: Sequence[RunRecord]) -> str:
-    """That no run has a key, with the keys most like it."""
+    """Say that no run has a key, and name the most similar keys."""
     known = {f"{s}.{k}" for run in runs for s in ("config", "summary") for k in run.logged(s)}
     close = difflib.get_close_matches(str(key), sorted(known), n=3)
     meant = f": did you mean {' or '.join(close)}?" if close else ""

@@ -177,7 +177,7 @@ class Cache:
 
 
 def _holds(check: Callable[[], bool]) -> bool:
-    """What is said of a path; nothing holds for one with a name that is too long."""
+    """Check a path; False where its name is too long for the system."""
     try:
         return check()
     except OSError:

@@ -92,7 +92,7 @@ class ClassDraws:
             self._drawn.append(np.concatenate([rest, drawn], axis=1))
 
     def _added(self, cells: FloatArray, prior: float) -> FloatArray:
-        """What `prior` texts add to counts (m, kinds, k): texts like those of the average class.
+        """Give what `prior` texts of the average class add to counts (m, kinds, k).
 
         Classes that no run predicts are one class too: their texts are moved towards the average as
         if by GROUP_TEXTS. On other texts they are predicted, together, about as often as there are

@@ -60,7 +60,7 @@ class Calibration:
 def calibration(
     judged: Predictions, validation: Predictions | None = None, tuned_macro_f1: float | None = None
 ) -> Calibration:
-    """Of the judged predictions as they are, after temperature and after isotonic regression.
+    """Measure calibration as predicted, after temperature and after isotonic regression.
 
     Both are fitted on validation predictions of the same labels. `tuned_macro_f1` is that of the
     predictions as they are. A temperature keeps the order of all probabilities, and so the F1

@@ -204,7 +204,7 @@ def _content(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
 
 
 def _bar(cell: Cell, span: tuple[float, float]) -> str:
-    """Where an interval begins and ends between those of its column, in percent."""
+    """Place an interval within the range of its column, in percent."""
     low, high = span
     if cell.low is None or cell.high is None or high <= low:
         return ""
@@ -244,7 +244,7 @@ def _ranges(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[f
 
 
 def _spans(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[float, float]]:
-    """Of each column with intervals, where they all begin and end; empty without open cards."""
+    """Find the range of all intervals of each column; empty without open cards."""
     if table.collapsed or len(table.columns) < _CARDS_FROM:
         return {}
     found = {}

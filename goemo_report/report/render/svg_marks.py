@@ -211,7 +211,7 @@ def _scatter(canvas: Canvas, trace: Trace) -> Iterator[str]:
 
 
 def _told(canvas: Canvas, trace: Trace, at: int) -> str:
-    """What a point says of itself; a place on an axis with names of its own is no value."""
+    """Write the tooltip of a point; a place on an axis whose ticks have names is no value."""
     notes = trace.get("hovertext")
     places = [trace[key][at] for key in "xy" if "ticktext" not in canvas.layout[f"{key}axis"]]
     words = (name_of(trace), *places, notes[at] if notes else "")

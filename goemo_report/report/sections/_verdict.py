@@ -105,7 +105,7 @@ def _where(comparison: Comparison) -> str:
 
 
 def _criterion(comparison: Comparison) -> str:
-    """What decided, and why where it is not macro F1 at 0.5."""
+    """Name the criterion of the ranking, and the reason where it is not macro F1 at 0.5."""
     found = comparison.criterion
     because = f", because {found.reason}" if found.reason else ""
     if comparison.rank_on == comparison.split:
@@ -154,7 +154,7 @@ def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
 
 
 def _luck(comparison: Comparison) -> list[str]:
-    """What choosing the best of many on the reported split brings by itself."""
+    """Say how far the best of many leads by selection on the reported split alone."""
     bias, number = comparison.selection_bias, len(comparison.runs)
     if bias is None or number < 3 or comparison.rank_on != comparison.split:
         return []
@@ -246,7 +246,7 @@ def _over(best: Recipe, other: Recipe, key: str) -> str:
 
 
 def over_seeds(found: SeedDifference, ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """What seeds and texts say of a difference in means, and whose seeds beat whose."""
+    """Describe a difference in means over seeds and texts, and whose seeds beat whose."""
     if found.p is None or found.low is None or found.high is None:
         return f"; no p-value: {found.reason}."
     bounds = f"95% interval [{signed(found.low)}, {signed(found.high)}]"

@@ -126,7 +126,7 @@ def p_of(found: Difference) -> str:
 
 
 def standard_error(found: SeedDifference) -> str:
-    """What seeds and texts each bring to the standard error of a difference that was tested."""
+    """Split the standard error of a tested difference into seeds and texts."""
     parts = (("seeds", found.seed_error or 0.0), ("texts", found.text_error or 0.0))
     words = (f"{name} {'add none' if error < 5e-5 else f'{error:.4f}'}" for name, error in parts)
     return f"standard error: {', '.join(words)}"

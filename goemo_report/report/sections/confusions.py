@@ -23,7 +23,7 @@ _MOST: Final = 3.0
 
 
 def build(comparison: Comparison) -> Section:
-    """Of the best run: what is given instead, as a list, and what goes together, as a matrix."""
+    """Show confusions of the best run as a list, and co-occurrence as a matrix."""
     best, nouns = comparison.best, comparison.nouns
     predicted = best.predictions.probabilities >= best.scores.threshold
     return Section.of(

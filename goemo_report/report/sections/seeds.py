@@ -51,7 +51,7 @@ def build(comparison: Comparison) -> Section | None:
 
 
 def _repeats(recipe: Recipe) -> str:
-    """What of a recipe is no further seed; empty if everything is."""
+    """Say which runs of a recipe are no further seed; empty if all are."""
     by_seed, number = recipe.by_seed, len(recipe.runs)
     if number == len(recipe.seeds):
         return ""

@@ -230,7 +230,7 @@ def _halved(span: _Span, rows: Sequence[dict[str, Any]]) -> list[_Span]:
 
 
 def _groups(spans: Sequence[_Span]) -> list[list[_Span]]:
-    """As many spans to a request as keep its answer small."""
+    """Group spans into requests whose answers stay small."""
     groups: list[list[_Span]] = []
     room = 0
     for span in spans:

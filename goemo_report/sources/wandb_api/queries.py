@@ -63,7 +63,7 @@ def _each(
 
 
 def _most(wanted: Sequence[Sequence[Any]]) -> _Variables:
-    """As many files of each item as there are paths, which come last, at most."""
+    """Limit the files of each item to the number of its paths, which come last."""
     return {"most": ("Int", max(len(item[-1]) for item in wanted))}
 
 

@@ -158,7 +158,7 @@ def _manifests(
 
 
 def _identity(project: Project, reference: ArtifactRef) -> tuple[str, ...]:
-    """Of a manifest: two artifacts may share a digest, which leaves out what entries refer to."""
+    """Identify a manifest by artifact id: a digest leaves out what entries refer to."""
     return project.transport.credentials.base_url, reference.id, reference.digest
 
 
@@ -304,7 +304,7 @@ def _ask_addresses(wanted: Sequence[Wanted]) -> _Known:
 
 
 def _ask_group(group: Sequence[Sequence[Wanted]]) -> _Known:
-    """Of files of one project; those of one artifact, or of one run, are asked for as one."""
+    """Ask for files of one project; those of one artifact, or one run, in one request."""
     project, first, _ = group[0][0]
     is_artifact = first.kind == "artifact"
     answer = (
