@@ -126,7 +126,7 @@ def _without_hub(config: TrainConfig) -> None:
 
 
 def summary(run: Run) -> str:
-    """Print the results of the run, where everything is, and what to type next."""
+    """Summarise the run: its results, where everything is, and what to type next."""
     state, row = run.state, run.evaluation
     named = {"micro AUC": "test/auc", "macro AUC": "test/macro_auc", "macro F1": "test/macro_f1",
              "micro F1": "test/micro_f1"}  # fmt: skip

@@ -73,10 +73,7 @@ def test_a_group_is_there_if_any_member_is() -> None:
         assert np.array_equal(grouped.probabilities[:, g] >= 0.5, at_half)
         assert np.array_equal(grouped.predicted[:, g], at_half)
     assert grouped.label_set is EKMAN
-    assert grouped.change == (
-        "rolled up from 28 emotions to 7 by ekman: true and predicted labels by union, "
-        "probabilities by the maximum"
-    )
+    assert "from 28 emotions to 7 by ekman" in grouped.change
 
 
 def test_a_run_without_neutral_has_no_neutral_group() -> None:
@@ -96,11 +93,8 @@ def test_28_labels_are_rolled_up_beside_the_7_of_ekman() -> None:
     rolled, other = found.runs
     assert (rolled.labels, other.labels) == (EKMAN.labels, EKMAN.labels)
     assert other.is_paired
-    assert found.label_changes == {
-        "rolled up from 28 emotions to 7 by ekman: true and predicted labels by union, "
-        "probabilities by the maximum": ("R1",)
-    }
     grouped = rolled.predictions
+    assert found.label_changes == {grouped.change: ("R1",)}
     assert (
         rolled.scores.overall == score(grouped.truth, grouped.probabilities, EKMAN.labels).overall
     )
@@ -177,7 +171,7 @@ def test_a_misspelt_label_is_told() -> None:
     names = tuple("amusment" if label == "amusement" else label for label in EMOTIONS)
     odd = replace(wide, label_set=LabelSet.of(names))
     said = " ".join(oddities(odd, score(odd.truth, odd.probabilities, names)))
-    assert "not as those of GoEmotions: it lacks amusement and has amusment besides" in said
+    assert "lacks amusement and has amusment" in said
     for plain in (wide, wide.rolled_up(GOEMOTIONS.groupings[1]), own(("a", "b"))):
         found = oddities(plain, score(plain.truth, plain.probabilities, plain.labels))
         assert "GoEmotions" not in " ".join(found)

@@ -140,10 +140,8 @@ class TestUsage:
 
     def test_wrong_usage_names_the_option_and_the_commands_own_help(self) -> None:
         result = CliRunner().invoke(goemo_report, ["runs", "--colmns", "csv"])
-        assert result.stderr == (
-            "error: No such option '--colmns'. Did you mean '--columns'? "
-            "See `goemo-report runs --help`\n"
-        )
+        for named in ("'--colmns'", "'--columns'", "`goemo-report runs --help`"):
+            assert named in result.stderr
 
     def test_run_ids_of_offline_runs_are_completed(self, tmp_path: Path) -> None:
         for run in ("abc1", "abd2", "$(x)"):

@@ -140,7 +140,7 @@ def test_a_missing_directory_is_not_made(predictions: Path, tmp_path: Path) -> N
 def test_the_columns_that_a_file_lacks_are_counted(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,true_labels\nhi,joy\n", "utf-8")
     line = metrics(tmp_path / "x.csv").stderr
-    assert "lacks 1 column: either pred_labels or pred_probs_{label} of two labels" in line
+    assert "lacks 1 column: either pred_labels or pred_probs_" in line
 
 
 def test_a_prediction_file_needs_no_wandb_no_rich_and_no_templates(predictions: Path) -> None:
@@ -194,7 +194,7 @@ def test_damaged_rows_are_named(predictions: Path) -> None:
     said = notes(rows)
     assert "note: 1 row with no true label: 2 (the first text is row 1)" in said
     assert "note: 1 row with no text: 1 (the first text is row 1)" in said
-    assert "note: 1 row with pred_labels that contradict it: 4 (the first text is row 1)" in said
+    assert "1 row with pred_labels that contradict it: 4" in said
 
 
 @pytest.mark.parametrize("given", [["--wandb-dir", ""], ["--entity="], ["-o", ""]])

@@ -80,12 +80,12 @@ def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
     assert "team/large" in result.stderr.splitlines()[-1]  # the verdict
     Path("d.csv").write_text(rows.replace("y,0,1", "y,1,1"), "utf-8")
     said = invoke("compare", files[0], "d.csv", "--format", "md").stderr
-    assert "note: d beside a: not paired: 1 of 2 common texts carry the same true labels" in said
+    assert "d beside a: not paired: 1 of 2 common texts" in said
     shown = invoke("show", files[0]).stdout
     assert f"{len(rows)} B" in shown
     assert "a is predictions alone, without a checkpoint" in invoke("verify", files[0]).stderr
     said = invoke("sync", "gone").stderr
-    assert "there is no directory gone, nor a directory wandb with such a run" in said
+    assert "there is no directory gone" in said
     assert "note: a is predictions alone" in invoke("audit", files[0]).stderr
     result = invoke("compare", *files, "--table", "none")
     assert result.exit_code == 2
@@ -132,5 +132,5 @@ def test_of_many_files_the_first_are_compared() -> None:
     for name in "abc":
         Path(f"{name}.csv").write_text("text,true_a,true_b,prob_a,prob_b\nx,1,0,0.9,0.2\n", "utf-8")
     result = invoke("compare", "a.csv", "b.csv", "c.csv", "--top", "2", "--format", "md")
-    assert "statistics are of 2 of 3 runs, the first, as none logged figures" in result.stderr
+    assert "statistics are of 2 of 3 runs, the first" in result.stderr
     assert result.stdout == "reports/a-b.md\n"

@@ -352,7 +352,7 @@ def test_texts_of_the_training_split_are_found_again(tmp_path: Path) -> None:
     )  # fmt: skip
     assert setup.measured["leaked_test_texts"] == 3
     assert "3 of 4 test texts stand in the training split as well" in setup.warnings
-    assert "no training text has these labels of the other splits: grief" in setup.warnings
+    assert any(one.endswith(": grief") for one in setup.warnings)
 
 
 # --- Kept tokens ------------------------------------------------------------------------

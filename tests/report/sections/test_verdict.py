@@ -35,13 +35,10 @@ def in_words(ours: list[float], theirs: list[float]) -> str:
 
 def test_a_clean_sweep_of_few_seeds_is_called_one() -> None:
     text = in_words([0.2016, 0.184], [0.107, 0.105])
-    assert text.startswith(
-        ". Each of its 2 seeds beats each of the 2 others, but one of two recipes that are "
-        "equal on these texts would do so in 1 of 3 comparisons: 2 seeds each cannot rule out "
-        "chance (95% interval ["
-    )
+    assert text.startswith(". Each of its 2 seeds beats each of the 2 others, but")
+    assert "in 1 of 3 comparisons" in text
     welch = ttest_ind([0.2016, 0.184], [0.107, 0.105], equal_var=False)
-    assert text.endswith(f"p = {welch.pvalue:.3f}; standard error: seeds 0.0089, texts add none).")
+    assert f"p = {welch.pvalue:.3f}; standard error: seeds 0.0089" in text
 
 
 @pytest.mark.parametrize(
