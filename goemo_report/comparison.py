@@ -55,7 +55,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a reader may choose about a comparison."""
+    """Choices of a reader about a comparison."""
 
     texts: bool = True
     """Whether texts of the data set may be shown."""
@@ -123,9 +123,9 @@ class Comparison:
     logged: tuple[RunResult, ...] = ()
     """Runs without predictions on the split, of which there is only what they logged."""
     notes: tuple[str, ...] = ()
-    """What is to be said of how the runs were read."""
+    """Notes on how the runs were read."""
     ratings: Ratings | None = None
-    """What human raters chose of the texts, where they were given."""
+    """Choices of human raters for the texts, where they were given."""
 
     @cached_property
     def label_set(self) -> LabelSet:

@@ -28,7 +28,7 @@ SPLIT_NAMES: Final = {
     "val": ("validation", "val", "dev", "valid"),
     "test": ("test",),
 }
-"""What files, or folders of files, of a split may be called."""
+"""Names that files, or folders of files, of a split may have."""
 
 PHASE_TAGS: Final[tuple[str, ...]] = ("training", "evaluation", "ablation")
 STATUS_TAGS: Final[tuple[str, ...]] = ("baseline", "experimental", "final")
@@ -43,7 +43,7 @@ RUN_FIELDS: Final = (
     "id", "name", "model", "state", "tags", "created_at", "group", "job_type", "sweep", "notes",
     "project", "entity",
 )  # fmt: skip
-"""What conditions on runs may name beside `config.KEY` and `summary.KEY`."""
+"""Keys that conditions on runs may name beside `config.KEY` and `summary.KEY`."""
 
 RUN_NAME_PATTERN: Final = re.compile(r"(?P<model_name>.+)-(?P<date>\d{8})-(?P<time>\d{6})")
 
@@ -253,7 +253,7 @@ FILE_STEMS: Final[dict[str, Role]] = {
     for role, kind in ARTIFACTS.items()
     if kind.type == "dataset"
 }
-"""What the names of the guide's tables are without their ending, and their roles."""
+"""Names of the guide's tables without their ending, and their roles."""
 
 
 def artifact_role(name: str, run_id: str | None = None) -> Role | None:

@@ -52,7 +52,7 @@ def argument(name: str, value: object = None) -> str:
 
 
 def sentences(what: str, remedy: str) -> str:
-    """What failed and the remedy in one line, with one mark between the two."""
+    """Join what failed and the remedy into one line, with one mark between the two."""
     if not remedy:
         return what
     return f"{what} {remedy}" if what.endswith(("!", "?")) else f"{what.rstrip('., ')}. {remedy}"
@@ -66,7 +66,7 @@ def _one_line(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, cut to one line of at most 200 characters."""
+    """Cut a library's error to one line of at most 200 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".")
 
 

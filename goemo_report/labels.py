@@ -154,7 +154,7 @@ class LabelSet:
 
     @property
     def task(self) -> str:
-        """What a model with these labels does: `multi-label emotion classification`."""
+        """Name of the task: `multi-label emotion classification`."""
         return f"multi-label {'' if self.noun == 'label' else f'{self.noun} '}classification"
 
     @property

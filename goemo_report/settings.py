@@ -34,7 +34,7 @@ SOURCES: Final = {
 
 
 class Bounds(NamedTuple):
-    """What a number may be: whole, if not `real`, and from `least` on, or `above` it."""
+    """Bounds of a number: whole, if not `real`, and from `least` on, or `above` it."""
 
     least: float
     most: float = inf
@@ -71,7 +71,7 @@ NUMBERS: Final[dict[str, Bounds]] = {
     "margin": Bounds(0, 1, real=True, above=True),
     "confidence": Bounds(0.5, 0.999, real=True, above=True),
 }
-"""What numbers may be, by the name of the argument, the option or the key of `[tool.goemo]`."""
+"""Bounds of numbers, by the name of the argument, the option or the key of `[tool.goemo]`."""
 
 
 def check_numbers(**given: object) -> None:
@@ -103,7 +103,7 @@ def _is_source(value: object) -> bool:
 
 
 def _wrong_source(text: str) -> tuple[str, str] | None:
-    """What is wrong with NAME:PLACE, and the remedy."""
+    """Say what is wrong with NAME:PLACE, and the remedy; None where it is right."""
     kind, _, place = text.partition(":")
     if kind not in SOURCES:
         return f"there is no source {shown(kind)}", f"Sources: {', '.join(SOURCES)}"

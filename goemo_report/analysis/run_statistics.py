@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from goemo_report.analysis.compared_runs import ComparedRun
 
 _FORMAT: Final = 5
-"""Of the entries of the cache."""
+"""Version of the entries of the cache."""
 _VALUES: Final = values(
     *(Interval, Difference, Paired, ProtocolResult, ThresholdChoice),
     *(Calibration, Calibrated, Estimate, RiskCoverage),

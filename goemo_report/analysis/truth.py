@@ -164,7 +164,7 @@ def best_epoch(result: RunResult) -> float | None:
 
 
 def recomputed_metrics(found: SplitResult) -> dict[str, float | None]:
-    """What the predictions say under the guide's metric names, without the split.
+    """Recompute metrics under the guide's names, without the split.
 
     Overall metrics first, then `f1_joy` and its like; counts follow `pred_labels`.
     """
@@ -229,7 +229,7 @@ def _explain(name: str, logged: float, result: RunResult, split: Split) -> str:
 
 
 def _equal(name: str, logged: float, found: SplitResult) -> str:
-    """What else of one split a logged figure equals; empty if nothing."""
+    """Find what else of one split a logged figure equals; empty if nothing."""
     for words, scores in (("", found.as_logged), (" at threshold 0.5", found.scores)):
         for other in _siblings(name):
             value = scores.overall[other.key]

@@ -37,7 +37,7 @@ Only: TypeAlias = Names | None
 """Roles of artifacts, one or several; None means all."""
 _SHORTHANDS: Final = {"predictions": ("val-predictions", "test-predictions")}
 ONLY: Final = (*_SHORTHANDS, *ROLES)
-"""What chooses among the artifacts of a run."""
+"""Arguments that choose among the artifacts of a run."""
 _WIDTH: Final = 30
 
 

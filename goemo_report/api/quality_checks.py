@@ -60,7 +60,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Audits(Sequence[Audit]):
-    """What the audit found, run by run; `notes` say which waived rules every run keeps."""
+    """Findings of the audit, run by run; `notes` say which waived rules every run keeps."""
 
     audits: tuple[Audit, ...]
     strict: bool
@@ -230,14 +230,14 @@ class Gate:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is judged where that is not the point value, and how many conditions failed."""
+        """How many conditions failed; empty where none did."""
         failed = sum(not one.passed for one in self.conditions)
         of = plural(len(self.conditions), "condition")
         return (f"{failed} of {of} failed",) if failed else ()
 
     @property
     def rule(self) -> str:
-        """What is judged, in words."""
+        """The figure that is judged, in words."""
         if self.confidence is None:
             return "point values are judged"
         return (

@@ -56,7 +56,7 @@ class Evaluation:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What is odd about the predictions: labels that never occur, columns that are alike."""
+        """Oddities of the predictions: labels that never occur, columns that are alike."""
         from goemo_report.analysis.multilabel import oddities
 
         if self.held is None:

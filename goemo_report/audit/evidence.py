@@ -181,7 +181,7 @@ def _headers(loaded: LoadedRun) -> dict[Split, tuple[str, ...]]:
 def _read(
     loaded: LoadedRun, role: Role, parse: Callable[[ArtifactFile, Path], _T]
 ) -> _T | str | None:
-    """What the file of an artifact holds, why it cannot be read, or None where there is none."""
+    """Parse the file of an artifact; the reason where it cannot be read, None without one."""
     file, local = loaded.files.get(role, (None, None))
     if file is None or local is None:
         return None

@@ -188,7 +188,7 @@ _SANE_EPOCH: Final[dict[str, Sane]] = {
     **dict.fromkeys(("train/auc", "val/auc"), SHARE),
     **dict.fromkeys(("train/epoch_time", "train/samples_per_sec"), ABOVE_ZERO),
 }
-"""Of other keys any number that is not negative."""
+"""Other keys may be any number that is not negative."""
 
 
 # --- Per epoch ------------------------------------------------------------------------

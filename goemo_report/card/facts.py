@@ -89,7 +89,7 @@ class Card:
 
     @property
     def part(self) -> str:
-        """What the evaluated texts are of the official split; empty where they are all of it."""
+        """Describe the part of the official split that was evaluated; empty where it is whole."""
         rows = self.scores.rows
         official = self.data.split_samples.get(self.split, rows) if self.data else rows
         if rows == official:
@@ -126,7 +126,7 @@ class Card:
 
     @property
     def at(self) -> str:
-        """The same in a sentence."""
+        """The threshold as words in a sentence."""
         return "at 0.5" if self.predictions.has_probabilities else "as predicted"
 
     @property

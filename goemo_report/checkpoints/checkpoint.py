@@ -233,7 +233,7 @@ def max_length_of(run: RunRecord, loaded: Checkpoint) -> int:
 
 
 def notes_on(run: RunRecord, loaded: Checkpoint) -> Iterator[str]:
-    """What a user of the checkpoint should know."""
+    """Yield what a user of the checkpoint should know."""
     if not loaded.named:
         yield "the checkpoint does not name its outputs: the canonical label order was taken"
     length = as_number(run.config.get("max_seq_length"))

@@ -70,7 +70,7 @@ class Verification(NotebookRepr):
 
     @property
     def explanation(self) -> str:
-        """What differs, in one line; empty where nothing does."""
+        """Explanation of the difference in one line; empty where there is none."""
         if self.agrees:
             return ""
         found = next((trial for trial in self.trials if trial.explains), None)
@@ -82,7 +82,7 @@ class Verification(NotebookRepr):
         return self.suspicion
 
     def lines(self) -> list[str]:
-        """What was compared and what came out, a line a fact."""
+        """Describe what was compared and what came out, a line a fact."""
         row, emotion = self.where
         rows = plural(self.of_rows, "text")
         rows = f"{self.rows:,} of {rows}" if self.rows < self.of_rows else rows

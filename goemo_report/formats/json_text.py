@@ -17,7 +17,7 @@ from typing import Any, Final
 from goemo_report.formats.text import escape_hidden_json
 
 SCHEMA_VERSION: Final = 2
-"""Of every JSON document that is written; it rises with a release, as docs/contract.md says."""
+"""Version of every JSON document; it rises with a release, as docs/contract.md says."""
 
 DEEPEST: Final = 100
 """Levels of nesting that a value may have."""

@@ -43,7 +43,7 @@ class NotebookRepr:
         raise NotImplementedError
 
     def about(self) -> dict[str, Any]:
-        """What its JSON begins with."""
+        """Start its JSON: version and run."""
         return {"schema_version": SCHEMA_VERSION, "run": {"id": self.run.id, "name": self.run.name}}
 
     def __repr__(self) -> str:

@@ -32,7 +32,7 @@ DAMAGED: Final = (
     zlib.error, EOFError, OSError, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError,
     RuntimeError, ValueError,
 )  # fmt: skip
-"""What the unpackers of the standard library raise for damaged data."""
+"""Errors that the unpackers of the standard library raise for damaged data."""
 
 
 def read_table(path: Path, source: str, numbers: tuple[str, ...] = ()) -> Table:

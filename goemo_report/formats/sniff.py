@@ -134,7 +134,7 @@ def _is_object(line: str) -> bool:
 
 
 def separator(row: str, fields: int) -> str:
-    """What separates a row into so many fields, in a word; empty where nothing does."""
+    """Name what separates a row into so many fields; empty where nothing does."""
     plain = re.sub(r'"[^"]*"', "", row)
     return next((word for mark, word in _SEPARATORS.items() if plain.count(mark) == fields - 1), "")
 

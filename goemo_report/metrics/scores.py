@@ -39,7 +39,7 @@ class Scores:
 
     @property
     def label_set(self) -> LabelSet:
-        """What is known about the labels."""
+        """The labels and what is known about them."""
         return LabelSet.of(self.labels)
 
     @cached_property

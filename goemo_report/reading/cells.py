@@ -66,7 +66,7 @@ def _text(cell: Any) -> str:
 
 
 def kind_of(cells: Sequence[Any], labels: Sequence[str] = (), count: int = 0) -> Kind | None:
-    """What cells of labels hold, None where they are empty; `count` labels are known, or none."""
+    """Tell what cells of labels hold, None if all are empty; `count` labels are known, or none."""
     known, lengths, numbers = set(labels), set(), False
     no_ids = False  # one twice, or 1 before 0
     whole = on = True
@@ -129,7 +129,7 @@ def decoded(table: Table, place: int, read: Callable[[Any], Iterable[int]]) -> l
 def _decoded(
     table: Table, place: int, read: Callable[[Any], _Read]
 ) -> tuple[IntArray, list[_Read]]:
-    """What is read of each different cell, once, and for each row (n,) which of them it has."""
+    """Read each different cell once; also which of them each row has, (n,)."""
     cells = list(table.columns[place])  # an array makes its items anew, and nan is not nan
     found = []
     different = distinct(cells)
@@ -174,7 +174,7 @@ def marks(table: Table, place: int, *, may_lack: bool = False) -> BoolArray:
 
 
 def _key(cell: Any) -> Any:
-    """What tells a cell from others, also where it is a list."""
+    """Make a hashable key of a cell, also of a list."""
     return repr(cell) if isinstance(cell, list | dict | np.ndarray) else cell
 
 
@@ -238,7 +238,7 @@ def _named(item: Any, index: Mapping[str, int]) -> int | None:
 def _label_fault(
     cell: str, name: str, label_set: LabelSet, twice: bool, has_columns: bool
 ) -> CellError:
-    """What is wrong with a cell of labels, of which `name` cannot be taken, and the remedy."""
+    """Say why `name` in a cell of labels cannot be taken, and the remedy."""
     noun, labels = label_set.noun, label_set.labels
     remedy = f"Write names of {label_set.nouns}, separated by commas"
     parts = {mark: {part.strip() for part in cell.split(mark)} for mark in _OTHER_MARKS}

@@ -42,7 +42,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def mark(cell: Any) -> bool | None:
-    """What a 0 or 1 means, or a truth value, also as text; None for anything else."""
+    """Read a 0, a 1 or a truth value, also as text; None for anything else."""
     return _MARKS.get(str(cell).strip().lower())
 
 

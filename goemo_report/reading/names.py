@@ -64,7 +64,7 @@ class Reading:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from others, for keys of caches; empty where nothing is said."""
+        """Key of caches; empty where the user says nothing."""
         said = (*(one.labels for one in self.expected), self.true, self.pred, self.prob)
         held = (*said, self.settings) if any(said) else ()
         return (*held, "cluster", self.cluster) if self.cluster else held

@@ -84,7 +84,7 @@ def report_data(
 
 
 def logged_data(comparison: Comparison, *, created_at: datetime, command: str) -> dict[str, Any]:
-    """What JSON holds where no run has predictions."""
+    """Collect the data of JSON where no run has predictions."""
     return {
         "created_at": timestamp(created_at),
         "command": command,

@@ -19,7 +19,7 @@ ColumnKind = Literal[
     "strip",
 ]  # fmt: skip
 MISSING: Final = "\u2013"
-"""What readers see where there is no value."""
+"""Shown where there is no value."""
 PAGE_ROWS: Final = 100
 """Rows that a page holds of a table; one to browse is there whole."""
 Mark = Literal["best", "good", "bad", "warning", "muted"]
@@ -80,13 +80,13 @@ class Table:
     row_header: int = 0
     row_groups: tuple[tuple[str, int], ...] = ()
     nested: tuple[bool, ...] = ()
-    """Of each row, whether it is one of those that the last row above stands for."""
+    """Whether each row belongs to the last row above that is not nested."""
     browse: bool = False
     page_size: int = 25
     scripted: bool = False
     """Whether the script of a page writes the rows anew, from the data of the page."""
     cut: str = ""
-    """What a page says of rows that it leaves out."""
+    """The note of a page on rows that it leaves out."""
     collapsed: bool = False
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class Table:
         return [tuple(map(Cell.of, row)) for row in self.rows]
 
     def first(self, most: int) -> Table:
-        """The same with its first rows alone."""
+        """Keep the first rows alone."""
         groups, left = [], most
         for title, count in self.row_groups:
             groups.append((title, min(count, left)))
@@ -195,7 +195,7 @@ class Heatmap:
     bound: float | None = None
     """Where the scale ends; values beyond are drawn like it."""
     ends: tuple[str, str] = ("", "")
-    """What the two ends of the scale mean, where their values do not say it."""
+    """Names of the two ends of the scale, where their values do not say it."""
     hatched: frozenset[tuple[int, int]] = frozenset()
     """Cells (row, column) that rest on too little to be read."""
     dots: bool = False
@@ -255,14 +255,14 @@ class Report:
     signature: str
     command: str = ""
     brief: tuple[Block, ...] = ()
-    """What the two-page form alone says below its first chapter."""
+    """Blocks that the two-page form alone shows below its first chapter."""
     palette_names: tuple[str, ...] = ()
     """Names of the runs."""
     featured: frozenset[int] = frozenset()
     """Runs, by index in the palette, that a page has lines and columns of; empty: all."""
     data: Mapping[str, Any] = field(default_factory=dict)
     explore: Callable[[], Mapping[str, Any] | None] = field(default=dict, compare=False)
-    """What a page's script computes from, made when a page is written."""
+    """Makes the data of a page's script, when a page is written."""
     faults: tuple[str, ...] = ()
     """Sections that cannot be made, with the reason."""
 

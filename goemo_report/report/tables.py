@@ -126,7 +126,7 @@ def run_tables(
 
 
 def about_table(run: RunRecord) -> Table:
-    """What a run is, a line a fact, without a head."""
+    """Describe a run, a line a fact, without a head."""
     facts = {
         "run": run.name,
         "id": run.id,
@@ -155,7 +155,7 @@ def mapping_table(title: str, values: Mapping[str, Any]) -> Table:
 
 
 def summary_tables(summary: Mapping[str, Any]) -> tuple[Table, Table]:
-    """What a run logged last: its overall metrics, and its per-class ones by label."""
+    """Tabulate what a run logged last: overall metrics, and per-class ones by label."""
     label_set = logged_set(summary) or LabelSet.of(())
     keys = {
         (label, statistic): per_class_metric(statistic, label)

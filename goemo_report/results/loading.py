@@ -359,6 +359,6 @@ def _read_split(
 
 
 def _source_name(artifact: ArtifactRef, file: ArtifactFile) -> str:
-    """What to call a prediction file in messages."""
+    """Name a prediction file for messages."""
     within = "" if artifact.kind == "file" else f"/{file.path}"
     return f"{artifact.qualified_name}{within}"

@@ -41,7 +41,7 @@ from goemo_report.sources.store import Cache, file_digest, is_digest
 from goemo_report.sources.values import values
 
 FORMAT: Final = 6
-"""Of the entries, and of what reading a prediction file means."""
+"""Version of the entries, and of how prediction files are read."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14
 _SHARED: Final[WeakValueDictionary[str, Predictions]] = WeakValueDictionary()

@@ -167,7 +167,7 @@ def _key(source: ApiSource) -> Iterator[Check]:
 
 
 def _network(source: ApiSource) -> Iterator[Check]:
-    """What lies between here and the server, before it is asked."""
+    """Check proxies and certificates on the way to the server, before it is asked."""
     network = source.transport.network
     in_force = "; ".join(network.described(source.credentials.base_url))
     status: Status = "warning" if network.insecure else "ok"

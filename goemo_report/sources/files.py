@@ -84,7 +84,7 @@ def tables_in(directory: Path) -> list[Path]:
 
 
 def _name(path: Path) -> str:
-    """What to call the run: the file's own name, or that of its directory where it says nothing."""
+    """Name the run after the file, or after its directory where the file's name says nothing."""
     if path.is_dir() or stem(path.name) in _STEMS:
         return (path if path.is_dir() else path.parent).resolve().name or path.name
     return path.name.split(".", 1)[0] or path.name
@@ -163,7 +163,7 @@ class FileSource(RunSource):
         return self._run
 
     def history_of(self, run: RunRecord) -> History:  # noqa: ARG002 # there is one run
-        """What `history.jsonl` or `history.csv` beside the files hold."""
+        """Read `history.jsonl` or `history.csv` beside the files."""
         for name in _HISTORIES:
             path = self._path / name
             if self._path.is_dir() and path.is_file():
@@ -217,7 +217,7 @@ class FileSource(RunSource):
         return path
 
     def _config(self) -> dict[str, Any]:
-        """What a `config.*` beside the files says, or the trainer's own record."""
+        """Read a `config.*` beside the files, or the trainer's own record."""
         record = read_record(self._path)
         if record is not None:  # of a run that W&B does not know
             return dict(record.config)

@@ -136,11 +136,11 @@ class RunRecord:
 
     @property
     def by_creation(self) -> tuple[datetime, str]:
-        """What runs are ordered by: their creation, then their id; first those that have none."""
+        """Sort key of runs: creation, then id; first those without a creation."""
         return self.created_at or _BEFORE_ALL, self.id
 
     def about(self) -> dict[str, Any]:
-        """What tells it from other runs, for documents."""
+        """Identify it in documents: id, name, entity, project and address."""
         names = ("id", "name", "entity", "project", "url")
         return {name: getattr(self, name) for name in names}
 
@@ -269,7 +269,7 @@ def as_number(value: Any) -> float | None:
 
 
 def metadata(value: Any) -> dict[str, Any]:
-    """What was noted on an artifact, which may be JSON text; unreadable, it is nothing."""
+    """Read the metadata of an artifact, which may be JSON text; empty if unreadable."""
     try:
         found = parsed(value) if isinstance(value, str) and value else value
     except ValueError:

@@ -174,7 +174,7 @@ def find_runs(
 def _claim_all(
     choice: SourceChoice, references: Sequence[str]
 ) -> dict[str, tuple[RunSource | None, str]]:
-    """What each RUN argument is asked of, files with the validation files that go with them."""
+    """Find the source of each RUN argument, files with their validation files."""
     claimed = {reference: _claimed(choice, reference) for reference in references}
     _tell_apart(claimed)
     given: dict[str, str] = {}

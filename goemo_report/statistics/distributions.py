@@ -12,7 +12,7 @@ import numpy as np
 from goemo_report.metrics.arrays import FloatArray, IntArray
 
 CONFIDENCE = 0.95
-"""Of every interval, unless another is asked for."""
+"""Confidence of every interval, unless another is asked for."""
 TIED: Final = 1e-12
 """Differences no further apart are equal but for rounding."""
 

@@ -151,7 +151,7 @@ class Analysis:
 
     @Once
     def outcomes(self) -> Outcomes:
-        """What each text adds to the counts."""
+        """Contribution of each text to the counts."""
         return Outcomes.of(self.predictions.truth, self.predicted)
 
     @Once

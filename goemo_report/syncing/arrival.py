@@ -80,7 +80,7 @@ class Arrival:
 
     @property
     def problems(self) -> list[str]:
-        """What went wrong, each once, unless everything arrived all the same."""
+        """Errors, each once; none where everything arrived all the same."""
         return [] if self.complete else list(dict.fromkeys(self.said))
 
     def lines(self) -> list[str]:

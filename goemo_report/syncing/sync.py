@@ -283,7 +283,7 @@ def _read_back(arrivals: Sequence[Arrival], remote: ApiSource) -> None:
 
 
 def _held(remote: ApiSource, project: str, ids: Sequence[str]) -> dict[str, Held]:
-    """What the server has of some runs, by id; nothing where the project is not there yet."""
+    """Ask the server for some runs, by id; nothing where the project is not there yet."""
     try:
         runs = remote.runs_by_id(project, ids)
     except NotFoundError:

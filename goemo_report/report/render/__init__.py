@@ -142,7 +142,7 @@ _LETTERS: Final = 70  # of a line
 
 
 def page_sized(report: Report) -> Report:
-    """The same report with columns of the featured runs alone, and shorter tables."""
+    """Cut a report to columns of the featured runs, and shorter tables."""
 
     def fit(block: Block) -> Block:
         if isinstance(block, Plot | Heatmap):

@@ -127,7 +127,7 @@ def _symbols(series: Series) -> str | list[str]:
 
 
 def _places(series: Series, plot: Plot) -> tuple[Value, ...]:
-    """What the series stands at: its categories, or x."""
+    """Positions of the series: its categories, or x."""
     return series.y if plot.horizontal else series.x
 
 
@@ -364,7 +364,7 @@ def heat_colours() -> dict[str, str]:
 
 
 def heat_page_css() -> str:
-    """The same for a page, which mixes the colours of its theme."""
+    """CSS of the heat colours for a page, which mixes the colours of its theme."""
     return "".join(
         f".h{name}{at}{{fill:color-mix(in srgb,var(--{high}) {100 * at // SHADES}%,var(--{low}))}}"
         for name, low, high in _HEAT

@@ -69,7 +69,7 @@ def render_html_block(block: Block) -> str:
 
 
 def _data(report: Report) -> str:
-    """What the script computes from, as JSON, compressed and in base64; empty without any."""
+    """Encode the script's data: JSON, compressed, in base64; empty without any."""
     found = report.explore()
     text = json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else ""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode() if found else ""

@@ -289,7 +289,7 @@ def plotly_figure(block: Plot | Heatmap) -> go.Figure:
 
 
 def still(block: Plot | Heatmap) -> tuple[str, str]:
-    """The same as an SVG with a style of its own, and in words."""
+    """Draw it as an SVG with a style of its own, and describe it in words."""
     return svg(figure(block), "figure", block.title, block.alt, standalone=True), block.alt
 
 

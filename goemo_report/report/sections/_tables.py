@@ -269,13 +269,13 @@ def firsts(comparison: Comparison) -> list[ComparedRun]:
 
 
 def words(recipe: Recipe) -> str:
-    """What a line calls it: `R3 minilm-wbce`, or `minilm-wbce` where it has several runs."""
+    """Name a recipe's line: `R3 minilm-wbce`, or `minilm-wbce` where it has several runs."""
     alone = len(recipe.runs) == 1
     return recipe.runs[0].short if alone else recipe.title.rpartition(" (")[0] or recipe.title
 
 
 def name(recipe: Recipe) -> str:
-    """The same with the number of its runs: `minilm-wbce, 3 runs`."""
+    """Name a recipe with the number of its runs: `minilm-wbce, 3 runs`."""
     several = len(recipe.runs) > 1
     return words(recipe) + (f", {plural(len(recipe.runs), 'run')}" if several else "")
 

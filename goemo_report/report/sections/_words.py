@@ -29,7 +29,7 @@ SMALLEST_P: Final = (
 
 
 def sample(comparison: Comparison) -> str:
-    """What was measured: `Test split, n = 5,427 texts`; two numbers where runs differ."""
+    """Name the sample: `Test split, n = 5,427 texts`; two numbers where runs differ."""
     return f"{comparison.split.capitalize()} split, n = {texts_range(comparison)}"
 
 
@@ -43,7 +43,7 @@ def rule(comparison: Comparison, run: ComparedRun | None = None) -> str:
 
 
 def rule_in_full(comparison: Comparison) -> str:
-    """The same as sentences."""
+    """Explain in sentences how labels are predicted."""
     given = "Labels without probabilities are taken as predicted."
     if not comparison.with_probabilities:
         return given
@@ -55,7 +55,7 @@ def rule_in_full(comparison: Comparison) -> str:
 
 
 def measured(comparison: Comparison, run: ComparedRun | None = None) -> str:
-    """What was measured, and how labels are predicted."""
+    """Name the sample, and how labels are predicted."""
     return f"{sample(comparison)}, {rule(comparison, run)}"
 
 

@@ -88,7 +88,7 @@ def build(comparison: Comparison) -> Section:
 
 
 class _Drawn(NamedTuple):
-    """What is said of the groups of a run, which themselves would take megabytes for each."""
+    """Summary of the groups of a run, which themselves would take megabytes for each."""
 
     curves: dict[str, Curve | None]
     precisions: list[float | None]
@@ -305,7 +305,7 @@ def calibration_of(run: ComparedRun) -> Calibration:
 
 
 def recalibration_table(comparison: Comparison) -> Table | None:
-    """What each run would gain; None where no run has validation predictions."""
+    """Tabulate the gain of each run; None where no run has validation predictions."""
     fitted = [run for run in ranked(comparison) if len(calibration_of(run).methods) > 1]
     if not fitted:
         return None

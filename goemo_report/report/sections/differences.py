@@ -52,7 +52,7 @@ _TUNED: Final = (
 
 
 def build(comparison: Comparison) -> Section | None:
-    """What the best run gains and loses; nothing to say of a single run."""
+    """Show what the best run gains and loses; None for a single run."""
     other = comparison.runner_up
     if other is None:
         return None

@@ -160,7 +160,7 @@ def _warnings(comparison: Comparison) -> Callout | None:
 
 
 def _of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """What each warning is about in a few words, and all of it."""
+    """Yield the subject of each warning in a few words, and its whole text."""
     for change, changed in comparison.label_changes.items():
         paired = change.startswith(WITHOUT_TEXTS)
         kind = "paired without texts" if paired else "labels were changed"
