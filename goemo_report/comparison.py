@@ -28,6 +28,7 @@ from goemo_report.analysis.compared_runs import (
     compared_runs,
 )
 from goemo_report.analysis.raters import RunBesideRaters, beside_raters
+from goemo_report.analysis.run_choice import tagged_baseline
 from goemo_report.analysis.run_statistics import RunStatistics, as_run_error
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.corpora.ratings import Ratings
@@ -39,6 +40,7 @@ from goemo_report.results import LoadedRuns, RunResult, left_out
 from goemo_report.settings import check_numbers
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.model import SkippedRun
+from goemo_report.sources.references import named_among
 from goemo_report.statistics.differences import ALPHA, Difference, PairedDifferences
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import RESAMPLES
@@ -549,12 +551,11 @@ def _creation(result: RunResult) -> tuple[datetime, str]:
 def _choose_baseline(
     results: Sequence[RunResult], wanted: str | None, skipped: Sequence[SkippedRun]
 ) -> tuple[RunResult, str]:
+    by_id, runs = {result.id: result for result in results}, [result.run for result in results]
     if wanted is None:
-        for result in results:
-            if "baseline" in result.run.tags:
-                return result, TAGGED
-        return results[0], FIRST_RUN
-    fitting = [r for r in results if wanted in {r.id, r.run.name, r.run.path}]
+        tagged = [by_id[run.id] for run in tagged_baseline(runs)]
+        return (tagged[0], TAGGED) if tagged else (results[0], FIRST_RUN)
+    fitting = [by_id[run.id] for run in named_among(wanted, runs)]
     if len(fitting) == 1:
         return fitting[0], f"chosen with {argument('baseline')}"
     if fitting:

@@ -127,15 +127,16 @@ def named_path(argument: str) -> tuple[str, str]:
     if not equals:
         return "", argument
     if not name:
-        if _exists(argument):
+        if path_exists(argument):
             return "", argument
         raise ArgumentError(f"{shown(argument)} has no name before =", "Write NAME=FILE")
-    if "/" in name and ("://" in name or _exists(argument) or not _exists(path)):
+    if "/" in name and ("://" in name or path_exists(argument) or not path_exists(path)):
         return "", argument
     return name, path
 
 
-def _exists(text: str) -> bool:
+def path_exists(text: str) -> bool:
+    """Whether a text, whatever it is, is the path of something that is there."""
     try:
         return user_path(text).exists()
     except (OSError, ValueError):  # too long for a path, a null byte

@@ -130,6 +130,11 @@ class RunRecord:
     """The directory on this machine that `goemo-train` left its results in, if it is there."""
 
     @property
+    def is_files(self) -> bool:
+        """Whether it is prediction files, or predictions in memory, that no tracker knows."""
+        return not self.project and not self.url
+
+    @property
     def path(self) -> str:
         """`entity/project/id`, without an entity where none is known."""
         return "/".join(part for part in (self.entity, self.project, self.id) if part)

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from goemo_report.errors import NotFoundError, argument
+from goemo_report.formats.files import named_path, path_exists, user_path
 from goemo_report.sources.model import RunRecord
 
 _CANDIDATES_SHOWN: Final = 8
@@ -83,25 +84,49 @@ def _split(text: str) -> tuple[str | None, list[str]]:
     return host, [unquote(part) for part in split.path.split("/") if part]
 
 
-def choose(reference: Reference, runs: Sequence[RunRecord], where: str) -> RunRecord:
-    """The one run of `runs` that a reference names; an id goes before a name.
+def named_among(text: str, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs that a RUN argument names among those that were read already, from whatever source;
+    several where it is ambiguous.
 
-    A run whose entity is not known (it was never uploaded) fits any. `where` names the runs
-    in errors. Raises NotFoundError for none, with close matches, and for several.
+    Prediction files are named by their path too, however it is written.
     """
+    try:
+        reference = parse_reference(text)
+    except NotFoundError:  # a path that no run of a tracker has
+        reference = Reference(text, text)
+    found = [run for run in runs if run.id == text]
+    name, path = named_path(text)
+    if not found and path_exists(path):
+        place = user_path(path, real=True)
+        held = [run for run in runs if run.is_files and name in {"", run.name}]
+        found = [run for run in held if user_path(run.origin, real=True) == place]
+    return found or fitting(reference, runs)
+
+
+def fitting(reference: Reference, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs that a reference names; an id goes before a name."""
     within = [
         run
         for run in runs
         if reference.project in {None, run.project}
         and (reference.entity is None or run.entity in {None, reference.entity})
     ]
-    fitting = [run for run in within if run.id == reference.name]
-    fitting = fitting or [run for run in within if run.name == reference.name]
-    fitting = fitting or [run for run in runs if run.name == reference.text]  # a name with slashes
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise ambiguous(reference.text, fitting, where)
+    found = [run for run in within if run.id == reference.name]
+    found = found or [run for run in within if run.name == reference.name]
+    return found or [run for run in runs if run.name == reference.text]  # a name with slashes
+
+
+def choose(reference: Reference, runs: Sequence[RunRecord], where: str) -> RunRecord:
+    """The one run of `runs` that a reference names; an id goes before a name.
+
+    A run whose entity is not known (it was never uploaded) fits any. `where` names the runs
+    in errors. Raises NotFoundError for none, with close matches, and for several.
+    """
+    found = fitting(reference, runs)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ambiguous(reference.text, found, where)
     named = {name: _introduce(run) for run in reversed(runs) for name in (run.name, run.id)}
     raise unknown(reference, named, where)
 

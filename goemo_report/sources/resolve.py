@@ -19,7 +19,7 @@ from goemo_report.sources.base import RunSource, readable
 from goemo_report.sources.conditions import Condition, Key, RunQuery
 from goemo_report.sources.gathered import GatheredSource, NamedPredictions
 from goemo_report.sources.model import ArtifactRef, Listing, RunRecord
-from goemo_report.sources.references import parse_artifact
+from goemo_report.sources.references import ambiguous, named_among, parse_artifact
 
 CLAIMS: Final[tuple[Callable[[str], tuple[RunSource | None, str] | None], ...]] = (
     files.claim,
@@ -134,17 +134,17 @@ def with_run(
     choice: SourceChoice, source: RunSource, listing: Listing, reference: str
 ) -> tuple[RunSource, Listing, RunRecord]:
     """Add one more run to those that were gathered, unless it is among them."""
-    for run in listing.runs:
-        if reference in {run.id, run.path}:
-            return source, listing, run
-    named = [run for run in listing.runs if run.name == reference]
-    if len(named) == 1:
-        return source, listing, named[0]
-    if files.is_bare(reference) and all(not run.project and not run.url for run in listing.runs):
+    known = named_among(reference, listing.runs)
+    if len(known) > 1:
+        raise ambiguous(reference, known, source.description)
+    if known:
+        return source, listing, known[0]
+    only_files = all(run.is_files for run in listing.runs)
+    if only_files and files.is_bare(reference) and _claimed(choice, reference)[0] is None:
         names = listed((run.name for run in listing.runs), 8)
         raise NotFoundError(f"no run is called {reference}", f"The files compared are {names}")
     other, run = find_one(choice, reference)
-    if run.id not in {known.id for known in listing.runs}:
+    if run.id not in {one.id for one in listing.runs}:
         source = GatheredSource([(other, [run]), (source, listing.runs)])
         listing = replace(listing, runs=(run, *listing.runs))
     return source, listing, run

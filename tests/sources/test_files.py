@@ -228,6 +228,33 @@ def test_validation_predictions_come_from_a_pipe_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("runs", "baseline", "name"),
+    [
+        ("b.csv", "plain", "plain"),  # a directory, which joins the runs
+        ("plain b.csv", "plain", "plain"),
+        ("plain b.csv", "./plain/", "plain"),
+        ("plain b.csv", "{here}/b.csv", "b"),
+        ("b.csv m=plain", "plain", "m"),  # by its own path, whatever it is called
+        ("b.csv m=plain", "m=plain", "m"),
+        ("b.csv m=plain", "m", "m"),
+        ("m=plain", "b.csv", "b"),
+    ],
+)
+def test_a_baseline_is_named_as_a_run_is(runs: str, baseline: str, name: str) -> None:
+    Path("plain").mkdir()
+    Path("a.csv").rename("plain/test_predictions.csv")
+    found = gr.runs(*runs.split()).compare(baseline=baseline.format(here=Path.cwd())).comparison
+    assert (found.baseline.name, found.baseline_is_chosen) == (name, True)
+    assert len(found.runs) == 2
+
+
+def test_in_python_a_baseline_is_a_path_too() -> None:
+    for baseline in ("./b.csv", str(Path("b.csv").resolve()), "b", "b.csv"):
+        found = gr.compare("a.csv", "b.csv", baseline=baseline).comparison
+        assert found.baseline.name == "b"
+
+
+@pytest.mark.parametrize(
     ("line", "why"),
     [
         ("compare a.csv b.csv --baseline c -o -", "no run is called c. The files compared are a"),
