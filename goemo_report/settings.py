@@ -23,14 +23,32 @@ from goemo_report.labels import known_groupings, named_sets
 _OFFLINE_MODES: Final = ("offline", "dryrun")  # dryrun is wandb's older word
 _ONLINE_MODES: Final = ("online", "shared", "run")
 _OF_WANDB: Final = ("wandb", "offline")
+
+
+class SourceKind(NamedTuple):
+    """A source that `--source NAME:PLACE` can name: the module below `goemo_report.sources` whose
+    `open_source` takes the choice, what PLACE is called, and more about it for the help."""
+
+    module: str
+    place: str = ""
+    about: str = ""
+
+
 SOURCES: Final = {
-    "wandb": "wandb_api.source",
-    "offline": "offline_logs.source",
-    "mlflow": "mlflow",
-    "trackio": "trackio",
+    "wandb": SourceKind("wandb_api.source"),
+    "offline": SourceKind("offline_logs.source", "DIR"),
+    "mlflow": SourceKind("mlflow", "PLACE", "a tracking directory, an mlflow.db or a server"),
+    "trackio": SourceKind("trackio", "DIR"),
 }
-"""The module below `goemo_report.sources` of each source, by its name in `--source NAME:PLACE`; its
-`open_source` takes the choice."""
+
+
+def source_forms(*, explained: bool = False) -> str:
+    """Every source as it is named: `wandb, offline:DIR, mlflow:PLACE or trackio:DIR`."""
+    forms = [
+        f"{name}:{one.place}".rstrip(":") + (f" ({one.about})" if explained and one.about else "")
+        for name, one in SOURCES.items()
+    ]
+    return f"{', '.join(forms[:-1])} or {forms[-1]}"
 
 
 class Bounds(NamedTuple):
@@ -128,9 +146,7 @@ _FORMATS: Final = ("html", "md", "json", "csv", "latex")
 FILE_KEYS: Final[dict[str, FileKey]] = {
     "entity": _text("W&B user or team"),
     "project": _text("W&B project"),
-    "source": FileKey(
-        _is_source, "wandb, offline:DIR, mlflow:PLACE or trackio:DIR", "where runs come from"
-    ),
+    "source": FileKey(_is_source, source_forms(), "where runs come from"),
     "wandb-dir": _text("read offline runs below this directory"),
     "reports": _text("directory that reports are written to"),
     "formats": FileKey(

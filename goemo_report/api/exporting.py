@@ -5,7 +5,6 @@ Runs are read a batch at a time, so that as many as there are take no more memor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from goemo_report.errors import (
     require_extra,
 )
 from goemo_report.formats.files import whole_file
+from goemo_report.formats.json_text import as_text
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.table import CLASS_METRICS, OVERALL_KEYS
 from goemo_report.predictions import understood
@@ -284,7 +284,7 @@ def _cell(value: Any, kind: str) -> Any:
     if kind in _NUMBERS:
         number = as_number(value)
         return int(value) if kind == "int64" else number
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return as_text(value)
 
 
 @contextmanager

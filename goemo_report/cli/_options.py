@@ -18,7 +18,13 @@ from click.shell_completion import CompletionItem
 from goemo_report.cli._group import Command, OutputDirectory, OutputFile, SharedOption, debug_option
 from goemo_report.contract import RUN_FIELDS, RUN_STATES, SPLITS, Tuning
 from goemo_report.errors import GoemoError
-from goemo_report.settings import GROUPING_NAMES, LABEL_SET_NAMES, NUMBERS, read_project_file
+from goemo_report.settings import (
+    GROUPING_NAMES,
+    LABEL_SET_NAMES,
+    NUMBERS,
+    read_project_file,
+    source_forms,
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 Option = Callable[[_Command], _Command]
@@ -39,8 +45,7 @@ _SOURCE_OPTIONS = (
 _TRACKER_OPTION = _PLACE(
     "--source",
     metavar="NAME[:PLACE]",
-    help="Read runs of wandb, offline:DIR, mlflow:PLACE (a tracking directory, an mlflow.db or a "
-    "server) or trackio:DIR.",
+    help=f"Read runs of {source_forms(explained=True)}.",
 )
 FILTERS: dict[str, tuple[str, str, str, Any]] = {
     "tag": ("--tag", "TAG", "Runs with this tag; all, if repeated.", str),

@@ -52,6 +52,11 @@ def jsonable(value: Any) -> Any:
     return str(value)
 
 
+def as_text(value: Any) -> str:
+    """A text as it is, another value as JSON on one line."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
 def timestamp(at: datetime | None) -> str | None:
     """ISO 8601 in UTC, as W&B writes times; a time without a zone is taken as UTC."""
     if at is None:

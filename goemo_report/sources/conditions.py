@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from goemo_report.contract import RUN_FIELDS
 from goemo_report.errors import ArgumentError, argument
-from goemo_report.formats.json_text import jsonable
+from goemo_report.formats.json_text import as_text, jsonable
 from goemo_report.formats.text import shown
 from goemo_report.sources.model import SUMMARIES, Listing, RunRecord, as_number, summarised
 
@@ -97,7 +96,7 @@ class Key:
         number = as_number(value)
         if number is not None:
             return number
-        return value if isinstance(value, str) else json.dumps(value, default=str)
+        return as_text(value)
 
 
 _TAGS: Final = Key("", "tags")
@@ -293,7 +292,7 @@ def _same(value: Any, wanted: Scalar, written: str, key: Key) -> bool:
 def _written(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{_aware(value):%Y-%m-%dT%H:%M:%S}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return as_text(value)
 
 
 def _operand(text: str, operator: str) -> tuple[Scalar, str]:

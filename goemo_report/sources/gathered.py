@@ -116,12 +116,12 @@ class GatheredSource(RunSource):
         if not self._named and not self._alias:
             return found
         every = [(run, one) for run in runs for one in found.get(run.id, ())]
-        self._named = tuple(self._found(named, every) for named in self._named)
-        kept = {run.id: tuple(self._kept(run, found.get(run.id, ()))) for run in runs}
-        version = self._alias or next((one.version for one in self._named if one.version), "")
+        named = tuple(self._found(one, every) for one in self._named)
+        kept = {run.id: tuple(self._kept(run, found.get(run.id, ()), named)) for run in runs}
+        version = self._alias or next((one.version for one in named if one.version), "")
         taken = {one.role for own in kept.values() for one in own if not one.unread}
         if version and every and taken.isdisjoint(PREDICTIONS):
-            asked = [one for run, one in every if self._role(one, run) in PREDICTIONS]
+            asked = [one for run, one in every if _role(one, run, named) in PREDICTIONS]
             known = dict.fromkeys(a for one in asked for a in (one.version, *one.aliases) if a)
             what = f"no run logged predictions with the alias {version}"
             raise NotFoundError(what, f"Aliases: {listed(known, 8)}" if known else "")
@@ -168,18 +168,16 @@ class GatheredSource(RunSource):
         what = f"{len(held)} files are called" if held else "no run logged an artifact"
         raise NotFoundError(f"{what} {named.artifact}", f"They logged {listed(names, 8)}")
 
-    def _role(self, artifact: ArtifactRef, run: RunRecord) -> Role | None:
-        named = next((one for one in self._named if one.means(artifact, run)), None)
-        return named.role if named else role_of(artifact, run)
-
-    def _kept(self, run: RunRecord, logged: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+    def _kept(
+        self, run: RunRecord, logged: Sequence[ArtifactRef], asked: Sequence[NamedPredictions]
+    ) -> list[ArtifactRef]:
         """A reference for each role of an artifact, and those that are not meant where no other
         has their role, with the reason."""
-        others = {named.role: named.artifact for named in self._named}
+        others = {named.role: named.artifact for named in asked}
         found: list[ArtifactRef] = []
         passed: list[ArtifactRef] = []
         for one in logged:
-            for named in [n for n in self._named if n.means(one, run)] or (None,):
+            for named in [n for n in asked if n.means(one, run)] or (None,):
                 role = named.role if named else role_of(one, run)
                 file = named.file if named and one.kind == "artifact" else ""
                 taken = replace(one, role=role, only=file if role in PREDICTIONS else "")
@@ -227,6 +225,11 @@ class GatheredSource(RunSource):
             for source in dict.fromkeys(own for own, _ in owned)
         }
         return [next(answers[own]) for own, _ in owned]
+
+
+def _role(artifact: ArtifactRef, run: RunRecord, named: Sequence[NamedPredictions]) -> Role | None:
+    meant = next((one for one in named if one.means(artifact, run)), None)
+    return meant.role if meant else role_of(artifact, run)
 
 
 def _check_alone(taken: ArtifactRef, found: Sequence[ArtifactRef]) -> None:

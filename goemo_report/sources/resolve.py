@@ -37,7 +37,7 @@ _LONGEST_VALUE: Final = 40
 
 def open_source(choice: SourceChoice) -> RunSource:
     """The source that was chosen; what it reads is read when it is needed."""
-    module = import_module(f"goemo_report.sources.{SOURCES[choice.kind]}")
+    module = import_module(f"goemo_report.sources.{SOURCES[choice.kind].module}")
     source: RunSource = module.open_source(choice)
     return source
 

@@ -243,7 +243,8 @@ def test_validation_predictions_come_from_a_pipe_once(tmp_path: Path) -> None:
 def test_a_baseline_is_named_as_a_run_is(runs: str, baseline: str, name: str) -> None:
     Path("plain").mkdir()
     Path("a.csv").rename("plain/test_predictions.csv")
-    found = gr.runs(*runs.split()).compare(baseline=baseline.format(here=Path.cwd())).comparison
+    baseline = baseline.format(here=Path.cwd())
+    found = gr.compare(gr.runs(*runs.split()), baseline=baseline, resamples=100).comparison
     assert (found.baseline.name, found.baseline_is_chosen) == (name, True)
     assert len(found.runs) == 2
 
