@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from goemo_report.contract import LEAK_LIMIT
 from goemo_report.corpora.corpus import Corpus
 from goemo_report.errors import GoemoError, SettingsError, first_line
 from goemo_report.formats.wording import listed
@@ -25,7 +26,6 @@ from goemo_train.processes import Distributed
 from goemo_train.tracking import Progress
 
 TRAIN_AUC_SAMPLE = 2048  # training texts on which train/auc is measured
-MOST_LEAKED = 0.02  # of a split, before a warning; of the official ones it is under 0.01
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         texts = "1 text is" if truncated == 1 else f"{truncated} texts are"
         warnings.append(f"{texts} longer than {config.max_seq_length} tokens and cut")
     for name, count in leaked.items():
-        if count > MOST_LEAKED * len(tokens[name]):
+        if count > LEAK_LIMIT * len(tokens[name]):
             found = f"{count} of {len(tokens[name])} {name} texts"
             warnings.append(f"{found} stand in the training split as well")
     learned, asked = corpus.train.truth.any(0), corpus.val.truth.any(0) | corpus.test.truth.any(0)

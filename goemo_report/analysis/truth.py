@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -32,9 +31,6 @@ from goemo_report.thresholds.tune import Tuned
 
 TOLERANCE: Final = 5e-4
 """Largest difference that is put down to rounding: half a unit of the third decimal."""
-
-LEAK_LIMIT: Final = 0.02
-"""Share of leaked texts that is too large for chance: GoEmotions has below 1% of each kind."""
 
 TUNED: Final = "macro_f1_tuned"
 """What `goemo-train` logs for each split beside the guide's metrics."""
@@ -248,89 +244,6 @@ def _siblings(name: str) -> Iterator[OverallMetric]:
     one = OVERALL.get(key_of(name))
     if one is not None and one.metric.of_classes:
         yield from (OverallMetric(one.metric, average) for average in one.metric.averages)
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """Texts that occur more than once, by their exact characters.
-
-    `repeated` rows of each split repeat an earlier row of it; `conflicting` of these carry
-    other true labels than the first. `leaked` rows of the test split are also in validation.
-    """
-
-    repeated: Mapping[Split, int]
-    conflicting: Mapping[Split, int]
-    leaked: int | None
-    leaked_with_labels: int | None
-
-
-def overlap(result: RunResult) -> Overlap:
-    """Repeated texts within the splits of a run, and between them where both are there.
-
-    `leaked_with_labels` counts the leaked rows that also carry the same labels in validation.
-    """
-    held = ((split, found.predictions) for split, found in result.splits.items())
-    return _overlap(*((split, one.texts, one.truth.tobytes()) for split, one in held))
-
-
-@lru_cache(maxsize=4)
-def _overlap(*splits: tuple[Split, tuple[str, ...], bytes]) -> Overlap:
-    """Count overlaps of texts and bytes of labels; cached, as many runs share their data."""
-    repeated: dict[Split, int] = {}
-    conflicting: dict[Split, int] = {}
-    rows: dict[Split, list[tuple[str, bytes]]] = {}
-    known: dict[Split, dict[str, set[bytes]]] = {}
-    for split, texts, truth in splits:
-        width = len(truth) // len(texts)
-        keys = (truth[start : start + width] for start in range(0, len(truth), width))
-        rows[split] = list(zip(texts, keys, strict=True))
-        labels: dict[str, set[bytes]] = {}
-        again = other = 0
-        for text, key in rows[split]:
-            if text in labels:
-                again += 1
-                other += key not in labels[text]
-            labels.setdefault(text, set()).add(key)
-        repeated[split], conflicting[split], known[split] = again, other, labels
-    if len(known) < 2:
-        return Overlap(repeated, conflicting, None, None)
-    pairs = [(known["val"][text], key) for text, key in rows["test"] if text in known["val"]]
-    return Overlap(repeated, conflicting, len(pairs), sum(key in seen for seen, key in pairs))
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """Rows of a split whose texts also stand in another one, `count` of `rows`."""
-
-    split: Split
-    other: str
-    count: int
-    rows: int
-
-    @property
-    def large(self) -> bool:
-        """Whether it is more than the repeats that short comments bring."""
-        return self.count > LEAK_LIMIT * self.rows
-
-    def __str__(self) -> str:
-        part = f"{self.count:,} of {plural(self.rows, f'{self.split} text')}"
-        return f"{part} ({self.count / self.rows:.0%}) also stand in the {self.other} split"
-
-
-def leaks(result: RunResult) -> tuple[Leak, ...]:
-    """Texts between splits: test in validation as counted here, in training as a run logged it.
-
-    No predictions tell which texts a run was trained on.
-    """
-    found = []
-    for split, held in result.splits.items():
-        count = result.run.config.get(f"leaked_{split}_texts")
-        if type(count) is int and 0 <= count <= held.rows:
-            found.append(Leak(split, "training", count, held.rows))
-    between = overlap(result).leaked
-    if between is not None:
-        found.append(Leak("test", "validation", between, result.splits["test"].rows))
-    return tuple(found)
 
 
 def sample_problems(result: RunResult) -> list[str]:

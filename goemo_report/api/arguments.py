@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +23,10 @@ from goemo_report.settings import (
 if TYPE_CHECKING:  # a prediction file needs none of the sources
     from goemo_report.analysis.label_choice import LabelChoice
     from goemo_report.api.runs import Runs
-    from goemo_report.sources.base import Progress
     from goemo_report.sources.conditions import RunQuery
 
 Names: TypeAlias = str | Sequence[str]
 Place: TypeAlias = str | os.PathLike[str]
-Shown: TypeAlias = "bool | Progress"
-"""Whether a bar is shown, or what is told instead."""
 Labels: TypeAlias = "Place | Sequence[str] | LabelChoice | None"
 """The labels that files must have: a set's name, a file of names, or the names."""
 Only: TypeAlias = Names | None
@@ -38,7 +34,6 @@ Only: TypeAlias = Names | None
 _SHORTHANDS: Final = {"predictions": ("val-predictions", "test-predictions")}
 ONLY: Final = (*_SHORTHANDS, *ROLES)
 """Arguments that choose among the artifacts of a run."""
-_WIDTH: Final = 30
 
 
 def settled(
@@ -176,33 +171,6 @@ def places(value: Place | Sequence[Place] | None, name: str) -> list[str]:
     if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
         several = [value]
     return [place(one, name) for one in several if one is not None]
-
-
-class Bar:
-    """A Progress that rewrites one line of standard error; silent unless `shown`, which may be
-    a Progress that is told instead."""
-
-    def __init__(self, shown: Shown) -> None:
-        self._shown = shown
-        self._last = ""
-
-    def __call__(self, description: str, done: int, total: int) -> None:
-        """Take in that `done` of `total` are there."""
-        if callable(self._shown):
-            self._shown(description, done, total)
-            return
-        full = _WIDTH * done // total if total else _WIDTH
-        line = f"{description[:30]:<30} [{'#' * full}{'.' * (_WIDTH - full)}]"
-        if self._shown and line != self._last:
-            self._last = line
-            print(f"\r{line}", end="", file=sys.stderr, flush=True)
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._last:
-            print(file=sys.stderr)
 
 
 def with_baseline(runs: Runs, baseline: str | None) -> tuple[Runs, str | None]:

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, g
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.run_choice import TOP, best_logged
 from goemo_report.api.arguments import (
-    Bar,
     Labels,
     Names,
     Place,
-    Shown,
     check,
     chosen_labels,
     each,
@@ -28,6 +26,7 @@ from goemo_report.api.arguments import (
     with_baseline,
 )
 from goemo_report.api.inputs import Comparable, asked_for, load, places_of
+from goemo_report.api.progress import Bar, Shown
 from goemo_report.api.runs import Runs
 from goemo_report.comparison import ComparedRun, Comparison, Options, Standing
 from goemo_report.comparison import compare as compare_results

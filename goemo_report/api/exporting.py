@@ -16,13 +16,8 @@ from goemo_report.analysis.compared_runs import ComparedRun
 from goemo_report.analysis.configs import hide_secrets
 from goemo_report.analysis.label_choice import LabelChoice
 from goemo_report.analysis.run_choice import ranking, tagged_baseline
-from goemo_report.api.arguments import (
-    Bar,
-    Labels,
-    check,
-    chosen_labels,
-    with_baseline,
-)
+from goemo_report.api.arguments import Labels, check, chosen_labels, with_baseline
+from goemo_report.api.progress import Bar
 from goemo_report.comparison import Comparison
 from goemo_report.comparison import compare as compare_results
 from goemo_report.contract import SPLITS, Split

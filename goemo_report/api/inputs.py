@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from goemo_report.analysis.ensembles import Ensemble, average
-from goemo_report.api.arguments import Bar, Place, Shown, check, chosen_labels, place, settled
+from goemo_report.api.arguments import Place, check, chosen_labels, place, settled
 from goemo_report.api.arrays import of_frame
 from goemo_report.api.one_run import Run
+from goemo_report.api.progress import Bar, Shown
 from goemo_report.api.runs import Runs
 from goemo_report.contract import SPLITS, Split
 from goemo_report.errors import ArgumentError, DataError

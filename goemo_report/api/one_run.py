@@ -7,18 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goemo_report.api.arguments import (
-    Bar,
-    Labels,
-    Only,
-    Place,
-    Shown,
-    check,
-    chosen_labels,
-    each,
-    place,
-    roles,
-)
+from goemo_report.api.arguments import Labels, Only, Place, check, chosen_labels, each, place, roles
+from goemo_report.api.progress import Bar, Shown
 from goemo_report.contract import SPLITS, Split, Tuning
 from goemo_report.errors import ArgumentError, ChangedFileError, argument
 from goemo_report.formats import notebook

@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET  # written only, nothing is parsed
 
 from goemo_report.analysis.label_choice import LabelChoice
 from goemo_report.api.arguments import (
-    Bar,
     Labels,
     Names,
     check,
@@ -19,6 +18,7 @@ from goemo_report.api.arguments import (
     waivers,
     with_baseline,
 )
+from goemo_report.api.progress import Bar
 from goemo_report.audit import Audit, audit, gate, unread, unused_waivers
 from goemo_report.audit.evidence import collect
 from goemo_report.audit.gate import Condition

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
 from goemo_report.analysis.run_choice import TOP
 from goemo_report.api.arguments import (
-    Bar,
     Labels,
     Names,
     Only,
     Place,
-    Shown,
     chosen_labels,
     conditions,
     each,
@@ -24,6 +22,7 @@ from goemo_report.api.arguments import (
     settled,
 )
 from goemo_report.api.one_run import Run
+from goemo_report.api.progress import Bar, Shown
 from goemo_report.errors import ArgumentError, NotFoundError
 from goemo_report.formats import notebook
 from goemo_report.formats.text import visible

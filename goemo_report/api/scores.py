@@ -9,17 +9,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from goemo_report.api.arguments import (
-    Labels,
-    Names,
-    Place,
-    Shown,
-    check,
-    chosen_labels,
-    place,
-    settled,
-)
+from goemo_report.api.arguments import Labels, Names, Place, check, chosen_labels, place, settled
 from goemo_report.api.arrays import Threshold, arrays, of_frame, thresholds_of
+from goemo_report.api.progress import Shown
 from goemo_report.contract import DEFAULT_THRESHOLD, Split
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats import notebook

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goemo_report.api.arguments import Bar, Only, Place, Shown, check, conditions, settled
+from goemo_report.api.arguments import Only, Place, check, conditions, settled
+from goemo_report.api.progress import Bar, Shown
 from goemo_report.errors import ArgumentError, argument
 from goemo_report.formats.json_text import SCHEMA_VERSION
 from goemo_report.sources.model import SkippedRun

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from goemo_report.analysis.truth import LEAK_LIMIT, TUNED, LoggedCheck, check_logged, leaks, same
+from goemo_report.analysis.truth import TUNED, LoggedCheck, check_logged, same
 from goemo_report.audit.evidence import Evidence
 from goemo_report.audit.registry import RuleSet, Severity, has_type, shown
-from goemo_report.contract import OVERALL_METRICS, PER_CLASS_STATISTICS, SPLITS, Split
+from goemo_report.contract import LEAK_LIMIT, OVERALL_METRICS, PER_CLASS_STATISTICS, SPLITS, Split
 from goemo_report.formats.table import Table
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.scores import Scores, per_class_rows
+from goemo_report.results.overlap import leaks
 from goemo_report.sources.model import as_number
 
 TRUTH = RuleSet("truth", of_files=True)

@@ -22,6 +22,7 @@ from goemo_report.results import (
     left_out,
     logged_metrics,
 )
+from goemo_report.results.overlap import Leak, leaks_between
 from goemo_report.results.score_cache import (
     Unread,
     cached_scores,
@@ -293,17 +294,18 @@ def _read_splits(
         val, test = splits["val"], splits["test"]
         splits["val"] = val.changed(lambda read: read.in_order_of(test.labels))
         if _are_files(own):
-            splits["val"] = splits["val"].changed(lambda read: _noted(read, test.predictions))
+            leaked = [leak for leak in leaks_between(splits) if leak.large]
+            splits["val"] = splits["val"].changed(lambda read: _noted(read, leaked))
     return splits, problems
 
 
-def _noted(validation: Predictions, test: Predictions) -> Predictions:
-    """Validation predictions, with a note if most of their texts are test texts."""
-    count = len(set(validation.texts) & set(test.texts))
-    if 2 * count < min(len(validation), len(test)):
-        return validation
-    said = f"{count:,} test texts are validation texts: what is tuned on them is tuned on test"
-    return replace(validation, notes=(*validation.notes, said))
+def _noted(validation: Predictions, leaked: Sequence[Leak]) -> Predictions:
+    """Validation predictions, with a note of the test texts among theirs."""
+    said = (
+        f"{one.count:,} test texts are validation texts: what is tuned on them is tuned on test"
+        for one in leaked
+    )
+    return replace(validation, notes=(*validation.notes, *said))
 
 
 def _missing_predictions_reason(run: RunRecord, split: Split, own: Sequence[ArtifactRef]) -> str:

@@ -12,7 +12,6 @@ from goemo_report.analysis.truth import (
     best_epoch,
     check_logged,
     not_checkable,
-    overlap,
     recomputed_metrics,
     sample_problems,
 )
@@ -21,6 +20,7 @@ from goemo_report.metrics.arrays import BoolArray
 from goemo_report.metrics.scores import score
 from goemo_report.metrics.table import OVERALL_KEYS
 from goemo_report.results import RunResult, SplitResult
+from goemo_report.results.overlap import overlap
 from goemo_report.sources.model import ArtifactRef
 from goemo_report.thresholds.tune import Tuned
 from tests.offline_runs import OfflineRun, predictions
@@ -165,11 +165,11 @@ def test_repeated_and_leaked_texts_are_counted() -> None:
 
     val = made("val", [("a", joy), ("b", joy), ("a", fear), ("a", joy)])
     test = made("test", [("a", fear), ("b", fear), ("c", joy)])
-    found = overlap(replace(run_result(RUN), splits={"val": val, "test": test}))
+    found = overlap({"val": val, "test": test})
     assert found.repeated == {"val": 2, "test": 0}
     assert found.conflicting == {"val": 1, "test": 0}
     assert (found.leaked, found.leaked_with_labels) == (2, 1)
-    assert overlap(replace(run_result(RUN), splits={"val": val})).leaked is None
+    assert overlap({"val": val}).leaked is None
 
 
 def test_what_does_not_fit_the_config_is_named() -> None:

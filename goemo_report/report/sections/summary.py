@@ -8,13 +8,14 @@ from typing import Final
 
 from goemo_report.analysis.common import WITHOUT_TEXTS
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.analysis.truth import check_logged, leaks
+from goemo_report.analysis.truth import check_logged
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Axis, Callout, Column, Plot, Row, Section, Series, Table
 from goemo_report.report.sections._tables import colour, columns, drawn, name, with_interval
 from goemo_report.report.sections._verdict import verdict
 from goemo_report.report.sections._words import SMALLEST_P, resampling_text, rule
+from goemo_report.results.overlap import leaks
 
 ORDER = 10
 CHAPTER = "Answer"

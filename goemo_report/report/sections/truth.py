@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from goemo_report.analysis.truth import (
-    LEAK_LIMIT,
     TOLERANCE,
-    Leak,
     LoggedCheck,
     check_logged,
-    leaks,
     not_checkable,
-    overlap,
     sample_problems,
 )
 from goemo_report.comparison import ComparedRun, Comparison
-from goemo_report.contract import SPLITS, Split
+from goemo_report.contract import LEAK_LIMIT, SPLITS, Split
 from goemo_report.formats.wording import listed, plural
 from goemo_report.metrics.table import class_key
 from goemo_report.report.document import (
@@ -31,6 +27,7 @@ from goemo_report.report.document import (
     Table,
 )
 from goemo_report.report.sections._tables import Cells, callout, columns, number, run_table
+from goemo_report.results.overlap import Leak, leaks, overlap
 
 ORDER = 90
 CHAPTER = "Can I trust it?"
@@ -89,7 +86,7 @@ def _overlaps(comparison: Comparison) -> Table:
     seen = any(leak.other == "training" for run in comparison.runs for leak in leaks(run.result))
     rows: list[Row] = []
     for runs in groups.values():
-        found, keys = overlap(runs[0].result), ", ".join(run.key for run in runs)
+        found, keys = overlap(runs[0].result.splits), ", ".join(run.key for run in runs)
         between = {(leak.split, leak.other): leak for leak in leaks(runs[0].result)}
         repeats = (of.get(s) for s in SPLITS for of in (found.repeated, found.conflicting))
         leaked = _leak_cell(between.get(("test", "validation")))
