@@ -152,9 +152,9 @@ PER_CLASS_STATISTICS: Final[dict[str, type]] = {
 }  # fmt: skip
 
 
-def per_class_metric(statistic: str, emotion: str, split: Split = "test") -> str:
-    """Key of one per-class metric, e.g. `test/f1_joy`."""
-    return f"{split}/{statistic}_{emotion}"
+def per_class_metric(statistic: str, emotion: str) -> str:
+    """Key of one metric of a label on the test split, e.g. `test/f1_joy`."""
+    return f"test/{statistic}_{emotion}"
 
 
 def evaluation_metrics(labels: tuple[str, ...]) -> tuple[Key, ...]:

@@ -209,7 +209,7 @@ def read_predictions(
     return of_table(read_table(path, source, (*PROBABILITY_PREFIXES, "prob_")), reading)
 
 
-def of_table(table: Table, reading: Reading = AS_FOUND) -> Predictions:
+def of_table(table: Table, reading: Reading) -> Predictions:
     """The predictions that a table holds, as `read_predictions` understands those of a file."""
     found = understand(table, reading)
     label_set, order = found.label_set, found.order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,28 +75,11 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
 
     splits = {"train": corpus.train, "val": corpus.val, "test": corpus.test}
     tokens = {k: data.tokenise(s, tokenizer, config.max_seq_length) for k, s in splits.items()}
-    train, sample = tokens["train"], tokens["train"].head(TRAIN_AUC_SAMPLE, config.random_seed)
-    if config.soft_labels:  # the sample keeps the true labels, as with a teacher
-        train = replace(train, truth=_shares(config, corpus))
-    if config.teacher:
-        how = (config, corpus, device, progress.note)
-        soft = data.soft_labels(*how) if distributed.main else None
-        train = replace(train, truth=distributed.share(soft))
+    sample = tokens["train"].head(TRAIN_AUC_SAMPLE, config.random_seed)  # keeps the true labels
+    train = _with_targets(tokens["train"], config, corpus, distributed, progress)
     torch.manual_seed(config.random_seed + distributed.rank)  # each process its own dropout
-    leaked, truncated = corpus.leaked(), sum(part.truncated for part in tokens.values())
-    warnings = []
-    if truncated:
-        texts = "1 text is" if truncated == 1 else f"{truncated} texts are"
-        warnings.append(f"{texts} longer than {config.max_seq_length} tokens and cut")
-    for name, count in leaked.items():
-        if count > LEAK_LIMIT * len(tokens[name]):
-            found = f"{count} of {len(tokens[name])} {name} texts"
-            warnings.append(f"{found} stand in the training split as well")
-    learned, asked = corpus.train.truth.any(0), corpus.val.truth.any(0) | corpus.test.truth.any(0)
-    if unknown := [corpus.labels[column] for column in np.flatnonzero(asked & ~learned)]:
-        warnings.append(
-            f"no training text has these labels of the other splits: {listed(unknown, 6)}"
-        )
+    measured = _measured(corpus, tokens)
+    warnings = _data_warnings(measured, config, corpus)
 
     steps = -(-len(train) // config.batch_size) * config.num_epochs
     if config.warmup_steps < 0:
@@ -114,12 +98,7 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
     halves = alone and torch.get_num_threads() > 1 and classifier.draws_by_thread()
     measured = {
         "model_params": classifier.exported_size,
-        "num_labels": len(corpus.labels),
-        "dataset_name": corpus.name,
-        "dataset_version": corpus.version,
-        **{f"{name}_samples": len(part) for name, part in tokens.items()},
-        **{f"leaked_{name}_texts": count for name, count in leaked.items()},
-        "truncated_texts": truncated,
+        **measured,
         "train_auc_samples": len(sample),
         "steps": steps,
     }
@@ -128,6 +107,50 @@ def prepare(config: TrainConfig, distributed: Distributed, progress: Progress) -
         network, SecondThread(classifier) if halves else None, optimiser,
         choose_loss(config, corpus.train.truth, device), steps, measured, warnings,
     )  # fmt: skip
+
+
+def _with_targets(
+    train: Tokens, config: TrainConfig, corpus: Corpus, distributed: Distributed, progress: Progress
+) -> Tokens:
+    """The training split with what is learned of it: true labels, raters' shares, a teacher's."""
+    if config.soft_labels:
+        train = replace(train, truth=_shares(config, corpus))
+    if config.teacher:
+        how = (config, corpus, distributed.device, progress.note)
+        soft = data.soft_labels(*how) if distributed.main else None
+        train = replace(train, truth=distributed.share(soft))
+    return train
+
+
+def _measured(corpus: Corpus, tokens: Mapping[str, Tokens]) -> dict[str, Any]:
+    """What the run's config says of the data."""
+    return {
+        "num_labels": len(corpus.labels),
+        "dataset_name": corpus.name,
+        "dataset_version": corpus.version,
+        **{f"{name}_samples": len(part) for name, part in tokens.items()},
+        **{f"leaked_{name}_texts": count for name, count in corpus.leaked().items()},
+        "truncated_texts": sum(part.truncated for part in tokens.values()),
+    }
+
+
+def _data_warnings(measured: Mapping[str, Any], config: TrainConfig, corpus: Corpus) -> list[str]:
+    """What may be wrong with the data."""
+    warnings = []
+    if truncated := measured["truncated_texts"]:
+        texts = "1 text is" if truncated == 1 else f"{truncated} texts are"
+        warnings.append(f"{texts} longer than {config.max_seq_length} tokens and cut")
+    for name in corpus.leaked():
+        count, rows = measured[f"leaked_{name}_texts"], measured[f"{name}_samples"]
+        if count > LEAK_LIMIT * rows:
+            found = f"{count} of {rows} {name} texts"
+            warnings.append(f"{found} stand in the training split as well")
+    learned, asked = corpus.train.truth.any(0), corpus.val.truth.any(0) | corpus.test.truth.any(0)
+    if unknown := [corpus.labels[column] for column in np.flatnonzero(asked & ~learned)]:
+        warnings.append(
+            f"no training text has these labels of the other splits: {listed(unknown, 6)}"
+        )
+    return warnings
 
 
 def _shares(config: TrainConfig, corpus: Corpus) -> npt.NDArray[np.float32]:

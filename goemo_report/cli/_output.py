@@ -62,7 +62,7 @@ def write_bytes(data: bytes, output: Path = STDOUT) -> None:
         raise OSError(error.errno, error.strerror, os.fspath(output)) from error
 
 
-def write_json(document: Any, output: Path = STDOUT) -> None:
+def write_json(document: Any, output: Path) -> None:
     """Write one JSON document."""
     from goemo_report.formats.json_text import to_json
 
@@ -74,7 +74,7 @@ def write_lines(lines: Iterable[str], output: Path = STDOUT) -> None:
     write_plain("".join(f"{printable(line)}\n" for line in lines), output)
 
 
-def write_plain(text: str, output: Path = STDOUT) -> None:
+def write_plain(text: str, output: Path) -> None:
     """Write printable text for people, to standard output in the encoding of the terminal."""
     if output == STDOUT:
         click.echo(text, nl=False)

@@ -128,17 +128,7 @@ def publish_comparison(
                 },
                 dir=offline or folder,
                 mode="offline" if offline else "online",
-                settings=wandb.Settings(
-                    silent=True,
-                    console="off",
-                    disable_git=True,
-                    disable_code=True,
-                    x_disable_stats=True,
-                    x_disable_machine_info=True,
-                    init_timeout=_START,
-                    finish_timeout=float(_ARRIVE),
-                    finish_timeout_raises=True,
-                ),
+                settings=_quiet_settings(),
             )
             try:
                 published = _log(run, name, comparison, report, pages, Path(folder))
@@ -155,6 +145,23 @@ def publish_comparison(
             "`goemo-report doctor` looks for the cause",
         ) from error
     return published
+
+
+def _quiet_settings() -> Any:
+    """The client logs the report alone: nothing of the machine, no code, nothing printed."""
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        disable_git=True,
+        disable_code=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+        init_timeout=_START,
+        finish_timeout=float(_ARRIVE),
+        finish_timeout_raises=True,
+    )
 
 
 def _log_place(directory: Path) -> str:

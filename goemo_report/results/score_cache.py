@@ -36,7 +36,7 @@ from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.reading.names import AS_FOUND, Reading
+from goemo_report.reading.names import Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 from goemo_report.sources.values import values
 
@@ -83,7 +83,7 @@ def score_both(predictions: Predictions) -> ScoredPredictions:
     return ScoredPredictions(predictions, scores, as_logged)
 
 
-def read_unchanged(path: Path, digest: str, name: str, reading: Reading = AS_FOUND) -> Predictions:
+def read_unchanged(path: Path, digest: str, name: str, reading: Reading) -> Predictions:
     """`read_predictions` of a file that still has the digest that was found before.
 
     Else its numbers would be kept, and cited, as those of the earlier file. Raises DataError,

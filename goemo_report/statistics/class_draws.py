@@ -163,7 +163,7 @@ def _average(cells: FloatArray) -> FloatArray:
     return average
 
 
-def widest(found: list[MacroDraws], confidence: float = CONFIDENCE) -> tuple[float, float]:
+def widest(found: list[MacroDraws], confidence: float) -> tuple[float, float]:
     """The interval that holds those of all priors."""
     lows, highs = zip(*(one.ends(confidence) for one in found), strict=True)
     return min(lows), max(highs)
