@@ -564,8 +564,8 @@ def _choose_baseline(
             f"Give its id: {', '.join(result.id for result in fitting)}",
         )
     for item in skipped:
-        if item.name == wanted:
-            raise SettingsError(f"the baseline {wanted} cannot be used: {item.reason}")
+        if wanted in {item.name, item.run_id}:
+            raise SettingsError(f"the baseline {item.name} cannot be used: {item.reason}")
     raise SettingsError(
         f"the baseline {wanted} is not among the compared runs",
         f"Choose one of: {', '.join(result.run.name for result in results)}",

@@ -58,8 +58,9 @@ def test_an_unknown_or_ambiguous_baseline_is_refused() -> None:
 
 def test_a_baseline_that_cannot_be_used_says_why() -> None:
     only_val = run_result(OfflineRun(seed=7, name="lonely"), splits=("val",))
-    with pytest.raises(SettingsError, match="logged no test predictions"):
-        compare([*FOUR, only_val], baseline="lonely")
+    for baseline in ("lonely", only_val.id):
+        with pytest.raises(SettingsError, match=r"baseline lonely .* logged no test predictions"):
+            compare([*FOUR, only_val], baseline=baseline)
 
 
 def test_runs_without_the_split_are_left_out_with_the_reason() -> None:

@@ -170,10 +170,10 @@ def complete() -> str:
 def left_out(run: RunRecord, reason: str) -> SkippedRun:
     """A run that is left out, with its state, and how to finish it on this machine."""
     if run.state in {"finished", "running"}:
-        return SkippedRun(run.name, reason)
+        return SkippedRun(run.name, reason, run_id=run.id)
     output = quote(str(run.results.parent)) if run.results is not None else ""
     remedy = f"Finish it with `goemo-train --resume {run.id} --output {output}`"
-    return SkippedRun(run.name, f"is {run.state}, {reason}", remedy if output else "")
+    return SkippedRun(run.name, f"is {run.state}, {reason}", remedy if output else "", run.id)
 
 
 def result_of(predictions: Predictions, split: Split, name: str) -> RunResult:

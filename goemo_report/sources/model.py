@@ -184,6 +184,8 @@ class SkippedRun:
     name: str
     reason: str
     remedy: str = ""
+    run_id: str = field(default="", compare=False)
+    """Its id, where it was read."""
 
 
 @dataclass(frozen=True, slots=True)
