@@ -18,7 +18,7 @@ from goemo_report.results.loading import load_results
 from goemo_report.sources.conditions import RunQuery
 from goemo_report.sources.gathered import GatheredSource, NamedPredictions
 from goemo_report.sources.model import ArtifactFile, ArtifactRef, RunRecord, as_number
-from goemo_report.sources.newest import prediction_file, split_role
+from goemo_report.sources.newest import FOLDER, prediction_file, split_role
 from goemo_report.sources.offline_logs.source import LogSource
 from tests.memory_source import MemorySource
 from tests.offline_runs import OfflineRun, write_prediction_file
@@ -342,6 +342,17 @@ def test_predictions_that_are_not_there_are_refused_with_what_is(written: dict[s
     for wrong in ("", "a:b:c", ":v1", "val="):
         with pytest.raises(ArgumentError, match="names no predictions"):
             NamedPredictions.of(wrong)
+
+
+def test_a_file_in_folders_is_found_whatever_was_asked_before(written: dict[str, Path]) -> None:
+    source = MemorySource()
+    for run, folder in (("a", "first"), ("b", "second")):
+        (logged,) = versions(run, folder, "")
+        source.add(record(run), (replace(logged, type=FOLDER), {"scored.csv": written["test"]}))
+    chosen = GatheredSource([(source, source.runs)], [NamedPredictions.of("scored.csv")])
+    found = [chosen.artifacts([run])[run.id][0] for run in (*source.runs, source.runs[0])]
+    assert [one.name for one in found] == ["first", "second", "first"]
+    assert {one.role for one in found} == {"test-predictions"}
 
 
 def test_two_files_of_one_artifact_and_runs_without_it(written: dict[str, Path]) -> None:
