@@ -385,7 +385,7 @@ def configured_set(number: object, dataset: object) -> LabelSet | None:
     """
     sized = [one for one in LABEL_SETS if number in (None, len(one.labels))]
     named = [one for one in sized if one.data is not None and one.data.is_named(dataset)]
-    if named or (number is None and dataset):
+    if named or known_data(dataset) or (number is None and dataset):
         return next(iter(named), None)
     return next((one for one in sized if one.data is LABEL_SETS[0].data), None)
 

@@ -26,6 +26,7 @@ from goemo_report.labels import (
     LabelSet,
     PublishedResult,
     check_label,
+    configured_set,
     guess,
     logged_set,
     set_of,
@@ -212,6 +213,23 @@ def test_what_is_meant_by_some_of_the_labels() -> None:
         (["insult"], 4, None),
     ):
         assert guess(names, count) is meant, (names, count)
+
+
+@pytest.mark.usefixtures("toxicity")
+def test_what_a_config_means() -> None:
+    for number, dataset, meant in (
+        (28, "go_emotions", GOEMOTIONS),
+        (27, "google-research-datasets/go_emotions", WITHOUT_NEUTRAL),
+        (28, "demo", GOEMOTIONS),
+        (None, None, GOEMOTIONS),  # the guide's
+        (3, "owner/comments", TOXICITY),
+        (None, "comments", TOXICITY),
+        (28, "comments", None),
+        (3, "demo", None),
+        (None, "demo", None),
+        (3, None, None),
+    ):
+        assert configured_set(number, dataset) is meant, (number, dataset)
 
 
 # --- What commands say ------------------------------------------------------------------

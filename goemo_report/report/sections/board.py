@@ -27,9 +27,10 @@ def build(comparison: Comparison) -> Section | None:
 def _published(comparison: Comparison) -> Iterator[Block]:
     """The runs that were judged on the whole test split among the results that others reported."""
     labels, board = comparison.label_set, comparison.label_set.board
-    if comparison.split != "test" or board is None or labels.data is None:
+    texts = labels.data.split_samples.get("test") if labels.data is not None else None
+    if comparison.split != "test" or board is None or labels.data is None or texts is None:
         return
-    texts, number = labels.data.split_samples["test"], len(labels.labels)
+    number = len(labels.labels)
     whole = [
         run
         for run in comparison.runs
