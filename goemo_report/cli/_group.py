@@ -25,6 +25,7 @@ are the shell's own for SIGINT and SIGPIPE."""
 
 _API_KEY = re.compile(r"wandb_v\d+_\w+|\bhf_[A-Za-z0-9]{20,}")
 _LONGEST = 1000
+_ALIKE = 0.75  # how much, of 1, another option is like the one typed
 """Characters of what went wrong: a list of runs or a value of a file may be of any length."""
 DEBUG = "goemo.debug"
 """Key in a context's `meta`: whether `--debug` was given."""
@@ -86,6 +87,12 @@ def report_usage(error: click.UsageError, group: click.Context, remedy: str = ""
     at = (error.ctx or group).command_path
     if error.ctx in {None, group} and group.invoked_subcommand:
         at = f"{group.command_path} {group.invoked_subcommand}"
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        from difflib import get_close_matches
+
+        alike = get_close_matches(error.option_name, error.possibilities, cutoff=_ALIKE)
+        if alike:
+            error = click.NoSuchOption(error.option_name, possibilities=alike, ctx=error.ctx)
     what = sentences(shortened(error.format_message(), _LONGEST), remedy)
     _say(f"{_ERROR} {one_line(sentences(what, f'See `{at} --help`'))}")
     return error.exit_code

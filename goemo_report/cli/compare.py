@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from goemo_report.cli._output import (
 from goemo_report.errors import ArgumentError
 from goemo_report.formats.text import shown
 from goemo_report.formats.wording import plural
-from goemo_report.report.document import Report
+from goemo_report.report.document import Heatmap, Plot, Report, Table
 from goemo_report.report.render import (
     SUFFIXES,
     WRITTEN,
@@ -127,8 +128,11 @@ _SHORT = ("summary", "leaderboard", "differences", "emotions")
 )
 @click.option(
     "--table",
+    "tables",
     metavar="ID",
-    help="Only this table, as wide as it is. A wrong ID lists those of the sections chosen.",
+    multiple=True,
+    help="Only this table, as wide as it is; repeatable, and then as a report of these tables. A "
+    "wrong ID lists those of the sections chosen.",
 )
 @takes.number("--resamples", "Bootstrap resamples.", 1000)
 @takes.number("--seed", "Of the resampling.", 0)
@@ -176,7 +180,7 @@ def command(
     is_short: bool,
     is_full: bool,
     chromium: str | None,
-    table: str | None,
+    tables: tuple[str, ...],
     summary: Path | None,
     export_thresholds: Path | None,
     published: str | None,
@@ -205,7 +209,7 @@ def command(
         raise click.UsageError("--short and --full exclude each other")
     if to_stdout and "plotly" in formats:
         raise click.UsageError("--format plotly has a file beside it: give --output a directory")
-    if table is not None and not {"pdf", "plotly"}.isdisjoint(formats):
+    if tables and not {"pdf", "plotly"}.isdisjoint(formats):
         raise click.UsageError("--table has no --format pdf or plotly")
     extent: Extent = "full" if is_full or sections else "short" if is_short else "usual"
     if is_short:
@@ -231,7 +235,7 @@ def command(
         formats,
         line,
         sections,
-        table,
+        tuple(dict.fromkeys(tables)),
         stem="" if to_stdout else stem,
         extent=extent,
         browser=browser,
@@ -254,7 +258,7 @@ def command(
         written = write_all(documents, reports)
         if sys.stdout.isatty():
             _tell(comparison)
-        elif not sections and table is None:
+        elif not sections and not tables:
             note(comparison.verdict)
     if published:
         _publish(comparison, stem, sections, line, place, native=published == "report")
@@ -320,27 +324,43 @@ def build(
     formats: Sequence[str],
     command: str,
     only: Sequence[str] = (),
-    table: str | None = None,
+    wanted: Sequence[str] = (),
     *,
     stem: str,
     extent: Extent = "usual",
     browser: Path | None = None,
 ) -> tuple[Report, dict[str, dict[str, bytes]]]:
-    """The report, and the files of every format, by their path, before any is written; of one
-    table where asked."""
+    """The report, and the files of every format, by their path, before any is written; of some
+    tables alone where asked."""
     with progress() as bar:
         bar("computing the report", 0, 0)
         report = comparison.report(sections=only, command=command)
-        if table is None:
-            files = {form: render_files(report, form, stem, extent, browser) for form in formats}
-            return report, files
     tables, files = report.tables(), {}
-    if table not in tables:
-        raise ArgumentError(f"there is no table {shown(table)}", f"Tables: {', '.join(tables)}")
+    for table in wanted:
+        if table not in tables:
+            what = f"there is no table {shown(table)}"
+            if len(comparison.names) == 1:
+                what += " of one run: tables of differences need two"
+            raise ArgumentError(what, f"Tables: {', '.join(tables)}")
+    if len(wanted) != 1:
+        chosen, extent = (_only(report, wanted), "full") if wanted else (report, extent)
+        files = {form: render_files(chosen, form, stem, extent, browser) for form in formats}
+        return report, files
     for form in formats:
-        text = render_block(tables[table], form)
+        text = render_block(tables[wanted[0]], form)
         files[form] = {f"{stem}{SUFFIXES[form]}": text.encode("utf-8", "backslashreplace")}
     return report, files
+
+
+def _only(report: Report, tables: Sequence[str]) -> Report:
+    """The report with these tables alone, those behind figures as tables."""
+    sections = []
+    for section in report.sections:
+        found = (one.table if isinstance(one, Plot | Heatmap) else one for one in section.blocks)
+        own = tuple(one for one in found if isinstance(one, Table) and one.id in tables)
+        sections.append(replace(section, blocks=own, lead="", method=""))
+    kept = tuple(section for section in sections if section.blocks)
+    return replace(report, sections=kept, brief=(), explore=dict)
 
 
 def write_all(documents: dict[str, dict[str, bytes]], directory: Path) -> list[Path]:

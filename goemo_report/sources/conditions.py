@@ -69,6 +69,8 @@ class Key:
         import difflib
 
         close = difflib.get_close_matches(text, [*RUN_FIELDS, "config", "summary"], n=1)
+        if meant := difflib.get_close_matches(section, ["config", "summary"], n=1) if name else []:
+            close = [f"{meant[0]}.{name}"]
         logged = f"summary.{text}" if "/" in text else f"config.{text}"
         if _METRIC.fullmatch(text):
             logged = f"summary.test/{text}"

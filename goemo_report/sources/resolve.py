@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -332,6 +333,15 @@ def _alternatives(condition: Condition, runs: Sequence[RunRecord]) -> str:
 def lacking(key: Key, runs: Sequence[RunRecord]) -> str:
     """Say that no run has a key, and name the most similar keys."""
     known = {f"{s}.{k}" for run in runs for s in ("config", "summary") for k in run.logged(s)}
-    close = difflib.get_close_matches(str(key), sorted(known), n=3)
+    own = sorted(known, key=lambda one: one.startswith(f"{key.section}."))
+    names = {one.partition(".")[2]: one for one in own}
+    close = [names[one] for one in difflib.get_close_matches(key.name, sorted(names), n=3)]
+    wanted = key.name.lower()
+    close = [one for name, one in names.items() if _initials(name) == wanted] or close
     meant = f": did you mean {' or '.join(close)}?" if close else ""
     return f"no run has {key}{meant}"
+
+
+def _initials(name: str) -> str:
+    """What a name of several words is shortened to: `learning_rate` to lr."""
+    return "".join(word[:1] for word in re.split(r"[\W_]+", name.lower()))

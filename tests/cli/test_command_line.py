@@ -142,6 +142,8 @@ class TestUsage:
         result = CliRunner().invoke(goemo_report, ["runs", "--colmns", "csv"])
         for named in ("'--colmns'", "'--columns'", "`goemo-report runs --help`"):
             assert named in result.stderr
+        result = CliRunner().invoke(goemo_report, ["metrics", "x", "--treshold", "0.3"])
+        assert "'--treshold'. Did you mean '--threshold'? " in result.stderr  # not --true, --pred
 
     def test_run_ids_of_offline_runs_are_completed(self, tmp_path: Path) -> None:
         for run in ("abc1", "abd2", "$(x)"):

@@ -321,6 +321,9 @@ class TestCompare:
         head, *rows = result.stdout.splitlines()
         assert head.startswith("emotion,support,a,b,difference,")
         assert {row.partition(",")[0] for row in rows} == set(EMOTIONS)
+        both = invoke(*asked, "--table", "leaderboard-runs", "--table", "differences-emotions")
+        found = {line.split(",")[1] for line in both.stdout.splitlines()[1:]}
+        assert found == {"leaderboard-runs", "differences-emotions"}
         wrong = invoke(*asked, "--section", "emotions", "--table", "nothing")
         assert wrong.exit_code == 2
         assert "Tables: emotions-f1, " in wrong.stderr

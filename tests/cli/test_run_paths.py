@@ -91,6 +91,8 @@ def test_files_are_named_compared_and_shown(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert all(name in result.stderr for name in ("summary-recipes", "errors-", "files-read"))
     assert "\u2026" not in result.stderr
+    alone = invoke("compare", files[0], "--table", "differences-overall").stderr
+    assert "no table 'differences-overall' of one run: tables of differences need two" in alone
 
 
 @pytest.mark.parametrize(

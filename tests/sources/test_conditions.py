@@ -242,6 +242,8 @@ def test_what_a_server_can_do_is_asked_of_it() -> None:
         ("config.lr >", "no value after >"),
         ("config > 3", "config needs a key"),
         ("learning_rate > 3", "did you mean config.learning_rate?"),
+        ("confg.learning_rate > 3", "did you mean config.learning_rate?"),
+        ("summry.test/auc > 3", "did you mean summary.test/auc?"),
         ("macro_f1 > 3", "did you mean summary.test/macro_f1?"),
         ("test/macro_f1 > 3", "did you mean summary.test/macro_f1?"),
         ("create_at > 2024-01-01", "did you mean created_at?"),

@@ -128,6 +128,7 @@ def _renderer(name: str, suffix: str = "") -> Callable[..., str]:
 
 _CHAPTERS: Final = 2  # the answer, and where the runs differ
 _ROWS: Final = 13  # of a table
+_ITEMS: Final = 4  # of a warning
 _FEWEST: Final = 5  # of one that is cut to fit
 _PAGE: Final = 1090  # pixels
 _TALLEST: Final = 600  # a figure that is taller is drawn smaller
@@ -188,7 +189,7 @@ def cut(report: Report) -> tuple[Report, str]:
     """The first two chapters, each cut to a page, and a sentence on what was left out.
 
     Tables to be opened or searched stay out, as does what no longer fits; tables are cut to their
-    first rows, details of warnings to their sum.
+    first rows, warnings to their first details.
     """
     report = page_sized(report)
     by_chapter: dict[str, list[Section]] = {}
@@ -223,7 +224,9 @@ def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int
                 fit = len(table.rows) - max(0, _height(table) - room + _ROW - 1) // _ROW
                 block = _first_rows(whole, max(_FEWEST, fit))
         elif isinstance(whole, Callout) and whole.level != "verdict":
-            block = replace(whole, items=())
+            block = replace(whole, items=_first_items(whole.items))
+            if _height(block) > room:
+                block = replace(whole, items=())
         needed = _height(block)
         if needed <= room and not shut:
             kept.append(block)
@@ -231,6 +234,12 @@ def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int
         elif isinstance(block, Table | Plot | Heatmap):
             left.append(block.title)
     return replace(section, blocks=tuple(kept), method=""), room
+
+
+def _first_items(items: tuple[str, ...]) -> tuple[str, ...]:
+    if len(items) <= _ITEMS:
+        return items
+    return (*items[:_ITEMS], f"{len(items) - _ITEMS} more in the whole report.")
 
 
 def _first_rows(table: Table, most: int = _ROWS) -> Table:

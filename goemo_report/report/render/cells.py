@@ -56,14 +56,13 @@ class _Writer:
     table: Table
     footnotes: dict[str, str]
     ranges: dict[int, tuple[float, float]]
-    spans: dict[int, tuple[float, float]]
     row_ids: Counter[str] = field(default_factory=Counter)
 
 
 def table_view(table: Table, table_id: str) -> TableView:
     """HTML of a table; rows are anchors `{table_id}-{row header}` unless it is browsed."""
     rows = table.cells()
-    writer = _Writer(table, _footnotes(rows), _ranges(table, rows), _spans(table, rows))
+    writer = _Writer(table, _footnotes(rows), _ranges(table, rows))
     classes = _classes(table, rows)
     parts = [
         f"<table class={_quoted(classes)}{_labels(table) if 'cards' in classes else ''}>",
@@ -154,7 +153,7 @@ def _row(writer: _Writer, row: tuple[Cell, ...], table_id: str) -> str:
     for index, (cell, column) in enumerate(zip(row, table.columns, strict=True)):
         tag = "th scope=row" if index == table.row_header else "td"
         attributes = _attributes(writer, index, cell, column)
-        parts.append(f"<{tag}{attributes}>{_content(writer, index, cell, column)}")
+        parts.append(f"<{tag}{attributes}>{_content(writer, cell, column)}")
     return "".join(parts)
 
 
@@ -181,7 +180,7 @@ def _attributes(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
     return result
 
 
-def _content(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
+def _content(writer: _Writer, cell: Cell, column: Column) -> str:
     if column.kind == "strip":
         return _strip(str(cell.value))
     text = str(html_text(show(cell.value, column)))
@@ -198,18 +197,8 @@ def _content(writer: _Writer, index: int, cell: Cell, column: Column) -> str:
     letter = writer.footnotes.get(cell.note)
     footnote = f"<sup>{letter}</sup>" if letter else ""
     if interval := show_interval(cell, column):
-        bar = _bar(cell, writer.spans[index]) if writer.spans else ""
-        return f"{text} <i{bar}>{interval}{footnote}</i>"  # last, where it has room
+        return f"{text} <i>{interval}{footnote}</i>"  # last, where it has room
     return text + footnote
-
-
-def _bar(cell: Cell, span: tuple[float, float]) -> str:
-    """Place an interval within the range of its column, in percent."""
-    low, high = span
-    if cell.low is None or cell.high is None or high <= low:
-        return ""
-    begins, ends = (round(100 * (end - low) / (high - low)) for end in (cell.low, cell.high))
-    return f" style=--a:{begins};--b:{ends}"
 
 
 def _strip(values: str) -> str:
@@ -241,18 +230,6 @@ def _ranges(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[f
         values.setdefault(kind, []).extend(filter(_is_number, numbers))
     ends = {kind: (min(found), max(found)) for kind, found in values.items() if found}
     return {index: ends[kind] for index, kind in shaded.items() if kind in ends}
-
-
-def _spans(table: Table, rows: Sequence[tuple[Cell, ...]]) -> dict[int, tuple[float, float]]:
-    """Find the range of all intervals of each column; empty without open cards."""
-    if table.collapsed or len(table.columns) < _CARDS_FROM:
-        return {}
-    found = {}
-    for index in range(len(table.columns)):
-        ends = [end for row in rows for end in (row[index].low, row[index].high) if end is not None]
-        finite = [end for end in ends if math.isfinite(end)]
-        found[index] = (min(finite, default=0.0), max(finite, default=0.0))
-    return found
 
 
 def _shade(value: Value, bounds: tuple[float, float], *, diverging: bool) -> str:

@@ -26,6 +26,7 @@ from goemo_report.report.render.svg_marks import (
     Trace,
     colour_class,
     dashes,
+    fitted,
     heat_ends,
     is_band,
     mark,
@@ -39,6 +40,7 @@ from goemo_report.report.render.svg_marks import (
     symbol_at,
     symbol_of,
     text_at,
+    width_of,
 )
 from goemo_report.report.render.text import html_text
 
@@ -49,6 +51,9 @@ WIDE: Final = 720
 SMALL: Final = 350
 """Pixels across a figure of each shape; a phone has as many as a small one needs."""
 _ROW: Final = 18  # of a legend
+_SLANTED: Final = 20  # letters of a name that does not lie flat
+_ABOVE: Final = 19  # of a name above its row
+_BESIDE: Final = 0.42  # of the width, for names beside their rows
 _KEY: Final = 12  # of a step of a heat map's scale
 _STEPS: Final = 11
 _END_LABELS: Final = 8  # lines of a wide figure that are named at their ends
@@ -83,29 +88,34 @@ def _canvas(drawing: dict[str, Any], width: int) -> Canvas:
     ends = shape == "wide" and width > SMALL and 0 < len(lines) == len(named) <= _END_LABELS
     xs, ys = (list(_drawn(traces, key)) for key in ("x", "y"))
     x_axis, y_axis = layout["xaxis"], layout["yaxis"]
-    longest = max((len(text) for _, text in scale(y_axis, ys, 0, 1).ticks), default=1)
-    left = min(0.42 * width, 14 + LETTER * longest + (16 if y_axis["title"]["text"] else 0))
+    names = [text for _, text in scale(y_axis, ys, 0, 1).ticks]
+    left = 14 + max(map(width_of, names), default=LETTER)
+    left += 16 if y_axis["title"]["text"] else 0
+    above = (
+        width <= SMALL and left > _BESIDE * width and all(t["type"] == "scatter" for t in traces)
+    )
+    left = 14.0 if above else min(_BESIDE * width, left)
     right = 16.0
     if ends:
-        right = min(0.3 * width, 16 + LETTER * max(len(name_of(t)) for t in named))
+        right = min(0.3 * width, 16 + max(width_of(name_of(t)) for t in named))
     legend = 0 if ends else _ROW * len(list(_legend_rows(named, width)))
     below = shape != "wide" and legend > 0  # plots beside each other begin at one height
     top = 10.0 + (0 if below else legend)
     bottom, slanted = _bottom(scale(x_axis, xs, 0, 1), x_axis, width - left - right)
-    inner = float(layout["height"])
+    inner = float(layout["height"]) + (_ABOVE * len(names) if above else 0)
     if shape == "square":
         inner = width - left - right
     if x_axis.get("side") == "top":
         top += slanted
         bottom = 24.0
         last = scale(x_axis, xs, 0, 1).categories[-1:]  # its name leans out of the frame
-        right = max(right, 0.64 * LETTER * max(map(len, last), default=0))
+        right = max(right, *(0.64 * width_of(shortened(one, _SLANTED)) for one in last), 0.0)
     elif _has_key(traces):
         top += _ROW
     height = top + inner + bottom + (legend + 4 if below else 0)
     x = scale(x_axis, xs, left, width - right)
     y = scale(y_axis, ys, top + inner, top)
-    return Canvas(x, y, traces, layout, width, height, named, ends, top + inner + bottom)
+    return Canvas(x, y, traces, layout, width, height, named, ends, top + inner + bottom, above)
 
 
 def _drawn(traces: Sequence[Trace], key: str) -> Iterator[Any]:
@@ -139,7 +149,7 @@ def _key(canvas: Canvas) -> str:
     )
     above = canvas.layout["xaxis"].get("side") != "top"
     y = 4.0 if above else canvas.height - 16
-    x = canvas.x.start + LETTER * len(first) + 6
+    x = canvas.x.start + width_of(first) + 6
     shades = (
         shade_of(ends[0] + (ends[1] - ends[0]) * at / (_STEPS - 1), ends, meta["scale"])
         for at in range(_STEPS)
@@ -192,19 +202,23 @@ def _x_axis(canvas: Canvas) -> Iterator[str]:
         if slanted:
             place, turn = (top - 6, "") if above else (bottom + 10, ' class="e"')
             turned = f' transform="rotate(-50 {px(at + 3)} {px(place)})"'
-            yield text_at(at + 3, place, shortened(text, 20), turn + turned)
+            yield text_at(at + 3, place, shortened(text, _SLANTED), turn + turned)
         elif at - last > LETTER * len(text) * 0.9 or x.categories:
             last = at
             yield text_at(at, top - 6 if above else bottom + 15, text, ' class="m"')
     if title := plain(axis["title"]["text"]):
         place = top - 96 if above and slanted else canvas.foot - 4
         if not above:
-            yield text_at((x.start + x.end) / 2, place, title, ' class="m"')
+            shown = fitted(title, canvas.width - 4)
+            half = width_of(shown) / 2 + 2
+            middle = min((x.start + x.end) / 2, canvas.width - half)
+            yield text_at(max(middle, half), place, shown, ' class="m"')
 
 
 def _y_axis(canvas: Canvas) -> Iterator[str]:
     x, y, axis = canvas.x, canvas.y, canvas.layout["yaxis"]
-    room = int((x.start - 12) / LETTER)
+    title = plain(axis["title"]["text"])
+    room = x.start - 9 - (16 if title else 0)
     grid = axis.get("showgrid", True)
     for value, text in y.ticks:
         at = y.at(value)
@@ -213,9 +227,14 @@ def _y_axis(canvas: Canvas) -> Iterator[str]:
         if grid:
             yield f'<path class="g" d="M{px(x.start)} {px(at)}H{px(x.end)}"/>'
         inked = " i" if y.categories or axis.get("ticktext") else ""
-        shown = shortened(text, max(room, 6))
-        yield text_at(x.start - 7, at + 4, shown, f' class="e{inked}"')
-    if title := plain(axis["title"]["text"]):
+        if canvas.above:
+            top = at - y.step / 2 + 11
+            yield text_at(
+                x.start, top, fitted(text, canvas.width - 28), f' class="{inked.strip()}"'
+            )
+        else:
+            yield text_at(x.start - 7, at + 4, fitted(text, room), f' class="e{inked}"')
+    if title:
         middle = (y.start + y.end) / 2
         turn = f' class="m" transform="rotate(-90 11 {px(middle)})"'
         yield text_at(11, middle, title, turn)
@@ -238,7 +257,8 @@ def _end_names(canvas: Canvas) -> Iterator[str]:
     over = max(0.0, (apart[-1] if apart else 0.0) - canvas.height + 30)
     inked = ' style="fill:currentColor;font-weight:600"'
     for at, (_, x, trace) in zip(apart, places, strict=True):
-        label = text_at(x + 8, at - over + 4, name_of(trace), "", inked)
+        name = fitted(name_of(trace), canvas.width - x - 8)
+        label = text_at(x + 8, at - over + 4, name, "", inked)
         yield f'<g class="{colour_class(trace)}">{label}</g>'
 
 
@@ -247,7 +267,7 @@ def _legend_rows(named: Sequence[Trace], width: float) -> Iterator[list[tuple[fl
     row: list[tuple[float, Trace]] = []
     at = 4.0
     for trace in named:
-        length = 26 + LETTER * len(name_of(trace))
+        length = 26 + width_of(name_of(trace))
         if row and at + length > width:
             yield row
             row, at = [], 4.0
@@ -268,7 +288,7 @@ def _legend(canvas: Canvas) -> Iterator[str]:
                 sample = f'<path class="{look}" d="M{px(x)} {y - 5}h14v10h-14z"/>'
             elif "lines" in trace["mode"]:
                 sample = f'<path class="l" d="M{px(x)} {y}h16"{dashes(trace)}/>{sample}'
-            name = text_at(x + 21, y + 4, name_of(trace), "")
+            name = text_at(x + 21, y + 4, fitted(name_of(trace), canvas.width - x - 21), "")
             yield f'<g class="{colour_class(trace)}">{sample}</g>{name}'
 
 

@@ -7,20 +7,44 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from unicodedata import east_asian_width
 
+from goemo_report.formats.text import shortened
 from goemo_report.report.render.figures import PALETTE, SHADES
 from goemo_report.report.render.text import html_text
 
 # --- Scales: from values of an axis to pixels ----------------------------------------------
 
-LETTER: Final = 6.3
-"""Pixels of a letter of a label, on average."""
+LETTER: Final = 6.9
+"""Pixels of a letter of a label, where fonts are wide."""
+_WIDTHS: Final = {
+    **dict.fromkeys(" .,:;'|!()[]/-\"Ifijlrt", 0.6),
+    **dict.fromkeys("mwMW%@", 1.6),
+    **dict.fromkeys("&<>+=~\u2026", 1.4),
+    **dict.fromkeys("ABCDEFGHKLNOPQRSTUVXYZ", 1.15),
+}
+"""Letters that are narrower or wider than others, against those."""
+_FEWEST: Final = 6  # letters of a name that is cut
 _TINY: Final = 1e-3  # below it, values are written as 2e-5
 
 
 def plain(text: Any) -> str:
     """A text of a Plotly figure as readers see it; what is Plotly's markup is undone."""
     return html.unescape(str(text))
+
+
+def width_of(text: str) -> float:
+    """Pixels that a label takes, rather more than fewer: fonts are those of the reader."""
+    wide = (2.0 if east_asian_width(one) in "WF" else _WIDTHS.get(one, 1.0) for one in text)
+    return LETTER * sum(wide)
+
+
+def fitted(text: str, room: float) -> str:
+    """The text, without as much of its middle as keeps it from fitting into so many pixels."""
+    most = len(text)
+    while most > _FEWEST and width_of(shortened(text, most)) > room:
+        most -= 1
+    return shortened(text, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +174,8 @@ class Canvas:
     ends: bool
     foot: float
     """Where the axes end; what is below is the legend."""
+    above: bool = False
+    """Whether the names of rows stand above their marks, where there is no room beside them."""
 
 
 def name_of(trace: Trace) -> str:

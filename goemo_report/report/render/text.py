@@ -32,6 +32,10 @@ MARKS: Final[dict[Mark, tuple[str, str]]] = {
 }
 """Sign and word of each mark; a muted value is only set back."""
 
+_MOST_DECIMALS: Final = 6
+_NOTHING: Final = 1e-12
+"""A smaller difference is what rounding leaves of none."""
+
 NUMERIC_KINDS: Final = frozenset(
     {"integer", "number", "percent", "delta", "pvalue", "duration", "bytes"}
 )
@@ -90,10 +94,9 @@ def _show_number(value: float, column: Column) -> str:
     if kind == "number":
         return _fixed(value, digits)
     if kind == "percent":
-        return f"{100 * value:.{max(digits - 2, 0)}f}\u00a0%"
+        return f"{_fixed(100 * value, max(digits - 2, 0))}\u00a0%"
     if kind == "delta":
-        text = f"{value:+.{digits}f}"
-        return text[1:] if float(text) == 0 else text
+        return _fixed(value, digits, "+") if abs(value) > _NOTHING else f"{0:.{digits}f}"
     if kind == "pvalue":
         return "<0.001" if 0 <= value < 0.001 else f"{value:.3f}"
     if kind == "duration":
@@ -103,11 +106,12 @@ def _show_number(value: float, column: Column) -> str:
     return f"{value:d}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _fixed(value: float, digits: int) -> str:
-    """Fixed decimals; two significant digits for what would show as zero."""
-    if value != 0 and abs(value) < 0.5 * 10.0**-digits:
-        return f"{value:.2g}"
-    return f"{value:.{digits}f}"
+def _fixed(value: float, digits: int, sign: str = "-") -> str:
+    """Fixed decimals; as many more as it takes where the value would show as zero."""
+    if value == 0 or abs(value) >= 0.5 * 10.0**-digits:
+        return f"{value:{sign}.{digits}f}"
+    more = math.ceil(-math.log10(abs(value)))
+    return f"{value:{sign}.{more}f}" if more <= _MOST_DECIMALS else f"{value:{sign}.2g}"
 
 
 def _duration(seconds: float) -> str:

@@ -304,6 +304,9 @@ def calibration_of(run: ComparedRun) -> Calibration:
     return found
 
 
+_GAIN: Final = "before minus after: positive is better"
+
+
 def recalibration_table(comparison: Comparison) -> Table | None:
     """Tabulate the gain of each run; None where no run has validation predictions."""
     fitted = [run for run in ranked(comparison) if len(calibration_of(run).methods) > 1]
@@ -316,12 +319,12 @@ def recalibration_table(comparison: Comparison) -> Table | None:
         (
             Column("temperature", "temperature", "number", digits=2),
             Column("ece", "ECE with it", "number", digits=4),
-            Column("log_loss_gain", "log loss less by", "number", digits=4),
-            Column("brier_gain", "Brier less by", "number", digits=4),
+            Column("log_loss_gain", "gain in log loss", "delta", 4, _GAIN),
+            Column("brier_gain", "gain in Brier", "delta", 4, _GAIN),
             Column("isotonic_ece", "isotonic: ECE", "number", digits=4),
-            Column("isotonic_log_loss_gain", "isotonic: log loss less by", "number", digits=4),
-            Column("isotonic_macro_f1_gain", "isotonic: macro F1 at 0.5", "delta"),
-            Column("isotonic_tuned_macro_f1_gain", "isotonic: macro F1, tuned", "delta"),
+            Column("isotonic_log_loss_gain", "isotonic: gain in log loss", "delta", 4, _GAIN),
+            Column("isotonic_macro_f1_gain", "isotonic: gain in macro F1 at 0.5", "delta"),
+            Column("isotonic_tuned_macro_f1_gain", "isotonic: gain in macro F1, tuned", "delta"),
         ),
         _gains,
         caption="A temperature moves no decision, neither at 0.5 nor tuned; isotonic regression "

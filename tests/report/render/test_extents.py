@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from goemo_report.cli import goemo_report
 from goemo_report.comparison import Options, compare
 from goemo_report.errors import NotFoundError
-from goemo_report.report.document import Report, Section
+from goemo_report.report.document import Callout, Report, Section
 from goemo_report.report.render import Extent, cut, render, render_block, render_files
 from goemo_report.report.render.html import find_chromium
 from goemo_report.report.sections import build_report
@@ -174,6 +174,12 @@ def test_a_cut_report_names_what_it_leaves_out() -> None:
     leaderboard = short.tables()["leaderboard"]
     assert (len(leaderboard.rows), len(whole.tables()["leaderboard"].rows)) == (13, 20)
     assert "The first 13 of 20 rows" in leaderboard.caption
+    warning = Callout("warning", "Before you trust: 6.", tuple(f"run {at}: why" for at in range(6)))
+    section = Section("summary", "Answer", (warning,))
+    (kept_section,) = cut(replace(whole, sections=(section,), brief=()))[0].sections
+    (shown,) = kept_section.blocks
+    assert isinstance(shown, Callout)
+    assert shown.items == (*warning.items[:4], "2 more in the whole report.")
 
 
 def test_markdown_has_figures_beside_it_and_folds_the_rest(report: Report) -> None:

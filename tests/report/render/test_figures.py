@@ -1,5 +1,6 @@
 """Figures are valid Plotly figures; plotly's own classes are the judge."""
 
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import plotly.graph_objects as go
@@ -7,8 +8,12 @@ import pytest
 
 from goemo_report.report.document import Axis, Column, Heatmap, Plot, Series, Table
 from goemo_report.report.render.figures import PALETTE, SYMBOLS, figure
+from goemo_report.report.render.svg import SMALL, svg
+from goemo_report.report.render.svg_marks import plain
+from goemo_report.report.render.text import plotly_text
 from tests.report.render.example import HOSTILE, example_report
 
+SVG = "http://www.w3.org/2000/svg"
 TABLE = Table("t", "T", (Column("a", "A"),), ((1,),))
 FIGURES = [
     block
@@ -62,6 +67,23 @@ def test_a_legend_does_not_repeat_the_axis() -> None:
     other = [Series(run, (0.5,), ("joy",), "points") for run in "ab"]
     assert figure(_plot(*named, horizontal=True))["layout"]["showlegend"] is False
     assert figure(_plot(*other, horizontal=True))["layout"]["showlegend"] is True
+
+
+def test_names_are_whole_and_inside_the_figure() -> None:
+    names = ("WWWWWWWWWWWWWWWWWW", "naive <b>&x_1%", "joy")
+    series = Series("a", (0.5, 0.2, 0.1), names, "points")
+    y = Axis("", "category", categories=names)
+    drawing = figure(_plot(series, y=y, x=Axis("x" * 90), horizontal=True))
+    texts = ET.fromstring(svg(drawing, "f", "T", "alt", standalone=True)).iter(f"{{{SVG}}}text")
+    placed = {one.text: float(one.get("x", "0")) for one in texts}
+    assert placed[names[0]] > 18 * 0.94 * 11.5  # W is 0.94 of 11.5 pixels; ends there
+    long = tuple(f"sentence-transformers/a-long-name, epochs {at}" for at in (2, 3))
+    points = Series("a", (0.5, 0.2), (0.0, 1.0), "points")
+    named = _plot(points, y=Axis("", ticks=tuple(enumerate(long))), horizontal=True)
+    phone = svg(figure(named), "f", "T", "alt", width=SMALL)
+    texts = ET.fromstring(phone).iter(f"{{{SVG}}}text")
+    begin = {one.text: float(one.get("x", "0")) for one in texts if "e" not in one.get("class", "")}
+    assert all(begin[plain(plotly_text(one))] < 20 for one in long)  # a line of their own
 
 
 def test_no_two_of_twenty_runs_look_alike() -> None:

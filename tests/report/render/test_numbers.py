@@ -19,11 +19,14 @@ from goemo_report.report.render.text import (
     [
         (0.51234, "number", "0.512"),
         (-0.25, "number", "\u22120.250"),
-        (2e-5, "number", "2e\u221205"),  # would read as nothing at three decimals
+        (2e-5, "number", "0.00002"),  # would read as nothing at three decimals
         (0.0, "number", "0.000"),
         (0.0125, "delta", "+0.013"),
         (-0.0125, "delta", "\u22120.013"),
-        (-0.0001, "delta", "0.000"),
+        (-0.0001, "delta", "\u22120.0001"),
+        (3e-17, "delta", "0.000"),  # what rounding leaves
+        (2e-9, "delta", "+2e\u221209"),
+        (0.0004, "percent", "0.04\u00a0%"),
         (0.512, "percent", "51.2\u00a0%"),
         (1.0, "percent", "100.0\u00a0%"),
         (0.0004, "pvalue", "<0.001"),
@@ -61,6 +64,8 @@ def test_digits_are_the_columns() -> None:
 
 def test_interval_stands_beside_the_value() -> None:
     assert show_cell(Cell(0.512, 0.494, 0.53), Column("a", "A", "number")) == "0.512 [0.494, 0.530]"
+    ends = Cell(0.016, -0.0002, 0.032)  # zero is inside, and can be seen to be
+    assert show_cell(ends, Column("a", "A", "delta")) == "+0.016 [\u22120.0002, +0.032]"
     assert show_cell(Cell(0.512, 0.494), Column("a", "A", "number")) == "0.512"
 
 
