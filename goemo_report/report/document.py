@@ -104,6 +104,13 @@ class Table:
         """The rows with a Cell for every value."""
         return [tuple(map(Cell.of, row)) for row in self.rows]
 
+    def unnested(self) -> Table:
+        """The same without the rows that another row stands for."""
+        if not any(self.nested):
+            return self
+        rows = tuple(row for row, below in zip(self.rows, self.nested, strict=True) if not below)
+        return replace(self, rows=rows, nested=())
+
     def first(self, most: int) -> Table:
         """Keep the first rows alone."""
         groups, left = [], most

@@ -243,9 +243,7 @@ def _first_items(items: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _first_rows(table: Table, most: int = _ROWS) -> Table:
-    if any(table.nested):
-        rows = tuple(row for row, below in zip(table.rows, table.nested, strict=True) if not below)
-        table = replace(table, rows=rows, nested=())
+    table = table.unnested()
     if len(table.rows) <= most:
         return table
     said = f"The first {most} of {plural(len(table.rows), 'row')}."

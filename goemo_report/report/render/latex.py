@@ -42,6 +42,7 @@ from goemo_report.report.render.text import (
 _PAGE: Final = 44  # lines of a table that fit on a page
 _LONG_TEXT: Final = 36
 _LONG_WORD: Final = 16
+_OF_RUNS: Final = "Means over seeds; CSV and HTML have every run."
 _LETTERS: Final = 44  # of a line in a column of long text
 _BROWSED: Final = 100  # rows of a table that is there to be searched
 _PACKAGES: Final = (
@@ -153,7 +154,10 @@ def _caption(*texts: str) -> str:
 
 def _table(table: Table, title: str) -> str:
     notes: dict[str, str] = {}
-    rows, said = table.cells(), table.caption
+    alone = _recipes_alone(table)
+    said = f"{table.caption} {_OF_RUNS}".strip() if alone is not table else table.caption
+    table = alone
+    rows = table.cells()
     if table.browse and len(rows) > _BROWSED:
         rows = rows[:_BROWSED]
         said = f"{said} The first {_BROWSED} of {plural(len(table.rows), 'row')}.".strip()
@@ -177,6 +181,18 @@ def _table(table: Table, title: str) -> str:
         _boxed("table", *part, after if number == len(parts) else "")
         for number, part in enumerate(parts, 1)
     )
+
+
+def _recipes_alone(table: Table) -> Table:
+    """The table without the rows of single seeds, where those of the recipes say as much."""
+    alone = table.unnested()
+    for own, column in zip(
+        zip(*alone.cells(), strict=True), zip(*table.cells(), strict=True), strict=True
+    ):
+        known = any(cell.value not in {None, ""} for cell in column)
+        if known and all(cell.value in {None, ""} for cell in own):
+            return table
+    return alone
 
 
 def _parts(rows: Sequence[Sequence[Cell]], heads: Container[int]) -> Iterator[list[int]]:

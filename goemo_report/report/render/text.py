@@ -157,6 +157,7 @@ _LATEX: Final[dict[str, str]] = {
         )
     },
     "\u2026": r"\dots{}",
+    "\u00a0": r"\nobreakspace{}",
     **dict(zip(_DASHES_AND_QUOTES, ["$-$", "--", "---", "`", "'", "``", "''"], strict=True)),
 }
 

@@ -95,12 +95,13 @@ def difference_cell(difference: Difference | None, chance: str = "") -> Cell:
     if difference.same:
         return Cell(difference.value, note="same on every text")
     marks: dict[str, Mark | None] = {"win": "good", "loss": "bad", "tie": None}
+    adjusted = " (Holm)" if difference.p_adjusted != difference.p else ""
     return Cell(
         difference.value,
         low=difference.low,
         high=difference.high,
         mark=None if chance else marks[difference.verdict],
-        note=f"{chance or difference.verdict}, {p_of(difference)}",
+        note=f"{chance or difference.verdict}, {p_of(difference)}{adjusted}",
     )
 
 

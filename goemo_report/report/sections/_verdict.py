@@ -309,4 +309,5 @@ def _labels(deltas: list[tuple[float, str, bool]], clear: list[str], *, tested: 
         return words
     if not tested:
         return f"{words}; not tested"
-    return f"{words}; {f'more than noise: {listed(clear, 3)}' if clear else 'none more than noise'}"
+    more = f"more than noise: {listed(clear, 3)}" if clear else "none more than noise"
+    return f"{words}; {more} (Holm)"

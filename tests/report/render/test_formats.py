@@ -271,6 +271,18 @@ def test_latex_rows_have_the_columns_they_declare() -> None:
     assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [3, 3, 3]
 
 
+def test_latex_has_recipes_alone_where_they_say_as_much() -> None:
+    columns = (Column("run", "run"), Column("f1", "F1", "percent"))
+    rows = (("base, 2 seeds", 0.5), ("seed 1", 0.25), ("seed 2", 0.75))
+    table = Table("t", "T", columns, rows, nested=(False, True, True))
+    text = render_block(table, "latex")
+    assert "base, 2 seeds & 50.0\\nobreakspace{}\\%" in text
+    assert "seed 1" not in text
+    assert "every run" in text
+    untold = replace(table, rows=(("base, 2 seeds", None), *rows[1:]))
+    assert "seed 1" in render_block(untold, "latex")
+
+
 def test_summary_is_short_and_has_the_verdict() -> None:
     text = render_summary(example_report(20))
     assert len(text) < 6000

@@ -149,6 +149,7 @@ def test_csv_cells_come_back_and_never_start_a_formula(text: str) -> None:
 
 
 COMMANDS = {
+    r"\nobreakspace{}",
     r"\textbackslash{}",
     r"\textasciicircum{}",
     r"\textasciitilde{}",

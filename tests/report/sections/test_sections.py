@@ -165,7 +165,7 @@ def test_emotions_within_noise_are_called_so() -> None:
             for label in EMOTIONS
             if f" {label} " in line
         )
-        assert line.rstrip(".").endswith("; none more than noise") != clear
+        assert line.rstrip(".").endswith("; none more than noise (Holm)") != clear
 
 
 def test_equal_runs_are_not_told_apart() -> None:

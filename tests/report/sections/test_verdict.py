@@ -126,7 +126,7 @@ def test_different_losses_are_warned_of() -> None:
 def test_labels_beyond_noise_are_named_where_the_largest_gains_are_not() -> None:
     gained = [(0.9, "pride", False), (0.8, "grief", False)]
     words = _verdict._labels(gained, [], tested=True)
-    assert words == "pride +0.900 and grief +0.800; none more than noise"
+    assert words == "pride +0.900 and grief +0.800; none more than noise (Holm)"
     words = _verdict._labels(gained, ["joy", "fear"], tested=True)
-    assert words.endswith("; more than noise: joy and fear")
+    assert words.endswith("; more than noise: joy and fear (Holm)")
     assert _verdict._labels([(0.9, "joy", True)], ["joy"], tested=True) == "joy +0.900*"
