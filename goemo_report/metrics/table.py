@@ -305,18 +305,15 @@ def _content(value: object) -> object:
 
 FINGERPRINT: Final = fingerprint(METRICS)
 
-_KEYS_OF_CLASSES: Final = tuple(sorted((*CLASS_METRICS, "support"), key=len, reverse=True))
-
 
 def class_key(key: str) -> tuple[str, str]:
     """The metric (or `support`) and the label of a per-class key: `f1` and `joy` of `f1_joy`.
 
     Two empty texts for a key of another kind. Of metrics whose keys begin alike it is the longest.
     """
-    for name in _KEYS_OF_CLASSES:
-        if key.startswith(f"{name}_"):
-            return name, key.removeprefix(f"{name}_")
-    return "", ""
+    found = [name for name in (*CLASS_METRICS, "support") if key.startswith(f"{name}_")]
+    name = max(found, key=len, default="")
+    return name, key.removeprefix(f"{name}_") if name else ""
 
 
 def guides_name(key: str) -> str:
