@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from goemo_report.cli import goemo_report
 from goemo_report.errors import SettingsError
 from goemo_report.settings import (
     FILE_KEYS,
+    SOURCES,
     SourceChoice,
     creation_time,
     load_settings,
@@ -105,8 +108,11 @@ class TestOfflineDirectory:
         write_table(tmp_path, 'source = "mlflow:sqlite:///x.db"')
         assert settled(below).where == f"sqlite:///{tmp_path / 'x.db'}"
         write_table(tmp_path, 'source = "mlfow:runs.db"')
-        with pytest.raises(SettingsError, match=r"pyproject\.toml: key source .* not 'mlfow:runs"):
+        wrong = r"pyproject\.toml: key source .* not 'mlfow:runs"
+        with pytest.raises(SettingsError, match=wrong) as caught:
             settled(below)
+        options = CliRunner().invoke(goemo_report, ["runs", "--help"]).output
+        assert all(name in str(caught.value) and name in options for name in SOURCES)
 
 
 class TestProjectFile:
