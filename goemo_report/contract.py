@@ -7,9 +7,10 @@ letter; the tolerated deviations of real runs are at the end, under "Dialects".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 # --- Project, runs and tags -----------------------------------------------------------
 
@@ -258,6 +259,12 @@ FILE_STEMS: Final[dict[str, Role]] = {
     if kind.type == "dataset"
 }
 """Names of the guide's tables without their ending, and their roles."""
+
+
+def artifact_model(config: Mapping[str, Any]) -> str:
+    """What the names of a run's artifacts begin with, by its config; W&B takes no other signs."""
+    named = config.get("model_name") or config.get("_name_or_path") or "model"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", str(named).rstrip("/").rpartition("/")[2])
 
 
 def artifact_role(name: str, run_id: str | None = None) -> Role | None:

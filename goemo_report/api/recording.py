@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -182,10 +181,7 @@ def log_artifact(
     import wandb
 
     about = contract.ARTIFACTS[role]
-    named = run.config.get("model_name") or run.config.get("_name_or_path") or "model"
-    model = re.sub(r"[^A-Za-z0-9._-]+", "-", str(named).rstrip("/").rpartition("/")[2])
-    artifact = wandb.Artifact(
-        about.name(model, run.id), about.type, about.description, metadata=dict(metadata)
-    )
+    name = about.name(contract.artifact_model(run.config), run.id)
+    artifact = wandb.Artifact(name, about.type, about.description, metadata=dict(metadata))
     (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
     run.log_artifact(artifact)

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from goemo_report.contract import ARTIFACTS, FILE_STEMS, Role
-from goemo_report.errors import DataError, GoemoError, NotFoundError, argument, reading
+from goemo_report.errors import (
+    DataError,
+    GoemoError,
+    NotFoundError,
+    SourceError,
+    argument,
+    reading,
+)
 from goemo_report.formats.files import chunks, named_path, user_path
 from goemo_report.formats.sniff import has_table_ending, stem
 from goemo_report.sources.base import Progress, RunSource, silent
@@ -26,7 +33,8 @@ from goemo_report.sources.model import (
     RunRecord,
 )
 from goemo_report.sources.newest import PREDICTIONS
-from goemo_report.sources.offline_logs.folders import is_run_directory, read_record
+from goemo_report.sources.offline_logs.folders import is_run_directory
+from goemo_report.sources.offline_logs.results import stands_alone
 from goemo_report.sources.store import md5_of, private_cache
 
 _STEMS: Final = {name: role for name, role in FILE_STEMS.items() if role in PREDICTIONS}
@@ -43,6 +51,10 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
     name, text = named_path(reference)
     path = user_path(text)
     try:
+        if name and path.is_dir() and stands_alone(path):
+            from goemo_report.sources.offline_logs.source import LogSource
+
+            return LogSource(path, results=True, name=name), str(path.absolute())
         files = _files(path)
     except (OSError, ValueError):  # too long for a path, a null byte
         files = {}
@@ -97,7 +109,12 @@ class FileSource(RunSource):
         """`name` stands for the path's own; empty takes that."""
         self._path, self._files, self._given = path, dict(files), name
         self._kept: dict[str, Path] = {}
-        config = {"model_name": name or _name(path), **self._config()}
+        self._error: GoemoError | None = None  # raised when it is read: other runs go on without it
+        config: dict[str, Any] = {"model_name": name or _name(path)}
+        try:
+            config |= self._config()
+        except GoemoError as error:
+            self._error = SourceError(error.what, error.remedy)
         self._run = RunRecord(
             id=f"{name}={path}" if name else str(path),
             name=name or _name(path),
@@ -177,7 +194,9 @@ class FileSource(RunSource):
         return ()
 
     def artifacts_of(self, run: RunRecord) -> tuple[ArtifactRef, ...]:  # noqa: ARG002 # there is one run
-        """A reference for each file."""
+        """A reference for each file. Raises SourceError where the config beside is none."""
+        if self._error is not None:
+            raise self._error
         return tuple(self._refs.values())
 
     def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
@@ -217,10 +236,7 @@ class FileSource(RunSource):
         return path
 
     def _config(self) -> dict[str, Any]:
-        """Read a `config.*` beside the files, or the trainer's own record."""
-        record = read_record(self._path)
-        if record is not None:  # of a run that W&B does not know
-            return dict(record.config)
+        """Read a `config.*` beside the files."""
         for name in _CONFIGS if self._path.is_dir() else ():
             path = self._path / name
             if path.is_file():

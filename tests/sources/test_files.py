@@ -117,7 +117,7 @@ def test_a_bare_word_that_is_a_file_and_a_run_is_refused(tmp_path: Path) -> None
 
 def test_a_damaged_config_is_one_line() -> None:
     Path("out", "bert", "config.json").write_text("[" * 5000)
-    result = invoke("compare", "out/bert", "a.csv")
+    result = invoke("compare", "out/bert")
     assert result.exit_code == 1
     assert "config.json cannot be read" in result.stderr
     assert json.dumps(result.stderr).count("\\n") == 1
@@ -270,3 +270,84 @@ def test_mistakes_among_files_ask_no_server(line: str, why: str) -> None:
     Path("empty").mkdir()
     assert why in said(line)
     assert invoke("metrics", "M=a.csv").exit_code == 0
+
+
+def results(name: str, **noted: Any) -> Path:
+    """What `goemo-train --wandb-mode disabled` leaves, of few texts and with a config alone as
+    checkpoint."""
+    directory = Path("trained", name)
+    directory.joinpath("checkpoint").mkdir(parents=True)
+    directory.joinpath("checkpoint/config.json").write_text('{"num_labels": 28}')
+    for split in ("test", "val"):
+        write_prediction_file(directory / f"{split}_predictions.csv", OfflineRun(), split)
+    directory.joinpath("per_class_metrics.csv").write_text("emotion,f1_score\njoy,0.5\n")
+    about: dict[str, Any] = {
+        "id": name[-8:],
+        "name": name[:-9],
+        "settings": {"model": "x", "learning_rate": 0.1, "wandb_mode": "disabled", "project": "p"},
+        "config": {
+            "model_name": "my/bert",
+            "model": "x",
+            "learning_rate": 0.1,
+            "phase": "training",
+        },
+        "history": [{"epoch": n, "val/loss": 1 / n} for n in (1, 2)],
+        "summary": {"test/macro_f1": 0.5, "total_training_time": 7200.0},
+    }
+    directory.joinpath("run.json").write_text(json.dumps(about | noted))
+    return directory
+
+
+def test_results_of_the_trainer_are_a_run_with_all_that_it_would_have_logged() -> None:
+    directory = results("bert-20260102-030405-abcd1234")
+    for reference in (str(directory), f"mine={directory}", "p/abcd1234"):
+        choice = SourceChoice(kind="offline", where="trained")
+        source, run = find_one(choice, reference)
+        assert run.name == ("mine" if "=" in reference else "bert-20260102-030405")
+        assert (run.id, run.project, run.state) == ("abcd1234", "p", "finished")
+        assert run.tags == ("my/bert", "training")
+        assert run.summary["test/macro_f1"] == run.summary["val/loss"] == 0.5
+        assert [row["_step"] for row in source.histories([run])[run.id]] == [1, 2]
+        own = {one.role: one for one in source.artifacts([run])[run.id]}
+        assert {str(role): one.name for role, one in own.items()} == {
+            role: f"bert-{role}-abcd1234"
+            for role in ("checkpoint", "val-predictions", "test-predictions", "per-class-metrics")
+        }
+        stated = own["checkpoint"].metadata
+        assert stated["training_time_hours"] == 2
+        assert stated["hyperparameters"] == {"model": "x", "learning_rate": 0.1}
+    assert load_results(source, [run], ["test", "val"])[0].splits.keys() == {"test", "val"}
+    limit = ("--fail-over", "total_training_time=7000", "--require-artifacts")
+    said = invoke("check", str(directory), *limit)
+    assert (said.exit_code, "7200" in said.output) == (3, True)
+    listed = invoke("runs", "--wandb-dir", "trained")
+    assert "abcd1234" in listed.output
+
+
+@pytest.mark.parametrize(
+    ("noted", "why"),
+    [
+        ("{", "run.json cannot be read"),
+        ('{"a":' * 200, "run.json cannot be read"),
+        ('{"id": "../x", "config": {}}', "'../x' is no run id"),
+        ('{"id": "x", "config": []}', "config is no mapping"),
+        ('{"id": "x", "history": [1]}', "history is no list of epochs"),
+        ('{"id": "x", "settings": {"tag": "no"}}', "tag is no list"),
+    ],
+)
+def test_a_damaged_record_is_left_out_with_its_reason(noted: str, why: str) -> None:
+    directory = results("bert-20260102-030405-abcd1234")
+    directory.joinpath("run.json").write_text(noted)
+    broken = Path("broken")
+    broken.mkdir()
+    write_prediction_file(broken / "test_predictions.csv", OfflineRun(), "test")
+    broken.joinpath("config.json").write_text("[]")
+    _, listing = gather(SourceChoice(), ["a.csv", str(directory), str(broken)], RunQuery())
+    assert [run.name for run in listing.runs] == ["a"]
+    assert [why in one.reason for one in listing.skipped] == [True, False]
+    assert "config.json holds no settings" in listing.skipped[1].reason
+    for lost in (directory, broken):
+        said = invoke("show", str(lost))
+        assert (said.exit_code, said.output.count("\n")) == (1, 1)
+    directory.joinpath("run.json").write_text('{"lr": 3}')  # some other program's
+    assert find_one(SourceChoice(), str(directory))[1].name == directory.name

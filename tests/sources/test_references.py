@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from goemo_report.errors import NotFoundError
-from goemo_report.sources import files
+from goemo_report.sources import files, offline_logs
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.offline_logs.folders import on_disk
 from goemo_report.sources.references import choose, parse_reference
@@ -93,9 +93,10 @@ def test_a_results_directory_names_its_run(tmp_path: Path) -> None:
     (results / "run.json").write_text(json.dumps(record))
     assert on_disk(str(results)) == (results, results.name)  # nobody else has it
     (results / "test_predictions.csv").touch()
-    source, _ = files.claim(str(results)) or (None, "")
+    assert files.claim(str(results)) is None  # more than its predictions
+    source, asked = offline_logs.claim(str(results)) or (None, "")
     assert source is not None
-    assert source.find_run("").config == {"model_name": results.name, "dropout": 0.3}
+    assert source.find_run(asked).config == {"model_name": results.name, "dropout": 0.3}
     (results / "run.json").write_text('{"id": "abc"}')
     for started in ("20260101_120000", "20260102_090000"):  # resumed
         log = tmp_path / "wandb" / f"offline-run-{started}-abc" / "run-abc.wandb"

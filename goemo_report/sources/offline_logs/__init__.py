@@ -14,4 +14,5 @@ def claim(reference: str) -> tuple[RunSource | None, str] | None:
         return None if here is None else (None, here.run)
     from goemo_report.sources.offline_logs.source import LogSource
 
-    return LogSource(here.path.parent if here.path.is_file() else here.path), reference
+    place = here.path.parent if here.path.is_file() else here.path
+    return LogSource(place, results=True), reference

@@ -5,20 +5,20 @@ from __future__ import annotations
 import base64
 import glob
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from goemo_report.contract import PREDICTIONS_FOLDER
-from goemo_report.errors import NotFoundError
+from goemo_report.errors import NotFoundError, SourceError
 from goemo_report.formats.files import user_path
-from goemo_report.formats.json_text import parsed
 from goemo_report.sources.base import silent
 from goemo_report.sources.local_tracker import Count, Kept
 from goemo_report.sources.model import ArtifactFile, LocalFile, SkippedFile
 from goemo_report.sources.newest import ordered_predictions
+from goemo_report.sources.offline_logs.results import RECORD, read_record, stands_alone
 from goemo_report.sources.references import FORMS
 from goemo_report.sources.store import file_digest, is_digest
 
@@ -34,9 +34,11 @@ _STAGING: Final = ("artifacts", "staging")
 
 @dataclass(slots=True)
 class Folders:
-    """What lies below a directory; `unreadable` says of a folder why it was not entered."""
+    """What lies below a directory; `unreadable` says of a folder why it was not entered, `results`
+    are directories that may be all there is of a run."""
 
     logs: list[Path] = field(default_factory=list)
+    results: list[Path] = field(default_factory=list)
     staging: list[Path] = field(default_factory=list)
     unreadable: dict[Path, str] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ def scan(root: Path) -> Folders:
             if staging not in found.staging and staging.is_dir():
                 found.staging.append(staging)
     found.staging.sort()
+    found.results.sort()
     return found
 
 
@@ -68,6 +71,8 @@ def _walk(root: Path, found: Folders) -> None:
 
     for name, directories, files in os.walk(root, onerror=refused):
         folder = Path(name)
+        if RECORD in files:
+            found.results.append(folder)
         logs = [folder / file for file in files if file.endswith(".wandb")]
         logs = [path for path in logs if path.match(LOG_PATTERN)]
         if logs:  # of one run, or a log that someone put beside run directories
@@ -128,9 +133,15 @@ def is_run_directory(path: Path) -> bool:
 def _results(directory: Path) -> OnDisk | None:
     """The run whose results `goemo-train` keeps in a directory, its log beside that one. A run that
     was resumed has several logs, each of which begins anew: the last one is whole. A log that lies
-    elsewhere, or of an online run, is left to a source to find."""
-    record = read_record(directory)
-    if record is None or not record.tracked:
+    elsewhere, or of an online run, is left to a source to find. A run without W&B is the directory.
+    """
+    if stands_alone(directory):
+        return OnDisk(directory, directory.name)
+    try:
+        record = read_record(directory)
+    except SourceError:
+        record = None
+    if record is None:
         return None
     pattern = f"wandb/offline-run-*-{glob.escape(record.id)}/{LOG_PATTERN}"
     logs = sorted(directory.absolute().parent.glob(pattern))
@@ -171,62 +182,6 @@ def run_file(directories: Iterable[Path], path: str) -> Path | None:
         return None
     places = [directory.joinpath("files", *parts) for directory in directories]
     return next((place for place in reversed(places) if place.is_file()), None)
-
-
-# --- What the trainer notes of a run --------------------------------------------------
-# W&B's client keeps an offline run's records in memory for a while. A run that was killed before
-# it wrote any has an empty log; its trainer had written `<output>/<name>-<id>/run.json`.
-
-_RECORD: Final = "run.json"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainerRecord:
-    """A run as its trainer began it."""
-
-    id: str
-    name: str = ""
-    project: str = ""
-    entity: str | None = None
-    tags: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    tracked: bool = True
-    """Whether W&B or a log knows it: with `--wandb-mode disabled` its results are all there is."""
-
-
-def read_record(directory: Path) -> TrainerRecord | None:
-    """The record in a results directory; None where there is none that is whole."""
-    path = directory / _RECORD
-    try:
-        found = parsed(path.read_text("utf-8") if path.is_file() else "")
-        config, settings = found.get("config") or {}, found.get("settings") or {}
-        tags = (config.get("model_name"), config.get("phase"), config.get("status"))
-        return TrainerRecord(
-            id=str(found["id"]),
-            name=str(found.get("name") or ""),
-            project=str(settings.get("project") or ""),
-            entity=settings.get("entity") or None,
-            tags=tuple(dict.fromkeys(str(tag) for tag in (*tags, *settings.get("tag", ())) if tag)),
-            config=dict(config),
-            tracked=settings.get("wandb_mode") != "disabled",
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def results_beside(log_directory: Path, run_id: str, name: str) -> Path | None:
-    """The results directory of the run whose log lies in `<output>/wandb/<log_directory>`."""
-    found = log_directory.parent.parent / f"{name}-{run_id}"
-    return found if "/" not in f"{name}{run_id}" and os.path.isdir(found) else None  # noqa: PTH112 # no name is too long
-
-
-def record_beside(log_directory: Path, run_id: str) -> TrainerRecord | None:
-    """The record of the run whose log lies in `<output>/wandb/<log_directory>`."""
-    for path in sorted(log_directory.parent.parent.glob(f"*-{glob.escape(run_id)}/{_RECORD}")):
-        found = read_record(path.parent)
-        if found is not None and found.id == run_id:
-            return found
-    return None
 
 
 # --- Staged files ---------------------------------------------------------------------

@@ -20,12 +20,10 @@ from goemo_report.sources.model import ArtifactRef, History, RunRecord, metadata
 from goemo_report.sources.newest import run_file_reference
 from goemo_report.sources.offline_logs.folders import (
     StagedFiles,
-    TrainerRecord,
     prediction_files,
-    record_beside,
-    results_beside,
     run_file,
 )
+from goemo_report.sources.offline_logs.results import TrainerRecord, record_beside, results_beside
 from goemo_report.sources.offline_logs.run_log import (
     RunLog,
     Updates,
@@ -62,6 +60,11 @@ class OfflineRun:
         return [log.directory for log in self.logs]
 
     @property
+    def paths(self) -> list[Path]:
+        """The logs' files."""
+        return [log.path for log in self.logs]
+
+    @property
     def places(self) -> set[str]:
         """The run directories by name and by path below the root."""
         return {
@@ -87,7 +90,7 @@ class OfflineRun:
         last = self.logs[-1]
         noted = None if self._last("display_name") else record_beside(last.directory, last.id)
         noted = noted or TrainerRecord(last.id)
-        config = _without_empty(self._mapping("config") or noted.config)
+        config = _without_empty(self._mapping("config") or noted.config or {})
         for key in _CONFIG_OF_THE_CLIENT:
             config.pop(key, None)
         name = self._last("display_name") or noted.name or last.id

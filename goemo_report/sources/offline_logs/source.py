@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from goemo_report.errors import NotFoundError, SourceError, argument
 from goemo_report.formats.files import user_path
@@ -35,25 +35,31 @@ from goemo_report.sources.offline_logs.folders import (
     scan,
 )
 from goemo_report.sources.offline_logs.offline_run import BEFORE_ALL, OfflineRun, began, by_run
+from goemo_report.sources.offline_logs.results import ResultsRun, stands_alone
 from goemo_report.sources.offline_logs.run_log import RunLog, peek, read_run_log
 from goemo_report.sources.references import ambiguous, choose, parse_reference
 
 _MOST_LINKS: Final = 8
+_Run: TypeAlias = OfflineRun | ResultsRun
 
 
 class LogSource(TrackedSource):
     """A RunSource of the run logs below a directory, or of one log.
 
     `project` limits it to the runs of one project. Every log is read once, when it is first
-    needed; an object shows the runs as they were then.
+    needed; an object shows the runs as they were then. With `results` directories of results that
+    are all there is of a run are runs too; `name` stands for that of one.
     """
 
-    def __init__(self, root: Path, *, project: str | None = None) -> None:
+    def __init__(
+        self, root: Path, *, project: str | None = None, results: bool = False, name: str = ""
+    ) -> None:
         super().__init__()
+        self._with_results, self._name = results, name
         self._given = root
         self.root = user_path(root, real=True)
         self.project = project
-        self._joined: dict[str, tuple[list[OfflineRun], list[SkippedRun]]] = {}  # by run id
+        self._joined: dict[str, tuple[list[_Run], list[SkippedRun]]] = {}  # by run id
         self._damage: dict[Path, SourceError] = {}
 
     @property
@@ -72,6 +78,10 @@ class LogSource(TrackedSource):
         for run_id in self._logs:
             runs, skipped = self._join(run_id)
             yield from skipped
+            for wrong in (run.error for run in runs if isinstance(run, ResultsRun)):
+                if wrong is not None:
+                    yield SkippedRun(runs[-1].record.name, str(wrong))
+                    runs = []
             records = [r.record for r in runs if self.project in {None, r.record.project}]
             for older in records[:-1]:
                 reason = f"its id {run_id} is also that of a newer run in {records[-1].project!r}"
@@ -99,12 +109,12 @@ class LogSource(TrackedSource):
             return choose(named, records, self.description)
         return records[0]
 
-    def _at(self, path: Path, text: str, runs: Iterable[OfflineRun]) -> RunRecord:
+    def _at(self, path: Path, text: str, runs: Iterable[_Run]) -> RunRecord:
         """The one run whose log lies at or below a path."""
         for log, error in self._damage.items():
             if log.is_relative_to(path):
                 raise error
-        found = [r.record for r in runs if any(one.path.is_relative_to(path) for one in r.logs)]
+        found = [r.record for r in runs if any(one.is_relative_to(path) for one in r.paths)]
         if len(found) > 1:
             raise ambiguous(text, found, "that directory")
         if not found:
@@ -117,7 +127,7 @@ class LogSource(TrackedSource):
 
     def logs_of(self, run: RunRecord) -> tuple[Path, ...]:
         """The logs of one run, oldest first."""
-        return tuple(log.path for log in self._known(run).logs)
+        return tuple(self._known(run).paths)
 
     def logged_files(self, run: RunRecord) -> Iterable[tuple[ArtifactRef, Sequence[Kept]]]:
         """What one run logged; the newest of each name comes last.
@@ -129,10 +139,14 @@ class LogSource(TrackedSource):
     def files_of(self, artifact: ArtifactRef) -> tuple[ArtifactFile, ...]:
         """The files of one artifact, in order of path, with the digests that were logged; what
         another artifact holds has the size that it has there."""
+        if any(kept.local is not None for kept in self.held(artifact).values()):
+            return super().files_of(artifact)
         return tuple(self._known_file(kept) for _, kept in sorted(self.held(artifact).items()))
 
     def local_copy(self, artifact: ArtifactRef, kept: Kept, count: Count = bool) -> LocalFile:
         """The staged copy, once its bytes have the logged digest. Nothing is copied."""
+        if kept.local is not None:
+            return super().local_copy(artifact, kept, count)
         if artifact.kind == "run-files" and not kept.logged:
             return SkippedFile(kept.path, f"files/{kept.path} is not in the run's directory")
         held = self._followed(kept)
@@ -169,13 +183,29 @@ class LogSource(TrackedSource):
                 runs = [logs for logs in runs if self.project in {log.run.project for log in logs}]
             return max((began(logs[0]) for logs in runs), default=BEFORE_ALL)
 
-        in_order = sorted(begun, key=newest, reverse=True)
-        return {run_id: [log.path for log in begun[run_id]] for run_id in in_order}
+        found = {run_id: (newest(run_id), [log.path for log in begun[run_id]]) for run_id in begun}
+        for run_id, runs in self._results.items():
+            found.setdefault(run_id, (max(run.record.by_creation for run in runs)[0], []))
+        return {
+            one: found[one][1] for one in sorted(found, key=lambda i: found[i][0], reverse=True)
+        }
 
-    def _join(self, run_id: str) -> tuple[list[OfflineRun], list[SkippedRun]]:
+    @cached_property
+    def _results(self) -> dict[str, list[ResultsRun]]:
+        """The directories that are all there is of a run, by its id."""
+        found: dict[str, list[ResultsRun]] = defaultdict(list)
+        for path in self._below.results if self._with_results else ():
+            if stands_alone(path):
+                run = ResultsRun(path, self._name)
+                found[run.record.id].append(run)
+        return found
+
+    def _join(self, run_id: str) -> tuple[list[_Run], list[SkippedRun]]:
         """The runs with an id, one of each project, the newest last; none if a log is damaged."""
         if run_id not in self._joined:
-            logs, runs, wrong, name = [], [], dict[Path, SourceError](), run_id
+            logs, runs, wrong, name = [], list[_Run](), dict[Path, SourceError](), run_id
+            if not self._logs[run_id]:  # of a run with a log that says more
+                runs += self._results[run_id]
             for path in self._logs[run_id]:
                 try:
                     label = path.name if path == self.root else str(path.relative_to(self.root))
@@ -195,7 +225,7 @@ class LogSource(TrackedSource):
             self._joined[run_id] = ([], [SkippedRun(name, why)]) if wrong else (runs, [])
         return self._joined[run_id]
 
-    def _known(self, run: RunRecord) -> OfflineRun:
+    def _known(self, run: RunRecord) -> _Run:
         known = self._join(run.id)[0] if run.id in self._logs else []
         for one in known:
             if one.record.project == run.project:
@@ -228,4 +258,4 @@ class LogSource(TrackedSource):
 
 def open_source(choice: SourceChoice) -> LogSource:
     """The source of the run logs below a directory."""
-    return LogSource(Path(choice.where), project=choice.project)
+    return LogSource(Path(choice.where), project=choice.project, results=True)
