@@ -5,6 +5,7 @@ What is costly (intervals, tuned thresholds) is computed when it is first asked 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,8 @@ __all__ = ["ComparedRun", "Comparison", "Options", "Recipe", "compare"]
 FIRST_RUN: Final = "the first run created"
 """How the baseline was chosen where nobody chose it."""
 TAGGED: Final = "the first run tagged baseline"
+FEWEST_TEXTS: Final = 6
+"""With one text less, p of the swaps is no smaller than 2 / 2**5 = 0.06."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -184,6 +187,19 @@ class Comparison:
     def others(self) -> tuple[ComparedRun, ...]:
         """Every run but the baseline."""
         return tuple(run for run in self.runs if not run.is_baseline)
+
+    @cached_property
+    def identical(self) -> tuple[tuple[ComparedRun, ...], ...]:
+        """Runs that give the same probabilities to the same texts, in any order of rows, together:
+        further runs of these are no further results."""
+        found: dict[object, list[ComparedRun]] = {}
+        for run in self.runs:
+            own = run.predictions
+            rows = Counter(
+                zip(own.texts, (row.tobytes() for row in own.probabilities), strict=True)
+            )
+            found.setdefault((own.labels, frozenset(rows.items())), []).append(run)
+        return tuple(tuple(runs) for runs in found.values() if len(runs) > 1)
 
     @cached_property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
@@ -336,7 +352,8 @@ class Comparison:
         """Judge best run minus runner-up against the margin, and say what would decide it.
 
         The margin is one of macro F1, at 0.5 or tuned: None where runs are reported by their AUC,
-        where they are not paired, and where they are the same on every text.
+        where they are not paired, where they are the same on every text, and on fewer than
+        FEWEST_TEXTS.
         """
         other, macro, key = self.runner_up, self.lead, self.criterion.key
         if other is None or macro is None or key not in (HEADLINE, TUNED_F1):
@@ -344,7 +361,7 @@ class Comparison:
         if macro.same:  # no text shows how often they may differ on others
             return None
         pair, common = self.best.against(other, key), self.best.aligned(other)
-        if pair is None:
+        if pair is None or common.matched < FEWEST_TEXTS:
             return None
         return decide(
             macro.value,

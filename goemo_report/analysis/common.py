@@ -157,13 +157,15 @@ def _pair(keys: Mapping[int, Hashable], others: Mapping[int, Hashable]) -> list[
 
 WITHOUT_TEXTS: Final = "without texts, paired"
 """How a change begins that is none of labels."""
+NOT_ALL_HAVE: Final = "which not all runs have"
+"""How a change ends that leaves labels out."""
 
 
 def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResult]:
     """The results on labels that can be compared.
 
     Labels are rolled up where those of another run are groups of them. Else runs are compared on
-    the labels that all have, if the texts that two of them have carry the same ones. A run
+    the labels that all have, if they are paired and the common texts carry the same ones. A run
     without the label for the rest, as GoEmotions without neutral, stays beside others of the set:
     pairs are taken on common labels.
     Raises DataError, with the counts, where that cannot be done.
@@ -181,7 +183,9 @@ def on_common_labels(results: Sequence[RunResult], split: Split) -> list[RunResu
     if not shared:
         raise DataError(f"the runs share no label: {_labels_of(found, split)}", _remedy(sets))
     fewer = [run.changed(partial(_only, labels=shared)) for run in found]
-    _require_same_truth(fewer, split, shared, _remedy(sets))
+    own = [run.splits[split].label_set.with_rest for run in found]
+    odd = [labels != own[0] for labels in own]
+    _require_same_truth(fewer, split, shared, odd, _remedy(sets))
     return fewer
 
 
@@ -238,25 +242,36 @@ def _only(predictions: Predictions, labels: Sequence[str]) -> Predictions:
     if len(labels) + len(left) != len(predictions.labels):
         return predictions
     fewer = predictions.on_labels(labels)
-    done = f"without {listed(left, 6)}, which not all runs have"
+    done = f"on {len(labels)} of {plural(len(predictions.labels), 'label')}: "
+    done += f"without {listed(left, 6)}, {NOT_ALL_HAVE}"
     change = "; ".join(filter(None, (predictions.change, done)))
     return replace(fewer, change=change) if left else fewer
 
 
 def _require_same_truth(
-    results: Sequence[RunResult], split: Split, shared: Sequence[str], remedy: str
+    results: Sequence[RunResult],
+    split: Split,
+    shared: Sequence[str],
+    odd: Sequence[bool],
+    remedy: str,
 ) -> None:
-    first, *others = results
-    for other in others:
+    """Raise DataError where true labels differ from those of the first run, or where nothing
+    shows that they do not: an `odd` run, which had other labels than the first, is not paired."""
+    first, *others = with_common_text_keys(results, split)
+    for other, differs in zip(others, odd[1:], strict=True):
         common = align(other.splits[split].predictions, first.splits[split].predictions)
-        if common.disagreeing:
-            agreeing = common.matched - common.disagreeing
-            raise DataError(
-                f"{first.run.name} and {other.run.name} share {plural(len(shared), 'label')} "
-                f"({listed(shared, 4)}), but only {agreeing:,} of {common.matched:,} common texts "
-                "carry the same ones of them",
-                remedy,
-            )
+        if not common.disagreeing and (common.paired or not differs):
+            continue
+        agreeing = common.matched - common.disagreeing
+        but = f"only {agreeing:,} of {common.matched:,} common texts carry the same ones of them"
+        if not common.disagreeing:
+            texts = f"{plural(common.matched, 'text')} (of {common.other_total:,} and "
+            but = f"have only {texts}{common.total:,}) in common to show that they mean the same"
+        raise DataError(
+            f"{first.run.name} and {other.run.name} share {plural(len(shared), 'label')} "
+            f"({listed(shared, 4)}), but {but}",
+            remedy,
+        )
 
 
 def _remedy(sets: Sequence[LabelSet]) -> str:

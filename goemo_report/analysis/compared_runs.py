@@ -194,8 +194,10 @@ class ComparedRun:
 
     @property
     def loss(self) -> str:
-        """The loss that it logged; binary cross-entropy if it logged none."""
-        return str(self.record.config.get("loss", "bce"))
+        """The loss that it logged; binary cross-entropy if it logged none, empty where nothing
+        was logged, as of a plain file."""
+        known = self.record.config.keys() - {"model_name"}
+        return str(self.record.config.get("loss", "bce" if known else ""))
 
     @property
     def split_result(self) -> SplitResult:

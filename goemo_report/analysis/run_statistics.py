@@ -140,7 +140,7 @@ class RunStatistics:
     @cached_property
     def why_not_fixed_threshold(self) -> str:
         """Why runs are not compared at 0.5; empty where they are."""
-        if len({run.loss for run in self.runs}) > 1:
+        if len({run.loss for run in self.runs} - {""}) > 1:
             return "the runs were trained with different losses"
         found = [run.scores for run in self.runs]
         if all(one.has_probabilities and not one.overall["macro_f1"] for one in found):

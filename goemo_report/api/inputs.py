@@ -106,7 +106,10 @@ def load(
         more.append(loaded)
         for result in loaded:
             name = names[result.id].pop(0)
-            run = result.run if name is None else replace(result.run, name=name)
+            run = result.run
+            if name is not None:  # a file is called by its name alone
+                own = {"model_name": name} if run.config == {"model_name": run.name} else {}
+                run = replace(run, name=name, config={**run.config, **own})
             results.append(_distinct(replace(result.changed(labels.on), run=run), results))
     return LoadedRuns(
         tuple(results),

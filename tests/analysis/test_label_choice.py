@@ -132,7 +132,9 @@ def test_shared_labels_count_where_their_truth_is_the_same() -> None:
     two, turned = own(("insult", "toxic"), three), own(("threat", "toxic", "insult"), three)
     found = compared(run_of(three, 0, "three"), run_of(two, 1, "two"))
     assert [run.labels for run in found.runs] == [("toxic", "insult")] * 2
-    assert found.label_changes == {"without threat, which not all runs have": ("R1",)}
+    assert found.label_changes == {
+        "on 2 of 3 labels: without threat, which not all runs have": ("R1",)
+    }
     found = compared(run_of(three, 0, "three"), run_of(turned, 1, "turned"))
     assert [run.labels for run in found.runs] == [three.labels] * 2
     assert not found.label_changes
@@ -143,6 +145,11 @@ def test_shared_labels_count_where_their_truth_is_the_same() -> None:
         compared(run_of(three, 0, "three"), run_of(replace(two, truth=truth), 1, "two"))
     assert "three and two share 2 labels (toxic and insult)" in caught.value.what
     assert f"only {len(two) - 5} of {len(two)} common texts" in caught.value.what
+    other = replace(two, texts=tuple(f"another {text}" for text in two.texts))
+    with pytest.raises(
+        DataError, match=rf"only 0 texts \(of {len(two)} and {len(two)}\) in common"
+    ):
+        compared(run_of(three, 0, "three"), run_of(other, 1, "two"))
 
 
 def test_what_shares_no_label_is_refused() -> None:

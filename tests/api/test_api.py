@@ -477,6 +477,7 @@ def test_the_numbers_are_what_the_sentence_says() -> None:
         runs[name] = gr.predictions_of(texts, truth, found / 1.4, ["a", "b", "c"])
     verdict = gr.compare(runs).verdict
     assert "roberta against bert: " in verdict
+    assert verdict.startswith("R2 roberta is best with")
     assert "noise" in verdict
     assert verdict.numbers["metric"] == "macro_f1"
     assert verdict.numbers["answer"] in ("better", "worse", "equivalent", "undecided")

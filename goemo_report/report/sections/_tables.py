@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from goemo_report.analysis.configs import seed_key
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import plural
 from goemo_report.metrics.arrays import FloatArray
@@ -174,8 +175,9 @@ def run_table(
         several = len(own) > 1
         if several:
             counted = [found[run.id] for run in recipe.counted if run.id in found]
+            seeds = {seed_key(run.record) for run in recipe.counted if run.id in found} - {None}
             heads = (
-                f"{len(counted)} seeds",
+                plural(len(counted), "run" if len(seeds) < len(counted) else "seed"),
                 Cell(recipe.title.rpartition(" (")[0] or recipe.title),
             )
             means = _means(shown, [row[2:] for row in counted], totals)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from statistics import fmean
 from typing import Final
 
+from goemo_report.analysis.common import Alignment
 from goemo_report.analysis.compared_runs import TUNED_F1
-from goemo_report.comparison import ComparedRun, Comparison, Recipe
+from goemo_report.comparison import FEWEST_TEXTS, ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
 from goemo_report.report.document import Callout
 from goemo_report.report.sections._words import (
+    called,
     identical,
     p_of,
     p_text,
@@ -26,10 +29,12 @@ _EQUAL: Final = 5e-4
 _SAME: Final = "the same on every text: there is nothing to test"
 
 
-def verdict(comparison: Comparison) -> Callout:
+def verdict(
+    comparison: Comparison, naming: Callable[[ComparedRun], str] = attrgetter("short")
+) -> Callout:
     """The winner in one sentence, then whether it is more than noise and what decided.
 
-    Recipes lead where single runs differ by their seed alone.
+    Recipes lead where single runs differ by their seed alone; `naming` says how a run is named.
     """
     best, other = comparison.best, comparison.runner_up
     if other is not None and comparison.alike and best.recipe is other.recipe:
@@ -40,19 +45,22 @@ def verdict(comparison: Comparison) -> Callout:
         return Callout("verdict", text, (ahead, _criterion(comparison), *more, *_luck(comparison)))
     value = _reached(comparison, best)
     if other is None:
-        return Callout("verdict", f"{best.short} reaches {value}.")
-    if not best.aligned(other).paired and comparison.rank_on == comparison.split:
-        text = f"{best.short} reaches {value}, {other.short} {comparison.score(other):.3f}"
+        return Callout("verdict", f"{naming(best)} reaches {value}.")
+    if _untested(best.aligned(other)) and comparison.rank_on == comparison.split:
+        text = f"{naming(best)} reaches {value}, {naming(other)} {comparison.score(other):.3f}"
         why = "not on the same texts and labels, so that neither is called better"
+        if best.aligned(other).paired:
+            why = "with 1 common text neither is called better"
         return Callout("verdict", f"{text}, but {why}.", tuple(_luck(comparison)))
     if _level(comparison, lambda key: (best.value(key), other.value(key))):
-        text = f"{best.short} and {other.short} are level: both have {value}."
+        text = f"{naming(best)} and {naming(other)} are level: both have {value}."
     elif comparison.baseline_is_chosen and best is comparison.baseline:
         on = "" if comparison.rank_on == comparison.split else " on validation"
-        text = f"No run beats the baseline {best.short}{on} ({value})."
+        text = f"No run beats the baseline {naming(best)}{on} ({value})."
     else:
-        text = f"{best.short} is best{_where(comparison)} {value}."
-    lines = [_ahead(comparison, other), _criterion(comparison)]
+        text = f"{naming(best)} is best{_where(comparison)} {value}."
+    text += _only_at_half(comparison)
+    lines = [_ahead(comparison, other), *_one_run(comparison), _criterion(comparison)]
     lines += [*_decision(comparison, comparison.standing.decision), *_luck(comparison)]
     return Callout("verdict", text, tuple(lines))
 
@@ -72,23 +80,77 @@ def _reached(comparison: Comparison, best: ComparedRun) -> str:
 def in_one_sentence(comparison: Comparison) -> str:
     """The verdict with the names of both sides, whether they differ by more than noise, and what
     would decide it."""
-    found, text = comparison.standing, verdict(comparison).text
+    found = comparison.standing
+    answer = verdict(comparison, lambda run: f"{run.key} {called(run)}")
+    text = answer.text
     if found.other is None:
         return text
-    other = comparison.runner_up
-    if other and not comparison.recipes_lead and identical(comparison.best, other):
+    best, other = comparison.best, comparison.runner_up
+    if other and not comparison.recipes_lead and identical(best, other):
         return f"{text} Level with {found.other}: identical predictions."
+    if other and best.recipe is other.recipe and found.verdict not in (None, "tie"):
+        return f"{text} {answer.items[0]}"
+    common = other and best.aligned(other)
     gap, sure = "not tested", ""
-    if found.difference is not None:
+    if common and _untested(common):
+        gap = _untested(common)
+    elif found.difference is not None:
         gap = f"{signed(found.difference)} {comparison.criterion.title}"
         sure = ", not tested"
-    if found.p is not None and found.low == found.high == 0.0:
+    if sure and found.p is not None and found.low == found.high == 0.0:
         sure = f", {_SAME}"
-    elif found.p is not None:
+    elif sure and found.p is not None:
         sure = f", {'which may be' if found.verdict == 'tie' else 'more than'} noise"
         sure += f" ({p_text(found.p)})"
+    if sure and common and not common.complete:
+        sure += f", {common.note}"
     sides = f"{text} {found.best} against {found.other}: {gap}{sure}."
-    return " ".join([sides, *_decision(comparison, found.decision)])
+    same = [
+        f"The predictions of {listed(run.key for run in runs)} are identical."
+        for runs in comparison.identical
+    ]
+    few = _decision(comparison, found.decision)
+    return " ".join([sides, *_one_run(comparison), *few, *same])
+
+
+def _untested(common: Alignment) -> str:
+    """Why two runs are not tested on what they have in common; empty where they are."""
+    if not common.paired:
+        return common.note
+    return "1 common text: not tested" if common.matched == 1 else ""
+
+
+def _one_run(comparison: Comparison) -> list[str]:
+    """That seeds are not known, where one run is better than one of another recipe."""
+    best, other, lead = comparison.best, comparison.runner_up, comparison.lead
+    if comparison.recipes_lead or other is None or lead is None or lead.verdict == "tie":
+        return []
+    if best.recipe is other.recipe:
+        return []
+    return ["This is one run each: whether other seeds agree is not known."]
+
+
+def _only_at_half(comparison: Comparison) -> str:
+    """A sentence where what leads at 0.5 is behind at tuned thresholds; else empty."""
+    best, other, key = comparison.best, comparison.runner_up, TUNED_F1
+    lead = comparison.standing.difference
+    if other is None or lead is None or lead <= 0.0 or comparison.criterion.key != "macro_f1":
+        return ""
+    if comparison.recipes_lead:
+        first, second = comparison.recipes_lead
+        if not (first.values(key) and second.values(key)):
+            return ""
+        gap, p = first.mean(key) - second.mean(key), first.minus(second, key).p
+    else:
+        ours, theirs = best.value(key), other.value(key)
+        if ours is None or theirs is None or (comparison.alike and ours - theirs > -_EQUAL):
+            return ""  # what is paired takes longer
+        found = (comparison.tuned_best_vs_runner_up or {}).get("macro_f1")
+        gap, p = (found.value, found.p_adjusted) if found else (ours - theirs, None)
+    if gap > -_EQUAL:
+        return ""
+    sure = "not tested" if p is None else p_text(p)
+    return f" At 0.5 only: at tuned thresholds it is behind ({signed(gap)}, {sure})."
 
 
 def _level(comparison: Comparison, values: Callable[[str], tuple[float | None, ...]]) -> bool:
@@ -133,7 +195,9 @@ def _ahead(comparison: Comparison, other: ComparedRun) -> str:
 
 def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
     """Whether the difference is too small to matter, and what would decide what is undecided."""
-    if found is None or (found.answer in ("better", "worse") and not found.within):
+    if found is None:
+        return _few_texts(comparison)
+    if found.answer in ("better", "worse") and not found.within:
         return []
     margin, p = f"{found.margin:g}", p_text(found.p_equivalence)
     if found.within:
@@ -151,6 +215,16 @@ def _decision(comparison: Comparison, found: Decision | None) -> list[str]:
         who = f"{listed(found.carriers)}, {plural(number, 'text')},"
         text += f" {who} carry {min(found.carried, 1.0):.0%} of the variance."
     return [text]
+
+
+def _few_texts(comparison: Comparison) -> list[str]:
+    """That so few texts show no difference, whatever it is."""
+    other = comparison.runner_up
+    common = comparison.best.aligned(other) if other else None
+    if common is None or not common.paired or common.matched >= FEWEST_TEXTS:
+        return []
+    so_few = f"{plural(common.matched, 'text')} in common"
+    return [f"Only {so_few}: with fewer than {FEWEST_TEXTS}, no p is below {ALPHA:g}."]
 
 
 def _luck(comparison: Comparison) -> list[str]:
@@ -228,6 +302,8 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
     text = f"{best.title} is the best recipe{_where(comparison)} {over}."
     if _level(comparison, lambda key: (best.mean(key), other.mean(key))):
         text = f"{best.title} and {other.title} are level: both reach {over}."
+    else:
+        text += _only_at_half(comparison)
     against = (
         f"{signed(mean - others)} against {role}, {other.title}, with {others:.3f} "
         f"({plural(len(other.seeds), 'seed')}){_over(best, other, key)}"

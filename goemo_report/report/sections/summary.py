@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from goemo_report.analysis.common import WITHOUT_TEXTS
+from goemo_report.analysis.common import NOT_ALL_HAVE, WITHOUT_TEXTS
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.analysis.truth import check_logged
 from goemo_report.comparison import ComparedRun, Comparison, Recipe
@@ -162,10 +162,20 @@ def _warnings(comparison: Comparison) -> Callout | None:
 
 def _of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Yield the subject of each warning in a few words, and its whole text."""
+    fewer: list[str] = []
     for change, changed in comparison.label_changes.items():
+        text = f"{', '.join(changed)}: {change}."
+        if change.endswith(NOT_ALL_HAVE):
+            fewer.append(text)
+            continue
         paired = change.startswith(WITHOUT_TEXTS)
-        kind = "paired without texts" if paired else "labels were changed"
-        yield kind, f"{', '.join(changed)}: {change}."
+        yield "paired without texts" if paired else "labels were changed", text
+    if fewer:
+        yield f"only {plural(len(comparison.labels), 'label')} compared", " ".join(fewer)
+    for same in comparison.identical:
+        runs = listed(run.key for run in same)
+        text = f"{runs}: the predictions are identical, one result, not {len(same)}."
+        yield f"identical predictions of {runs}", text
     if not comparison.same_texts:
         sizes = ", ".join(f"{run.key} {run.split_result.rows:,}" for run in comparison.runs)
         text = (

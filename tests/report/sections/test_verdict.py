@@ -11,8 +11,16 @@ from scipy.stats import ttest_ind
 
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import Comparison, compare
+from goemo_report.predictions import Predictions
 from goemo_report.report.render import render
-from goemo_report.report.sections import _verdict, build_report, differences, seeds, summary
+from goemo_report.report.sections import (
+    _verdict,
+    build_report,
+    differences,
+    leaderboard,
+    seeds,
+    summary,
+)
 from goemo_report.report.sections._verdict import over_seeds
 from goemo_report.results import RunResult
 from goemo_report.statistics.many_runs import seed_difference
@@ -121,6 +129,80 @@ def test_different_losses_are_warned_of() -> None:
     assert warning in text(None, "focal", "bce")  # a run that logged none had the usual loss
     assert "losses" not in text("focal", "focal")
     assert "losses" not in text("bce", None)
+    focal = replace(FOUR[0], run=replace(FOUR[0].run, config={"loss": "focal"}))
+    plain = replace(FOUR[1], run=replace(FOUR[1].run, config={"model_name": "a file"}))
+    assert "losses" not in callouts(summary.build(compare([focal, plain])))
+
+
+def test_a_lead_at_half_that_turns_at_tuned_thresholds_is_said_with_it() -> None:
+    def halved(own: Predictions) -> Predictions:
+        return replace(own, probabilities=own.probabilities * 0.5, change="halved")
+
+    strong = [run.changed(halved) for run in FOUR[2:]]
+    for runs in ([*FOUR[:2], *strong], [FOUR[0], strong[0]]):
+        found = compare(runs)
+        best, other = found.recipes_lead or (found.best.recipe, found.runner_up.recipe)  # type: ignore[union-attr]
+        gap = best.mean(TUNED_F1) - other.mean(TUNED_F1)
+        said = f" At 0.5 only: at tuned thresholds it is behind ({gap:+.3f}, p "
+        text = _verdict.verdict(found).text.replace("\u2212", "-")
+        assert said in text
+        assert " At 0.5 only: " in _verdict.in_one_sentence(found)
+    assert "At 0.5 only" not in _verdict.in_one_sentence(compare(FOUR))
+
+
+def test_identical_predictions_are_no_further_seeds() -> None:
+    copied = replace(FOUR[1], splits=FOUR[0].splits)
+    shuffled = FOUR[2].splits["test"].predictions
+    rows = np.random.default_rng(0).permutation(len(shuffled))
+    moved = replace(FOUR[3], splits=FOUR[2].splits).changed(
+        lambda own: own.take(rows, np.arange(len(own.labels))) if own is shuffled else own
+    )
+    found = compare([FOUR[0], copied, FOUR[2], moved])
+    said = callouts(summary.build(found))
+    assert "identical predictions of R1 and R2; identical predictions of R3 and R4" in said
+    assert "The predictions of R1 and R2 are identical." in _verdict.in_one_sentence(found)
+    assert "identical" not in callouts(summary.build(compare(FOUR)))
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (1, "with 1 common text neither is called better"),
+        (5, "Only 5 texts in common: with fewer than 6, no p is below 0.05."),
+        (6, "paired on 6 common texts of "),
+    ],
+)
+def test_few_common_texts_decide_nothing(texts: int, said: str) -> None:
+    def few(own: Predictions) -> Predictions:
+        return replace(own.take(np.arange(texts), np.arange(len(own.labels))), change="few")
+
+    runs = [run_result(one, number=at, splits=("test",)) for at, one in enumerate(STANDARD_RUNS)]
+    text = _verdict.in_one_sentence(compare([runs[0], runs[2].changed(few)]))
+    assert said in text
+    assert ("1 common text: not tested" in text) == (texts == 1)
+    assert texts == 6 or "80% power" not in text
+
+
+def test_runs_of_one_seed_are_not_called_better_than_each_other() -> None:
+    twice = replace(FOUR[2], run=replace(FOUR[2].run, config=FOUR[0].run.config))
+    found = compare([FOUR[0], twice])
+    text = _verdict.in_one_sentence(found)
+    assert "no logged config tells them apart; check what differed" in text
+    assert "noise" not in text
+    assert column(table(leaderboard.build(found), "leaderboard-runs"), "key")[0] == "2 runs"
+    assert (
+        column(table(leaderboard.build(compare(FOUR[:2])), "leaderboard-runs"), "key")[0]
+        == "2 seeds"
+    )
+
+
+def test_one_run_of_each_recipe_says_nothing_of_seeds() -> None:
+    said = "This is one run each: whether other seeds agree is not known."
+    alone = compare([FOUR[0], FOUR[2]])
+    assert "more than noise" in _verdict.in_one_sentence(alone)
+    assert said in _verdict.in_one_sentence(alone)
+    assert said in callouts(summary.build(alone))
+    assert said not in _verdict.in_one_sentence(compare(FOUR))
 
 
 def test_labels_beyond_noise_are_named_where_the_largest_gains_are_not() -> None:
