@@ -36,7 +36,7 @@ from goemo_report.metrics.counts import ClassCounts
 from goemo_report.metrics.scores import Scores, score_predicted
 from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions, read_predictions
-from goemo_report.reading.names import Reading
+from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 from goemo_report.sources.values import values
 
@@ -256,5 +256,5 @@ def fill(files: Sequence[tuple[str, str, str]]) -> None:
         path, digest, name = found
         if not is_kept(digest):
             with suppress(GoemoError):
-                read = partial(read_unchanged, Path(path), digest, name)
+                read = partial(read_unchanged, Path(path), digest, name, AS_FOUND)
                 cached_scores(digest, read, name=name)
