@@ -295,6 +295,11 @@ class TestCompare:
         assert verdict.numbers["other"] in verdict
         assert verdict.numbers["low"] <= verdict.numbers["difference"] <= verdict.numbers["high"]
 
+    def test_a_file_has_the_name_it_was_given_alone(self, files: tuple[str, str]) -> None:
+        found = gr.compare({"old": files[0], "new": files[1]}, baseline="old")
+        shown = [(run.name, run.short, run.recipe.title) for run in found.comparison.runs]
+        assert shown == [("old", "R1 old", "old (R1)"), ("new", "R2 new", "new (R2)")]
+
     def test_half_as_threshold_needs_no_validation(self, files: tuple[str, str]) -> None:
         run = gr.run(files[0])
         assert set(run.thresholds("fixed").values()) == {0.5}

@@ -106,7 +106,7 @@ def in_one_sentence(comparison: Comparison) -> str:
         sure += f", {common.note}"
     sides = f"{text} {found.best} against {found.other}: {gap}{sure}."
     same = [
-        f"The predictions of {listed(run.key for run in runs)} are identical."
+        f"The predictions of {listed((run.key for run in runs), 6)} are identical."
         for runs in comparison.identical
     ]
     few = _decision(comparison, found.decision)
@@ -299,6 +299,9 @@ def _recipes(comparison: Comparison, best: Recipe, other: Recipe) -> list[str]:
     over = f"a mean {title} of {mean:.3f} ({len(best.seeds)} seeds)"
     if len(best.seeds) == 1:
         over = f"{title} of {mean:.3f} (one run)"
+        if len(best.counted) > 1:
+            of = " of one seed" if best.by_seed else " without a seed"
+            over = f"a mean {title} of {mean:.3f} ({len(best.counted)} runs{of})"
     text = f"{best.title} is the best recipe{_where(comparison)} {over}."
     if _level(comparison, lambda key: (best.mean(key), other.mean(key))):
         text = f"{best.title} and {other.title} are level: both reach {over}."

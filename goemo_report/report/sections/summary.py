@@ -173,7 +173,7 @@ def _of_comparison(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if fewer:
         yield f"only {plural(len(comparison.labels), 'label')} compared", " ".join(fewer)
     for same in comparison.identical:
-        runs = listed(run.key for run in same)
+        runs = listed((run.key for run in same), 6)
         text = f"{runs}: the predictions are identical, one result, not {len(same)}."
         yield f"identical predictions of {runs}", text
     if not comparison.same_texts:

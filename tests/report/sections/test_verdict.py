@@ -192,6 +192,8 @@ def test_runs_of_one_seed_are_not_called_better_than_each_other() -> None:
     for runs, heading in (([FOUR[0], twice], "2 runs"), (FOUR[:2], "2 seeds")):
         section = leaderboard.build(compare(runs))
         assert table(section, "leaderboard-runs").rows[0][0] == heading
+    others = [replace(run, run=replace(run.run, config={"lr": 1, "seed": 1})) for run in FOUR[2:]]
+    assert "(2 runs of one seed)" in _verdict.verdict(compare([*FOUR[:2], *others])).text
 
 
 def test_one_run_of_each_recipe_says_nothing_of_seeds() -> None:
