@@ -354,6 +354,17 @@ class Header:
                 return what, "Remove the spaces around the names of columns"
             if (count := self.header.count(name)) > 1:
                 return f"{count} columns are named {shown(name)}", "Give each a name of its own"
+        for kind, found in (("prob", self.probabilities), ("pred", self.predicted)):
+            asked = getattr(self.reading, kind)
+            if found and found.named and LABEL in asked and not self.truth:
+                labels = in_words(list(map(shown, found.named)), 3)
+                what = (
+                    f"no true labels have columns for {labels}, which {argument(kind, asked)} makes"
+                )
+                return (
+                    what,
+                    f"Correct {argument(kind)}, or name the true labels with {argument('true')}",
+                )
         labels = [label for group in self._by_form.values() for label in group]
         if len(labels) > 1 and len(set(labels)) == 1:
             what = f"only one label, {shown(labels[0])}, has columns"

@@ -163,3 +163,8 @@ def test_columns_of_settings_hold_where_a_file_has_them(
     code, _, said = run("guide.csv", "--true", "gold set")
     assert code == 1
     assert "has no column 'gold set'" in said
+    frame(prob="p_{}", true="true_{}").to_csv("marks.csv", index=False)
+    code, _, said = run("marks.csv", "--prob", "p{label}")
+    assert code == 1
+    assert "which --prob 'p{label}' makes" in said
+    assert "Correct --prob" in said

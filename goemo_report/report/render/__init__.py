@@ -185,11 +185,11 @@ def _page_table(featured: frozenset[int], table: Table) -> Table:
 # --- Two pages ------------------------------------------------------------------------
 
 
-def cut(report: Report) -> tuple[Report, str]:
+def cut(report: Report, warned: int = _ITEMS) -> tuple[Report, str]:
     """The first two chapters, each cut to a page, and a sentence on what was left out.
 
     Tables to be opened or searched stay out, as does what no longer fits; tables are cut to their
-    first rows, warnings to their first details.
+    first rows, warnings to `warned` details.
     """
     report = page_sized(report)
     by_chapter: dict[str, list[Section]] = {}
@@ -201,7 +201,7 @@ def cut(report: Report) -> tuple[Report, str]:
         brief = () if number else report.brief
         room = _PAGE - sum(map(_height, brief))
         for section in chapter:
-            fitting, room = _fitting(section, room, left)
+            fitting, room = _fitting(section, room, left, warned)
             kept.append(fitting)
         kept[-1] = replace(kept[-1], blocks=(*kept[-1].blocks, *brief))
     kept = [section for section in kept if section.blocks]
@@ -211,7 +211,7 @@ def cut(report: Report) -> tuple[Report, str]:
     return replace(report, sections=tuple(kept)), sentence
 
 
-def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int]:
+def _fitting(section: Section, room: int, left: list[str], warned: int) -> tuple[Section, int]:
     """A section with the blocks that there is room for, the others named in `left`."""
     kept: list[Block] = []
     room -= _of_text(section.lead)
@@ -224,7 +224,7 @@ def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int
                 fit = len(table.rows) - max(0, _height(table) - room + _ROW - 1) // _ROW
                 block = _first_rows(whole, max(_FEWEST, fit))
         elif isinstance(whole, Callout) and whole.level != "verdict":
-            block = replace(whole, items=_first_items(whole.items))
+            block = replace(whole, items=_first_items(whole.items, warned))
             if _height(block) > room:
                 block = replace(whole, items=())
         needed = _height(block)
@@ -236,10 +236,10 @@ def _fitting(section: Section, room: int, left: list[str]) -> tuple[Section, int
     return replace(section, blocks=tuple(kept), method=""), room
 
 
-def _first_items(items: tuple[str, ...]) -> tuple[str, ...]:
-    if len(items) <= _ITEMS:
-        return items
-    return (*items[:_ITEMS], f"{len(items) - _ITEMS} more in the whole report.")
+def _first_items(items: tuple[str, ...], most: int) -> tuple[str, ...]:
+    if not most or len(items) <= most:
+        return items[:most]
+    return (*items[:most], f"{len(items) - most} more in the whole report.")
 
 
 def _first_rows(table: Table, most: int = _ROWS) -> Table:

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 View = dict[str, Any]
+_HEAD: Final = "TITLE"  # of printed pages, in the style sheet
 _NARROW: Final = 20  # columns of a heat map that fit beside each other on a phone
 _TOLD: Final = 6  # columns that have room for their values there
 
@@ -88,7 +90,8 @@ class _Page:
     def render(self, **context: Any) -> str:
         """The page, given its cover and chapters."""
         script = "\n".join(map(_packed, _SCRIPTS))
-        style = _packed("report.css") + FIGURE_CSS + heat_page_css()
+        words = re.sub(r"[^\w,.()-]+", " ", str(context["title"]))  # a string of the style sheet
+        style = _packed("report.css").replace(_HEAD, words.strip()) + FIGURE_CSS + heat_page_css()
         template = _environment().get_template("report.html.j2")
         return template.render(
             **context,

@@ -61,7 +61,8 @@ def render_markdown(report: Report, extent: Extent = "usual", folder: str = "") 
     targets = frozenset(anchor(one.id) for one in (*report.sections, *with_id))  # rows have none
     writer = _Writer(targets, folder, is_lean=extent != "full")
     lean = report if extent == "short" else replace(report, brief=())
-    opened, left_out = (report, "") if extent == "full" else cut(lean)
+    said = {"warned": 0} if extent == "usual" else {}  # the rest has the details, folded
+    opened, left_out = (report, "") if extent == "full" else cut(lean, **said)
     parts = [f"# {markdown_text(report.title)}"]
     under = [markdown_text(text) for text in (report.subtitle, show_date(report.created_at))]
     parts.append(f"*{' · '.join(filter(None, under))}*")

@@ -227,3 +227,10 @@ def test_titles_of_columns_cannot_leave_the_style_of_their_table() -> None:
     strings = re.findall(r"--t(\d):'((?:[^'\\]|\\.)*)'(?:;|$)", told)
     assert [number for number, _ in strings] == ["1", "2", "3", "4", "5"]
     assert re.sub(r"\\(.)", r"\1", strings[0][1]) == hostile
+
+
+def test_printed_pages_carry_the_title_as_a_plain_string() -> None:
+    report = replace(example_report(2), title='My } "x" </style><b> report')
+    text = render(report, "html")
+    assert '@top-left { content: "My x style b report";' in text
+    assert "<b> report" not in text
