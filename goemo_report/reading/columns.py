@@ -357,9 +357,9 @@ class Header:
         for kind, found in (("prob", self.probabilities), ("pred", self.predicted)):
             asked = getattr(self.reading, kind)
             if found and found.named and LABEL in asked and not self.truth:
-                labels = in_words(list(map(shown, found.named)), 3)
+                made = in_words(list(map(shown, found.named)), 3)
                 what = (
-                    f"no true labels have columns for {labels}, which {argument(kind, asked)} makes"
+                    f"no true labels have columns for {made}, which {argument(kind, asked)} makes"
                 )
                 return (
                     what,
