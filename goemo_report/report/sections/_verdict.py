@@ -105,8 +105,10 @@ def in_one_sentence(comparison: Comparison) -> str:
     if sure and common and not common.complete:
         sure += f", {common.note}"
     sides = f"{text} {found.best} against {found.other}: {gap}{sure}."
+    taken = ", though p takes them for seeds" if comparison.recipes_lead and found.p else ""
     same = [
-        f"The predictions of {listed((run.key for run in runs), 6)} are identical."
+        f"The predictions of {listed((run.key for run in runs), 6)} are identical: "
+        f"one result, not {len(runs)}{taken}."
         for runs in comparison.identical
     ]
     few = _decision(comparison, found.decision)
