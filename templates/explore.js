@@ -5,7 +5,12 @@
   const MINUS = "\u2212";
   const show = (value, digits = 3) =>
     (value === null || value === undefined || Number.isNaN(value) ? "\u2013" : value.toFixed(digits).replace("-", MINUS));
-  const signed = (value) => (value > 0 ? "+" : "") + show(value);
+  /* A difference that is not zero has the digits that it takes not to read as zero. */
+  const signed = (value) => {
+    const size = Math.abs(value);
+    const digits = size > 1e-6 && size < 5e-4 ? Math.ceil(-Math.log10(size)) : 3;
+    return (value > 0 ? "+" : "") + show(value, digits);
+  };
   const percent = (value) => (value === null ? "\u2013" : `${show(100 * value, 1)}%`);
 
   /* --- What is asked: A and B, the thresholds, what is open --- */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from goemo_report.errors import NotFoundError
 from goemo_report.sources import files, offline_logs
+from goemo_report.sources.conditions import Key
 from goemo_report.sources.model import RunRecord
 from goemo_report.sources.offline_logs.folders import on_disk
 from goemo_report.sources.references import choose, parse_reference
+from goemo_report.sources.resolve import lacking
 
 
 def run(run_id: str, name: str, *, project: str = "p", entity: str | None = None) -> RunRecord:
@@ -198,3 +201,13 @@ def test_nothing_close_points_to_the_list() -> None:
         choose(parse_reference("zzzzzzzz"), RUNS, "here")
     with pytest.raises(NotFoundError, match=r"no runs at all"):
         choose(parse_reference("abc"), (), "here")
+
+
+def test_a_key_that_no_run_has_gets_those_like_it() -> None:
+    config = {"learning_rate": 3e-5, "loss": "bce", "list": 1, "d": 2}
+    logged = [replace(run("a", "a"), config=config)]
+    assert lacking(Key.of("config.lr"), logged) == (
+        "no run has config.lr: did you mean config.learning_rate?"
+    )
+    assert "config.learning_rate?" in lacking(Key.of("config.learnin_rate"), logged)
+    assert lacking(Key.of("config.zzz"), logged) == "no run has config.zzz"
