@@ -117,6 +117,10 @@ class NotFoundError(GoemoError):
     """A run, tag, artifact or file that was asked for does not exist."""
 
 
+class PositionError(NotFoundError, IndexError):
+    """A position is past the end; as an IndexError it ends a loop over positions."""
+
+
 class SourceError(GoemoError):
     """W&B or a run log could not be read."""
 

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, TypeAlias, TypeVar, get_args
 
 from goemo_report.contract import ROLES, SPLITS, Role, Tuning
-from goemo_report.errors import ArgumentError, NotFoundError
+from goemo_report.errors import ArgumentError, NotFoundError, PositionError
 from goemo_report.formats.files import named_path
 from goemo_report.formats.text import shown
+from goemo_report.formats.wording import plural
 from goemo_report.settings import (
     NUMBERS,
     SourceChoice,
@@ -34,6 +35,21 @@ Only: TypeAlias = Names | None
 _SHORTHANDS: Final = {"predictions": ("val-predictions", "test-predictions")}
 ONLY: Final = (*_SHORTHANDS, *ROLES)
 """Arguments that choose among the artifacts of a run."""
+_WIDTH: Final = 30
+_Item = TypeVar("_Item")
+
+
+def at_position(items: Sequence[_Item], position: SupportsIndex, noun: str) -> _Item:
+    """The item at a position, from the end where it is negative. Raises PositionError."""
+    try:
+        return items[position.__index__()]
+    except IndexError:
+        what = f"there is no {noun} {position.__index__()}: there {_are(len(items), noun)}"
+        raise PositionError(what, "Positions count from 0") from None
+
+
+def _are(number: int, noun: str) -> str:
+    return f"{'is' if number == 1 else 'are'} {plural(number, noun)}"
 
 
 def settled(

@@ -14,6 +14,7 @@ from goemo_report.contract import DEFAULT_THRESHOLD
 from goemo_report.errors import ArgumentError, DataError
 from goemo_report.formats.table import Table
 from goemo_report.formats.text import shown
+from goemo_report.formats.wording import listed
 from goemo_report.labels import LabelSet, check_label, set_of
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions, of_table
@@ -37,7 +38,7 @@ def arrays(
     given = given or tuple(f"label_{i}" for i in range(truth.shape[1]))
     if len(given) != truth.shape[1]:
         raise DataError(f"{len(given)} labels for {truth.shape[1]} columns", "Name each column")
-    likely = None if y_prob is None else _probabilities(y_prob, given)
+    likely = None if y_prob is None else _probabilities(_of_estimators(y_prob, given), given)
     predicted = None if y_pred is None else _labels(y_pred, "y_pred", given)
     for what, array in (("y_prob", likely), ("y_pred", predicted)):
         if array is not None and array.shape != truth.shape:
@@ -70,7 +71,10 @@ def thresholds_of(
     if isinstance(threshold, Mapping):
         given, named = labels, threshold
         if missing := next((label for label in labels if label not in named), None):
-            raise DataError(f"there is no threshold for {missing}", "Give one a label")
+            odd = [shown(str(name)) for name in named if name not in labels]
+            more = f", and {listed(odd)} {'is no label' if len(odd) == 1 else 'are no labels'}"
+            what = f"there is no threshold for {missing}{more if odd else ''}"
+            raise DataError(what, f"Give one a label: {listed(labels, 8)}")
         threshold = [named[label] for label in labels]
     try:
         found = np.asarray(threshold)
@@ -227,6 +231,28 @@ def _labels(value: Any, what: str, names: Sequence[str] = ()) -> BoolArray:
     right = (found == 0) | (found == 1)
     _require(right, found, what, names, "Give labels, 0 and 1, not scores")
     return np.array(found, np.bool_)  # a copy: the caller may go on writing to its own
+
+
+def _of_estimators(value: Any, names: Sequence[str]) -> Any:
+    """Probabilities of scikit-learn's multi-label `predict_proba`: k arrays (n, 2), one a label, of
+    which the second column says that it applies. Anything else is left as it is."""
+    parts = list(value) if isinstance(value, list | tuple | np.ndarray) else []
+    if len(parts) != len(names) or {np.ndim(one) for one in parts} != {2}:
+        return value
+    columns = []
+    for name, one in zip(names, map(np.asarray, parts), strict=True):
+        if one.shape[1] == 1:
+            what = f"y_prob of {shown(name)} has one column: the model learned from one class alone"
+            raise DataError(what, "Give (n, k): 0 or 1 for this label, as it was in training")
+        if one.shape[1] != 2 or one.dtype.kind not in "bifu":
+            return value
+        if not np.allclose(one.sum(axis=1), 1.0, atol=1e-3):
+            what = f"y_prob of {shown(name)} has two columns that do not add up to 1"
+            raise DataError(what, _SHAPE)
+        columns.append(one[:, 1])
+    if len({len(column) for column in columns}) > 1:
+        return value
+    return np.stack(columns, axis=1)
 
 
 def _probabilities(value: Any, names: Sequence[str] = ()) -> FloatArray:

@@ -418,12 +418,14 @@ class Run:
 
     def replicate(self) -> Text:
         """The `goemo-train` command line that trains it again, quoted for a POSIX shell."""
-        from goemo_report.card.replicate import by_goemo_train, replicate_command
+        from goemo_report.card.replicate import by_goemo_train, not_taken, replicate_command
 
         logged = self.source.artifacts([self.record]).get(self.id, ())
         text = Text(replicate_command(self.record, logged))
         if not by_goemo_train(self.record):
             text.notes = ("another trainer made this run; the command holds what its config says",)
+        elif gone := not_taken(self.record, logged):
+            text.notes = (f"goemo-train no longer takes {', '.join(gone)}: not in the command",)
         return text
 
     def document(self) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from goemo_report.analysis.label_choice import LabelChoice
 from goemo_report.api.arguments import (
     Labels,
     Names,
+    at_position,
     check,
     chosen_labels,
     each,
@@ -70,8 +71,8 @@ class Audits(Sequence[Audit]):
         return len(self.audits)
 
     def __getitem__(self, index: Any) -> Any:
-        """The audit of one run, by position."""
-        return self.audits[index]
+        """The audit of one run, by position; NotFoundError where there is none."""
+        return at_position(self.audits, index, "run")
 
     @property
     def passed(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from goemo_report import contract
-from goemo_report.api.arguments import check
+from goemo_report.api.arguments import Labels, check
 from goemo_report.api.arrays import arrays
 from goemo_report.api.scores import Evaluation, score
 from goemo_report.contract import Role, Split
@@ -44,8 +44,8 @@ def per_class_csv(scores: Scores) -> str:
 
 
 def log_evaluation(run: Any, evaluation: Evaluation, *, split: Split = "test") -> None:
-    """Log a split's metrics to a W&B run under the guide's keys and, of the test split, the
-    artifact of per-class metrics.
+    """Set a split's metrics in a W&B run's summary under the guide's keys and, of the test split,
+    log the artifact of per-class metrics. The history of the epochs stays as it is.
 
     Args:
         run: a run of the `wandb` package, as `wandb.init` gives it.
@@ -58,7 +58,10 @@ def log_evaluation(run: Any, evaluation: Evaluation, *, split: Split = "test") -
     """
     _check(run, split)
     row = metric_row(evaluation.scores)
-    run.log({f"{split}/{name}": value for name, value in row.items() if value is not None})
+    found = {f"{split}/{name}": value for name, value in row.items() if value is not None}
+    for key in found:  # else a step that is still open sets its own value at the end
+        run.define_metric(key, summary="none")
+    run.summary.update(found)
     if split == "test":
         text = per_class_csv(evaluation.scores)
         _log_file(run, "per-class-metrics", lambda path: path.write_bytes(text.encode()))
@@ -99,35 +102,42 @@ def _check(run: Any, split: str) -> None:
 
 
 def predictions_of(
-    texts: Sequence[str],
-    y_true: Any,
-    y_prob: Any,
-    labels: Sequence[str],
+    texts: Sequence[str] | None = None,
+    y_true: Any = None,
+    y_prob: Any = None,
+    labels: Labels = None,
     *,
     threshold: float = contract.DEFAULT_THRESHOLD,
 ) -> Predictions:
     """Predictions from the arrays of any model, checked as those of a file are.
 
     Args:
-        texts: n texts.
+        texts: n texts; without them rows are told by their number.
         y_true: (n, k) of 0 and 1.
-        y_prob: (n, k) probabilities from 0 to 1.
-        labels: k names.
+        y_prob: (n, k) probabilities from 0 to 1, or as scikit-learn's `predict_proba` gives them.
+        labels: k names, where no DataFrame has them.
         threshold: a label is predicted at `p >= threshold`.
 
     Raises:
         DataError: what `score` refuses, and another number of texts than of rows.
 
     """
+    for name, value in (("y_true", y_true), ("y_prob", y_prob)):
+        if value is None:
+            raise DataError(f"there is no {name}", f"Give {name}, (n, k): one row a text")
     held, _ = arrays(y_true, y_prob, None, labels)
     check(threshold=threshold)
-    if not held.has_probabilities or len(held.labels) < 2:
-        what = f"{len(held.labels)} labels"
-        raise DataError(what, "Give probabilities of two labels or more")
-    if len(texts) != len(held):
-        raise DataError(f"{len(texts)} texts for {len(held)} rows", "Give one a row")
-    predicted = held.probabilities >= threshold
-    return replace(held, texts=tuple(map(str, texts)), predicted=predicted, told_by="text")
+    if len(held.labels) < 2:
+        raise DataError("there is one label", "Give probabilities of two labels or more")
+    held = replace(held, predicted=held.probabilities >= threshold)
+    if texts is None:
+        return held
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise ArgumentError(f"texts is a {type(texts).__name__}", "Give a list of texts")
+    own = tuple(map(str, texts))
+    if len(own) != len(held):
+        raise DataError(f"{len(own)} texts for {len(held)} rows", "Give one a row")
+    return replace(held, texts=own, told_by="text")
 
 
 def trainer_metrics(

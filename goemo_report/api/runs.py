@@ -14,6 +14,7 @@ from goemo_report.api.arguments import (
     Names,
     Only,
     Place,
+    at_position,
     chosen_labels,
     conditions,
     each,
@@ -81,12 +82,13 @@ class Runs(Sequence[Run]):
     def __getitem__(self, key: SupportsIndex | str | slice) -> Run | Runs:
         """A run by position, id or name; a slice gives fewer runs, all of which can be read.
 
-        Raises NotFoundError for a text that names no run or several.
+        Raises NotFoundError, which is an IndexError too, for a position that is not there, and
+        for a text that names no run or several.
         """
         if isinstance(key, slice):
             return replace(self, records=self.records[key], skipped=())
         if isinstance(key, SupportsIndex):
-            return self._one(self.records[key])
+            return self._one(at_position(self.records, key, "run"))
         if not isinstance(key, str):
             raise ArgumentError(f"{key!r} is no run", "Give a position, a slice, an id or a name")
         fitting = [run for run in self.records if key in {run.id, run.path}]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from goemo_report.analysis.configs import MEMBERS
-from goemo_report.contract import CONFIG_KEYS, MEASURED_KEYS, PHASE_TAGS, STATUS_TAGS
+from goemo_report.contract import PHASE_TAGS, STATUS_TAGS
 from goemo_report.labels import configured_set, known_data
 from goemo_report.sources.model import ArtifactRef, RunRecord
 
@@ -19,7 +19,15 @@ GUIDE_SETTINGS: Final = (
     "weight_decay", "random_seed",
 )  # fmt: skip
 """The config keys of the guide that say how to train; its others say what was found."""
-_FOUND: Final = frozenset((*(key.name for key in CONFIG_KEYS), *MEASURED_KEYS)) - {*GUIDE_SETTINGS}
+SETTINGS: Final = frozenset((
+    *GUIDE_SETTINGS, "model", "dataset", "text_column", "label_column", "taxonomy",
+    "exclude_neutral", "limit", "micro_batch_size", "auto_batch_size", "loss", "teacher",
+    "soft_labels", "layer_decay", "max_grad_norm", "pooling", "bias_start", "head_start",
+    "embedding_updates", "threshold", "precision", "eval_precision", "compile", "patience",
+))  # fmt: skip
+"""What `goemo-train` can be told of how to train; an older run may hold more."""
+LOSSES: Final = ("bce", "balanced-bce", "weighted-bce")
+"""What its `--loss` can be."""
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _FIRST: Final = ("model", "model_name", "dataset")
 _LAST: Final = ("phase", "status")
@@ -38,7 +46,6 @@ HUB_NAMES: Final[Mapping[str, str]] = {
 }
 """Where the hub keeps the models that the guide's short names mean."""
 _HUB_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-_SETTING: Final = re.compile(r"[a-z][a-z0-9_]*")
 _OTHER_TAGS: Final = frozenset((*PHASE_TAGS, *STATUS_TAGS))
 
 
@@ -64,7 +71,7 @@ def members_of(run: RunRecord) -> list[str]:
 def replicate_command(
     run: RunRecord, artifacts: Sequence[ArtifactRef] = (), instead: Mapping[str, Any] = _NOTHING
 ) -> str:
-    """The command line, quoted for a POSIX shell; values that are no settings are left out.
+    """The command line, quoted for a POSIX shell; what the trainer does not take is left out.
 
     Settings are the hyperparameters that the run's checkpoint among `artifacts` carries, else
     what its config holds beside measured values. A run of another trainer gets what the guide's
@@ -73,7 +80,9 @@ def replicate_command(
     if members := members_of(run):
         shown = members if instead is _NOTHING else [PurePath(one).name for one in members]
         return " ".join(map(_quoted, ("goemo-report", "ensemble", *shown, "-o", run.name)))
-    known = {**_settings(run, artifacts), "model_name": run.config.get("model_name")}
+    told = _settings(run, artifacts).items()
+    known = {key: value for key, value in told if _is_taken(key, value)}
+    known = {**known, "model_name": run.config.get("model_name")}
     for key, tags in (("phase", PHASE_TAGS), ("status", STATUS_TAGS)):
         tagged = next((tag for tag in run.tags if tag in tags), None)
         known[key] = run.config.get(key, tagged)
@@ -115,7 +124,7 @@ def _is_path(value: str) -> bool:
     return bool(re.search(r"[/\\]|^[.~]", value)) and not _HUB_NAME.fullmatch(value)
 
 
-def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> dict[str, Any]:
+def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> Mapping[str, Any]:
     if not by_goemo_train(run):
         number, stated = run.config.get("num_labels"), run.config.get("dataset_name")
         known = configured_set(number, stated)
@@ -128,13 +137,28 @@ def _settings(run: RunRecord, artifacts: Sequence[ArtifactRef]) -> dict[str, Any
             "exclude_neutral": plain and known is not None and bool(known.left_out),
             **{key: run.config[key] for key in GUIDE_SETTINGS if key in run.config},
         }
-    found: Any = {key: value for key, value in run.config.items() if key not in _FOUND}
-    for artifact in artifacts:  # the newest checkpoint is the last
-        if artifact.role == "checkpoint":
-            stated = artifact.metadata.get("hyperparameters")
-            if isinstance(stated, Mapping) and "model" in stated:
-                found = stated
-    return {key: value for key, value in found.items() if _SETTING.fullmatch(key)}
+    return _stated(artifacts) or {k: v for k, v in run.config.items() if k in SETTINGS}
+
+
+def _stated(artifacts: Sequence[ArtifactRef]) -> Mapping[str, Any]:
+    """The settings that the newest checkpoint carries, if it does."""
+    for artifact in reversed(artifacts):
+        stated = artifact.metadata.get("hyperparameters")
+        if artifact.role == "checkpoint" and isinstance(stated, Mapping) and "model" in stated:
+            return stated
+    return {}
+
+
+def _is_taken(key: str, value: Any) -> bool:
+    return key in SETTINGS and (key != "loss" or value is None or value in LOSSES)
+
+
+def not_taken(run: RunRecord, artifacts: Sequence[ArtifactRef] = ()) -> list[str]:
+    """What a run of an older `goemo-train` was told that it no longer takes, with its values."""
+    if not by_goemo_train(run) or members_of(run):
+        return []
+    told = _settings(run, artifacts).items()
+    return [f"{key} {value}" for key, value in told if value and not _is_taken(key, value)]
 
 
 def _option(key: str, value: Any) -> Iterator[str]:

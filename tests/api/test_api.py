@@ -415,8 +415,11 @@ import json, numpy as np, wandb, goemo_report as gr
 truth, prob = (np.array(x) for x in json.load(open("arrays.json")))
 run = wandb.init(project="p", mode="offline", config={{"model_name": "mine"}})
 p = gr.predictions_of([str(i) for i in range(len(truth))], truth, prob, {list(EMOTIONS)})
-gr.log_predictions(run, p, split="test")
-gr.log_evaluation(run, gr.score(p), split="test")
+for epoch in (1, 2):
+    run.log({{"epoch": epoch, "val/auc": 0.5 + epoch / 10}}, step=epoch)
+for split in ("test", "val"):
+    gr.log_predictions(run, p, split=split)
+    gr.log_evaluation(run, gr.score(p), split=split)
 run.finish()
 """
     truth, probabilities = made(3)
@@ -428,7 +431,10 @@ run.finish()
     assert np.array_equal(run.predictions("test").probabilities, probabilities)
     expected = gr.score(y_true=truth, y_prob=probabilities, labels=EMOTIONS)
     assert run.summary["test/macro_f1"] == pytest.approx(expected.overall["macro_f1"], abs=1e-12)
-    assert len(set(run.artifacts()["artifact"])) == 2
+    assert len(set(run.artifacts()["artifact"])) == 3
+    assert run.history()["val/auc"].tolist() == [0.6, 0.7]
+    assert run.summary["val/auc"] == pytest.approx(expected.overall["micro_auc"], abs=1e-12)
+    assert "epoch-step" not in set(gr.runs(wandb_dir=tmp_path).audit().to_frame()["rule"])
 
 
 def test_trainer_metrics_have_the_guides_names() -> None:
@@ -507,6 +513,51 @@ def test_arguments_that_cannot_be_are_refused_by_name(wrong: dict[str, Any]) -> 
         gr.compare({"a": p, "b": p}, **wrong)
     with pytest.raises(gr.GoemoError, match="threshold"):
         gr.predictions_of(["a"], [[1, 0]], [[0.9, 0.1]], ["x", "y"], threshold=float("nan"))
+
+
+def test_arrays_as_scikit_learn_gives_them_are_understood() -> None:
+    truth, probabilities = made(4)
+    names = [f"l{i}" for i in range(truth.shape[1])]
+    estimators = [np.stack([1 - column, column], axis=1) for column in probabilities.T]
+    for given in (estimators, tuple(estimators), np.stack(estimators)):
+        held = gr.predictions_of(None, truth, given, names)
+        assert np.array_equal(held.probabilities, probabilities)
+        assert (held.told_by, held.texts[0]) == ("row", "row 1")
+        scored = gr.score(y_true=truth, y_prob=given, labels=names)
+        assert scored.overall["macro_f1"] == gr.score(held).overall["macro_f1"]
+    estimators[1] = estimators[1][:, :1]
+    with pytest.raises(gr.GoemoError, match="'l1' has one column"):
+        gr.predictions_of(None, truth, estimators, names)
+    estimators[1] = estimators[0] * 2
+    with pytest.raises(gr.GoemoError, match="'l1' has two columns that do not add up to 1"):
+        gr.predictions_of(None, truth, estimators, names)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "there is no y_true"),
+        ({"y_true": [[1, 0]]}, "there is no y_prob"),
+        ({"y_true": [[1, 0]], "y_prob": [[0.9, 0.1]], "texts": "a"}, "texts is a str"),
+        ({"y_true": [[1, 0]], "y_prob": [[0.9, 0.1]], "texts": 3}, "texts is a int"),
+        ({"y_true": [[1, 0]], "y_prob": [[0.9, 0.1]], "texts": iter("ab")}, "2 texts for 1 rows"),
+        ({"y_true": [[1]], "y_prob": [[0.9]]}, "there is one label"),
+    ],
+)
+def test_what_is_missing_of_predictions_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(gr.GoemoError, match=said):
+        gr.predictions_of(**given)
+
+
+def test_thresholds_and_positions_that_are_not_there_are_named(files: tuple[str, str]) -> None:
+    arrays: dict[str, Any] = {"y_true": [[1, 0]], "y_prob": [[0.9, 0.1]], "labels": ["a", "b"]}
+    with pytest.raises(gr.GoemoError, match=r"no threshold for b, and 'zz' is no label.*: a and b"):
+        gr.score(**arrays, threshold={"a": 0.3, "zz": 0.3})
+    runs = gr.runs(*files)
+    assert [run.id for run in runs] == [runs[0].id, runs[-1].id]
+    for sequence in (runs, runs.audit()):
+        with pytest.raises(gr.GoemoError, match="there is no run 99: there are 2 runs"):
+            sequence[99]
 
 
 def test_one_run_under_two_names_keeps_both(files: tuple[str, str]) -> None:

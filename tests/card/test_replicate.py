@@ -11,8 +11,11 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from goemo_report.card.replicate import (
+    LOSSES,
+    SETTINGS,
     base_model,
     by_goemo_train,
+    not_taken,
     replicate_command,
     without_private_paths,
 )
@@ -66,6 +69,20 @@ def test_every_setting_that_decides_the_result_is_replicated(name: str) -> None:
     for artifacts in ((), (checkpoint(config),)):
         words = words_of(record, artifacts)
         assert asdict(settle(parse(words[1:])[0], {})) == asdict(config)
+
+
+def test_what_the_trainer_no_longer_takes_is_left_out_and_named() -> None:
+    config, _ = trained()
+    assert set(config.hyperparameters()) == SETTINGS
+    assert get_args(get_type_hints(TrainConfig)["loss"]) == LOSSES
+    told = {**config.hyperparameters(), "loss": "focal", "label_smoothing": 0.1, "focal_gamma": 0.0}
+    old = replace(checkpoint(config), metadata={"hyperparameters": told})
+    _, record = trained()
+    words = words_of(record, [old])
+    assert not {"--loss", "--label-smoothing", "--focal-gamma"} & set(words)
+    assert asdict(settle(parse(words[1:])[0], {})) == asdict(config)
+    assert sorted(not_taken(record, [old])) == ["label_smoothing 0.1", "loss focal"]
+    assert not_taken(record, [checkpoint(config)]) == not_taken(record) == []
 
 
 def test_a_switch_that_is_off_needs_no_flag() -> None:
