@@ -524,11 +524,11 @@ def compare(
     rated = list(map(Path, places(raters, "raters")))
     ratings = read_ratings(rated, cluster or "") if rated else None
     with Bar(progress) as bar:
-        asked = asked_for(runs, others, choice.reading, where)
+        asked, lost = asked_for(runs, others, choice.reading, where)
         loaded = load(asked, split, choice, bar, figures=True)
         notes = (*filter(None, [cut]), *loaded.notes)
         found = compare_results(
-            replace(loaded, skipped=(*loaded.skipped, *skipped), notes=notes),
+            replace(loaded, skipped=(*loaded.skipped, *lost, *skipped), notes=notes),
             baseline=baseline,
             split=split,
             source="; ".join(filter(None, (places_of(asked), cut))),

@@ -23,6 +23,7 @@ from goemo_report.results import LoadedRuns, RunResult, result_of
 from goemo_report.results.loading import load_results
 from goemo_report.settings import SourceChoice
 from goemo_report.sources.conditions import RunQuery
+from goemo_report.sources.model import SkippedRun
 from goemo_report.sources.resolve import gather
 from goemo_report.thresholds.protocols import fixed, tuned_per_class
 
@@ -39,7 +40,7 @@ def asked_for(
     others: Sequence[Comparable],
     reading: Reading,
     where: SourceChoice,
-) -> list[Asked]:
+) -> tuple[list[Asked], tuple[SkippedRun, ...]]:
     """Each one that was asked for, in that order; what is no run is refused.
 
     Names and files that were given no other name are looked up together.
@@ -53,6 +54,7 @@ def asked_for(
         given[:0] = [(None, runs)]
     checked = [(name, _checked(one, reading)) for name, one in given]
     asked: list[Asked] = []
+    skipped: tuple[SkippedRun, ...] = ()
     for (name, _), batch in groupby(checked, key=lambda one: (one[0], isinstance(one[1], str))):
         texts: list[str] = []
         for _, one in batch:
@@ -62,8 +64,9 @@ def asked_for(
                 asked.append((name, one))
         if texts:
             source, listing = gather(where, texts, RunQuery())
+            skipped += listing.skipped
             asked += [(name, Run(record, source)) for record in listing.runs]
-    return asked
+    return asked, skipped
 
 
 def _checked(item: Comparable, reading: Reading) -> Run | Predictions | str:
@@ -196,10 +199,10 @@ def averaged(
     texts, labels or true labels, with the counts.
     """
     own = chosen_labels()
-    asked = asked_for(runs, others, own.reading, where or SourceChoice())
+    asked, lost = asked_for(runs, others, own.reading, where or SourceChoice())
     with Bar(progress) as bar:
         results = load(asked, split, own, bar)
-    for left in results.skipped:
+    for left in (*lost, *results.skipped):
         raise DataError(f"{left.name} cannot be averaged: {left.reason}", "Leave it out")
     if len(results) < 2:
         names = "".join(f" ({result.run.name})" for result in results)

@@ -560,6 +560,15 @@ def test_thresholds_and_positions_that_are_not_there_are_named(files: tuple[str,
             sequence[99]
 
 
+def test_what_cannot_be_read_is_left_out_by_name(files: tuple[str, str]) -> None:
+    broken = Path("broken")
+    broken.mkdir()
+    for name, text in (("config.json", "["), ("test_predictions.csv", Path(files[0]).read_text())):
+        broken.joinpath(name).write_text(text)
+    found = gr.compare([*files, broken], progress=False)
+    assert [one.name for one in found.comparison.skipped] == ["broken"]
+
+
 def test_one_run_under_two_names_keeps_both(files: tuple[str, str]) -> None:
     one = gr.runs(*files)[0]
     found = gr.compare({"first": one, "again": one}, progress=False)
