@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(done) > 1 and done[0].tracker.where:
         sys.stdout.write(f"{'series':<11}{_next(done)}\n")
     tracking = sys.modules.get("goemo_train.tracking")
-    if tracking and tracking.Tracker.stuck:
+    # In one of several processes, a thread of gloo that is still there would abort the exit.
+    helps = os.environ.get("RANK", "0") != "0"
+    if tracking and (helps or tracking.Tracker.stuck):
         tracking.leave(max(codes))
     return max(codes)
 

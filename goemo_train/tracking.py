@@ -271,7 +271,7 @@ def _answers(url: str) -> bool:
 
 
 def leave(exit_code: int) -> None:
-    """End the process, though wandb waits for a server that is gone."""
+    """End the process at once, whatever threads and clients wait for."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)
