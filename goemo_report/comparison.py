@@ -190,15 +190,15 @@ class Comparison:
 
     @cached_property
     def identical(self) -> tuple[tuple[ComparedRun, ...], ...]:
-        """Runs that give the same probabilities to the same texts, in any order of rows, together:
-        further runs of these are no further results."""
+        """Groups of runs that give the same texts the same probabilities, in any order of rows."""
         found: dict[object, list[ComparedRun]] = {}
         for run in self.runs:
             own = run.predictions
             rows = Counter(
                 zip(own.texts, (row.tobytes() for row in own.probabilities), strict=True)
             )
-            found.setdefault((own.labels, frozenset(rows.items())), []).append(run)
+            # The hash alone: the rows of hundreds of runs need not be held twice.
+            found.setdefault((own.labels, hash(frozenset(rows.items()))), []).append(run)
         return tuple(tuple(runs) for runs in found.values() if len(runs) > 1)
 
     @cached_property
@@ -244,7 +244,7 @@ class Comparison:
 
     @cached_property
     def rank_on(self) -> Split:
-        """Where the best run is chosen: what is chosen on validation had no luck on test."""
+        """Where the best run is chosen: on validation, its lead on test has no selection bias."""
         if self.options.rank_on == "val" and not self.statistics.validation_f1:
             lacking = [run.name for run in self.runs if "val" not in run.result.splits]
             raise SettingsError(

@@ -49,7 +49,7 @@ class Predictions:
     not where the file has none. `source` names the file in messages; `change` says what became
     of its labels since it was read, `notes` how columns that are not the guide's were understood.
     `texts` tell rows apart; where the file has none they are its ids or row numbers, as
-    `told_by` says. `ids` has those of a file that has texts as well,
+    `row_key` says. `ids` has those of a file that has texts as well,
     `clusters` the cells of the column that says which texts belong together, if one was named.
     """
 
@@ -62,7 +62,7 @@ class Predictions:
     change: str = ""
     notes: tuple[str, ...] = ()
     has_probabilities: bool = True
-    told_by: Literal["text", "id", "row"] = "text"
+    row_key: Literal["text", "id", "row"] = "text"
     ids: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
 
@@ -110,7 +110,7 @@ class Predictions:
         marks = (head.truth.tolist(), head.predicted.tolist())
         names = ([", ".join(compress(self.labels, row)) for row in rows] for rows in marks)
         rows = [*zip(head.texts, *names, strict=True)]
-        shown = notebook.table((self.told_by, "true", "predicted"), rows, len(self))
+        shown = notebook.table((self.row_key, "true", "predicted"), rows, len(self))
         return notebook.page(repr(self), shown)
 
     def __len__(self) -> int:
@@ -232,7 +232,7 @@ def of_table(table: Table, reading: Reading) -> Predictions:
         table.source,
         notes=tuple(found.notes),
         has_probabilities=found.probabilities is not None,
-        told_by="text" if found.text is not None else "id" if ids else "row",
+        row_key="text" if found.text is not None else "id" if ids else "row",
         ids=ids if found.text is not None else (),
         clusters=() if found.cluster is None else tuple(cells.texts(table, found.cluster)),
     )

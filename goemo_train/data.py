@@ -25,7 +25,7 @@ from goemo_report.corpora.tables import Columns
 from goemo_report.errors import DataError, argument
 from goemo_report.predictions import read_predictions
 from goemo_report.sources.store import Cache, md5_of
-from goemo_report.sources.values import values
+from goemo_report.sources.stored_values import values
 from goemo_train.config import TrainConfig
 
 MEGA_BATCH = 50  # batches that are sorted by length together, at most; of few texts a quarter

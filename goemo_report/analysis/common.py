@@ -200,10 +200,10 @@ def with_common_text_keys(results: Sequence[RunResult], split: Split) -> list[Ru
 
 def with_texts_of(own: Predictions, others: Sequence[Predictions]) -> Predictions:
     """Predictions, if they are among the others, with the texts of the first that have them."""
-    if own.told_by == "text" or not any(own is other for other in others):
+    if own.row_key == "text" or not any(own is other for other in others):
         return own
-    by_id = [other for other in others if own.told_by == "id" and other.ids]
-    by_row = [other for other in others if other.told_by == "text" and len(other) == len(own)]
+    by_id = [other for other in others if own.row_key == "id" and other.ids]
+    by_row = [other for other in others if other.row_key == "text" and len(other) == len(own)]
     if by_id:
         known = dict(zip(by_id[0].ids, by_id[0].texts, strict=True))
         texts = tuple(known.get(name, name) for name in own.texts)
@@ -214,7 +214,7 @@ def with_texts_of(own: Predictions, others: Sequence[Predictions]) -> Prediction
     how = "by id" if by_id else "by row number"
     done = f"{WITHOUT_TEXTS} {how} with {(by_id or by_row)[0].source}"
     change = "; ".join(filter(None, (own.change, done)))
-    return replace(own, texts=texts, told_by="text", change=change)
+    return replace(own, texts=texts, row_key="text", change=change)
 
 
 def _onto(source: LabelSet, target: LabelSet) -> Grouping | bool:

@@ -32,8 +32,8 @@ from goemo_report.statistics.distributions import normal_quantile, student_quant
 from goemo_report.statistics.intervals import Analysis, Interval, MetricIntervals
 from goemo_report.statistics.many_runs import SeedDifference, seed_difference, seed_mean
 from goemo_report.statistics.resampling import Clusters
-from goemo_report.thresholds.calibration import Calibration, calibration
 from goemo_report.thresholds.protocols import Protocol, ProtocolResult, choices
+from goemo_report.thresholds.recalibration import Calibration, calibration
 from goemo_report.thresholds.tune import tuned_macro_f1
 
 VALIDATION_F1: Final = "validation_macro_f1"

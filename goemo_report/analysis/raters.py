@@ -19,7 +19,7 @@ from goemo_report.errors import DataError
 from goemo_report.formats.wording import listed
 from goemo_report.labels import Grouping, LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray, IntArray
-from goemo_report.metrics.table import CLASS_METRICS, f1_of, ratio
+from goemo_report.metrics.table import F1_SHARE, f1_of, ratio
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.distributions import wilson
 from goemo_report.statistics.intervals import Interval, percentiles
@@ -165,9 +165,7 @@ def _agreement(
     macro = f1_of(*resampled).mean(axis=1)
     micro = f1_of(*(part.sum(axis=1) for part in resampled))
     tp, total = hits.sum(axis=0), (chosen + wanted).sum(axis=0)
-    share = CLASS_METRICS["f1"].share
-    assert share is not None  # noqa: S101 # F1 is one of a share
-    bounds = map(share.value, wilson(ratio(tp, total - tp), total - tp))
+    bounds = map(F1_SHARE.value, wilson(ratio(tp, total - tp), total - tp))
     per_class = f1_of(tp, total)
     values = float(per_class.mean()), float(f1_of(tp.sum(), total.sum()))
     of_macro, of_micro = (
@@ -208,7 +206,7 @@ def _soft(
 
 def keys_of(predictions: Predictions, ratings: Ratings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Get the keys that match rows to ratings: ids where both share some, else texts."""
-    ids = predictions.texts if predictions.told_by == "id" else predictions.ids
+    ids = predictions.texts if predictions.row_key == "id" else predictions.ids
     if set(ids) & set(ratings.ids):
         return ids, ratings.ids
     return tuple(map(str.strip, predictions.texts)), ratings.texts

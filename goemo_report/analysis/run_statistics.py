@@ -24,7 +24,7 @@ from goemo_report.predictions import Predictions
 from goemo_report.results import RunResult
 from goemo_report.sources.base import Progress, silent
 from goemo_report.sources.store import Cache, is_digest
-from goemo_report.sources.values import values
+from goemo_report.sources.stored_values import values
 from goemo_report.statistics import STATISTICS_VERSION
 from goemo_report.statistics.calibration import RiskCoverage
 from goemo_report.statistics.differences import (
@@ -43,8 +43,8 @@ from goemo_report.statistics.intervals import (
     analyse,
 )
 from goemo_report.statistics.many_runs import adjusted_over_runs
-from goemo_report.thresholds.calibration import Calibrated, Calibration
 from goemo_report.thresholds.protocols import ProtocolResult, ThresholdChoice
+from goemo_report.thresholds.recalibration import Calibrated, Calibration
 from goemo_report.thresholds.tune import cross_fitted
 
 if TYPE_CHECKING:

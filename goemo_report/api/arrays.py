@@ -53,7 +53,7 @@ def arrays(
         LabelSet.of(given),
         "predictions",
         has_probabilities=likely is not None,
-        told_by="row",
+        row_key="row",
     )
     return held.on_labels(set_of(given).labels), given
 

@@ -112,7 +112,7 @@ def predictions_of(
     """Predictions from the arrays of any model, checked as those of a file are.
 
     Args:
-        texts: n texts; without them rows are told by their number.
+        texts: n texts; without them rows are matched by their number.
         y_true: (n, k) of 0 and 1.
         y_prob: (n, k) probabilities from 0 to 1, or as scikit-learn's `predict_proba` gives them.
         labels: k names, where no DataFrame has them.
@@ -137,7 +137,7 @@ def predictions_of(
     own = tuple(map(str, texts))
     if len(own) != len(held):
         raise DataError(f"{len(own)} texts for {len(held)} rows", "Give one a row")
-    return replace(held, texts=own, told_by="text")
+    return replace(held, texts=own, row_key="text")
 
 
 def trainer_metrics(

@@ -164,6 +164,11 @@ def _mcc(counts: ClassCounts) -> FloatArray:
     return ratio(tp * tn - fp * fn, squares**0.5)
 
 
+F1_SHARE: Final = Share(
+    trials=lambda c: c.tp + c.fp + c.fn,
+    value=lambda share: 2 * share / (1 + share),
+    inverse=lambda value: value / (2 - value),
+)
 METRICS: Final[tuple[Metric, ...]] = (
     Metric(
         key="auc",
@@ -179,11 +184,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         averages=AVERAGES,
         narrow=("macro", "micro", "weighted"),
         counts=lambda c: f1_of(c.tp, c.support + c.predicted),
-        share=Share(
-            trials=lambda c: c.tp + c.fp + c.fn,
-            value=lambda share: 2 * share / (1 + share),
-            inverse=lambda value: value / (2 - value),
-        ),
+        share=F1_SHARE,
     ),
     Metric(
         key="precision",

@@ -38,9 +38,9 @@ from goemo_report.metrics.table import FINGERPRINT
 from goemo_report.predictions import Predictions, read_predictions
 from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
-from goemo_report.sources.values import values
+from goemo_report.sources.stored_values import values
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 """Version of the entries, and of how prediction files are read."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14
@@ -55,7 +55,7 @@ class ScoredPredictions(NamedTuple):
     as_logged: Scores
 
 
-_OF_SPLIT: Final = ("texts", "truth", "told_by", "ids", "clusters")
+_OF_SPLIT: Final = ("texts", "truth", "row_key", "ids", "clusters")
 """Fields of predictions that runs on the same split share."""
 _OF_FILE: Final = ("probabilities", "predicted", "has_probabilities", "notes")
 
@@ -162,7 +162,7 @@ def _identity(digest: str, reading: Sequence[object] = ()) -> list[object]:
 def _name_of_data(predictions: Predictions) -> str:
     """A digest of labels, texts, ids, clusters and true labels."""
     hasher = hashlib.sha256(np.packbits(predictions.truth).tobytes())
-    kinds = [predictions.labels, predictions.told_by, len(predictions.clusters)]
+    kinds = [predictions.labels, predictions.row_key, len(predictions.clusters)]
     hasher.update(json.dumps(kinds).encode())
     for names in (predictions.texts, predictions.ids, predictions.clusters):
         for start in range(0, len(names), _TEXTS_AT_ONCE):

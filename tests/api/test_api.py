@@ -522,7 +522,7 @@ def test_arrays_as_scikit_learn_gives_them_are_understood() -> None:
     for given in (estimators, tuple(estimators), np.stack(estimators)):
         held = gr.predictions_of(None, truth, given, names)
         assert np.array_equal(held.probabilities, probabilities)
-        assert (held.told_by, held.texts[0]) == ("row", "row 1")
+        assert (held.row_key, held.texts[0]) == ("row", "row 1")
         scored = gr.score(y_true=truth, y_prob=given, labels=names)
         assert scored.overall["macro_f1"] == gr.score(held).overall["macro_f1"]
     estimators[1] = estimators[1][:, :1]

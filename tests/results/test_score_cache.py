@@ -22,7 +22,7 @@ from goemo_report.metrics.table import FINGERPRINT, METRICS, Metric, fingerprint
 from goemo_report.predictions import Predictions, read_predictions, write_predictions
 from goemo_report.results import score_cache
 from goemo_report.results.score_cache import cached_scores, known_scores, score_both
-from goemo_report.sources.values import values
+from goemo_report.sources.stored_values import values
 
 DIGEST = "RaYVnnZTLaAJrHKJZtV5cQ=="
 TEXTS = ("plain", 'two\nlines, "quoted"', "naïve ☃", "")

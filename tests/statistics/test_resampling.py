@@ -15,7 +15,7 @@ from goemo_report.statistics.differences import paired, swapped
 from goemo_report.statistics.distributions import normal_quantile
 from goemo_report.statistics.intervals import analyse
 from goemo_report.statistics.resampling import Clusters, linearised
-from goemo_report.thresholds.calibration import calibration
+from goemo_report.thresholds.recalibration import calibration
 from tests.numbers import make_predictions
 
 

@@ -11,6 +11,7 @@ from goemo_report.analysis.common import Alignment
 from goemo_report.analysis.compared_runs import TUNED_F1
 from goemo_report.comparison import FEWEST_TEXTS, ComparedRun, Comparison, Recipe
 from goemo_report.formats.wording import listed, plural
+from goemo_report.metrics.table import HEADLINE
 from goemo_report.report.document import Callout
 from goemo_report.report.sections._words import (
     called,
@@ -42,7 +43,9 @@ def verdict(
     if comparison.recipes_lead:
         text, *tuned = _recipes(comparison, *comparison.recipes_lead)
         ahead, *more = tuned
-        return Callout("verdict", text, (ahead, _criterion(comparison), *more, *_luck(comparison)))
+        return Callout(
+            "verdict", text, (ahead, _criterion(comparison), *more, *_selection_bias(comparison))
+        )
     value = _reached(comparison, best)
     if other is None:
         return Callout("verdict", f"{naming(best)} reaches {value}.")
@@ -51,7 +54,7 @@ def verdict(
         why = "not on the same texts and labels, so that neither is called better"
         if best.aligned(other).paired:
             why = "with 1 common text neither is called better"
-        return Callout("verdict", f"{text}, but {why}.", tuple(_luck(comparison)))
+        return Callout("verdict", f"{text}, but {why}.", tuple(_selection_bias(comparison)))
     if _level(comparison, lambda key: (best.value(key), other.value(key))):
         text = f"{naming(best)} and {naming(other)} are level: both have {value}."
     elif comparison.baseline_is_chosen and best is comparison.baseline:
@@ -61,7 +64,7 @@ def verdict(
         text = f"{naming(best)} is best{_where(comparison)} {value}."
     text += _only_at_half(comparison)
     lines = [_ahead(comparison, other), *_one_run(comparison), _criterion(comparison)]
-    lines += [*_decision(comparison, comparison.standing.decision), *_luck(comparison)]
+    lines += [*_decision(comparison, comparison.standing.decision), *_selection_bias(comparison)]
     return Callout("verdict", text, tuple(lines))
 
 
@@ -69,7 +72,7 @@ def _reached(comparison: Comparison, best: ComparedRun) -> str:
     """The value of the best run, and how its labels are predicted."""
     metric, at, where = comparison.criterion.title.partition(" at ")
     value = f"{comparison.score(best):.3f}"
-    if comparison.criterion.key != "macro_f1":
+    if comparison.criterion.key != HEADLINE:
         return f"{metric} {value}{at}{where}"
     if not comparison.with_probabilities:
         return f"macro F1 {value} as predicted"
@@ -136,7 +139,7 @@ def _only_at_half(comparison: Comparison) -> str:
     """A sentence where what leads at 0.5 is behind at tuned thresholds; else empty."""
     best, other, key = comparison.best, comparison.runner_up, TUNED_F1
     lead = comparison.standing.difference
-    if other is None or lead is None or lead <= 0.0 or comparison.criterion.key != "macro_f1":
+    if other is None or lead is None or lead <= 0.0 or comparison.criterion.key != HEADLINE:
         return ""
     if comparison.recipes_lead:
         first, second = comparison.recipes_lead
@@ -229,7 +232,7 @@ def _few_texts(comparison: Comparison) -> list[str]:
     return [f"Only {so_few}: with fewer than {FEWEST_TEXTS}, no p is below {ALPHA:g}."]
 
 
-def _luck(comparison: Comparison) -> list[str]:
+def _selection_bias(comparison: Comparison) -> list[str]:
     """Say how far the best of many leads by selection on the reported split alone."""
     bias, number = comparison.selection_bias, len(comparison.runs)
     if bias is None or number < 3 or comparison.rank_on != comparison.split:

@@ -37,7 +37,7 @@ from goemo_report.report.sections._tables import (
 from goemo_report.report.sections._words import sample
 from goemo_report.statistics.calibration import BINS, Reliability, reliability
 from goemo_report.statistics.distributions import Estimate, wilson
-from goemo_report.thresholds.calibration import Calibration
+from goemo_report.thresholds.recalibration import Calibration
 
 ORDER = 70
 CHAPTER = "Thresholds and calibration"

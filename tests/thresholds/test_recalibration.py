@@ -14,7 +14,7 @@ from goemo_report.labels import LabelSet
 from goemo_report.metrics.arrays import BoolArray, FloatArray
 from goemo_report.predictions import Predictions
 from goemo_report.statistics.calibration import reliability, risk_coverage
-from goemo_report.thresholds.calibration import (
+from goemo_report.thresholds.recalibration import (
     calibration,
     fit_temperature,
     isotonic,
