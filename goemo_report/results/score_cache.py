@@ -40,7 +40,7 @@ from goemo_report.reading.names import AS_FOUND, Reading
 from goemo_report.sources.store import Cache, file_digest, is_digest
 from goemo_report.sources.stored_values import values
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 """Version of the entries, and of how prediction files are read."""
 
 _TEXTS_AT_ONCE: Final = 1 << 14
@@ -160,9 +160,9 @@ def _identity(digest: str, reading: Sequence[object] = ()) -> list[object]:
 
 
 def _name_of_data(predictions: Predictions) -> str:
-    """A digest of labels, texts, ids, clusters and true labels."""
+    """A digest of labels, texts, ids, clusters and true labels, and of how these are kept."""
     hasher = hashlib.sha256(np.packbits(predictions.truth).tobytes())
-    kinds = [predictions.labels, predictions.row_key, len(predictions.clusters)]
+    kinds = [FORMAT, predictions.labels, predictions.row_key, len(predictions.clusters)]
     hasher.update(json.dumps(kinds).encode())
     for names in (predictions.texts, predictions.ids, predictions.clusters):
         for start in range(0, len(names), _TEXTS_AT_ONCE):

@@ -91,6 +91,18 @@ def test_another_digest_or_version_is_computed(
     assert known_scores(DIGEST, name="a") is None
 
 
+def test_versions_that_keep_texts_differently_share_a_cache(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_scores(DIGEST, lambda: read_predictions(file), name="a")
+    fields_of = score_cache._fields
+    with monkeypatch.context() as other:
+        other.setattr(score_cache, "FORMAT", 0)
+        other.setattr(score_cache, "_fields", lambda *given: {**fields_of(*given), "gone": 1})
+        cached_scores(DIGEST, lambda: read_predictions(file), name="a")
+    assert cached_scores(DIGEST, refuse, name="a").predictions.texts == TEXTS
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     which=st.integers(0, 1),
